@@ -1,0 +1,206 @@
+//! Actions: the smallest reversible changes.
+//!
+//! An action knows three things: whether the host is already as it wants (`check`), how to make it so
+//! (`apply`), and which undo records lead back (`prepare`, called before the first change and written to the
+//! journal). All three may be called any number of times. The unit of reversion is the unit of action.
+//!
+//! Each kind lives in a file of its own. Kinds are general: nothing here knows a product.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::undo::{Blobs, Undo};
+use crate::error::Outcome;
+use crate::host::Host;
+use crate::secret::Secrets;
+
+pub mod absent;
+#[cfg(test)]
+mod bench;
+pub mod certificate;
+mod child;
+pub mod command;
+pub mod database;
+mod diff;
+pub mod directory;
+pub mod edit;
+pub mod file;
+mod names;
+pub mod packages;
+mod place;
+pub mod python_env;
+pub mod rabbitmq;
+mod release;
+pub mod service;
+pub mod source;
+pub mod symlink;
+mod tree;
+pub mod user;
+
+/// What an action works with.
+pub struct Cx<'a> {
+    /// The machine.
+    pub host: &'a dyn Host,
+    /// Values for the marks in the plan.
+    pub secrets: &'a Secrets,
+    /// Where before-images are kept.
+    pub blobs: &'a Blobs,
+    /// A file for the whole output of the action's commands.
+    pub log: &'a Path,
+    /// Whether the action with this id has changed something in this run.
+    pub changed: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Tells how far the action is.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// How far an action is; sent while it works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// A step with a known size: 0 to 100 percent, with what is being done.
+    Percent {
+        /// 0 to 100.
+        percent: f32,
+        /// What is being done, such as "unpacking nginx-common".
+        note: String,
+    },
+    /// A step of unknown size.
+    Note(String),
+    /// A line of output.
+    Output(String),
+}
+
+/// What `check` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The host is already so; nothing will be done, and nothing will be undone.
+    AlreadySo,
+    /// Applying will change something.
+    WillChange(Change),
+}
+
+/// What applying would change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// One line, such as "create /etc/nginx/sites-available/webapp".
+    pub summary: String,
+    /// Unified diff of a file, secrets as marks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+}
+
+impl Verdict {
+    /// A change described by one line.
+    pub fn change(summary: impl Into<String>) -> Self {
+        Self::WillChange(Change { summary: summary.into(), diff: None })
+    }
+}
+
+/// Whether the host can be taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reversible {
+    /// Fully.
+    Yes,
+    /// Fully, but data created since is dumped first and dropped only on request.
+    WithData,
+    /// Not at all, and why.
+    No(String),
+}
+
+/// The three verbs of an action.
+pub trait Act {
+    /// What it does, as an imperative phrase with its object: "create the user webapp".
+    fn describe(&self) -> String;
+    /// Is the host already so? Reads only; needs no root where the host allows it.
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict>;
+    /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
+    /// before-images in [`Cx::blobs`].
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// Makes the host so. Safe to call again after it was interrupted anywhere.
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
+    /// Whether it can be undone.
+    fn reversible(&self) -> Reversible {
+        Reversible::Yes
+    }
+    /// Users, ports, services and packages it brings, for the plan's summary.
+    fn brings(&self) -> Brings {
+        Brings::default()
+    }
+}
+
+/// What an action brings to the host besides files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brings {
+    /// Packages asked for by name.
+    pub packages: Vec<String>,
+    /// System users.
+    pub users: Vec<String>,
+    /// Services, as `manager:name`.
+    pub services: Vec<String>,
+    /// Files, links and directories written.
+    pub paths: Vec<PathBuf>,
+}
+
+/// Every kind of action, in the form it has in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Action {
+    Packages(packages::Packages),
+    File(file::File),
+    Edit(edit::Edit),
+    Directory(directory::Directory),
+    Symlink(symlink::Symlink),
+    Absent(absent::Absent),
+    User(user::User),
+    Source(source::Source),
+    PythonEnv(python_env::PythonEnv),
+    Service(service::Service),
+    Database(database::Database),
+    Rabbitmq(rabbitmq::Rabbitmq),
+    Certificate(certificate::Certificate),
+    Command(command::RawCommand),
+}
+
+impl Action {
+    /// The kinds' names as a guide writes them.
+    pub const KINDS: &'static [&'static str] = &[
+        "packages",
+        "file",
+        "edit",
+        "directory",
+        "symlink",
+        "absent",
+        "user",
+        "source",
+        "python_env",
+        "service",
+        "database",
+        "rabbitmq",
+        "certificate",
+        "command",
+    ];
+
+    /// The verbs of whichever kind it is.
+    pub fn act(&self) -> &dyn Act {
+        match self {
+            Self::Packages(a) => a,
+            Self::File(a) => a,
+            Self::Edit(a) => a,
+            Self::Directory(a) => a,
+            Self::Symlink(a) => a,
+            Self::Absent(a) => a,
+            Self::User(a) => a,
+            Self::Source(a) => a,
+            Self::PythonEnv(a) => a,
+            Self::Service(a) => a,
+            Self::Database(a) => a,
+            Self::Rabbitmq(a) => a,
+            Self::Certificate(a) => a,
+            Self::Command(a) => a,
+        }
+    }
+}

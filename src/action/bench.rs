@@ -1,0 +1,132 @@
+//! Trying one action on a machine in memory: there, a second time, and back.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::action::{Act, Cx, Verdict};
+use crate::engine::undo::{Blobs, Undo, UndoCx, Undone, carry};
+use crate::error::Outcome;
+use crate::host::Host;
+use crate::host::fake::{FakeHost, Snapshot};
+use crate::secret::{Secret, Secrets};
+
+/// Where before-images and logs go.
+const OURS: &str = "/var/lib/bringup";
+
+/// A machine and what an action needs besides.
+pub struct Bench<H = FakeHost> {
+    pub host: H,
+    pub secrets: Secrets,
+    blobs: Blobs,
+    log: PathBuf,
+}
+
+/// What an action has done.
+pub struct Done {
+    pub records: Vec<Undo>,
+    pub wrote: BTreeMap<PathBuf, String>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let host = FakeHost::new();
+        host.put_file(format!("{OURS}/.keep"), "", 0o600);
+        Self::on(host, Path::new(OURS))
+    }
+
+    /// Everything but our own files and the copies that account tools keep.
+    pub fn snapshot(&self) -> Snapshot {
+        self.host.snapshot(&[OURS, "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-"])
+    }
+
+    /// There and back: a second time nothing is left to do, and afterwards nothing is left.
+    pub fn round_trip(&self, act: &dyn Act) {
+        let before = self.snapshot();
+        let done = self.make(act);
+        assert_eq!(self.check(act).unwrap(), Verdict::AlreadySo);
+        let kept = kept(self.take_back(&done));
+        assert!(kept.is_empty(), "{kept:?}");
+        assert_eq!(before.differences(&self.snapshot()), Vec::<String>::new());
+    }
+}
+
+impl<H: Host> Bench<H> {
+    /// Works on `host` with `ours` (an existing directory) for before-images and logs.
+    pub fn on(host: H, ours: &Path) -> Self {
+        let mut secrets = Secrets::default();
+        secrets.insert("db.password", Secret::new("correct-horse"));
+        Self { host, secrets, blobs: Blobs::new(ours), log: ours.join("log") }
+    }
+
+    pub fn with<T>(&self, does: impl FnOnce(&Cx<'_>) -> T) -> T {
+        does(&Cx {
+            host: &self.host,
+            secrets: &self.secrets,
+            blobs: &self.blobs,
+            log: &self.log,
+            changed: &|_| false,
+            progress: &|_| {},
+        })
+    }
+
+    pub fn check(&self, act: &dyn Act) -> Outcome<Verdict> {
+        self.with(|cx| act.check(cx))
+    }
+
+    /// What would change, in a line.
+    pub fn summary(&self, act: &dyn Act) -> String {
+        match self.check(act).unwrap() {
+            Verdict::AlreadySo => String::new(),
+            Verdict::WillChange(change) => change.summary,
+        }
+    }
+
+    pub fn diff(&self, act: &dyn Act) -> String {
+        match self.check(act).unwrap() {
+            Verdict::AlreadySo => String::new(),
+            Verdict::WillChange(change) => change.diff.unwrap_or_default(),
+        }
+    }
+
+    /// Prepares and applies, as the engine does.
+    pub fn make(&self, act: &dyn Act) -> Done {
+        self.try_to_make(act).unwrap()
+    }
+
+    pub fn try_to_make(&self, act: &dyn Act) -> Outcome<Done> {
+        self.with(|cx| {
+            let records = act.prepare(cx)?;
+            act.apply(cx)?;
+            let written = |path: &Path| Some((path.to_owned(), carry::written(&self.host, path).unwrap()?));
+            let wrote = records.iter().filter_map(Undo::path).filter_map(written).collect();
+            Ok(Done { records, wrote })
+        })
+    }
+
+    /// Carries the records out, last first.
+    pub fn take_back(&self, done: &Done) -> Vec<Undone> {
+        let cx = UndoCx {
+            host: &self.host,
+            blobs: &self.blobs,
+            log: &self.log,
+            progress: &|_| {},
+            dumps: Path::new("/tmp"),
+            drop_data: false,
+            wrote: &done.wrote,
+            data: None,
+            post: None,
+        };
+        done.records.iter().rev().map(|record| record.carry_out(&cx).unwrap()).collect()
+    }
+}
+
+/// What was left in place, with the reason.
+pub fn kept(undone: Vec<Undone>) -> Vec<String> {
+    let kept = |undone| match undone {
+        Undone::Kept { what, why } => Some(format!("{what}: {why}")),
+        Undone::Done(_) | Undone::Nothing => None,
+    };
+    undone.into_iter().filter_map(kept).collect()
+}

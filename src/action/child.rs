@@ -1,0 +1,93 @@
+//! Commands that actions run: their output goes to the log and to the reader while they work, its end into
+//! the failure, and no secret into any of them.
+
+use std::path::Path;
+
+use crate::action::{Cx, Progress};
+use crate::engine::undo::UndoCx;
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Output};
+use crate::secret::Secrets;
+
+/// Lines of output that a failure shows.
+const TAIL: usize = 20;
+
+/// A command of an action.
+pub struct Child<'a> {
+    command: Command,
+    tell: &'a dyn Fn(&str) -> Progress,
+    hint: Option<&'a str>,
+}
+
+impl<'a> Child<'a> {
+    /// A command whose lines are told as they are.
+    pub fn new(command: Command) -> Self {
+        Self { command, tell: &|line| Progress::Output(line.to_owned()), hint: None }
+    }
+
+    /// Tells of a line in another way.
+    #[must_use]
+    pub fn telling(mut self, tell: &'a dyn Fn(&str) -> Progress) -> Self {
+        self.tell = tell;
+        self
+    }
+
+    /// What to do when it fails.
+    #[must_use]
+    pub fn hint(mut self, hint: &'a str) -> Self {
+        self.hint = Some(hint);
+        self
+    }
+
+    /// Runs it to its end; a status other than 0 is a failure.
+    pub fn run(self, cx: &Cx<'_>, what: &str) -> Outcome<Output> {
+        run(cx.host, cx.log, cx.secrets, cx.progress, &self, what)
+    }
+}
+
+/// Runs a command of an undo record.
+pub fn run_undo(cx: &UndoCx<'_>, what: &str, command: &Command, hint: Option<&str>) -> Outcome<Output> {
+    let child = Child { hint, ..Child::new(command.clone()) };
+    run(cx.host, cx.log, &Secrets::default(), cx.progress, &child, what)
+}
+
+fn run(
+    host: &dyn Host,
+    log: &Path,
+    secrets: &Secrets,
+    progress: &(dyn Fn(Progress) + Sync),
+    child: &Child<'_>,
+    what: &str,
+) -> Outcome<Output> {
+    let mut tail = std::collections::VecDeque::with_capacity(TAIL);
+    // The log is written here and not by the child, since a child may echo what it was given.
+    let result = host.run_with(&child.command, &mut |_, line| {
+        let line = secrets.conceal(line.trim_end());
+        // A log that cannot be written must not stop the work; the tail in the failure remains.
+        let _ = host.append_lazily(log, format!("{line}\n").as_bytes());
+        progress((child.tell)(&line));
+        if !line.is_empty() {
+            if tail.len() == TAIL {
+                tail.pop_front();
+            }
+            tail.push_back(line);
+        }
+    });
+    let fail = |why: String| {
+        let mut failure = Failure::new(what, why);
+        failure.hint = child.hint.map(str::to_owned);
+        failure
+    };
+    let program = child.command.argv.first().map_or("", String::as_str);
+    let output = result.map_err(|e| fail(format!("`{program}` could not be started: {e}")))?;
+    if output.ok() {
+        return Ok(output);
+    }
+    let why = match output.status {
+        124 => format!("`{program}` took longer than {} s and was stopped", child.command.timeout.as_secs()),
+        status => format!("`{program}` ended with status {status}"),
+    };
+    let mut failure = fail(why).tail(tail.into());
+    failure.log = Some(log.display().to_string());
+    Err(failure)
+}

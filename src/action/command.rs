@@ -1,0 +1,208 @@
+//! `command`: runs a command of the guide's. Must say how to see that it is done, and how to undo it or why not.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::child::Child;
+use crate::action::{Act, Cx, Reversible, Verdict};
+use crate::engine::undo::Undo;
+use crate::error::{Failure, Outcome};
+use crate::host::Command;
+use crate::secret::OPEN;
+
+/// Runs a command of the guide's. Must say how to see that it is done, and how to undo it or why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawCommand {
+    /// What it does, as a phrase: "load the schema".
+    pub describe: String,
+    /// Program and arguments; no shell, no secrets.
+    pub run: Vec<String>,
+    /// Exits 0 when there is nothing left to do.
+    pub check: Vec<String>,
+    /// Takes it back.
+    #[serde(default)]
+    pub undo: Vec<String>,
+    /// Why it cannot be taken back (instead of `undo`).
+    #[serde(default)]
+    pub irreversible: String,
+    /// As whom; root when empty.
+    #[serde(default)]
+    pub user: String,
+    /// Where.
+    #[serde(default = "slash")]
+    pub cwd: PathBuf,
+    /// Environment; may hold marks.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Fed to its stdin; may hold marks.
+    #[serde(default)]
+    pub stdin: String,
+    /// Seconds after which it is killed.
+    #[serde(default = "ten_minutes")]
+    pub timeout: u64,
+}
+
+fn slash() -> PathBuf {
+    PathBuf::from("/")
+}
+
+const fn ten_minutes() -> u64 {
+    600
+}
+
+impl Act for RawCommand {
+    fn describe(&self) -> String {
+        self.describe.clone()
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        self.validate()?;
+        let will_change = || Ok(Verdict::change(self.describe.clone()));
+        // A secret that has yet to be generated cannot have been used.
+        let Ok(command) = self.command(cx, &self.check) else {
+            return will_change();
+        };
+        // A check that cannot be started waits for what earlier actions bring: its program, or its user.
+        match cx.host.run(&command) {
+            Ok(output) if output.ok() => Ok(Verdict::AlreadySo),
+            Ok(_) | Err(_) => will_change(),
+        }
+    }
+
+    fn prepare(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        if self.undo.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Undo::Command {
+            argv: self.undo.clone(),
+            user: self.user.clone(),
+            cwd: self.cwd.clone(),
+            describe: self.describe.clone(),
+        }])
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        self.validate()?;
+        Child::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
+        Ok(())
+    }
+
+    fn reversible(&self) -> Reversible {
+        if !self.undo.is_empty() {
+            Reversible::Yes
+        } else if self.irreversible.is_empty() {
+            Reversible::No("the guide does not say how to take it back".to_owned())
+        } else {
+            Reversible::No(self.irreversible.clone())
+        }
+    }
+}
+
+impl RawCommand {
+    fn validate(&self) -> Outcome<()> {
+        if self.run.is_empty() || self.check.is_empty() {
+            return Err(Failure::new(&self.describe, "the guide names no command, or no check of it")
+                .hint("correct the guide: `run` and `check` are needed"));
+        }
+        if [&self.run, &self.check, &self.undo].into_iter().flatten().any(|argument| argument.contains(OPEN)) {
+            return Err(Failure::new(
+                &self.describe,
+                "a secret stands in its arguments, where every user could read it",
+            )
+            .hint("correct the guide: pass it by `env` or `stdin`"));
+        }
+        Ok(())
+    }
+
+    /// A command with the action's user, environment and input, secrets filled in.
+    fn command(&self, cx: &Cx<'_>, argv: &[String]) -> Outcome<Command> {
+        let mut command = Command::new(argv.iter().cloned()).cwd(&self.cwd).timeout(Duration::from_secs(self.timeout));
+        for (name, value) in &self.env {
+            command = command.env(name, cx.secrets.reveal(value)?);
+        }
+        if !self.stdin.is_empty() {
+            command = command.stdin(cx.secrets.reveal(&self.stdin)?);
+        }
+        if !self.user.is_empty() {
+            command = command.user(&self.user);
+        }
+        Ok(command)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::action::bench::Bench;
+    use crate::host::Stdin;
+    use crate::host::fake::output;
+    use crate::secret::mark;
+
+    fn command() -> RawCommand {
+        serde_json::from_value(serde_json::json!({
+            "describe": "load the schema",
+            "run": ["load", "schema"], "check": ["load", "--check"], "undo": ["load", "--drop"],
+            "user": "www-data", "cwd": "/srv",
+            "env": {"PASSWORD": mark("db.password")}, "stdin": format!("{}\n", mark("db.password")),
+        }))
+        .unwrap()
+    }
+
+    fn bench(status: i32) -> Bench {
+        let bench = Bench::new();
+        bench.host.on(&["load", "--check"], |host, _| output(i32::from(host.text("/srv/schema").is_none()), "", ""));
+        bench.host.on(&["load", "schema"], move |host, command| {
+            host.put_file("/srv/schema", "", 0o644);
+            let Stdin::Bytes(stdin) = &command.stdin else {
+                return output(9, "", "no input");
+            };
+            output(status, "", &format!("got {} and {}", command.env[0].1, String::from_utf8_lossy(stdin)))
+        });
+        bench.host.on(&["load", "--drop"], |host, _| {
+            host.take_away("/srv/schema");
+            output(0, "", "")
+        });
+        bench
+    }
+
+    #[test]
+    fn a_command_is_run_until_its_check_is_content_and_taken_back_by_its_undo() {
+        bench(0).round_trip(&command());
+    }
+
+    #[test]
+    fn secrets_reach_the_command_but_neither_log_nor_failure() {
+        let bench = bench(3);
+        let failure = bench.try_to_make(&command()).err().unwrap();
+        assert_eq!(failure.why, "`load` ended with status 3");
+        let told = format!("{failure:?} {:?}", bench.host.text("/var/lib/bringup/log"));
+        assert!(told.contains("got ⟦secret:db.password⟧ and"), "{told}");
+        assert!(!told.contains("correct-horse"), "{told}");
+    }
+
+    #[test]
+    fn a_check_that_cannot_start_yet_is_a_change_to_come() {
+        let bench = bench(0);
+        bench.host.without_program("load");
+        assert_eq!(bench.summary(&command()), "load the schema");
+    }
+
+    #[test]
+    fn a_secret_in_an_argument_is_refused() {
+        let act = RawCommand { run: vec!["load".to_owned(), mark("db.password")], ..command() };
+        assert!(bench(0).check(&act).unwrap_err().hint.unwrap().contains("`env` or `stdin`"));
+    }
+
+    #[test]
+    fn a_command_without_undo_says_why() {
+        let act = RawCommand { undo: Vec::new(), irreversible: "mails were sent".to_owned(), ..command() };
+        assert_eq!(act.reversible(), Reversible::No("mails were sent".to_owned()));
+        assert!(bench(0).make(&act).records.is_empty());
+    }
+}

@@ -1,0 +1,106 @@
+//! Logical dumps: the only thing about a database that stays the same while nobody changes its data.
+//!
+//! They go from the engine's tool into a file or a hash through pipes, since they may be larger than memory.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::action::Progress;
+use crate::action::database::{Engine, postgresql};
+use crate::engine::undo::UndoCx;
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Output};
+
+/// How long a dump may take.
+pub const LONGEST: Duration = Duration::from_hours(4);
+
+/// Prints the SHA-256 of a dump without what differs from dump to dump (random `\restrict` tokens, versions of
+/// the tools, settings of the session) and without the counters behind numbered columns, which jump ahead when an
+/// engine recovers from a crash; then the number of statements in it that say something.
+const SUMMARY: &str = r"
+noise() {
+    sed -E -e '/^\\(un)?restrict [A-Za-z0-9]+$/d' -e '/^-- Dumped (from|by) /d' \
+        -e '/^\/\*M?![0-9]+ ?(SET .*|\\?-? ?enable the sandbox mode ?)\*\/;? ?$/d' -e '/^\/\*M?!999999/d' \
+        -e '/^SELECT pg_catalog\.setval\(/d' -e 's/^(\) ENGINE=.*) AUTO_INCREMENT=[0-9]+/\1/'
+}
+hash() { noise | sha256sum | cut -c 1-64; }
+count() { noise | grep -cvE '^(--.*|SET .*|SELECT pg_catalog\.set_config.*|/\*.*|)$' || test $? = 1; }
+";
+
+/// A dump in a file.
+pub struct Dump {
+    /// The file, 0600.
+    pub path: PathBuf,
+    /// See [`fingerprint_of`].
+    pub fingerprint: String,
+    statements: u64,
+}
+
+/// Dumps a database into the directory for dumps, durably.
+pub fn take(cx: &UndoCx<'_>, engine: Engine, name: &str) -> Outcome<Dump> {
+    let path = cx.dumps.join(format!("{}-{name}.sql", engine.id()));
+    let script = format!(
+        "{SUMMARY}umask 077; file=$1; shift; \"$@\" > \"$file\" && sync \"$file\" \"${{file%/*}}\" \
+         && hash < \"$file\" && count < \"$file\""
+    );
+    let what = format!("dump the {} database {name} to {}", engine.title(), path.display());
+    let output = bash(cx.host, &what, &script, Some(&path), tool(cx.host, engine, name)?)?;
+    let text = output.text();
+    let mut lines = text.lines();
+    let (Some(hash), Some(Ok(statements))) = (lines.next(), lines.next().map(str::parse)) else {
+        return Err(Failure::new(what, "the dump could not be read back"));
+    };
+    Ok(Dump { path, fingerprint: hash.to_owned(), statements })
+}
+
+impl Dump {
+    /// Tells where the dump is; an empty one is removed.
+    pub fn keep_if_filled(self, cx: &UndoCx<'_>) -> Outcome<Option<PathBuf>> {
+        if self.statements == 0 {
+            let failed = |e| Failure::new(format!("remove the empty dump {}", self.path.display()), e);
+            cx.host.remove(&self.path).map_err(failed)?;
+            return Ok(None);
+        }
+        (cx.progress)(Progress::Note(format!("dumped in {}", self.path.display())));
+        Ok(Some(self.path))
+    }
+}
+
+/// SHA-256 of a database's logical dump, without what changes by itself.
+pub fn fingerprint_of(host: &dyn Host, engine: Engine, name: &str) -> Outcome<String> {
+    let what = format!("read the data of the {} database {name}", engine.title());
+    let output = bash(host, &what, &format!("{SUMMARY}\"$@\" | hash"), None, tool(host, engine, name)?)?;
+    Ok(output.text())
+}
+
+/// The engine's own tool, as the user who may read everything.
+fn tool(host: &dyn Host, engine: Engine, name: &str) -> Outcome<Vec<String>> {
+    let argv: Vec<String> = if engine == Engine::Postgresql {
+        let program = postgresql::program(host, "pg_dump")?.display().to_string();
+        let port = postgresql::port(host).to_string();
+        ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", &program, "-p", &port, "--", name]
+            .map(str::to_owned)
+            .into()
+    } else {
+        let options = ["--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
+        let all = ["--routines", "--events", "--triggers", "--", name];
+        ["mariadb-dump"].into_iter().chain(options).chain(all).map(str::to_owned).collect()
+    };
+    Ok(argv)
+}
+
+fn bash(host: &dyn Host, what: &str, script: &str, file: Option<&PathBuf>, tool: Vec<String>) -> Outcome<Output> {
+    // bash is essential on Debian; its pipefail tells of a tool that failed in front of a pipe.
+    let argv = ["/bin/bash", "-o", "pipefail", "-c", script, "bash"].map(str::to_owned);
+    let file = file.map(|path| path.display().to_string());
+    let command = Command::new(argv.into_iter().chain(file).chain(tool)).timeout(LONGEST);
+    let output = host.run(&command).map_err(|e| Failure::new(what, e))?;
+    if output.ok() {
+        return Ok(output);
+    }
+    let why = output.tail(1).pop().unwrap_or_else(|| format!("it ended with status {}", output.status));
+    Err(Failure::new(what, why).tail(output.tail(10)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::*;
+use crate::engine::undo::Blobs;
+use crate::host::fake::FakeHost;
+use crate::host::{Kind, Meta};
+use crate::secret::{Secret, Secrets};
+
+const DUMPS: &str = "/var/dumps";
+
+fn host() -> FakeHost {
+    let host = FakeHost::debian("bookworm");
+    host.put_file("/etc/passwd", "root:x:0:0::/root:/bin/sh\npostgres:x:101:101::/var/lib/postgresql:/bin/sh\n", 0o644);
+    for program in ["psql", "pg_dump"] {
+        host.put_file(format!("/usr/lib/postgresql/15/bin/{program}"), "elf", 0o755);
+    }
+    for dir in ["/var/dumps", "/var/blobs", "/var/lib/postgresql", "/var/lib/mysql"] {
+        host.make_dir(Path::new(dir), Meta::root(0o700)).unwrap();
+    }
+    host
+}
+
+fn database(engine: Engine) -> Database {
+    let (name, role) = ("shop_app".to_owned(), "shop".to_owned());
+    Database { engine, name, role, auth: Auth::Socket, password: String::new() }
+}
+
+/// What the three verbs do, for one action on one host.
+fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
+    let mut secrets = Secrets::default();
+    secrets.insert("pw", Secret::new("s3cret-pass"));
+    let blobs = Blobs::new("/var/blobs");
+    let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
+    f(&Cx { host, secrets: &secrets, blobs: &blobs, log: &log, changed: &changed, progress: &progress })
+}
+
+fn make(host: &FakeHost, action: &Database) -> Undo {
+    with_cx(host, |cx| {
+        assert!(matches!(action.check(cx).unwrap(), Verdict::WillChange(_)));
+        let undo = action.prepare(cx).unwrap().remove(0);
+        action.apply(cx).unwrap();
+        assert_eq!(action.check(cx).unwrap(), Verdict::AlreadySo);
+        undo
+    })
+}
+
+fn carry_out(host: &FakeHost, undo: &Undo, data: Option<&str>, drop_data: bool) -> Outcome<Undone> {
+    let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
+    undo.carry_out(&UndoCx {
+        host,
+        blobs: &blobs,
+        log: Path::new("/var/log/x"),
+        progress: &progress,
+        dumps: Path::new(DUMPS),
+        drop_data,
+        wrote: &wrote,
+        data,
+        post: None,
+    })
+}
+
+const SERVERS: [Engine; 2] = [Engine::Postgresql, Engine::Mariadb];
+
+#[test]
+fn an_untouched_database_is_made_and_dropped_again() {
+    for engine in SERVERS {
+        let host = host();
+        let undo = make(&host, &database(engine));
+        assert!(host.has_database(engine.id(), "shop_app") && host.has_role(engine.id(), "shop"));
+        let data = undo.data(&host).unwrap();
+        assert!(matches!(carry_out(&host, &undo, data.as_deref(), false).unwrap(), Undone::Done(_)));
+        assert!(!host.has_database(engine.id(), "shop_app") && !host.has_role(engine.id(), "shop"));
+        assert_eq!(host.list(Path::new(DUMPS)).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(carry_out(&host, &undo, data.as_deref(), false).unwrap(), Undone::Nothing);
+    }
+}
+
+#[test]
+fn a_database_with_new_rows_is_dumped_and_kept_until_there_is_leave() {
+    for engine in SERVERS {
+        let host = host();
+        let undo = make(&host, &database(engine));
+        let data = undo.data(&host).unwrap();
+        host.put_row(engine.id(), "shop_app", "a customer");
+        let kept = carry_out(&host, &undo, data.as_deref(), false).unwrap();
+        assert!(matches!(kept, Undone::Kept { why, .. } if why.contains("--drop-data")));
+        assert!(host.has_database(engine.id(), "shop_app") && host.has_role(engine.id(), "shop"));
+        let dump = format!("{DUMPS}/{}-shop_app.sql", engine.id());
+        assert_eq!(host.text(&dump).as_deref(), Some("a customer"));
+        let done = carry_out(&host, &undo, data.as_deref(), true).unwrap();
+        assert!(matches!(done, Undone::Done(done) if done.contains(&dump)));
+        assert!(!host.has_database(engine.id(), "shop_app"));
+        assert_eq!(host.text(&dump).as_deref(), Some("a customer"));
+    }
+}
+
+#[test]
+fn what_a_run_that_never_ended_put_in_is_dumped_and_dropped() {
+    let host = host();
+    let undo = make(&host, &database(Engine::Postgresql));
+    host.put_row("postgresql", "shop_app", "first tables");
+    assert!(matches!(carry_out(&host, &undo, None, false).unwrap(), Undone::Done(_)));
+    assert!(!host.has_database("postgresql", "shop_app"));
+    assert_eq!(host.text("/var/dumps/postgresql-shop_app.sql").as_deref(), Some("first tables"));
+}
+
+#[test]
+fn what_existed_before_stays() {
+    for engine in SERVERS {
+        let host = host();
+        make(&host, &database(engine));
+        let undo = with_cx(&host, |cx| database(engine).prepare(cx).unwrap().remove(0));
+        carry_out(&host, &undo, None, true).unwrap();
+        assert!(host.has_database(engine.id(), "shop_app") && host.has_role(engine.id(), "shop"));
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_there_will_change_and_cannot_be_prepared() {
+    let host = FakeHost::debian("bookworm");
+    host.without_program("mariadb");
+    with_cx(&host, |cx| {
+        for engine in SERVERS {
+            assert!(matches!(database(engine).check(cx).unwrap(), Verdict::WillChange(_)));
+            assert!(database(engine).prepare(cx).unwrap_err().hint.unwrap().contains("apt-get install"));
+        }
+    });
+}
+
+#[test]
+fn an_engine_that_was_removed_with_its_data_leaves_nothing_to_undo() {
+    let host = host();
+    let undo = make(&host, &database(Engine::Postgresql));
+    for program in ["psql", "pg_dump"] {
+        host.remove(Path::new(&format!("/usr/lib/postgresql/15/bin/{program}"))).unwrap();
+    }
+    host.remove_dir(Path::new("/var/lib/postgresql")).unwrap();
+    assert_eq!(carry_out(&host, &undo, Some("x"), false).unwrap(), Undone::Nothing);
+}
+
+#[test]
+fn a_password_reaches_neither_a_command_nor_its_input() {
+    for engine in SERVERS {
+        let host = host();
+        let action = Database { auth: Auth::Password, password: "⟦secret:pw⟧".to_owned(), ..database(engine) };
+        with_cx(&host, |cx| action.apply(cx).unwrap());
+        assert!(host.has_role(engine.id(), "shop"));
+        for command in host.commands() {
+            let input = match command.stdin {
+                crate::host::Stdin::Null => Vec::new(),
+                crate::host::Stdin::Bytes(bytes) => bytes,
+            };
+            let seen = format!("{:?} {:?} {}", command.argv, command.env, String::from_utf8_lossy(&input));
+            assert!(!seen.contains("s3cret-pass"), "{seen}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_not_plain_or_belong_to_the_engine_are_refused() {
+    for name in ["", "1st", "a b", "a\"b", "a;b", "-x", "postgres", "pg_x", "ROOT", "mysql", &"x".repeat(64)] {
+        assert!(identifier("role", name).is_err(), "{name:?}");
+    }
+    for name in ["shop", "web_app", "a-b", "_x", "Shop2", &"x".repeat(63)] {
+        assert!(identifier("role", name).is_ok(), "{name:?}");
+    }
+}
+
+#[test]
+fn an_undo_of_an_unknown_engine_says_which_binary_can() {
+    let undo = Undo::Database {
+        engine: "oracle".to_owned(),
+        name: "a".to_owned(),
+        role: "b".to_owned(),
+        database_existed: false,
+        role_existed: false,
+        before: None,
+    };
+    assert!(carry_out(&host(), &undo, None, true).unwrap_err().hint.unwrap().contains("kept with the run"));
+}
+
+#[test]
+fn a_record_from_before_there_were_restoring_statements_can_still_be_read() {
+    let old =
+        r#"{"op":"database","engine":"mariadb","name":"a","role":"b","database_existed":false,"role_existed":true}"#;
+    let undo: Undo = serde_json::from_str(old).unwrap();
+    assert!(matches!(undo, Undo::Database { before: None, role_existed: true, .. }));
+}
+
+#[test]
+fn a_sqlite_file_is_dumped_before_it_is_removed() {
+    let host = host();
+    host.put_file("/srv/app.db", "SQLite format 3\0...", 0o640);
+    host.put_file("/srv/app.db-wal", "log", 0o640);
+    host.without_program("/usr/bin/python3");
+    let undone = sqlite_undo(&host, Some("another"), false);
+    assert!(matches!(undone, Undone::Kept { .. }));
+    assert_eq!(host.stat(Path::new("/srv/app.db")).unwrap().map(|stat| stat.kind), Some(Kind::File));
+    assert!(matches!(sqlite_undo(&host, Some("another"), true), Undone::Done(_)));
+    assert_eq!(host.stat(Path::new("/srv/app.db-wal")).unwrap(), None);
+    assert_eq!(host.text("/var/dumps/sqlite-srv-app.db.sqlite").as_deref(), Some("SQLite format 3\0..."));
+    assert_eq!(sqlite_undo(&host, Some("another"), true), Undone::Nothing);
+}
+
+fn sqlite_undo(host: &FakeHost, data: Option<&str>, drop_data: bool) -> Undone {
+    let undo = Undo::Database {
+        engine: "sqlite".to_owned(),
+        name: "/srv/app.db".to_owned(),
+        role: String::new(),
+        database_existed: false,
+        role_existed: false,
+        before: None,
+    };
+    carry_out(host, &undo, data, drop_data).unwrap()
+}

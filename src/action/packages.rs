@@ -1,0 +1,228 @@
+//! `packages`: installs Debian packages in one transaction, and purges exactly those again.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use self::apt::Apt;
+use self::simulation::Simulation;
+use self::status::Database;
+use crate::action::{Act, Brings, Cx, Progress, Verdict};
+use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+
+mod apt;
+mod lock;
+mod policy;
+mod simulation;
+mod status;
+mod status_fd;
+
+/// Installs Debian packages in one transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packages {
+    /// Package names, sorted.
+    pub names: Vec<String>,
+    /// Whether recommended packages come along.
+    #[serde(default)]
+    pub recommends: bool,
+}
+
+impl Act for Packages {
+    fn describe(&self) -> String {
+        format!("install {}", listed(&self.names))
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        let database = Database::read(cx.host)?;
+        let missing = database.missing(&self.names);
+        if policy::is_left(cx.host)? {
+            return Ok(Verdict::change("finish an interrupted package transaction"));
+        }
+        if missing.is_empty() {
+            return Ok(Verdict::AlreadySo);
+        }
+        refuse_broken(cx, &database)?;
+        Ok(Verdict::change(format!("install {}", listed(&missing))))
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        let database = Database::read(cx.host)?;
+        refuse_broken(cx, &database)?;
+        let missing = database.missing(&self.names);
+        let simulation = if missing.is_empty() {
+            Simulation::default()
+        } else {
+            apt(cx).simulate_install(&missing, self.recommends)?
+        };
+        if !simulation.removes.is_empty() {
+            return Err(Failure::new(
+                format!("install {}", listed(&missing)),
+                format!("apt would remove {}, which is installed", listed(&simulation.removes)),
+            )
+            .hint("remove it yourself if nothing needs it any more, then run this again"));
+        }
+        for (name, old, new) in &simulation.upgrades {
+            (cx.progress)(Progress::Note(format!(
+                "{name} goes from {old} to {new}, because a new package needs that; this is not taken back"
+            )));
+        }
+        Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        let apt = apt(cx);
+        // An apt that outlived its killed parent still needs the policy: wait for it first.
+        apt.wait()?;
+        let interrupted = policy::is_left(cx.host)?;
+        let mut database = Database::read(cx.host)?;
+        if database.unfinished() && (interrupted || apt.has_begun()) {
+            apt.mend()?;
+            database = Database::read(cx.host)?;
+        }
+        policy::clean(cx.host)?;
+        let missing = database.missing(&self.names);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        apt.install(&missing, self.recommends)?;
+        let database = Database::read(cx.host)?;
+        match database.missing(&self.names).as_slice() {
+            [] => Ok(()),
+            absent => Err(Failure::new(
+                format!("install {}", listed(&missing)),
+                format!("apt reports success, but {} is not installed", listed(absent)),
+            )
+            .hint("see `dpkg --audit`")),
+        }
+    }
+
+    fn brings(&self) -> Brings {
+        Brings { packages: self.names.clone(), ..Brings::default() }
+    }
+}
+
+/// Purges the packages that our transaction added: those of `planned` that were not there `before`, and what
+/// came along with them. What others need by now stays. May be called again after it was interrupted.
+pub fn undo(cx: &UndoCx<'_>, before: &[String], planned: &[(String, String)]) -> Outcome<Undone> {
+    let apt = Apt { host: cx.host, log: cx.log, progress: cx.progress };
+    apt.wait()?;
+    let interrupted = policy::is_left(cx.host)? || apt.has_begun();
+    let mut database = Database::read(cx.host)?;
+    let before: BTreeSet<&str> = before.iter().map(String::as_str).collect();
+    let is_new = |name: &str| !before.contains(name);
+    let ours: BTreeSet<String> = planned.iter().map(|(name, _)| name.clone()).filter(|name| is_new(name)).collect();
+    let traces = |database: &Database| ours.iter().any(|name| database.has_traces(name));
+    // An interrupted dpkg may have installed more than its status file says.
+    if database.interrupted || (database.unfinished() && (interrupted || traces(&database))) {
+        mend(&apt);
+        database = Database::read(cx.host)?;
+    }
+    if !traces(&database) {
+        policy::clean(cx.host)?;
+        return Ok(Undone::Nothing);
+    }
+    let came_along = database.came_along(cx.host, &ours, &is_new);
+    let wanted: BTreeSet<String> = ours.union(&came_along).filter(|name| database.has_traces(name)).cloned().collect();
+    let (removable, kept) = database.removable(&wanted);
+    let names: Vec<&str> = removable.iter().map(String::as_str).collect();
+    if !names.is_empty() {
+        purge(&apt, &names)?;
+        // What was interrupted may have left triggers of packages that stay.
+        if Database::read(cx.host)?.unfinished() {
+            mend(&apt);
+        }
+    }
+    policy::clean(cx.host)?;
+    let kept: Vec<_> = kept.into_iter().filter(|(name, _)| ours.contains(name)).collect();
+    Ok(if kept.is_empty() {
+        Undone::Done(format!("purged {}", counted(names.len())))
+    } else {
+        // Those that stay need each other too; who matters is whoever is not ours.
+        let who: BTreeSet<&str> = kept.iter().filter(|(_, by)| !wanted.contains(by)).map(|(_, by)| short(by)).collect();
+        let what: Vec<&str> = kept.iter().map(|(name, _)| short(name)).collect();
+        Undone::Kept {
+            what: format!("the packages {}", listed(&what)),
+            why: format!("needed by {}; {} purged", listed(&who), counted(names.len())),
+        }
+    })
+}
+
+/// Mends as far as that goes: where a script fails each time, purging by force still works.
+fn mend(apt: &Apt<'_>) {
+    if let Err(failure) = apt.mend() {
+        (apt.progress)(Progress::Note(format!("{failure}; going on all the same")));
+    }
+}
+
+/// Purges with apt, which does it in the best order, or with dpkg where apt refuses.
+fn purge(apt: &Apt<'_>, names: &[&str]) -> Outcome<()> {
+    let exact = apt.simulate_purge(names).is_ok_and(|simulation| {
+        let allowed: BTreeSet<&str> = names.iter().map(|name| short(name)).collect();
+        simulation.installs.is_empty() && simulation.removes.iter().all(|name| allowed.contains(short(name)))
+    });
+    let first = if exact { apt.purge(names) } else { apt.purge_by_force(names) };
+    let left = |database: &Database| -> Vec<String> {
+        names.iter().filter(|name| database.has_traces(name)).map(|name| (*name).to_owned()).collect()
+    };
+    let remaining = left(&Database::read(apt.host)?);
+    if remaining.is_empty() {
+        return first;
+    }
+    let remaining: Vec<&str> = remaining.iter().map(String::as_str).collect();
+    let second = apt.purge_by_force(&remaining);
+    match left(&Database::read(apt.host)?).as_slice() {
+        [] => Ok(()),
+        stuck => Err(second.err().or(first.err()).unwrap_or_else(|| {
+            Failure::new(format!("purge {}", listed(stuck)), "dpkg reports success, but they are still there")
+        })),
+    }
+}
+
+/// A host whose packages are broken is repaired by its administrator, who knows why they are; what an
+/// interrupted transaction of ours has left is no such case.
+fn refuse_broken(cx: &Cx<'_>, database: &Database) -> Outcome<()> {
+    let broken = database.broken();
+    if (broken.is_empty() && !database.interrupted) || policy::is_left(cx.host)? || apt(cx).has_begun() {
+        return Ok(());
+    }
+    let why = if broken.is_empty() {
+        "dpkg was interrupted before".to_owned()
+    } else {
+        format!("the package database is not in order: {}", listed(&broken))
+    };
+    Err(Failure::new("install packages", why)
+        .hint("repair it first: `dpkg --configure -a`, then `apt-get --fix-broken install`"))
+}
+
+fn apt<'a>(cx: &'a Cx<'_>) -> Apt<'a> {
+    Apt { host: cx.host, log: cx.log, progress: cx.progress }
+}
+
+/// "nginx", "nginx, redis-server and 10 more".
+fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    const SHOWN: usize = 6;
+    let names: Vec<S> = names.into_iter().collect();
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `nginx` of `nginx:amd64`.
+fn short(full_name: &str) -> &str {
+    full_name.split(':').next().unwrap_or(full_name)
+}
+
+fn counted(count: usize) -> String {
+    match count {
+        0 => "no package".to_owned(),
+        1 => "1 package".to_owned(),
+        _ => format!("{count} packages"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

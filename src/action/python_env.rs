@@ -1,0 +1,265 @@
+//! `python_env`: makes a Python virtual environment and installs requirements into it.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::child::Child;
+use crate::action::release::Release;
+use crate::action::{Act, Brings, Cx, Progress, Verdict, place};
+use crate::engine::undo::{Undo, fingerprint};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Kind};
+
+/// Makes a Python virtual environment and installs requirements into it.
+///
+/// The path becomes a link to `<path>.releases/<key>`, and turns to a new environment when the requirements or
+/// the interpreter's version change; the environment that runs is never changed in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PythonEnv {
+    /// Where; must not exist before.
+    pub path: PathBuf,
+    /// The interpreter.
+    #[serde(default = "python3")]
+    pub interpreter: PathBuf,
+    /// A requirements file to install; none when empty.
+    #[serde(default)]
+    pub requirements: String,
+    /// Further requirements, as pip takes them.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Whether the distribution's Python packages are visible in it.
+    #[serde(default)]
+    pub system_packages: bool,
+}
+
+fn python3() -> PathBuf {
+    PathBuf::from("/usr/bin/python3")
+}
+
+/// How long pip may take: a package without a wheel is compiled.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+impl Act for PythonEnv {
+    fn describe(&self) -> String {
+        let what = if self.installs() { " with its packages" } else { "" };
+        format!("make the Python environment {}{what}", self.path.display())
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        self.validate()?;
+        let Some(release) = self.release(cx.host)? else {
+            return Ok(Verdict::change(self.describe()));
+        };
+        if release.is_current(cx.host)? {
+            return Ok(Verdict::AlreadySo);
+        }
+        let instead = if release.replaces(cx.host)? { ", instead of the one that stands there" } else { "" };
+        Ok(Verdict::change(format!("{}{instead}", self.describe())))
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        self.validate()?;
+        self.required_release(cx.host)?.prepare(cx)
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        self.validate()?;
+        self.required_release(cx.host)?.install(cx, |dir| {
+            self.make(cx, dir)?;
+            if self.installs() {
+                self.install(cx, dir)?;
+            }
+            Ok(format!("{} packages asked for", self.packages.len()))
+        })
+    }
+
+    fn brings(&self) -> Brings {
+        Brings { paths: vec![self.path.clone()], ..Brings::default() }
+    }
+}
+
+impl PythonEnv {
+    fn installs(&self) -> bool {
+        !self.requirements.is_empty() || !self.packages.is_empty()
+    }
+
+    fn validate(&self) -> Outcome<()> {
+        if let Some(odd) = self.packages.iter().find(|package| package.starts_with('-') || package.trim().is_empty()) {
+            return Err(Failure::new(self.describe(), format!("{odd:?} is no requirement"))
+                .hint("options of pip belong into a requirements file"));
+        }
+        Ok(())
+    }
+
+    /// The environment by what it is made from; `None` when its requirements file is not there yet or may not
+    /// be read.
+    fn release(&self, host: &dyn Host) -> Outcome<Option<Release<'_>>> {
+        let requirements = if self.requirements.is_empty() {
+            String::new()
+        } else {
+            match host.read(Path::new(&self.requirements)) {
+                Ok(content) => fingerprint(&content),
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+                    return Ok(None);
+                }
+                Err(e) => return Err(Failure::new(format!("read {}", self.requirements), e)),
+            }
+        };
+        // An environment belongs to one version of Python: /usr/bin/python3 is a link that names it.
+        let interpreter = match place::stat(host, &self.interpreter)?.map(|stat| stat.kind) {
+            None => return Ok(None),
+            Some(Kind::Symlink) => Some(place::read_link(host, &self.interpreter)?),
+            Some(_) => None,
+        };
+        Ok(Some(Release::new(&self.path, &(self, requirements, interpreter))?))
+    }
+
+    fn required_release(&self, host: &dyn Host) -> Outcome<Release<'_>> {
+        self.release(host)?.ok_or_else(|| {
+            let (interpreter, requirements) = (self.interpreter.display(), &self.requirements);
+            let needs = if requirements.is_empty() {
+                String::new()
+            } else {
+                format!(" or its requirements file {requirements}")
+            };
+            Failure::new(self.describe(), format!("the interpreter {interpreter}{needs} is not there"))
+                .hint("install python3 and python3-venv, and check the path of the requirements file")
+        })
+    }
+
+    fn make(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+        (cx.progress)(Progress::Note("making the environment".to_owned()));
+        let mut argv = vec![self.interpreter.to_string_lossy().into_owned(), "-m".to_owned(), "venv".to_owned()];
+        if self.system_packages {
+            argv.push("--system-site-packages".to_owned());
+        }
+        if !self.installs() {
+            // Without pip it takes a tenth of the time, and nothing else is wanted of pip.
+            argv.push("--without-pip".to_owned());
+        }
+        argv.push(dir.to_string_lossy().into_owned());
+        Child::new(python(argv)).hint("the package python3-venv must be installed").run(cx, &self.describe())?;
+        Ok(())
+    }
+
+    fn install(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+        let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
+        let mut argv: Vec<String> = [&interpreter, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+            .map(str::to_owned)
+            .to_vec();
+        argv.extend(["--progress-bar", "off", "--no-cache-dir"].map(str::to_owned));
+        let mut cwd = PathBuf::from("/");
+        if !self.requirements.is_empty() {
+            argv.extend(["--requirement".to_owned(), self.requirements.clone()]);
+            // Relative paths in the file are meant relative to it.
+            cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
+        }
+        argv.extend(self.packages.iter().cloned());
+        Child::new(python(argv).cwd(cwd))
+            .hint("pip needs a package index it can reach (PIP_INDEX_URL, https_proxy) and, without wheels, a compiler")
+            .run(cx, &format!("install the packages of {}", self.path.display()))?;
+        Ok(())
+    }
+}
+
+/// A Python that leaves files which everybody can read.
+fn python(argv: Vec<String>) -> Command {
+    let mut command = Command::new(argv).timeout(PATIENCE);
+    command.umask = Some(0o022);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::action::bench::{Bench, kept};
+
+    fn env() -> PythonEnv {
+        serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
+    }
+
+    fn bench() -> Bench {
+        let bench = Bench::new();
+        bench.host.put_file("/usr/bin/python3.11", "", 0o755);
+        bench.host.take_away("/usr/bin/python3");
+        bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.11".as_ref()).unwrap();
+        bench
+    }
+
+    fn commands(bench: &Bench) -> String {
+        bench.host.commands().iter().map(|command| command.argv.join(" ") + "\n").collect()
+    }
+
+    #[test]
+    fn an_environment_without_packages_needs_no_pip_and_comes_and_goes() {
+        let bench = bench();
+        bench.round_trip(&env());
+        assert!(commands(&bench).contains("-m venv --system-site-packages --without-pip /srv/app/venv.releases/"));
+        assert!(!commands(&bench).contains("pip install"));
+    }
+
+    #[test]
+    fn packages_are_installed_and_a_changed_file_of_them_makes_a_new_environment() {
+        let bench = bench();
+        bench.host.put_file("/srv/code/requirements.txt", "flask\n", 0o644);
+        let act = PythonEnv {
+            requirements: "/srv/code/requirements.txt".to_owned(),
+            packages: vec!["uwsgi".to_owned()],
+            ..env()
+        };
+        let first = bench.make(&act);
+        assert!(commands(&bench).contains("--requirement /srv/code/requirements.txt uwsgi"), "{}", commands(&bench));
+        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        let was = bench.host.read_link("/srv/app/venv".as_ref()).unwrap();
+        bench.host.put_file("/srv/code/requirements.txt", "flask==3\n", 0o644);
+        assert!(bench.summary(&act).contains("instead of the one that stands there"));
+        let second = bench.make(&act);
+        assert!(kept(bench.take_back(&second)).is_empty());
+        assert_eq!(bench.host.read_link("/srv/app/venv".as_ref()).unwrap(), was);
+        assert!(kept(bench.take_back(&first)).is_empty());
+        assert!(bench.host.stat("/srv/app".as_ref()).unwrap().is_none());
+    }
+
+    #[test]
+    fn another_version_of_python_makes_a_new_environment() {
+        let bench = bench();
+        bench.make(&env());
+        bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.13".as_ref()).unwrap();
+        assert_ne!(bench.check(&env()), Ok(Verdict::AlreadySo));
+    }
+
+    #[test]
+    fn what_is_yet_to_come_is_a_change_to_come() {
+        let bench = Bench::new();
+        bench.host.take_away("/usr/bin/python3");
+        assert_eq!(bench.summary(&env()), "make the Python environment /srv/app/venv");
+        assert!(bench.try_to_make(&env()).err().unwrap().hint.unwrap().contains("python3-venv"));
+    }
+
+    #[test]
+    fn a_failing_pip_leaves_nothing_that_looks_finished() {
+        let bench = bench();
+        let act = PythonEnv { packages: vec!["nonsense".to_owned()], ..env() };
+        let fail = |_: &crate::host::fake::FakeHost, _: &Command| {
+            crate::host::fake::output(1, "", "ERROR: No matching distribution")
+        };
+        let pip = bench.with(|cx| act.required_release(cx.host)).unwrap().dir().join("bin/python");
+        bench.host.on(&[&pip.to_string_lossy()], fail);
+        let failure = bench.try_to_make(&act).err().unwrap();
+        assert_eq!(failure.tail, ["ERROR: No matching distribution"]);
+        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert!(bench.host.stat("/srv/app/venv".as_ref()).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_option_among_the_packages_is_refused() {
+        let act = PythonEnv { packages: vec!["--index-url=http://x".to_owned()], ..env() };
+        assert!(bench().check(&act).unwrap_err().hint.unwrap().contains("requirements file"));
+    }
+}

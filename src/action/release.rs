@@ -1,0 +1,129 @@
+//! A tree that is put in place as a whole.
+//!
+//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So whoever
+//! reads the path sees the old tree or the new one and never half of one; a filling that was cut short is
+//! known by its missing stamp; and the way back, exact at any time, is to turn the link and remove the
+//! directory. The key names what the tree was made from: a tree that stands already is not made again.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::action::child::Child;
+use crate::action::{Cx, Progress, place};
+use crate::engine::undo::{Undo, fingerprint};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Kind, Meta};
+
+/// Written into a tree when it is complete: its key, and what it was resolved to (such as a commit).
+const STAMP: &str = ".bringup-release";
+
+/// Hexadecimal digits of the key: enough that two trees of one path never share one.
+const DIGITS: usize = 16;
+
+/// One version of a tree at a path.
+pub struct Release<'a> {
+    path: &'a Path,
+    key: String,
+}
+
+impl<'a> Release<'a> {
+    /// The tree for `path` that is made from `spec`.
+    pub fn new(path: &'a Path, spec: &impl Serialize) -> Outcome<Self> {
+        let spec = serde_json::to_vec(spec).map_err(|e| Failure::new("name a release", e))?;
+        let mut key = fingerprint(&spec);
+        key.truncate(DIGITS);
+        Ok(Self { path, key })
+    }
+
+    /// Whether it is complete, and the one that the path leads to.
+    pub fn is_current(&self, host: &dyn Host) -> Outcome<bool> {
+        Ok(self.standing(host)?.as_ref() == Some(&self.target()) && self.is_complete(host)?)
+    }
+
+    /// Whether the path leads to another version now.
+    pub fn replaces(&self, host: &dyn Host) -> Outcome<bool> {
+        Ok(self.standing(host)?.is_some())
+    }
+
+    /// The records that lead back.
+    pub fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        self.standing(cx.host)?;
+        let dir = self.dir();
+        let mut records = place::parent_records(cx.host, &dir)?;
+        if !self.is_complete(cx.host)? {
+            records.push(Undo::RemoveTree { path: dir });
+        }
+        records.push(cx.blobs.before(cx.host, self.path)?);
+        Ok(records)
+    }
+
+    /// Has the tree filled, unless it is complete already, and turns the path to it. `fill` gets an empty
+    /// directory and returns what the tree was resolved to.
+    pub fn install(&self, cx: &Cx<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
+        self.standing(cx.host)?;
+        let dir = self.dir();
+        if !self.is_complete(cx.host)? {
+            self.clear(cx, &dir)?;
+            place::make_parents(cx.host, &dir)?;
+            place::make_dir(cx.host, &dir, Meta::root(0o755))?;
+            let resolved = fill(&dir)?;
+            // The stamp must not reach the disk before the files that it vouches for.
+            let sync = Command::new(["sync", "--file-system", &dir.to_string_lossy()]);
+            Child::new(sync).run(cx, &format!("write {} to the disk", dir.display()))?;
+            let stamp = format!("{}\n{resolved}\n", self.key);
+            let failed = |e| Failure::new(format!("write {}", dir.join(STAMP).display()), e);
+            cx.host.write(&dir.join(STAMP), stamp.as_bytes(), Meta::root(0o644)).map_err(failed)?;
+        }
+        let failed = |e| Failure::new(format!("turn {} to {}", self.path.display(), dir.display()), e);
+        cx.host.make_symlink(self.path, &self.target()).map_err(failed)
+    }
+
+    /// Removes what an interrupted filling has left.
+    fn clear(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+        if place::stat(cx.host, dir)?.is_none() {
+            return Ok(());
+        }
+        (cx.progress)(Progress::Note("removing what an interrupted attempt has left".to_owned()));
+        let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
+        Child::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
+        Ok(())
+    }
+
+    fn is_complete(&self, host: &dyn Host) -> Outcome<bool> {
+        Ok(place::stat(host, &self.dir().join(STAMP))?.is_some())
+    }
+
+    /// Where the link at the path leads now, when there is one. Anything that we did not put there is refused.
+    fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
+        place::missing_parents(host, self.path)?;
+        let what = || format!("put anything at {}", self.path.display());
+        match place::stat(host, self.path)?.map(|stat| stat.kind) {
+            None => Ok(None),
+            Some(Kind::Symlink) => {
+                let target = place::read_link(host, self.path)?;
+                if target.starts_with(self.releases_name()) {
+                    return Ok(Some(target));
+                }
+                Err(Failure::new(what(), format!("a link to {} stands there, which is not ours", target.display()))
+                    .hint("remove the link, or choose another path"))
+            }
+            Some(_) => Err(Failure::new(what(), "something stands there already, and it is not ours")
+                .hint("move it away, or choose another path; the path itself must not exist before")),
+        }
+    }
+
+    /// Where the tree itself is.
+    pub fn dir(&self) -> PathBuf {
+        self.path.with_file_name(self.releases_name()).join(&self.key)
+    }
+
+    /// What the link holds: relative, so that the tree can be moved or mounted elsewhere as a whole.
+    fn target(&self) -> PathBuf {
+        Path::new(&self.releases_name()).join(&self.key)
+    }
+
+    fn releases_name(&self) -> String {
+        format!("{}.releases", self.path.file_name().unwrap_or_default().to_string_lossy())
+    }
+}

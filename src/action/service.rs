@@ -1,0 +1,375 @@
+//! `service`: makes a service run now and at boot, and restarts it when what it depends on has changed.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Act, Brings, Cx, Progress, Verdict};
+use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host};
+
+pub(crate) mod supervisor;
+pub(crate) mod systemd;
+pub(crate) mod sysv;
+
+/// Makes a service run now and at boot, and restarts it when what it depends on has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Who manages it.
+    pub manager: Manager,
+    /// Unit (`nginx.service`), init script (`nginx`) or supervisor program (`webapp`; `webapp:*` for a group).
+    pub name: String,
+    /// Whether it shall run; false stops and disables it.
+    #[serde(default = "yes")]
+    pub running: bool,
+    /// Ids of actions (`stage.action`) after whose change it is restarted.
+    #[serde(default)]
+    pub restart_after: Vec<String>,
+    /// Ids of actions after whose change a reload is enough.
+    #[serde(default)]
+    pub reload_after: Vec<String>,
+    /// A command that must succeed before it is (re)started or reloaded, such as `nginx -t`.
+    #[serde(default)]
+    pub test: Vec<String>,
+}
+
+/// Who manages a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manager {
+    /// systemd.
+    Systemd,
+    /// `/etc/init.d` scripts, where PID 1 is not systemd.
+    Sysv,
+    /// supervisor.
+    Supervisor,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What a manager knows of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a service can be any mixture of these")]
+pub struct State {
+    /// Whether the manager knows it.
+    pub known: bool,
+    /// Whether it runs, or is being started.
+    pub active: bool,
+    /// Whether nothing of it runs, nor will be started again by its manager. A service that dies after each
+    /// start is neither active nor at rest.
+    pub at_rest: bool,
+    /// Whether it starts at boot.
+    pub enabled: bool,
+    /// Whether someone has forbidden to start it.
+    pub masked: bool,
+    /// Its main processes.
+    pub pids: Vec<u32>,
+    /// The state in the manager's own words.
+    pub detail: String,
+}
+
+impl State {
+    /// Of a service that its manager does not know.
+    fn unknown(detail: String) -> Self {
+        Self { known: false, active: false, at_rest: true, enabled: false, masked: false, pids: Vec::new(), detail }
+    }
+}
+
+/// One change to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Start it at boot from now on.
+    Enable,
+    /// Start it, and wait until it stands.
+    Start,
+    /// Stop and start it, and wait until it stands.
+    Restart,
+    /// Have it read its configuration again.
+    Reload,
+    /// Stop it, all its processes.
+    Stop,
+    /// Do not start it at boot any more.
+    Disable,
+}
+
+impl Step {
+    /// As an imperative.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Enable => "enable",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Stop => "stop",
+            Self::Disable => "disable",
+        }
+    }
+
+    /// Whether the service reads its configuration in this step.
+    const fn takes_configuration(self) -> bool {
+        matches!(self, Self::Start | Self::Restart | Self::Reload)
+    }
+}
+
+/// What changing a service works with.
+pub struct Work<'a> {
+    /// The machine.
+    pub host: &'a dyn Host,
+    /// Takes the output of commands.
+    pub log: &'a Path,
+}
+
+impl Manager {
+    /// Its name in undo records and for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Sysv => "sysv",
+            Self::Supervisor => "supervisor",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Systemd, Self::Sysv, Self::Supervisor].into_iter().find(|manager| manager.name() == name)
+    }
+
+    /// What it knows of `service`.
+    pub fn state(self, host: &dyn Host, service: &str) -> Outcome<State> {
+        match self {
+            Self::Systemd => systemd::state(host, service),
+            Self::Sysv => sysv::state(host, service),
+            Self::Supervisor => supervisor::state(host, service),
+        }
+    }
+
+    /// Takes notice of definitions that changed on disk. True when that has started `service` anew.
+    fn refresh(self, work: &Work<'_>, service: &str) -> Outcome<bool> {
+        match self {
+            Self::Systemd => systemd::refresh(work, service).map(|()| false),
+            Self::Sysv => Ok(false),
+            Self::Supervisor => supervisor::refresh(work, service),
+        }
+    }
+
+    fn perform(self, work: &Work<'_>, service: &str, step: Step) -> Outcome<()> {
+        match self {
+            Self::Systemd => systemd::perform(work, service, step),
+            Self::Sysv => sysv::perform(work, service, step),
+            Self::Supervisor => supervisor::perform(work, service, step),
+        }
+    }
+}
+
+impl Service {
+    /// What has to be done, given its state and which actions have changed something.
+    fn steps(&self, state: &State, changed: &dyn Fn(&str) -> bool) -> Vec<Step> {
+        let any = |ids: &[String]| ids.iter().any(|id| changed(id));
+        let mut steps = Vec::new();
+        if self.running {
+            if !state.enabled {
+                steps.push(Step::Enable);
+            }
+            if !state.active {
+                steps.push(Step::Start);
+            } else if any(&self.restart_after) {
+                steps.push(Step::Restart);
+            } else if any(&self.reload_after) {
+                steps.push(Step::Reload);
+            }
+        } else {
+            if !state.at_rest {
+                steps.push(Step::Stop);
+            }
+            if state.known && state.enabled {
+                steps.push(Step::Disable);
+            }
+        }
+        steps
+    }
+
+    fn refuse_masked(&self, state: &State) -> Outcome<()> {
+        if self.running && state.masked {
+            return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
+                .hint(format!("find out who masked it; `systemctl unmask {}` frees it", self.name)));
+        }
+        Ok(())
+    }
+
+    fn refuse_unknown(&self, state: &State) -> Outcome<()> {
+        if state.known {
+            return Ok(());
+        }
+        let why = format!("{} does not know it ({})", self.manager.name(), state.detail);
+        Err(Failure::new(format!("start {}", self.name), why)
+            .hint("is its package installed, and its unit, script or program file in place?"))
+    }
+
+    fn try_configuration(&self, work: &Work<'_>) -> Outcome<()> {
+        if self.test.is_empty() {
+            return Ok(());
+        }
+        let what = format!("(re)start {}: its configuration test", self.name);
+        let output = work
+            .host
+            .run(&Command::new(self.test.iter().cloned()).log(work.log))
+            .map_err(|e| Failure::new(what.clone(), format!("{}: {e}", self.test.join(" "))))?;
+        if output.ok() {
+            return Ok(());
+        }
+        Err(Failure::new(what, format!("`{}` ended with status {}", self.test.join(" "), output.status))
+            .tail(output.tail(20))
+            .hint("the lines above name the file and the line to correct"))
+    }
+}
+
+impl Act for Service {
+    fn describe(&self) -> String {
+        if self.running {
+            format!("run {} now and at boot", self.name)
+        } else {
+            format!("stop {} and keep it from starting at boot", self.name)
+        }
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        let state = self.manager.state(cx.host, &self.name)?;
+        self.refuse_masked(&state)?;
+        let steps = self.steps(&state, cx.changed);
+        if steps.is_empty() {
+            return Ok(Verdict::AlreadySo);
+        }
+        let verbs: Vec<&str> = steps.iter().map(|step| step.verb()).collect();
+        Ok(Verdict::change(format!("{} {}", verbs.join(" and "), self.name)))
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        let state = self.manager.state(cx.host, &self.name)?;
+        Ok(vec![Undo::Service {
+            manager: self.manager.name().to_owned(),
+            name: self.name.clone(),
+            existed: state.known,
+            was_active: state.active,
+            was_enabled: state.enabled,
+        }])
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        let work = Work { host: cx.host, log: cx.log };
+        let mut state = self.manager.state(cx.host, &self.name)?;
+        let mut steps = self.steps(&state, cx.changed);
+        if steps.iter().any(|step| step.takes_configuration()) {
+            self.try_configuration(&work)?;
+        }
+        if self.running && !steps.is_empty() {
+            let anew = self.manager.refresh(&work, &self.name)?;
+            if anew || !state.known {
+                state = self.manager.state(cx.host, &self.name)?;
+                steps = self.steps(&state, &|id| !anew && (cx.changed)(id));
+            }
+            self.refuse_unknown(&state)?;
+        }
+        for step in steps {
+            (cx.progress)(Progress::Note(format!("{} {}", step.verb(), self.name)));
+            self.manager.perform(&work, &self.name, step)?;
+        }
+        Ok(())
+    }
+
+    fn brings(&self) -> Brings {
+        let services = vec![format!("{}:{}", self.manager.name(), self.name)];
+        Brings { services, ..Brings::default() }
+    }
+}
+
+/// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
+pub fn undo(
+    cx: &UndoCx<'_>,
+    manager: &str,
+    name: &str,
+    existed: bool,
+    was_active: bool,
+    was_enabled: bool,
+) -> Outcome<Undone> {
+    let manager = known(manager)?;
+    let work = Work { host: cx.host, log: cx.log };
+    let state = manager.state(cx.host, name)?;
+    let mut done = Vec::new();
+    if state.known && !state.at_rest && !was_active {
+        manager.perform(&work, name, Step::Stop)?;
+        done.push("stopped");
+    }
+    // A program of supervisor starts with it as long as its file is there, and that is another record's.
+    let by_command = manager != Manager::Supervisor;
+    if by_command && state.known && state.enabled && (!was_enabled || !existed) {
+        manager.perform(&work, name, Step::Disable)?;
+        done.push("disabled");
+    }
+    Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
+}
+
+/// Called when files and packages are as they were: its manager reads its definition again, and a service that
+/// ran before runs with its former configuration.
+pub fn settle(
+    cx: &UndoCx<'_>,
+    manager: &str,
+    name: &str,
+    existed: bool,
+    was_active: bool,
+    was_enabled: bool,
+) -> Outcome<Undone> {
+    let manager = known(manager)?;
+    let work = Work { host: cx.host, log: cx.log };
+    match manager {
+        Manager::Systemd => {
+            systemd::refresh(&work, name)?;
+            systemd::forget_failure(&work, name);
+        }
+        Manager::Supervisor => supervisor::forget_removed(&work, name)?,
+        Manager::Sysv => {}
+    }
+    let state = manager.state(cx.host, name)?;
+    if !existed || !(was_active || was_enabled) {
+        return Ok(Undone::Nothing);
+    }
+    if !state.known {
+        return Ok(Undone::Kept {
+            what: format!("{name} does not run"),
+            why: format!("it was there before, but {} does not know it any more", manager.name()),
+        });
+    }
+    if was_enabled && !state.enabled {
+        manager.perform(&work, name, Step::Enable)?;
+    }
+    if !was_active {
+        return Ok(Undone::Nothing);
+    }
+    manager.perform(&work, name, if state.active { Step::Restart } else { Step::Start })?;
+    Ok(Undone::Done(format!("restarted {name} with its former configuration")))
+}
+
+/// Why a service that was started does not do its work, when it is that: it died, or dies again and again.
+pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
+    if !service.running {
+        return None;
+    }
+    if service.manager == Manager::Systemd {
+        return systemd::ailing(host, &service.name);
+    }
+    let state = service.manager.state(host, &service.name).ok()?;
+    let what = format!("keep {} running", service.name);
+    (!state.active).then(|| Failure::new(what, format!("it does not run: {}", state.detail)))
+}
+
+fn known(manager: &str) -> Outcome<Manager> {
+    Manager::from_name(manager).ok_or_else(|| {
+        Failure::new("bring a service back", format!("there is no service manager called {manager}"))
+            .hint("the journal was written by a newer bringup: use the binary that lies with the run")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,297 @@
+//! Services of systemd.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{State, Step, Work};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Output};
+
+/// What is asked of `systemctl show`, in one go.
+const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID,Type,\
+    Result,FragmentPath,DropInPaths,TasksCurrent";
+/// Above systemd's own limit for a start (90 s) and `MariaDB`'s (15 min is only for recovery).
+const JOB_TIMEOUT: Duration = Duration::from_mins(5);
+/// How long a service may take to stand after its start job is done.
+const STAND_TIMEOUT: Duration = Duration::from_mins(1);
+/// systemd calls a `simple` service started when it has forked; one that dies of its configuration does so
+/// within this time.
+const CALM_SIMPLE: Duration = Duration::from_millis(500);
+/// Services that report readiness have got further when their start job is done.
+const CALM_READY: Duration = Duration::from_millis(100);
+
+/// What systemd knows of a unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    load: String,
+    active: String,
+    sub: String,
+    file: String,
+    kind: String,
+    result: String,
+    fragment: String,
+    drop_ins: String,
+    stale: bool,
+    restarts: u32,
+    main_pid: u32,
+    tasks: u64,
+}
+
+impl Unit {
+    fn read(host: &dyn Host, name: &str) -> Outcome<Self> {
+        let what = || format!("ask systemd about {name}");
+        let output = host
+            .run(&Command::new(["systemctl", "show", "--property", PROPERTIES, "--", name]))
+            .map_err(|e| Failure::new(what(), e))?;
+        if !output.ok() {
+            return Err(Failure::new(what(), reason(&output))
+                .tail(output.tail(5))
+                .hint("where PID 1 is not systemd, services are managed by `sysv` or `supervisor`"));
+        }
+        Ok(Self::parse(&output.text()))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut unit = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "LoadState" => value.clone_into(&mut unit.load),
+                "ActiveState" => value.clone_into(&mut unit.active),
+                "SubState" => value.clone_into(&mut unit.sub),
+                "UnitFileState" => value.clone_into(&mut unit.file),
+                "Type" => value.clone_into(&mut unit.kind),
+                "Result" => value.clone_into(&mut unit.result),
+                "FragmentPath" => value.clone_into(&mut unit.fragment),
+                "DropInPaths" => value.clone_into(&mut unit.drop_ins),
+                "NeedDaemonReload" => unit.stale = value == "yes",
+                "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
+                "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
+                // "[not set]" where it does not run.
+                "TasksCurrent" => unit.tasks = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+        unit
+    }
+
+    /// Whether a drop-in lies there that systemd has not read. It looks for them only in directories that it
+    /// knew at its last reload, and calls a unit up to date that has its first drop-in since.
+    fn lacks_drop_in(&self, host: &dyn Host, name: &str) -> bool {
+        let known: Vec<&str> = self.drop_ins.split_whitespace().collect();
+        let dir = format!("/etc/systemd/system/{name}.d");
+        host.list(Path::new(&dir)).is_ok_and(|entries| {
+            entries
+                .iter()
+                .filter_map(|entry| entry.file_name()?.to_str())
+                .filter(|file| Path::new(file).extension().is_some_and(|e| e == "conf"))
+                .any(|file| !known.contains(&format!("{dir}/{file}").as_str()))
+        })
+    }
+
+    fn state(&self) -> State {
+        State {
+            known: self.load == "loaded",
+            // A unit that is being started again and again is not up, and one that is being stopped neither.
+            active: matches!(self.active.as_str(), "active" | "reloading")
+                || (self.active == "activating" && self.sub != "auto-restart"),
+            at_rest: matches!(self.active.as_str(), "inactive" | "failed"),
+            // What has no [Install] section starts when something asks for it; there is nothing to enable.
+            enabled: matches!(self.file.as_str(), "enabled" | "static" | "indirect" | "alias" | "linked" | "transient")
+                || (self.file == "generated" && self.load == "loaded"),
+            masked: self.load == "masked",
+            pids: (self.main_pid > 0).then_some(self.main_pid).into_iter().collect(),
+            detail: format!("{}, {} ({})", self.load, self.active, self.sub),
+        }
+    }
+}
+
+/// What systemd knows of `name`.
+pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
+    Unit::read(host, name).map(|unit| unit.state())
+}
+
+/// Reads the unit files again if systemd has an old view of `name`.
+pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<()> {
+    let unit = Unit::read(work.host, name)?;
+    // A file that now comes before the one that was loaded is not counted as NeedDaemonReload.
+    let own = format!("/etc/systemd/system/{name}");
+    let shadowed = unit.fragment != own && matches!(work.host.stat(Path::new(&own)), Ok(Some(_)));
+    if !unit.stale && unit.load == "loaded" && !shadowed && !unit.lacks_drop_in(work.host, name) {
+        return Ok(());
+    }
+    systemctl(work, &["daemon-reload"], "have systemd read its unit files again")
+}
+
+/// Takes a unit that failed out of systemd's list of failures.
+pub fn forget_failure(work: &Work<'_>, name: &str) {
+    // It fails where the unit is not loaded, and then there is nothing to forget.
+    let _ = work.host.run(&Command::new(["systemctl", "reset-failed", "--", name]));
+}
+
+/// Carries out one step.
+pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+    let what = format!("{} {name}", step.verb());
+    match step {
+        // The links on disk are what counts at boot; systemd need not read everything again for them now.
+        Step::Enable | Step::Disable => systemctl(work, &["--no-reload", step.verb(), "--", name], &what),
+        Step::Start | Step::Restart => {
+            let since = work.host.now().sec;
+            // After too many failures systemd refuses to start a unit until they are forgotten.
+            if Unit::read(work.host, name)?.active == "failed" {
+                forget_failure(work, name);
+            }
+            systemctl(work, &[step.verb(), "--", name], &what)
+                .and_then(|()| stands(work, name, &what))
+                .map_err(|failure| with_journal(work, name, since, failure))
+        }
+        Step::Reload => {
+            let since = work.host.now().sec;
+            systemctl(work, &["reload-or-restart", "--", name], &what)
+                .and_then(|()| stands(work, name, &what))
+                .map_err(|failure| with_journal(work, name, since, failure))
+        }
+        Step::Stop => {
+            systemctl(work, &["stop", "--", name], &what)?;
+            // Units with KillMode=process leave children behind, which would hold ports and files.
+            if Unit::read(work.host, name)?.tasks > 0 {
+                systemctl(work, &["kill", "--signal=SIGKILL", "--", name], &what)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Waits until `name` is up and stays so for a moment.
+fn stands(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
+    let pause = Duration::from_millis(50);
+    let mut waited = Duration::ZERO;
+    let mut calm = Duration::ZERO;
+    let mut restarts = None;
+    let mut up: Option<u32> = None;
+    loop {
+        let unit = Unit::read(work.host, name)?;
+        if *restarts.get_or_insert(unit.restarts) != unit.restarts {
+            return Err(died(&unit, what));
+        }
+        let needed = match unit.kind.as_str() {
+            "simple" | "exec" | "idle" => CALM_SIMPLE,
+            _ => CALM_READY,
+        };
+        match unit.active.as_str() {
+            "active" | "reloading" => {
+                if *up.get_or_insert(unit.main_pid) != unit.main_pid {
+                    return Err(died(&unit, what));
+                }
+                if calm >= needed || unit.kind == "oneshot" {
+                    return Ok(());
+                }
+                calm += pause;
+            }
+            "activating" if unit.sub != "auto-restart" => {}
+            "inactive" if unit.kind == "oneshot" && unit.result == "success" => return Ok(()),
+            "deactivating" => {}
+            _ => return Err(died(&unit, what)),
+        }
+        if waited >= STAND_TIMEOUT {
+            return Err(Failure::new(
+                what,
+                format!("it is still {} ({}) after {} seconds", unit.active, unit.sub, STAND_TIMEOUT.as_secs()),
+            ));
+        }
+        work.host.sleep(pause);
+        waited += pause;
+    }
+}
+
+fn died(unit: &Unit, what: &str) -> Failure {
+    let why = if unit.restarts > 0 || unit.sub == "auto-restart" {
+        "it dies after its start, and systemd starts it again and again".to_owned()
+    } else {
+        format!("it does not stay up: {} ({}), result {}", unit.active, unit.sub, unit.result)
+    };
+    Failure::new(what, why)
+}
+
+/// Why a unit is no good although its start succeeded: it died since, perhaps again and again.
+pub fn ailing(host: &dyn Host, name: &str) -> Option<Failure> {
+    let unit = Unit::read(host, name).ok()?;
+    let state = unit.state();
+    if state.active && unit.restarts == 0 {
+        return None;
+    }
+    let why = match unit.restarts {
+        0 => format!("it does not run any more: {}", state.detail),
+        times => format!("it died and was started again {times} times: {}", state.detail),
+    };
+    let argv = ["journalctl", "--no-pager", "--quiet", "-n", "60", "-o", "cat"].map(str::to_owned);
+    let command = Command::new(argv.into_iter().chain([format!("--unit={name}")]));
+    let lines = host.run(&command).map(|output| output.tail(60)).unwrap_or_default();
+    // What systemd says of each restart hides what the service said before it died.
+    let own = lines
+        .into_iter()
+        .filter(|line| !line.starts_with(name) && !line.contains(&format!(" {name} - ")))
+        .collect::<Vec<_>>();
+    let last = own[own.len().saturating_sub(20)..].to_vec();
+    Some(
+        Failure::new(format!("keep {name} running"), why)
+            .tail(last)
+            .hint(format!("`journalctl -u {name}` shows all it said")),
+    )
+}
+
+/// Adds what the service itself said.
+fn with_journal(work: &Work<'_>, name: &str, since: i64, failure: Failure) -> Failure {
+    let argv = ["journalctl", "--no-pager", "--quiet", "-n", "20", "-o", "cat"].map(str::to_owned);
+    let command = Command::new(argv.into_iter().chain([format!("--since=@{since}"), format!("--unit={name}")]));
+    let lines = work.host.run(&command).map(|output| output.tail(20)).unwrap_or_default();
+    let failure = if lines.is_empty() { failure } else { failure.tail(lines) };
+    failure.hint(format!("`journalctl -u {name}` shows what it said, `systemctl status {name}` its state"))
+}
+
+fn systemctl(work: &Work<'_>, arguments: &[&str], what: &str) -> Outcome<()> {
+    let argv = std::iter::once("systemctl").chain(arguments.iter().copied());
+    let command = Command::new(argv).timeout(JOB_TIMEOUT).log(work.log);
+    let output = work.host.run(&command).map_err(|e| Failure::new(what, e))?;
+    if output.ok() { Ok(()) } else { Err(Failure::new(what, reason(&output)).tail(output.tail(20))) }
+}
+
+fn reason(output: &Output) -> String {
+    output.tail(20).into_iter().next().unwrap_or_else(|| format!("exit status {}", output.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn unit(text: &str) -> State {
+        Unit::parse(text).state()
+    }
+
+    #[test]
+    fn a_unit_that_is_started_again_and_again_is_not_active() {
+        let state = unit("LoadState=loaded\nActiveState=activating\nSubState=auto-restart\nUnitFileState=enabled\n");
+        assert!(state.known && state.enabled && !state.active && !state.at_rest);
+        let state = unit("LoadState=loaded\nActiveState=activating\nSubState=start\nUnitFileState=disabled\n");
+        assert!(state.active && !state.enabled);
+    }
+
+    #[test]
+    fn an_unknown_unit_is_neither_active_nor_enabled() {
+        let state = unit("LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nMainPID=0\n");
+        assert_eq!(state.pids, [0; 0]);
+        assert!(!state.known && !state.active && !state.enabled);
+    }
+
+    #[test]
+    fn a_first_drop_in_is_noticed_although_systemd_calls_the_unit_up_to_date() {
+        let host = FakeHost::new();
+        let fresh = Unit::parse("LoadState=loaded\nNeedDaemonReload=no\nDropInPaths=\n");
+        assert!(!fresh.lacks_drop_in(&host, "epmd.socket"));
+        host.put_file("/etc/systemd/system/epmd.socket.d/loopback.conf", "[Socket]\n", 0o644);
+        host.put_file("/etc/systemd/system/epmd.socket.d/notes.txt", "", 0o644);
+        assert!(fresh.lacks_drop_in(&host, "epmd.socket"));
+        let read = Unit::parse("DropInPaths=/etc/systemd/system/epmd.socket.d/loopback.conf\n");
+        assert!(!read.lacks_drop_in(&host, "epmd.socket"));
+    }
+}

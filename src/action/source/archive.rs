@@ -1,0 +1,138 @@
+//! Sources from a tar archive, on this host or behind a URL.
+
+use std::path::{Path, PathBuf};
+
+use super::{PATIENCE, Source};
+use crate::action::child::Child;
+use crate::action::{Act, Cx, Progress, place, tree};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Kind};
+
+/// Unpacks the archive into `dir`, without its top directory when it has a single one, and returns its SHA-256.
+pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    let archive = fetch(source, cx, dir)?;
+    let name = archive.to_string_lossy().into_owned();
+    let what = source.describe();
+    let sum = Child::new(Command::new(["sha256sum", "--", &name]).timeout(PATIENCE)).run(cx, &what)?.text();
+    // sha256sum marks a name that it had to escape with a backslash in front of the sum.
+    let sum = sum.trim_start_matches('\\').split_whitespace().next().unwrap_or_default().to_owned();
+    if !source.sha256.is_empty() && !sum.eq_ignore_ascii_case(&source.sha256) {
+        let why = format!("its SHA-256 is {sum}, not {} as it should be", source.sha256);
+        return Err(
+            Failure::new(what, why).hint("it is damaged, or not the archive that was meant; nothing was unpacked")
+        );
+    }
+    let hint = "is it a tar archive? Its packer (xz-utils, bzip2, zstd) must be installed";
+    let list = Command::new(["tar", "--list", "--quoting-style=escape", "--file", &name]).timeout(PATIENCE);
+    // Told as a note: the names of all files are of no use to anybody.
+    let quiet = |_: &str| Progress::Note("reading the archive".to_owned());
+    let listed = Child::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
+    let names: Vec<&str> = listed.lines().collect();
+    if let Some(stray) = names.iter().find(|name| strays(name)) {
+        let why = format!("it holds {stray:?}, which would lie outside the directory");
+        return Err(Failure::new(what, why).hint("do not use this archive; nothing was unpacked"));
+    }
+    let strip = format!("--strip-components={}", components_to_strip(&names));
+    let directory = dir.to_string_lossy();
+    let mut extract = Command::new([
+        "tar",
+        "--extract",
+        "--no-same-owner",
+        "--no-same-permissions",
+        &strip,
+        "--file",
+        &name,
+        "--directory",
+        &directory,
+    ]);
+    extract.umask = Some(0o022);
+    Child::new(extract.timeout(PATIENCE)).hint(hint).run(cx, &what)?;
+    if archive.starts_with(dir) {
+        cx.host.remove(&archive).map_err(|e| Failure::new(format!("remove {name}"), e))?;
+    }
+    let unpacked = tree::walk(cx.host, dir).map_err(|e| Failure::new(what.clone(), e))?;
+    if let Some((odd, _)) = unpacked.iter().find(|(_, stat)| stat.kind == Kind::Other) {
+        return Err(Failure::new(what, format!("it holds a device or a pipe, {}", odd.display()))
+            .hint("sources hold files, directories and links; do not use this archive"));
+    }
+    Ok(sum)
+}
+
+/// The archive as a file of this host; a download lies in `dir` for the moment.
+fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
+    let url = &source.location;
+    if !url.contains("://") {
+        return Ok(PathBuf::from(url));
+    }
+    let file = dir.join(".bringup-download");
+    let to = file.to_string_lossy().into_owned();
+    let curl: &[&str] = &[
+        "curl",
+        "--fail",
+        "--location",
+        "--silent",
+        "--show-error",
+        "--retry",
+        "3",
+        "--connect-timeout",
+        "20",
+        "--proto",
+        "=http,https",
+        "--output",
+        &to,
+        "--",
+        url,
+    ];
+    let wget: &[&str] = &["wget", "--no-verbose", "--tries=3", "--timeout=20", "-O", &to, "--", url];
+    for argv in [curl, wget] {
+        if place::stat(cx.host, &Path::new("/usr/bin").join(argv[0]))?.is_some() {
+            (cx.progress)(Progress::Note(format!("downloading {url}")));
+            let command = Command::new(argv.iter().copied()).timeout(PATIENCE);
+            Child::new(command)
+                .hint("check the address, and the proxy variables if there is a proxy")
+                .run(cx, &format!("download {url}"))?;
+            return Ok(file);
+        }
+    }
+    Err(Failure::new(format!("download {url}"), "neither curl nor wget is installed")
+        .hint("install curl, or download the archive yourself and give its path"))
+}
+
+/// Whether an archive's entry would lie outside the directory that it is unpacked into.
+fn strays(name: &str) -> bool {
+    name.starts_with('/') || name.split('/').any(|part| part == "..")
+}
+
+/// How many leading components of every name to drop: archives that projects publish hold everything in one
+/// top directory. To tar, a `./` in front is a component too.
+fn components_to_strip(names: &[&str]) -> usize {
+    let dotted = names.iter().all(|name| name.starts_with("./"));
+    let bare: Vec<&str> =
+        names.iter().map(|name| if dotted { &name[2..] } else { name }).filter(|name| !name.is_empty()).collect();
+    let Some((top, _)) = bare.first().and_then(|name| name.split_once('/')) else {
+        return 0;
+    };
+    let single = bare.iter().all(|name| name.split_once('/').is_some_and(|(first, _)| first == top));
+    if single && top != "." { 1 + usize::from(dotted) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_that_leave_the_directory_are_seen() {
+        assert!(strays("/etc/passwd") && strays("../x") && strays("a/../../x") && strays(".."));
+        assert!(!strays("a/b") && !strays("./a") && !strays("a..b/c") && !strays("..a"));
+    }
+
+    #[test]
+    fn a_single_top_directory_is_left_out() {
+        assert_eq!(components_to_strip(&["app-1.0/", "app-1.0/a", "app-1.0/b/c"]), 1);
+        assert_eq!(components_to_strip(&["./", "./app/", "./app/a"]), 2);
+        assert_eq!(components_to_strip(&["./", "./a", "./app/b"]), 0);
+        assert_eq!(components_to_strip(&["app/", "app/a", "b"]), 0);
+        assert_eq!(components_to_strip(&["a"]), 0);
+        assert_eq!(components_to_strip(&[]), 0);
+    }
+}

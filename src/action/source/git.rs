@@ -1,0 +1,95 @@
+//! Sources from a git repository.
+
+use std::path::Path;
+
+use super::{PATIENCE, Source};
+use crate::action::child::Child;
+use crate::action::{Act, Cx, Progress};
+use crate::error::Outcome;
+use crate::host::Command;
+
+const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
+                    a private repository needs a deploy key or a credential store of root's";
+
+const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to another user; give its path as a \
+                          directory to copy, or allow it with `git config --system --add safe.directory <path>`";
+
+/// Clones the repository into `dir` and returns the commit.
+pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    let tree = dir.to_string_lossy().into_owned();
+    let what = source.describe();
+    let hint = if source.location.starts_with('/') { LOCAL_HINT } else { HINT };
+    let mut argv = vec!["git", "-c", "advice.detachedHead=false", "clone", "--progress", "--recurse-submodules"];
+    let commit = is_commit(&source.reference);
+    if commit {
+        // Servers need not hand out a commit by its name, but they do hand out branches that contain it.
+        argv.push("--no-checkout");
+    } else {
+        argv.extend(["--depth", "1"]);
+        if !source.reference.is_empty() {
+            argv.extend(["--branch", &source.reference]);
+        }
+    }
+    argv.extend(["--", &source.location, &tree]);
+    Child::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
+    if commit {
+        let checkout = git(vec!["git", "-C", &tree, "checkout", "--quiet", "--detach", &source.reference]);
+        Child::new(checkout).hint("no branch or tag of the repository contains that commit").run(cx, &what)?;
+        let modules = git(vec!["git", "-C", &tree, "submodule", "update", "--init", "--recursive"]);
+        Child::new(modules).hint(hint).run(cx, &what)?;
+    }
+    let head = Child::new(git(vec!["git", "-C", &tree, "rev-parse", "HEAD"])).run(cx, &what)?;
+    Ok(head.text())
+}
+
+/// A git that asks nothing: an unattended run cannot answer.
+fn git(argv: Vec<&str>) -> Command {
+    let mut command = Command::new(argv)
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "/bin/true")
+        .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+        .timeout(PATIENCE);
+    command.umask = Some(0o022);
+    command
+}
+
+/// Whether a reference is the name of a commit: a branch or tag of 40 hexadecimal digits is refused by git.
+fn is_commit(reference: &str) -> bool {
+    reference.len() == 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// "Receiving objects:  45% (450/1000), 1.2 MiB" as a percentage.
+fn progress(line: &str) -> Progress {
+    let parsed = line.split_once('%').and_then(|(before, _)| {
+        let (note, percent) = before.rsplit_once(':')?;
+        Some((note.trim_start_matches("remote:").trim().to_lowercase(), percent.trim().parse().ok()?))
+    });
+    match parsed {
+        Some((note, percent)) => Progress::Percent { percent, note },
+        None => Progress::Output(line.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_of_git_is_a_percentage() {
+        assert_eq!(
+            progress("Receiving objects:  45% (450/1000), 1.20 MiB | 2.00 MiB/s"),
+            Progress::Percent { percent: 45.0, note: "receiving objects".to_owned() }
+        );
+        assert_eq!(
+            progress("remote: Compressing objects: 100% (12/12), done."),
+            Progress::Percent { percent: 100.0, note: "compressing objects".to_owned() }
+        );
+        assert_eq!(progress("Cloning into 'x'..."), Progress::Output("Cloning into 'x'...".to_owned()));
+    }
+
+    #[test]
+    fn only_a_full_name_is_a_commit() {
+        assert!(is_commit("0123456789abcdef0123456789abcdef01234567"));
+        assert!(!is_commit("v1.0") && !is_commit("abcdef1") && !is_commit(""));
+    }
+}

@@ -1,0 +1,110 @@
+//! `symlink`: makes a symbolic link.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Act, Brings, Cx, Verdict, place};
+use crate::engine::undo::Undo;
+use crate::error::{Failure, Outcome};
+use crate::host::Kind;
+
+/// Makes a symbolic link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Symlink {
+    /// Where.
+    pub path: PathBuf,
+    /// What it points to.
+    pub target: PathBuf,
+}
+
+impl Act for Symlink {
+    fn describe(&self) -> String {
+        format!("link {} to {}", self.path.display(), self.target.display())
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        place::missing_parents(cx.host, &self.path)?;
+        let (path, target) = (self.path.display(), self.target.display());
+        Ok(match self.standing(cx)? {
+            Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
+            Standing::Link(present) if present == self.target => Verdict::AlreadySo,
+            Standing::Link(present) => {
+                Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
+            }
+            Standing::File => Verdict::change(format!("replace the file {path} by a link to {target}")),
+        })
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        self.standing(cx)?;
+        let mut records = place::parent_records(cx.host, &self.path)?;
+        records.push(cx.blobs.before(cx.host, &self.path)?);
+        Ok(records)
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        self.standing(cx)?;
+        place::make_parents(cx.host, &self.path)?;
+        cx.host.make_symlink(&self.path, &self.target).map_err(|e| Failure::new(self.describe(), e))
+    }
+
+    fn brings(&self) -> Brings {
+        Brings { paths: vec![self.path.clone()], ..Brings::default() }
+    }
+}
+
+/// What stands where the link goes.
+enum Standing {
+    Nothing,
+    Link(PathBuf),
+    File,
+}
+
+impl Symlink {
+    fn standing(&self, cx: &Cx<'_>) -> Outcome<Standing> {
+        Ok(match place::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
+            None => Standing::Nothing,
+            Some(Kind::File) => Standing::File,
+            Some(Kind::Symlink) => Standing::Link(place::read_link(cx.host, &self.path)?),
+            Some(Kind::Dir | Kind::Other) => {
+                return Err(Failure::new(self.describe(), "a directory or a device stands there")
+                    .hint("move it away, or choose another path"));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::action::bench::Bench;
+    use crate::host::Host as _;
+
+    fn link(path: &str, target: &str) -> Symlink {
+        Symlink { path: path.into(), target: target.into() }
+    }
+
+    #[test]
+    fn a_link_comes_and_goes() {
+        Bench::new().round_trip(&link("/etc/nginx/sites-enabled/app", "../sites-available/app"));
+    }
+
+    #[test]
+    fn a_link_that_led_elsewhere_and_a_file_come_back() {
+        let bench = Bench::new();
+        bench.host.make_symlink("/etc/a".as_ref(), "old".as_ref()).unwrap();
+        assert_eq!(bench.summary(&link("/etc/a", "new")), "turn the link /etc/a from old to new");
+        bench.round_trip(&link("/etc/a", "new"));
+        bench.host.put_file("/etc/b", "theirs", 0o600);
+        bench.round_trip(&link("/etc/b", "new"));
+    }
+
+    #[test]
+    fn a_directory_in_the_way_is_refused() {
+        assert!(Bench::new().check(&link("/etc/default", "x")).is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! Answers: values, where each came from, and everything that is wrong with them, in one pass.
+//!
+//! [`file`] reads and writes answers files, [`resolve`] fills in defaults and checks every value against its
+//! question, [`schema`] makes the JSON Schema and the commented sample from the same model.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub mod file;
+#[cfg(test)]
+mod fixture;
+mod near;
+pub mod resolve;
+pub mod schema;
+
+/// Where an answer came from. The first of these wins when several give one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// `--set database.engine=sqlite` on the command line.
+    Flag,
+    /// The answers file.
+    File,
+    /// Typed in the wizard.
+    Typed,
+    /// A previous run on this host.
+    PreviousRun,
+    /// Found on this machine (a default computed from facts).
+    Detected,
+    /// The guide's default.
+    Default,
+}
+
+/// How a secret is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretSource {
+    /// The first line of a file that only its owner can read.
+    File(String),
+    /// A variable of the environment.
+    Env(String),
+    /// Made here, this many characters long (16 to 128), once per host.
+    Generate(u32),
+    /// Given in the clear; allowed only with `--allow-literal-secrets` or typed.
+    Literal(String),
+}
+
+/// What a person (or a file) gave, before defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `stage.question` -> the value and where it came from. A secret is its reference
+    /// (`{"generate": 32}`), never its value.
+    pub values: BTreeMap<String, (Value, Origin)>,
+    /// What to do when the run fails.
+    pub on_failure: OnFailure,
+}
+
+/// What an unattended run does when it fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Take everything back (exit 3).
+    #[default]
+    Rollback,
+    /// Stop where it is (exit 4); `bringup resume` or `bringup rollback` go on.
+    Stop,
+}
+
+/// Every answer of a guide, complete and valid.
+#[derive(Clone, Debug, Default)]
+pub struct Resolved {
+    /// stage -> question -> value; what is not asked (its `when` is false) is null. A secret is its mark.
+    pub values: BTreeMap<String, BTreeMap<String, Value>>,
+    /// `stage.question` -> where it came from.
+    pub origins: BTreeMap<String, Origin>,
+    /// `stage.question` -> how its value is to be had.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Figures computed on the way.
+    pub figures: BTreeMap<String, Value>,
+    /// Stages that apply, in order.
+    pub stages: Vec<String>,
+    /// Things to know that refuse nothing.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,72 @@
+//! The answers file that a run leaves: replaying it gives the same plan.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::answers::file::VERSION;
+use crate::answers::{OnFailure, Origin, Resolved, SecretSource};
+use crate::error::Outcome;
+use crate::guide::Guide;
+use crate::yaml;
+
+/// The file for these answers, with where each came from. Secrets stay references; one that was typed is
+/// recorded as a variable of the environment, because a recorded file must not hold it.
+pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outcome<String> {
+    let mut out = String::new();
+    let title = guide.title.replace(['\n', '\r'], " ");
+    let failure = match on_failure {
+        OnFailure::Rollback => "rollback",
+        OnFailure::Stop => "stop",
+    };
+    let _ = writeln!(out, "# {title}: the answers of a run. Replay: bringup --answers THIS-FILE");
+    let _ = writeln!(out, "version: {VERSION}\nguide: {}\non_failure: {failure}", yaml::inline(&json!(guide.id))?);
+    for stage in guide.stages.iter().filter(|stage| resolved.stages.contains(&stage.id)) {
+        let mut lines = Vec::new();
+        for question in &stage.questions {
+            let path = format!("{}.{}", stage.id, question.id);
+            let value = resolved.values.get(&stage.id).and_then(|answers| answers.get(&question.id));
+            // What was not asked has no origin.
+            let (Some(value), Some(origin)) = (value, resolved.origins.get(&path)) else {
+                continue;
+            };
+            let (value, note) = match resolved.secrets.get(&path) {
+                Some(SecretSource::Literal(_)) => {
+                    (json!({"env": variable(&path)}), "; not recorded: set this variable to replay")
+                }
+                Some(source) => (serde_json::to_value(source).unwrap_or(Value::Null), ""),
+                None => (value.clone(), ""),
+            };
+            let origin = words(*origin);
+            lines.push((format!("  {}: {}", question.id, yaml::inline(&value)?), format!("# {origin}{note}")));
+        }
+        if lines.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "\n{}:", stage.id);
+        // Comments in one column, unless a line is long.
+        let width = lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 48).max().unwrap_or(0);
+        for (line, comment) in lines {
+            let _ = writeln!(out, "{line:width$}  {comment}");
+        }
+    }
+    Ok(out)
+}
+
+const fn words(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Flag => "given with --set",
+        Origin::File => "given",
+        Origin::Typed => "typed",
+        Origin::PreviousRun => "from the previous run",
+        Origin::Detected => "detected",
+        Origin::Default => "default",
+    }
+}
+
+/// `BRINGUP_DATABASE_PASSWORD` for `database.password`.
+fn variable(path: &str) -> String {
+    let name: String =
+        path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    format!("BRINGUP_{name}")
+}

@@ -1,0 +1,42 @@
+//! The guide that the tests of answers use.
+
+#![allow(clippy::unwrap_used)]
+
+use crate::facts::{Cpus, Facts, Memory, Os};
+use crate::guide::{Guide, GuideFile};
+use crate::yaml;
+
+pub(super) fn tiny() -> Guide {
+    let file: GuideFile =
+        yaml::from_slice("guide.yaml", include_bytes!("../../tests/fixtures/guides/tiny/guide.yaml")).unwrap();
+    let stages: [&[u8]; 3] = [
+        include_bytes!("../../tests/fixtures/guides/tiny/01-web.yaml"),
+        include_bytes!("../../tests/fixtures/guides/tiny/02-database.yaml"),
+        include_bytes!("../../tests/fixtures/guides/tiny/03-workers.yaml"),
+    ];
+    Guide {
+        id: file.guide,
+        title: file.title,
+        summary: file.summary,
+        stages: stages.iter().map(|bytes| yaml::from_slice("stage.yaml", bytes).unwrap()).collect(),
+        requires: file.requires,
+        assets: std::collections::BTreeMap::default(),
+    }
+}
+
+/// Debian on 2 processors and 2 GiB.
+pub(super) fn facts() -> Facts {
+    Facts {
+        os: Os { id: "debian".into(), name: "Debian GNU/Linux 12 (bookworm)".into(), ..Os::default() },
+        cpus: Cpus { usable: 2, ..Cpus::default() },
+        memory: Memory { usable_mib: 2048, ..Memory::default() },
+        ..Facts::default()
+    }
+}
+
+/// The problems, one on each line, against the wanted ones.
+pub(super) fn assert_told(problems: &[crate::error::Problem], wanted: &str) {
+    let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let wanted: Vec<_> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    assert_eq!(told, wanted, "\n{}\n", told.join("\n"));
+}

@@ -1,0 +1,473 @@
+//! From what was given to every answer of a guide: conditions, defaults, figures, rules; all problems at once.
+//!
+//! What depends on a refused answer is neither asked nor judged, so one mistake is told once and not ten times
+//! over.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::answers::file::AnswersFile;
+use crate::answers::{Given, Origin, Resolved, SecretSource};
+use crate::error::Problem;
+use crate::facts::Facts;
+use crate::guide::expression::{Context, Expressions};
+use crate::guide::{Guide, Question, QuestionKind, Rule, Stage};
+use crate::secret;
+
+mod hostname;
+mod reference;
+mod refusal;
+mod value;
+
+pub(crate) use reference::GENERATED;
+pub use reference::Literals;
+pub use refusal::Refusal;
+pub use value::{allowed, check as check_value};
+pub(crate) use value::{is_empty, nothing};
+
+/// Every answer, complete and valid; or everything that is wrong.
+///
+/// `place` tells where an answer from a file stands (`file:line:column`), or where it would, for one that is
+/// missing; without a file it returns an empty text.
+pub fn resolve(
+    guide: &Guide,
+    facts: &Facts,
+    given: &Given,
+    place: &dyn Fn(&str) -> String,
+) -> Result<Resolved, Vec<Problem>> {
+    let (resolved, problems) = survey(guide, facts, given, place);
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+/// As [`resolve`], for an answers file with flags over it: the file's own problems and those of the answers in
+/// one list, in the order of the file.
+pub fn resolve_file(guide: &Guide, facts: &Facts, file: &AnswersFile, flags: &Given) -> Result<Resolved, Vec<Problem>> {
+    let mut given = file.given.clone();
+    given.values.extend(flags.values.clone());
+    let refused = file.refused.iter().filter(|path| !flags.values.contains_key(*path)).cloned().collect();
+    let (resolved, found) = Walk::new(guide, facts, &given, &|path| file.place_of(path), refused).run();
+    if file.problems.is_empty() && found.is_empty() {
+        return Ok(resolved);
+    }
+    let mut problems = file.problems.clone();
+    problems.extend(found);
+    problems.sort_by_key(|problem| position(&problem.place));
+    Err(problems)
+}
+
+/// What can be said so far: the answers that are known, and everything that is wrong or missing. An answer
+/// that is not asked is null; one that is not known yet is absent. For a wizard that asks one after another.
+pub fn survey(guide: &Guide, facts: &Facts, given: &Given, place: &dyn Fn(&str) -> String) -> (Resolved, Vec<Problem>) {
+    Walk::new(guide, facts, given, place, BTreeSet::new()).run()
+}
+
+/// What the host lacks for this guide, to be told before the first question.
+pub fn requirements(guide: &Guide, facts: &Facts) -> Vec<Problem> {
+    let given = Given::default();
+    let mut walk = Walk::new(guide, facts, &given, &|_| String::new(), BTreeSet::new());
+    let context = walk.context.clone();
+    for rule in &guide.requires {
+        walk.rule(rule, "", &context);
+    }
+    walk.problems
+}
+
+/// How a secret's value is to be had, or why what was given is no reference to one.
+pub fn secret_source(question: &Question, value: &Value, literals: Literals) -> Result<SecretSource, Refusal> {
+    reference::source(question, value, literals)
+}
+
+/// Line and column of a place; what is in no file comes first.
+fn position(place: &str) -> (usize, usize) {
+    let mut numbers = place.rsplitn(3, ':').map(|number| number.parse().unwrap_or(0));
+    let column = numbers.next().unwrap_or(0);
+    (numbers.next().unwrap_or(0), column)
+}
+
+struct Walk<'a> {
+    guide: &'a Guide,
+    given: &'a Given,
+    place: &'a dyn Fn(&str) -> String,
+    expressions: Expressions,
+    context: Context,
+    resolved: Resolved,
+    problems: Vec<Problem>,
+    /// Answers (`stage.question`) refused when the file was read.
+    refused: BTreeSet<String>,
+    /// Answers and figures (`figures.name`) without a value, because they or what they depend on was refused.
+    unknown: BTreeSet<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        guide: &'a Guide,
+        facts: &Facts,
+        given: &'a Given,
+        place: &'a dyn Fn(&str) -> String,
+        refused: BTreeSet<String>,
+    ) -> Self {
+        Self {
+            guide,
+            given,
+            place,
+            expressions: Expressions::new(guide),
+            context: Context::new(facts),
+            resolved: Resolved::default(),
+            problems: Vec::new(),
+            refused,
+            unknown: BTreeSet::new(),
+        }
+    }
+
+    fn run(mut self) -> (Resolved, Vec<Problem>) {
+        for stage in &self.guide.stages {
+            self.stage(stage);
+        }
+        self.strangers();
+        (self.resolved, self.problems)
+    }
+
+    fn stage(&mut self, stage: &Stage) {
+        let applies = self.condition(stage.when.as_deref(), &stage.id);
+        for question in &stage.questions {
+            let path = format!("{}.{}", stage.id, question.id);
+            match applies {
+                Some(true) => self.question(stage, question, &path),
+                Some(false) => {
+                    let why = format!("the stage {} does not apply", stage.id);
+                    self.not_asked(stage, question, &path, &why, stage.when.as_deref());
+                }
+                None => self.undecided(question, path),
+            }
+        }
+        if applies == Some(false) {
+            // The names stay defined, so that other stages can refer to them.
+            for figure in &stage.figures {
+                self.set_figure(&figure.name, Value::Null);
+            }
+            return;
+        }
+        if applies == Some(true) {
+            self.resolved.stages.push(stage.id.clone());
+        }
+        for figure in &stage.figures {
+            self.figure(&figure.name, figure.when.as_deref(), &figure.value, applies.is_some());
+        }
+        if applies == Some(true) {
+            let context = self.context.clone();
+            for rule in &stage.rules {
+                self.rule(rule, "", &context);
+            }
+        }
+    }
+
+    fn question(&mut self, stage: &Stage, question: &Question, path: &str) {
+        match self.condition(question.when.as_deref(), path) {
+            Some(true) => {}
+            Some(false) => {
+                return self.not_asked(stage, question, path, "it is not asked", question.when.as_deref());
+            }
+            None => return self.undecided(question, path.to_owned()),
+        }
+        if self.refused.contains(path) {
+            self.unknown.insert(path.to_owned());
+            return;
+        }
+        let given = self.given.values.get(path);
+        let given = given.filter(|(value, _)| !(question.auto && value == "auto"));
+        // Null from the wizard or a previous run is no answer; written down, it is one.
+        let given = given.filter(|(value, origin)| !value.is_null() || matches!(origin, Origin::Flag | Origin::File));
+        let answered = match given {
+            None => self.default(question, path),
+            Some((value, origin)) if question.optional && value::is_empty(value) => {
+                Some((value::nothing(question), *origin))
+            }
+            Some((Value::Null, _)) => {
+                let hint = if question.default.is_some() {
+                    "write a value, or remove the line to take the default".to_owned()
+                } else {
+                    asked(question)
+                };
+                self.refuse(path, "has no value", hint);
+                None
+            }
+            Some((value, origin)) => self.accept(question, path, value, *origin),
+        };
+        match answered {
+            Some((value, origin)) => self.set(stage, question, value, Some(origin)),
+            None => {
+                self.unknown.insert(path.to_owned());
+            }
+        }
+    }
+
+    /// Null. An answer to a question that is not asked would have no effect: whoever wrote it expects one, and
+    /// must know before anything is changed. What stays from a previous run or from an earlier page of the
+    /// wizard says nothing about what is wanted now, and is dropped; so is null, which is what the question has.
+    fn not_asked(&mut self, stage: &Stage, question: &Question, path: &str, why: &str, when: Option<&str>) {
+        if let Some((value, Origin::Flag | Origin::File)) = self.given.values.get(path)
+            && *value != Value::Null
+        {
+            let condition = when.unwrap_or_default();
+            self.refuse(path, format!("has no effect: {why}"), format!("remove it; it is asked when {condition}"));
+        }
+        self.set(stage, question, Value::Null, None);
+    }
+
+    /// Whether it is asked is unknown: what can be judged is judged.
+    fn undecided(&mut self, question: &Question, path: String) {
+        if let Some((value, Origin::Flag | Origin::File)) = self.given.values.get(&path)
+            && !(value.is_null() || self.refused.contains(&path) || (question.auto && value == "auto"))
+            && let Err(refusal) = value::check(question, value)
+        {
+            self.refuse_value(&path, refusal);
+        }
+        self.unknown.insert(path);
+    }
+
+    fn default(&mut self, question: &Question, path: &str) -> Option<(Value, Origin)> {
+        let Some(default) = &question.default else {
+            if question.optional {
+                return Some((value::nothing(question), Origin::Default));
+            }
+            self.refuse(path, "must be answered", asked(question));
+            return None;
+        };
+        let names = self.names_in(default);
+        if self.is_unknown(&names) {
+            return None;
+        }
+        let rendered = match self.expressions.render_leaves(default, &self.context) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                self.defect(path, "the default cannot be computed", &error);
+                return None;
+            }
+        };
+        if value::is_empty(&rendered) {
+            if question.optional {
+                return Some((value::nothing(question), Origin::Default));
+            }
+            self.refuse(path, "must be answered", asked(question));
+            return None;
+        }
+        let detected = names.iter().any(|name| name.starts_with("facts") || name.starts_with("figures"));
+        let origin = if detected { Origin::Detected } else { Origin::Default };
+        let before = self.problems.len();
+        let accepted = self.accept(question, path, &rendered, origin);
+        for problem in &mut self.problems[before..] {
+            problem.message = format!("must be answered, because the default does not do: {}", problem.message);
+        }
+        accepted
+    }
+
+    fn accept(&mut self, question: &Question, path: &str, given: &Value, origin: Origin) -> Option<(Value, Origin)> {
+        let value = if question.kind == QuestionKind::Secret {
+            // Who reads the file or the typing decides about literals; here they are taken.
+            match reference::source(question, given, Literals::Allowed) {
+                Ok(source) => {
+                    self.resolved.secrets.insert(path.to_owned(), source);
+                    Value::String(secret::mark(path))
+                }
+                Err(refusal) => {
+                    self.refuse_value(path, refusal);
+                    return None;
+                }
+            }
+        } else {
+            match value::check(question, given) {
+                Ok(value) => value,
+                Err(refusal) => {
+                    self.refuse_value(path, refusal);
+                    return None;
+                }
+            }
+        };
+        if question.kind == QuestionKind::Choice && !self.is_on_offer(question, path, &value) {
+            return None;
+        }
+        let context = self.context.with("value", &value);
+        let before = self.problems.len();
+        for rule in &question.rules {
+            self.rule(rule, path, &context);
+        }
+        (self.problems.len() == before).then_some((value, origin))
+    }
+
+    fn is_on_offer(&mut self, question: &Question, path: &str, value: &Value) -> bool {
+        let mut offered = Vec::new();
+        let mut refused = None;
+        for choice in &question.choices {
+            let chosen = *value == choice.value;
+            match self.condition(choice.when.as_deref(), path) {
+                Some(true) => offered.push(choice.value.as_str()),
+                Some(false) if chosen => refused = Some(choice),
+                None if chosen => return false,
+                _ => {}
+            }
+        }
+        let Some(choice) = refused else { return true };
+        let why = if choice.note.is_empty() { "not on offer here" } else { choice.note.trim_end() };
+        let hint = format!("choose one of: {}", offered.join(", "));
+        self.refuse(path, format!("'{}' is not on offer: {why}", choice.value), hint);
+        false
+    }
+
+    fn figure(&mut self, name: &str, when: Option<&str>, expression: &str, known: bool) {
+        let path = format!("figures.{name}");
+        if !known {
+            self.unknown.insert(path);
+            return;
+        }
+        let value = match self.condition(when, &path) {
+            Some(true) => self.evaluate(expression, &path),
+            Some(false) => Some(Value::Null),
+            None => None,
+        };
+        match value {
+            Some(value) => self.set_figure(name, value),
+            None => {
+                self.unknown.insert(path);
+            }
+        }
+    }
+
+    fn evaluate(&mut self, expression: &str, path: &str) -> Option<Value> {
+        let names = self.expressions.names_in_expression(expression).unwrap_or_default();
+        if self.is_unknown(&names) {
+            return None;
+        }
+        match self.expressions.eval(expression, &self.context) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.defect(path, "it cannot be computed", &error);
+                None
+            }
+        }
+    }
+
+    /// `path` is the answer concerned when the rule names none.
+    fn rule(&mut self, rule: &Rule, path: &str, context: &Context) {
+        let path = rule.about.as_deref().unwrap_or(path);
+        let applies = rule.when.as_deref().map_or(Some(true), |when| self.truth(when, path, context));
+        if applies != Some(true) || self.truth(&rule.that, path, context) != Some(false) {
+            return;
+        }
+        let mut words = Vec::new();
+        for template in [&rule.message, &rule.hint] {
+            match self.expressions.render_text(template, context) {
+                Ok(text) => words.push(text.trim().to_owned()),
+                Err(error) => {
+                    return self.defect(path, "a rule's message cannot be written", &error);
+                }
+            }
+        }
+        let hint = words.pop().unwrap_or_default();
+        let message = words.pop().unwrap_or_default();
+        if !rule.warning {
+            return self.refuse(path, message, hint);
+        }
+        let about = if path.is_empty() { String::new() } else { format!("{path}: ") };
+        let hint = if hint.is_empty() { hint } else { format!(" ({hint})") };
+        self.resolved.warnings.push(format!("{about}{message}{hint}"));
+    }
+
+    /// `None` when it depends on something unknown (already told), or is a defect of the guide (told now).
+    fn condition(&mut self, when: Option<&str>, path: &str) -> Option<bool> {
+        let Some(when) = when else { return Some(true) };
+        let context = self.context.clone();
+        self.truth(when, path, &context)
+    }
+
+    fn truth(&mut self, expression: &str, path: &str, context: &Context) -> Option<bool> {
+        let names = self.expressions.names_in_expression(expression).unwrap_or_default();
+        if self.is_unknown(&names) {
+            return None;
+        }
+        match self.expressions.truth(expression, context) {
+            Ok(truth) => Some(truth),
+            Err(error) => {
+                self.defect(path, "a condition cannot be evaluated", &error);
+                None
+            }
+        }
+    }
+
+    fn names_in(&self, template: &Value) -> BTreeSet<String> {
+        match template {
+            Value::String(text) => self.expressions.names_in_template(text).unwrap_or_default(),
+            Value::Array(items) => items.iter().flat_map(|item| self.names_in(item)).collect(),
+            Value::Object(entries) => entries.values().flat_map(|item| self.names_in(item)).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// Whether one of these names has no value, or stands for a whole (`database`) with a part that has none.
+    fn is_unknown(&self, names: &BTreeSet<String>) -> bool {
+        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        names.iter().any(|name| {
+            self.unknown.iter().any(|unknown| unknown == name || within(name, unknown) || within(unknown, name))
+        })
+    }
+
+    fn set(&mut self, stage: &Stage, question: &Question, value: Value, origin: Option<Origin>) {
+        self.context.set_answer(&stage.id, &question.id, &value);
+        if let Some(origin) = origin {
+            self.resolved.origins.insert(format!("{}.{}", stage.id, question.id), origin);
+        }
+        self.resolved.values.entry(stage.id.clone()).or_default().insert(question.id.clone(), value);
+    }
+
+    fn set_figure(&mut self, name: &str, value: Value) {
+        self.context.set_figure(name, &value);
+        self.resolved.figures.insert(name.to_owned(), value);
+    }
+
+    /// Given answers to questions that the guide does not have.
+    fn strangers(&mut self) {
+        let known = |path: &str| {
+            let (stage, question) = path.split_once('.').unwrap_or((path, ""));
+            let stage = self.guide.stages.iter().find(|candidate| candidate.id == stage);
+            stage.is_some_and(|stage| stage.questions.iter().any(|candidate| candidate.id == question))
+        };
+        let strangers: Vec<_> = self
+            .given
+            .values
+            .iter()
+            .filter(|(path, (_, origin))| matches!(origin, Origin::Flag | Origin::File) && !known(path))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in strangers {
+            self.refuse(&path, format!("the guide {} has no such question", self.guide.id), "remove it");
+        }
+    }
+
+    fn refuse_value(&mut self, path: &str, refusal: Refusal) {
+        let path = refusal.item.map_or_else(|| path.to_owned(), |item| format!("{path}[{item}]"));
+        self.refuse(&path, refusal.message, refusal.hint);
+    }
+
+    fn defect(&mut self, path: &str, what: &str, error: &str) {
+        self.refuse(path, format!("{what}: {error}"), "this is a defect of the guide");
+    }
+
+    fn refuse(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        let answer = path.split('[').next().unwrap_or(path);
+        let place = match self.given.values.get(answer) {
+            _ if path.is_empty() => String::new(),
+            Some((_, Origin::Flag)) => "--set".to_owned(),
+            Some((_, Origin::File)) | None => (self.place)(path),
+            Some(_) => String::new(),
+        };
+        self.problems.push(Problem { place, path: path.to_owned(), message: message.into(), hint: hint.into() });
+    }
+}
+
+/// What to write, for who has to.
+fn asked(question: &Question) -> String {
+    format!("{} Allowed: {}", question.ask, value::allowed(question))
+}
+
+#[cfg(test)]
+mod tests;

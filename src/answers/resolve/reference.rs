@@ -1,0 +1,85 @@
+//! Secrets: given by reference. No message here repeats anything that was given.
+
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use crate::answers::SecretSource;
+use crate::answers::resolve::refusal::Refusal;
+use crate::guide::Question;
+
+/// How long a generated secret may be, in characters. 16 of 64 kinds are 96 bits.
+pub(crate) const GENERATED: RangeInclusive<i64> = 16..=128;
+
+const HOW: &str = "write {file: /path}, {env: NAME} or {generate: 32}";
+
+/// Whether a secret may stand in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literals {
+    /// Refused, with how to do it instead.
+    Refused,
+    /// Taken: `--allow-literal-secrets`, or typed where nobody else looks.
+    Allowed,
+}
+
+/// The source that a value refers to.
+pub(super) fn source(question: &Question, value: &Value, literals: Literals) -> Result<SecretSource, Refusal> {
+    let source = match value {
+        Value::Object(entries) if entries.len() == 1 => serde_json::from_value(value.clone()).ok(),
+        Value::String(text) => Some(SecretSource::Literal(text.clone())),
+        Value::Bool(_) | Value::Number(_) if literals == Literals::Allowed => {
+            return Err(Refusal::new("must be text", "put it between quotes"));
+        }
+        Value::Bool(_) | Value::Number(_) => Some(SecretSource::Literal(String::new())),
+        _ => None,
+    };
+    let generates = matches!(value, Value::Object(entries) if entries.contains_key("generate"));
+    match source {
+        Some(SecretSource::Literal(_)) if literals == Literals::Refused => Err(Refusal::new(
+            "a secret is not written here in the clear",
+            format!("{HOW}; --allow-literal-secrets takes it as it is"),
+        )),
+        Some(SecretSource::Literal(text)) => literal(question, text),
+        Some(SecretSource::File(path)) if !path.starts_with('/') => {
+            Err(Refusal::new("the path of a secret's file must be absolute", "write {file: /root/secrets/name}"))
+        }
+        Some(SecretSource::Env(name)) if !is_variable(&name) => {
+            Err(Refusal::new("that is no name of a variable", "write {env: NAME}, of letters, digits and _"))
+        }
+        Some(SecretSource::Generate(length)) if !GENERATED.contains(&i64::from(length)) => Err(length_refused()),
+        None if generates => Err(length_refused()),
+        Some(source) => Ok(source),
+        None => Err(Refusal::new("that is no reference to a secret", HOW)),
+    }
+}
+
+fn literal(question: &Question, text: String) -> Result<SecretSource, Refusal> {
+    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let shortest = question.min.unwrap_or(1).max(1);
+    let longest = question.max.unwrap_or(i64::MAX);
+    if length < shortest || length > longest {
+        let hint = match question.max {
+            Some(longest) => format!("{shortest} to {longest} characters"),
+            None => format!("at least {shortest} characters"),
+        };
+        return Err(Refusal::new("the secret has a length that is not allowed", hint));
+    }
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+        return Ok(SecretSource::Literal(text));
+    }
+    Err(Refusal::new(
+        "the secret contains characters that do not survive in URLs and configuration files",
+        "use letters, digits, -, _ and . only",
+    ))
+}
+
+fn length_refused() -> Refusal {
+    let hint = format!("write {{generate: N}} with N from {} to {}", GENERATED.start(), GENERATED.end());
+    Refusal::new("a secret of that length is not generated", hint)
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,42 @@
+//! Why a value is refused, in words that fit behind its path.
+
+use serde_json::Value;
+
+use crate::yaml;
+
+/// Why a value is refused. Never contains the value of a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong: "'mysql' is not one of the choices".
+    pub message: String,
+    /// What is allowed, or what to do.
+    pub hint: String,
+    /// Which entry of a list it concerns, from 0.
+    pub item: Option<usize>,
+}
+
+impl Refusal {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), item: None }
+    }
+}
+
+/// What a value is, for "a number is given".
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a section",
+    }
+}
+
+/// A value for a message: quoted, shortened.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => yaml::quoted(text),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,279 @@
+//! One value against its question: type, range, pattern, form. What depends on other answers is not looked at.
+
+use serde_json::Value;
+
+use crate::answers::near::did_you_mean;
+use crate::answers::resolve::hostname;
+use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
+use crate::guide::{Question, QuestionKind};
+use crate::secret;
+use crate::yaml::quoted;
+
+/// The value as it is kept, or why it is refused. A secret is not a value; see [`super::secret_source`].
+pub fn check(question: &Question, value: &Value) -> Result<Value, Refusal> {
+    if question.optional && is_empty(value) {
+        return Ok(nothing(question));
+    }
+    match question.kind {
+        QuestionKind::Choice => choice(question, value),
+        QuestionKind::Integer => integer(value, question.min, question.max),
+        QuestionKind::Port => {
+            let (min, max) = (question.min.unwrap_or(1).max(1), question.max.unwrap_or(65535).min(65535));
+            integer(value, Some(min), Some(max))
+        }
+        QuestionKind::Bool => boolean(value),
+        QuestionKind::List => list(question, value),
+        QuestionKind::Secret => Ok(value.clone()),
+        QuestionKind::Text | QuestionKind::Hostname | QuestionKind::Email | QuestionKind::Path => {
+            let Value::String(text) = value else {
+                return Err(not_text(value));
+            };
+            one_line(text)?;
+            match question.kind {
+                QuestionKind::Hostname => hostname::check(text)?,
+                QuestionKind::Email => email(text)?,
+                QuestionKind::Path => path(text)?,
+                _ => {}
+            }
+            length(text, question.min, question.max)?;
+            pattern(question, text)?;
+            Ok(value.clone())
+        }
+    }
+}
+
+/// What is allowed, in a few words: for missing answers, samples and schemas.
+pub fn allowed(question: &Question) -> String {
+    let range = |min: Option<i64>, max: Option<i64>, unit: &str| match (min, max) {
+        (Some(min), Some(max)) => format!("{min} to {max}{unit}"),
+        (Some(min), None) => format!("at least {min}{unit}"),
+        (None, Some(max)) => format!("at most {max}{unit}"),
+        (None, None) => String::new(),
+    };
+    let (kind, range) = match question.kind {
+        QuestionKind::Choice => {
+            return question.choices.iter().map(|choice| choice.value.as_str()).collect::<Vec<_>>().join(", ");
+        }
+        QuestionKind::Bool => return "true or false".to_owned(),
+        QuestionKind::Secret => return "{file: /path}, {env: NAME} or {generate: 32}".to_owned(),
+        QuestionKind::Integer => ("a whole number", range(question.min, question.max, "")),
+        QuestionKind::Port => {
+            ("a port", range(Some(question.min.unwrap_or(1)), Some(question.max.unwrap_or(65535)), ""))
+        }
+        QuestionKind::Hostname => ("a host name such as app.example.org", String::new()),
+        QuestionKind::Email => ("an e-mail address", String::new()),
+        QuestionKind::Path => ("an absolute path", String::new()),
+        QuestionKind::Text => ("text", range(question.min, question.max, " characters")),
+        QuestionKind::List => ("a list of texts", range(question.min, question.max, " entries")),
+    };
+    let mut words = vec![kind.to_owned()];
+    words.extend([range, question.pattern_hint.clone().unwrap_or_default()].into_iter().filter(|w| !w.is_empty()));
+    words.join(", ")
+}
+
+/// Whether a value says nothing: null, `""`, `[]`.
+pub(crate) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The value of an optional question that is left open: empty text where it is text, else null.
+pub(crate) fn nothing(question: &Question) -> Value {
+    match question.kind {
+        QuestionKind::Text | QuestionKind::Hostname | QuestionKind::Email | QuestionKind::Path => "".into(),
+        QuestionKind::List => Value::Array(Vec::new()),
+        QuestionKind::Choice
+        | QuestionKind::Integer
+        | QuestionKind::Bool
+        | QuestionKind::Port
+        | QuestionKind::Secret => Value::Null,
+    }
+}
+
+fn choice(question: &Question, value: &Value) -> Result<Value, Refusal> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        // `version: 15` is a number to YAML; no choice can be confused with another by this.
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        other => {
+            return Err(Refusal::new(format!("{} is given for a choice", kind_of(other)), allowed_are(question)));
+        }
+    };
+    let names = || question.choices.iter().map(|choice| choice.value.as_str());
+    if names().any(|name| name == text) {
+        return Ok(Value::String(text));
+    }
+    let hint = format!("{}{}", allowed_are(question), did_you_mean(&text, names()));
+    Err(Refusal::new(format!("{} is not one of the choices", quoted(&text)), hint))
+}
+
+fn allowed_are(question: &Question) -> String {
+    format!("allowed: {}", allowed(question))
+}
+
+fn integer(value: &Value, min: Option<i64>, max: Option<i64>) -> Result<Value, Refusal> {
+    let range = match (min, max) {
+        (Some(min), Some(max)) => format!("allowed: {min} to {max}"),
+        (Some(min), None) => format!("allowed: {min} or more"),
+        (None, Some(max)) => format!("allowed: {max} or less"),
+        (None, None) => "allowed: a whole number".to_owned(),
+    };
+    let Some(number) = value.as_i64() else {
+        let message = match value {
+            Value::Number(_) => format!("{value} is not a whole number"),
+            Value::String(text) if text.parse::<i64>().is_ok() => {
+                return Err(Refusal::new("is text, where a whole number is expected", "remove the quotes"));
+            }
+            Value::String(_) => format!("{} is not a whole number", shown(value)),
+            other => format!("{} is given where a whole number is expected", kind_of(other)),
+        };
+        return Err(Refusal::new(message, range));
+    };
+    if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+        return Err(Refusal::new(format!("{number} is out of range"), range));
+    }
+    Ok(value.clone())
+}
+
+fn boolean(value: &Value) -> Result<Value, Refusal> {
+    match value {
+        Value::Bool(_) => Ok(value.clone()),
+        Value::String(text) => {
+            let hint = match text.to_ascii_lowercase().as_str() {
+                "true" | "false" => "remove the quotes",
+                "yes" | "on" | "y" => "write true",
+                "no" | "off" | "n" => "write false",
+                _ => "allowed: true or false",
+            };
+            Err(Refusal::new(format!("{} is neither true nor false", quoted(text)), hint))
+        }
+        other => Err(Refusal::new(
+            format!("{} is given where true or false is expected", kind_of(other)),
+            "allowed: true or false",
+        )),
+    }
+}
+
+fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
+    let Value::Array(items) = value else {
+        let hint = "write a list: [first, second]";
+        return Err(Refusal::new(format!("{} is given where a list is expected", kind_of(value)), hint));
+    };
+    if items.is_empty() {
+        return Err(Refusal::new("must not be empty", "write at least one entry: [first]"));
+    }
+    for (index, item) in items.iter().enumerate() {
+        let checked = match item {
+            Value::String(text) if text.is_empty() => {
+                Err(Refusal::new("must not be empty", "write the entry, or remove it"))
+            }
+            Value::String(text) => one_line(text).and_then(|()| pattern(question, text)),
+            other => Err(not_text(other)),
+        };
+        checked.map_err(|refusal| Refusal { item: Some(index), ..refusal })?;
+    }
+    let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let few = question.min.is_some_and(|min| count < min);
+    if few || question.max.is_some_and(|max| count > max) {
+        let message = format!("has too {} entries: {count}", if few { "few" } else { "many" });
+        return Err(Refusal::new(message, allowed_are(question)));
+    }
+    Ok(value.clone())
+}
+
+fn not_text(value: &Value) -> Refusal {
+    let hint = match value {
+        Value::Bool(_) | Value::Number(_) => "put it between quotes",
+        _ => "write one value on one line",
+    };
+    Refusal::new(format!("{} is given where text is expected", kind_of(value)), hint)
+}
+
+fn one_line(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::new("must not be empty", "write a value"));
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(Refusal::new("has more than one line", "write it on one line"));
+    }
+    if let Some(bad) = text.chars().find(|c| c.is_control()) {
+        let message = format!("contains the control character U+{:04X}", u32::from(bad));
+        return Err(Refusal::new(message, "remove it"));
+    }
+    // Such a text would be replaced by the secret that it names, wherever the answer is written.
+    if text.contains(secret::OPEN) {
+        return Err(Refusal::new("contains the mark of a secret", format!("remove {}", secret::OPEN)));
+    }
+    Ok(())
+}
+
+fn length(text: &str, min: Option<i64>, max: Option<i64>) -> Result<(), Refusal> {
+    let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    if let Some(min) = min.filter(|min| length < *min) {
+        return Err(Refusal::new("is too short", format!("at least {min} characters; it has {length}")));
+    }
+    if let Some(max) = max.filter(|max| length > *max) {
+        return Err(Refusal::new("is too long", format!("at most {max} characters; it has {length}")));
+    }
+    Ok(())
+}
+
+fn pattern(question: &Question, text: &str) -> Result<(), Refusal> {
+    let Some(pattern) = &question.pattern else {
+        return Ok(());
+    };
+    let Ok(whole) = regex_lite::Regex::new(&format!("^(?:{pattern})$")) else {
+        return Err(Refusal::new("the guide's pattern is no regular expression", "this is a defect of the guide"));
+    };
+    if whole.is_match(text) {
+        return Ok(());
+    }
+    let hint = question.pattern_hint.clone().unwrap_or_else(|| format!("it must match {pattern}"));
+    Err(Refusal::new(format!("{} is not allowed", quoted(text)), hint))
+}
+
+/// One local part of the usual characters (RFC 5322, section 3.2.3) at a fully qualified host name.
+fn email(text: &str) -> Result<(), Refusal> {
+    let refused = |what: &str| {
+        Err(Refusal::new(format!("{} {what}", quoted(text)), "write an address such as admin@example.org"))
+    };
+    let Some((local, domain)) = text.rsplit_once('@') else {
+        return refused("is no e-mail address: it has no @");
+    };
+    if local.is_empty() || local.len() > 64 || text.len() > 254 {
+        return refused("is no e-mail address");
+    }
+    if local.contains('@') {
+        return refused("has more than one @");
+    }
+    let usual = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    if let Some(bad) = local.chars().find(|c| !usual(*c)) {
+        return refused(&format!("contains {} before the @", quoted(&bad.to_string())));
+    }
+    if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
+        return refused("has a dot too many before the @");
+    }
+    hostname::check(&domain.to_ascii_lowercase())
+        .map_err(|refusal| Refusal::new(format!("behind the @, {}", refusal.message), refusal.hint))
+}
+
+fn path(text: &str) -> Result<(), Refusal> {
+    if text.starts_with('~') {
+        return Err(Refusal::new(format!("{} is not absolute", quoted(text)), "write the home directory out"));
+    }
+    if !text.starts_with('/') {
+        return Err(Refusal::new(format!("{} is not absolute", quoted(text)), "write a path that begins with /"));
+    }
+    if text.split('/').any(|part| part == "..") {
+        return Err(Refusal::new(format!("{} contains ..", quoted(text)), "write the path without it"));
+    }
+    // PATH_MAX of Linux, the final NUL counted.
+    if text.len() > 4095 {
+        return Err(Refusal::new("is too long for a path", "at most 4095 bytes"));
+    }
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! The command line: what can be asked for, and who answers it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::engine::rollback::Options;
+use crate::error::Exit;
+use crate::host::Host;
+use crate::host::real::RealHost;
+use crate::ui::out;
+
+mod answers;
+mod execute;
+mod inputs;
+mod past;
+mod plan;
+mod start;
+
+/// Takes a fresh Linux server to a production set-up that works, and takes it back again.
+#[derive(Debug, Parser)]
+#[command(name = "bringup", version, max_term_width = 80, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    inputs: Inputs,
+    #[command(flatten)]
+    output: Output,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 answers or host rejected (nothing touched), 2 usage, \
+3 failed and rolled back, 4 stopped half-way (the message says how to go on), 5 internal error, 6 a proof failed, \
+7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
+
+/// What a plan is made from.
+#[derive(Clone, Debug, Default, Args)]
+struct Inputs {
+    /// The answers file; nothing is asked
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    /// A guide of your own: a directory with guide.yaml
+    #[arg(long, value_name = "DIR")]
+    guide: Option<PathBuf>,
+    /// One answer, such as database.engine=postgresql; wins over the file
+    #[arg(long = "set", value_name = "STAGE.QUESTION=VALUE")]
+    set: Vec<String>,
+    /// Accept secrets in the clear in the answers file
+    #[arg(long)]
+    allow_literal_secrets: bool,
+}
+
+/// How the output looks.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Output {
+    /// Machine-readable output: JSON, or JSON lines for a run
+    #[arg(long, global = true)]
+    json: bool,
+    /// Plain lines, without progress bars
+    #[arg(long, global = true)]
+    plain: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show every action, its reason and its diff; changes nothing, needs no root
+    Plan {
+        #[command(flatten)]
+        inputs: Inputs,
+        /// Plan for the machine described in this file (from `bringup facts --json`) instead of this one
+        #[arg(long, value_name = "FILE")]
+        facts: Option<PathBuf>,
+    },
+    /// Check, describe or start an answers file; needs no root
+    Answers {
+        #[command(subcommand)]
+        verb: AnswersVerb,
+    },
+    /// List the guides
+    Guides,
+    /// Show what was found on this machine
+    Facts,
+    /// Show what stands on this host, and what is running
+    Status,
+    /// Follow the run that is working now
+    Attach,
+    /// Go on with a run that was interrupted
+    Resume {
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Take back the last run, one stage of it, a run and all after it, or everything
+    Rollback {
+        /// Only the changes of this stage
+        #[arg(long, conflicts_with_all = ["run", "all"])]
+        stage: Option<String>,
+        /// This run and every later one
+        #[arg(long, value_name = "ID", conflicts_with = "all")]
+        run: Option<String>,
+        /// Every run
+        #[arg(long)]
+        all: bool,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Drop data that changed since the run, after dumping it to a file
+        #[arg(long)]
+        drop_data: bool,
+    },
+    /// Ask the running run to stop at the next step and take everything back
+    Stop,
+    /// Prove again that everything works
+    Verify,
+    /// List all runs
+    History,
+    /// Print shell completions
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+    /// Work through a run's plan; started by bringup itself
+    #[command(hide = true)]
+    Execute {
+        /// The run
+        id: String,
+        /// Take it back instead
+        #[arg(long)]
+        rollback: bool,
+        /// Only this stage
+        #[arg(long)]
+        stage: Option<String>,
+        /// Data may go
+        #[arg(long)]
+        drop_data: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AnswersVerb {
+    /// Check an answers file: every problem in one pass
+    Check {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        inputs: Inputs,
+    },
+    /// Print the JSON Schema of a guide's answers file
+    Schema {
+        /// The guide
+        #[arg(default_value = "webapp")]
+        guide: String,
+    },
+    /// Print a commented answers file to start from
+    New {
+        /// The guide
+        guide: String,
+    },
+}
+
+/// Runs the program with these arguments.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else is a mistake.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            let text = error.render().to_string();
+            if error.use_stderr() {
+                out::error(&text);
+            } else {
+                out::print(&text);
+            }
+            return exit;
+        }
+    };
+    let host = RealHost::new();
+    end_on_defect();
+    dispatch(&host, cli)
+}
+
+/// A defect ends the program at once with its own exit code. A run that it ends is resumed like any other that
+/// was interrupted.
+fn end_on_defect() {
+    std::panic::set_hook(Box::new(|defect| {
+        out::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
+        #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
+        std::process::exit(i32::from(Exit::Internal.code()));
+    }));
+}
+
+fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
+    let output = cli.output;
+    match cli.verb {
+        None => start::start(host, &cli.inputs, output),
+        Some(Verb::Plan { inputs, facts }) => plan::show(host, &inputs, facts.as_deref(), output),
+        Some(Verb::Answers { verb }) => match verb {
+            AnswersVerb::Check { file, inputs } => answers::check(host, file, inputs, output),
+            AnswersVerb::Schema { guide } => answers::schema(&guide),
+            AnswersVerb::New { guide } => answers::sample(&guide),
+        },
+        Some(Verb::Guides) => answers::guides(output),
+        Some(Verb::Facts) => answers::facts(host, output),
+        Some(Verb::Status) => past::status(host, output),
+        Some(Verb::History) => past::history(host, output),
+        Some(Verb::Verify) => past::verify(host, output),
+        Some(Verb::Attach) => past::attach(host, output),
+        Some(Verb::Stop) => past::stop(host),
+        Some(Verb::Resume { yes }) => past::resume(host, yes, output),
+        Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
+            let scope = past::Scope { run, all, yes, options: Options { stage, drop_data } };
+            past::rollback(host, &scope, output)
+        }
+        Some(Verb::Execute { id, rollback, stage, drop_data }) => {
+            let options = rollback.then_some(Options { stage, drop_data });
+            execute::execute(host, &id, options.as_ref())
+        }
+        Some(Verb::Completions { shell }) => {
+            let mut bytes = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "bringup", &mut bytes);
+            out::print(&String::from_utf8_lossy(&bytes));
+            Exit::Done
+        }
+        Some(Verb::Man) => {
+            let mut bytes = Vec::new();
+            if clap_mangen::Man::new(Cli::command()).render(&mut bytes).is_err() {
+                return Exit::Internal;
+            }
+            out::print(&String::from_utf8_lossy(&bytes));
+            Exit::Done
+        }
+    }
+}

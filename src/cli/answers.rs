@@ -1,0 +1,116 @@
+//! `answers check|schema|new`, `guides`, `facts`: what needs no root and changes nothing.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::answers::schema;
+use crate::cli::{Inputs, Output, inputs};
+use crate::error::{Exit, Problem};
+use crate::facts::probe::probe;
+use crate::guide::load;
+use crate::host::Host;
+use crate::ui::out;
+
+/// Checks an answers file against its guide and this host's facts.
+pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: Output) -> Exit {
+    inputs.answers = Some(file);
+    match inputs::make(host, &inputs, &probe(host)) {
+        Ok(made) => {
+            if output.json {
+                out::print(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
+            } else {
+                for warning in &made.plan.warnings {
+                    out::print(&format!("warning: {warning}\n"));
+                }
+                out::print(&format!(
+                    "The answers are complete and valid: {} actions, {} proofs.\n",
+                    made.plan.actions.len(),
+                    made.plan.proofs.len()
+                ));
+            }
+            Exit::Done
+        }
+        Err(problems) => refuse(&problems, output),
+    }
+}
+
+/// Prints the JSON Schema of a guide's answers file.
+pub(super) fn schema(guide: &str) -> Exit {
+    match load::load(guide) {
+        Ok(guide) => {
+            out::print(&format!("{:#}\n", schema::schema(&guide)));
+            Exit::Done
+        }
+        Err(problems) => refuse(&problems, Output::default()),
+    }
+}
+
+/// Prints a commented answers file.
+pub(super) fn sample(guide: &str) -> Exit {
+    match load::load(guide) {
+        Ok(guide) => {
+            out::print(&schema::sample(&guide));
+            Exit::Done
+        }
+        Err(problems) => refuse(&problems, Output::default()),
+    }
+}
+
+/// Lists the guides.
+pub(super) fn guides(output: Output) -> Exit {
+    let guides = load::list();
+    if output.json {
+        let list: Vec<_> = guides.iter().map(|(id, title)| json!({ "guide": id, "title": title })).collect();
+        out::print(&format!("{:#}\n", json!(list)));
+    } else {
+        for (id, title) in guides {
+            out::print(&format!("{id:<16} {title}\n"));
+        }
+    }
+    Exit::Done
+}
+
+/// Shows what was found on this machine.
+pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
+    let facts = probe(host);
+    if output.json {
+        out::print(&format!("{:#}\n", json!(facts)));
+        return Exit::Done;
+    }
+    let disks =
+        facts.disks.iter().map(|(mount, disk)| format!("{mount} {} MiB free", disk.free_mib)).collect::<Vec<_>>();
+    let ports = facts.listening.iter().map(|l| format!("{}:{} {}", l.address, l.port, l.process)).collect::<Vec<_>>();
+    let ssh = facts
+        .ssh
+        .as_ref()
+        .map_or_else(|| "not over SSH".to_owned(), |ssh| format!("from {} on port {}", ssh.client, ssh.port));
+    for (label, value) in [
+        ("system", format!("{} ({})", facts.os.name, facts.arch)),
+        ("name", facts.fqdn),
+        ("processors", format!("{} usable ({})", facts.cpus.usable, facts.cpus.source)),
+        ("memory", format!("{} MiB usable ({})", facts.memory.usable_mib, facts.memory.source)),
+        ("disks", disks.join(", ")),
+        ("init", facts.init),
+        ("connected", ssh),
+        ("firewall", facts.firewall),
+        ("listening", ports.join(", ")),
+    ] {
+        out::print(&format!("{label:<11} {value}\n"));
+    }
+    Exit::Done
+}
+
+/// Says everything that is wrong.
+pub(super) fn refuse(problems: &[Problem], output: Output) -> Exit {
+    if output.json {
+        out::print(&format!("{}\n", json!({ "ok": false, "problems": problems })));
+        return Exit::Rejected;
+    }
+    for problem in problems {
+        out::error(&format!("error: {problem}\n"));
+    }
+    let n = problems.len();
+    out::error(&format!("{n} {}; nothing was changed.\n", if n == 1 { "problem" } else { "problems" }));
+    Exit::Rejected
+}

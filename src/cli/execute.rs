@@ -1,0 +1,124 @@
+//! The process that works: started detached, it holds the lock, changes the host and writes events.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::engine::data;
+use crate::engine::detach::{self, Lock};
+use crate::engine::event::{Event, What};
+use crate::engine::journal::Journal;
+use crate::engine::rollback::{self, Options};
+use crate::engine::run::{self, Job, Stop};
+use crate::engine::runs::{self, RunDir};
+use crate::error::{Exit, Failure, Outcome};
+use crate::host::Host;
+use crate::secret::store;
+
+/// Works through the plan of a run, or takes it back.
+pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> Exit {
+    let dir = RunDir::of(id);
+    let emit = |what: What| {
+        let event = Event { at: host.now(), what };
+        if let Ok(mut line) = serde_json::to_vec(&event) {
+            line.push(b'\n');
+            // Whoever follows misses a line; the run itself does not depend on it.
+            let _ = host.append_lazily(&dir.file("events.jsonl"), &line);
+        }
+    };
+    match work(host, &dir, rollback, &emit) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            emit(What::Failed { step: "bringup".to_owned(), failure });
+            emit(What::RunEnded { exit: Exit::Incomplete, changed: 0 });
+            Exit::Incomplete
+        }
+    }
+}
+
+fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
+    let _lock = lock(host, &dir.id)?;
+    let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
+    let mut journal = Journal::open(host, &dir.file("journal.jsonl"))?;
+    runs::note_standing(host, Some(&dir.id))?;
+    let exit = match options {
+        Some(options) => take_back(host, dir, &mut journal, options, emit),
+        None => go_on(host, dir, &mut journal, &pause, emit),
+    };
+    runs::note_standing(host, None)?;
+    exit
+}
+
+fn go_on(
+    host: &dyn Host,
+    dir: &RunDir,
+    journal: &mut Journal,
+    pause: &AtomicBool,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Exit> {
+    let plan = dir.plan(host)?;
+    let secrets = store::load(host, &plan.guide);
+    let cancel = dir.file("cancel");
+    let stop = || {
+        if pause.load(Ordering::Relaxed) {
+            return Some(Stop::Pause);
+        }
+        host.stat(&cancel).ok().flatten().map(|_| Stop::Cancel)
+    };
+    let settings = dir.settings(host)?;
+    let job = Job { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };
+    let all = runs::all(host, Some(&dir.id))?;
+    let untouched = data::untouched(host, runs::standing(&all));
+    let exit = run::execute(&job, journal);
+    data::note_again(host, &untouched)?;
+    if exit == Exit::RolledBack {
+        forget_secrets(host, journal)?;
+    }
+    Ok(exit)
+}
+
+fn take_back(
+    host: &dyn Host,
+    dir: &RunDir,
+    journal: &mut Journal,
+    options: &Options,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Exit> {
+    let report = rollback::roll_back(host, dir, journal, options, emit)?;
+    if report.errors.is_empty() && options.stage.is_none() {
+        forget_secrets(host, journal)?;
+    }
+    let exit = if report.errors.is_empty() { Exit::Done } else { Exit::Incomplete };
+    emit(What::RunEnded { exit, changed: 0 });
+    Ok(exit)
+}
+
+/// Secrets of a guide of which nothing stands any more are of no use to anyone but a thief.
+fn forget_secrets(host: &dyn Host, journal: &Journal) -> Outcome<()> {
+    let all = runs::all(host, None)?;
+    let stands = runs::standing(&all).any(|run| run.journal.header.guide == journal.header.guide);
+    if stands { Ok(()) } else { store::forget(host, &journal.header.guide) }
+}
+
+/// Somebody who only looks whether a run works holds the lock for a moment: try for a second.
+fn lock(host: &dyn Host, id: &str) -> Outcome<Lock> {
+    for _ in 0..20 {
+        if let Some(lock) = detach::lock(host, id)? {
+            return Ok(lock);
+        }
+        host.sleep(Duration::from_millis(50));
+    }
+    let other = detach::running(host).unwrap_or_default();
+    Err(Failure::new("start", format!("run {other} is working on this host")).hint("bringup attach shows it"))
+}
+
+/// INT, TERM and HUP only ask for a pause between two actions; a lost terminal must not stop a run.
+fn signals() -> io::Result<Arc<AtomicBool>> {
+    let pause = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&pause))?;
+    }
+    signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::new(AtomicBool::new(false)))?;
+    Ok(pause)
+}

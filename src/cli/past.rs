@@ -1,0 +1,334 @@
+//! `status`, `history`, `verify`, `attach`, `stop`, `resume`, `rollback`: everything about runs that were.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cli::Output;
+use crate::engine::rollback::Options;
+use crate::engine::runs::{self, Run, RunDir, State};
+use crate::engine::{data, detach};
+use crate::error::{Exit, Failure, Outcome};
+use crate::host::{Host, Meta};
+use crate::proof;
+use crate::secret::store;
+use crate::ui::follow::{Followed, follow as follow_events};
+use crate::ui::{out, report, term};
+
+/// What `rollback` was asked to take back.
+pub(super) struct Scope {
+    pub run: Option<String>,
+    pub all: bool,
+    pub yes: bool,
+    pub options: Options,
+}
+
+/// Shows what stands on this host.
+pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
+    with_runs(host, |runs| {
+        let standing: Vec<&Run> = runs::standing(runs).collect();
+        if output.json {
+            out::print(&format!("{:#}\n", json!(standing.iter().map(|run| record(run)).collect::<Vec<_>>())));
+            return Ok(Exit::Done);
+        }
+        if standing.is_empty() {
+            out::print("Nothing that bringup did stands on this host.\n");
+        }
+        for run in standing {
+            out::print(&line(run));
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Lists all runs.
+pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
+    with_runs(host, |runs| {
+        if output.json {
+            out::print(&format!("{:#}\n", json!(runs.iter().map(record).collect::<Vec<_>>())));
+            return Ok(Exit::Done);
+        }
+        if runs.is_empty() {
+            out::print("bringup has not changed anything on this host yet.\n");
+        }
+        for run in runs {
+            out::print(&line(run));
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Proves again what the last run of each guide promised.
+pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
+    with_runs(host, |runs| {
+        let mut guides = Vec::new();
+        let mut results = Vec::new();
+        let untouched = data::untouched(host, runs::standing(runs));
+        for run in runs::standing(runs).rev().filter(|run| matches!(run.state, State::Done | State::ProofFailed)) {
+            if guides.contains(&run.journal.header.guide) {
+                continue;
+            }
+            guides.push(run.journal.header.guide.clone());
+            let plan = run.dir.plan(host)?;
+            let secrets = store::load(host, &plan.guide);
+            let cx = proof::Cx { host, secrets: &secrets };
+            for planned in &plan.proofs {
+                let result = planned.proof.prove(&cx);
+                if !output.json {
+                    out::print(&report::proof_line(host, &planned.describe, &result));
+                }
+                results.push((planned.id.clone(), planned.describe.clone(), result));
+            }
+        }
+        data::note_again(host, &untouched)?;
+        let failed = results.iter().filter(|(_, _, result)| result.is_err()).count();
+        if output.json {
+            let list: Vec<_> = results
+                .iter()
+                .map(|(id, describe, result)| {
+                    json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
+                })
+                .collect();
+            out::print(&format!("{:#}\n", json!(list)));
+        } else if results.is_empty() {
+            out::print("There is nothing to verify: no finished run stands on this host.\n");
+        } else {
+            out::print(&format!("{} proven, {failed} failed.\n", results.len() - failed));
+        }
+        Ok(if failed == 0 { Exit::Done } else { Exit::ProofFailed })
+    })
+}
+
+/// Follows the run that works now.
+pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
+    let Some(id) = detach::running(host) else {
+        out::error("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n");
+        return Exit::Rejected;
+    };
+    follow(host, &RunDir::of(&id), output)
+}
+
+/// Asks the running run to take everything back.
+pub(super) fn stop(host: &dyn Host) -> Exit {
+    let Some(id) = detach::running(host) else {
+        out::error("Nothing is running.\n");
+        return Exit::Rejected;
+    };
+    match ask_to_stop(host, &RunDir::of(&id)) {
+        Ok(()) => {
+            out::print(&format!(
+                "Run {id} stops after its present step and takes everything back; `bringup attach` shows it.\n"
+            ));
+            Exit::Done
+        }
+        Err(failure) => internal(&failure),
+    }
+}
+
+/// Goes on with an interrupted run.
+pub(super) fn resume(host: &dyn Host, yes: bool, output: Output) -> Exit {
+    with_runs(host, |runs| {
+        let interrupted = runs.iter().find(|run| matches!(run.state, State::Unfinished | State::RollbackUnfinished));
+        let Some(run) = interrupted else {
+            out::print("There is nothing to resume.\n");
+            return Ok(Exit::Done);
+        };
+        if run.state == State::RollbackUnfinished {
+            out::error(&format!("The rollback of run {} was interrupted: `bringup rollback` goes on.\n", run.dir.id));
+            return Ok(Exit::Rejected);
+        }
+        if !yes && term::interactive(host) && !term::confirm(host, &format!("Go on with run {}?", run.dir.id)) {
+            return Ok(Exit::Rejected);
+        }
+        detach::keep_program(host, &run.dir)?;
+        detach::start(host, &run.dir, &[])?;
+        Ok(follow(host, &run.dir, output))
+    })
+}
+
+/// Takes runs back, newest first.
+pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
+    with_runs(host, |runs| {
+        let chosen = match choose(runs, scope) {
+            Ok(chosen) => chosen,
+            Err(message) => {
+                out::error(&format!("error: {message}\n"));
+                return Ok(Exit::Rejected);
+            }
+        };
+        if chosen.is_empty() {
+            out::print("There is nothing to take back.\n");
+            return Ok(Exit::Done);
+        }
+        let mut at_risk = Vec::new();
+        for run in &chosen {
+            at_risk.extend(data::at_risk(host, &run.journal, &scope.options)?);
+        }
+        if !at_risk.is_empty() {
+            out::error(&report::data_at_risk(&at_risk));
+            return Ok(Exit::Rejected);
+        }
+        if !scope.yes {
+            if !term::interactive(host) {
+                out::error("error: nobody is there to confirm; add --yes.\n");
+                return Ok(Exit::Usage);
+            }
+            for run in &chosen {
+                out::print(&line(run));
+            }
+            if !term::confirm(host, "Take this back?") {
+                return Ok(Exit::Rejected);
+            }
+        }
+        for run in chosen {
+            let mut arguments = vec!["--rollback".to_owned()];
+            if let Some(stage) = &scope.options.stage {
+                arguments.extend(["--stage".to_owned(), stage.clone()]);
+            }
+            if scope.options.drop_data {
+                arguments.push("--drop-data".to_owned());
+            }
+            detach::keep_program(host, &run.dir)?;
+            detach::start(host, &run.dir, &arguments)?;
+            let exit = follow(host, &run.dir, output);
+            if exit != Exit::Done {
+                return Ok(exit);
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Which runs a rollback concerns, newest first.
+fn choose<'a>(runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
+    if let Some(run) = runs.iter().find(|run| run.state == State::Running) {
+        return Err(format!("run {} is working; `bringup stop` ends it and takes it back", run.dir.id));
+    }
+    let standing: Vec<&Run> = runs::standing(runs).collect();
+    if let Some(stage) = &scope.options.stage {
+        let with: Vec<&Run> = standing
+            .iter()
+            .rev()
+            .copied()
+            .filter(|run| run.journal.entries().iter().any(|entry| entry.stage == *stage && !entry.undone))
+            .collect();
+        if with.is_empty() {
+            let mut known: Vec<&str> = standing
+                .iter()
+                .flat_map(|run| run.journal.entries())
+                .filter(|entry| !entry.undone)
+                .map(|entry| entry.stage.as_str())
+                .collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(format!("no change of a stage \"{stage}\" stands; stages with changes: {}", known.join(", ")));
+        }
+        return Ok(with);
+    }
+    if scope.all {
+        return Ok(standing.into_iter().rev().collect());
+    }
+    if let Some(id) = &scope.run {
+        let Some(at) = standing.iter().position(|run| run.dir.id == *id) else {
+            let known: Vec<&str> = standing.iter().map(|run| run.dir.id.as_str()).collect();
+            return Err(format!("no run {id} stands; standing runs: {}", known.join(", ")));
+        };
+        return Ok(standing[at..].iter().rev().copied().collect());
+    }
+    Ok(standing.last().copied().into_iter().collect())
+}
+
+/// Follows a run to its end and says how it ended.
+pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
+    // Ctrl-C ends the following, never the run: a slipped finger must not undo half an hour.
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let watching = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
+    let mut renderer = term::renderer(host, output.json, output.plain);
+    let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
+    let events = dir.file("events.jsonl");
+    let followed = follow_events(host, &events, renderer.as_mut(), &alive, &|| interrupted.load(Ordering::Relaxed));
+    if let Ok(id) = watching {
+        signal_hook::low_level::unregister(id);
+    }
+    match followed {
+        Followed::Ended(exit) => {
+            // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
+            for _ in 0..250 {
+                if !alive() {
+                    break;
+                }
+                host.sleep(Duration::from_millis(20));
+            }
+            if !output.json {
+                report::after(host, dir, exit);
+            }
+            exit
+        }
+        Followed::Left => {
+            out::error(
+                "\nThe run goes on in the background. `bringup attach` shows it again,\n\
+                 `bringup stop` ends it after its present step and takes everything back.\n",
+            );
+            Exit::Interrupted
+        }
+        Followed::Died => {
+            out::error(&format!(
+                "The process of run {} is gone, and the run is not finished.\n\
+                 `bringup resume` goes on, `bringup rollback` takes everything back.\n",
+                dir.id
+            ));
+            Exit::Incomplete
+        }
+    }
+}
+
+fn ask_to_stop(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
+    host.write(&dir.file("cancel"), b"", Meta::root(0o600)).map_err(|e| Failure::new("ask the run to stop", e))
+}
+
+fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
+    if host.euid() != 0 {
+        out::error("error: the records of runs can be read by root only; run it again with sudo.\n");
+        return Exit::Rejected;
+    }
+    let running = detach::running(host);
+    match runs::all(host, running.as_deref()).and_then(|runs| then(&runs)) {
+        Ok(exit) => exit,
+        Err(failure) => internal(&failure),
+    }
+}
+
+fn internal(failure: &Failure) -> Exit {
+    out::error(&format!("error: {failure}\n"));
+    if let Some(hint) = &failure.hint {
+        out::error(&format!("hint: {hint}\n"));
+    }
+    Exit::Internal
+}
+
+fn line(run: &Run) -> String {
+    let state = match run.state {
+        State::Running => "running",
+        State::Unfinished => "interrupted: resume or rollback",
+        State::RollbackUnfinished => "rollback interrupted: rollback goes on",
+        State::Done => "done",
+        State::ProofFailed => "done, but a proof failed",
+        State::RolledBack => "rolled back",
+    };
+    format!("{:<32} {:<14} {:>3} changes  {state}\n", run.dir.id, run.journal.header.guide, run.journal.standing())
+}
+
+fn record(run: &Run) -> serde_json::Value {
+    json!({
+        "run": run.dir.id,
+        "guide": run.journal.header.guide,
+        "state": run.state,
+        "plan": run.journal.header.plan,
+        "at": run.journal.header.at.sec,
+        "changes": run.journal.standing(),
+        "stages_rolled_back": run.journal.stages_rolled_back,
+        "directory": run.dir.path,
+    })
+}

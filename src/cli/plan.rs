@@ -1,0 +1,43 @@
+//! `plan`: what would be done, and what of it is done already. Changes nothing.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::action::Verdict;
+use crate::cli::{Inputs, Output, answers, inputs};
+use crate::error::Exit;
+use crate::facts::probe::probe;
+use crate::host::Host;
+use crate::plan::preview::{preview, render};
+use crate::secret::store;
+use crate::ui::{out, term};
+
+/// Shows the plan.
+pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output: Output) -> Exit {
+    let facts = match facts.map(|path| inputs::facts_from(host, path)) {
+        Some(Err(problems)) => return answers::refuse(&problems, output),
+        Some(Ok(facts)) => facts,
+        None => probe(host),
+    };
+    let made = match inputs::make(host, given, &facts) {
+        Ok(made) => made,
+        Err(problems) => return answers::refuse(&problems, output),
+    };
+    let secrets = store::load(host, &made.plan.guide);
+    let verdicts = preview(host, &made.plan, &secrets);
+    if output.json {
+        let states: Vec<_> = verdicts
+            .iter()
+            .map(|(id, verdict)| match verdict {
+                Ok(verdict) => json!({ "action": id, "verdict": verdict }),
+                Err(failure) => json!({ "action": id, "failure": failure }),
+            })
+            .collect();
+        out::print(&format!("{:#}\n", json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states })));
+    } else {
+        out::print(&render(&made.plan, &verdicts, term::width(host), term::colour(host)));
+    }
+    let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo)));
+    if pending { Exit::ChangesPending } else { Exit::Done }
+}

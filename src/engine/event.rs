@@ -1,0 +1,75 @@
+//! What the engine tells the world: one JSON line each, in `events.jsonl` of the run's directory.
+//!
+//! The wizard, the progress bars, `attach` and `--json` all read the same stream, live or later.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Progress;
+use crate::error::{Exit, Failure};
+use crate::host::Stamp;
+
+/// An event with its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Stamp,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// An entry of the list of steps that a run announces at its start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The action's or proof's id, such as `database.role`.
+    pub id: String,
+    /// The title of its stage.
+    pub stage: String,
+    /// What it does.
+    pub describe: String,
+}
+
+/// What happened to an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The host was changed.
+    Changed,
+    /// The host was already so.
+    AlreadySo,
+    /// It failed.
+    Failed,
+}
+
+/// What the engine can tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum What {
+    /// A run (or its resumption) begins.
+    RunStarted { run: String, guide: String, resumed: bool, actions: Vec<Step>, proofs: Vec<Step> },
+    /// An action begins.
+    ActionStarted { action: String },
+    /// An action goes on.
+    ActionProgress { action: String, progress: Progress },
+    /// An action has ended.
+    ActionEnded { action: String, ended: Ended, millis: u64 },
+    /// A proof begins.
+    ProofStarted { proof: String },
+    /// A proof has ended: the evidence, or why it failed.
+    ProofEnded { proof: String, evidence: Option<String>, failure: Option<Failure>, millis: u64 },
+    /// The first error, told before anything is undone.
+    Failed { step: String, failure: Failure },
+    /// Reverting begins.
+    RollbackStarted { run: String, records: usize },
+    /// One record was carried out.
+    Undone { action: String, describe: String },
+    /// Something was left in place, and why.
+    Kept { what: String, why: String },
+    /// Data was dumped to a file before it was dropped.
+    Dumped { what: String, file: String },
+    /// A note for the reader.
+    Note { text: String },
+    /// The end. `exit` is what the command will return.
+    RunEnded { exit: Exit, changed: usize },
+}

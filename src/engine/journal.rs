@@ -1,0 +1,315 @@
+//! The write-ahead log of a run: one JSON line a record, synced before the change it announces.
+//!
+//! The first line names the schema. A line that a power cut tore is not JSON and is passed over: what it
+//! announced was never begun. A record of an unknown kind is an error, because a way back might stand in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::undo::Undo;
+use crate::error::{Exit, Failure, Outcome};
+use crate::host::{Host, Stamp};
+
+/// The schema that this program writes.
+pub const SCHEMA: u32 = 1;
+
+/// The first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the journal's form.
+    pub schema: u32,
+    /// The run's id.
+    pub run: String,
+    /// The guide's id.
+    pub guide: String,
+    /// The plan's hash.
+    pub plan: String,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// When the run was made.
+    pub at: Stamp,
+}
+
+/// Every other line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// An action is about to change the host; these records lead back.
+    Begin {
+        /// The action.
+        action: String,
+        /// Its stage.
+        stage: String,
+        /// How to get back, in the order in which they are carried out.
+        undo: Vec<Undo>,
+    },
+    /// The action has ended.
+    End {
+        /// The action.
+        action: String,
+        /// SHA-256 of the files named in its undo records, as they stand now.
+        #[serde(default)]
+        wrote: BTreeMap<PathBuf, String>,
+    },
+    /// The action or proof failed.
+    Failed {
+        /// The action or proof.
+        step: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// All actions and proofs are done.
+    Finished {
+        /// How the command ended.
+        exit: Exit,
+        /// Fingerprints of the data that actions with databases hold, by action.
+        #[serde(default)]
+        data: BTreeMap<String, String>,
+    },
+    /// Data that only bringup itself changed since the end of the run: its proofs write rows, too.
+    Data {
+        /// Fingerprints, by action.
+        data: BTreeMap<String, String>,
+    },
+    /// Reverting begins.
+    RollbackBegin {
+        /// One stage only.
+        #[serde(default)]
+        stage: Option<String>,
+    },
+    /// An action's records were carried out.
+    Undone {
+        /// The action.
+        action: String,
+    },
+    /// The run, or the stage, is reverted.
+    RolledBack {
+        /// One stage only.
+        #[serde(default)]
+        stage: Option<String>,
+        /// How many things were left in place and reported.
+        kept: usize,
+    },
+}
+
+/// An action as its journal knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id.
+    pub action: String,
+    /// Its stage.
+    pub stage: String,
+    /// How to get back, from its first begin in this run: a later one would record our own half-made state.
+    pub undo: Vec<Undo>,
+    /// Whether it ended.
+    pub ended: bool,
+    /// The files it wrote, by SHA-256.
+    pub wrote: BTreeMap<PathBuf, String>,
+    /// Whether its records were carried out.
+    pub undone: bool,
+    /// The line of its last end, to tell what changed after it.
+    ended_at: usize,
+}
+
+/// A journal, open for reading and appending.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    path: PathBuf,
+    /// The first line.
+    pub header: Header,
+    entries: Vec<Entry>,
+    lines: usize,
+    torn: bool,
+    /// How the run ended, when it did.
+    pub finished: Option<Exit>,
+    /// The first failure, when there was one.
+    pub failed: Option<(String, Failure)>,
+    /// Fingerprints of data at the end of the run, by action.
+    pub data: BTreeMap<String, String>,
+    /// A rollback of the whole run has begun.
+    pub rollback_begun: bool,
+    /// The whole run is rolled back; with how many things kept.
+    pub rolled_back: Option<usize>,
+    /// Stages that were rolled back by themselves.
+    pub stages_rolled_back: BTreeSet<String>,
+}
+
+impl Journal {
+    /// Starts the journal of a new run.
+    pub fn create(host: &dyn Host, path: &Path, header: Header) -> Outcome<Self> {
+        let mut journal = Self {
+            path: path.to_owned(),
+            header,
+            entries: Vec::new(),
+            lines: 0,
+            torn: false,
+            finished: None,
+            failed: None,
+            data: BTreeMap::new(),
+            rollback_begun: false,
+            rolled_back: None,
+            stages_rolled_back: BTreeSet::new(),
+        };
+        let line = serde_json::to_vec(&journal.header).map_err(|e| journal.failure("write", e))?;
+        journal.append_line(host, line)?;
+        Ok(journal)
+    }
+
+    /// Reads the journal of an earlier run.
+    pub fn open(host: &dyn Host, path: &Path) -> Outcome<Self> {
+        let what = || format!("read the journal {}", path.display());
+        let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
+        let torn = bytes.last().is_some_and(|last| *last != b'\n');
+        let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let first = lines.next().ok_or_else(|| Failure::new(what(), "it is empty"))?;
+        let header: Header = serde_json::from_slice(first).map_err(|e| Failure::new(what(), e))?;
+        if header.schema > SCHEMA {
+            return Err(Failure::new(
+                what(),
+                format!("its schema {} is newer than this program's {SCHEMA}", header.schema),
+            )
+            .hint(format!("use the program that wrote it: {}", path.with_file_name("bringup").display())));
+        }
+        let mut journal = Self {
+            path: path.to_owned(),
+            header,
+            entries: Vec::new(),
+            lines: 1,
+            torn,
+            finished: None,
+            failed: None,
+            data: BTreeMap::new(),
+            rollback_begun: false,
+            rolled_back: None,
+            stages_rolled_back: BTreeSet::new(),
+        };
+        for line in lines {
+            journal.lines += 1;
+            // Not JSON at all: torn by a crash, so what it announced never happened.
+            if serde_json::from_slice::<serde_json::Value>(line).is_err() {
+                continue;
+            }
+            let record = serde_json::from_slice(line).map_err(|e| {
+                Failure::new(what(), format!("line {}: {e}", journal.lines)).hint(format!(
+                    "it was written by bringup {}; use its copy {}",
+                    journal.header.program,
+                    path.with_file_name("bringup").display()
+                ))
+            })?;
+            journal.take_in(record);
+        }
+        Ok(journal)
+    }
+
+    /// Appends a record durably, then counts it in.
+    pub fn write(&mut self, host: &dyn Host, record: Record) -> Outcome<()> {
+        let line = serde_json::to_vec(&record).map_err(|e| self.failure("write", e))?;
+        self.append_line(host, line)?;
+        self.take_in(record);
+        Ok(())
+    }
+
+    /// The actions that have begun in this run, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One action, when it has begun.
+    pub fn entry(&self, action: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.action == action)
+    }
+
+    /// Whether `other` changed something in this run that `action` has not taken notice of by ending since.
+    pub fn changed_since(&self, action: &str, other: &str) -> bool {
+        let own = self.entry(action).map_or(0, |entry| entry.ended_at);
+        self.entry(other).is_some_and(|entry| !entry.undone && (!entry.ended || entry.ended_at > own))
+    }
+
+    /// How many actions changed something and still stand.
+    pub fn standing(&self) -> usize {
+        self.entries.iter().filter(|entry| !entry.undone).count()
+    }
+
+    fn take_in(&mut self, record: Record) {
+        match record {
+            Record::Begin { action, stage, undo } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
+                    entry.ended = false;
+                } else {
+                    self.entries.retain(|entry| entry.action != action);
+                    self.entries.push(Entry { action, stage, undo, ..Entry::default() });
+                }
+            }
+            Record::End { action, wrote } => {
+                let line = self.lines;
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
+                    entry.ended = true;
+                    entry.ended_at = line;
+                    entry.wrote = wrote;
+                }
+            }
+            Record::Failed { step, failure } => {
+                self.failed.get_or_insert((step, failure));
+            }
+            Record::Finished { exit, data } => {
+                self.finished = Some(exit);
+                self.data = data;
+            }
+            Record::Data { data } => self.data = data,
+            Record::RollbackBegin { stage: None } => self.rollback_begun = true,
+            Record::RollbackBegin { stage: Some(_) } => {}
+            Record::Undone { action } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
+                    entry.undone = true;
+                }
+            }
+            Record::RolledBack { stage: None, kept } => self.rolled_back = Some(kept),
+            Record::RolledBack { stage: Some(stage), .. } => {
+                self.stages_rolled_back.insert(stage);
+            }
+        }
+    }
+
+    fn append_line(&mut self, host: &dyn Host, mut line: Vec<u8>) -> Outcome<()> {
+        let crash = Crash::wanted(host, self.lines + 1);
+        if crash == Some(Crash::Before) {
+            host.die();
+        }
+        if self.torn {
+            line.insert(0, b'\n');
+            self.torn = false;
+        }
+        line.push(b'\n');
+        host.append(&self.path, &line).map_err(|e| self.failure("write", e))?;
+        self.lines += 1;
+        if crash == Some(Crash::After) {
+            host.die();
+        }
+        Ok(())
+    }
+
+    fn failure(&self, verb: &str, why: impl std::fmt::Display) -> Failure {
+        Failure::new(format!("{verb} the journal {}", self.path.display()), why)
+    }
+}
+
+/// Where a test wants this process to die: `BRINGUP_KILL=before:7` or `after:7`, a line of the journal. The
+/// boundaries of the journal are where a crash could hurt, so each of them is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crash {
+    /// The change is made, its record is not.
+    Before,
+    /// The record is made, what it announces is not.
+    After,
+}
+
+impl Crash {
+    fn wanted(host: &dyn Host, line: usize) -> Option<Self> {
+        let wish = host.env("BRINGUP_KILL")?;
+        let (when, at) = wish.split_once(':')?;
+        let when = if when == "before" { Self::Before } else { Self::After };
+        (at.parse() == Ok(line)).then_some(when)
+    }
+}

@@ -1,0 +1,209 @@
+//! The directory of runs, `/var/lib/bringup/runs/<id>/`, and what state each is in.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::answers::OnFailure;
+use crate::engine::journal::{Header, Journal, SCHEMA};
+use crate::engine::undo::Blobs;
+use crate::error::{Exit, Failure, Outcome};
+use crate::facts::probe::STANDING;
+use crate::host::{Host, Meta, Stamp};
+use crate::plan::Plan;
+
+/// Where bringup keeps what it must remember.
+pub const STATE_DIR: &str = "/var/lib/bringup";
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    /// Its id: the time it was made (UTC) and its guide.
+    pub id: String,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
+/// What has become of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its process works on it.
+    Running,
+    /// It neither finished nor was rolled back, and nothing works on it.
+    Unfinished,
+    /// A rollback began and did not end, and nothing works on it.
+    RollbackUnfinished,
+    /// It stands.
+    Done,
+    /// Its changes stand, but a proof failed.
+    ProofFailed,
+    /// It was taken back.
+    RolledBack,
+}
+
+/// A run and its state.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its files.
+    pub dir: RunDir,
+    /// Its journal.
+    pub journal: Journal,
+    /// Its state.
+    pub state: State,
+}
+
+impl RunDir {
+    /// The run with this id.
+    pub fn of(id: &str) -> Self {
+        Self { id: id.to_owned(), path: Path::new(STATE_DIR).join("runs").join(id) }
+    }
+
+    /// Makes the directory of a new run, with its plan and an empty journal.
+    pub fn create(host: &dyn Host, plan: &Plan) -> Outcome<(Self, Journal)> {
+        let at = host.now();
+        let stem = format!("{}-{}", compact(at), plan.guide);
+        let mut id = stem.clone();
+        let mut n = 1;
+        while host.stat(&Self::of(&id).path).map_err(|e| Failure::new("look for earlier runs", e))?.is_some() {
+            n += 1;
+            id = format!("{stem}-{n}");
+        }
+        let dir = Self::of(&id);
+        for (path, mode) in [
+            (PathBuf::from(STATE_DIR), 0o755),
+            (Path::new(STATE_DIR).join("runs"), 0o700),
+            (dir.path.clone(), 0o700),
+            (dir.path.join("blobs"), 0o700),
+            (dir.path.join("log"), 0o700),
+            (dir.path.join("dumps"), 0o700),
+        ] {
+            host.make_dir(&path, Meta::root(mode)).map_err(|e| {
+                Failure::new(format!("make {}", path.display()), e).hint("changing the host needs root: use sudo")
+            })?;
+        }
+        let bytes = serde_json::to_vec_pretty(plan).map_err(|e| Failure::new("write the plan", e))?;
+        dir.write(host, "plan.json", &bytes)?;
+        let header = Header {
+            schema: SCHEMA,
+            run: id,
+            guide: plan.guide.clone(),
+            plan: plan.hash(),
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            at,
+        };
+        let journal = Journal::create(host, &dir.file("journal.jsonl"), header)?;
+        Ok((dir, journal))
+    }
+
+    /// A file of the run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a file of the run, 0600, durably.
+    pub fn write(&self, host: &dyn Host, name: &str, content: &[u8]) -> Outcome<()> {
+        let path = self.file(name);
+        host.write(&path, content, Meta::root(0o600)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+    }
+
+    /// The run's before-images.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::new(self.path.join("blobs"))
+    }
+
+    /// The whole output of a step goes here.
+    pub fn log(&self, step: &str) -> PathBuf {
+        self.path.join("log").join(format!("{}.log", step.replace('/', "_")))
+    }
+
+    /// The plan of the run.
+    pub fn plan(&self, host: &dyn Host) -> Outcome<Plan> {
+        let path = self.file("plan.json");
+        let what = || format!("read the plan {}", path.display());
+        let bytes = host.read(&path).map_err(|e| Failure::new(what(), e))?;
+        serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
+    }
+}
+
+/// Every run on this host, oldest first. `running` is the id of the run whose process holds the lock.
+pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
+    let root = Path::new(STATE_DIR).join("runs");
+    if host.stat(&root).map_err(|e| Failure::new("look for runs", e))?.is_none() {
+        return Ok(Vec::new());
+    }
+    let names = host.list(&root).map_err(|e| {
+        Failure::new(format!("list {}", root.display()), e).hint("runs can be read by root only: use sudo")
+    })?;
+    let mut runs = Vec::new();
+    for name in names {
+        let id = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
+        let dir = RunDir::of(&id);
+        let journal = dir.file("journal.jsonl");
+        // A directory without a journal was made a moment before a crash: nothing was changed by it.
+        if host.stat(&journal).map_err(|e| Failure::new("look at a run", e))?.is_none_or(|stat| stat.size == 0) {
+            continue;
+        }
+        let journal = Journal::open(host, &journal)?;
+        let state = state(&journal, running == Some(id.as_str()));
+        runs.push(Run { dir, journal, state });
+    }
+    Ok(runs)
+}
+
+/// The runs whose changes are on the host now, oldest first.
+pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
+    runs.iter().filter(|run| !matches!(run.state, State::RolledBack))
+}
+
+/// Notes which guides stand, where anybody may read it: planning as an ordinary user must know whose ports and
+/// services are already ours.
+pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
+    let runs = all(host, running)?;
+    let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
+    let path = Path::new(STANDING);
+    let bytes = serde_json::to_vec(&guides).map_err(|e| Failure::new("note what stands", e))?;
+    host.write(path, &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+}
+
+fn state(journal: &Journal, running: bool) -> State {
+    match (running, journal.rolled_back, journal.rollback_begun, journal.finished) {
+        (_, Some(_), _, _) => State::RolledBack,
+        (true, ..) => State::Running,
+        (false, None, true, _) => State::RollbackUnfinished,
+        (false, None, false, Some(Exit::Done)) => State::Done,
+        (false, None, false, Some(Exit::ProofFailed)) => State::ProofFailed,
+        (false, None, false, _) => State::Unfinished,
+    }
+}
+
+/// `20261121-093015`, UTC.
+fn compact(at: Stamp) -> String {
+    jiff::Timestamp::from_second(at.sec)
+        .map_or_else(|_| at.sec.to_string(), |t| t.strftime("%Y%m%d-%H%M%S").to_string())
+}
+
+/// How a run behaves, kept beside its plan.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// What to do when a step fails.
+    pub on_failure: OnFailure,
+}
+
+impl RunDir {
+    /// The settings of the run.
+    pub fn settings(&self, host: &dyn Host) -> Outcome<Settings> {
+        let path = self.file("settings.json");
+        let what = || format!("read {}", path.display());
+        let bytes = host.read(&path).map_err(|e| Failure::new(what(), e))?;
+        serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
+    }
+
+    /// Keeps the settings of the run.
+    pub fn keep_settings(&self, host: &dyn Host, settings: Settings) -> Outcome<()> {
+        let bytes = serde_json::to_vec(&settings).map_err(|e| Failure::new("write the settings", e))?;
+        self.write(host, "settings.json", &bytes)
+    }
+}

@@ -1,0 +1,117 @@
+//! Facts: what this machine is, probed once, before the first question. Pure data afterwards.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub mod probe;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// The distribution.
+    pub os: Os,
+    /// Processor architecture as Debian names it: `amd64`, `arm64`.
+    pub arch: String,
+    /// Short host name.
+    pub hostname: String,
+    /// Fully qualified host name; the short one where there is none.
+    pub fqdn: String,
+    /// Processors that this system may use.
+    pub cpus: Cpus,
+    /// Memory that this system may use.
+    pub memory: Memory,
+    /// Mounted file systems that matter, by mount point.
+    pub disks: BTreeMap<String, Disk>,
+    /// `systemd`, or what PID 1 is called.
+    pub init: String,
+    /// Whether we run as root.
+    pub root: bool,
+    /// Listening sockets.
+    pub listening: Vec<Listener>,
+    /// Software already installed that guides care about: package -> version.
+    pub installed: BTreeMap<String, String>,
+    /// How the administrator is connected, when over SSH.
+    pub ssh: Option<Ssh>,
+    /// Active firewall manager: `none`, `nftables`, `ufw`, `firewalld`, `iptables`.
+    pub firewall: String,
+    /// Whether IPv6 is there.
+    pub ipv6: bool,
+    /// Our own runs of guides that still stand: guide ids.
+    pub standing: Vec<String>,
+}
+
+/// The distribution.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Os {
+    /// `debian`, `ubuntu`.
+    pub id: String,
+    /// `bookworm`.
+    pub codename: String,
+    /// `12`.
+    pub version: String,
+    /// "Debian GNU/Linux 12 (bookworm)".
+    pub name: String,
+}
+
+/// Processors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cpus {
+    /// How many may be used at once: affinity and cgroup quota counted, rounded down, at least 1.
+    pub usable: u32,
+    /// Physical cores of the machine.
+    pub cores: u32,
+    /// Hardware threads of the machine.
+    pub threads: u32,
+    /// What set `usable`: "2 processors", "cgroup quota of 1.5".
+    pub source: String,
+}
+
+/// Memory, in MiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// How much may be used: cgroup limits counted.
+    pub usable_mib: u64,
+    /// Of the machine.
+    pub total_mib: u64,
+    /// Swap.
+    pub swap_mib: u64,
+    /// What set `usable_mib`.
+    pub source: String,
+}
+
+/// A file system, in MiB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disk {
+    /// Free for us.
+    pub free_mib: u64,
+    /// In all.
+    pub total_mib: u64,
+}
+
+/// A listening socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    /// TCP port.
+    pub port: u16,
+    /// Address: `127.0.0.1`, `::`, `0.0.0.0`.
+    pub address: String,
+    /// The program that holds it, when we may know.
+    pub process: String,
+}
+
+/// An SSH connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ssh {
+    /// The administrator's address.
+    pub client: String,
+    /// The port on this side.
+    pub port: u16,
+}

@@ -1,0 +1,269 @@
+//! A guide: one product's way to production, as data. `screens/README.md` describes the format for authors.
+//!
+//! [`load`] reads YAML into these types, [`lint`] finds what cannot work, [`expression`] evaluates `when:`
+//! and templates. A guide never changes once loaded, and knows nothing of this host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub mod expression;
+pub mod lint;
+pub mod load;
+
+/// One product's way to production.
+#[derive(Clone, Debug, Serialize)]
+pub struct Guide {
+    /// Its name on the command line and in answers files.
+    pub id: String,
+    /// Its name for people.
+    pub title: String,
+    /// What the host will be afterwards, in one or two sentences.
+    pub summary: String,
+    /// The stages in order.
+    pub stages: Vec<Stage>,
+    /// Conditions that the host must meet, checked before the first question.
+    pub requires: Vec<Rule>,
+    /// The templates and other files it may refer to, by their relative path.
+    #[serde(skip)]
+    pub assets: BTreeMap<String, Vec<u8>>,
+}
+
+/// `guide.yaml`, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuideFile {
+    /// Format version; 1.
+    pub version: u32,
+    /// The guide's id.
+    pub guide: String,
+    /// Its title.
+    pub title: String,
+    /// What the host will be afterwards.
+    pub summary: String,
+    /// The stage files in order, relative to the guide's directory or to `screens/common` (`common/tls.yaml`).
+    pub stages: Vec<String>,
+    /// Conditions on the host.
+    #[serde(default)]
+    pub requires: Vec<Rule>,
+}
+
+/// One screen, the actions it switches on and the proofs that it worked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Its section in the answers file and its name in expressions.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// Why it matters and how to choose, in a few plain lines.
+    pub why: String,
+    /// When the whole stage applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What is asked.
+    #[serde(default)]
+    pub questions: Vec<Question>,
+    /// Named figures computed from facts and answers, in order; later stages and templates see them as
+    /// `figures.<name>`.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
+    /// Rules over several answers or over the host; what they refuse is refused before anything is changed.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Packages; those of all stages become one transaction.
+    #[serde(default)]
+    pub packages: Vec<PackageSpec>,
+    /// Actions, in order.
+    #[serde(default)]
+    pub actions: Vec<ActionSpec>,
+    /// Proofs, in order.
+    #[serde(default)]
+    pub proofs: Vec<ProofSpec>,
+    /// Lines for the final page: what stands where.
+    #[serde(default)]
+    pub results: Vec<ResultSpec>,
+}
+
+/// A typed field.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Its key in the answers file.
+    pub id: String,
+    /// The question, one line.
+    pub ask: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: QuestionKind,
+    /// The choices of a `choice`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
+    /// The default: a literal or a template over facts and earlier answers. None means that it must be
+    /// answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Whether `auto` is a legal answer (it then means the default).
+    #[serde(default)]
+    pub auto: bool,
+    /// Smallest integer allowed (or shortest text, in characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// Largest integer allowed (or longest text, in characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// A regular expression that the whole text must match, with `pattern_hint` in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// What `pattern` allows, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern_hint: Option<String>,
+    /// Whether an empty text is an answer.
+    #[serde(default)]
+    pub optional: bool,
+    /// When it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What it means, for `?`.
+    #[serde(default)]
+    pub help: String,
+    /// Further conditions on the answer.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+/// The types an answer can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuestionKind {
+    /// One of `choices`.
+    Choice,
+    /// Text on one line.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Bool,
+    /// A TCP port, 1 to 65535.
+    Port,
+    /// A fully qualified host name (RFC 1123), lower case, without scheme or port.
+    Hostname,
+    /// An e-mail address.
+    Email,
+    /// An absolute path without `..`.
+    Path,
+    /// A secret, given by reference: `{file: …}`, `{env: …}` or `{generate: 32}`. Letters, digits, `-`, `_`
+    /// and `.` only, because it travels through URLs and configuration files.
+    Secret,
+    /// A list of texts.
+    List,
+}
+
+/// One of the values of a `choice`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The value in the answers file.
+    pub value: String,
+    /// Its name for people.
+    pub label: String,
+    /// The trade-off in a few words.
+    #[serde(default)]
+    pub note: String,
+    /// When it is on offer; a value that is not on offer is refused with `note`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// A condition that must hold, with what is said when it does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// When the rule applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The expression that must be true.
+    pub that: String,
+    /// What is wrong when it is not; a template.
+    pub message: String,
+    /// What to do.
+    #[serde(default)]
+    pub hint: String,
+    /// Only tell, do not refuse.
+    #[serde(default)]
+    pub warning: bool,
+    /// The answer it concerns (`web.host`), for the position in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+}
+
+/// A named value computed from facts and answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// Its name: `figures.<name>`.
+    pub name: String,
+    /// The expression, such as `size_workers(cpus=facts.cpus.usable, users=workers.users)`.
+    pub value: String,
+    /// When it is computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// Packages wanted under a condition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageSpec {
+    /// Their names (templates).
+    pub install: Vec<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Why.
+    pub because: String,
+}
+
+/// An action as written: common keys, and one key that names the kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActionSpec {
+    /// Its name within the stage.
+    pub id: String,
+    /// Why it is done; a template.
+    pub because: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// An expression that yields a list; the action is repeated with `item` set to each (and `index` from 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// The kind and its fields; text leaves are templates.
+    #[serde(flatten)]
+    pub body: BTreeMap<String, Value>,
+}
+
+/// A proof as written: common keys, and one key that names the kind.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProofSpec {
+    /// Its name within the stage.
+    pub id: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The kind and its fields; text leaves are templates.
+    #[serde(flatten)]
+    pub body: BTreeMap<String, Value>,
+}
+
+/// A line of the final page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResultSpec {
+    /// What it is: "Address".
+    pub label: String,
+    /// The value; a template. Never a secret: name the file that holds it.
+    pub value: String,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}

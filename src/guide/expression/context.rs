@@ -1,0 +1,66 @@
+//! The names that expressions can use.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Serde;
+use serde_json::Value;
+
+use crate::answers::Resolved;
+use crate::facts::Facts;
+
+/// `facts`, `figures`, one name per stage, and extras such as `item`. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    names: BTreeMap<String, minijinja::Value>,
+    answers: BTreeMap<String, BTreeMap<String, minijinja::Value>>,
+    figures: BTreeMap<String, minijinja::Value>,
+}
+
+impl Context {
+    /// Facts only: what is known before the first question.
+    pub fn new(facts: &Facts) -> Self {
+        let mut context = Self::default();
+        context.names.insert("facts".to_owned(), Serde(facts).into());
+        context.names.insert("figures".to_owned(), context.figures.clone().into());
+        context
+    }
+
+    /// Facts, every answer and every figure.
+    pub fn complete(facts: &Facts, resolved: &Resolved) -> Self {
+        let mut context = Self::new(facts);
+        for (stage, answers) in &resolved.values {
+            for (question, value) in answers {
+                context.set_answer(stage, question, value);
+            }
+        }
+        for (name, value) in &resolved.figures {
+            context.set_figure(name, value);
+        }
+        context
+    }
+
+    /// Adds or replaces the answer `<stage>.<question>`; null when it is not asked.
+    pub fn set_answer(&mut self, stage: &str, question: &str, value: &Value) {
+        let answers = self.answers.entry(stage.to_owned()).or_default();
+        answers.insert(question.to_owned(), Serde(value).into());
+        self.names.insert(stage.to_owned(), answers.clone().into());
+    }
+
+    /// Adds or replaces `figures.<name>`.
+    pub fn set_figure(&mut self, name: &str, value: &Value) {
+        self.figures.insert(name.to_owned(), Serde(value).into());
+        self.names.insert("figures".to_owned(), self.figures.clone().into());
+    }
+
+    /// These names and one more (`value`, `item`, `index`).
+    #[must_use]
+    pub fn with(&self, name: &str, value: &Value) -> Self {
+        let mut context = self.clone();
+        context.names.insert(name.to_owned(), Serde(value).into());
+        context
+    }
+
+    pub(super) fn root(&self) -> minijinja::Value {
+        self.names.clone().into()
+    }
+}

@@ -1,0 +1,169 @@
+//! Filters for the formats that guides write. Each leaves marks of secrets alone: the characters a secret may
+//! have (letters, digits, `-`, `_`, `.`) mean nothing special in any of these formats.
+
+use std::fmt::Write as _;
+
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::secret::{CLOSE, OPEN};
+
+/// Makes the filters known.
+pub fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("octal", octal);
+    environment.add_filter("shell_quote", |text: String| around_marks(&text, shell_quote));
+    environment.add_filter("ini_escape", |text: String| around_marks(&text, ini_escape));
+    environment.add_filter("regex_escape", |text: String| around_marks(&text, regex_escape));
+    environment.add_filter("systemd_escape", |text: String| around_marks(&text, systemd_escape));
+    environment.add_filter("url_quote", |text: String| around_marks(&text, url_quote));
+    environment.add_filter("hostname", |text: String| hostname(&text));
+}
+
+/// `416 | octal` is `0640`.
+fn octal(mode: u32) -> Result<String, Error> {
+    if mode > 0o7777 {
+        return Err(Error::new(ErrorKind::InvalidOperation, "octal: permission bits are at most 07777"));
+    }
+    Ok(format!("{mode:04o}"))
+}
+
+/// One word for a POSIX shell.
+fn shell_quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// A value in an INI file in which `%` begins an interpolation, such as supervisor's.
+fn ini_escape(text: &str) -> String {
+    text.replace('%', "%%").replace('\n', " ")
+}
+
+/// A text that a regular expression matches literally.
+fn regex_escape(text: &str) -> String {
+    text.chars().fold(String::new(), |mut out, c| {
+        if r"\.+*?()|[]{}^$#&-~/".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+        out
+    })
+}
+
+/// A value in a unit file, in which `%` begins a specifier and `$` a variable.
+fn systemd_escape(text: &str) -> String {
+    text.replace('%', "%%").replace('$', "$$")
+}
+
+/// One part of a URL, percent-encoded.
+fn url_quote(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// A fully qualified host name made from whatever this machine calls itself: `Web_1` becomes
+/// `web-1.internal` (`.internal` is the top-level domain that ICANN keeps free for private use).
+fn hostname(text: &str) -> String {
+    let lower = text.to_ascii_lowercase();
+    let labels: Vec<String> = lower
+        .split('.')
+        .map(|label| {
+            let clean: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            clean.trim_matches('-').chars().take(63).collect::<String>().trim_end_matches('-').to_owned()
+        })
+        .filter(|label| !label.is_empty())
+        .collect();
+    let last_is_number = labels.last().is_some_and(|label| label.bytes().all(|b| b.is_ascii_digit()));
+    let name = match labels.len() {
+        0 => "server.internal".to_owned(),
+        1 => format!("{}.internal", labels[0]),
+        _ if last_is_number => format!("{}.internal", labels.join(".")),
+        _ => labels.join("."),
+    };
+    if name.len() > 253 { "server.internal".to_owned() } else { name }
+}
+
+/// Applies `escape` to what stands between the marks, and to nothing of the marks themselves.
+fn around_marks(text: &str, escape: fn(&str) -> String) -> String {
+    if !text.contains(OPEN) {
+        return escape(text);
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(OPEN) {
+        let end = rest[start..].find(CLOSE).map_or(rest.len(), |at| start + at + CLOSE.len());
+        if start > 0 {
+            out.push_str(&escape(&rest[..start]));
+        }
+        out.push_str(&rest[start..end]);
+        rest = &rest[end..];
+    }
+    if !rest.is_empty() {
+        out.push_str(&escape(rest));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::secret::mark;
+
+    #[test]
+    fn octal_writes_permission_bits_and_refuses_more() {
+        assert_eq!(octal(0o640).unwrap(), "0640");
+        assert_eq!(octal(0o4755).unwrap(), "4755");
+        assert!(octal(0o10000).is_err());
+    }
+
+    #[test]
+    fn a_shell_reads_back_exactly_what_was_quoted() {
+        assert_eq!(shell_quote("/opt/app/bin"), "/opt/app/bin");
+        assert_eq!(shell_quote(""), "''");
+        assert_eq!(shell_quote("it's"), r"'it'\''s'");
+        assert_eq!(shell_quote("a b; rm -rf /"), "'a b; rm -rf /'");
+        assert_eq!(shell_quote("postgresql:///a?host=/run"), "'postgresql:///a?host=/run'");
+    }
+
+    #[test]
+    fn marks_stay_whole_whatever_stands_around_them() {
+        let text = format!("redis://:{}@127.0.0.1/0?x=50%", mark("queue.password"));
+        assert_eq!(around_marks(&text, ini_escape), format!("redis://:{}@127.0.0.1/0?x=50%%", mark("queue.password")));
+        assert_eq!(
+            around_marks(&text, shell_quote),
+            format!("redis://:{}'@127.0.0.1/0?x=50%'", mark("queue.password"))
+        );
+        assert_eq!(around_marks("⟦secret:open", shell_quote), "⟦secret:open");
+    }
+
+    #[test]
+    fn unit_files_and_urls_are_escaped_by_their_own_rules() {
+        assert_eq!(systemd_escape("100% of $HOME"), "100%% of $$HOME");
+        assert_eq!(url_quote("de/mo @"), "de%2Fmo%20%40");
+        assert_eq!(regex_escape("a.b"), r"a\.b");
+    }
+
+    #[test]
+    fn any_name_a_machine_may_have_becomes_a_valid_one() {
+        for (from, to) in [
+            ("web.example.org", "web.example.org"),
+            ("Web_1", "web-1.internal"),
+            ("", "server.internal"),
+            ("localhost", "localhost.internal"),
+            ("10.0.0.7", "10.0.0.7.internal"),
+            ("-x-.example.org.", "x.example.org"),
+            ("(none)", "none.internal"),
+        ] {
+            assert_eq!(hostname(from), to, "{from}");
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Everything about a guide that can be found wrong without a host.
+//!
+//! What is checked: ids are unique; every expression and template compiles and uses only names that exist at
+//! that point; templates and actions that are referred to exist; fields belong to their kind; commands can be
+//! checked and taken back; choices, defaults and texts are complete; and no secret can reach a place where
+//! somebody sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::action::Action;
+use crate::error::Problem;
+use crate::guide::expression::{Expressions, is_template};
+use crate::guide::load::nearest;
+use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage};
+use crate::proof::Proof;
+
+use names::Names;
+
+mod fields;
+mod names;
+
+/// Names that expressions use for something else.
+const RESERVED: &[&str] = &["facts", "figures", "value", "item", "index", "packages", "version", "guide", "on_failure"];
+
+/// Where the mark of a secret may stand: what is written to files that only their owner reads, or handed over
+/// through stdin, the environment or a socket. Anything else is argv, a log or a screen.
+const SECRET_PLACES: &[(&str, &[&str])] = &[
+    ("file", &["content", "template"]),
+    ("edit", &["set.value", "lines"]),
+    ("database", &["password"]),
+    ("rabbitmq", &["password"]),
+    ("command", &["env", "stdin"]),
+    ("job", &["headers"]),
+    ("row", &["password"]),
+    ("tcp", &["password"]),
+];
+
+/// Finds what is wrong with a guide.
+pub fn lint(guide: &Guide) -> Vec<Problem> {
+    let mut linter = Linter { expressions: Expressions::new(guide), names: Names::new(), problems: Vec::new() };
+    linter.guide(guide);
+    linter.problems
+}
+
+struct Linter {
+    expressions: Expressions,
+    names: Names,
+    problems: Vec<Problem>,
+}
+
+impl Linter {
+    fn guide(&mut self, guide: &Guide) {
+        for (what, text) in [("title", &guide.title), ("summary", &guide.summary)] {
+            self.require(what, !text.trim().is_empty(), "is missing");
+        }
+        self.require("stages", !guide.stages.is_empty(), "a guide without stages does nothing");
+        for rule in &guide.requires {
+            self.rule("requires", rule, &[]);
+        }
+        self.unique("stages", guide.stages.iter().map(|stage| stage.id.as_str()));
+        // What is asked is evaluated in order: an expression sees only what was asked before.
+        for stage in &guide.stages {
+            self.asked(stage);
+        }
+        for rule in guide.stages.iter().flat_map(|stage| &stage.rules) {
+            self.about(rule);
+        }
+        // Everything below is evaluated when all answers are known.
+        let ids: BTreeSet<String> = guide
+            .stages
+            .iter()
+            .flat_map(|stage| stage.actions.iter().map(move |action| format!("{}.{}", stage.id, action.id)))
+            .chain(["packages".to_owned()])
+            .collect();
+        for stage in &guide.stages {
+            self.done(stage, &ids);
+        }
+    }
+
+    fn asked(&mut self, stage: &Stage) {
+        let at = stage.id.clone();
+        self.id(&at, &stage.id);
+        self.require(&at, !RESERVED.contains(&stage.id.as_str()), "this name is taken by the format; choose another");
+        self.require(&at, !stage.title.trim().is_empty(), "a stage needs a title");
+        self.require(&at, !stage.why.trim().is_empty(), "a stage says why it matters");
+        self.expression(&format!("{at}.when"), stage.when.as_deref(), &[]);
+        self.unique(&format!("{at}.questions"), stage.questions.iter().map(|question| question.id.as_str()));
+        for question in &stage.questions {
+            self.question(stage, question);
+            // Its own rules judge `value`: the answer is one only when they have passed.
+            for rule in &question.rules {
+                self.rule(&format!("{at}.{}.rules", question.id), rule, &["value"]);
+            }
+            self.names.add_answer(&stage.id, &question.id, question.kind == QuestionKind::Secret);
+        }
+        self.unique(&format!("{at}.figures"), stage.figures.iter().map(|figure| figure.name.as_str()));
+        for figure in &stage.figures {
+            let at = format!("{at}.figures.{}", figure.name);
+            self.id(&at, &figure.name);
+            self.expression(&at, figure.when.as_deref(), &[]);
+            let used = self.expression(&at, Some(&figure.value), &[]);
+            let secret = used.iter().any(|name| self.names.is_secret(name));
+            self.names.add_figure(&figure.name, secret);
+        }
+        for rule in &stage.rules {
+            self.rule(&format!("{at}.rules"), rule, &[]);
+        }
+    }
+
+    fn question(&mut self, stage: &Stage, question: &Question) {
+        let at = format!("{}.{}", stage.id, question.id);
+        self.id(&at, &question.id);
+        self.require(&at, !question.ask.trim().is_empty(), "`ask` is missing");
+        self.require(&at, !question.help.trim().is_empty(), "`help` is missing: say what the answer means");
+        self.expression(&at, question.when.as_deref(), &[]);
+        self.require(
+            &at,
+            !question.auto || question.default.is_some(),
+            "`auto` stands for a default, and there is none",
+        );
+        let bounded = question.min.zip(question.max).is_none_or(|(min, max)| min <= max);
+        self.require(&at, bounded, "`min` is larger than `max`");
+        let told = question.pattern.is_none() || question.pattern_hint.is_some();
+        self.require(&at, told, "a `pattern` needs a `pattern_hint` in words");
+        if let Some(default) = &question.default {
+            let used = self.template_leaves(&format!("{at}.default"), default, &[]);
+            self.no_secret(&format!("{at}.default"), &used);
+        }
+        if question.kind != QuestionKind::Choice {
+            return self.require(&at, question.choices.is_empty(), "only a `choice` has `choices`");
+        }
+        self.require(&at, !question.choices.is_empty(), "a `choice` needs `choices`");
+        self.unique(&format!("{at}.choices"), question.choices.iter().map(|choice| choice.value.as_str()));
+        for choice in &question.choices {
+            let at = format!("{at}.choices.{}", choice.value);
+            self.expression(&at, choice.when.as_deref(), &[]);
+            let told = choice.when.is_none() || !choice.note.is_empty();
+            self.require(&at, told, "a choice that is not always on offer says why in `note`");
+        }
+        if let Some(Value::String(default)) = &question.default
+            && !is_template(default)
+            && !question.choices.iter().any(|choice| choice.value == *default)
+        {
+            self.tell(&at, format!("its default `{default}` is none of its choices"), String::new());
+        }
+    }
+
+    fn rule(&mut self, at: &str, rule: &Rule, extras: &[&str]) {
+        self.expression(at, rule.when.as_deref(), extras);
+        self.expression(at, Some(&rule.that), extras);
+        self.require(at, !rule.message.trim().is_empty(), "a rule says what is wrong in `message`");
+        let used = self.template(&format!("{at}.message"), &rule.message, extras);
+        // The `value` of a secret question is its mark, but nobody wants to read that either.
+        self.no_secret(&format!("{at}.message"), &used);
+    }
+
+    fn about(&mut self, rule: &Rule) {
+        if let Some(about) = &rule.about
+            && !self.names.has_answer(about)
+        {
+            let hint = nearest(about, self.names.answers().collect::<Vec<_>>().iter().map(String::as_str))
+                .map_or_else(String::new, |near| format!("did you mean {near}?"));
+            self.tell("rules", format!("a rule is about {about}, which is no question"), hint);
+        }
+    }
+
+    fn done(&mut self, stage: &Stage, ids: &BTreeSet<String>) {
+        for packages in &stage.packages {
+            let at = format!("{}.packages", stage.id);
+            self.expression(&at, packages.when.as_deref(), &[]);
+            self.require(&at, !packages.install.is_empty(), "a list of packages is empty");
+            for text in packages.install.iter().chain([&packages.because]) {
+                let used = self.template(&at, text, &[]);
+                self.no_secret(&at, &used);
+            }
+            self.require(&at, !packages.because.trim().is_empty(), "`because` is missing");
+        }
+        self.unique(&format!("{}.actions", stage.id), stage.actions.iter().map(|action| action.id.as_str()));
+        for action in &stage.actions {
+            self.action(stage, action, ids);
+        }
+        self.unique(&format!("{}.proofs", stage.id), stage.proofs.iter().map(|proof| proof.id.as_str()));
+        for proof in &stage.proofs {
+            let at = format!("{}.proofs.{}", stage.id, proof.id);
+            self.id(&at, &proof.id);
+            self.expression(&at, proof.when.as_deref(), &[]);
+            self.body::<Proof>(&at, Proof::KINDS, &proof.body, &[]);
+        }
+        for result in &stage.results {
+            let at = format!("{}.results.{}", stage.id, result.label);
+            self.expression(&at, result.when.as_deref(), &[]);
+            let used = self.template(&at, &result.value, &[]);
+            self.no_secret(&at, &used);
+        }
+    }
+
+    fn action(&mut self, stage: &Stage, action: &ActionSpec, ids: &BTreeSet<String>) {
+        let at = format!("{}.actions.{}", stage.id, action.id);
+        self.id(&at, &action.id);
+        self.expression(&at, action.each.as_deref(), &[]);
+        let extras: &[&str] = if action.each.is_some() { &["item", "index"] } else { &[] };
+        self.expression(&at, action.when.as_deref(), extras);
+        self.require(&at, !action.because.trim().is_empty(), "`because` is missing");
+        let used = self.template(&format!("{at}.because"), &action.because, extras);
+        self.no_secret(&at, &used);
+        self.body::<Action>(&at, Action::KINDS, &action.body, extras);
+        for (kind, fields) in &action.body {
+            match kind.as_str() {
+                "file" => self.file(&at, fields, extras),
+                "command" => self.command(&at, fields),
+                "service" => self.service(&at, fields, ids),
+                _ => {}
+            }
+        }
+    }
+
+    /// Fields belong to their kind, their texts compile, and secrets stand only where nobody sees them.
+    fn body<'de, T: serde::Deserialize<'de>>(
+        &mut self,
+        at: &str,
+        kinds: &[&'static str],
+        body: &BTreeMap<String, Value>,
+        extras: &[&str],
+    ) {
+        for (kind, fields) in body {
+            let Some(kind) = kinds.iter().copied().find(|known| known == kind) else {
+                continue;
+            };
+            let Some(fields) = fields.as_object() else {
+                self.tell(at, format!("`{kind}` needs its fields"), String::new());
+                continue;
+            };
+            let mut known = fields::of::<T>(kind).to_vec();
+            if kind == "file" {
+                known.push("template");
+            }
+            for (field, value) in fields {
+                if !known.contains(&field.as_str()) {
+                    let hint = nearest(field, known.iter().copied()).map_or_else(
+                        || format!("fields are: {}", known.join(", ")),
+                        |near| format!("did you mean {near}?"),
+                    );
+                    self.tell(at, format!("`{kind}` has no field `{field}`"), hint);
+                }
+                self.leaves(at, kind, field, value, extras);
+            }
+        }
+    }
+
+    fn leaves(&mut self, at: &str, kind: &str, path: &str, value: &Value, extras: &[&str]) {
+        match value {
+            Value::String(text) => {
+                let used = self.template(&format!("{at}.{kind}.{path}"), text, extras);
+                let allowed = SECRET_PLACES.iter().any(|(known, places)| {
+                    *known == kind
+                        && places.iter().any(|place| path == *place || path.starts_with(&format!("{place}.")))
+                });
+                if !allowed {
+                    self.no_secret(&format!("{at}.{kind}.{path}"), &used);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.leaves(at, kind, path, item, extras)),
+            Value::Object(entries) => {
+                entries.iter().for_each(|(key, item)| {
+                    self.leaves(at, kind, &format!("{path}.{key}"), item, extras);
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn file(&mut self, at: &str, fields: &Value, extras: &[&str]) {
+        let text = |key: &str| fields.get(key).and_then(Value::as_str);
+        let mut used = BTreeSet::new();
+        match (text("content"), text("template")) {
+            (Some(content), None) => used = self.template(at, content, extras),
+            // A name that is itself a template is only known when the plan is built.
+            (None, Some(name)) if is_template(name) => {}
+            (None, Some(name)) => match self.expressions.names_in_asset(name) {
+                Ok(names) => {
+                    self.exist(&format!("{at} ({name})"), &names, extras);
+                    used = names;
+                }
+                Err(why) => self.tell(at, why, String::new()),
+            },
+            _ => self.tell(at, "a `file` has either `content` or `template`".to_owned(), String::new()),
+        }
+        let mode = text("mode").unwrap_or("0644");
+        let others_read = u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
+        if others_read && used.iter().any(|name| self.names.is_secret(name)) {
+            let message = format!("it holds a secret, and with mode {mode} everybody on the host can read it");
+            self.tell(at, message, "use 0640 with a group, or 0600".to_owned());
+        }
+    }
+
+    fn command(&mut self, at: &str, fields: &Value) {
+        let full = |key: &str| {
+            fields.get(key).is_some_and(|value| match value {
+                Value::Array(items) => !items.is_empty(),
+                Value::String(text) => !text.trim().is_empty(),
+                _ => false,
+            })
+        };
+        self.require(at, full("run"), "a `command` needs `run`");
+        self.require(at, full("check"), "a `command` needs a `check` that tells when there is nothing left to do");
+        self.require(
+            at,
+            full("undo") != full("irreversible"),
+            "a `command` has either `undo` or `irreversible: <why>`",
+        );
+    }
+
+    fn service(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
+        for key in ["restart_after", "reload_after"] {
+            for name in fields.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                if !is_template(name) && !ids.contains(name) {
+                    let hint = nearest(name, ids.iter().map(String::as_str))
+                        .map_or_else(String::new, |near| format!("did you mean {near}?"));
+                    self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
+                }
+            }
+        }
+    }
+
+    fn expression(&mut self, at: &str, expression: Option<&str>, extras: &[&str]) -> BTreeSet<String> {
+        let Some(expression) = expression else {
+            return BTreeSet::new();
+        };
+        self.used(at, self.expressions.names_in_expression(expression), extras)
+    }
+
+    fn template(&mut self, at: &str, template: &str, extras: &[&str]) -> BTreeSet<String> {
+        self.used(at, self.expressions.names_in_template(template), extras)
+    }
+
+    fn template_leaves(&mut self, at: &str, value: &Value, extras: &[&str]) -> BTreeSet<String> {
+        match value {
+            Value::String(text) => self.template(at, text, extras),
+            Value::Array(items) => items.iter().flat_map(|item| self.template_leaves(at, item, extras)).collect(),
+            Value::Object(entries) => {
+                entries.values().flat_map(|item| self.template_leaves(at, item, extras)).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
+    fn used(&mut self, at: &str, names: Result<BTreeSet<String>, String>, extras: &[&str]) -> BTreeSet<String> {
+        match names {
+            Ok(names) => {
+                self.exist(at, &names, extras);
+                names
+            }
+            Err(why) => {
+                self.tell(at, why, String::new());
+                BTreeSet::new()
+            }
+        }
+    }
+
+    fn exist(&mut self, at: &str, names: &BTreeSet<String>, extras: &[&str]) {
+        for name in names {
+            if let Some(wrong) = self.names.wrong(name, extras) {
+                self.tell(at, wrong, String::new());
+            }
+        }
+    }
+
+    fn no_secret(&mut self, at: &str, used: &BTreeSet<String>) {
+        if let Some(secret) = used.iter().find(|name| self.names.is_secret(name)) {
+            let hint = "write secrets to files, or pass them as a password, in `env` or in `stdin`".to_owned();
+            self.tell(at, format!("the secret {secret} would be seen here"), hint);
+        }
+    }
+
+    fn id(&mut self, at: &str, id: &str) {
+        let mut characters = id.chars();
+        let good = characters.next().is_some_and(|c| c.is_ascii_lowercase())
+            && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        self.require(at, good, "an id is lower case letters, digits and `_`, and begins with a letter");
+    }
+
+    fn unique<'a>(&mut self, at: &str, ids: impl Iterator<Item = &'a str>) {
+        let mut seen = BTreeSet::new();
+        for id in ids {
+            if !seen.insert(id) {
+                self.tell(at, format!("`{id}` stands here twice"), String::new());
+            }
+        }
+    }
+
+    fn require(&mut self, at: &str, good: bool, otherwise: &str) {
+        if !good {
+            self.tell(at, otherwise.to_owned(), String::new());
+        }
+    }
+
+    fn tell(&mut self, at: &str, message: String, hint: String) {
+        self.problems.push(Problem { place: String::new(), path: at.to_owned(), message, hint });
+    }
+}
+
+#[cfg(test)]
+mod tests;

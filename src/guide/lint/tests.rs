@@ -1,0 +1,188 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::assets::Tree;
+
+/// A guide with one stage, `a`, from the YAML of what follows its title.
+fn problems(stage: &str) -> Vec<String> {
+    let head = "id: a\ntitle: A\nwhy: because\n";
+    let stage: Stage = crate::yaml::from_slice("a.yaml", format!("{head}{stage}").as_bytes()).unwrap();
+    let mut assets = Tree::new();
+    assets.insert("key.env".to_owned(), b"KEY={{ a.key }}\n".to_vec());
+    assets.insert("outer.env".to_owned(), b"{% include \"key.env\" %}\n".to_vec());
+    assets.insert("typo.conf".to_owned(), b"{{ a.nmae }}\n".to_vec());
+    let guide =
+        Guide { id: "t".into(), title: "T".into(), summary: "S".into(), stages: vec![stage], requires: vec![], assets };
+    lint(&guide).iter().map(ToString::to_string).collect()
+}
+
+const QUESTIONS: &str = "questions:
+  - {id: name, ask: Name?, type: text, default: x, help: h}
+  - {id: key, ask: Key?, type: secret, default: {generate: 32}, help: h}
+figures: [{name: url, value: \"'x://' ~ a.key\"}]
+";
+
+/// Problems of a stage with the questions above.
+fn with_questions(rest: &str) -> Vec<String> {
+    problems(&format!("{QUESTIONS}{rest}"))
+}
+
+#[track_caller]
+fn one(found: &[String], expected: &str) {
+    assert!(found.len() == 1 && found[0].contains(expected), "expected one problem with `{expected}`, got {found:#?}");
+}
+
+#[test]
+fn a_sound_stage_has_no_problems() {
+    let found = with_questions(
+        "actions:
+  - {id: env, because: the settings, file: {path: /etc/x, template: outer.env, mode: \"0640\"}}
+  - {id: run, because: it must run, service: {manager: systemd, name: x, restart_after: [a.env, packages]}}
+proofs:
+  - {id: up, service: {manager: systemd, names: [x]}}
+results: [{label: Name, value: \"{{ a.name }}\"}]
+",
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn an_expression_sees_only_what_was_asked_before() {
+    one(
+        &problems(
+            "questions:
+  - {id: one, ask: a?, type: text, default: \"{{ a.two }}\", help: h}
+  - {id: two, ask: a?, type: text, default: x, help: h}
+",
+        ),
+        "`a.two` does not exist here",
+    );
+}
+
+#[test]
+fn a_misspelt_name_is_found_in_expressions_templates_and_assets() {
+    one(&with_questions("results: [{label: L, value: \"{{ a.nam }}\"}]\n"), "did you mean `name`");
+    one(&with_questions("rules: [{that: facts.ipv5, message: m}]\n"), "did you mean `ipv6`");
+    one(&with_questions("actions: [{id: f, because: b, file: {path: /x, template: typo.conf}}]\n"), "`a.nmae`");
+}
+
+#[test]
+fn what_does_not_compile_is_found() {
+    one(&with_questions("rules: [{that: 'a.name ==', message: m}]\n"), "a.rules");
+    one(&with_questions("results: [{label: L, value: '{{ a.name '}]\n"), "a.results.L");
+}
+
+#[test]
+fn a_missing_template_is_told_with_the_nearest() {
+    one(
+        &with_questions("actions: [{id: f, because: b, file: {path: /x, template: kee.env}}]\n"),
+        "did you mean key.env",
+    );
+}
+
+#[test]
+fn a_field_that_its_kind_does_not_have_is_told_with_the_nearest() {
+    one(
+        &with_questions("actions: [{id: f, because: b, symlink: {path: /x, taget: /y}}]\n"),
+        "`symlink` has no field `taget` (did you mean target?)",
+    );
+    one(
+        &with_questions("proofs: [{id: f, http: {ulr: \"http://x/\"}}]\n"),
+        "`http` has no field `ulr` (did you mean url?)",
+    );
+}
+
+#[test]
+fn a_secret_is_refused_wherever_somebody_would_see_it() {
+    for seen in [
+        "results: [{label: L, value: \"{{ a.key }}\"}]\n",
+        "results: [{label: L, value: \"{{ figures.url }}\"}]\n",
+        "rules: [{that: 'true', message: \"{{ a.key }}\"}]\n",
+        "actions: [{id: c, because: b, command: {describe: d, run: [x, \"{{ a.key }}\"], check: [y], undo: [z]}}]\n",
+        "actions: [{id: c, because: \"{{ a.key }}\", absent: {path: /x}}]\n",
+        "actions: [{id: c, because: b, source: {path: /x, from: git, location: \"{{ figures.url }}\"}}]\n",
+        "packages: [{install: [x], because: \"{{ a.key }}\"}]\n",
+    ] {
+        one(&with_questions(seen), "would be seen here");
+    }
+}
+
+#[test]
+fn a_secret_may_go_into_files_of_few_readers_and_through_the_environment() {
+    let found = with_questions(
+        "actions:
+  - {id: f, because: b, file: {path: /x, content: \"{{ a.key }}\", mode: \"0600\"}}
+  - {id: c, because: b, command: {describe: d, run: [x], check: [y], undo: [z], env: {K: \"{{ a.key }}\"}, stdin: \"{{ a.key }}\"}}
+  - {id: e, because: b, edit: {path: /x, set: [{key: k, value: \"{{ a.key }}\"}]}}
+",
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_secret_in_a_file_that_everybody_can_read_is_refused() {
+    for action in [
+        "file: {path: /x, content: \"{{ a.key }}\"}",
+        "file: {path: /x, content: \"{{ figures.url }}\", mode: \"0644\"}",
+        "file: {path: /x, template: outer.env}",
+    ] {
+        one(
+            &with_questions(&format!("actions: [{{id: f, because: b, {action}}}]\n")),
+            "everybody on the host can read it",
+        );
+    }
+}
+
+#[test]
+fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
+    for (fields, expected) in [
+        ("run: [x], undo: [z]", "needs a `check`"),
+        ("run: [x], check: [y]", "either `undo` or `irreversible"),
+        ("run: [x], check: [y], undo: [z], irreversible: w", "either `undo` or `irreversible"),
+    ] {
+        let action = format!("actions: [{{id: c, because: b, command: {{describe: d, {fields}}}}}]\n");
+        one(&with_questions(&action), expected);
+    }
+}
+
+#[test]
+fn restart_after_must_name_an_action() {
+    one(
+        &with_questions(
+            "actions: [{id: s, because: b, service: {manager: systemd, name: x, restart_after: [a.nothing]}}]\n",
+        ),
+        "names a.nothing, which is no action",
+    );
+}
+
+#[test]
+fn questions_are_complete() {
+    one(&problems("questions: [{id: q, ask: a?, type: text, default: x}]\n"), "`help` is missing");
+    one(&problems("questions: [{id: q, ask: '', type: text, help: h}]\n"), "`ask` is missing");
+    one(&problems("questions: [{id: q, ask: a?, type: text, auto: true, help: h}]\n"), "stands for a default");
+    one(&problems("questions: [{id: q, ask: a?, type: choice, help: h}]\n"), "needs `choices`");
+    one(
+        &problems(
+            "questions: [{id: q, ask: a?, type: choice, help: h, default: z, choices: [{value: x, label: X}]}]\n",
+        ),
+        "none of its choices",
+    );
+    one(&problems("questions: [{id: Q, ask: a?, type: text, help: h}]\n"), "an id is lower case");
+}
+
+#[test]
+fn ids_are_unique_and_rules_are_about_questions() {
+    one(
+        &problems("actions: [{id: x, because: b, absent: {path: /x}}, {id: x, because: b, absent: {path: /y}}]\n"),
+        "`x` stands here twice",
+    );
+    one(&with_questions("rules: [{that: 'true', message: m, about: a.nam}]\n"), "did you mean a.name?");
+}
+
+#[test]
+fn item_exists_only_in_repeated_actions() {
+    let found = problems(
+        "actions: [{id: x, each: \"['p', 'q']\", because: \"{{ item }} {{ index }}\", absent: {path: \"/{{ item }}\"}}]\n",
+    );
+    assert!(found.is_empty(), "{found:#?}");
+    one(&problems("actions: [{id: x, because: b, absent: {path: \"/{{ item }}\"}}]\n"), "`item` does not exist here");
+}

@@ -1,0 +1,272 @@
+//! Guides from YAML: those that ship with the binary, and a person's own directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::action::Action;
+use crate::assets::{self, Tree};
+use crate::error::Problem;
+use crate::guide::{Guide, GuideFile, Stage, lint};
+use crate::host::Host;
+use crate::proof::Proof;
+use crate::yaml;
+
+/// The version of the format that this binary reads.
+const FORMAT: u32 = 1;
+
+/// The guides that ship with the binary: id and title.
+pub fn list() -> Vec<(String, String)> {
+    #[derive(Deserialize)]
+    struct Head {
+        title: String,
+    }
+    assets::guides()
+        .into_iter()
+        .map(|id| {
+            let name = format!("{id}/guide.yaml");
+            let head: Option<Head> = assets::screen(&name).and_then(|bytes| yaml::from_slice(&name, bytes).ok());
+            (id.clone(), head.map_or(id, |head| head.title))
+        })
+        .collect()
+}
+
+/// A guide that ships with the binary.
+pub fn load(id: &str) -> Result<Guide, Vec<Problem>> {
+    let known = assets::guides();
+    if !known.iter().any(|guide| guide == id) {
+        let hint = nearest(id, known.iter().map(String::as_str)).map_or_else(
+            || format!("there are: {}", known.join(", ")),
+            |near| format!("did you mean {near}? There are: {}", known.join(", ")),
+        );
+        return Err(vec![problem("", "guide", format!("there is no guide {id}"), hint)]);
+    }
+    let mut tree = assets::below("common");
+    tree.extend(assets::below(id));
+    let read = |path: &str| {
+        let path = if path.starts_with("common/") { path.to_owned() } else { format!("{id}/{path}") };
+        assets::screen(&path).map(|bytes| (path, bytes.to_vec()))
+    };
+    assemble(Some(id), &read, tree)
+}
+
+/// A guide in a directory of this host: `guide.yaml`, the stage files and `assets/`. What it shares with the
+/// shipped guides (`common/…`) comes from the binary unless the directory has its own.
+pub fn load_dir(host: &dyn Host, dir: &Path) -> Result<Guide, Vec<Problem>> {
+    let files = assets::read_tree(host, dir).map_err(|failure| {
+        vec![problem(&dir.display().to_string(), "", failure.to_string(), failure.hint.unwrap_or_default())]
+    })?;
+    let mut tree = assets::below("common");
+    for (name, bytes) in &files {
+        if let Some(name) = name.strip_prefix("assets/") {
+            tree.insert(name.to_owned(), bytes.clone());
+        }
+    }
+    let read = |path: &str| {
+        let own = files.get(path).map(|bytes| (dir.join(path).display().to_string(), bytes.clone()));
+        own.or_else(|| {
+            let shared = path.starts_with("common/").then(|| assets::screen(path)).flatten()?;
+            Some((path.to_owned(), shared.to_vec()))
+        })
+    };
+    assemble(None, &read, tree)
+}
+
+/// The name in `known` that is most like `name`, when one is like it at all.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+type Read<'a> = &'a dyn Fn(&str) -> Option<(String, Vec<u8>)>;
+
+/// A directory of the user's may be called anything (a checkout, an unpacked archive), so only the shipped guides
+/// have an `id` to agree with.
+fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<Problem>> {
+    let Some((name, bytes)) = read("guide.yaml") else {
+        let hint = "a guide is a directory with guide.yaml, its stage files and assets/".to_owned();
+        return Err(vec![problem("guide.yaml", "", "there is no guide.yaml".to_owned(), hint)]);
+    };
+    let file: GuideFile = yaml::from_slice(&name, &bytes)?;
+    let mut problems = Vec::new();
+    if file.version != FORMAT {
+        let message = format!("this guide is written in version {} of the format", file.version);
+        problems.push(problem(&name, "version", message, format!("this bringup reads version {FORMAT}")));
+    }
+    if let Some(id) = id
+        && file.guide != id
+    {
+        let message = format!("the guide calls itself {} but its directory is {id}", file.guide);
+        problems.push(problem(&name, "guide", message, "let both have the same name".to_owned()));
+    }
+    let mut stages = Vec::new();
+    for path in &file.stages {
+        let Some((name, bytes)) = read(path) else {
+            let hint = "a stage lies beside guide.yaml, or is shared as common/…".to_owned();
+            problems.push(problem(&name, "stages", format!("there is no file {path}"), hint));
+            continue;
+        };
+        match yaml::from_slice::<Stage>(&name, &bytes) {
+            Ok(stage) => {
+                problems.extend(kinds(&name, &stage));
+                stages.push(stage);
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    let guide = Guide {
+        id: file.guide,
+        title: file.title,
+        summary: file.summary,
+        stages,
+        requires: file.requires,
+        assets: tree,
+    };
+    if problems.is_empty() {
+        problems = lint::lint(&guide);
+    }
+    if problems.is_empty() { Ok(guide) } else { Err(problems) }
+}
+
+/// Every action and every proof has exactly one key that names its kind, and nothing else.
+fn kinds(file: &str, stage: &Stage) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for action in &stage.actions {
+        // Packages are written as a list of the stage, so that all of them can become one transaction.
+        let known = Action::KINDS.iter().copied().filter(|kind| *kind != "packages");
+        let path = format!("{}.actions.{}", stage.id, action.id);
+        problems.extend(one_kind(file, &path, &action.body, &known.collect::<Vec<_>>()));
+    }
+    for proof in &stage.proofs {
+        let path = format!("{}.proofs.{}", stage.id, proof.id);
+        problems.extend(one_kind(file, &path, &proof.body, Proof::KINDS));
+    }
+    problems
+}
+
+fn one_kind(file: &str, path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for key in body.keys().filter(|key| !known.contains(&key.as_str())) {
+        let all = [known, &["id", "because", "when", "each"]].concat();
+        let hint = nearest(key, all.iter().copied())
+            .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
+        problems.push(problem(file, path, format!("`{key}` is no kind and no common key"), hint));
+    }
+    let found: Vec<&str> = body.keys().map(String::as_str).filter(|key| known.contains(key)).collect();
+    if found.len() > 1 {
+        let message = format!("one action or proof has one kind, here are {}", found.join(" and "));
+        problems.push(problem(file, path, message, "write one entry for each".to_owned()));
+    }
+    if body.is_empty() {
+        problems.push(problem(
+            file,
+            path,
+            "it says not what to do".to_owned(),
+            format!("one of: {}", known.join(", ")),
+        ));
+    }
+    problems
+}
+
+fn problem(place: &str, path: &str, message: String, hint: String) -> Problem {
+    Problem { place: place.to_owned(), path: path.to_owned(), message, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn assembled(files: &[(&str, &str)]) -> Result<Guide, Vec<Problem>> {
+        let read = |path: &str| {
+            files
+                .iter()
+                .find(|(name, _)| *name == path)
+                .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+        };
+        assemble(Some("t"), &read, Tree::new())
+    }
+
+    const GUIDE: &str = "version: 1\nguide: t\ntitle: T\nsummary: S\nstages: [a.yaml]\n";
+
+    #[test]
+    fn an_unknown_kind_is_told_with_the_nearest_one() {
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b, symlnk: {path: /a}}\n";
+        let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
+        assert_eq!(
+            problems[0].to_string(),
+            "a.yaml: a.actions.x: `symlnk` is no kind and no common key (did you mean symlink?)"
+        );
+    }
+
+    #[test]
+    fn two_kinds_in_one_action_are_refused() {
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b, absent: {path: /a}, symlink: {path: /a, target: /b}}\n";
+        let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
+        assert!(problems[0].message.contains("absent and symlink"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_action_without_a_kind_is_refused() {
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b}\n";
+        assert!(assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).is_err());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_place() {
+        let problems = assembled(&[("guide.yaml", &format!("{GUIDE}colour: red\n"))]).unwrap_err();
+        assert!(problems[0].place.starts_with("guide.yaml:"), "{problems:?}");
+        assert!(problems[0].message.contains("colour"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_missing_stage_file_and_a_foreign_name_are_told_together() {
+        let problems = assembled(&[("guide.yaml", &GUIDE.replace("guide: t", "guide: other"))]).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+
+    #[test]
+    fn the_nearest_name_is_only_offered_when_it_is_near() {
+        assert_eq!(nearest("postgres", ["postgresql", "sqlite"]), Some("postgresql"));
+        assert_eq!(nearest("xyz", ["postgresql", "sqlite"]), None);
+    }
+
+    #[test]
+    fn a_guide_that_does_not_exist_is_told_with_those_that_do() {
+        let problems = load("webap").unwrap_err();
+        assert!(problems[0].hint.contains("did you mean webapp?"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_directory_of_the_users_brings_its_own_assets_and_shares_the_common_stages() {
+        let host = FakeHost::new();
+        let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n\
+            figures:\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
+            actions:\n  - {id: site, because: b, file: {path: /x, template: site.conf}}\n";
+        let guide = GUIDE.replace("[a.yaml]", "[web.yaml, common/tls.yaml]");
+        host.put_file("/root/checkout/guide.yaml", &guide, 0o644);
+        host.put_file("/root/checkout/web.yaml", stage, 0o644);
+        host.put_file("/root/checkout/assets/site.conf", "{{ web.host }}\n", 0o644);
+        let guide = load_dir(&host, Path::new("/root/checkout")).unwrap();
+        assert_eq!(guide.id, "t");
+        assert_eq!(guide.stages.iter().map(|stage| stage.id.as_str()).collect::<Vec<_>>(), ["web", "tls"]);
+        assert_eq!(guide.assets["site.conf"], b"{{ web.host }}\n");
+    }
+
+    #[test]
+    fn a_directory_that_is_no_guide_is_told_so() {
+        let host = FakeHost::new();
+        host.put_file("/root/empty/notes.txt", "", 0o644);
+        let problems = load_dir(&host, Path::new("/root/empty")).unwrap_err();
+        assert!(problems[0].message.contains("no guide.yaml"), "{problems:?}");
+        let problems = load_dir(&host, Path::new("/nowhere")).unwrap_err();
+        assert!(problems[0].message.contains("/nowhere"), "{problems:?}");
+    }
+}

@@ -1,0 +1,294 @@
+//! The only door to the machine: files, processes, environment, network, randomness and clock.
+//!
+//! [`real::RealHost`] is this machine. [`fake::FakeHost`] lives in memory, so that every fault and every kill
+//! point can be tried in milliseconds. Nothing else in the crate touches `std::fs`, `std::process`,
+//! `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub mod fake;
+pub mod real;
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, a pipe or a device.
+    Other,
+}
+
+/// Permissions and ownership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Meta {
+    /// Permission bits, set-id and sticky bits included (07777).
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl Meta {
+    /// Owned by root, with the given permission bits.
+    pub const fn root(mode: u32) -> Self {
+        Self { mode, uid: 0, gid: 0 }
+    }
+}
+
+/// A point in time with nanoseconds, as the kernel keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Seconds since the epoch.
+    pub sec: i64,
+    /// Nanoseconds within the second.
+    pub nsec: u32,
+}
+
+/// What `lstat` says about a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Permissions and ownership.
+    pub meta: Meta,
+    /// Bytes.
+    pub size: u64,
+    /// Last change of the content.
+    pub mtime: Stamp,
+    /// Last change of content or metadata; cannot be set by a program.
+    pub ctime: Stamp,
+    /// Inode number.
+    pub ino: u64,
+    /// Device number.
+    pub dev: u64,
+}
+
+/// What a child reads.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub enum Stdin {
+    /// Nothing: `/dev/null`, so that it cannot swallow ours.
+    #[default]
+    Null,
+    /// These bytes; the place for secrets, which must not stand in argv.
+    Bytes(Vec<u8>),
+}
+
+/// A command to run: argv without a shell, own process group, `LC_ALL=C`, stdin from null.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments. Never holds a secret.
+    pub argv: Vec<String>,
+    /// Variables added to the small clean environment. May hold secrets.
+    pub env: Vec<(String, String)>,
+    /// Working directory; `/` by default.
+    pub cwd: PathBuf,
+    /// Run as this user (by name) instead of root.
+    pub user: Option<String>,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// Its whole process group is killed after this long.
+    pub timeout: Duration,
+    /// File creation mask.
+    pub umask: Option<u32>,
+    /// Append stdout and stderr to this file as they come.
+    pub log: Option<PathBuf>,
+}
+
+impl Command {
+    /// A command with a time-out of two minutes.
+    pub fn new<I, S>(argv: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        Self {
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: PathBuf::from("/"),
+            user: None,
+            stdin: Stdin::Null,
+            timeout: Duration::from_mins(2),
+            umask: None,
+            log: None,
+        }
+    }
+
+    /// Adds a variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs as `user`.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Feeds `bytes` to its stdin.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    /// Kills it after `timeout`.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Runs in `cwd`.
+    #[must_use]
+    pub fn cwd(mut self, cwd: impl Into<PathBuf>) -> Self {
+        self.cwd = cwd.into();
+        self
+    }
+
+    /// Appends its output to `log`.
+    #[must_use]
+    pub fn log(mut self, log: impl Into<PathBuf>) -> Self {
+        self.log = Some(log.into());
+        self
+    }
+}
+
+/// How a child ended, and what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status: its code, or 128 + signal; 124 when the time-out killed it.
+    pub status: i32,
+    /// Everything it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// Everything it wrote to stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// Whether it exited with 0.
+    pub const fn ok(&self) -> bool {
+        self.status == 0
+    }
+
+    /// Its stdout as text, without the trailing line break.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).trim_end().to_owned()
+    }
+
+    /// The last `n` lines of stderr, or of stdout when stderr is empty.
+    pub fn tail(&self, n: usize) -> Vec<String> {
+        let bytes = if self.stderr.iter().all(u8::is_ascii_whitespace) { &self.stdout } else { &self.stderr };
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(n)..].iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+/// Which stream a line of a child came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A two-way byte stream, such as a TCP or a Unix connection.
+pub trait Duplex: io::Read + io::Write + Send {}
+impl<T: io::Read + io::Write + Send> Duplex for T {}
+
+/// Where to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+/// The machine.
+///
+/// Methods return plain `io::Result`; callers turn them into a [`crate::error::Failure`] that says what was
+/// attempted. Writes are durable when they return: file and directory are synced.
+pub trait Host: Send + Sync {
+    /// `lstat`; `None` when nothing is there (or a parent is missing).
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
+    /// The whole content of a regular file (links are followed).
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// The first `limit` bytes of whatever `path` is: for files that somebody else names, which may be endless.
+    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = self.read(path)?;
+        content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(content)
+    }
+    /// The target of a symbolic link.
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
+    /// The names in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Replaces or creates a file: written beside it, given its owner and mode, synced, renamed over it.
+    fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()>;
+    /// Appends to a file, creating it 0600, and syncs it.
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Appends without syncing: for logs and events, which may be lost with the power.
+    fn append_lazily(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Makes one directory; its parent must exist. An existing directory is no error.
+    fn make_dir(&self, path: &Path, meta: Meta) -> io::Result<()>;
+    /// Makes or replaces a symbolic link, atomically.
+    fn make_symlink(&self, path: &Path, target: &Path) -> io::Result<()>;
+    /// Sets owner, group and mode (of a link: owner and group only).
+    fn set_meta(&self, path: &Path, meta: Meta) -> io::Result<()>;
+    /// Sets the modification time, not following links.
+    fn set_mtime(&self, path: &Path, mtime: Stamp) -> io::Result<()>;
+    /// Removes a file or a link. A missing one is no error.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes an empty directory. A missing one is no error.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Extended attributes of a path (not following links), sorted by name.
+    fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>>;
+    /// Sets one extended attribute.
+    fn set_xattr(&self, path: &Path, name: &str, value: &[u8]) -> io::Result<()>;
+    /// What was appended to a file since `offset` bytes; empty when nothing was, or when there is no file.
+    fn read_from(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>>;
+    /// Locks a file (made 0600 if missing) for us alone, until the guard is dropped or the process ends;
+    /// `None` when another process holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
+    /// Free and total bytes of the file system that holds `path`.
+    fn disk(&self, path: &Path) -> io::Result<(u64, u64)>;
+
+    /// Runs a command to its end; `line` is called with each line while it runs.
+    /// An error means that it could not be started.
+    fn run_with(&self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output>;
+    /// Runs a command to its end.
+    fn run(&self, command: &Command) -> io::Result<Output> {
+        self.run_with(command, &mut |_, _| {})
+    }
+
+    /// A variable of our own environment.
+    fn env(&self, name: &str) -> Option<String>;
+    /// Our effective user id.
+    fn euid(&self) -> u32;
+    /// Ends this process at once, as SIGKILL would. For tests of what a crash leaves behind.
+    fn die(&self);
+    /// Connects within `timeout`.
+    fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>>;
+    /// The wall clock.
+    fn now(&self) -> Stamp;
+    /// Waits.
+    fn sleep(&self, duration: Duration);
+    /// Fills `bytes` from the kernel's random number generator.
+    fn random(&self, bytes: &mut [u8]) -> io::Result<()>;
+}

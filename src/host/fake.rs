@@ -1,0 +1,437 @@
+//! A machine in memory, good enough that the whole engine runs against it in milliseconds.
+//!
+//! Files behave as on Linux (links, modes, inodes, times that only move forward). Commands are simulated where
+//! the engine needs them (`dpkg`, services, accounts, databases); others succeed and do nothing, unless a test
+//! says what they do with [`FakeHost::on`]. Any change can be made to fail, or to be the last one before the
+//! program is killed.
+
+mod accounts;
+mod base;
+mod databases;
+mod engines;
+mod faults;
+mod files;
+mod locks;
+mod packages;
+mod programs;
+mod services;
+mod snapshot;
+mod sockets;
+mod tools;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use faults::Cut;
+pub use packages::Package;
+pub use services::Defect;
+pub use snapshot::Snapshot;
+
+use super::{Address, Command, Duplex, Host, Meta, Output, Stamp, Stat, Stdin, Stream};
+use faults::{Fate, Faults};
+use files::Files;
+
+/// A machine in memory. Clones are doors to the same machine.
+#[derive(Clone)]
+pub struct FakeHost {
+    world: Arc<Mutex<World>>,
+}
+
+type Handler = Arc<dyn Fn(&FakeHost, &Command) -> Output + Send + Sync>;
+type Answer = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// Everything that there is.
+struct World {
+    files: Files,
+    /// Nanoseconds since the epoch.
+    clock: u64,
+    euid: u32,
+    env: BTreeMap<String, String>,
+    disk: (u64, u64),
+    random: u64,
+    packages: packages::Archive,
+    services: services::Services,
+    databases: databases::Databases,
+    sockets: sockets::Sockets,
+    missing_programs: BTreeSet<String>,
+    handlers: Vec<(Vec<String>, Handler)>,
+    answers: Vec<(Address, Answer)>,
+    repositories: BTreeMap<String, BTreeMap<PathBuf, Vec<u8>>>,
+    locks: locks::Locks,
+    calls: Vec<Call>,
+    faults: Faults,
+}
+
+/// One call that came through the door.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The method's name.
+    pub method: &'static str,
+    /// The path, or the command's argv joined by blanks.
+    pub subject: String,
+    /// Whether it may change the machine.
+    pub changes: bool,
+    /// The command, when it is one.
+    pub command: Option<Command>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} {}", self.method, if self.changes { "!" } else { "" }, self.subject)
+    }
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FakeHost {
+    /// A fresh Debian 12 with systemd, 2 processors and 2 GiB, reached as root.
+    pub fn new() -> Self {
+        Self::debian("bookworm")
+    }
+
+    /// A fresh Debian: `bullseye`, `bookworm` or `trixie`.
+    pub fn debian(codename: &str) -> Self {
+        Self { world: Arc::new(Mutex::new(base::debian(codename))) }
+    }
+
+    /// Takes systemd away: PID 1 is a shell, services are `SysV` scripts.
+    #[must_use]
+    pub fn without_systemd(self) -> Self {
+        self.world().take_systemd_away();
+        self
+    }
+
+    /// Reaches it as an ordinary user, who changes nothing and reads what everybody may.
+    #[must_use]
+    pub fn as_user(self, uid: u32) -> Self {
+        self.world().euid = uid;
+        self
+    }
+
+    /// Sets a variable of our own environment.
+    pub fn set_env(&self, name: &str, value: &str) {
+        self.world().env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets free and total bytes of every disk; with nothing free, writing fails.
+    pub fn set_disk(&self, free: u64, total: u64) {
+        self.world().disk = (free, total);
+    }
+
+    /// Puts a file there with the directories above it; not counted as a call.
+    pub fn put_file(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>, mode: u32) {
+        let mut world = self.world();
+        let now = world.tick();
+        world.files.put(path.as_ref(), content.as_ref(), Meta::root(mode), now);
+    }
+
+    /// The text of a file; `None` when there is none. Not counted as a call.
+    pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        let content = self.world().files.read(path.as_ref()).ok()?;
+        Some(String::from_utf8_lossy(&content).into_owned())
+    }
+
+    /// Removes a file, a link or a whole tree; not counted as a call.
+    pub fn take_away(&self, path: impl AsRef<Path>) {
+        let mut world = self.world();
+        let now = world.tick();
+        world.files.remove_tree(path.as_ref(), now);
+    }
+
+    /// Puts an archive there that the simulated `tar` can unpack.
+    pub fn put_archive(&self, path: impl AsRef<Path>, files: &[(&str, &str)]) {
+        self.put_file(
+            path,
+            tools::archive(files.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes()))),
+            0o644,
+        );
+    }
+
+    /// Makes a repository that the simulated `git` can clone.
+    pub fn put_repository(&self, url: &str, files: &[(&str, &str)]) {
+        let files = files.iter().map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec())).collect();
+        self.world().repositories.insert(url.to_owned(), files);
+    }
+
+    /// Says what commands that begin with `prefix` do. The latest that matches counts. What the closure changes
+    /// by [`FakeHost::put_file`] and the like is part of the one command.
+    pub fn on<F>(&self, prefix: &[&str], does: F)
+    where
+        F: Fn(&Self, &Command) -> Output + Send + Sync + 'static,
+    {
+        let prefix = prefix.iter().map(|word| (*word).to_owned()).collect();
+        self.world().handlers.push((prefix, Arc::new(does)));
+    }
+
+    /// Says that a program does not exist.
+    pub fn without_program(&self, name: &str) {
+        self.world().missing_programs.insert(name.to_owned());
+    }
+
+    /// Answers what is sent to `address`: the closure gets all bytes sent before the first read.
+    pub fn answer<F>(&self, address: Address, with: F)
+    where
+        F: Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    {
+        self.world().answers.push((address, Arc::new(with)));
+    }
+
+    /// Every call so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.world().calls.clone()
+    }
+
+    /// Every command so far, oldest first.
+    pub fn commands(&self) -> Vec<Command> {
+        self.world().calls.iter().filter_map(|call| call.command.clone()).collect()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        self.world().calls.clear();
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look<T>(&self, method: &'static str, path: &Path, at: impl FnOnce(&World) -> io::Result<T>) -> io::Result<T> {
+        let mut world = self.world();
+        world.tick();
+        world.record(method, path.display().to_string(), false, None);
+        world.faults.alive()?;
+        at(&world)
+    }
+
+    fn change(
+        &self,
+        method: &'static str,
+        path: &Path,
+        make: impl FnOnce(&mut Files, Stamp) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut world = self.world();
+        let now = world.tick();
+        world.record(method, path.display().to_string(), true, None);
+        world.faults.alive()?;
+        if world.euid != 0 {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        match world.faults.next_change() {
+            Fate::Happens => make(&mut world.files, now),
+            Fate::Fails => Err(faults::failed()),
+            Fate::Killed(Cut::After) => make(&mut world.files, now).and(Err(faults::killed())),
+            Fate::Killed(Cut::Before | Cut::Halfway) => Err(faults::killed()),
+        }
+    }
+
+    fn room(&self) -> io::Result<()> {
+        if self.world().disk.0 == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn append_to(&self, method: &'static str, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.room()?;
+        let torn = self.world().faults.is_torn_next();
+        // The one change that can be seen half done: a line without its end.
+        if torn && self.world().euid == 0 {
+            let mut world = self.world();
+            let now = world.tick();
+            world.record(method, path.display().to_string(), true, None);
+            world.faults.next_change();
+            world.files.append(path, &content[..content.len() / 2], now)?;
+            return Err(faults::killed());
+        }
+        self.change(method, path, |files, now| files.append(path, content, now))
+    }
+}
+
+impl World {
+    /// Moves the clock by a microsecond, so that no two changes have the same time.
+    fn tick(&mut self) -> Stamp {
+        self.clock += 1_000;
+        self.now()
+    }
+
+    fn now(&self) -> Stamp {
+        let (sec, nsec) = (self.clock / 1_000_000_000, self.clock % 1_000_000_000);
+        Stamp { sec: i64::try_from(sec).unwrap_or(0), nsec: u32::try_from(nsec).unwrap_or(0) }
+    }
+
+    fn record(&mut self, method: &'static str, subject: String, changes: bool, command: Option<Command>) {
+        self.calls.push(Call { method, subject, changes, command });
+    }
+}
+
+impl Host for FakeHost {
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.look("stat", path, |world| Ok(world.files.stat(path)))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.look("read", path, |world| {
+            let content = world.files.read(path)?;
+            if world.euid != 0 && !world.files.everybody_reads(path) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            Ok(content)
+        })
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        self.look("read_link", path, |world| world.files.read_link(path))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
+        self.look("list", dir, |world| world.files.list(dir))
+    }
+
+    fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()> {
+        self.room()?;
+        self.change("write", path, |files, now| files.write(path, content, meta, now))
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.append_to("append", path, content)
+    }
+
+    fn append_lazily(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.append_to("append_lazily", path, content)
+    }
+
+    fn make_dir(&self, path: &Path, meta: Meta) -> io::Result<()> {
+        self.room()?;
+        self.change("make_dir", path, |files, now| files.make_dir(path, meta, now))
+    }
+
+    fn make_symlink(&self, path: &Path, target: &Path) -> io::Result<()> {
+        self.room()?;
+        self.change("make_symlink", path, |files, now| files.make_symlink(path, target, now))
+    }
+
+    fn set_meta(&self, path: &Path, meta: Meta) -> io::Result<()> {
+        self.change("set_meta", path, |files, now| files.set_meta(path, meta, now))
+    }
+
+    fn set_mtime(&self, path: &Path, mtime: Stamp) -> io::Result<()> {
+        self.change("set_mtime", path, |files, now| files.set_mtime(path, mtime, now))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.change("remove", path, |files, now| files.remove(path, now))
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.change("remove_dir", path, |files, now| files.remove_dir(path, now))
+    }
+
+    fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
+        self.look("xattrs", path, |world| world.files.xattrs(path))
+    }
+
+    fn set_xattr(&self, path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
+        self.change("set_xattr", path, |files, now| files.set_xattr(path, name, value, now))
+    }
+
+    fn read_from(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+        self.look("read_from", path, |world| {
+            let content = world.files.read(path).unwrap_or_default();
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+            Ok(content[from..].to_vec())
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
+        self.look("lock", path, |_| Ok(()))?;
+        let mut world = self.world();
+        let now = world.tick();
+        if !world.files.exists(path) {
+            world.files.write(path, b"", Meta::root(0o600), now)?;
+        }
+        Ok(self.take_lock(&mut world, path))
+    }
+
+    fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
+        self.look("disk", path, |world| Ok(world.disk))
+    }
+
+    fn run_with(&self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output> {
+        let output = self.simulate(command)?;
+        for (stream, bytes) in [(Stream::Stdout, &output.stdout), (Stream::Stderr, &output.stderr)] {
+            String::from_utf8_lossy(bytes).lines().for_each(|text| line(stream, text));
+        }
+        Ok(output)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.world().env.get(name).cloned()
+    }
+
+    fn euid(&self) -> u32 {
+        self.world().euid
+    }
+
+    fn die(&self) {
+        self.world().faults.die();
+    }
+
+    fn connect(&self, address: &Address, _timeout: Duration) -> io::Result<Box<dyn Duplex>> {
+        let mut world = self.world();
+        world.tick();
+        world.record("connect", format!("{address:?}"), false, None);
+        world.faults.alive()?;
+        let answer = world
+            .answers
+            .iter()
+            .rev()
+            .find(|(at, _)| at == address)
+            .map(|(_, answer)| answer.clone())
+            .or_else(|| self.supervisord(&world, address));
+        match answer {
+            Some(answer) => Ok(Box::new(sockets::Conversation::new(answer))),
+            None if world.listens_at(address) => Ok(Box::new(sockets::Conversation::new(Arc::new(|_| Vec::new())))),
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        self.world().tick()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.world().clock += u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4);
+    }
+
+    fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        // Xorshift: the same bytes in every test run, different ones at every call.
+        let mut world = self.world();
+        for byte in bytes {
+            world.random ^= world.random << 13;
+            world.random ^= world.random >> 7;
+            world.random ^= world.random << 17;
+            *byte = world.random.to_le_bytes()[3];
+        }
+        Ok(())
+    }
+}
+
+/// Output of a made-up command.
+pub fn output(status: i32, stdout: &str, stderr: &str) -> Output {
+    Output { status, stdout: stdout.into(), stderr: stderr.into() }
+}
+
+fn given_stdin(command: &Command) -> String {
+    match &command.stdin {
+        Stdin::Null => String::new(),
+        Stdin::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! What the engine actions ask: the catalogue in one question, dumps through pipes, a broker's definitions.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::databases;
+use super::programs::Program;
+use crate::engine::undo::fingerprint;
+use crate::host::Meta;
+
+/// `psql`, `mariadb`, `mysql`.
+pub(super) fn client(program: &mut Program<'_>) -> i32 {
+    let text = program.stdin.clone();
+    let between = |start: &str| {
+        let rest = text.split_once(start)?.1;
+        Some(rest.split_once('\'')?.0.to_owned())
+    };
+    if let (Some(role), Some(name)) = (between("r.rolname = '"), between("d.datname = '")) {
+        return catalogue(program, &name, &role);
+    }
+    if let (Some(name), Some(role)) = (between("schema_name = '"), between("user = '")) {
+        return privileges(program, &name, &role);
+    }
+    databases::client(program)
+}
+
+/// PostgreSQL's roles and databases, all of them made well.
+fn catalogue(program: &mut Program<'_>, name: &str, role: &str) -> i32 {
+    if program.world.engine_is_down("postgresql") {
+        return program.fail(2, "psql: error: connection to server failed");
+    }
+    let known = &program.world.databases;
+    let flag = |is: bool| if is { "t" } else { "f" };
+    let role = flag(known.roles.contains(&format!("postgresql:{role}")));
+    let database = flag(known.databases.contains_key(&format!("postgresql:{name}")));
+    program.say(format!("{role}|{role}|f|{database}|{database}|f|UTF8"));
+    0
+}
+
+/// MariaDB's databases and users, all of them known by the socket.
+fn privileges(program: &mut Program<'_>, name: &str, role: &str) -> i32 {
+    if program.world.engine_is_down("mariadb") {
+        return program.fail(1, "ERROR 2002 (HY000): Can't connect to local server through socket");
+    }
+    let known = &program.world.databases;
+    let has_role = known.roles.contains(&format!("mariadb:{role}"));
+    if known.databases.contains_key(&format!("mariadb:{name}")) {
+        program.say("charset\tutf8mb4");
+    }
+    if !has_role {
+        return program.fail(1, "ERROR 1141 (42000) at line 3: There is no such grant defined");
+    }
+    program.say(r#"user	{"access":0,"plugin":"unix_socket","authentication_string":""}"#);
+    let pattern = name.replace('_', "\\_");
+    program.say(format!("GRANT ALL PRIVILEGES ON `{pattern}`.* TO `{role}`@`localhost`"));
+    0
+}
+
+/// `bash -o pipefail -c SCRIPT bash [FILE] TOOL...` of a dump.
+pub(super) fn bash(program: &mut Program<'_>) -> i32 {
+    let is_postgresql = program.args.iter().any(|arg| arg.ends_with("pg_dump"));
+    let engine = if is_postgresql { "postgresql" } else { "mariadb" };
+    if program.world.engine_is_down(engine) {
+        return program.fail(1, "could not connect to the server");
+    }
+    let name = program.args.last().cloned().unwrap_or_default();
+    let Some(rows) = program.world.databases.databases.get(&format!("{engine}:{name}")).cloned() else {
+        return program.fail(1, format!("database \"{name}\" does not exist"));
+    };
+    let text = rows.join("\n");
+    program.say(fingerprint(text.as_bytes()));
+    let script = program.args.get(3).cloned().unwrap_or_default();
+    if script.contains("file=$1") {
+        let file = PathBuf::from(program.args.get(5).cloned().unwrap_or_default());
+        let now = program.world.tick();
+        program.world.files.put(&file, text.as_bytes(), Meta::root(0o600), now);
+        program.say(rows.len().to_string());
+    }
+    0
+}
+
+/// `rabbitmqctl`.
+pub(super) fn rabbitmqctl(program: &mut Program<'_>) -> i32 {
+    let operands = program.operands(&["-p", "--vhost", "-n", "--node"]);
+    let operand = |index: usize| operands.get(index).map_or("", String::as_str);
+    if program.world.engine_is_down("rabbitmq-server") {
+        return program.fail(69, "Error: unable to perform an operation on node. Node is down");
+    }
+    match operand(0) {
+        "export_definitions" => {
+            let broker = &program.world.databases;
+            let named = |names: &std::collections::BTreeSet<String>| -> Vec<Value> {
+                names.iter().map(|name| json!({"name": name})).collect()
+            };
+            let permissions: Vec<Value> = broker
+                .permissions
+                .iter()
+                .filter_map(|line| line.split_once(' '))
+                .map(|(vhost, rest)| json!({"vhost": vhost, "user": rest.split(' ').next()}))
+                .collect();
+            let (users, vhosts) = (named(&broker.broker_users), named(&broker.vhosts));
+            program.say(json!({"users": users, "vhosts": vhosts, "permissions": permissions}).to_string());
+            0
+        }
+        "import_definitions" => {
+            let content = program.world.files.read(&program.path(operand(1))).unwrap_or_default();
+            let Ok(definitions) = serde_json::from_slice::<Value>(&content) else {
+                return program.fail(65, "Error: the file is not JSON");
+            };
+            let entries = |list: &str| definitions.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+            let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+            let broker = &mut program.world.databases;
+            broker.broker_users.extend(entries("users").iter().map(|user| text(user, "name")));
+            broker.vhosts.extend(entries("vhosts").iter().map(|vhost| text(vhost, "name")));
+            let allowed = |entry: &Value| format!("{} {} .* .* .*", text(entry, "vhost"), text(entry, "user"));
+            broker.permissions.extend(entries("permissions").iter().map(allowed));
+            0
+        }
+        _ => databases::rabbitmqctl(program),
+    }
+}

@@ -1,0 +1,107 @@
+//! The plan: guide + facts + answers, resolved. Pure data; the same input gives the same bytes and hash.
+//!
+//! A plan holds no secret (marks stand for them) and nothing of the host's present state: what would change
+//! is found by checking each action against the host, see [`preview`].
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::action::{Action, Reversible};
+use crate::engine::undo::fingerprint;
+use crate::proof::Proof;
+
+pub mod build;
+pub mod preview;
+
+/// Everything that will be done, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this form; 1.
+    pub schema: u32,
+    /// The guide's id.
+    pub guide: String,
+    /// The guide's title.
+    pub title: String,
+    /// The stages that have anything in this plan, in order; the package transaction forms one of its own.
+    pub stages: Vec<PlannedStage>,
+    /// The answers it was made from, with where each came from.
+    pub answers: Vec<Answered>,
+    /// The actions.
+    pub actions: Vec<Planned>,
+    /// The proofs.
+    pub proofs: Vec<PlannedProof>,
+    /// Lines for the final page.
+    pub results: Vec<ResultLine>,
+    /// Things to know that refuse nothing.
+    pub warnings: Vec<String>,
+}
+
+/// A stage in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStage {
+    /// Its id.
+    pub id: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// An answer in a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// `database.engine`.
+    pub path: String,
+    /// Its value; a mark for a secret.
+    pub value: Value,
+    /// Where it came from.
+    pub origin: crate::answers::Origin,
+}
+
+/// An action in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// `stage.action`, or `stage.action[3]` for a repeated one.
+    pub id: String,
+    /// Its stage's id.
+    pub stage: String,
+    /// Why.
+    pub because: String,
+    /// What it does, as a phrase.
+    pub describe: String,
+    /// Whether it can be undone.
+    pub reversible: Reversible,
+    /// The action itself.
+    #[serde(flatten)]
+    pub action: Action,
+}
+
+/// A proof in a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedProof {
+    /// `stage.proof`.
+    pub id: String,
+    /// Its stage's id.
+    pub stage: String,
+    /// What it proves, as a statement.
+    pub describe: String,
+    /// The proof itself.
+    #[serde(flatten)]
+    pub proof: Proof,
+}
+
+/// A line of the final page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultLine {
+    /// "Address".
+    pub label: String,
+    /// "<https://app.example.org/>".
+    pub value: String,
+}
+
+impl Plan {
+    /// The SHA-256 of what will be done and proven, in hexadecimal. Where an answer came from does not count,
+    /// so a recorded run replays to the same hash.
+    pub fn hash(&self) -> String {
+        let done = (self.schema, &self.guide, &self.actions, &self.proofs);
+        fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
+    }
+}

@@ -1,0 +1,342 @@
+//! guide + facts + answers -> plan. Pure: no host, no clock, no randomness, so the same input gives the same bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::action::packages::Packages;
+use crate::action::service::Service;
+use crate::action::{Action, Reversible};
+use crate::answers::Resolved;
+use crate::error::Problem;
+use crate::facts::Facts;
+use crate::guide::expression::{Context, Expressions};
+use crate::guide::{ActionSpec, Guide, Stage};
+use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine};
+use crate::proof::Proof;
+
+/// The version of the plan's form.
+const SCHEMA: u32 = 1;
+
+/// The id of the one package transaction, and of the stage it forms.
+pub const PACKAGES: &str = "packages";
+
+/// Resolves a guide for a host and its answers. All that is wrong is found in one pass.
+pub fn build(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Result<Plan, Vec<Problem>> {
+    let mut builder = Builder {
+        guide,
+        expressions: Expressions::new(guide),
+        context: context(guide, facts, resolved),
+        problems: Vec::new(),
+    };
+    let plan = builder.plan(resolved);
+    if builder.problems.is_empty() { Ok(plan) } else { Err(builder.problems) }
+}
+
+/// Every name of the guide, so that what is not asked is null instead of unknown.
+fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
+    let mut context = Context::new(facts);
+    for stage in &guide.stages {
+        let answers = resolved.values.get(&stage.id);
+        for question in &stage.questions {
+            let value = answers.and_then(|answers| answers.get(&question.id)).unwrap_or(&Value::Null);
+            context.set_answer(&stage.id, &question.id, value);
+        }
+        for figure in &stage.figures {
+            context.set_figure(&figure.name, resolved.figures.get(&figure.name).unwrap_or(&Value::Null));
+        }
+    }
+    context
+}
+
+struct Builder<'a> {
+    guide: &'a Guide,
+    expressions: Expressions,
+    context: Context,
+    problems: Vec<Problem>,
+}
+
+impl Builder<'_> {
+    fn plan(&mut self, resolved: &Resolved) -> Plan {
+        let guide = self.guide;
+        let applying: Vec<&Stage> = guide.stages.iter().filter(|stage| resolved.stages.contains(&stage.id)).collect();
+        let mut stages = Vec::new();
+        let mut actions = Vec::new();
+        let mut proofs = Vec::new();
+        let mut results = Vec::new();
+        if let Some(packages) = self.packages(&applying) {
+            stages.push(PlannedStage { id: PACKAGES.to_owned(), title: "Packages".to_owned() });
+            actions.push(packages);
+        }
+        for stage in applying {
+            stages.push(PlannedStage { id: stage.id.clone(), title: stage.title.clone() });
+            for spec in &stage.actions {
+                actions.extend(self.action(stage, spec));
+            }
+            for spec in &stage.proofs {
+                let id = format!("{}.{}", stage.id, spec.id);
+                if self.applies(&id, spec.when.as_deref(), None) {
+                    proofs.extend(self.proof(stage, &id, &spec.body));
+                }
+            }
+            for spec in &stage.results {
+                let id = format!("{}.results", stage.id);
+                if self.applies(&id, spec.when.as_deref(), None) {
+                    let value = self.text(&id, &spec.value, None);
+                    results.push(ResultLine { label: spec.label.clone(), value });
+                }
+            }
+        }
+        name_what_is_planned(&mut actions);
+        Plan {
+            schema: SCHEMA,
+            guide: guide.id.clone(),
+            title: guide.title.clone(),
+            stages,
+            answers: answered(guide, resolved),
+            actions,
+            proofs,
+            results,
+            warnings: resolved.warnings.clone(),
+        }
+    }
+
+    /// All packages of all stages: one transaction, since each further one costs seconds.
+    fn packages(&mut self, stages: &[&Stage]) -> Option<Planned> {
+        let mut names = BTreeSet::new();
+        let mut reasons = Vec::new();
+        for stage in stages {
+            let at = format!("{}.packages", stage.id);
+            for spec in &stage.packages {
+                if !self.applies(&at, spec.when.as_deref(), None) {
+                    continue;
+                }
+                for name in &spec.install {
+                    // An entry that is a list (`{{ application.packages }}`) stands for all of its names.
+                    match self.expressions.render(name, &self.context) {
+                        Ok(Value::Array(more)) => {
+                            names.extend(more.iter().filter_map(Value::as_str).map(str::to_owned));
+                        }
+                        Ok(Value::String(name)) => drop(names.insert(name)),
+                        Ok(other) => self.wrong(&at, format!("{other} is no package")),
+                        Err(why) => self.wrong(&at, why),
+                    }
+                }
+                let reason = self.text(&at, &spec.because, None);
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
+        }
+        names.remove("");
+        if names.is_empty() {
+            return None;
+        }
+        let action = Action::Packages(Packages { names: names.into_iter().collect(), recommends: false });
+        Some(planned(PACKAGES.to_owned(), PACKAGES, &reasons.join("; "), action))
+    }
+
+    fn action(&mut self, stage: &Stage, spec: &ActionSpec) -> Vec<Planned> {
+        let id = format!("{}.{}", stage.id, spec.id);
+        let Some(each) = &spec.each else {
+            return self.one_action(stage, spec, id, None).into_iter().collect();
+        };
+        let items = match self.expressions.eval(each, &self.context) {
+            Ok(Value::Array(items)) => items,
+            Ok(other) => {
+                self.wrong(&id, format!("`each` must give a list, and gives {other}"));
+                return Vec::new();
+            }
+            Err(why) => {
+                self.wrong(&id, why);
+                return Vec::new();
+            }
+        };
+        let repeated = items.iter().enumerate();
+        repeated
+            .filter_map(|(index, item)| {
+                let inner = self.context.with("item", item).with("index", &json!(index));
+                self.one_action(stage, spec, format!("{id}[{index}]"), Some(&inner))
+            })
+            .collect()
+    }
+
+    fn one_action(&mut self, stage: &Stage, spec: &ActionSpec, id: String, inner: Option<&Context>) -> Option<Planned> {
+        if !self.applies(&id, spec.when.as_deref(), inner) {
+            return None;
+        }
+        let because = self.text(&id, &spec.because, inner);
+        let (kind, fields) = spec.body.iter().next()?;
+        let mut fields = self.fields(&id, fields, inner)?;
+        match kind.as_str() {
+            "file" => self.file(&id, &mut fields, inner)?,
+            "source" => self.source(&id, &mut fields)?,
+            _ => {}
+        }
+        let action: Action = self.typed(&id, kind, fields)?;
+        Some(planned(id, &stage.id, &because, action))
+    }
+
+    /// Puts the text of a `template` in as the `content`.
+    fn file(&mut self, id: &str, fields: &mut Map<String, Value>, inner: Option<&Context>) -> Option<()> {
+        if let Some(Value::String(name)) = fields.remove("template") {
+            let context = inner.unwrap_or(&self.context);
+            match self.expressions.render_asset(&name, context) {
+                Ok(text) => fields.insert("content".to_owned(), Value::String(text)),
+                Err(why) => {
+                    self.wrong(id, why);
+                    return None;
+                }
+            };
+        }
+        // A text that is one single expression keeps its type; a file's content is text all the same.
+        if let Some(content) = fields.get_mut("content")
+            && (content.is_number() || content.is_boolean())
+        {
+            *content = Value::String(content.to_string());
+        }
+        Some(())
+    }
+
+    /// Puts the files of an asset in, so that the plan holds all that will be written.
+    fn source(&mut self, id: &str, fields: &mut Map<String, Value>) -> Option<()> {
+        if fields.get("from").and_then(Value::as_str) != Some("asset") {
+            return Some(());
+        }
+        let location = fields.get("location").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut files = Map::new();
+        for (name, bytes) in &self.guide.assets {
+            let Some(name) = name.strip_prefix(&format!("{location}/")) else {
+                continue;
+            };
+            let Ok(text) = String::from_utf8(bytes.clone()) else {
+                self.wrong(id, format!("the asset {location}/{name} is not UTF-8 text"));
+                return None;
+            };
+            files.insert(name.to_owned(), Value::String(text));
+        }
+        if files.is_empty() {
+            self.wrong(id, format!("the guide has no assets below {location}/"));
+            return None;
+        }
+        fields.insert("files".to_owned(), Value::Object(files));
+        Some(())
+    }
+
+    fn proof(&mut self, stage: &Stage, id: &str, body: &BTreeMap<String, Value>) -> Option<PlannedProof> {
+        let (kind, fields) = body.iter().next()?;
+        let fields = self.fields(id, fields, None)?;
+        let proof: Proof = self.typed(id, kind, fields)?;
+        let describe = proof.prover().describe();
+        Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, proof })
+    }
+
+    fn fields(&mut self, id: &str, fields: &Value, inner: Option<&Context>) -> Option<Map<String, Value>> {
+        match self.expressions.render_leaves(fields, inner.unwrap_or(&self.context)) {
+            Ok(Value::Object(mut fields)) => {
+                // What is not asked is none; a field that got none is as if it were not written.
+                fields.retain(|_, value| !value.is_null());
+                for value in fields.values_mut() {
+                    drop_absent(value);
+                }
+                Some(fields)
+            }
+            Ok(_) => {
+                self.wrong(id, "it needs its fields".to_owned());
+                None
+            }
+            Err(why) => {
+                self.wrong(id, why);
+                None
+            }
+        }
+    }
+
+    fn typed<T: serde::de::DeserializeOwned>(&mut self, id: &str, kind: &str, fields: Map<String, Value>) -> Option<T> {
+        let mut body = Map::new();
+        body.insert(kind.to_owned(), Value::Object(fields));
+        match serde_json::from_value(Value::Object(body)) {
+            Ok(typed) => Some(typed),
+            Err(why) => {
+                self.wrong(id, format!("`{kind}` is wrong: {why}"));
+                None
+            }
+        }
+    }
+
+    fn applies(&mut self, id: &str, when: Option<&str>, inner: Option<&Context>) -> bool {
+        let Some(when) = when else { return true };
+        self.expressions.truth(when, inner.unwrap_or(&self.context)).unwrap_or_else(|why| {
+            self.wrong(id, why);
+            false
+        })
+    }
+
+    fn text(&mut self, id: &str, template: &str, inner: Option<&Context>) -> String {
+        self.expressions.render_text(template, inner.unwrap_or(&self.context)).unwrap_or_else(|why| {
+            self.wrong(id, why);
+            String::new()
+        })
+    }
+
+    fn wrong(&mut self, id: &str, message: String) {
+        let hint = format!("this is a defect of the guide {}, not of the answers", self.guide.id);
+        self.problems.push(Problem { place: String::new(), path: id.to_owned(), message, hint });
+    }
+}
+
+/// Removes `none` from lists, so that `["a", "{{ 'b' if x else none }}"]` can leave an entry out.
+fn drop_absent(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_absent);
+        }
+        Value::Object(entries) => entries.values_mut().for_each(drop_absent),
+        _ => {}
+    }
+}
+
+fn planned(id: String, stage: &str, because: &str, action: Action) -> Planned {
+    let act = action.act();
+    let (describe, reversible): (String, Reversible) = (act.describe(), act.reversible());
+    Planned { id, stage: stage.to_owned(), because: because.trim().to_owned(), describe, reversible, action }
+}
+
+/// `restart_after: [web.module]` means every repetition of it that is in the plan, and nothing that is not.
+fn name_what_is_planned(actions: &mut [Planned]) {
+    let ids: Vec<String> = actions.iter().map(|action| action.id.clone()).collect();
+    let expand = |names: &mut Vec<String>| {
+        *names = names
+            .iter()
+            .flat_map(|name| {
+                let repeated = format!("{name}[");
+                ids.iter().filter(move |id| *id == name || id.starts_with(&repeated)).cloned()
+            })
+            .collect();
+    };
+    for planned in actions.iter_mut() {
+        if let Action::Service(Service { restart_after, reload_after, .. }) = &mut planned.action {
+            expand(restart_after);
+            expand(reload_after);
+        }
+    }
+}
+
+fn answered(guide: &Guide, resolved: &Resolved) -> Vec<Answered> {
+    let asked = guide
+        .stages
+        .iter()
+        .flat_map(|stage| stage.questions.iter().map(move |question| (stage.id.clone(), question.id.clone())));
+    asked
+        .filter_map(|(stage, question)| {
+            let value = resolved.values.get(&stage)?.get(&question)?.clone();
+            let path = format!("{stage}.{question}");
+            let origin = *resolved.origins.get(&path)?;
+            (!value.is_null()).then_some(Answered { path, value, origin })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

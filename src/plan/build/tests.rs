@@ -1,0 +1,134 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::answers::Origin;
+use crate::assets::Tree;
+use crate::secret::mark;
+
+const STAGE: &str = r#"
+id: a
+title: Stage A
+why: because
+questions:
+  - {id: name, ask: n?, type: text, help: h}
+  - {id: key, ask: k?, type: secret, help: h}
+  - {id: unasked, ask: u?, type: text, help: h}
+figures: [{name: n, value: "2"}, {name: never, value: "1", when: "false"}]
+packages:
+  - {install: [zsh, "{{ a.name }}"], because: shells}
+  - {install: [nothing], when: "false", because: never}
+actions:
+  - {id: link, each: "range(figures.n)", because: "for {{ item }}", symlink: {path: "/l{{ index }}", target: /t}}
+  - {id: conf, because: settings, file: {path: /etc/x, template: x.conf, mode: "0600"}}
+  - {id: code, because: code, source: {path: /opt/x, from: asset, location: demo}}
+  - {id: gone, when: "a.unasked is not none", because: never, absent: {path: /y}}
+  - id: run
+    because: it must run
+    service: {manager: systemd, name: x, restart_after: [a.link, a.conf, a.gone]}
+proofs:
+  - {id: open, listens: {ports: [{port: "{{ 80 if a.name else 1 }}", name: x, on: any}]}}
+  - {id: never, when: "figures.never", service: {manager: systemd, names: [x]}}
+results: [{label: Name, value: "{{ a.name }}"}]
+"#;
+
+fn guide(stage: &str) -> Guide {
+    let mut assets = Tree::new();
+    assets.insert("x.conf".to_owned(), b"key={{ a.key }}\n".to_vec());
+    assets.insert("demo/app.py".to_owned(), b"{{ not a template }}\n".to_vec());
+    Guide {
+        id: "t".into(),
+        title: "T".into(),
+        summary: "S".into(),
+        stages: vec![crate::yaml::from_slice("a.yaml", stage.as_bytes()).unwrap()],
+        requires: vec![],
+        assets,
+    }
+}
+
+fn resolved() -> Resolved {
+    let mut resolved = Resolved { stages: vec!["a".into()], ..Resolved::default() };
+    let answers = [("name", json!("bash")), ("key", json!(mark("a.key"))), ("unasked", Value::Null)];
+    resolved.values.insert("a".into(), answers.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    resolved.origins.insert("a.name".into(), Origin::File);
+    resolved.origins.insert("a.key".into(), Origin::Default);
+    resolved.figures.insert("n".into(), json!(2));
+    resolved
+}
+
+fn built() -> Plan {
+    build(&guide(STAGE), &Facts::default(), &resolved()).unwrap()
+}
+
+fn action(plan: &Plan, id: &str) -> Value {
+    serde_json::to_value(&plan.actions.iter().find(|action| action.id == id).unwrap().action).unwrap()
+}
+
+#[test]
+fn packages_come_first_sorted_and_once() {
+    let plan = built();
+    assert_eq!(plan.actions[0].id, "packages");
+    assert_eq!(plan.actions[0].because, "shells");
+    assert_eq!(action(&plan, "packages")["packages"]["names"], json!(["bash", "zsh"]));
+    assert_eq!(plan.stages[0].title, "Packages");
+}
+
+#[test]
+fn repeated_actions_are_numbered_and_what_does_not_apply_is_left_out() {
+    let ids: Vec<String> = built().actions.into_iter().map(|action| action.id).collect();
+    assert_eq!(ids, ["packages", "a.link[0]", "a.link[1]", "a.conf", "a.code", "a.run"]);
+}
+
+#[test]
+fn a_service_restarts_after_every_repetition_that_is_planned() {
+    let plan = built();
+    assert_eq!(action(&plan, "a.run")["service"]["restart_after"], json!(["a.link[0]", "a.link[1]", "a.conf"]));
+}
+
+#[test]
+fn templates_become_content_with_marks_and_assets_are_taken_as_they_are() {
+    let plan = built();
+    assert_eq!(action(&plan, "a.conf")["file"]["content"], json!(format!("key={}\n", mark("a.key"))));
+    assert_eq!(action(&plan, "a.code")["source"]["files"], json!({"app.py": "{{ not a template }}\n"}));
+}
+
+#[test]
+fn a_single_expression_gives_a_field_its_type() {
+    let plan = built();
+    let proof = serde_json::to_value(&plan.proofs[0].proof).unwrap();
+    assert_eq!(proof["listens"]["ports"][0]["port"], json!(80));
+    assert_eq!(plan.proofs.len(), 1);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_and_another_answer_another_hash() {
+    let (one, two) = (built(), built());
+    assert_eq!(serde_json::to_vec(&one).unwrap(), serde_json::to_vec(&two).unwrap());
+    assert_eq!(one.hash(), two.hash());
+    let mut other = resolved();
+    other.values.get_mut("a").unwrap().insert("name".into(), json!("fish"));
+    assert_ne!(build(&guide(STAGE), &Facts::default(), &other).unwrap().hash(), one.hash());
+}
+
+#[test]
+fn where_an_answer_came_from_does_not_change_the_hash() {
+    let mut typed = resolved();
+    typed.origins.insert("a.name".into(), Origin::Typed);
+    let plan = build(&guide(STAGE), &Facts::default(), &typed).unwrap();
+    assert_eq!(plan.hash(), built().hash());
+    assert_ne!(plan, built());
+}
+
+#[test]
+fn a_plan_survives_being_written_and_read() {
+    let plan = built();
+    let read: Plan = serde_json::from_slice(&serde_json::to_vec(&plan).unwrap()).unwrap();
+    assert_eq!(read, plan);
+    assert_eq!(read.hash(), plan.hash());
+}
+
+#[test]
+fn what_cannot_be_resolved_is_told_all_at_once_with_the_action() {
+    let broken = STAGE.replace("target: /t", "target: [1]").replace("location: demo", "location: nowhere");
+    let problems = build(&guide(&broken), &Facts::default(), &resolved()).unwrap_err();
+    let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["a.link[0]", "a.link[1]", "a.code"], "{problems:#?}");
+}

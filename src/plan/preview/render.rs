@@ -1,0 +1,393 @@
+//! The text of `bringup plan`: for people, at the width of their terminal.
+
+use std::fmt::Write as _;
+
+use crate::action::{Brings, Reversible, Verdict};
+use crate::error::Outcome;
+use crate::plan::preview::Verdicts;
+use crate::plan::{Plan, Planned};
+use crate::proof::Proof;
+use crate::proof::listens::Scope;
+use crate::secret::{CLOSE, OPEN};
+
+/// Narrower than this, lines are broken too often to be read.
+const NARROWEST: usize = 40;
+/// Wider than this, lines are too long to be read.
+const WIDEST: usize = 110;
+/// The column where the summary's values begin.
+const VALUES: usize = 17;
+
+/// Per stage every action with its reason and its diff, then the summary. Colours only repeat what the marks say.
+pub fn render(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> String {
+    let mut page = Page { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } };
+    page.heading(plan, verdicts);
+    for stage in &plan.stages {
+        let here: Vec<_> = plan
+            .actions
+            .iter()
+            .zip(verdicts)
+            .filter(|(planned, _)| planned.stage == stage.id)
+            .map(|(planned, (_, verdict))| (planned, verdict))
+            .collect();
+        if !here.is_empty() {
+            page.stage(&stage.title, &here);
+        }
+    }
+    page.summary(plan);
+    page.text
+}
+
+struct Page {
+    text: String,
+    width: usize,
+    paint: Paint,
+}
+
+impl Page {
+    fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
+        let count = |wanted: fn(&Outcome<Verdict>) -> bool| verdicts.iter().filter(|(_, found)| wanted(found)).count();
+        let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));
+        let so = count(|found| matches!(found, Ok(Verdict::AlreadySo)));
+        let unknown = verdicts.len() - change - so;
+        self.line(&self.paint.bold(&plan.title));
+        let mut told =
+            format!("{} actions: {change} will change something (+), {so} are already so (=)", verdicts.len());
+        if unknown > 0 {
+            let _ = write!(told, ", {unknown} cannot be told yet (?)");
+        }
+        self.paragraph(0, &told, Paint::dim);
+    }
+
+    fn stage(&mut self, title: &str, actions: &[(&Planned, &Outcome<Verdict>)]) {
+        self.line("");
+        self.line(&self.paint.bold(title));
+        for (planned, verdict) in actions {
+            self.action(planned, verdict);
+        }
+    }
+
+    fn action(&mut self, planned: &Planned, verdict: &Outcome<Verdict>) {
+        let mark = match verdict {
+            Ok(Verdict::WillChange(_)) => '+',
+            Ok(Verdict::AlreadySo) => '=',
+            Err(_) => '?',
+        };
+        let headline = match verdict {
+            // The check often says the same with a detail more: who will own it, which packages are missing.
+            Ok(Verdict::WillChange(change)) if change.summary.starts_with(&planned.describe) => &change.summary,
+            _ => &planned.describe,
+        };
+        let paint = self.paint;
+        for (n, line) in wrap(headline, self.width - 4).iter().enumerate() {
+            let mark = if n == 0 { mark } else { ' ' };
+            self.line(&format!("  {} {}", paint.mark(mark), paint.headline(mark, line)));
+        }
+        self.paragraph(6, &planned.because, Paint::dim);
+        if let Reversible::No(why) = &planned.reversible {
+            self.paragraph(6, &format!("cannot be undone: {why}"), Paint::warn);
+        }
+        match verdict {
+            Ok(Verdict::AlreadySo) => {}
+            Err(failure) => self.paragraph(6, &format!("cannot be told yet: {}", failure.why), Paint::dim),
+            Ok(Verdict::WillChange(change)) => match &change.diff {
+                Some(diff) => self.diff(diff),
+                None if says_more(&change.summary, &planned.describe) => {
+                    self.paragraph(6, &change.summary, Paint::dim);
+                }
+                None => {}
+            },
+        }
+    }
+
+    /// The diff as it is: breaking its lines would make it another file.
+    fn diff(&mut self, diff: &str) {
+        for line in diff.lines() {
+            let shown = self.paint.diff(&line.replace(OPEN, "«secret: ").replace(CLOSE, "»"));
+            self.line(&format!("      {shown}"));
+        }
+    }
+
+    fn summary(&mut self, plan: &Plan) {
+        let brings: Vec<Brings> = plan.actions.iter().map(|planned| planned.action.act().brings()).collect();
+        let all = |pick: fn(&Brings) -> &Vec<String>| {
+            let mut list: Vec<String> = brings.iter().flat_map(|brings| pick(brings).clone()).collect();
+            list.sort();
+            list.dedup();
+            list
+        };
+        let join = |list: Vec<String>| vec![list.join(", ")];
+        self.line("");
+        self.line(&self.paint.bold("In short"));
+        self.entry("packages", &join(all(|brings| &brings.packages)));
+        self.entry("users", &join(all(|brings| &brings.users)));
+        self.entry("services", &join(all(|brings| &brings.services)));
+        self.entry("ports", &ports(plan));
+        self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
+        self.entry("undoing", &undoing(plan));
+        self.entry("to know", &plan.warnings);
+        self.entry("plan", &[plan.hash()]);
+    }
+
+    /// A label with its values below each other; nothing at all without a value.
+    fn entry(&mut self, label: &str, values: &[String]) {
+        let mut label = label;
+        for value in values.iter().filter(|value| !value.is_empty()) {
+            for (n, line) in wrap(value, self.width - VALUES - 2).iter().enumerate() {
+                let hanging = if n == 0 { "" } else { "  " };
+                self.line(&format!("  {label:<indent$}{hanging}{line}", indent = VALUES - 2));
+                label = "";
+            }
+        }
+    }
+
+    fn paragraph(&mut self, indent: usize, text: &str, paint: fn(Paint, &str) -> String) {
+        for line in wrap(text, self.width - indent) {
+            let painted = paint(self.paint, &line);
+            self.line(&format!("{:indent$}{painted}", ""));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+}
+
+/// Whether the check's summary tells a reader anything that the description does not.
+fn says_more(summary: &str, describe: &str) -> bool {
+    !summary.is_empty() && !summary.starts_with(describe) && summary != describe
+}
+
+/// The ports of the plan and who can reach them, one a line.
+fn ports(plan: &Plan) -> Vec<String> {
+    let expected = plan.proofs.iter().filter_map(|planned| match &planned.proof {
+        Proof::Listens(listens) => Some(&listens.ports),
+        _ => None,
+    });
+    let mut ports: Vec<_> = expected.flatten().collect();
+    ports.sort_by_key(|port| (port.on != Scope::Any, port.port));
+    ports
+        .into_iter()
+        .filter_map(|port| {
+            let who = match port.on {
+                Scope::Any => "open to everybody",
+                Scope::Loopback => "this host only",
+                Scope::Closed => return None,
+            };
+            Some(format!("{:<5} {who}: {}", port.port, port.name))
+        })
+        .collect()
+}
+
+/// What can be taken back, and what cannot.
+fn undoing(plan: &Plan) -> Vec<String> {
+    let of = |wanted: fn(&Reversible) -> bool| {
+        plan.actions.iter().filter(move |planned| wanted(&planned.reversible)).collect::<Vec<_>>()
+    };
+    let lost = of(|reversible| matches!(reversible, Reversible::No(_)));
+    let mut told = if lost.is_empty() {
+        vec!["all of it can be taken back with `bringup rollback`".to_owned()]
+    } else {
+        lost.iter().map(|planned| format!("cannot be undone: {}", planned.describe)).collect()
+    };
+    for planned in of(|reversible| matches!(reversible, Reversible::WithData)) {
+        told.push(format!("data is saved first: {}", planned.describe));
+    }
+    told
+}
+
+/// Breaks text at spaces so that no line is longer than `width`, except for single long words.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    // Runs of spaces stay inside of a line: they align columns.
+    for word in text.trim().split(' ') {
+        let last = lines.len() - 1;
+        let length = lines[last].chars().count();
+        if length > 0 && length + 1 + word.chars().count() > width.max(NARROWEST / 2) {
+            lines.push(word.to_owned());
+        } else {
+            if length > 0 {
+                lines[last].push(' ');
+            }
+            lines[last].push_str(word);
+        }
+    }
+    lines.retain(|line| !line.trim().is_empty());
+    lines
+}
+
+/// Emphasis, never the only bearer of a meaning.
+#[derive(Clone, Copy)]
+struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    fn with(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.with("1", text)
+    }
+
+    fn dim(self, text: &str) -> String {
+        self.with("2", text)
+    }
+
+    fn warn(self, text: &str) -> String {
+        self.with("33", text)
+    }
+
+    fn mark(self, mark: char) -> String {
+        match mark {
+            '+' => self.with("1;32", "+"),
+            '?' => self.with("1;33", "?"),
+            other => other.to_string(),
+        }
+    }
+
+    fn headline(self, mark: char, text: &str) -> String {
+        if mark == '=' { self.dim(text) } else { text.to_owned() }
+    }
+
+    fn diff(self, line: &str) -> String {
+        match line.as_bytes().first() {
+            Some(b'+') => self.with("32", line),
+            Some(b'-') => self.with("31", line),
+            Some(b'@') => self.with("36", line),
+            _ => line.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::absent::Absent;
+    use crate::action::{Action, Change};
+    use crate::error::Failure;
+    use crate::plan::{PlannedProof, PlannedStage};
+    use crate::proof::listens::{Expected, Listens};
+    use crate::secret::mark;
+
+    fn planned(id: &str, reversible: Reversible) -> Planned {
+        Planned {
+            id: format!("web.{id}"),
+            stage: "web".to_owned(),
+            because: format!("the reason for {id}, which is long enough to need a second line on a terminal"),
+            describe: format!("do {id}"),
+            reversible,
+            action: Action::Absent(Absent { path: "/x".into() }),
+        }
+    }
+
+    fn plan(actions: Vec<Planned>) -> Plan {
+        let ports = [(5432, "PostgreSQL", Scope::Loopback), (443, "nginx", Scope::Any), (81, "old", Scope::Closed)];
+        let ports = ports.map(|(port, name, on)| Expected { port, name: name.to_owned(), on }).to_vec();
+        Plan {
+            schema: 1,
+            guide: "t".to_owned(),
+            title: "A title".to_owned(),
+            stages: vec![PlannedStage { id: "web".to_owned(), title: "Web server".to_owned() }],
+            answers: vec![],
+            actions,
+            proofs: vec![PlannedProof {
+                id: "web.listens".to_owned(),
+                stage: "web".to_owned(),
+                describe: "ports are where they should be".to_owned(),
+                proof: Proof::Listens(Listens { ports }),
+            }],
+            results: vec![],
+            warnings: vec!["mind the gap".to_owned()],
+        }
+    }
+
+    fn change(summary: &str, diff: Option<String>) -> Verdict {
+        Verdict::WillChange(Change { summary: summary.to_owned(), diff })
+    }
+
+    fn page(colour: bool) -> String {
+        let actions = vec![
+            planned("one", Reversible::Yes),
+            planned("two", Reversible::WithData),
+            planned("three", Reversible::No("it is sent".to_owned())),
+            planned("four", Reversible::Yes),
+        ];
+        let diff = format!("@@ -1 +1 @@\n-old\n+key={}", mark("a.key"));
+        let found = [
+            Ok(change("do one (root:root, mode 0644)", None)),
+            Ok(Verdict::AlreadySo),
+            Ok(change("create /x", Some(diff))),
+            Err(Failure::new("look", "the file is not there yet")),
+        ];
+        let verdicts = actions.iter().map(|planned| planned.id.clone()).zip(found).collect();
+        render(&plan(actions), &verdicts, 60, colour)
+    }
+
+    #[test]
+    fn a_page_tells_what_changes_why_and_what_is_left_open() {
+        insta::assert_snapshot!(page(false), @r"
+        A title
+        4 actions: 2 will change something (+), 1 are already so
+        (=), 1 cannot be told yet (?)
+
+        Web server
+          + do one (root:root, mode 0644)
+              the reason for one, which is long enough to need a
+              second line on a terminal
+          = do two
+              the reason for two, which is long enough to need a
+              second line on a terminal
+          + do three
+              the reason for three, which is long enough to need a
+              second line on a terminal
+              cannot be undone: it is sent
+              @@ -1 +1 @@
+              -old
+              +key=«secret: a.key»
+          ? do four
+              the reason for four, which is long enough to need a
+              second line on a terminal
+              cannot be told yet: the file is not there yet
+
+        In short
+          ports          443   open to everybody: nginx
+                         5432  this host only: PostgreSQL
+          proofs         ports are where they should be
+          undoing        cannot be undone: do three
+                         data is saved first: do two
+          to know        mind the gap
+          plan           8b50c13bc7523cd4569753d3e0729c10c95b7bffea4bb2b8134cb6b3c9407eff
+        ");
+    }
+
+    #[test]
+    fn colours_only_repeat_what_the_text_says() {
+        let coloured = page(true);
+        assert!(coloured.contains("\u{1b}[32m+key="), "{coloured}");
+        let plain: String = coloured
+            .split('\u{1b}')
+            .enumerate()
+            .map(|(n, part)| if n == 0 { part } else { part.split_once('m').map_or("", |(_, text)| text) })
+            .collect();
+        assert_eq!(plain, page(false));
+    }
+
+    #[test]
+    fn no_line_but_a_diff_is_longer_than_the_terminal() {
+        let text = page(false);
+        for line in
+            text.lines().filter(|line| !line.trim_start().starts_with(['+', '-', '@']) && !line.contains("plan "))
+        {
+            assert!(line.chars().count() <= 60, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_are_kept_whole_and_columns_too() {
+        assert_eq!(wrap("80    open to everybody", 80), ["80    open to everybody"]);
+        assert_eq!(wrap("aaaa bbbb cccc dddd eeee ffff", 20), ["aaaa bbbb cccc dddd", "eeee ffff"]);
+        assert_eq!(wrap("", 20), [""; 0]);
+    }
+}

@@ -1,0 +1,108 @@
+//! `http`: an HTTP or HTTPS answer, with the certificate verified.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, Outcome};
+use crate::proof::client::{self, Request, Response};
+use crate::proof::{Cx, Prove};
+
+/// An HTTP or HTTPS answer, with the certificate verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The URL; its host is the name that the certificate must be good for.
+    pub url: String,
+    /// Connect here instead of resolving the name: an address such as `127.0.0.1`.
+    #[serde(default)]
+    pub connect: String,
+    /// PEM file of the authority (or the self-signed certificate) to trust; the system's bundle when empty.
+    #[serde(default)]
+    pub trust: String,
+    /// Expected status.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Text that the body must contain.
+    #[serde(default)]
+    pub contains: String,
+    /// What the `Location` header must be; for redirects (they are never followed).
+    #[serde(default)]
+    pub location: String,
+}
+
+const fn ok() -> u16 {
+    200
+}
+
+impl Prove for Http {
+    fn describe(&self) -> String {
+        match (self.location.as_str(), self.url.starts_with("https:")) {
+            ("", true) => format!("{} answers {} over TLS", self.url, self.status),
+            ("", false) => format!("{} answers {}", self.url, self.status),
+            (location, _) => format!("{} leads to {location}", self.url),
+        }
+    }
+
+    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+        let request = Request {
+            method: "GET",
+            url: &self.url,
+            connect: &self.connect,
+            trust: &self.trust,
+            headers: &[],
+            body: &[],
+        };
+        self.judge(&client::send(cx.host, &request)?)
+    }
+}
+
+impl Http {
+    fn judge(&self, response: &Response) -> Outcome<String> {
+        let body = String::from_utf8_lossy(&response.body);
+        let wrong = |why: String| {
+            let lines: Vec<String> = body.lines().take(10).map(|l| l.chars().take(200).collect()).collect();
+            Err(Failure::new(format!("get the right answer from {}", self.url), why)
+                .tail(lines)
+                .hint("see the web server's and the application's logs"))
+        };
+        if response.status != self.status {
+            return wrong(format!("it answers {} instead of {}", response.status, self.status));
+        }
+        let location = response.header("location").unwrap_or_default();
+        if !self.location.is_empty() && location != self.location {
+            return wrong(format!("it leads to {location:?} instead of {:?}", self.location));
+        }
+        if !self.contains.is_empty() && !body.contains(&self.contains) {
+            return wrong(format!("its content does not hold {:?}", self.contains));
+        }
+        let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len()));
+        if !location.is_empty() {
+            let _ = write!(evidence, ", to {location}");
+        }
+        if let Some(tls) = &response.tls {
+            let _ = write!(
+                evidence,
+                ", {}, certificate verified, issued by {}, valid until {}",
+                tls.version, tls.issuer, tls.until
+            );
+        }
+        Ok(evidence)
+    }
+}
+
+/// `1,204`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! `job`: a job handed in over HTTP, done by a worker, and its result read back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Failure, Outcome};
+use crate::host::Stamp;
+use crate::proof::client::{self, Request};
+use crate::proof::{Cx, Prove};
+
+/// A job handed in over HTTP, done by a worker, and its result read back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Base URL of the application.
+    pub url: String,
+    /// Connect here instead of resolving the name.
+    #[serde(default)]
+    pub connect: String,
+    /// PEM file to trust.
+    #[serde(default)]
+    pub trust: String,
+    /// Path to POST to (`/jobs`); the answer is JSON with an `id`.
+    pub submit: String,
+    /// Path to poll, `{id}` in it replaced (`/jobs/{id}`); the answer is JSON with a `state`.
+    pub poll: String,
+    /// The text that is sent as the field `text`.
+    pub text: String,
+    /// What `result` must be once `state` is `done`; empty for anything.
+    #[serde(default)]
+    pub expect: String,
+    /// Headers; values may hold marks.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How long one job may take. Then another is tried, while the patience lasts.
+const LONGEST: Duration = Duration::from_secs(15);
+
+impl Prove for Job {
+    fn describe(&self) -> String {
+        format!("a worker does a job handed in at {}{}", self.url, self.submit)
+    }
+
+    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+        let start = cx.host.now();
+        let body = client::form(&[("text", &self.text)]);
+        let accepted = self.ask(cx, "POST", &self.submit, body.as_bytes())?;
+        let id = accepted.get("id").and_then(text).ok_or_else(|| {
+            Failure::new(format!("hand in a job at {}{}", self.url, self.submit), "the answer holds no `id`")
+        })?;
+        let poll = self.poll.replace("{id}", &id);
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let job = self.ask(cx, "GET", &poll, &[])?;
+            let took = seconds(start, cx.host.now());
+            match job.get("state").and_then(Value::as_str) {
+                Some("done") => return self.judge(&id, &job, took),
+                Some("failed") => {
+                    return Err(Failure::new(format!("have job {id} done"), "the worker says that it failed")
+                        .hint("see the worker's log"));
+                }
+                _ => {}
+            }
+            if took >= LONGEST.as_secs_f64() {
+                return Err(Failure::new(
+                    format!("have job {id} done"),
+                    format!("no worker has done it within {} s", LONGEST.as_secs()),
+                )
+                .hint("check that a worker runs, and that it uses the same queue as the application"));
+            }
+            cx.host.sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+}
+
+impl Job {
+    fn ask(&self, cx: &Cx<'_>, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
+        let mut headers = Vec::new();
+        for (name, value) in &self.headers {
+            headers.push((name.clone(), cx.secrets.reveal(value)?));
+        }
+        if method == "POST" {
+            let form = "application/x-www-form-urlencoded";
+            headers.push(("Content-Type".to_owned(), form.to_owned()));
+        }
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        let request =
+            Request { method, url: &url, connect: &self.connect, trust: &self.trust, headers: &headers, body };
+        let response = client::send(cx.host, &request)?;
+        let what = || format!("{method} {url}");
+        if !(200..300).contains(&response.status) {
+            let answer = cx.secrets.conceal(&String::from_utf8_lossy(&response.body));
+            let tail = answer.lines().take(5).map(|line| line.chars().take(200).collect()).collect();
+            return Err(Failure::new(what(), format!("it answers {}", response.status)).tail(tail));
+        }
+        serde_json::from_slice(&response.body).map_err(|e| Failure::new(what(), format!("the answer is not JSON: {e}")))
+    }
+
+    fn judge(&self, id: &str, job: &Value, took: f64) -> Outcome<String> {
+        let result = job.get("result").and_then(text).unwrap_or_default();
+        if !self.expect.is_empty() && result != self.expect {
+            return Err(Failure::new(
+                format!("have job {id} done"),
+                format!("its result is {result:?} instead of {:?}", self.expect),
+            ));
+        }
+        let worker = job.get("worker").and_then(text).unwrap_or_else(|| "a worker".to_owned());
+        Ok(format!("job {id} done by {worker} in {took:.2} s"))
+    }
+}
+
+/// A text or a number, as text.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // differences of seconds are small
+fn seconds(start: Stamp, end: Stamp) -> f64 {
+    (end.sec - start.sec) as f64 + (f64::from(end.nsec) - f64::from(start.nsec)) / 1e9
+}
+
+#[cfg(test)]
+mod tests;

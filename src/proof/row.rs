@@ -1,0 +1,173 @@
+//! `row`: a row written and read back through the engine, as the role that the application uses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::database::{Engine, postgresql};
+use crate::engine::undo::fingerprint;
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host};
+use crate::proof::wire::{self, Login, WireError};
+use crate::proof::{Cx, Prove};
+
+/// A row written and read back through the engine, as the role that the application uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Which engine.
+    pub engine: Engine,
+    /// The database's name; for SQLite the path of its file.
+    pub name: String,
+    /// The role; for socket authentication also the operating system user that connects.
+    #[serde(default)]
+    pub role: String,
+    /// Host of a remote (or loopback) engine; the local socket when empty.
+    #[serde(default)]
+    pub host: String,
+    /// Port of the engine, when `host` is given.
+    #[serde(default)]
+    pub port: u16,
+    /// The role's password (a mark), when `host` is given.
+    #[serde(default)]
+    pub password: String,
+    /// The operating system user to read and write a SQLite file as.
+    #[serde(default)]
+    pub user: String,
+}
+
+/// Writes as one connection, reads as another, and leaves nothing behind. `mode=rw`: a missing file is an error,
+/// not an empty database.
+const SQLITE: &str = r#"
+import sqlite3, sys, urllib.parse
+path, table, value = sys.argv[1:]
+uri = "file:" + urllib.parse.quote(path) + "?mode=rw"
+def connect():
+    return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+writer = connect()
+writer.execute("CREATE TABLE %s (value TEXT)" % table)
+try:
+    writer.execute("INSERT INTO %s VALUES (?)" % table, (value,))
+    print(connect().execute("SELECT value FROM %s" % table).fetchone()[0], "SQLite", sqlite3.sqlite_version)
+finally:
+    writer.execute("DROP TABLE %s" % table)
+"#;
+
+impl Prove for Row {
+    fn describe(&self) -> String {
+        format!("{} can write a row and read it back in {}", self.who(), self.place())
+    }
+
+    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+        let probe = Probe::new(cx.host)?;
+        let answer = match (self.engine, self.host.is_empty()) {
+            (Engine::Sqlite, _) => self.run(cx.host, &self.python(&probe))?,
+            (Engine::Postgresql, true) => {
+                // In one transaction, so that nothing stays behind whatever happens.
+                let script = format!("BEGIN;\n{};\nCOMMIT;\n", self.statements(&probe).join(";\n"));
+                self.run(cx.host, &postgresql::psql(cx.host, &self.role, &self.name)?.stdin(script))?
+            }
+            (Engine::Mariadb, true) => {
+                // --force: the table is dropped even when the row could not be written.
+                let argv = ["mariadb", "--force", "--batch", "--skip-column-names", "--", &self.name];
+                let script = format!("{};\n", self.statements(&probe).join(";\n"));
+                self.run(cx.host, &Command::new(argv).user(&self.role).stdin(script))?
+            }
+            (Engine::Postgresql | Engine::Mariadb, false) => self.over_the_network(cx, &probe)?,
+        };
+        match answer.split_once([' ', '\t']) {
+            Some((value, version)) if value == probe.value => {
+                Ok(format!("{} wrote a row and read it back in {}, {}", self.who(), self.place(), version.trim()))
+            }
+            _ => Err(Failure::new(self.what(), "what was read is not what was written").hint("see the engine's log")),
+        }
+    }
+}
+
+impl Row {
+    fn who(&self) -> &str {
+        match self.engine {
+            Engine::Sqlite => &self.user,
+            Engine::Postgresql | Engine::Mariadb => &self.role,
+        }
+    }
+
+    fn place(&self) -> String {
+        let place = format!("the {} database {}", self.engine.title(), self.name);
+        if self.host.is_empty() { place } else { format!("{place} at {}:{}", self.host, self.port) }
+    }
+
+    fn what(&self) -> String {
+        format!("write a row and read it back in {}", self.place())
+    }
+
+    /// The third yields the value and the server's version.
+    fn statements(&self, probe: &Probe) -> [String; 4] {
+        let Probe { table, value } = probe;
+        let read = match self.engine {
+            Engine::Postgresql => "value || ' PostgreSQL ' || current_setting('server_version')",
+            Engine::Mariadb | Engine::Sqlite => "CONCAT(value, ' ', VERSION())",
+        };
+        [
+            format!("CREATE TABLE {table} (value VARCHAR(40))"),
+            format!("INSERT INTO {table} VALUES ('{value}')"),
+            format!("SELECT {read} FROM {table}"),
+            format!("DROP TABLE {table}"),
+        ]
+    }
+
+    fn python(&self, probe: &Probe) -> Command {
+        let command = Command::new(["python3", "-I", "-c", SQLITE, &self.name, &probe.table, &probe.value]);
+        if self.user.is_empty() { command } else { command.user(&self.user) }
+    }
+
+    fn run(&self, host: &dyn Host, command: &Command) -> Outcome<String> {
+        let output = host.run(command).map_err(|e| Failure::new(self.what(), e))?;
+        if output.ok() {
+            return Ok(output.text());
+        }
+        let tail = output.tail(10);
+        let why = tail.last().cloned().unwrap_or_else(|| format!("the client ended with status {}", output.status));
+        Err(Failure::new(self.what(), why)
+            .tail(tail)
+            .hint("check that the engine runs, and that this user may use that database"))
+    }
+
+    fn over_the_network(&self, cx: &Cx<'_>, probe: &Probe) -> Outcome<String> {
+        let password = cx.secrets.reveal(&self.password)?;
+        let login = Login { user: &self.role, password: &password, database: &self.name };
+        let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
+        let failed = |error: WireError| error.failure(self.what());
+        if self.engine == Engine::Postgresql {
+            let mut session = wire::postgresql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+            // One message is one transaction.
+            return session.query(&self.statements(probe).join("; ")).map(first).map_err(failed);
+        }
+        let mut session = wire::mysql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+        let [create, insert, read, drop] = self.statements(probe);
+        session.query(&create).map_err(failed)?;
+        let answer = session.query(&insert).and_then(|_| session.query(&read));
+        session.query(&drop).map_err(failed)?;
+        answer.map(first).map_err(failed)
+    }
+}
+
+/// A table and a value that nobody else has.
+struct Probe {
+    table: String,
+    value: String,
+}
+
+impl Probe {
+    fn new(host: &dyn Host) -> Outcome<Self> {
+        let mut random = [0; 16];
+        host.random(&mut random).map_err(|e| Failure::new("get random bytes", e))?;
+        let hex = fingerprint(&random);
+        Ok(Self { table: format!("bringup_proof_{}", &hex[..12]), value: hex[12..36].to_owned() })
+    }
+}
+
+fn first(rows: Vec<Vec<Option<String>>>) -> String {
+    rows.into_iter().flatten().flatten().next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Values that must not be shown.
+//!
+//! A plan never holds a secret: it holds a mark (`⟦secret:database.password⟧`) where the value will stand, so
+//! that plans, diffs and hashes can be printed and compared. [`Secrets::reveal`] puts the values in at the
+//! last moment, in memory.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::error::{Failure, Outcome};
+
+pub mod store;
+
+/// Opens a mark.
+pub const OPEN: &str = "⟦secret:";
+/// Closes a mark.
+pub const CLOSE: &str = "⟧";
+
+/// The mark that stands for the secret `name` in a plan.
+pub fn mark(name: &str) -> String {
+    format!("{OPEN}{name}{CLOSE}")
+}
+
+/// A value that does not show itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself. Only for stdin of a child, a 0600 file or a socket.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The secrets of one guide on this host, by name (`database.password`).
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(BTreeMap<String, Secret>);
+
+impl Secrets {
+    /// Adds or replaces one.
+    pub fn insert(&mut self, name: impl Into<String>, value: Secret) {
+        self.0.insert(name.into(), value);
+    }
+
+    /// One by name.
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Replaces every mark in `text` by its value.
+    pub fn reveal(&self, text: &str) -> Outcome<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(start) = rest.find(OPEN) {
+            out.push_str(&rest[..start]);
+            let after = &rest[start + OPEN.len()..];
+            let Some(end) = after.find(CLOSE) else {
+                return Err(Failure::new("fill in a secret", "a mark is not closed"));
+            };
+            let name = &after[..end];
+            let value = self
+                .get(name)
+                .ok_or_else(|| Failure::new("fill in a secret", format!("no value is known for {name}")))?;
+            out.push_str(value.expose());
+            rest = &after[end + CLOSE.len()..];
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// Replaces every known value in `text` by its mark, for output that a tool may have echoed.
+    pub fn conceal(&self, text: &str) -> String {
+        let mut out = text.to_owned();
+        for (name, value) in self.iter() {
+            if value.expose().len() >= 6 && out.contains(value.expose()) {
+                out = out.replace(value.expose(), &mark(name));
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reveals_what_it_knows_and_refuses_what_it_does_not() {
+        let mut secrets = Secrets::default();
+        secrets.insert("db.pw", Secret::new("hunter22"));
+        assert_eq!(secrets.reveal("a ⟦secret:db.pw⟧ b").as_deref(), Ok("a hunter22 b"));
+        assert!(secrets.reveal("⟦secret:other⟧").is_err());
+        assert!(secrets.reveal("⟦secret:open").is_err());
+        assert_eq!(secrets.conceal("pw=hunter22"), "pw=⟦secret:db.pw⟧");
+        assert!(!format!("{secrets:?}").contains("hunter22"));
+    }
+}

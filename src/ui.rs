@@ -1,0 +1,32 @@
+//! What a person (or a program) sees of a run: the engine's events as bars, plain lines or JSON, and the pages
+//! at the end.
+//!
+//! [`follow`] reads the events of a run, live or later, and hands each to a [`Renderer`]; [`report`] writes the
+//! last page. Nothing here works on the host: closing any of it leaves the run alone.
+
+use crate::engine::event::Event;
+use crate::ui::follow::Followed;
+
+mod lines;
+mod look;
+mod text;
+mod track;
+
+pub mod follow;
+pub mod json;
+pub mod out;
+pub mod plain;
+pub mod progress;
+pub mod report;
+pub mod term;
+
+pub use look::Look;
+
+/// Shows a run, one event after the other.
+pub trait Renderer {
+    /// Shows an event.
+    fn event(&mut self, event: &Event);
+
+    /// Following ends, with the run or before it: nothing moves on the screen any more.
+    fn end(&mut self, _how: Followed) {}
+}

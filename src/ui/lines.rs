@@ -1,0 +1,185 @@
+//! The sentences that bars, plain lines and pages have in common.
+
+use crate::engine::event::Ended;
+use crate::error::Failure;
+use crate::ui::look::{Look, MARK, Paint};
+use crate::ui::text;
+
+/// Below this width ids are left out, so that the description has room.
+pub const NARROW: usize = 60;
+/// The last lines of a tool's output that are shown; all of it is in the log.
+const TAIL: usize = 10;
+
+/// `0.3 s`, `2 min 05 s`; nothing for what took no time worth reading.
+pub fn duration(millis: u64) -> String {
+    match millis {
+        0..50 => String::new(),
+        50..60_000 => format!("{}.{} s", (millis + 50) / 1000, (millis + 50) % 1000 / 100),
+        _ => format!("{} min {:02} s", millis / 60_000, millis % 60_000 / 1000),
+    }
+}
+
+/// A finished action: `  ✓ database.role  create the role webapp  0.3 s`.
+pub fn ended(look: Look, id: (&str, usize), describe: &str, ended: Ended, millis: u64) -> String {
+    let (sign, how) = match ended {
+        Ended::Changed => (look.tick(), duration(millis)),
+        Ended::AlreadySo => (look.same().to_owned(), "already so".to_owned()),
+        Ended::Failed => (look.cross(), "failed".to_owned()),
+    };
+    step(look, &sign, id, describe, &how)
+}
+
+/// One line for a step: sign, id, what it does, how it went. The description is what gives way.
+pub fn step(look: Look, sign: &str, (id, id_width): (&str, usize), describe: &str, how: &str) -> String {
+    let id = look.text(id);
+    let id = if look.width < NARROW { String::new() } else { format!("{}  ", text::pad(&id, id_width)) };
+    let how = if how.is_empty() { String::new() } else { format!("  {how}") };
+    let room = look.width.saturating_sub(4 + text::width(&id) + text::width(&how));
+    let describe = look.shorten(&look.text(describe), room);
+    format!("  {sign} {id}{describe}{}", look.paint(Paint::Dim, &how))
+}
+
+/// A proof that succeeded, with its evidence.
+pub fn proven(look: Look, describe: &str, evidence: &str) -> Vec<String> {
+    hanging(look, &look.tick(), &format!("proven: {describe} {} {evidence}", look.dash()))
+}
+
+/// A proof that did not.
+pub fn unproven(look: Look, describe: &str, failure: &Failure) -> Vec<String> {
+    hanging(look, &look.cross(), &format!("not proven: {describe} {} {}", look.dash(), failure.why))
+}
+
+/// Something left in place.
+pub fn kept(look: Look, what: &str, why: &str) -> Vec<String> {
+    hanging(look, MARK, &format!("kept: {what} {} {why}", look.dash()))
+}
+
+/// Data saved before it was dropped.
+pub fn dumped(look: Look, what: &str, file: &str) -> Vec<String> {
+    hanging(look, MARK, &format!("saved: {what} is in {file}"))
+}
+
+/// Why it failed, with the last lines of output, the log and what to do.
+pub fn failure(look: Look, failure: &Failure) -> Vec<String> {
+    failure_with(look, failure, TAIL)
+}
+
+/// The same with at most `most` lines of output.
+pub fn failure_with(look: Look, failure: &Failure, most: usize) -> Vec<String> {
+    let mut lines = hanging(look, &look.cross(), &format!("could not {}:", failure.what));
+    let room = look.width.saturating_sub(4);
+    lines.extend(indented(look, &failure.why));
+    let shown = &failure.tail[failure.tail.len().saturating_sub(most)..];
+    // A tool's only line is often the cause itself.
+    let news: Vec<&String> = shown.iter().filter(|line| !failure.why.contains(line.trim())).collect();
+    if !news.is_empty() {
+        lines.push(String::new());
+        lines.extend(news.iter().map(|line| {
+            let line = look.shorten(look.text(line).trim_end(), room.saturating_sub(2));
+            look.paint(Paint::Dim, &format!("    | {line}"))
+        }));
+    }
+    if failure.log.is_some() || failure.hint.is_some() {
+        lines.push(String::new());
+    }
+    if let Some(log) = &failure.log {
+        lines.extend(labelled(look, "Log", log));
+    }
+    if let Some(hint) = &failure.hint {
+        lines.extend(labelled(look, "What to do", hint));
+    }
+    lines
+}
+
+/// `    Log: /var/lib/...`, on a line of its own where it does not fit.
+fn labelled(look: Look, label: &str, value: &str) -> Vec<String> {
+    indented(look, &format!("{label}: {value}"))
+}
+
+/// Wrapped and indented below a sign.
+fn indented(look: Look, text: &str) -> Vec<String> {
+    let lines = text::wrap(&look.text(text), look.width.saturating_sub(4));
+    lines.into_iter().map(|line| format!("    {line}")).collect()
+}
+
+/// `  ✓ text`, wrapped, with further lines below the text.
+pub fn hanging(look: Look, sign: &str, text: &str) -> Vec<String> {
+    let mut lines = indented(look, text);
+    if let Some(first) = lines.first_mut() {
+        *first = format!("  {sign} {}", first.trim_start());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::track::tests::failure as example;
+
+    const WIDE: Look = Look { width: 80, unicode: true, colour: false };
+    const NARROW: Look = Look { width: 40, unicode: false, colour: false };
+
+    #[test]
+    fn durations_read_like_durations() {
+        let all = [0, 49, 50, 260, 23_140, 59_940, 60_000, 125_400].map(duration);
+        assert_eq!(all, ["", "", "0.1 s", "0.3 s", "23.1 s", "59.9 s", "1 min 00 s", "2 min 05 s"]);
+    }
+
+    #[test]
+    fn a_finished_action_is_one_line_at_any_width() {
+        let line = ended(WIDE, ("database.role", 16), "create the role webapp", Ended::Changed, 310);
+        assert_eq!(line, "  ✓ database.role     create the role webapp  0.3 s");
+        let long = "create the role and the database webapp in PostgreSQL on this host";
+        for width in [20, 40, 59, 60, 80, 200] {
+            for unicode in [true, false] {
+                let look = Look { width, unicode, colour: false };
+                let line = ended(look, ("database.role", 16), long, Ended::AlreadySo, 0);
+                assert!(text::width(&line) <= width, "{width}: {line}");
+                assert!(line.ends_with("already so"), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn colour_changes_no_letter() {
+        let colour = Look { colour: true, ..WIDE };
+        let painted = ended(colour, ("a.b", 3), "make it", Ended::Failed, 100);
+        assert!(painted.contains('\u{1b}'));
+        assert_eq!(text::clean(&painted), ended(WIDE, ("a.b", 3), "make it", Ended::Failed, 100));
+    }
+
+    #[test]
+    fn a_failure_says_what_why_the_last_lines_the_log_and_what_to_do() {
+        insta::assert_snapshot!(failure(WIDE, &example()).join("\n"), @r"
+        ✗ could not create the role and the database webapp:
+          psql ended with status 2: connection to server on socket failed
+
+          | psql: error: connection to server on socket
+          |  Is the server running locally and accepting connections on that socket?
+
+          Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+          What to do: systemctl status postgresql says why the engine does not run
+        ");
+        insta::assert_snapshot!(failure(NARROW, &example()).join("\n"), @r"
+        x could not create the role and the
+          database webapp:
+          psql ended with status 2: connection
+          to server on socket failed
+
+          | psql: error: connection to serv...
+          |  Is the server running locally...
+
+          Log:
+          /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+          What to do: systemctl status
+          postgresql says why the engine does
+          not run
+        ");
+    }
+
+    #[test]
+    fn a_cause_is_not_said_twice() {
+        let failure = Failure::new("start it", "no such file").tail(vec!["no such file".to_owned()]);
+        assert_eq!(super::failure(WIDE, &failure), ["  ✗ could not start it:", "    no such file"]);
+    }
+}

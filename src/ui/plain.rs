@@ -1,0 +1,213 @@
+//! One line an event, without control codes: for pipes, dumb terminals and screen readers.
+
+use crate::action::Progress;
+use crate::engine::event::{Ended, Event, What};
+use crate::ui::look::Look;
+use crate::ui::track::Track;
+use crate::ui::{Renderer, lines};
+
+/// Writes lines.
+pub struct Plain {
+    look: Look,
+    track: Track,
+    write: Box<dyn FnMut(&str)>,
+    /// Of the action that goes on: its id, and the last tenth or note that was told.
+    told: (String, Option<u8>, String),
+}
+
+impl Plain {
+    /// Writes with `write`.
+    pub fn new(look: Look, write: impl FnMut(&str) + 'static) -> Self {
+        let told = (String::new(), None, String::new());
+        Self { look: Look { colour: false, ..look }, track: Track::default(), write: Box::new(write), told }
+    }
+
+    fn line(&mut self, text: &str) {
+        let text = self.look.text(text);
+        (self.write)(&format!("{text}\n"));
+    }
+
+    /// Lines that are already fit to be shown.
+    fn lines(&mut self, lines: &[String]) {
+        for line in lines {
+            (self.write)(&format!("{}\n", line.trim_end()));
+        }
+    }
+
+    fn step(&mut self, id: &str, text: &str) {
+        let place = self.track.place(id);
+        self.line(&format!("{place}{id}: {text}"));
+    }
+
+    /// A percentage is told once per ten, a note when it is another.
+    fn progress(&mut self, id: &str, progress: &Progress) {
+        if self.told.0 != id {
+            self.told = (id.to_owned(), None, String::new());
+        }
+        match progress {
+            Progress::Percent { percent, note } => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+                let percent = percent.clamp(0.0, 100.0) as u8;
+                let tenth = percent / 10;
+                if self.told.1.is_none_or(|told| tenth > told) {
+                    self.told.1 = Some(tenth);
+                    self.step(id, &format!("{percent} %, {note}"));
+                }
+            }
+            Progress::Note(note) => {
+                if self.told.2 != *note {
+                    self.told.2.clone_from(note);
+                    self.step(id, note);
+                }
+            }
+            // The log has it.
+            Progress::Output(_) => {}
+        }
+    }
+}
+
+impl Renderer for Plain {
+    fn event(&mut self, event: &Event) {
+        self.track.take_in(&event.what);
+        match &event.what {
+            What::RunStarted { run, guide, resumed, actions, proofs } => {
+                let verb = if *resumed { "goes on" } else { "begins" };
+                self.line(&format!("{guide}: run {run} {verb}, {} steps, {} proofs", actions.len(), proofs.len()));
+            }
+            What::ActionStarted { action } => {
+                let describe = self.track.describe(action).to_owned();
+                self.step(action, &describe);
+            }
+            What::ActionProgress { action, progress } => self.progress(action, progress),
+            What::ActionEnded { action, ended, millis } => {
+                let how = match ended {
+                    Ended::Changed => "done",
+                    Ended::AlreadySo => "already so",
+                    Ended::Failed => "failed",
+                };
+                let after = lines::duration(*millis);
+                let after = if after.is_empty() { after } else { format!(" after {after}") };
+                self.step(action, &format!("{how}{after}"));
+            }
+            What::ProofStarted { proof } => {
+                let text = format!("proving that {}", self.track.describe(proof));
+                self.step(proof, &text);
+            }
+            What::ProofEnded { proof, evidence, failure, .. } => match failure {
+                None => self.step(proof, &format!("proven: {}", evidence.as_deref().unwrap_or("yes"))),
+                Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
+            },
+            What::Failed { failure, .. } => self.lines(&lines::failure(self.look, failure)),
+            What::RollbackStarted { run, records } => {
+                self.line(&format!("rolling back: {records} changes of run {run}"));
+            }
+            What::Undone { action, describe } => {
+                self.line(&format!("{action}: undone: {describe}"));
+            }
+            What::Kept { what, why } => self.line(&format!("kept: {what} - {why}")),
+            What::Dumped { what, file } => self.line(&format!("saved: {what} is in {file}")),
+            What::Note { text } => self.line(&format!("note: {text}")),
+            What::RunEnded { changed, .. } => {
+                let text = if self.track.back() {
+                    "rollback ended".to_owned()
+                } else {
+                    format!("run ended, {changed} changes stand")
+                };
+                self.line(&text);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use super::*;
+    use crate::ui::track::tests::{at, goes_on, gone_wrong, recorded, started};
+
+    fn shown(look: Look, events: &[Event]) -> String {
+        let text = Rc::new(RefCell::new(String::new()));
+        let sink = Rc::clone(&text);
+        let mut plain = Plain::new(look, move |line| sink.borrow_mut().push_str(line));
+        for event in events {
+            plain.event(event);
+        }
+        drop(plain);
+        text.take()
+    }
+
+    #[test]
+    fn a_run_reads_line_by_line() {
+        insta::assert_snapshot!(shown(Look::PLAIN, &recorded()), @r"
+        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
+        [1/5] packages: install nginx, postgresql, gunicorn and 9 more
+        [1/5] packages: 12 %, fetching nginx-common
+        [1/5] packages: 61 %, unpacking postgresql-15
+        [1/5] packages: done after 23.1 s
+        [2/5] application.user: create the system user webapp
+        [2/5] application.user: already so
+        [3/5] database.role: create the role and the database webapp in PostgreSQL
+        [3/5] database.role: done after 0.3 s
+        [4/5] tls.page: proving that the page answers over TLS
+        [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [5/5] database.row: proving that a row can be written and read back
+        [5/5] database.row: proven: written and read in PostgreSQL 15.8
+        run ended, 2 changes stand
+        ");
+    }
+
+    #[test]
+    fn a_failure_comes_before_what_is_undone() {
+        insta::assert_snapshot!(shown(Look { width: 40, ..Look::PLAIN }, &gone_wrong()), @r"
+        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
+        [1/5] packages: install nginx, postgresql, gunicorn and 9 more
+        [1/5] packages: done after 23.1 s
+        [2/5] application.user: create the system user webapp
+        [2/5] application.user: done after 0.1 s
+        [3/5] database.role: create the role and the database webapp in PostgreSQL
+        [3/5] database.role: failed after 2 min 10 s
+          x could not create the role and the
+            database webapp:
+            psql ended with status 2: connection
+            to server on socket failed
+
+            | psql: error: connection to serv...
+            |  Is the server running locally...
+
+            Log:
+            /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status
+            postgresql says why the engine does
+            not run
+        rolling back: 3 changes of run 20261121-093015-webapp
+        saved: the database webapp is in /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
+        database.role: undone: dropped the database webapp
+        database.role: undone: dropped the role webapp
+        kept: /etc/nginx/nginx.conf - somebody changed it since the run
+        application.user: undone: removed the user webapp
+        [1/5] packages: 50 %, removing nginx
+        packages: undone: purged 12 packages
+        rollback ended
+        ");
+    }
+
+    #[test]
+    fn no_control_code_and_in_ascii_no_other_sign_comes_out() {
+        for look in [Look::PLAIN, Look { unicode: true, colour: true, ..Look::PLAIN }] {
+            for events in [recorded(), gone_wrong()] {
+                let text = shown(look, &events);
+                assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
+                assert!(look.unicode || text.is_ascii(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_told_once_per_ten() {
+        let mut events = vec![at(started())];
+        events.extend((0u16..=1000).map(|n| at(goes_on("packages", f32::from(n) / 10.0, "unpacking"))));
+        assert_eq!(shown(Look::PLAIN, &events).lines().count(), 1 + 11);
+    }
+}

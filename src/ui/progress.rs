@@ -1,0 +1,419 @@
+//! Bars: one for the whole, one for what is being done; what is finished scrolls away above them.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::action::Progress;
+use crate::engine::event::{Ended, Event, What};
+use crate::ui::follow::Followed;
+use crate::ui::look::{Look, MARK, Paint};
+use crate::ui::track::Track;
+use crate::ui::{Renderer, lines, text};
+
+/// Draws at most so often, in Hz: SSH lines are slow.
+const RATE: u8 = 10;
+/// How often the spinner moves when there is no news, to show that the follower lives.
+const BEAT: Duration = Duration::from_secs(1);
+/// Waiting longer than this is told.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Draws bars.
+pub struct Bars {
+    multi: MultiProgress,
+    overall: ProgressBar,
+    current: Option<Current>,
+    look: Look,
+    width: Box<dyn Fn() -> usize>,
+    beat: Option<Duration>,
+    track: Track,
+}
+
+/// The bar of what is being done.
+struct Current {
+    id: String,
+    bar: ProgressBar,
+    /// It shows percents.
+    measured: bool,
+}
+
+impl Bars {
+    /// Draws on stderr, which is a terminal of these looks; `width` tells its present width.
+    pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static) -> Self {
+        Self::on(ProgressDrawTarget::stderr_with_hz(RATE), look, width, Some(BEAT))
+    }
+
+    fn on(target: ProgressDrawTarget, look: Look, width: impl Fn() -> usize + 'static, beat: Option<Duration>) -> Self {
+        let multi = MultiProgress::with_draw_target(target);
+        let overall = multi.add(ProgressBar::new(0));
+        Self { multi, overall, current: None, look, width: Box::new(width), beat, track: Track::default() }
+    }
+
+    /// A terminal can be resized at any time.
+    fn measure(&mut self) {
+        self.look.width = (self.width)();
+    }
+
+    fn println(&self, line: &str) {
+        // Nobody can be told that the terminal is gone.
+        let _ = self.multi.println(line);
+    }
+
+    fn print_all(&self, lines: &[String]) {
+        for line in lines {
+            self.println(line);
+        }
+    }
+
+    /// Shows how many of the steps are done.
+    fn count(&self) {
+        let total = self.track.total() as u64;
+        let done = self.track.done() as u64;
+        if self.overall.length() != Some(total) {
+            let label = if self.track.back() { "rolling back  " } else { "" };
+            let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
+            self.overall.set_style(self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}")));
+            self.overall.set_length(total);
+        }
+        self.overall.set_position(done);
+    }
+
+    /// Something begins.
+    fn begin(&mut self, id: &str, text: &str) {
+        self.clear_current();
+        let bar = self.multi.insert_before(&self.overall, ProgressBar::new(100));
+        let bar = bar.with_style(self.style(&format!("  {{spinner}} {}{{wide_msg}}{{waited}}", self.prefix(id))));
+        bar.set_message(self.look.text(text));
+        if let Some(beat) = self.beat {
+            bar.enable_steady_tick(beat);
+        }
+        self.current = Some(Current { id: id.to_owned(), bar, measured: false });
+    }
+
+    /// Something goes on.
+    fn go_on(&mut self, id: &str, progress: &Progress) {
+        if self.current.as_ref().is_none_or(|current| current.id != id) {
+            let describe = self.track.describe(id).to_owned();
+            self.begin(id, &describe);
+        }
+        let measured =
+            self.style(&format!("  {{spinner}} {}{{bar:10}} {{pos:>3}} % {{wide_msg}}{{waited}}", self.prefix(id)));
+        let look = self.look;
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        match progress {
+            Progress::Percent { percent, note } => {
+                if !current.measured {
+                    current.bar.set_style(measured);
+                    current.measured = true;
+                }
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+                current.bar.set_position(percent.clamp(0.0, 100.0) as u64);
+                current.bar.set_message(look.text(note));
+            }
+            Progress::Note(note) | Progress::Output(note) if !note.trim().is_empty() => {
+                current.bar.set_message(look.text(note));
+            }
+            Progress::Note(_) | Progress::Output(_) => {}
+        }
+    }
+
+    /// The id with room after it, where there is room. Braces would be a template's.
+    fn prefix(&self, id: &str) -> String {
+        if self.look.width < lines::NARROW {
+            return String::new();
+        }
+        format!("{}  ", text::pad(&self.look.text(id), self.track.id_width())).replace(['{', '}'], "")
+    }
+
+    fn style(&self, template: &str) -> ProgressStyle {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("waited", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            if state.elapsed() >= LONG {
+                let _ = write!(out, "  {} s", state.elapsed().as_secs());
+            }
+        });
+        if self.look.unicode {
+            style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+        } else {
+            style.progress_chars("#>-").tick_chars("|/-\\ ")
+        }
+    }
+
+    fn clear(&mut self) {
+        self.clear_current();
+        self.overall.finish_and_clear();
+    }
+
+    fn clear_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            current.bar.disable_steady_tick();
+            current.bar.finish_and_clear();
+            self.multi.remove(&current.bar);
+        }
+    }
+
+    fn action_ended(&mut self, action: &str, ended: Ended, millis: u64) {
+        self.clear_current();
+        let id = (action, self.track.id_width());
+        self.println(&lines::ended(self.look, id, self.track.describe(action), ended, millis));
+        self.count();
+    }
+}
+
+impl Renderer for Bars {
+    fn event(&mut self, event: &Event) {
+        self.measure();
+        self.track.take_in(&event.what);
+        let look = self.look;
+        match &event.what {
+            What::RunStarted { guide, resumed, .. } => {
+                let again = if *resumed { " (goes on)" } else { "" };
+                let title = look.shorten(&look.text(&format!("{guide}{again}")), look.width.saturating_sub(1));
+                self.println(&look.paint(Paint::Bold, &title));
+                self.count();
+            }
+            What::ActionStarted { action } => {
+                let describe = self.track.describe(action).to_owned();
+                self.begin(action, &describe);
+            }
+            What::ActionProgress { action, progress } => self.go_on(action, progress),
+            What::ActionEnded { action, ended, millis } => self.action_ended(action, *ended, *millis),
+            What::ProofStarted { proof } => {
+                let text = format!("proving that {}", self.track.describe(proof));
+                self.begin(proof, &text);
+            }
+            What::ProofEnded { proof, evidence, failure, .. } => {
+                self.clear_current();
+                let describe = self.track.describe(proof);
+                self.print_all(&match failure {
+                    None => lines::proven(look, describe, evidence.as_deref().unwrap_or("")),
+                    Some(failure) => lines::unproven(look, describe, failure),
+                });
+                self.count();
+            }
+            What::Failed { failure, .. } => {
+                self.clear_current();
+                self.println("");
+                self.print_all(&lines::failure(look, failure));
+                self.println("");
+            }
+            What::RollbackStarted { records, .. } => {
+                let changes = if *records == 1 { "change" } else { "changes" };
+                self.println(&look.paint(Paint::Bold, &format!("Rolling back {records} {changes}")));
+                self.count();
+            }
+            What::Undone { action, describe } => {
+                self.clear_current();
+                let id = (action.as_str(), self.track.id_width());
+                self.println(&lines::step(look, look.back(), id, describe, ""));
+                self.count();
+            }
+            What::Kept { what, why } => self.print_all(&lines::kept(look, what, why)),
+            What::Dumped { what, file } => self.print_all(&lines::dumped(look, what, file)),
+            What::Note { text } => self.print_all(&lines::hanging(look, MARK, text)),
+            What::RunEnded { .. } => self.clear(),
+        }
+    }
+
+    fn end(&mut self, how: Followed) {
+        if how == Followed::Left {
+            // The terminal has echoed `^C` where the cursor stood, so that we do not know any more where it is.
+            // The bars stay as they were at that moment.
+            self.multi.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        self.clear();
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::InMemoryTerm;
+
+    use super::*;
+    use crate::error::Exit;
+    use crate::ui::track::tests::{at, gone_wrong, recorded};
+
+    fn shown(columns: u16, unicode: bool, events: &[Event]) -> String {
+        let screen = InMemoryTerm::new(60, columns);
+        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let width = usize::from(columns);
+        let mut bars = Bars::on(target, Look { width, unicode, colour: false }, move || width, None);
+        for event in events {
+            bars.event(event);
+        }
+        let contents = screen.contents();
+        bars.clear();
+        contents
+    }
+
+    #[test]
+    fn bars_show_what_is_done_and_what_goes_on() {
+        let events = recorded();
+        insta::assert_snapshot!(shown(80, true, &events[..5]), @r"
+        Your own web application
+          ⠸ packages          ━━━━━━╸───  64 % unpacking postgresql-common
+          ──────────────────────────────────────── 0/5
+        ");
+        insta::assert_snapshot!(shown(40, false, &events[..5]), @r"
+        Your own web application
+          \ ######>---  64 % unpacking postgresq
+          -------------------- 0/5
+        ");
+        insta::assert_snapshot!(shown(80, true, &events[..11]), @r"
+        Your own web application
+          ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
+          · application.user  create the system user webapp  already so
+          ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
+          ⠋ tls.page          proving that the page answers over TLS
+          ━━━━━━━━━━━━━━━━━━━━━━━━╸─────────────── 3/5
+        ");
+    }
+
+    #[test]
+    fn at_the_end_only_lines_are_left() {
+        insta::assert_snapshot!(shown(80, true, &recorded()), @r"
+        Your own web application
+          ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
+          · application.user  create the system user webapp  already so
+          ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
+          ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+            valid for app.example.org until 2027-11-21
+          ✓ proven: a row can be written and read back — written and read in PostgreSQL
+            15.8
+        ");
+        insta::assert_snapshot!(shown(40, false, &recorded()), @r"
+        Your own web application
+          + install nginx, postgresql...  23.1 s
+          = create the system use...  already so
+          + create the role and the da...  0.3 s
+          + proven: the page answers over TLS -
+            200, 1,204 bytes, TLSv1.3,
+            certificate valid for
+            app.example.org until 2027-11-21
+          + proven: a row can be written and
+            read back - written and read in
+            PostgreSQL 15.8
+        ");
+    }
+
+    #[test]
+    fn a_failure_comes_before_what_is_undone() {
+        insta::assert_snapshot!(shown(80, true, &gone_wrong()), @r"
+        Your own web application
+          ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
+          ✓ application.user  create the system user webapp  0.1 s
+          ✗ database.role     create the role and the database webapp in Postgr…  failed
+
+          ✗ could not create the role and the database webapp:
+            psql ended with status 2: connection to server on socket failed
+
+            | psql: error: connection to server on socket
+            |  Is the server running locally and accepting connections on that socket?
+
+            Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status postgresql says why the engine does not run
+
+        Rolling back 3 changes
+          ! saved: the database webapp is in
+            /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
+          ↩ database.role     dropped the database webapp
+          ↩ database.role     dropped the role webapp
+          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ↩ application.user  removed the user webapp
+          ↩ packages          purged 12 packages
+        ");
+        insta::assert_snapshot!(shown(40, false, &gone_wrong()), @r"
+        Your own web application
+          + install nginx, postgresql...  23.1 s
+          + create the system user webapp  0.1 s
+          x create the role and the d...  failed
+
+          x could not create the role and the
+            database webapp:
+            psql ended with status 2: connection
+            to server on socket failed
+
+            | psql: error: connection to serv...
+            |  Is the server running locally...
+
+            Log:
+            /var/lib/bringup/runs/20261121-09301
+        5-webapp/log/database.role.log
+            What to do: systemctl status
+            postgresql says why the engine does
+            not run
+
+        Rolling back 3 changes
+          ! saved: the database webapp is in
+            /var/lib/bringup/runs/20261121-09301
+        5-webapp/dumps/webapp.sql
+          < dropped the database webapp
+          < dropped the role webapp
+          ! kept: /etc/nginx/nginx.conf -
+            somebody changed it since the run
+          < removed the user webapp
+          < purged 12 packages
+        ");
+    }
+
+    #[test]
+    fn the_way_back_has_a_bar_of_its_own() {
+        insta::assert_snapshot!(shown(80, true, &gone_wrong()[8..15]), @r"
+        Rolling back 3 changes
+          ! saved: the database webapp is in
+            /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
+          ↩ database.role  dropped the database webapp
+          ↩ database.role  dropped the role webapp
+          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ↩ application.user  removed the user webapp
+          ⠙ packages  ━━━━━╸────  50 % removing nginx
+          rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────── 2/3
+        ");
+    }
+
+    fn after(how: Followed) -> (Vec<String>, Vec<String>) {
+        let screen = InMemoryTerm::new(60, 80);
+        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let mut bars = Bars::on(target, Look { width: 80, unicode: true, colour: false }, || 80, None);
+        for event in &recorded()[..9] {
+            bars.event(event);
+        }
+        let lines = || screen.contents().lines().map(str::to_owned).collect::<Vec<_>>();
+        let before = lines();
+        bars.end(how);
+        drop(bars);
+        (before, lines())
+    }
+
+    #[test]
+    fn a_run_that_died_leaves_its_lines_and_no_bars() {
+        let (before, after) = after(Followed::Died);
+        assert_eq!((before.len(), before[4].ends_with("2/5")), (5, true), "{before:?}");
+        assert_eq!(after, before[..3]);
+    }
+
+    #[test]
+    fn a_follower_that_leaves_touches_the_screen_no_more() {
+        let (before, after) = after(Followed::Left);
+        assert_eq!(after, before);
+    }
+
+    #[test]
+    fn what_a_tool_prints_cannot_steer_the_terminal() {
+        let mut events = recorded()[..2].to_vec();
+        let evil = Progress::Output("\u{1b}[2J\u{1b}[Hgone {pos} {".to_owned());
+        events.push(at(What::ActionProgress { action: "packages".to_owned(), progress: evil }));
+        let text = shown(80, true, &events);
+        assert!(text.starts_with("Your own web application") && text.contains("gone {pos} {"), "{text}");
+        events.push(at(What::RunEnded { exit: Exit::Done, changed: 0 }));
+        assert!(!shown(80, true, &events).contains("gone"));
+    }
+}

@@ -1,0 +1,532 @@
+//! The last page: what stands where, what was proven, and what to do next. Each fits 80x24.
+
+use crate::engine::runs::RunDir;
+use crate::error::{Exit, Outcome};
+use crate::host::Host;
+use crate::plan::{Plan, ResultLine};
+use crate::secret::store;
+use crate::ui::look::{Look, MARK, Paint};
+use crate::ui::{lines, out, term, text};
+
+mod story;
+
+pub use story::Story;
+
+/// Lines that a page may have: 24, less one for the prompt that follows.
+const PAGE: usize = 23;
+/// Of what may be many, so many are shown.
+const SOME: usize = 3;
+/// The column where values begin.
+const LABEL: usize = 14;
+
+/// Prints the page for the way a run (or its rollback) has ended.
+pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
+    let look = term::look(host);
+    let story = Story::read(host, &dir.file("events.jsonl"));
+    let text = match exit {
+        Exit::Done if story.is_rollback() => rolled_back(look, dir, &story),
+        Exit::Done => {
+            let plan = dir.plan(host).ok();
+            let secrets = plan.as_ref().map(|plan| store::path(&plan.guide));
+            let secrets = secrets.filter(|path| host.stat(path).ok().flatten().is_some());
+            let secrets = secrets.map(|path| path.display().to_string());
+            finished(look, dir, &story, plan.as_ref(), secrets.as_deref())
+        }
+        _ => failed(look, dir, &story, exit),
+    };
+    out::print(&text);
+}
+
+/// Everything is done and proven.
+pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, secrets: Option<&str>) -> String {
+    let mut page = Page::new(look, &format!("{} is in production.", story.title.as_deref().unwrap_or("Everything")));
+    let mut next = Vec::new();
+    next.extend(secrets.map(|file| ("Passwords", format!("{file} (for root only)"))));
+    next.push(("Answers", dir.file("answers.yaml").display().to_string()));
+    next.push(("Run's log", dir.file("log").display().to_string()));
+    next.push(("Check again", "bringup verify".to_owned()));
+    next.push(("Take it back", "bringup rollback".to_owned()));
+    // What is left when the proofs take one line.
+    let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
+    page.results(plan.map_or(&[], |plan| &plan.results), room);
+    // Two blank lines and a heading are around the proofs.
+    let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
+    if room >= story.proofs.len().min(SOME) {
+        page.proofs(story, room);
+        page.blank();
+    } else {
+        page.blank();
+        page.field("Proven", &format!("{} things just now, each shown above with its evidence", story.proofs.len()));
+    }
+    for (label, value) in &next {
+        page.field(label, value);
+    }
+    page.end()
+}
+
+/// A run, or a part of it, was taken back because somebody asked for it.
+pub fn rolled_back(look: Look, dir: &RunDir, story: &Story) -> String {
+    let undone = match story.undone {
+        0 => "Nothing was left to take back.".to_owned(),
+        1 => "Taken back: 1 change.".to_owned(),
+        n => format!("Taken back: {n} changes."),
+    };
+    let mut page = Page::new(look, &undone);
+    page.left(dir, story);
+    page.blank();
+    page.field("Log", &dir.file("log").display().to_string());
+    page.field("What stands", "bringup status");
+    page.end()
+}
+
+/// Something failed, or the run was stopped: the first error first, then where the host stands now, then what
+/// to do.
+pub fn failed(look: Look, dir: &RunDir, story: &Story, exit: Exit) -> String {
+    let state = match exit {
+        Exit::RolledBack if story.kept.is_empty() => "Everything was rolled back: the host is as it was before.",
+        Exit::RolledBack => "Everything was rolled back, but for what is not ours alone:",
+        Exit::ProofFailed => "The changes are made and stand, but a proof failed.",
+        Exit::Incomplete if story.back => "The rollback is not complete: the host is between two states.",
+        Exit::Incomplete => "Stopped half-way: what was done so far stands.",
+        _ => "It did not end well.",
+    };
+    let next: &[(&str, &str)] = match exit {
+        Exit::RolledBack => &[("Try again", "run the same command; nothing is left to clean up")],
+        Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
+        Exit::Incomplete if story.back => &[("Go on", "bringup rollback")],
+        _ => &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")],
+    };
+    let mut below = Page::new(look, state);
+    below.others(dir, story);
+    below.left(dir, story);
+    below.blank();
+    for (label, value) in next {
+        below.field(label, value);
+    }
+    below.field("Journal", &dir.file("journal.jsonl").display().to_string());
+
+    let mut page = Page { look, lines: vec![String::new()] };
+    if let Some((_, failure)) = &story.failure {
+        // The tail of the output gets what lines are left: the cause and the way out are worth more.
+        let bare = lines::failure_with(look, failure, 0).len();
+        let room = PAGE.saturating_sub(below.lines.len() + bare + 2);
+        page.lines.extend(lines::failure_with(look, failure, room.min(8)));
+    }
+    page.lines.extend(below.lines);
+    page.end()
+}
+
+/// The host is already as the answers want it.
+pub fn nothing_to_do(plan: &Plan) -> String {
+    let steps = plan.actions.len();
+    let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} stands already as the answers say.", plan.title));
+    page.prose(&format!("All {steps} steps were checked; none would change anything."));
+    page.results(&plan.results, PAGE.saturating_sub(page.lines.len() + 3));
+    page.blank();
+    page.field("Check again", "bringup verify");
+    page.field("Take it back", "bringup rollback");
+    page.end()
+}
+
+/// A proof that was tried again: the evidence, or why it failed.
+pub fn proof_line(host: &dyn Host, describe: &str, result: &Outcome<String>) -> String {
+    proof_lines(term::look(host), describe, result).join("\n") + "\n"
+}
+
+/// Why data keeps a rollback from beginning.
+pub fn data_at_risk(names: &[String]) -> String {
+    let mut page = Page { look: Look::PLAIN, lines: Vec::new() };
+    page.prose("error: this data changed since the run, and the rollback would drop it:");
+    for name in names {
+        page.lines.extend(lines::hanging(Look::PLAIN, MARK, name));
+    }
+    page.prose("Nothing was changed. With --drop-data it is saved to a file first, then dropped.");
+    page.end()
+}
+
+fn proof_lines(look: Look, describe: &str, result: &Outcome<String>) -> Vec<String> {
+    match result {
+        Ok(evidence) => lines::proven(look, describe, evidence),
+        Err(failure) => {
+            let mut lines = lines::unproven(look, describe, failure);
+            if let Some(hint) = &failure.hint {
+                lines.extend(
+                    text::wrap(&look.text(hint), look.width.saturating_sub(4)).iter().map(|l| format!("    {l}")),
+                );
+            }
+            lines
+        }
+    }
+}
+
+/// A page in the making.
+struct Page {
+    look: Look,
+    lines: Vec<String>,
+}
+
+impl Page {
+    fn new(look: Look, headline: &str) -> Self {
+        let mut page = Self { look, lines: vec![String::new()] };
+        for line in text::wrap(&look.text(headline), look.width) {
+            page.lines.push(look.paint(Paint::Bold, &line));
+        }
+        page
+    }
+
+    fn blank(&mut self) {
+        if self.lines.last().is_some_and(|last| !last.is_empty()) {
+            self.lines.push(String::new());
+        }
+    }
+
+    fn prose(&mut self, text: &str) {
+        self.lines.extend(text::wrap(&self.look.text(text), self.look.width));
+    }
+
+    /// `  Address       https://...`. A long value goes on below its beginning.
+    fn field(&mut self, label: &str, value: &str) {
+        self.field_of(label, value, usize::MAX);
+    }
+
+    /// The same with at most `most` lines.
+    fn field_of(&mut self, label: &str, value: &str, most: usize) {
+        let label = text::pad(&self.look.text(label), LABEL);
+        let indent = " ".repeat(2 + text::width(&label));
+        let room = self.look.width.saturating_sub(indent.len()).max(10);
+        let mut lines = text::wrap(&self.look.text(value), room);
+        if lines.len() > most {
+            let rest = lines.split_off(most - 1).join(" ");
+            lines.push(self.look.shorten(&rest, room));
+        }
+        for (n, line) in lines.into_iter().enumerate() {
+            self.lines.push(if n == 0 { format!("  {label}{line}") } else { format!("{indent}{line}") });
+        }
+    }
+
+    /// What stands where, in at most `room` lines: long values are cut when there is no other way.
+    fn results(&mut self, results: &[ResultLine], room: usize) {
+        if results.is_empty() {
+            return;
+        }
+        self.blank();
+        let laid_out = |most| {
+            let mut part = Self { look: self.look, lines: Vec::new() };
+            for line in results {
+                part.field_of(&line.label, &line.value, most);
+            }
+            part.lines
+        };
+        let fitting = [usize::MAX, 3, 2].into_iter().map(laid_out).find(|lines| lines.len() < room);
+        let lines = fitting.unwrap_or_else(|| laid_out(1));
+        self.lines.extend(lines);
+    }
+
+    /// The proofs, one line each, in at most `room` lines.
+    fn proofs(&mut self, story: &Story, room: usize) {
+        if story.proofs.is_empty() {
+            return;
+        }
+        self.blank();
+        self.lines.push("Proven just now".to_owned());
+        let shown = if story.proofs.len() > room { room - 1 } else { story.proofs.len() };
+        for (describe, evidence) in &story.proofs[..shown] {
+            let line = self.look.text(&format!("{describe} {} {evidence}", self.look.dash()));
+            let line = self.look.shorten(&line, self.look.width.saturating_sub(4));
+            self.lines.push(format!("  {} {line}", self.look.tick()));
+        }
+        let more = story.proofs.len() - shown;
+        if more > 0 {
+            self.lines.push(format!("    and {more} more; `bringup verify` shows them all"));
+        }
+    }
+
+    /// Failures after the first.
+    fn others(&mut self, dir: &RunDir, story: &Story) {
+        let look = self.look;
+        for failure in story.others.iter().take(SOME) {
+            self.lines.extend(lines::hanging(look, &look.cross(), &failure.to_string()));
+        }
+        self.more(dir, story.others.len());
+    }
+
+    /// What a rollback saved, and what it left in place.
+    fn left(&mut self, dir: &RunDir, story: &Story) {
+        let look = self.look;
+        for (what, file) in &story.dumped {
+            self.lines.extend(lines::dumped(look, what, file));
+        }
+        for (what, why) in story.kept.iter().take(SOME) {
+            self.lines.extend(lines::kept(look, what, why));
+        }
+        self.more(dir, story.kept.len());
+    }
+
+    /// Says where the rest of a list is, when only some of it is shown.
+    fn more(&mut self, dir: &RunDir, all: usize) {
+        if all > SOME {
+            let text = format!("and {} more: {}", all - SOME, dir.file("rollback.json").display());
+            self.lines.extend(lines::hanging(self.look, " ", &text));
+        }
+    }
+
+    fn end(self) -> String {
+        self.lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::{Event, What};
+    use crate::error::Failure;
+    use crate::ui::track::tests::{at, gone_wrong, recorded};
+
+    const WIDE: Look = Look { width: 80, unicode: true, colour: false };
+    const NARROW: Look = Look { width: 40, unicode: false, colour: false };
+    const SECRETS: &str = "/var/lib/bringup/secrets/webapp.json";
+
+    fn dir() -> RunDir {
+        RunDir::of("20261121-093015-webapp")
+    }
+
+    fn plan() -> Plan {
+        let line = |label: &str, value: &str| ResultLine { label: label.to_owned(), value: value.to_owned() };
+        Plan {
+            schema: 1,
+            guide: "webapp".to_owned(),
+            title: "Your own web application".to_owned(),
+            answers: Vec::new(),
+            stages: Vec::new(),
+            actions: Vec::new(),
+            proofs: Vec::new(),
+            results: vec![
+                line("Address", "https://app.example.org/"),
+                line("Application", "/srv/webapp, as the user webapp, 5 workers"),
+                line("Database", "PostgreSQL, database webapp, on this host only"),
+                line("Jobs", "Redis, on this host only, 2 workers"),
+                line("Certificate", "self-signed, until 2027-11-21; browsers will warn"),
+            ],
+            warnings: Vec::new(),
+        }
+    }
+
+    fn story() -> Story {
+        Story::of(recorded())
+    }
+
+    /// A page fits: no more lines than a terminal, none wider, except for a path or an address that stays whole.
+    fn assert_fits(page: &str, look: Look) {
+        assert!(page.lines().count() <= PAGE, "{} lines:\n{page}", page.lines().count());
+        for line in page.lines().filter(|line| !line.contains('/')) {
+            assert!(text::width(line) <= look.width, "{line}");
+        }
+        assert!(look.unicode || page.is_ascii(), "{page}");
+    }
+
+    #[test]
+    fn the_page_of_a_finished_run() {
+        let page = finished(WIDE, &dir(), &story(), Some(&plan()), Some(SECRETS));
+        assert_fits(&page, WIDE);
+        insta::assert_snapshot!(page.trim_matches('\n'), @r"
+        Your own web application is in production.
+
+          Address       https://app.example.org/
+          Application   /srv/webapp, as the user webapp, 5 workers
+          Database      PostgreSQL, database webapp, on this host only
+          Jobs          Redis, on this host only, 2 workers
+          Certificate   self-signed, until 2027-11-21; browsers will warn
+
+        Proven just now
+          ✓ the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate valid fo…
+          ✓ a row can be written and read back — written and read in PostgreSQL 15.8
+
+          Passwords     /var/lib/bringup/secrets/webapp.json (for root only)
+          Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
+          Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
+          Check again   bringup verify
+          Take it back  bringup rollback
+        ");
+        insta::assert_snapshot!(finished(NARROW, &dir(), &story(), Some(&plan()), None).trim_matches('\n'), @r"
+        Your own web application is in
+        production.
+
+          Address       https://app.example.org/
+          Application   /srv/webapp, as the user
+                        webapp, 5 workers
+          Database      PostgreSQL, database
+                        webapp, on this host
+                        only
+          Jobs          Redis, on this host
+                        only, 2 workers
+          Certificate   self-signed, until
+                        2027-11-21; browsers
+                        will warn
+
+          Proven        2 things just now, each
+                        shown above with its
+                        evidence
+          Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
+          Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
+          Check again   bringup verify
+          Take it back  bringup rollback
+        ");
+    }
+
+    #[test]
+    fn long_results_are_cut_and_proofs_are_counted_when_the_screen_is_full() {
+        let long = "4 (20 users / 6 per worker = 4 wanted; ".to_owned()
+            + &"2 x 2 CPU + 1 = 5 at most; ".repeat(9)
+            + "= 192 MiB)";
+        for results in [7, 10, 12] {
+            let line = |n| ResultLine { label: format!("Label {n}"), value: long.clone() };
+            let plan = Plan { results: (0..results).map(line).collect(), ..plan() };
+            let page = finished(WIDE, &dir(), &story(), Some(&plan), Some(SECRETS));
+            assert_fits(&page, WIDE);
+            assert_eq!(page.contains("2 things just now"), results > 10, "{page}");
+            assert!(page.contains("bringup rollback"), "{page}");
+            assert_fits(&nothing_to_do(&plan), Look::PLAIN);
+        }
+    }
+
+    #[test]
+    fn many_proofs_do_not_push_the_page_off_the_screen() {
+        let mut story = story();
+        story.proofs =
+            (0..30).map(|n| (format!("port {n} is closed to others"), "refused from outside".to_owned())).collect();
+        let page = finished(WIDE, &dir(), &story, Some(&plan()), Some(SECRETS));
+        assert_fits(&page, WIDE);
+        assert!(page.contains("and 24 more"), "{page}");
+        assert!(page.contains("bringup rollback"), "{page}");
+    }
+
+    #[test]
+    fn the_page_of_a_run_that_failed_and_was_rolled_back() {
+        let page = failed(WIDE, &dir(), &Story::of(gone_wrong()), Exit::RolledBack);
+        assert_fits(&page, WIDE);
+        insta::assert_snapshot!(page.trim_matches('\n'), @r"
+          ✗ could not create the role and the database webapp:
+            psql ended with status 2: connection to server on socket failed
+
+            | psql: error: connection to server on socket
+            |  Is the server running locally and accepting connections on that socket?
+
+            Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status postgresql says why the engine does not run
+
+        Everything was rolled back, but for what is not ours alone:
+          ! saved: the database webapp is in
+            /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
+          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+
+          Try again     run the same command; nothing is left to clean up
+          Journal       /var/lib/bringup/runs/20261121-093015-webapp/journal.jsonl
+        ");
+    }
+
+    #[test]
+    fn a_long_output_does_not_push_the_page_off_the_screen() {
+        let mut story = Story::of(gone_wrong());
+        if let Some((_, failure)) = &mut story.failure {
+            failure.tail = (0..50).map(|n| format!("line {n} of a long traceback")).collect();
+        }
+        let page = failed(WIDE, &dir(), &story, Exit::RolledBack);
+        assert_fits(&page, WIDE);
+        assert!(page.contains("line 49"), "{page}");
+    }
+
+    #[test]
+    fn a_run_that_stopped_can_go_on_or_go_back() {
+        let mut events = gone_wrong();
+        events.truncate(8);
+        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
+        assert_fits(&page, WIDE);
+        assert!(page.contains("bringup resume") && page.contains("bringup rollback"), "{page}");
+        assert!(page.contains("/var/lib/bringup/runs/20261121-093015-webapp/journal.jsonl"), "{page}");
+    }
+
+    #[test]
+    fn a_rollback_that_stopped_can_only_go_back() {
+        let mut events = gone_wrong();
+        events.push(at(What::Failed {
+            step: "packages".to_owned(),
+            failure: Failure::new("purge nginx", "dpkg is locked"),
+        }));
+        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
+        assert!(!page.contains("bringup resume") && page.contains("bringup rollback"), "{page}");
+        let [first, second] = ["could not create the role", "could not purge nginx"].map(|text| page.find(text));
+        assert!(first.is_some() && first < second, "the first failure comes first:\n{page}");
+    }
+
+    #[test]
+    fn a_failed_proof_leaves_the_changes_and_says_so() {
+        let page = failed(WIDE, &dir(), &Story::of(gone_wrong()[..8].to_vec()), Exit::ProofFailed);
+        assert!(page.contains("stand") && page.contains("bringup verify"), "{page}");
+    }
+
+    #[test]
+    fn the_page_of_a_rollback() {
+        let events: Vec<Event> = gone_wrong()[8..].to_vec();
+        let story = Story::of(events);
+        assert!(story.is_rollback() && !Story::of(gone_wrong()).is_rollback());
+        let page = rolled_back(WIDE, &dir(), &story);
+        assert_fits(&page, WIDE);
+        insta::assert_snapshot!(page.trim_matches('\n'), @r"
+        Taken back: 3 changes.
+          ! saved: the database webapp is in
+            /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
+          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+
+          Log           /var/lib/bringup/runs/20261121-093015-webapp/log
+          What stands   bringup status
+        ");
+    }
+
+    #[test]
+    fn of_many_failures_the_first_are_shown_and_the_rest_is_counted() {
+        let mut story = Story::of(gone_wrong());
+        story.others = (0..9).map(|n| Failure::new(format!("remove file {n}"), "busy")).collect();
+        let page = failed(WIDE, &dir(), &story, Exit::Incomplete);
+        assert_fits(&page, WIDE);
+        assert!(page.contains("remove file 2") && !page.contains("remove file 3"), "{page}");
+        assert!(page.contains("and 6 more: /var/lib/bringup/runs/20261121-093015-webapp/rollback.json"), "{page}");
+    }
+
+    #[test]
+    fn nothing_to_do_is_said_with_what_stands() {
+        let page = nothing_to_do(&plan());
+        assert_fits(&page, Look::PLAIN);
+        insta::assert_snapshot!(page.trim_matches('\n'), @r"
+        Nothing to do: Your own web application stands already as the answers say.
+        All 0 steps were checked; none would change anything.
+
+          Address       https://app.example.org/
+          Application   /srv/webapp, as the user webapp, 5 workers
+          Database      PostgreSQL, database webapp, on this host only
+          Jobs          Redis, on this host only, 2 workers
+          Certificate   self-signed, until 2027-11-21; browsers will warn
+
+          Check again   bringup verify
+          Take it back  bringup rollback
+        ");
+    }
+
+    #[test]
+    fn data_at_risk_is_named_with_the_way_out() {
+        insta::assert_snapshot!(data_at_risk(&["the database webapp in PostgreSQL".to_owned()]), @r"
+        error: this data changed since the run, and the rollback would drop it:
+          ! the database webapp in PostgreSQL
+        Nothing was changed. With --drop-data it is saved to a file first, then dropped.
+        ");
+    }
+
+    #[test]
+    fn a_proof_that_fails_says_why_and_what_to_do() {
+        let failure = Failure::new("fetch the page", "connection refused").hint("systemctl status nginx");
+        let lines = proof_lines(WIDE, "the page answers over TLS", &Err(failure));
+        assert_eq!(
+            lines,
+            ["  ✗ not proven: the page answers over TLS — connection refused", "    systemctl status nginx"]
+        );
+    }
+}

@@ -1,0 +1,70 @@
+//! What has happened, told by the events of a run or of a rollback.
+
+use std::path::Path;
+
+use crate::engine::event::{Event, What};
+use crate::error::Failure;
+use crate::host::Host;
+use crate::ui::track::Track;
+
+/// The parts of a run's story that its last page tells.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// The guide's title; none when the events are those of a rollback.
+    pub title: Option<String>,
+    /// Each proof that succeeded, with its evidence.
+    pub proofs: Vec<(String, String)>,
+    /// The first failure, with its step.
+    pub failure: Option<(String, Failure)>,
+    /// Failures after the first.
+    pub others: Vec<Failure>,
+    /// A rollback began.
+    pub back: bool,
+    /// Changes that the rollback set out to undo.
+    pub undone: usize,
+    /// What was left in place, and why.
+    pub kept: Vec<(String, String)>,
+    /// What was saved before it was dropped, and where.
+    pub dumped: Vec<(String, String)>,
+}
+
+impl Story {
+    /// Reads the events in a file. What cannot be read is not told.
+    pub fn read(host: &dyn Host, events: &Path) -> Self {
+        let bytes = host.read(events).unwrap_or_default();
+        let events = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Event>(line).ok());
+        Self::of(events)
+    }
+
+    /// Takes events in.
+    pub fn of(events: impl IntoIterator<Item = Event>) -> Self {
+        let mut story = Self::default();
+        let mut track = Track::default();
+        for event in events {
+            track.take_in(&event.what);
+            match event.what {
+                What::RunStarted { guide, .. } => story.title = Some(guide),
+                What::ProofEnded { proof, evidence: Some(evidence), failure: None, .. } => {
+                    story.proofs.push((track.describe(&proof).to_owned(), evidence));
+                }
+                What::Failed { step, failure } if story.failure.is_none() => {
+                    story.failure = Some((step, failure));
+                }
+                What::Failed { failure, .. } => story.others.push(failure),
+                What::RollbackStarted { records, .. } => {
+                    story.back = true;
+                    story.undone = records;
+                }
+                What::Kept { what, why } => story.kept.push((what, why)),
+                What::Dumped { what, file } => story.dumped.push((what, file)),
+                _ => {}
+            }
+        }
+        story
+    }
+
+    /// Whether the events are those of a rollback that somebody asked for.
+    pub fn is_rollback(&self) -> bool {
+        self.back && self.title.is_none()
+    }
+}

@@ -1,0 +1,149 @@
+//! What the terminal can do, and the one question that line mode asks.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use rustix::termios::tcgetwinsize;
+
+use crate::host::Host;
+use crate::ui::json::Json;
+use crate::ui::look::Look;
+use crate::ui::plain::Plain;
+use crate::ui::progress::Bars;
+use crate::ui::{Renderer, out};
+
+/// Where no terminal says its width.
+const USUAL: usize = 80;
+
+/// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere.
+pub fn renderer(host: &dyn Host, json: bool, plain: bool) -> Box<dyn Renderer> {
+    if json {
+        return Box::new(Json::new(out::print));
+    }
+    let bars = !plain && io::stderr().is_terminal() && moves(host) && stderr_width().is_some();
+    if bars {
+        let width = || stderr_width().unwrap_or(USUAL);
+        Box::new(Bars::on_stderr(look_of(host, width(), io::stderr().is_terminal()), width))
+    } else {
+        Box::new(Plain::new(look(host), out::print))
+    }
+}
+
+/// The looks of stdout.
+pub fn look(host: &dyn Host) -> Look {
+    look_of(host, width(host), io::stdout().is_terminal())
+}
+
+/// The columns of stdout.
+pub fn width(_: &dyn Host) -> usize {
+    stdout_width().unwrap_or(USUAL)
+}
+
+/// Whether stdout is to be coloured.
+pub fn colour(host: &dyn Host) -> bool {
+    look(host).colour
+}
+
+/// Whether a person is there to be asked.
+pub fn interactive(_: &dyn Host) -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks a question; anything but yes is no. A plain line where the terminal understands nothing else.
+pub fn confirm(host: &dyn Host, question: &str) -> bool {
+    if moves(host) {
+        return inquire::Confirm::new(question).with_default(false).prompt().unwrap_or(false);
+    }
+    out::error(&format!("{question} [y/N] "));
+    read_yes(&mut io::stdin().lock())
+}
+
+fn read_yes(from: &mut dyn BufRead) -> bool {
+    let mut answer = String::new();
+    let read = from.read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+fn look_of(host: &dyn Host, width: usize, terminal: bool) -> Look {
+    Look { width, unicode: unicode(host), colour: terminal && moves(host) && unset(host, "NO_COLOR") }
+}
+
+/// Whether the terminal understands more than lines.
+fn moves(host: &dyn Host) -> bool {
+    !unset(host, "TERM") && host.env("TERM").as_deref() != Some("dumb")
+}
+
+/// Whether the locale is UTF-8 (the first variable that is set decides, see locale(7)) and the terminal has
+/// the signs: the fonts of the Linux console do not.
+fn unicode(host: &dyn Host) -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(|name| !unset(host, name));
+    let locale = locale.and_then(|name| host.env(name)).unwrap_or_default().to_lowercase();
+    (locale.contains("utf-8") || locale.contains("utf8")) && host.env("TERM").as_deref() != Some("linux")
+}
+
+fn unset(host: &dyn Host, name: &str) -> bool {
+    host.env(name).is_none_or(|value| value.is_empty())
+}
+
+fn stdout_width() -> Option<usize> {
+    columns(tcgetwinsize(io::stdout()).map(|size| size.ws_col).ok())
+}
+
+fn stderr_width() -> Option<usize> {
+    columns(tcgetwinsize(io::stderr()).map(|size| size.ws_col).ok())
+}
+
+/// A serial line says that it has no columns at all.
+fn columns(said: Option<u16>) -> Option<usize> {
+    said.filter(|columns| *columns > 0).map(usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn host(variables: &[(&str, &str)]) -> FakeHost {
+        let host = FakeHost::new();
+        for name in ["TERM", "LC_ALL", "LC_CTYPE", "LANG", "NO_COLOR"] {
+            host.set_env(name, "");
+        }
+        for (name, value) in variables {
+            host.set_env(name, value);
+        }
+        host
+    }
+
+    #[test]
+    fn the_first_variable_of_the_locale_that_is_set_decides() {
+        let xterm = ("TERM", "xterm");
+        assert!(unicode(&host(&[xterm, ("LANG", "en_US.UTF-8")])));
+        assert!(unicode(&host(&[xterm, ("LANG", "C"), ("LC_CTYPE", "C.utf8")])));
+        assert!(!unicode(&host(&[xterm, ("LANG", "C.UTF-8"), ("LC_ALL", "POSIX")])));
+        assert!(!unicode(&host(&[xterm])));
+        assert!(!unicode(&host(&[("TERM", "linux"), ("LANG", "C.UTF-8")])));
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_that_understands_it_and_a_reader_who_wants_it() {
+        let colour = |variables: &[(&str, &str)], terminal| look_of(&host(variables), 80, terminal).colour;
+        assert!(colour(&[("TERM", "xterm")], true));
+        assert!(!colour(&[("TERM", "xterm")], false));
+        assert!(!colour(&[("TERM", "xterm"), ("NO_COLOR", "1")], true));
+        assert!(!colour(&[("TERM", "dumb")], true));
+        assert!(!colour(&[], true));
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        for (answer, yes) in
+            [("y\n", true), ("YES\n", true), (" yes \n", true), ("\n", false), ("", false), ("yep\n", false)]
+        {
+            assert_eq!(read_yes(&mut answer.as_bytes()), yes, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_without_columns_has_no_width() {
+        assert_eq!([columns(None), columns(Some(0)), columns(Some(40))], [None, None, Some(40)]);
+    }
+}

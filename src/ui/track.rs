@@ -1,0 +1,217 @@
+//! Where a run is: which steps it announced, and how many of them are done.
+
+use std::collections::BTreeSet;
+
+use crate::engine::event::{Step, What};
+
+/// Keeps count of a run's steps from its events.
+#[derive(Debug, Default)]
+pub struct Track {
+    steps: Vec<Step>,
+    done: BTreeSet<String>,
+    total: usize,
+    back: bool,
+}
+
+impl Track {
+    /// Counts an event in.
+    pub fn take_in(&mut self, what: &What) {
+        match what {
+            What::RunStarted { actions, proofs, .. } => {
+                self.steps = actions.iter().chain(proofs).cloned().collect();
+                self.total = self.steps.len();
+                self.done.clear();
+                self.back = false;
+            }
+            What::ActionEnded { action: step, .. } | What::ProofEnded { proof: step, .. } => {
+                self.done.insert(step.clone());
+            }
+            What::RollbackStarted { records, .. } => {
+                self.total = *records;
+                self.done.clear();
+                self.back = true;
+            }
+            What::Undone { action, .. } => {
+                self.done.insert(action.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// What a step does; its id when it was not announced.
+    pub fn describe<'a>(&'a self, id: &'a str) -> &'a str {
+        self.steps.iter().find(|step| step.id == id).map_or(id, |step| &step.describe)
+    }
+
+    /// `[3/31]`: the place of a step among all; empty for one that was not announced.
+    pub fn place(&self, id: &str) -> String {
+        let at = self.steps.iter().position(|step| step.id == id);
+        at.map_or_else(String::new, |at| format!("[{}/{}] ", at + 1, self.steps.len()))
+    }
+
+    /// How many steps (or, on the way back, changes) are done.
+    pub fn done(&self) -> usize {
+        self.done.len().min(self.total)
+    }
+
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Whether the run is being taken back.
+    pub fn back(&self) -> bool {
+        self.back
+    }
+
+    /// The width of a column for the ids, within reason.
+    pub fn id_width(&self) -> usize {
+        self.steps.iter().map(|step| step.id.len()).filter(|len| *len <= 24).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::action::Progress;
+    use crate::engine::event::{Ended, Event};
+    use crate::error::{Exit, Failure};
+    use crate::host::Stamp;
+
+    pub fn at(what: What) -> Event {
+        Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }
+    }
+
+    fn step(id: &str, describe: &str) -> Step {
+        let stage = id.split('.').next().unwrap_or(id).to_owned();
+        Step { id: id.to_owned(), stage, describe: describe.to_owned() }
+    }
+
+    pub fn started() -> What {
+        What::RunStarted {
+            run: "20261121-093015-webapp".to_owned(),
+            guide: "Your own web application".to_owned(),
+            resumed: false,
+            actions: vec![
+                step("packages", "install nginx, postgresql, gunicorn and 9 more"),
+                step("application.user", "create the system user webapp"),
+                step("database.role", "create the role and the database webapp in PostgreSQL"),
+            ],
+            proofs: vec![
+                step("tls.page", "the page answers over TLS"),
+                step("database.row", "a row can be written and read back"),
+            ],
+        }
+    }
+
+    fn begins(action: &str) -> What {
+        What::ActionStarted { action: action.to_owned() }
+    }
+
+    pub fn goes_on(action: &str, percent: f32, note: &str) -> What {
+        What::ActionProgress {
+            action: action.to_owned(),
+            progress: Progress::Percent { percent, note: note.to_owned() },
+        }
+    }
+
+    fn ends(action: &str, ended: Ended, millis: u64) -> What {
+        What::ActionEnded { action: action.to_owned(), ended, millis }
+    }
+
+    fn proven(proof: &str, evidence: &str) -> What {
+        What::ProofEnded { proof: proof.to_owned(), evidence: Some(evidence.to_owned()), failure: None, millis: 42 }
+    }
+
+    /// A run that goes well.
+    pub fn recorded() -> Vec<Event> {
+        let page = "200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21";
+        [
+            started(),
+            begins("packages"),
+            goes_on("packages", 12.0, "fetching nginx-common"),
+            goes_on("packages", 61.5, "unpacking \u{1b}[31mpostgresql-15"),
+            goes_on("packages", 64.0, "unpacking postgresql-common"),
+            ends("packages", Ended::Changed, 23_140),
+            begins("application.user"),
+            ends("application.user", Ended::AlreadySo, 2),
+            begins("database.role"),
+            ends("database.role", Ended::Changed, 310),
+            What::ProofStarted { proof: "tls.page".to_owned() },
+            proven("tls.page", page),
+            What::ProofStarted { proof: "database.row".to_owned() },
+            proven("database.row", "written and read in PostgreSQL 15.8"),
+            What::RunEnded { exit: Exit::Done, changed: 2 },
+        ]
+        .map(at)
+        .into()
+    }
+
+    pub fn failure() -> Failure {
+        Failure {
+            what: "create the role and the database webapp".to_owned(),
+            why: "psql ended with status 2: connection to server on socket failed".to_owned(),
+            tail: vec![
+                "psql: error: connection to server on socket".to_owned(),
+                "\tIs the server running locally and accepting connections on that socket?".to_owned(),
+            ],
+            log: Some("/var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log".to_owned()),
+            hint: Some("systemctl status postgresql says why the engine does not run".to_owned()),
+        }
+    }
+
+    /// A run that fails and is rolled back.
+    pub fn gone_wrong() -> Vec<Event> {
+        [
+            started(),
+            begins("packages"),
+            ends("packages", Ended::Changed, 23_140),
+            begins("application.user"),
+            ends("application.user", Ended::Changed, 120),
+            begins("database.role"),
+            ends("database.role", Ended::Failed, 130_000),
+            What::Failed { step: "database.role".to_owned(), failure: failure() },
+            What::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 3 },
+            What::Dumped {
+                what: "the database webapp".to_owned(),
+                file: "/var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql".to_owned(),
+            },
+            What::Undone { action: "database.role".to_owned(), describe: "dropped the database webapp".to_owned() },
+            What::Undone { action: "database.role".to_owned(), describe: "dropped the role webapp".to_owned() },
+            What::Kept {
+                what: "/etc/nginx/nginx.conf".to_owned(),
+                why: "somebody changed it since the run".to_owned(),
+            },
+            What::Undone { action: "application.user".to_owned(), describe: "removed the user webapp".to_owned() },
+            goes_on("packages", 50.0, "removing nginx"),
+            What::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() },
+            What::RunEnded { exit: Exit::RolledBack, changed: 0 },
+        ]
+        .map(at)
+        .into()
+    }
+
+    #[test]
+    fn steps_are_counted_once_and_the_way_back_anew() {
+        let mut track = Track::default();
+        let events = gone_wrong();
+        for event in &events[..8] {
+            track.take_in(&event.what);
+        }
+        assert_eq!((track.done(), track.total(), track.back()), (3, 5, false));
+        for event in &events[8..] {
+            track.take_in(&event.what);
+        }
+        assert_eq!((track.done(), track.total(), track.back()), (3, 3, true));
+    }
+
+    #[test]
+    fn a_step_is_known_by_its_description_and_place() {
+        let mut track = Track::default();
+        track.take_in(&started());
+        assert_eq!(track.describe("application.user"), "create the system user webapp");
+        assert_eq!(track.place("tls.page"), "[4/5] ");
+        assert_eq!((track.describe("rollback"), track.place("rollback").as_str()), ("rollback", ""));
+        assert_eq!(track.id_width(), "application.user".len());
+    }
+}

@@ -1,0 +1,220 @@
+//! Killed anywhere, a run can be resumed to the same end and rolled back to the same beginning.
+
+use std::time::{Duration, Instant};
+
+use crate::host::{Ended, Host, Init, answers};
+
+fn quickstart() -> String {
+    answers(&[("web.host", "app.example.test")])
+}
+
+/// Where a kill leaves a state that no other kill leaves: with a change announced and not made (after a
+/// `begin`), and with a change made and not recorded (before an `end`). Taken from a real run's journal.
+fn kill_points(host: &Host) -> Vec<String> {
+    let journal = host.sh("cat $(ls -d /var/lib/bringup/runs/*/ | tail -1)journal.jsonl").expect(0).stdout;
+    let points: Vec<String> = journal
+        .lines()
+        .enumerate()
+        .filter_map(|(at, line)| {
+            let line_number = at + 1;
+            if line.contains("\"record\":\"begin\"") {
+                Some(format!("after:{line_number}"))
+            } else if line.contains("\"record\":\"end\"") || line.contains("\"record\":\"finished\"") {
+                Some(format!("before:{line_number}"))
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert!(points.len() > 10, "the journal has too few boundaries to believe:\n{journal}");
+    points
+}
+
+/// Paths with type, mode and owner, without contents: keys and secrets differ between two installs.
+fn shape(host: &Host) -> Vec<String> {
+    let find = "find /etc /opt /srv /usr /var/lib -xdev -printf '%y %m %u %g %p\\n' | \
+                grep -v -e /var/lib/bringup -e /var/lib/apt/lists -e /var/lib/systemd -e -old -e '~$' -e __pycache__ | sort";
+    host.sh(find).expect(0).stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn killed_at_every_boundary_a_resumed_run_ends_like_an_undisturbed_one() {
+    let undisturbed = Host::start("bookworm", Init::Systemd);
+    undisturbed.bringup(&quickstart()).expect(0);
+
+    let host = Host::start("bookworm", Init::Systemd);
+    let mut line = 2;
+    let mut ended = host.bringup_env(&["BRINGUP_KILL=before:2"], &quickstart());
+    let mut kills = 0;
+    while ended.status != 0 {
+        assert_eq!(ended.status, 4, "{}", ended.both());
+        kills += 1;
+        assert!(kills < 400, "the run does not get anywhere");
+        let wish = format!("BRINGUP_KILL=after:{line}");
+        ended = host.exec_env(&[&wish], &["bringup", "resume", "--yes", "--plain"]);
+        if ended.status == 0 {
+            break;
+        }
+        assert_eq!(ended.status, 4, "{}", ended.both());
+        line += 1;
+        let wish = format!("BRINGUP_KILL=before:{line}");
+        ended = host.exec_env(&[&wish], &["bringup", "resume", "--yes", "--plain"]);
+    }
+    println!("killed at {kills} boundaries");
+    assert!(kills > 10);
+    host.exec(&["bringup", "verify"]).expect(0);
+    assert_eq!(shape(&host), shape(&undisturbed));
+    let again = host.bringup(&quickstart()).expect(0);
+    assert!(again.both().contains("othing to do"), "{}", again.both());
+}
+
+fn rolled_back_after_kills(which: impl Fn(usize) -> bool) {
+    let host = Host::start("bookworm", Init::Systemd);
+    let before = host.manifest("before");
+    host.bringup(&quickstart()).expect(0);
+    let points = kill_points(&host);
+    host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    host.assert_identical(&before);
+    for (_, point) in points.iter().enumerate().filter(|(at, _)| which(*at)) {
+        let wish = format!("BRINGUP_KILL={point}");
+        host.bringup_env(&[&wish], &quickstart()).expect(4);
+        host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+        let difference = host.difference(&before);
+        assert!(difference.is_empty(), "killed {point}, the host is not as it was:\n{difference}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn killed_at_every_even_boundary_a_rollback_leads_back() {
+    rolled_back_after_kills(|at| at % 2 == 0);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn killed_at_every_odd_boundary_a_rollback_leads_back() {
+    rolled_back_after_kills(|at| at % 2 == 1);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_killed_rollback_goes_on() {
+    let host = Host::start("bookworm", Init::Systemd);
+    let before = host.manifest("before");
+    host.bringup(&quickstart()).expect(0);
+    let lines = host.journal_lines();
+    // The rollback begins one record later; then each of its own boundaries.
+    let mut ended = Ended { status: 4, stdout: String::new(), stderr: String::new() };
+    let mut line = lines + 1;
+    while ended.status != 0 {
+        assert_eq!(ended.status, 4, "{}", ended.both());
+        let wish = format!("BRINGUP_KILL=after:{line}");
+        ended = host.exec_env(&[&wish], &["bringup", "rollback", "--yes", "--plain"]);
+        line += 2;
+        assert!(line < lines + 400, "the rollback does not get anywhere");
+    }
+    host.assert_identical(&before);
+}
+
+/// Prints the processes that execute a run. A fresh Debian has no pgrep; the brackets keep grep from finding itself.
+const WORKING: &str = "grep -l -s -z -x -e 'e[x]ecute' /proc/[0-9]*/cmdline";
+
+/// Starts a run and returns when dpkg is at work in its package transaction.
+fn in_the_package_transaction(host: &Host) {
+    host.write("/tmp/answers.yaml", &quickstart());
+    host.sh("nohup bringup --plain --answers /tmp/answers.yaml > /tmp/out 2>&1 &").expect(0);
+    let start = Instant::now();
+    let unpacking = "grep -q -i -e unpack /var/lib/bringup/runs/*/events.jsonl && \
+                     grep -l -z -x -e '.*dp[k]g' /proc/[0-9]*/cmdline";
+    while host.sh(unpacking).status != 0 {
+        assert!(start.elapsed() < Duration::from_mins(2), "dpkg was never seen at work");
+    }
+}
+
+fn killed_in_the_package_transaction(how: impl Fn(&Host), then: &str) {
+    let host = Host::start("bookworm", Init::Systemd);
+    let before = host.manifest("before");
+    in_the_package_transaction(&host);
+    assert_ne!(host.sh(WORKING).stdout, "", "the run was already over");
+    how(&host);
+    assert_eq!(host.sh(WORKING).stdout, "", "the run should be dead");
+    if then == "resume" {
+        host.exec(&["bringup", "resume", "--yes", "--plain"]).expect(0);
+        host.exec(&["bringup", "verify"]).expect(0);
+    }
+    host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    host.assert_identical(&before);
+}
+
+fn kill(host: &Host) {
+    let kill =
+        format!("for f in $({WORKING}); do f=${{f#/proc/}}; kill -9 ${{f%%/*}}; done; while {WORKING}; do :; done");
+    host.sh(&kill).expect(0);
+}
+
+fn cut(host: &Host) {
+    host.cut();
+    host.boot();
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn killed_in_the_package_transaction_it_resumes() {
+    killed_in_the_package_transaction(kill, "resume");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn killed_in_the_package_transaction_it_rolls_back() {
+    killed_in_the_package_transaction(kill, "rollback");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn without_power_in_the_package_transaction_it_resumes() {
+    killed_in_the_package_transaction(cut, "resume");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn without_power_in_the_package_transaction_it_rolls_back() {
+    killed_in_the_package_transaction(cut, "rollback");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn without_power_at_some_boundaries_it_goes_on_or_back() {
+    let host = Host::start("bookworm", Init::Systemd);
+    let before = host.manifest("before");
+    host.bringup(&quickstart()).expect(0);
+    let points = kill_points(&host);
+    host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    for at in [0, points.len() / 3, 2 * points.len() / 3, points.len() - 1] {
+        let wish = format!("BRINGUP_KILL={}", points[at]);
+        for resumed in [true, false] {
+            host.bringup_env(&[&wish], &quickstart()).expect(4);
+            cut(&host);
+            if resumed {
+                host.exec(&["bringup", "resume", "--yes", "--plain"]).expect(0);
+                host.exec(&["bringup", "verify"]).expect(0);
+            }
+            host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+            host.assert_identical(&before);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn the_run_survives_the_death_of_its_follower() {
+    for signal in ["HUP", "KILL", "TERM", "INT"] {
+        let host = Host::start("bookworm", Init::Systemd);
+        host.write("/tmp/answers.yaml", &quickstart());
+        let follower = host.sh(&format!("timeout -s {signal} 1 bringup --plain --answers /tmp/answers.yaml"));
+        assert_ne!(follower.status, 0, "the follower was to die of {signal}");
+        let attached = host.exec(&["bringup", "attach", "--plain"]).expect(0);
+        assert!(attached.both().contains("nginx"), "attach shows nothing:\n{}", attached.both());
+        host.exec(&["bringup", "verify"]).expect(0);
+    }
+}

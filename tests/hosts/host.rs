@@ -1,0 +1,242 @@
+//! A test host: a thin door to `tests/hosts/machine`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A running Debian machine, destroyed when dropped.
+pub struct Host {
+    name: String,
+    scratch: PathBuf,
+}
+
+/// How the machine's PID 1 is chosen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Init {
+    Systemd,
+    None,
+}
+
+/// The end of a command inside a host.
+pub struct Ended {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Asserts the exit status, showing everything when it is another.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    pub fn both(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+impl Host {
+    /// Starts a fresh machine with bringup on it.
+    pub fn start(release: &str, init: Init) -> Self {
+        Self::start_with(release, init, &[])
+    }
+
+    /// Starts a fresh machine with further options for `machine start`.
+    pub fn start_with(release: &str, init: Init, options: &[&str]) -> Self {
+        let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let scratch = std::env::temp_dir().join(format!("bringup-{name}"));
+        std::fs::create_dir_all(&scratch).unwrap();
+        let mut args = vec!["start", &name, release];
+        if init == Init::None {
+            args.extend(["--init", "none"]);
+        }
+        args.extend(options);
+        let out = machine(&args, None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let host = Self { name, scratch };
+        host.push(&binary(), "/usr/local/bin/bringup");
+        host.sh("chmod 0755 /usr/local/bin/bringup").expect(0);
+        host
+    }
+
+    /// Runs a command inside.
+    pub fn exec(&self, argv: &[&str]) -> Ended {
+        self.exec_env(&[], argv)
+    }
+
+    /// Runs a command inside with variables.
+    pub fn exec_env(&self, env: &[&str], argv: &[&str]) -> Ended {
+        let mut args = vec!["exec", &self.name];
+        for pair in env {
+            args.extend(["--env", pair]);
+        }
+        args.push("--");
+        args.extend(argv);
+        ended(&machine(&args, None))
+    }
+
+    /// Runs a shell script inside.
+    pub fn sh(&self, script: &str) -> Ended {
+        self.exec(&["sh", "-c", script])
+    }
+
+    /// Writes a text file inside.
+    pub fn write(&self, path: &str, text: &str) {
+        let script = format!("umask 077; cat > {path}");
+        let out = machine(&["exec", &self.name, "--", "sh", "-c", &script], Some(text));
+        assert!(out.status.success());
+    }
+
+    /// Copies a file in.
+    pub fn push(&self, from: &Path, to: &str) {
+        let out = machine(&["push", &self.name, &from.display().to_string(), to], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Lays out a release archive in `/tmp/release`: the program, its SHA-256, `install.sh` and the shipped answers.
+    pub fn release_archive(&self) {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        self.sh("mkdir -p /tmp/release/assets").expect(0);
+        self.push(&binary(), "/tmp/release/bringup");
+        self.push(&top.join("install.sh"), "/tmp/release/install.sh");
+        self.push(&top.join("assets/answers"), "/tmp/release/assets/answers");
+        self.sh("cd /tmp/release && sha256sum bringup > bringup.sha256 && rm /usr/local/bin/bringup").expect(0);
+    }
+
+    /// Runs bringup with these answers, without a terminal.
+    pub fn bringup(&self, answers: &str) -> Ended {
+        self.bringup_env(&[], answers)
+    }
+
+    /// The same, with variables.
+    pub fn bringup_env(&self, env: &[&str], answers: &str) -> Ended {
+        self.write("/tmp/answers.yaml", answers);
+        self.exec_env(env, &["bringup", "--plain", "--answers", "/tmp/answers.yaml"])
+    }
+
+    /// Pulls the plug: everything inside is killed at once.
+    pub fn cut(&self) {
+        assert!(machine(&["cut", &self.name], None).status.success());
+    }
+
+    /// Boots again from the same disk.
+    pub fn boot(&self) {
+        let out = machine(&["boot", &self.name], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Writes down everything that a rollback must bring back.
+    pub fn manifest(&self, label: &str) -> PathBuf {
+        let file = self.scratch.join(label);
+        let out = machine(&["manifest", &self.name, &file.display().to_string()], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        file
+    }
+
+    /// Asserts that the host is as it was, but for the documented volatile paths.
+    #[track_caller]
+    pub fn assert_identical(&self, before: &Path) {
+        let difference = self.difference(before);
+        assert!(difference.is_empty(), "the host is not as it was:\n{difference}");
+    }
+
+    /// What differs from an earlier manifest; empty when nothing does.
+    pub fn difference(&self, before: &Path) -> String {
+        // A unit that a timer of Debian's has just started is no leftover: it ends within seconds.
+        for _ in 0..5 {
+            let difference = self.difference_now(before);
+            if difference.is_empty() || !difference.lines().all(|line| line.contains(" units: ")) {
+                return difference;
+            }
+            std::thread::sleep(std::time::Duration::from_secs(2));
+        }
+        self.difference_now(before)
+    }
+
+    fn difference_now(&self, before: &Path) -> String {
+        let after = self.manifest("now");
+        let volatile = dir().join("volatile.txt");
+        let args = [
+            "diff",
+            &before.display().to_string(),
+            &after.display().to_string(),
+            "--ignore",
+            &volatile.display().to_string(),
+        ];
+        let out = machine(&args, None);
+        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        match out.status.code() {
+            Some(0) => String::new(),
+            _ => text,
+        }
+    }
+
+    /// The number of lines in the journal of the newest run.
+    pub fn journal_lines(&self) -> usize {
+        let out = self.sh("wc -l < $(ls -d /var/lib/bringup/runs/*/ | tail -1)journal.jsonl").expect(0);
+        out.stdout.trim().parse().unwrap()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("BRINGUP_TEST_KEEP").is_some() {
+            eprintln!("kept for inspection: {}", self.name);
+            return;
+        }
+        machine(&["destroy", &self.name], None);
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// An answers file for `webapp` from `stage.question: value` pairs.
+pub fn answers(pairs: &[(&str, &str)]) -> String {
+    let mut text = "version: 1\nguide: webapp\n".to_owned();
+    let mut sections: Vec<&str> = pairs.iter().filter_map(|(path, _)| path.split('.').next()).collect();
+    sections.sort_unstable();
+    sections.dedup();
+    for section in sections {
+        text.push_str(section);
+        text.push_str(":\n");
+        for (path, value) in pairs {
+            if let Some(key) = path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) {
+                let _ = writeln!(text, "  {key}: {value}");
+            }
+        }
+    }
+    text
+}
+
+fn machine(args: &[&str], stdin: Option<&str>) -> Output {
+    let mut command = Command::new(dir().join("machine"));
+    command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    let mut child = command.spawn().unwrap();
+    if let Some(text) = stdin {
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn ended(output: &Output) -> Ended {
+    Ended {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts")
+}
+
+/// The release binary; `tests/run` builds it and says where it is.
+fn binary() -> PathBuf {
+    PathBuf::from(std::env::var_os("BRINGUP_BIN").expect("BRINGUP_BIN names the binary to test"))
+}

@@ -1,0 +1,20 @@
+//! Tests on whole Debian machines: real apt, systemd, engines, crashes and power cuts.
+//!
+//! They need root and the hosts of `tests/hosts/machine`, so `cargo test` leaves them out and `tests/run` runs
+//! them: `cargo test --test hosts -- --ignored --test-threads 2`. One alone: add its name. A host stays for
+//! inspection when its test fails and `BRINGUP_TEST_KEEP` is set.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod combinations;
+mod crashes;
+mod failures;
+mod host;
+mod life;

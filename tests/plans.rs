@@ -1,0 +1,382 @@
+//! Plans of the shipped guides: every combination of facts and answers that matters.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "plans/support.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use bringup::action::Action;
+use bringup::error::Problem;
+use bringup::facts::Facts;
+use bringup::plan::Plan;
+use bringup::proof::Proof;
+use bringup::secret;
+use support::{facts, planned};
+
+const DATABASES: [&str; 3] = ["sqlite", "postgresql", "mariadb"];
+const QUEUES: [&str; 3] = ["embedded", "redis", "rabbitmq"];
+const SERVERS: [&str; 2] = ["nginx", "apache"];
+const MANAGERS: [&str; 2] = ["systemd", "supervisor"];
+
+/// The plan of the guide webapp with these sections of answers.
+fn webapp(facts: &Facts, sections: &str) -> Result<Plan, Vec<Problem>> {
+    planned(facts, "answers.yaml", format!("version: 1\nguide: webapp\n{sections}").as_bytes())
+}
+
+/// As [`webapp`], for answers that are right.
+#[track_caller]
+fn plan(facts: &Facts, sections: &str) -> Plan {
+    webapp(facts, sections).unwrap_or_else(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        panic!("{sections}{}", told.join("\n"));
+    })
+}
+
+/// What a reader wants to know of a plan at a glance: ids, kinds and what they are about.
+fn outline(plan: &Plan) -> String {
+    let mut out = String::new();
+    for planned in &plan.actions {
+        let about = match &planned.action {
+            Action::Packages(a) => a.names.join(" "),
+            Action::File(a) => format!("{} {} {}:{}", a.path.display(), a.mode, a.owner, a.group),
+            Action::Edit(a) => {
+                let set: Vec<String> = a.set.iter().map(|s| format!("{}{}{}", s.key, s.separator, s.value)).collect();
+                format!("{} [{}]", a.path.display(), set.join("; "))
+            }
+            Action::Directory(a) => {
+                let data = if a.data { " data" } else { "" };
+                format!("{} {} {}:{}{data}", a.path.display(), a.mode, a.owner, a.group)
+            }
+            Action::Symlink(a) => format!("{} -> {}", a.path.display(), a.target.display()),
+            Action::Absent(a) => a.path.display().to_string(),
+            Action::User(a) => format!("{} {}", a.name, a.home.display()),
+            Action::Source(a) => {
+                format!("{} {:?} {} ({} files)", a.path.display(), a.from, a.location, a.files.len())
+            }
+            Action::PythonEnv(a) => format!("{} {}", a.path.display(), a.requirements),
+            Action::Service(a) => format!(
+                "{:?} {}{} restart[{}] reload[{}]",
+                a.manager,
+                a.name,
+                if a.running { "" } else { " off" },
+                a.restart_after.join(" "),
+                a.reload_after.join(" ")
+            ),
+            Action::Database(a) => format!("{:?} {} {} {:?} {}", a.engine, a.name, a.role, a.auth, a.password),
+            Action::Rabbitmq(a) => format!("{} {} {}", a.user, a.vhost, a.password),
+            Action::Certificate(a) => format!("{:?} {} {}", a.from, a.certificate.display(), a.names.join(" ")),
+            Action::Command(a) => a.run.join(" "),
+        };
+        writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
+    }
+    for planned in &plan.proofs {
+        let about = match &planned.proof {
+            Proof::Http(p) => format!("{} {} {} {}", p.url, p.status, p.location, p.contains),
+            Proof::Job(p) => format!("{} {}", p.url, p.submit),
+            Proof::Listens(p) => {
+                let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
+                ports.join(", ")
+            }
+            Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
+            Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
+            Proof::Tcp(p) => {
+                format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
+            }
+        };
+        writeln!(out, "prove {} | {}", planned.id, about.trim_end()).unwrap();
+    }
+    out
+}
+
+fn file<'p>(plan: &'p Plan, path: &str) -> &'p str {
+    plan.actions
+        .iter()
+        .find_map(|planned| match &planned.action {
+            Action::File(file) if file.path.display().to_string() == path => Some(file.content.as_str()),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("the plan writes no {path}"))
+}
+
+#[test]
+fn the_quickstart_on_bookworm() {
+    insta::assert_snapshot!(outline(&plan(&facts("bookworm", "systemd"), "")));
+}
+
+#[test]
+fn postgresql_and_redis_on_trixie() {
+    let answers = "database: {engine: postgresql}\nqueue: {backend: redis}\n";
+    insta::assert_snapshot!(outline(&plan(&facts("trixie", "systemd"), answers)));
+}
+
+#[test]
+fn mariadb_rabbitmq_apache_and_supervisor_on_bookworm() {
+    let answers = "database: {engine: mariadb, auth: password}\nqueue: {backend: rabbitmq}\nweb: {server: apache}\n\
+                   services: {manager: supervisor}\n";
+    insta::assert_snapshot!(outline(&plan(&facts("bookworm", "systemd"), answers)));
+}
+
+#[test]
+fn mariadb_and_redis_on_bullseye_without_systemd() {
+    let answers = "database: {engine: mariadb}\nqueue: {backend: redis}\n";
+    insta::assert_snapshot!(outline(&plan(&facts("bullseye", "tini"), answers)));
+}
+
+#[test]
+fn a_program_from_git_with_remote_engines_and_an_own_certificate() {
+    let answers = "\
+application: {name: shop, source: git, location: \"https://git.example.org/shop.git\", reference: v1.2, kind: command,
+  command: node server.js, packages: [nodejs], worker: node worker.js, check_path: /login}
+database: {engine: postgresql, place: remote, host: db.example.org, password: {env: DB}}
+queue: {backend: rabbitmq, place: remote, host: mq.example.org, password: {file: /root/mq}}
+web: {host: shop.example.org, https_port: 8443}
+tls: {mode: provided, certificate: /root/shop.pem, key: /root/shop.key}
+";
+    insta::assert_snapshot!(outline(&plan(&facts("trixie", "systemd"), answers)));
+}
+
+#[test]
+fn the_files_of_the_quickstart() {
+    let plan = plan(&facts("trixie", "systemd"), "");
+    let mut out = String::new();
+    for planned in &plan.actions {
+        if let Action::File(file) = &planned.action {
+            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn the_files_of_the_other_choice() {
+    let answers = "database: {engine: mariadb, auth: password}\nqueue: {backend: rabbitmq}\n\
+                   web: {server: apache, http_port: 8080, https_port: 8443}\nservices: {manager: supervisor}\n";
+    let plan = plan(&facts("bookworm", "systemd"), answers);
+    let mut out = String::new();
+    for planned in &plan.actions {
+        if let Action::File(file) = &planned.action {
+            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
+/// Every combination of the four choices, on every release, with and without systemd: a name and its plan.
+static EVERY: LazyLock<Vec<(String, Plan)>> = LazyLock::new(every_combination);
+
+fn every_combination() -> Vec<(String, Plan)> {
+    let mut all = Vec::new();
+    for (codename, init) in pairs(&["bullseye", "bookworm", "trixie"], &["systemd", "tini"]) {
+        for (database, queue) in pairs(&DATABASES, &QUEUES) {
+            for (server, manager) in pairs(&SERVERS, &MANAGERS) {
+                if init != "systemd" && manager == "systemd" {
+                    continue;
+                }
+                let sections = format!(
+                    "database: {{engine: {database}}}\nqueue: {{backend: {queue}}}\n\
+                     web: {{server: {server}}}\nservices: {{manager: {manager}}}\n"
+                );
+                let name = format!("{codename} {init} {database} {queue} {server} {manager}");
+                all.push((name, plan(&facts(codename, init), &sections)));
+            }
+        }
+    }
+    all
+}
+
+fn pairs<'a>(ones: &[&'a str], others: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+    ones.iter().flat_map(|one| others.iter().map(move |other| (*one, *other))).collect()
+}
+
+fn every_plan(mut judge: impl FnMut(&str, &Plan)) {
+    for (name, plan) in EVERY.iter() {
+        judge(name, plan);
+    }
+}
+
+#[test]
+fn every_combination_plans_the_same_bytes_twice() {
+    let again = every_combination();
+    assert_eq!(again.len(), EVERY.len());
+    for ((name, one), (_, two)) in EVERY.iter().zip(&again) {
+        assert_eq!(serde_json::to_vec(one).unwrap(), serde_json::to_vec(two).unwrap(), "{name}");
+        assert_eq!(one.hash(), two.hash(), "{name}");
+    }
+}
+
+#[test]
+fn different_choices_have_different_plans() {
+    let on_bookworm = EVERY.iter().filter(|(name, _)| name.starts_with("bookworm systemd"));
+    let mut hashes: Vec<String> = on_bookworm.map(|(_, plan)| plan.hash()).collect();
+    let all = hashes.len();
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!((hashes.len(), all), (36, 36));
+}
+
+#[test]
+fn every_engine_is_on_the_loopback_address_and_proven_to_be() {
+    every_plan(|name, plan| {
+        for planned in &plan.proofs {
+            if let Proof::Listens(listens) = &planned.proof {
+                for port in &listens.ports {
+                    let public = [80, 443].contains(&port.port);
+                    assert_eq!(public, port.on == bringup::proof::listens::Scope::Any, "{name}: {port:?}");
+                }
+            }
+        }
+        let text = serde_json::to_string(&plan.actions).unwrap();
+        assert!(!text.contains("0.0.0.0"), "{name}");
+    });
+}
+
+#[test]
+fn services_under_systemd_are_units_and_elsewhere_there_are_none() {
+    every_plan(|name, plan| {
+        for planned in &plan.actions {
+            match &planned.action {
+                Action::Service(service) => {
+                    let is_unit = std::path::Path::new(&service.name).extension().is_some();
+                    let systemd = service.manager == bringup::action::service::Manager::Systemd;
+                    assert_eq!(is_unit, systemd, "{name}: {}", service.name);
+                    assert!(!(systemd && name.contains("tini")), "{name}: {}", service.name);
+                }
+                Action::File(file) if name.contains("tini") => {
+                    assert!(!file.path.starts_with("/etc/systemd"), "{name}: {}", file.path.display());
+                }
+                _ => {}
+            }
+        }
+    });
+}
+
+#[test]
+fn marks_stand_only_in_files_of_few_readers_and_in_password_fields() {
+    every_plan(|name, plan| {
+        for planned in &plan.actions {
+            match &planned.action {
+                Action::File(file) if file.content.contains(secret::OPEN) => {
+                    assert_eq!(file.mode, "0640", "{name}: {}", file.path.display());
+                }
+                Action::File(_) | Action::Edit(_) | Action::Database(_) | Action::Rabbitmq(_) => {}
+                other => {
+                    let text = serde_json::to_string(other).unwrap();
+                    assert!(!text.contains(secret::OPEN), "{name}: {}", planned.id);
+                }
+            }
+            assert!(!planned.because.contains(secret::OPEN), "{name}: {}", planned.id);
+            assert!(!planned.describe.contains(secret::OPEN), "{name}: {}", planned.id);
+        }
+        for result in &plan.results {
+            assert!(!result.value.contains(secret::OPEN), "{name}: {}", result.label);
+        }
+    });
+}
+
+#[test]
+fn every_action_has_a_reason_of_one_line_and_every_action_can_be_taken_back() {
+    every_plan(|name, plan| {
+        for planned in &plan.actions {
+            assert!(!planned.because.trim().is_empty(), "{name}: {}", planned.id);
+            assert!(!planned.because.contains('\n'), "{name}: {}", planned.id);
+            let back = !matches!(planned.reversible, bringup::action::Reversible::No(_));
+            assert!(back, "{name}: {}", planned.id);
+        }
+    });
+}
+
+#[test]
+fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
+    let fresh = facts("bookworm", "systemd");
+    let answers = "database: {engine: postgresql}\nqueue: {backend: redis}\nweb: {server: apache}\n";
+    let mut later = fresh.clone();
+    for package in ["apache2", "postgresql", "redis-server", "python3"] {
+        later.installed.insert(package.to_owned(), "1".to_owned());
+    }
+    for (port, process) in
+        [(80, "apache2"), (443, "apache2"), (5432, "postgres"), (6379, "redis-server"), (8000, "gunicorn")]
+    {
+        let (address, process) = ("127.0.0.1".to_owned(), process.to_owned());
+        later.listening.push(bringup::facts::Listener { port, address, process });
+    }
+    later.standing.push("webapp".to_owned());
+    assert_eq!(plan(&fresh, answers).hash(), plan(&later, answers).hash());
+}
+
+#[test]
+fn addresses_for_ipv6_stand_only_where_there_is_ipv6() {
+    let mut without = facts("bookworm", "systemd");
+    without.ipv6 = false;
+    let path = "/etc/nginx/sites-available/webapp";
+    assert!(file(&plan(&facts("bookworm", "systemd"), ""), path).contains("listen [::]:443"));
+    assert!(!file(&plan(&without, ""), path).contains("[::]"));
+}
+
+#[test]
+fn strict_transport_security_is_for_certificates_that_browsers_trust() {
+    let own = "tls: {mode: provided, certificate: /root/c.pem, key: /root/k.pem}\n";
+    for (server, path) in
+        [("nginx", "/etc/nginx/sites-available/webapp"), ("apache", "/etc/apache2/sites-available/webapp.conf")]
+    {
+        let web = format!("web: {{server: {server}}}\n");
+        assert!(!file(&plan(&facts("bookworm", "systemd"), &web), path).contains("Strict-Transport-Security"));
+        let with = plan(&facts("bookworm", "systemd"), &format!("{web}{own}"));
+        assert!(file(&with, path).contains("Strict-Transport-Security"));
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_before_anything_is_changed() {
+    let held = |port: u16, process: &str| {
+        let mut facts = facts("bookworm", "systemd");
+        let (address, process) = ("0.0.0.0".to_owned(), process.to_owned());
+        facts.listening.push(bringup::facts::Listener { port, address, process });
+        facts
+    };
+    let with = |package: &str| {
+        let mut facts = facts("bookworm", "systemd");
+        facts.installed.insert(package.to_owned(), "1".to_owned());
+        facts
+    };
+    for (facts, answers, expected) in [
+        (held(80, "apache2"), "", "port 80 is already taken by apache2"),
+        (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
+        (held(8000, "java"), "", "port 8000 is already taken by java"),
+        (held(5432, "docker-proxy"), "database: {engine: postgresql}\n", "port 5432 is already taken by docker-proxy"),
+        (held(6379, "valkey-server"), "queue: {backend: redis}\n", "port 6379 is already taken by valkey-server"),
+        (with("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is here already"),
+        (with("redis-server"), "queue: {backend: redis}\n", "Redis is here already"),
+        (with("mysql-server"), "database: {engine: mariadb}\n", "MySQL is installed here"),
+        (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
+        (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),
+        (facts("bookworm", "tini"), "services: {manager: systemd}\n", "not on offer"),
+        (
+            facts("bookworm", "systemd"),
+            "application: {source: git, location: \"https://me:secret@git.example.org/x.git\"}\n",
+            "the URL holds a password",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "database: {engine: postgresql, place: remote, host: db.example.org}\n",
+            "must be answered",
+        ),
+    ] {
+        let problems = webapp(&facts, answers).expect_err(expected);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains(expected)), "expected `{expected}`, got {told:#?}");
+    }
+}
+
+#[test]
+fn a_host_that_is_not_supported_is_told_before_the_first_question() {
+    let guide = bringup::guide::load::load("webapp").unwrap();
+    let mut small = facts("buster", "systemd");
+    small.memory.usable_mib = 256;
+    small.disks.insert("/".to_owned(), bringup::facts::Disk { free_mib: 10, total_mib: 100 });
+    let told = bringup::answers::resolve::requirements(&guide, &small);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(bringup::answers::resolve::requirements(&guide, &facts("bookworm", "systemd")).is_empty());
+}
