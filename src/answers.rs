@@ -1,7 +1,8 @@
 //! Answers: values, where each came from, and everything that is wrong with them, in one pass.
 //!
 //! [`file`] reads and writes answers files, [`resolve`] fills in defaults and checks every value against its
-//! question, [`schema`] makes the JSON Schema and the commented sample from the same model.
+//! question, [`interview`] keeps them for whoever asks one after another, [`schema`] makes the JSON Schema and the
+//! commented sample from the same model.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub mod file;
 #[cfg(test)]
 mod fixture;
+pub mod interview;
 mod near;
 pub mod resolve;
 pub mod schema;
