@@ -12,6 +12,7 @@ use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 
 pub(crate) mod apt;
+pub mod forecast;
 pub(crate) mod lock;
 pub(crate) mod policy;
 mod simulation;

@@ -95,8 +95,8 @@ impl Apt<'_> {
             self.update()?;
             fetched = true;
         }
-        let mut argv = vec!["apt-get", "--simulate", "install", recommend(recommends)];
-        argv.extend(names);
+        let argv = simulation(names, recommends);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         loop {
             let transcript = self.run(&argv, "work out what to install")?;
             if transcript.status == 0 {
@@ -217,6 +217,12 @@ impl Apt<'_> {
     fn note_down(&self, line: &str) {
         let _ = self.host.append_lazily(self.log, format!("{line}\n").as_bytes());
     }
+}
+
+/// The command that tells what installing `names` would do.
+pub fn simulation(names: &[&str], recommends: bool) -> Vec<String> {
+    let command = ["apt-get", "--simulate", "install", recommend(recommends)];
+    command.iter().chain(names).map(|word| (*word).to_owned()).collect()
 }
 
 /// Whether there are package lists at all, and whether they are fresh.

@@ -37,6 +37,8 @@ pub struct Package {
     pub reinstall: bool,
     /// Whether the administrator wants it kept at its version.
     pub held: bool,
+    /// KiB that it takes on disk, as its maintainer says.
+    pub installed_kib: u64,
     provides: String,
     depends: String,
 }
@@ -236,6 +238,7 @@ impl Package {
             state: State::Absent,
             reinstall: false,
             held: false,
+            installed_kib: 0,
             provides: String::new(),
             depends: String::new(),
         };
@@ -248,6 +251,7 @@ impl Package {
                 "Package" => value.clone_into(&mut package.name),
                 "Architecture" => value.clone_into(&mut package.arch),
                 "Version" => value.clone_into(&mut package.version),
+                "Installed-Size" => package.installed_kib = value.parse().unwrap_or(0),
                 "Provides" => value.clone_into(&mut package.provides),
                 "Depends" | "Pre-Depends" => {
                     if !package.depends.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use super::*;
 use crate::facts::probe::probe;
 use crate::host::fake::{FakeHost, output};
-use crate::host::{Address, Host as _, Meta, Stamp};
+use crate::host::{Address, Meta, Stamp};
 
 /// The addresses of the mirror.
 const MIRROR: [&str; 2] = ["192.0.2.80:80", "[2001:db8::80]:80"];
