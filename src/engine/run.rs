@@ -273,6 +273,5 @@ fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
 }
 
 fn millis(start: Stamp, end: Stamp) -> u64 {
-    let of = |stamp: Stamp| Duration::new(u64::try_from(stamp.sec).unwrap_or(0), stamp.nsec.min(999_999_999));
-    u64::try_from(of(end).saturating_sub(of(start)).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
 }
