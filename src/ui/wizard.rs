@@ -11,7 +11,9 @@ mod editor;
 mod job;
 mod keys;
 mod layout;
+mod machine;
 mod page;
+mod review;
 mod sheet;
 mod theme;
 

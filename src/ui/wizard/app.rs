@@ -9,7 +9,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::answers::interview::Standing;
 use crate::error::Exit;
 use crate::guide::QuestionKind;
 use crate::ui::text;
@@ -20,7 +19,7 @@ use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
 use crate::ui::wizard::layout::{Layout, layout};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::sheet::{self, Search, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
 
 /// Where the pointer stands on a page, and how far it is scrolled.
@@ -47,13 +46,21 @@ pub struct App {
     sheet: Option<(Box<Sheet>, View)>,
     size: (u16, u16),
     doc: Doc,
+    last_words: String,
 }
 
 impl App {
     /// At its first page.
     pub fn new(desk: Desk, size: (u16, u16)) -> Self {
-        let mut app =
-            Self { desk, place: Place::Welcome, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        let mut app = Self {
+            desk,
+            place: Place::Welcome,
+            views: BTreeMap::new(),
+            sheet: None,
+            size,
+            doc: Doc::default(),
+            last_words: String::new(),
+        };
         app.settle();
         app
     }
@@ -63,6 +70,11 @@ impl App {
         std::mem::take(&mut self.desk.jobs)
     }
 
+    /// Lines to be printed when the wizard has ended and the terminal is as before; often none.
+    pub fn last_words(&self) -> &str {
+        &self.last_words
+    }
+
     /// The screen has another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.size = (width, height);
@@ -70,23 +82,42 @@ impl App {
     }
 
     /// A job reports.
-    pub fn tell(&mut self, message: Message) {
+    pub fn tell(&mut self, message: Message) -> Leave {
+        let leave = self.take_in(message);
+        self.settle();
+        leave
+    }
+
+    fn take_in(&mut self, message: Message) -> Leave {
         match message {
-            Message::Facts(facts) => {
-                if let Some(interview) = &mut self.desk.interview {
-                    interview.found((*facts).clone());
-                }
-                self.desk.facts = Some(*facts);
-            }
+            Message::Facts(facts) => self.desk.found(*facts),
+            Message::Check(check) => self.desk.machine.learn(check),
+            Message::Runs(runs) => self.desk.machine.runs = runs,
+            Message::Unmet(unmet) => self.desk.machine.unmet = unmet,
             Message::Opened(interview) => {
-                self.desk.interview = Some(*interview);
-                if let Some(next) = self.desk.beside(&Place::Product, true) {
+                self.desk.open(*interview);
+                if self.place == Place::Product
+                    && let Some(next) = self.desk.beside(&Place::Product, true)
+                {
                     self.go(next, None);
                 }
             }
-            Message::NotOpened(_) => {}
+            Message::NotOpened(why) => self.desk.machine.not_opened(why),
+            Message::Compared(hash, verdicts, missing) => self.desk.review.compared(&hash, verdicts, missing),
+            Message::Forecast(hash, forecast) => self.desk.review.forecast(&hash, forecast),
+            Message::Saved(path) => {
+                self.last_words = sheet::saved(&self.desk, &path);
+                return Leave::Yes(Exit::Done);
+            }
+            Message::NotSaved(why) => {
+                if let Some((sheet, _)) = &mut self.sheet
+                    && let Sheet::Prompt(prompt) = sheet.as_mut()
+                {
+                    prompt.refuse(why);
+                }
+            }
         }
-        self.settle();
+        Leave::No
     }
 
     /// A key was pressed.
@@ -129,10 +160,10 @@ impl App {
             return Leave::No;
         }
         let focus = self.view().focus.clone();
-        let step = match (&self.sheet, act) {
-            (Some((sheet, _)), act) => sheet.act(act, focus.as_ref()),
+        let step = match (&mut self.sheet, act) {
+            (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
             (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
-            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit())),
+            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
         self.follow(step)
@@ -151,11 +182,19 @@ impl App {
             }
             Step::Back => match self.desk.beside(&self.place, false) {
                 Some(before) => self.go(before, None),
-                None => self.sheet = Some((Box::new(Sheet::quit()), View::default())),
+                None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
             },
             Step::Go(place, stop) => self.go(place, stop),
             Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
             Step::Close => self.sheet = None,
+            Step::Show(line) => {
+                let height = usize::from(self.layout().main.height);
+                let view = self.view_mut();
+                if line < view.scroll || line >= view.scroll + height {
+                    view.scroll = line.saturating_sub(height / 3);
+                }
+            }
+            Step::Start | Step::Attend(..) => self.go(Place::Run, None),
             Step::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
@@ -165,15 +204,21 @@ impl App {
         self.sheet = None;
         self.desk.revealed = false;
         self.place = place;
-        if stop.is_some() {
-            self.view_mut().focus = stop;
+        let Some(stop) = stop else { return };
+        self.view_mut().focus = Some(stop.clone());
+        self.doc = self.write();
+        // A question with choices is stopped at by these.
+        if self.focused().is_none()
+            && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
+        {
+            self.view_mut().focus = Some(self.chosen(near.clone()));
         }
     }
 
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        self.sheet.is_none() && self.desk.editor.is_some()
+        self.sheet.as_ref().map_or(self.desk.editor.is_some(), |(sheet, _)| sheet.is_typing())
     }
 
     /// Whether the key was one for the text under the cursor.
@@ -204,6 +249,12 @@ impl App {
 
     /// Changes the text under the cursor and, when that made a difference, the answer.
     fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
+        if let Some((sheet, _)) = &mut self.sheet {
+            if let Some(editor) = sheet.editor() {
+                edit(editor);
+            }
+            return;
+        }
         let Some((path, editor)) = &mut self.desk.editor else { return };
         let before = editor.text().to_owned();
         edit(editor);
@@ -273,8 +324,8 @@ impl App {
     /// To the next (or previous) question, at its answer.
     fn next_question(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return false };
-        let here = self.doc.stops[at].0.path().map(str::to_owned);
-        let other = |stop: &Stop| here.is_none() || stop.path() != here.as_deref();
+        let here = self.doc.stops[at].0.clone();
+        let other = |stop: &Stop| !stop.beside(&here);
         let found = if forward {
             self.doc.stops[at + 1..].iter().find(|(stop, _)| other(stop))
         } else {
@@ -328,7 +379,9 @@ impl App {
     // --- the frame ----------------------------------------------------------
 
     fn layout(&self) -> Layout {
-        layout(self.size.0, self.size.1)
+        let whole = self.sheet.as_ref().is_some_and(|(sheet, _)| sheet.is_wide());
+        let layout = layout(self.size.0, self.size.1);
+        if whole { layout.without_sides(self.size.0) } else { layout }
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -362,6 +415,11 @@ impl App {
         {
             self.place = Place::Review;
         }
+        if self.place == Place::Review
+            && let Some(interview) = &self.desk.interview
+        {
+            self.desk.jobs.extend(self.desk.review.look_at(interview));
+        }
         let before = self.focused();
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
@@ -394,7 +452,9 @@ impl App {
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
         self.draw_foot(parts.foot, buffer);
-        if let Some((row, column)) = self.doc.cursor
+        if let Some((_, at)) = self.search_typed(parts.foot) {
+            frame.set_cursor_position((parts.foot.x + at, parts.foot.y));
+        } else if let Some((row, column)) = self.doc.cursor
             && let Some(row) = row.checked_sub(scroll)
             && row < usize::from(parts.main.height)
             && column < parts.main.width
@@ -456,51 +516,46 @@ impl App {
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
         for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
-            let (sign, role) = self.state_of(place);
+            let (role, sign) = self.desk.readiness(place).sign();
             let here = *place == self.place;
             let name = text::shorten(&self.desk.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
             let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
             let line = Line::from(vec![
                 Span::styled(pointer.to_owned(), theme.style(Role::Focus)),
-                Span::styled(sign.to_owned(), theme.style(role)),
+                Span::styled(theme.sign(sign).to_owned(), theme.style(role)),
                 Span::styled(format!(" {name}"), theme.style(if here { Role::Focus } else { Role::Value })),
             ]);
             buffer.set_line(area.x, y, &line, area.width);
         }
     }
 
-    /// The sign of a page in the rail: done, something missing, not yet.
-    fn state_of(&self, place: &Place) -> (&str, Role) {
-        let theme = &self.desk.theme;
-        let good = (theme.sign(Sign::Good), Role::Good);
-        let pending = (theme.sign(Sign::Pending), Role::Dim);
-        match (place, &self.desk.interview) {
-            (Place::Welcome, _) => {
-                if self.desk.facts.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Product, interview) => {
-                if interview.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
-                Standing::Missing(_) => (theme.sign(Sign::Bad), Role::Bad),
-                Standing::Complete | Standing::NotAsked => good,
-            },
-            _ => pending,
+    fn search(&self) -> Option<&Search> {
+        self.sheet.as_ref().and_then(|(sheet, _)| sheet.search())
+    }
+
+    /// What is typed to be looked for, as the bottom line shows it, and the cursor's column there.
+    fn search_typed(&self, area: Rect) -> Option<(String, u16)> {
+        if area.area() == 0 {
+            return None;
         }
+        let (shown, at) = self.search()?.typed(usize::from(area.width / 2).saturating_sub(1).max(1))?;
+        Some((format!("/{}", self.desk.theme.text(&shown)), u16::try_from(at + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
         let theme = &self.desk.theme;
         let mut pieces = Vec::new();
-        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), usize::from(area.width)) {
+        let mut room = usize::from(area.width);
+        if let Some((typed, _)) = self.search_typed(area) {
+            room = room.saturating_sub(room / 2 + 2);
+            pieces.push(Span::raw(text::pad(&typed, usize::from(area.width / 2) + 2)));
+        }
+        if let Some(said) = self.search().map(Search::said).filter(|said| !said.is_empty()) {
+            let said = text::shorten(&theme.text(said), room / 2, theme.sign(Sign::Ellipsis));
+            room -= text::width(&said) + 2;
+            pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
+        }
+        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), room) {
             pieces.push(Span::styled(key, theme.style(Role::Key)));
             pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));
         }

@@ -8,6 +8,7 @@ use crate::ui::wizard::sheet::Sheet;
 
 mod field;
 mod product;
+mod review;
 mod stage;
 mod welcome;
 
@@ -28,8 +29,25 @@ pub enum Step {
     Open(Box<Sheet>),
     /// What lies over the page goes.
     Close,
+    /// Scrolls a sheet so that this line can be seen.
+    Show(usize),
+    /// To the page of a run that stands on this machine.
+    Attend(String, Attend),
+    /// Starts the run that was reviewed.
+    Start,
     /// Out of the wizard.
     Leave(Exit),
+}
+
+/// What is wanted of a run that stands on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attend {
+    /// To see what it does, or how it ended.
+    Look,
+    /// To have it go on.
+    Resume,
+    /// To have it taken back, or that go on.
+    RollBack,
 }
 
 /// A page.
@@ -52,6 +70,7 @@ pub fn page(place: &Place) -> Box<dyn Page + '_> {
         Place::Welcome => Box::new(welcome::Welcome),
         Place::Product => Box::new(product::ProductPage),
         Place::Stage(id) => Box::new(stage::StagePage { id }),
-        Place::Review | Place::Run => Box::new(welcome::Welcome),
+        Place::Review => Box::new(review::ReviewPage),
+        Place::Run => Box::new(welcome::Welcome),
     }
 }
