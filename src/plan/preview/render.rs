@@ -274,6 +274,7 @@ mod tests {
     use crate::action::{Action, Change};
     use crate::error::Failure;
     use crate::plan::{PlannedProof, PlannedStage};
+    use crate::proof::Proof;
     use crate::proof::listens::{Expected, Listens};
     use crate::secret::mark;
 

@@ -27,6 +27,8 @@ use crate::ui::wizard::theme::{Role, Sign};
 struct View {
     focus: Option<Stop>,
     scroll: usize,
+    /// It was scrolled by hand: the pointer may be out of sight.
+    free: bool,
 }
 
 /// What the wizard's driver does next.
@@ -124,6 +126,7 @@ impl App {
     pub fn key(&mut self, key: KeyEvent) -> Leave {
         let typing = self.typing();
         if typing && self.edit(key) {
+            self.view_mut().free = false;
             self.settle();
             return Leave::No;
         }
@@ -205,13 +208,14 @@ impl App {
         self.desk.revealed = false;
         self.place = place;
         let Some(stop) = stop else { return };
-        self.view_mut().focus = Some(stop.clone());
+        self.point_at(stop.clone());
         self.doc = self.write();
         // A question with choices is stopped at by these.
         if self.focused().is_none()
             && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
         {
-            self.view_mut().focus = Some(self.chosen(near.clone()));
+            let near = self.chosen(near.clone());
+            self.point_at(near);
         }
     }
 
@@ -289,7 +293,7 @@ impl App {
     // --- moving -------------------------------------------------------------
 
     fn view(&self) -> &View {
-        static NOWHERE: View = View { focus: None, scroll: 0 };
+        static NOWHERE: View = View { focus: None, scroll: 0, free: false };
         match &self.sheet {
             Some((_, view)) => view,
             None => self.views.get(&self.place).unwrap_or(&NOWHERE),
@@ -303,6 +307,12 @@ impl App {
         }
     }
 
+    fn point_at(&mut self, stop: Stop) {
+        let view = self.view_mut();
+        view.focus = Some(stop);
+        view.free = false;
+    }
+
     fn focused(&self) -> Option<usize> {
         let focus = self.view().focus.as_ref()?;
         self.doc.stops.iter().position(|(stop, _)| stop == focus)
@@ -313,7 +323,10 @@ impl App {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
-            Some((stop, _)) => self.view_mut().focus = Some(stop.clone()),
+            Some((stop, _)) => {
+                let stop = stop.clone();
+                self.point_at(stop);
+            }
             // What stands above the first stop, and below the last, can be read too.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
@@ -333,7 +346,7 @@ impl App {
         };
         let Some((stop, _)) = found else { return true };
         let stop = self.chosen(stop.clone());
-        self.view_mut().focus = Some(stop);
+        self.point_at(stop);
         self.reveal_focus();
         true
     }
@@ -353,6 +366,7 @@ impl App {
     fn scroll(&mut self, by: isize) -> bool {
         let most = self.doc.lines.len().saturating_sub(usize::from(self.layout().main.height));
         let view = self.view_mut();
+        view.free |= by != 0;
         view.scroll = view.scroll.saturating_add_signed(by).min(most);
         true
     }
@@ -362,8 +376,10 @@ impl App {
         let height = usize::from(self.layout().main.height);
         let Some(at) = self.focused() else { return };
         let lines = self.doc.stops[at].1.clone();
-        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() {
+        // What stands above the first stop and below the last is seen with them, as far as that goes.
+        let top = at == 0 && lines.end <= height;
+        let first = if top { 0 } else { lines.start };
+        let last = if at + 1 == self.doc.stops.len() && !top {
             self.doc.lines.len()
         } else {
             (lines.end + 1).min(self.doc.lines.len())
@@ -425,11 +441,13 @@ impl App {
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
             let stop = self.chosen(self.doc.stops[near].0.clone());
-            self.view_mut().focus = Some(stop);
+            self.point_at(stop);
         }
         self.settle_editor();
         self.doc = self.write();
-        self.reveal_focus();
+        if !self.view().free {
+            self.reveal_focus();
+        }
         self.scroll(0);
     }
 

@@ -8,7 +8,7 @@ use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::machine::Machine;
-use crate::ui::wizard::review::Review;
+use crate::ui::wizard::review::{Review, obstacles};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 
 /// A page of the wizard.
@@ -175,6 +175,10 @@ impl Desk {
         match (place, &self.interview) {
             (Place::Welcome, _) => done(self.facts.is_some()),
             (Place::Product, interview) => done(interview.is_some()),
+            (Place::Review, Some(_)) if self.review.is_compared() => match obstacles(self).len() {
+                0 => Readiness::Ready,
+                count => Readiness::Missing(count),
+            },
             (Place::Stage(id), Some(interview)) => match interview.standing(id) {
                 Standing::Missing(count) => Readiness::Missing(count),
                 Standing::Complete | Standing::NotAsked => Readiness::Ready,
