@@ -146,7 +146,7 @@ pub fn size_workers(input: &Input) -> Sizing {
             sizing.reserves.iter().map(|reserve| format!("{} {}", grouped(reserve.mib), reserve.what)).collect();
         let (left, limit) = (memory.saturating_sub(sizing.reserved_mib), sizing.memory_limit);
         let minus = parts.join(" - ");
-        sizing.say(format!("{} MiB - {minus} = {} MiB for workers", grouped(memory), grouped(left)));
+        sizing.say(format!("{} MiB - {minus} = {} for workers", grouped(memory), grouped(left)));
         sizing.say(format!("{} MiB / {} = {} workers fit", grouped(left), cost.shown, grouped(limit)));
     }
 
@@ -189,10 +189,8 @@ impl Sizing {
         }
         if self.missing_mib() > 0 && self.chosen > self.workers {
             warnings.push(format!(
-                "{} workers need {needed} MiB with everything else, and there are {memory}: the machine would swap; \
-                 {} are advised",
-                grouped(self.chosen),
-                grouped(self.workers)
+                "{} workers need {needed} MiB with everything else, and there are {memory}: the machine would swap",
+                grouped(self.all_workers)
             ));
         } else if self.missing_mib() > 0 {
             warnings.push(format!(
@@ -203,11 +201,12 @@ impl Sizing {
             warnings.push(format!("memory, not the processors, limits this to {} workers", grouped(self.workers)));
         }
         if self.chosen > self.workers && self.all_workers > self.cpu_limit {
-            warnings.push(format!(
-                "{} workers are more than the processors keep busy; {} are advised",
-                grouped(self.all_workers),
-                grouped(self.workers)
-            ));
+            warnings.push(format!("{} workers are more than the processors keep busy", grouped(self.all_workers)));
+        }
+        if self.chosen > self.workers
+            && let Some(last) = warnings.last_mut()
+        {
+            last.push_str(&format!("; {} are advised", grouped(self.workers)));
         }
         if self.users > self.users_served {
             let remedy = if self.chosen < self.workers { "use more workers" } else { "use a larger machine" };
@@ -375,7 +374,8 @@ mod tests {
 
     #[test]
     fn workers_that_somebody_chose_are_reckoned_and_judged() {
-        let input = |chosen| Input { cpus: 2, memory_mib: 4096, users: 20, cron_workers: 0, chosen, ..Input::default() };
+        let input =
+            |chosen| Input { cpus: 2, memory_mib: 4096, users: 20, cron_workers: 0, chosen, ..Input::default() };
         let advised = size_workers(&input(0));
         assert_eq!((advised.workers, advised.chosen, advised.warnings.len()), (4, 4, 0));
         assert_eq!(size_workers(&input(4)), advised);
@@ -384,11 +384,14 @@ mod tests {
         assert_eq!((many.workers, many.chosen, many.all_workers, many.users_served), (4, 12, 12, 72));
         assert_eq!(many.missing_mib(), 409 + 3898 - 4096);
         assert!(many.arithmetic.contains(&"12 chosen workers + 0 for cron = 12".to_owned()), "{:?}", many.arithmetic);
-        assert!(many.warnings[0].contains("would swap; 4 are advised"), "{:?}", many.warnings);
-        assert!(many.warnings[1].starts_with("12 workers are more than the processors"), "{:?}", many.warnings);
+        assert!(many.warnings[0].ends_with("would swap"), "{:?}", many.warnings);
+        assert_eq!(many.warnings[1], "12 workers are more than the processors keep busy; 4 are advised");
         let few = size_workers(&input(1));
         assert_eq!(few.missing_mib(), 0);
-        assert_eq!(few.warnings, ["1 workers serve about 6 concurrent users, not 20; expect waiting, or use more workers"]);
+        assert_eq!(
+            few.warnings,
+            ["1 workers serve about 6 concurrent users, not 20; expect waiting, or use more workers"]
+        );
     }
 
     #[test]

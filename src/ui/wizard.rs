@@ -12,6 +12,7 @@ mod job;
 mod keys;
 mod layout;
 mod page;
+mod shares;
 mod sheet;
 mod theme;
 

@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
+use crate::ui::wizard::page::Visit;
 use crate::ui::wizard::theme::Theme;
 
 /// A page of the wizard.
@@ -51,6 +52,8 @@ pub struct Desk {
     pub editor: Option<(String, Editor)>,
     /// Whether the secret under the cursor is shown.
     pub revealed: bool,
+    /// What the page of a stage remembers while it is open.
+    pub visit: Visit,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
@@ -67,6 +70,7 @@ impl Desk {
             interview: None,
             editor: None,
             revealed: false,
+            visit: Visit::default(),
             jobs: vec![Job::Probe],
         }
     }

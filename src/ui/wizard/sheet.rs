@@ -1,7 +1,6 @@
 //! What lies over a page: help, a long text, a menu. One at a time; Esc takes it away.
 
 use crate::error::Exit;
-use crate::guide::{Question, Stage};
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer, offer};
@@ -41,21 +40,6 @@ pub enum Target {
 }
 
 impl Sheet {
-    /// What a question means, and why its stage matters.
-    pub fn help(stage: &Stage, question: Option<&Question>) -> Self {
-        let mut parts = Vec::new();
-        if let Some(question) = question {
-            parts.push((Role::Heading, question.ask.clone()));
-            parts.push((Role::Value, question.help.clone()));
-            parts.push((Role::Dim, format!("Allowed: {}", crate::answers::resolve::allowed(question))));
-            let path = format!("{}.{}", stage.id, question.id);
-            parts.push((Role::Dim, format!("In an answers file: {path}")));
-        }
-        parts.push((Role::Heading, stage.title.clone()));
-        parts.push((Role::Value, stage.why.clone()));
-        Self::Text { title: "Help".to_owned(), parts }
-    }
-
     /// Every page, to jump to.
     pub fn go_to(desk: &Desk) -> Self {
         let entries = desk.places().into_iter().map(|place| (desk.title(&place), Target::Page(place))).collect();

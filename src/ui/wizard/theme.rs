@@ -25,6 +25,12 @@ pub enum Role {
     Bad,
     Added,
     Removed,
+    System,
+    Database,
+    Broker,
+    Other,
+    Workers,
+    Free,
     /// Found by a search.
     Found,
 }
@@ -55,6 +61,13 @@ pub enum Sign {
     Down,
     Left,
     Right,
+    System,
+    Database,
+    Broker,
+    Other,
+    Workers,
+    Free,
+    Swap,
     Enter,
 }
 
