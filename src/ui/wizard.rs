@@ -14,6 +14,7 @@ mod layout;
 mod machine;
 mod page;
 mod review;
+mod shares;
 mod sheet;
 mod theme;
 

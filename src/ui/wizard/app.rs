@@ -124,7 +124,7 @@ impl App {
 
     /// A key was pressed.
     pub fn key(&mut self, key: KeyEvent) -> Leave {
-        let typing = self.typing();
+        let typing = self.typing() && !self.acts_while_typing(key);
         if typing && self.edit(key) {
             self.view_mut().free = false;
             self.settle();
@@ -142,7 +142,9 @@ impl App {
     /// Text was pasted.
     pub fn paste(&mut self, text: &str) {
         if self.typing() {
-            self.change(|editor| editor.insert(text));
+            // The entries of a list may come one to a line.
+            let text = if self.kind() == Some(QuestionKind::List) { entries(text) } else { text.to_owned() };
+            self.change(|editor| editor.insert(&text));
         }
         self.settle();
     }
@@ -207,6 +209,7 @@ impl App {
         self.sheet = None;
         self.desk.revealed = false;
         self.place = place;
+        self.doc = Doc::default();
         let Some(stop) = stop else { return };
         self.point_at(stop.clone());
         self.doc = self.write();
@@ -223,6 +226,16 @@ impl App {
 
     fn typing(&self) -> bool {
         self.sheet.as_ref().map_or(self.desk.editor.is_some(), |(sheet, _)| sheet.is_typing())
+    }
+
+    /// The kind of the question that is typed.
+    fn kind(&self) -> Option<QuestionKind> {
+        let (path, _) = self.desk.editor.as_ref()?;
+        self.desk.interview.as_ref()?.question(path).map(|question| question.kind)
+    }
+
+    fn acts_while_typing(&self, key: KeyEvent) -> bool {
+        self.kind().is_some_and(|kind| keys::acts_while_typing(key, kind))
     }
 
     /// Whether the key was one for the text under the cursor.
@@ -417,7 +430,7 @@ impl App {
     fn write(&self) -> Doc {
         let width = self.layout().main.width;
         let focus = self.view().focus.as_ref();
-        let writer = Writer::new(&self.desk.theme, width, focus);
+        let writer = Writer::new(&self.desk.theme, width, focus).tall(self.layout().main.height);
         match &self.sheet {
             Some((sheet, _)) => sheet.write(writer),
             None => page(&self.place).write(&self.desk, writer),
@@ -431,12 +444,15 @@ impl App {
         {
             self.place = Place::Review;
         }
-        if self.place == Place::Review
-            && let Some(interview) = &self.desk.interview
-        {
-            self.desk.jobs.extend(self.desk.review.look_at(interview));
+        if let Some(interview) = &self.desk.interview {
+            if self.place == Place::Review {
+                self.desk.jobs.extend(self.desk.review.look_at(interview));
+            }
+            let stage = if let Place::Stage(id) = &self.place { Some(id.as_str()) } else { None };
+            self.desk.visit.look(interview, stage);
         }
         let before = self.focused();
+        let line = self.focused_line();
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
@@ -445,10 +461,25 @@ impl App {
         }
         self.settle_editor();
         self.doc = self.write();
+        self.stand_still(line);
         if !self.view().free {
             self.reveal_focus();
         }
         self.scroll(0);
+    }
+
+    fn focused_line(&self) -> Option<usize> {
+        self.focused().map(|at| self.doc.stops[at].1.start)
+    }
+
+    /// Lines that come or go above the pointer do not move it on the screen.
+    fn stand_still(&mut self, before: Option<usize>) {
+        if let (None, Place::Stage(_), Some(before), Some(now)) =
+            (&self.sheet, &self.place, before, self.focused_line())
+        {
+            let view = self.view_mut();
+            view.scroll = (view.scroll + now).saturating_sub(before);
+        }
     }
 
     /// Draws it.
@@ -457,6 +488,11 @@ impl App {
         let buffer = frame.buffer_mut();
         self.draw_head(parts.head, buffer);
         self.draw_rail(parts.rail, buffer);
+        if parts.status.area() > 0
+            && let Some(line) = self.status(usize::from(parts.status.width))
+        {
+            buffer.set_line(parts.status.x, parts.status.y, &line, parts.status.width);
+        }
         let scroll = self.view().scroll;
         draw_lines(&self.doc.lines, scroll, parts.main, buffer);
         if parts.aside.area() > 0
@@ -501,13 +537,34 @@ impl App {
         if at > 0 {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
-        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
         let more = self.more(self.layout().main.height);
-        let width = u16::try_from(text::width(&more)).unwrap_or(0);
-        if width > 0 && width + 30 < area.width {
+        let room = usize::from(area.width).saturating_sub(text::width(&more) + 2);
+        let used: usize = pieces.iter().map(Span::width).sum();
+        if self.layout().status.height == 0
+            && let Some(status) = self.status(room.saturating_sub(used + 2))
+        {
+            pieces.push(Span::raw("  "));
+            pieces.extend(status);
+        }
+        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
+        if used <= room && !more.is_empty() {
+            let width = u16::try_from(text::width(&more)).unwrap_or(0);
             let span = Span::styled(more, theme.style(Role::Dim));
             buffer.set_span(area.right() - width, area.y, &span, width);
         }
+    }
+
+    /// What the page has to say above everything, in so many columns.
+    fn status(&self, columns: usize) -> Option<Line<'static>> {
+        if self.sheet.is_some() || columns < 8 {
+            return None;
+        }
+        let status = page(&self.place).status(&self.desk, self.view().focus.as_ref())?;
+        let writer = Writer::new(&self.desk.theme, 0, None);
+        let sign = writer.sign(status.role, status.sign);
+        let text = writer.clean(&format!(" {}", status.text));
+        let text = text::shorten(&text, columns - sign.width(), self.desk.theme.sign(Sign::Ellipsis));
+        Some(Line::from(vec![sign, Span::raw(text)]))
     }
 
     /// How many lines are hidden above and below.
@@ -517,7 +574,10 @@ impl App {
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
         match (above, below) {
             (0, 0) => String::new(),
-            _ => format!("{}{above} {}{below} more", theme.sign(Sign::Up), theme.sign(Sign::Down)),
+            _ => {
+                let more = if self.size.0 < 60 { "" } else { " more" };
+                format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
+            }
         }
     }
 
@@ -556,8 +616,9 @@ impl App {
         if area.area() == 0 {
             return None;
         }
-        let (shown, at) = self.search()?.typed(usize::from(area.width / 2).saturating_sub(1).max(1))?;
-        Some((format!("/{}", self.desk.theme.text(&shown)), u16::try_from(at + 1).unwrap_or(0)))
+        let columns = usize::from(area.width / 2).saturating_sub(1).max(1);
+        let typed = self.search()?.typed(columns, &self.desk.theme)?;
+        Some((format!("/{}", typed.text), u16::try_from(typed.cursor + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
@@ -579,6 +640,11 @@ impl App {
         }
         buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
     }
+}
+
+/// Entries that came one to a line, as one types them.
+fn entries(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn draw_lines(lines: &[Line<'static>], scroll: usize, area: Rect, buffer: &mut Buffer) {

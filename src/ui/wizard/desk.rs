@@ -8,6 +8,7 @@ use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::machine::Machine;
+use crate::ui::wizard::page::Visit;
 use crate::ui::wizard::review::{Review, obstacles};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 
@@ -31,8 +32,10 @@ pub enum Place {
 pub enum Readiness {
     /// Nothing is left to do on it.
     Ready,
-    /// So many things are missing or refused.
+    /// So many things are in the way.
     Missing(usize),
+    /// So many questions have no answer yet, and none has a wrong one.
+    Unanswered(usize),
     /// It was not come to yet.
     Open,
 }
@@ -43,7 +46,7 @@ impl Readiness {
         match self {
             Self::Ready => (Role::Good, Sign::Good),
             Self::Missing(_) => (Role::Bad, Sign::Bad),
-            Self::Open => (Role::Dim, Sign::Pending),
+            Self::Unanswered(_) | Self::Open => (Role::Dim, Sign::Pending),
         }
     }
 }
@@ -83,6 +86,8 @@ pub struct Desk {
     pub editor: Option<(String, Editor)>,
     /// Whether the secret under the cursor is shown.
     pub revealed: bool,
+    /// What the page of a stage remembers while it is open.
+    pub visit: Visit,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
@@ -102,6 +107,7 @@ impl Desk {
             review: Review::default(),
             editor: None,
             revealed: false,
+            visit: Visit::default(),
             jobs: vec![Job::Probe],
         }
     }
@@ -180,7 +186,8 @@ impl Desk {
                 count => Readiness::Missing(count),
             },
             (Place::Stage(id), Some(interview)) => match interview.standing(id) {
-                Standing::Missing(count) => Readiness::Missing(count),
+                Standing::Missing(count) if interview.refuses(id) => Readiness::Missing(count),
+                Standing::Missing(count) => Readiness::Unanswered(count),
                 Standing::Complete | Standing::NotAsked => Readiness::Ready,
             },
             _ => Readiness::Open,

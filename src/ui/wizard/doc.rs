@@ -57,6 +57,7 @@ pub struct Doc {
 pub struct Writer<'a> {
     theme: &'a Theme,
     width: usize,
+    height: usize,
     focus: Option<&'a Stop>,
     doc: Doc,
 }
@@ -64,7 +65,14 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// An empty page, `width` columns wide, with the pointer at `focus`.
     pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Stop>) -> Self {
-        Self { theme, width: usize::from(width), focus, doc: Doc::default() }
+        Self { theme, width: usize::from(width), height: usize::MAX, focus, doc: Doc::default() }
+    }
+
+    /// For a screen that shows so many lines at once.
+    #[must_use]
+    pub fn tall(mut self, height: u16) -> Self {
+        self.height = usize::from(height);
+        self
     }
 
     /// The page.
@@ -75,6 +83,11 @@ impl<'a> Writer<'a> {
     /// The columns there are.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// The lines that are seen at once.
+    pub fn height(&self) -> usize {
+        self.height
     }
 
     /// The looks.
@@ -197,6 +210,9 @@ impl<'a> Writer<'a> {
                 left -= width;
                 fitted.push(piece);
                 continue;
+            }
+            if left == 0 {
+                break;
             }
             let cut = text::shorten(&piece.content, left, self.theme.sign(Sign::Ellipsis));
             fitted.push(Span::styled(cut, piece.style));

@@ -5,12 +5,20 @@ use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer};
 use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::theme::{Role, Sign};
 
 mod field;
+mod help;
 mod product;
 mod review;
+mod sizing;
 mod stage;
+mod step;
+mod visit;
 mod welcome;
+mod why;
+
+pub use visit::Visit;
 
 /// What follows from an act.
 #[derive(Debug)]
@@ -50,12 +58,27 @@ pub enum Attend {
     RollBack,
 }
 
+/// What a page has to say above everything it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is.
+    pub role: Role,
+    /// Its sign.
+    pub sign: Sign,
+    /// In a line; what is too long is cut.
+    pub text: String,
+}
+
 /// A page.
 pub trait Page {
     /// What it shows.
     fn write(&self, desk: &Desk, writer: Writer<'_>) -> Doc;
     /// What it shows beside that on wide screens.
     fn aside(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>) -> Option<Doc> {
+        None
+    }
+    /// What stands in the line above it, whatever part of it is seen.
+    fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
         None
     }
     /// The acts it accepts with the pointer there, beyond moving about.
