@@ -17,6 +17,7 @@ mod inputs;
 mod past;
 mod plan;
 mod start;
+mod wizard;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
 #[derive(Debug, Parser)]

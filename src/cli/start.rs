@@ -3,7 +3,7 @@
 use crate::action::Verdict;
 use crate::answers::file;
 use crate::cli::inputs::{self, Made};
-use crate::cli::{Inputs, Output, answers, past};
+use crate::cli::{Inputs, Output, answers, past, wizard};
 use crate::engine::detach;
 use crate::engine::runs::{self, RunDir, Settings, State};
 use crate::error::{Exit, Outcome, Problem};
@@ -18,6 +18,12 @@ use crate::ui::{out, report};
 /// Starts a run, unattended.
 pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
     if given.answers.is_none() {
+        if !output.plain
+            && !output.json
+            && let Some(exit) = wizard::open(host)
+        {
+            return exit;
+        }
         out::error(
             "error: nothing to do without answers.\n\
              Make an answers file with `bringup answers new webapp > answers.yaml`, look at it,\n\
