@@ -266,7 +266,9 @@ fn conceal(secrets: &Secrets, failure: Failure) -> Failure {
 
 fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
     match progress {
-        Progress::Percent { percent, note } => Progress::Percent { percent, note: secrets.conceal(&note) },
+        Progress::Percent { percent, note, amount } => {
+            Progress::Percent { percent, note: secrets.conceal(&note), amount }
+        }
         Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
         Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
     }
