@@ -7,6 +7,7 @@ use super::simulation::Simulation;
 use super::status_fd::{Follower, Line};
 use super::{lock, policy};
 use crate::action::Progress;
+use crate::action::pace::paced;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 
@@ -193,17 +194,17 @@ impl Apt<'_> {
         self.note_down(&format!("$ {}", plain.join(" ")));
         let mut follower = Follower::default();
         let mut lines = Vec::new();
-        let output = self
-            .host
-            .run_with(&command, &mut |_, line| match follower.line(line) {
-                Line::Progress(progress) => (self.progress)(progress),
+        let output = paced(self.host, self.progress, |tell| {
+            self.host.run_with(&command, &mut |_, line| match follower.line(line) {
+                Line::Progress(progress) => tell(progress),
                 Line::Quiet => {}
                 Line::Output => {
                     self.note_down(line);
                     lines.push(line.to_owned());
                 }
             })
-            .map_err(|e| Failure::new(what, format!("{}: {e}", plain.first().unwrap_or(&""))))?;
+        });
+        let output = output.map_err(|e| Failure::new(what, format!("{}: {e}", plain.first().unwrap_or(&""))))?;
         Ok(Transcript {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
