@@ -7,6 +7,7 @@
 mod app;
 mod desk;
 mod doc;
+mod drive;
 mod editor;
 mod job;
 mod keys;
@@ -17,5 +18,6 @@ mod sheet;
 mod theme;
 
 pub use app::{App, Leave};
-pub use desk::Desk;
+pub use desk::{Desk, Product};
+pub use drive::{MakeHost, drive};
 pub use job::{Job, Message};
