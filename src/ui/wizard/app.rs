@@ -23,6 +23,8 @@ use crate::ui::wizard::page::{Step, page};
 use crate::ui::wizard::sheet::Sheet;
 use crate::ui::wizard::theme::{Role, Sign};
 
+mod scroll;
+
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
 struct View {
@@ -47,13 +49,25 @@ pub struct App {
     sheet: Option<(Box<Sheet>, View)>,
     size: (u16, u16),
     doc: Doc,
+    /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
+    revealed: Option<Revealed>,
 }
+
+/// A pointer's place on a screen.
+type Revealed = (Place, Option<Stop>, bool, (u16, u16));
 
 impl App {
     /// At its first page.
     pub fn new(desk: Desk, size: (u16, u16)) -> Self {
-        let mut app =
-            Self { desk, place: Place::Welcome, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        let mut app = Self {
+            desk,
+            place: Place::Welcome,
+            views: BTreeMap::new(),
+            sheet: None,
+            size,
+            doc: Doc::default(),
+            revealed: None,
+        };
         app.settle();
         app
     }
@@ -93,6 +107,7 @@ impl App {
     pub fn key(&mut self, key: KeyEvent) -> Leave {
         let typing = self.typing() && !self.acts_while_typing(key);
         if typing && self.edit(key) {
+            self.revealed = None;
             self.settle();
             return Leave::No;
         }
@@ -111,6 +126,7 @@ impl App {
             // The entries of a list may come one to a line.
             let text = if self.kind() == Some(QuestionKind::List) { entries(text) } else { text.to_owned() };
             self.change(|editor| editor.insert(&text));
+            self.revealed = None;
         }
         self.settle();
     }
@@ -119,10 +135,10 @@ impl App {
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
-            Act::PageUp => self.scroll(-(self.page_height() - 1)),
-            Act::PageDown => self.scroll(self.page_height() - 1),
-            Act::First => self.scroll(isize::MIN / 2),
-            Act::Last => self.scroll(isize::MAX / 2),
+            Act::PageUp => self.page(-(self.page_height() - 1)),
+            Act::PageDown => self.page(self.page_height() - 1),
+            Act::First => self.page(isize::MIN / 2),
+            Act::Last => self.page(isize::MAX / 2),
             Act::Next => self.next_question(true),
             Act::Previous => self.next_question(false),
             _ => false,
@@ -281,7 +297,6 @@ impl App {
             // What stands above the first stop, and below the last, can be read too.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
-        self.reveal_focus();
         true
     }
 
@@ -298,7 +313,6 @@ impl App {
         let Some((stop, _)) = found else { return true };
         let stop = self.chosen(stop.clone());
         self.view_mut().focus = Some(stop);
-        self.reveal_focus();
         true
     }
 
@@ -308,36 +322,6 @@ impl App {
         let chosen = self.desk.interview.as_ref().map(|interview| Stop::Choice(path.clone(), interview.text(path)));
         let known = |wanted: &Stop| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
         chosen.filter(known).unwrap_or(stop)
-    }
-
-    fn page_height(&self) -> isize {
-        isize::try_from(self.layout().main.height.max(2)).unwrap_or(2)
-    }
-
-    fn scroll(&mut self, by: isize) -> bool {
-        let most = self.doc.lines.len().saturating_sub(usize::from(self.layout().main.height));
-        let view = self.view_mut();
-        view.scroll = view.scroll.saturating_add_signed(by).min(most);
-        true
-    }
-
-    /// Scrolls just as far as the pointer needs.
-    fn reveal_focus(&mut self) {
-        let height = usize::from(self.layout().main.height);
-        let Some(at) = self.focused() else { return };
-        let lines = self.doc.stops[at].1.clone();
-        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() {
-            self.doc.lines.len()
-        } else {
-            (lines.end + 1).min(self.doc.lines.len())
-        };
-        let view = self.view_mut();
-        if first < view.scroll {
-            view.scroll = first;
-        } else if last > view.scroll + height {
-            view.scroll = (last - height).min(lines.start);
-        }
     }
 
     // --- the frame ----------------------------------------------------------
@@ -396,20 +380,6 @@ impl App {
         self.scroll(0);
     }
 
-    fn focused_line(&self) -> Option<usize> {
-        self.focused().map(|at| self.doc.stops[at].1.start)
-    }
-
-    /// Lines that come or go above the pointer do not move it on the screen.
-    fn stand_still(&mut self, before: Option<usize>) {
-        if let (None, Place::Stage(_), Some(before), Some(now)) =
-            (&self.sheet, &self.place, before, self.focused_line())
-        {
-            let view = self.view_mut();
-            view.scroll = (view.scroll + now).saturating_sub(before);
-        }
-    }
-
     /// Draws it.
     pub fn draw(&self, frame: &mut Frame<'_>) {
         let parts = self.layout();
@@ -431,6 +401,7 @@ impl App {
                 Writer::new(&self.desk.theme, parts.aside.width, None),
             )
         {
+            self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
         self.draw_foot(parts.foot, buffer);
@@ -512,10 +483,7 @@ impl App {
             return;
         }
         let theme = &self.desk.theme;
-        for y in area.top()..area.bottom() {
-            let rule = Span::styled(theme.sign(Sign::Rule), theme.style(Role::Dim));
-            buffer.set_span(area.right() + 1, y, &rule, 1);
-        }
+        self.draw_rule(area.right() + 1, area, buffer);
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
@@ -530,6 +498,14 @@ impl App {
                 Span::styled(format!(" {name}"), theme.style(if here { Role::Focus } else { Role::Value })),
             ]);
             buffer.set_line(area.x, y, &line, area.width);
+        }
+    }
+
+    /// A line from top to bottom of `area`, in the column `x`.
+    fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
+        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
+        for y in area.top()..area.bottom() {
+            buffer.set_span(x, y, &rule, 1);
         }
     }
 

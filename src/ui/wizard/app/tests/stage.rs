@@ -103,3 +103,18 @@ fn every_stage_of_every_guide() {
         }
     }
 }
+
+#[test]
+fn wide_screens_show_the_help_of_the_question_under_the_pointer() {
+    let mut app = at(load::load("webapp").unwrap(), (160, 24), true, &[]);
+    open(&mut app, "workers");
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn help_for_a_question() {
+    let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
+    open(&mut app, "workers");
+    press(&mut app, "Tab Tab F1");
+    insta::assert_snapshot!(screen(&app));
+}
