@@ -469,13 +469,11 @@ impl App {
         let theme = &self.desk.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
-        match (above, below) {
-            (0, 0) => String::new(),
-            _ => {
-                let more = if self.size.0 < 60 { "" } else { " more" };
-                format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
-            }
+        if above + below == 0 {
+            return String::new();
         }
+        let more = if self.size.0 < 60 { "" } else { " more" };
+        format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
     }
 
     fn draw_rail(&self, area: Rect, buffer: &mut Buffer) {

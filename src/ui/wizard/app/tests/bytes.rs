@@ -1,7 +1,5 @@
 //! How much is written to the terminal for a key: lines may be slow.
 
-use ratatui::layout::Position;
-
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
@@ -37,7 +35,7 @@ impl Seat {
             .unwrap();
         let backend = terminal.backend();
         let cursor = backend.cursor_visible().then(|| backend.cursor_position());
-        self.painter.paint(&buffer, cursor.map(|Position { x, y }| Position { x, y })).len()
+        self.painter.paint(&buffer, cursor).len()
     }
 
     fn press(&mut self, code: KeyCode) -> usize {

@@ -1,5 +1,7 @@
 //! The pages of stages.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::answers::Given;
 use crate::answers::fixture::tiny;
@@ -95,7 +97,7 @@ fn every_stage_of_every_guide() {
                     // The others look as with the defaults.
                     if state.is_empty() || answers.iter().any(|(path, _)| path.split('.').next() == Some(&stage)) {
                         open(&mut app, &stage);
-                        screens.push_str(&format!("{stage}\n{}\n", screen(&app)));
+                        writeln!(screens, "{stage}\n{}", screen(&app)).unwrap();
                     }
                 }
                 insta::assert_snapshot!(format!("{id}{state}_{width}x{height}{look}"), screens);
