@@ -9,6 +9,7 @@ use crate::ui::look::Look;
 use crate::ui::wizard::desk::Product;
 
 mod answering;
+mod bytes;
 mod random;
 mod review;
 mod stage;
