@@ -9,6 +9,7 @@ pub mod data;
 pub mod detach;
 pub mod event;
 pub mod journal;
+pub mod launch;
 pub mod manifest;
 pub mod rollback;
 pub mod run;

@@ -54,6 +54,7 @@ fn plan() -> Plan {
             because: "the test".to_owned(),
             describe: action.act().describe(),
             reversible: action.act().reversible(),
+            skippable: None,
             action,
         }
     });

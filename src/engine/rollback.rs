@@ -3,7 +3,8 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -56,17 +57,9 @@ pub fn roll_back(
     let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
 
     let mut report = Report::default();
-    let mut touched = Vec::new();
+    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    for entry in entries.iter().rev() {
-        touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
-        let errors =
-            carry_out(host, dir, journal, entry, post.as_ref().map(|(post, _)| post), options, &mut report, emit);
-        if errors.is_empty() {
-            journal.write(host, Record::Undone { action: entry.action.clone() })?;
-        }
-        report.errors.extend(errors);
-    }
+    let touched = way.walk(journal, &entries, &mut report)?;
 
     let told = report.errors.len();
     if let (Some((base, base_contents)), Some((cur, cur_contents)), true) = (&base, &cur, report.errors.is_empty()) {
@@ -100,6 +93,25 @@ pub fn roll_back(
     Ok(report)
 }
 
+/// Takes some actions of a run back that goes on afterwards, the last first. What else their packages and
+/// scripts did is left to the rollback of the whole run.
+pub fn take_back(
+    host: &dyn Host,
+    dir: &RunDir,
+    journal: &mut Journal,
+    actions: &BTreeSet<String>,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Report> {
+    let concerned = |entry: &&Entry| !entry.undone && actions.contains(&entry.action);
+    let entries: Vec<Entry> = journal.entries().iter().filter(concerned).cloned().collect();
+    emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
+    let mut report = Report::default();
+    let way = Way { host, dir, post: None, options: &Options::default(), emit };
+    let touched = way.walk(journal, &entries, &mut report)?;
+    settle(host, dir, &touched, &mut report);
+    Ok(report)
+}
+
 /// Whether an entry is still to be taken back under these options.
 pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
@@ -122,53 +134,75 @@ fn current(
     Ok((manifest, contents))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one rollback, used in one place")]
-fn carry_out(
-    host: &dyn Host,
-    dir: &RunDir,
-    journal: &Journal,
-    entry: &Entry,
-    post: Option<&Manifest>,
-    options: &Options,
-    report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
-) -> Vec<Failure> {
-    let blobs = dir.blobs();
-    let log = dir.log(&format!("undo.{}", entry.action));
-    let dumps = dir.file("dumps");
-    let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
-    let cx = UndoCx {
-        host,
-        blobs: &blobs,
-        log: &log,
-        progress: &progress,
-        dumps: &dumps,
-        drop_data: options.drop_data,
-        wrote: &entry.wrote,
-        data: journal.data.get(&entry.action).map(String::as_str),
-        post,
-    };
-    let mut errors = Vec::new();
-    for undo in &entry.undo {
-        match undo.carry_out(&cx) {
-            Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
-            Ok(Undone::Nothing) => {}
-            Ok(Undone::Kept { what, why }) => {
-                // Directories that still hold something are looked at again when the disk is reconciled.
-                let later = options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
-                if !later {
-                    emit(What::Kept { what: what.clone(), why: why.clone() });
-                    report.kept.push((what, why));
+/// What taking actions back works with.
+struct Way<'a> {
+    host: &'a dyn Host,
+    dir: &'a RunDir,
+    post: Option<&'a Manifest>,
+    options: &'a Options,
+    emit: &'a (dyn Fn(What) + Sync),
+}
+
+impl Way<'_> {
+    /// Takes these actions back, the last first; returns the records of services on the way.
+    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Vec<Undo>> {
+        let mut touched = Vec::new();
+        for entry in entries.iter().rev() {
+            touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
+            let errors = self.carry_out(journal, entry, report);
+            if errors.is_empty() {
+                journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
+            }
+            report.errors.extend(errors);
+        }
+        Ok(touched)
+    }
+
+    fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+        let Self { host, dir, post, options, emit } = *self;
+        let blobs = dir.blobs();
+        let log = dir.log(&format!("undo.{}", entry.action));
+        let dumps = dir.file("dumps");
+        let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
+        let dumped = |what: &str, file: &Path| {
+            emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
+        };
+        let cx = UndoCx {
+            host,
+            blobs: &blobs,
+            log: &log,
+            progress: &progress,
+            dumped: &dumped,
+            dumps: &dumps,
+            drop_data: options.drop_data,
+            wrote: &entry.wrote,
+            data: journal.data.get(&entry.action).map(String::as_str),
+            post,
+        };
+        let mut errors = Vec::new();
+        // The last record first: what lies in a directory goes before the directory.
+        for undo in entry.undo.iter().rev() {
+            match undo.carry_out(&cx) {
+                Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
+                Ok(Undone::Nothing) => {}
+                Ok(Undone::Kept { what, why }) => {
+                    // Directories that still hold something are looked at again when the disk is reconciled.
+                    let later =
+                        options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
+                    if !later {
+                        emit(What::Kept { what: what.clone(), why: why.clone() });
+                        report.kept.push((what, why));
+                    }
+                }
+                // The rest is undone all the same: each error less is a step nearer.
+                Err(failure) => {
+                    emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
+                    errors.push(failure);
                 }
             }
-            // The rest is undone all the same: each error less is a step nearer.
-            Err(failure) => {
-                emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
-                errors.push(failure);
-            }
         }
+        errors
     }
-    errors
 }
 
 /// Services that ran before and still should are brought in line with the files that are back.
@@ -183,6 +217,7 @@ fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) 
         blobs: &blobs,
         log: &log,
         progress: &quiet,
+        dumped: &|_, _| {},
         dumps: &dumps,
         drop_data: false,
         wrote: &nothing,

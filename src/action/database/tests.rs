@@ -54,6 +54,7 @@ fn carry_out(host: &FakeHost, undo: &Undo, data: Option<&str>, drop_data: bool) 
         blobs: &blobs,
         log: Path::new("/var/log/x"),
         progress: &progress,
+        dumped: &|_, _| {},
         dumps: Path::new(DUMPS),
         drop_data,
         wrote: &wrote,

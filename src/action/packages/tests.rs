@@ -37,6 +37,7 @@ fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
         blobs: &blobs,
         log: Path::new("/undo.log"),
         progress: &|_| {},
+        dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
         wrote: &nothing,
