@@ -12,9 +12,14 @@ mod job;
 mod keys;
 mod layout;
 mod page;
+mod pane;
+mod running;
 mod sheet;
+mod task;
 mod theme;
+mod watch;
 
 pub use app::{App, Leave};
 pub use desk::Desk;
 pub use job::{Job, Message};
+pub use task::{News, Task};

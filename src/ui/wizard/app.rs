@@ -18,10 +18,15 @@ use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
-use crate::ui::wizard::layout::{Layout, layout};
+use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
 use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::task::News;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::watch::{self, Watch};
+
+/// What says that somebody was asked and is sure.
+pub const SURE: &str = "sure";
 
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +40,8 @@ struct View {
 pub enum Leave {
     /// Goes on.
     No,
+    /// Goes on after a shell had the terminal; this is said before.
+    Shell(String),
     /// Ends, with this.
     Yes(Exit),
 }
@@ -56,6 +63,28 @@ impl App {
             Self { desk, place: Place::Welcome, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
         app.settle();
         app
+    }
+
+    /// At the page of a run that works, or that has ended.
+    pub fn attached(mut desk: Desk, run: &str, size: (u16, u16)) -> Self {
+        let (watch, job) = Watch::of(run);
+        desk.jobs = vec![job];
+        desk.watch = Some(Box::new(watch));
+        let mut app = Self { desk, place: Place::Run, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        app.settle();
+        app
+    }
+
+    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
+    /// the terminal is back.
+    pub fn run(&self) -> Option<(&str, Option<Exit>)> {
+        let watch = self.desk.watch.as_ref()?;
+        Some((watch.run.as_deref()?, watch.exit()))
+    }
+
+    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
+    pub fn ticks(&self) -> bool {
+        self.place == Place::Run && self.desk.watch.as_ref().is_some_and(|watch| watch.ticks())
     }
 
     /// Jobs to be done since the last call.
@@ -85,8 +114,27 @@ impl App {
                 }
             }
             Message::NotOpened(_) => {}
+            Message::Run(news) => self.hear(news),
         }
         self.settle();
+    }
+
+    /// News of the run. The pointer goes with the work while it stands on it.
+    fn hear(&mut self, news: News) {
+        let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
+        let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
+        if let News::Log { title, text } = news {
+            self.sheet = Some((Box::new(Sheet::log(&title, &text)), View::default()));
+            return;
+        }
+        watch::hear(&mut self.desk, news);
+        let (before, after) = (before.unzip(), of(&self.desk).unzip());
+        if before.0 != after.0 {
+            self.views.remove(&Place::Run);
+        }
+        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
+            self.views.entry(Place::Run).or_default().focus = after.1.flatten();
+        }
     }
 
     /// A key was pressed.
@@ -114,6 +162,10 @@ impl App {
     }
 
     fn act(&mut self, act: Act) -> Leave {
+        let (focus, rows) = (self.view().focus.clone(), usize::from(self.layout().pane.height.saturating_sub(1)));
+        if self.sheet.is_none() && page(&self.place).scrolls(act, focus.as_ref(), &mut self.desk, rows) {
+            return Leave::No;
+        }
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
@@ -128,10 +180,11 @@ impl App {
         if moved {
             return Leave::No;
         }
-        let focus = self.view().focus.clone();
         let step = match (&self.sheet, act) {
             (Some((sheet, _)), act) => sheet.act(act, focus.as_ref()),
+            (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
             (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
+            (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
             (None, Act::Quit) => Step::Open(Box::new(Sheet::quit())),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
@@ -156,7 +209,23 @@ impl App {
             Step::Go(place, stop) => self.go(place, stop),
             Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
             Step::Close => self.sheet = None,
-            Step::Leave(exit) => return Leave::Yes(exit),
+            Step::Sure(act) => {
+                self.sheet = None;
+                let step = page(&Place::Run).act(act, Some(&Stop::Button(SURE)), &mut self.desk);
+                return self.follow(step);
+            }
+            Step::Start => {
+                watch::start(&mut self.desk);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
+            Step::Leave(exit) => {
+                if let Some(watch) = &self.desk.watch {
+                    watch.leave();
+                }
+                return Leave::Yes(exit);
+            }
         }
         Leave::No
     }
@@ -173,7 +242,8 @@ impl App {
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        self.sheet.is_none() && self.desk.editor.is_some()
+        let search = || self.desk.watch.as_ref().is_some_and(|watch| watch.pane.typing.is_some());
+        self.sheet.is_none() && (self.desk.editor.is_some() || self.place == Place::Run && search())
     }
 
     /// Whether the key was one for the text under the cursor.
@@ -204,6 +274,11 @@ impl App {
 
     /// Changes the text under the cursor and, when that made a difference, the answer.
     fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
+        if self.place == Place::Run
+            && let Some(search) = self.desk.watch.as_mut().and_then(|watch| watch.pane.typing.as_mut())
+        {
+            return edit(search);
+        }
         let Some((path, editor)) = &mut self.desk.editor else { return };
         let before = editor.text().to_owned();
         edit(editor);
@@ -328,7 +403,10 @@ impl App {
     // --- the frame ----------------------------------------------------------
 
     fn layout(&self) -> Layout {
-        layout(self.size.0, self.size.1)
+        match &self.sheet {
+            Some(_) => layout(self.size.0, self.size.1),
+            None => with_panes(self.size.0, self.size.1, page(&self.place).panes(&self.desk)),
+        }
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -340,6 +418,9 @@ impl App {
             .extend([Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| offer(act, "")));
         if self.sheet.is_none() {
             offers.extend([Act::Next, Act::Previous].map(|act| offer(act, "")));
+        }
+        // The run's page says itself what leaving means.
+        if self.sheet.is_none() && self.place != Place::Run {
             offers.extend([offer(Act::GoTo, "go to"), offer(Act::Quit, "leave")]);
         }
         offers
@@ -393,8 +474,11 @@ impl App {
         {
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
+        let pane = self.draw_panes(&parts, buffer);
         self.draw_foot(parts.foot, buffer);
-        if let Some((row, column)) = self.doc.cursor
+        if let Some((row, column)) = pane {
+            frame.set_cursor_position((parts.pane.x + column, parts.pane.y + row));
+        } else if let Some((row, column)) = self.doc.cursor
             && let Some(row) = row.checked_sub(scroll)
             && row < usize::from(parts.main.height)
             && column < parts.main.width
@@ -403,12 +487,33 @@ impl App {
         }
     }
 
+    /// What stands above the page and scrolls by itself below or beside it; tells where the cursor is in the latter.
+    fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) -> Option<(u16, u16)> {
+        if self.sheet.is_some() {
+            return None;
+        }
+        let theme = &self.desk.theme;
+        let page = page(&self.place);
+        if let Some(top) = page.top(&self.desk, Writer::new(theme, parts.top.width, None)) {
+            draw_lines(&top.lines, 0, parts.top, buffer);
+        }
+        if parts.pane.area() == 0 {
+            return None;
+        }
+        let writer = Writer::new(theme, parts.pane.width, None);
+        let pane = page.pane(&self.desk, self.view().focus.as_ref(), writer, usize::from(parts.pane.height))?;
+        draw_lines(&pane.lines, 0, parts.pane, buffer);
+        pane.cursor.map(|(row, column)| (u16::try_from(row).unwrap_or(0), column))
+    }
+
     fn draw_head(&self, area: Rect, buffer: &mut Buffer) {
         if area.area() == 0 {
             return;
         }
         let theme = &self.desk.theme;
         let guide = self.desk.interview.as_ref().map(|interview| interview.guide().title.as_str());
+        let run = self.desk.watch.as_ref().map(|watch| watch.running.title.as_str());
+        let guide = guide.or(run.filter(|title| !title.is_empty()));
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).map_or(0, |at| at + 1);
         let page = match &self.sheet {
@@ -420,7 +525,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 {
+        if at > 0 && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);

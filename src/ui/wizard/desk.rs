@@ -6,6 +6,7 @@ use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::theme::Theme;
+use crate::ui::wizard::watch::Watch;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +52,8 @@ pub struct Desk {
     pub editor: Option<(String, Editor)>,
     /// Whether the secret under the cursor is shown.
     pub revealed: bool,
+    /// The run that is followed.
+    pub watch: Option<Box<Watch>>,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
@@ -67,6 +70,7 @@ impl Desk {
             interview: None,
             editor: None,
             revealed: false,
+            watch: None,
             jobs: vec![Job::Probe],
         }
     }
@@ -77,6 +81,9 @@ impl Desk {
         if let Some(interview) = &self.interview {
             places.extend(interview.stages().into_iter().map(|stage| Place::Stage(stage.id.clone())));
             places.push(Place::Review);
+        }
+        if self.watch.is_some() {
+            places.push(Place::Run);
         }
         places
     }
@@ -99,7 +106,7 @@ impl Desk {
                 stages.into_iter().find(|stage| stage.id == *id).map_or_else(|| id.clone(), |stage| stage.title.clone())
             }
             Place::Review => "Review".to_owned(),
-            Place::Run => "Run".to_owned(),
+            Place::Run => self.watch.as_ref().map_or("Run", |watch| watch.title()).to_owned(),
         }
     }
 }

@@ -17,6 +17,10 @@ pub enum Stop {
     Choice(String, String),
     /// A line of a list, by its place.
     Item(usize),
+    /// A step of the run by its id, or another line with a name.
+    Step(String),
+    /// A stage of the run, by its id.
+    Stage(String),
     /// Something to press, by its name.
     Button(&'static str),
 }
@@ -26,7 +30,7 @@ impl Stop {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Field(path) | Self::Choice(path, _) => Some(path),
-            Self::Item(_) | Self::Button(_) => None,
+            Self::Item(_) | Self::Step(_) | Self::Stage(_) | Self::Button(_) => None,
         }
     }
 }

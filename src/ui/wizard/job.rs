@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
+use crate::ui::wizard::task::{News, Task};
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub enum Job {
         /// The machine.
         facts: Box<Facts>,
     },
+    /// What concerns the run.
+    Run(Task),
 }
 
 /// What came of it.
@@ -29,12 +32,15 @@ pub enum Message {
     Opened(Box<Interview>),
     /// The guide cannot be read.
     NotOpened(String),
+    /// What is told of the run.
+    Run(News),
 }
 
 impl Job {
     /// Does the work; every result is told as it is known.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Message) + Sync)) {
         match self {
+            Self::Run(task) => task.work(host, &|news| tell(Message::Run(news))),
             Self::Probe => tell(Message::Facts(Box::new(probe(host)))),
             Self::Open { guide, facts } => match load::load(&guide) {
                 Ok(guide) => tell(Message::Opened(Box::new(Interview::new(guide, *facts, Given::default())))),

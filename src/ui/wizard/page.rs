@@ -4,10 +4,13 @@ use crate::error::Exit;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer};
+use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::sheet::Sheet;
 
 mod field;
 mod product;
+mod result;
+mod run;
 mod stage;
 mod welcome;
 
@@ -28,6 +31,12 @@ pub enum Step {
     Open(Box<Sheet>),
     /// What lies over the page goes.
     Close,
+    /// Carry out what the page asked about.
+    Sure(Act),
+    /// Start the run with the answers on the desk.
+    Start,
+    /// Hand the terminal to a shell for a while.
+    Shell,
     /// Out of the wizard.
     Leave(Exit),
 }
@@ -39,6 +48,22 @@ pub trait Page {
     /// What it shows beside that on wide screens.
     fn aside(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>) -> Option<Doc> {
         None
+    }
+    /// What it wants of the screen beyond that.
+    fn panes(&self, _desk: &Desk) -> Panes {
+        Panes::default()
+    }
+    /// Lines above it that do not scroll.
+    fn top(&self, _desk: &Desk, _writer: Writer<'_>) -> Option<Doc> {
+        None
+    }
+    /// Text that scrolls by itself, in so many rows.
+    fn pane(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>, _rows: usize) -> Option<Doc> {
+        None
+    }
+    /// Scrolls that text, where the act means that.
+    fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
+        false
     }
     /// The acts it accepts with the pointer there, beyond moving about.
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer>;
@@ -52,6 +77,7 @@ pub fn page(place: &Place) -> Box<dyn Page + '_> {
         Place::Welcome => Box::new(welcome::Welcome),
         Place::Product => Box::new(product::ProductPage),
         Place::Stage(id) => Box::new(stage::StagePage { id }),
-        Place::Review | Place::Run => Box::new(welcome::Welcome),
+        Place::Review => Box::new(welcome::Welcome),
+        Place::Run => Box::new(run::RunPage),
     }
 }

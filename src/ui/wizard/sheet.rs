@@ -38,6 +38,8 @@ pub enum Target {
     Out(Exit),
     /// Back to the page.
     Here,
+    /// Back to the page, which carries this out.
+    Sure(Act),
 }
 
 impl Sheet {
@@ -54,6 +56,12 @@ impl Sheet {
         parts.push((Role::Heading, stage.title.clone()));
         parts.push((Role::Value, stage.why.clone()));
         Self::Text { title: "Help".to_owned(), parts }
+    }
+
+    /// A log, line for line.
+    pub fn log(title: &str, text: &str) -> Self {
+        let parts = text.lines().map(|line| (Role::Value, line.to_owned())).collect();
+        Self::Text { title: format!("Log of {title}"), parts }
     }
 
     /// Every page, to jump to.
@@ -121,6 +129,7 @@ impl Sheet {
             (Self::Menu { entries, .. }, Act::Enter, Some(Stop::Item(at))) => match entries.get(*at) {
                 Some((_, Target::Page(place))) => Step::Go(place.clone(), None),
                 Some((_, Target::Out(exit))) => Step::Leave(*exit),
+                Some((_, Target::Sure(act))) => Step::Sure(*act),
                 Some((_, Target::Here)) | None => Step::Close,
             },
             (_, Act::Enter | Act::Back, _) => Step::Close,

@@ -8,6 +8,8 @@ use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
 use crate::ui::wizard::desk::Product;
 
+mod run;
+
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {
     let products = vec![Product {
