@@ -19,6 +19,7 @@ pub mod plain;
 pub mod progress;
 pub mod report;
 pub mod term;
+pub mod terminal;
 pub mod wizard;
 
 pub use look::Look;

@@ -1,7 +1,7 @@
 //! `bringup --answers f`: everything is checked, then a detached process does it and we follow.
 
 use crate::cli::inputs;
-use crate::cli::{Inputs, Output, answers, past};
+use crate::cli::{Inputs, Output, answers, past, wizard};
 use crate::engine::launch::{self, Checked};
 use crate::error::Exit;
 use crate::facts::probe::probe;
@@ -11,6 +11,12 @@ use crate::ui::{out, report};
 /// Starts a run, unattended.
 pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
     if given.answers.is_none() {
+        if !output.plain
+            && !output.json
+            && let Some(exit) = wizard::open(host)
+        {
+            return exit;
+        }
         out::error(
             "error: nothing to do without answers.\n\
              Make an answers file with `bringup answers new webapp > answers.yaml`, look at it,\n\

@@ -7,6 +7,7 @@
 mod app;
 mod desk;
 mod doc;
+mod drive;
 mod editor;
 mod job;
 mod keys;
@@ -20,6 +21,7 @@ mod theme;
 mod watch;
 
 pub use app::{App, Leave};
-pub use desk::Desk;
+pub use desk::{Desk, Product};
+pub use drive::{MakeHost, drive};
 pub use job::{Job, Message};
 pub use task::{News, Task};

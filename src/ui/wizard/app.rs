@@ -195,6 +195,8 @@ impl App {
         match step {
             Step::Stay => {}
             Step::Next => {
+                // The answer may have opened further questions.
+                self.doc = self.write();
                 self.next_question(true);
             }
             Step::Forward => {
