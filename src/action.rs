@@ -6,10 +6,12 @@
 //!
 //! Each kind lives in a file of its own. Kinds are general: nothing here knows a product.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::Outcome;
 use crate::host::Host;
@@ -27,6 +29,7 @@ pub mod directory;
 pub mod edit;
 pub mod file;
 mod names;
+mod pace;
 pub mod packages;
 mod place;
 pub mod python_env;
@@ -64,11 +67,48 @@ pub enum Progress {
         percent: f32,
         /// What is being done, such as "unpacking nginx-common".
         note: String,
+        /// How much of what is done in this part of the step, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Amount>,
     },
     /// A step of unknown size.
     Note(String),
     /// A line of output.
     Output(String),
+}
+
+impl Progress {
+    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "unpacking nginx-common (5 of 14)".
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
+                Unit::Bytes => format!("{note} {}", bytes::part(amount.done, amount.total)).into(),
+                Unit::Packages => format!("{note} ({} of {})", amount.done, amount.total).into(),
+            },
+            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
+        }
+    }
+}
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// So many are done.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// Of what.
+    pub unit: Unit,
+}
+
+/// What an amount counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Bytes that are downloaded.
+    Bytes,
+    /// Packages that are unpacked, configured or removed.
+    Packages,
 }
 
 /// What `check` found.

@@ -16,6 +16,7 @@ mod execute;
 mod inputs;
 mod past;
 mod plan;
+mod preflight;
 mod start;
 mod wizard;
 
@@ -82,6 +83,14 @@ enum Verb {
     Guides,
     /// Show what was found on this machine
     Facts,
+    /// Check whether this machine is fit to be changed, and for a guide; needs no root
+    Preflight {
+        /// A guide whose requirements are checked too
+        guide: Option<String>,
+        /// A guide of your own: a directory with guide.yaml
+        #[arg(long = "guide", value_name = "DIR", conflicts_with = "guide")]
+        dir: Option<PathBuf>,
+    },
     /// Show what stands on this host, and what is running
     Status,
     /// Follow the run that is working now
@@ -208,6 +217,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         },
         Some(Verb::Guides) => answers::guides(output),
         Some(Verb::Facts) => answers::facts(host, output),
+        Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
         Some(Verb::Status) => past::status(host, output),
         Some(Verb::History) => past::history(host, output),
         Some(Verb::Verify) => past::verify(host, output),

@@ -16,6 +16,7 @@ pub mod follow;
 pub mod json;
 pub mod out;
 pub mod plain;
+pub mod preflight;
 pub mod progress;
 pub mod report;
 pub mod term;

@@ -73,3 +73,38 @@ pub enum What {
     /// The end. `exit` is what the command will return.
     RunEnded { exit: Exit, changed: usize },
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::action::{Amount, Unit};
+
+    fn progress(body: &str) -> Progress {
+        let line =
+            format!(r#"{{"at":{{"sec":1,"nsec":0}},"event":"action_progress","action":"packages","progress":{body}}}"#);
+        let event: Event = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+        let What::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
+        progress
+    }
+
+    #[test]
+    fn progress_of_earlier_versions_reads_as_before_and_figures_are_an_addition() {
+        let note = || "unpacking nginx".to_owned();
+        assert_eq!(
+            progress(r#"{"percent":{"percent":61.5,"note":"unpacking nginx"}}"#),
+            Progress::Percent { percent: 61.5, note: note(), amount: None }
+        );
+        assert_eq!(
+            progress(
+                r#"{"percent":{"percent":61.5,"note":"unpacking nginx","amount":{"done":5,"total":14,"unit":"packages"}}}"#
+            ),
+            Progress::Percent {
+                percent: 61.5,
+                note: note(),
+                amount: Some(Amount { done: 5, total: 14, unit: Unit::Packages })
+            }
+        );
+    }
+}

@@ -266,13 +266,14 @@ fn conceal(secrets: &Secrets, failure: Failure) -> Failure {
 
 fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
     match progress {
-        Progress::Percent { percent, note } => Progress::Percent { percent, note: secrets.conceal(&note) },
+        Progress::Percent { percent, note, amount } => {
+            Progress::Percent { percent, note: secrets.conceal(&note), amount }
+        }
         Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
         Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
     }
 }
 
 fn millis(start: Stamp, end: Stamp) -> u64 {
-    let of = |stamp: Stamp| Duration::new(u64::try_from(stamp.sec).unwrap_or(0), stamp.nsec.min(999_999_999));
-    u64::try_from(of(end).saturating_sub(of(start)).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
 }

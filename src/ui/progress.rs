@@ -103,14 +103,14 @@ impl Bars {
             return;
         };
         match progress {
-            Progress::Percent { percent, note } => {
+            Progress::Percent { percent, .. } => {
                 if !current.measured {
                     current.bar.set_style(measured);
                     current.measured = true;
                 }
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
                 current.bar.set_position(percent.clamp(0.0, 100.0) as u64);
-                current.bar.set_message(look.text(note));
+                current.bar.set_message(look.text(&progress.text()));
             }
             Progress::Note(note) | Progress::Output(note) if !note.trim().is_empty() => {
                 current.bar.set_message(look.text(note));
@@ -259,7 +259,7 @@ mod tests {
         let events = recorded();
         insta::assert_snapshot!(shown(80, true, &events[..5]), @r"
         Your own web application
-          ⠸ packages          ━━━━━━╸───  64 % unpacking postgresql-common
+          ⠸ packages          ━━━━━━╸───  64 % unpacking postgresql-common (5 of 14)
           ──────────────────────────────────────── 0/5
         ");
         insta::assert_snapshot!(shown(40, false, &events[..5]), @r"

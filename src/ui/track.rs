@@ -73,7 +73,7 @@ impl Track {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::action::Progress;
+    use crate::action::{Amount, Progress, Unit};
     use crate::engine::event::{Ended, Event};
     use crate::error::{Exit, Failure};
     use crate::host::Stamp;
@@ -111,7 +111,16 @@ pub mod tests {
     pub fn goes_on(action: &str, percent: f32, note: &str) -> What {
         What::ActionProgress {
             action: action.to_owned(),
-            progress: Progress::Percent { percent, note: note.to_owned() },
+            progress: Progress::Percent { percent, note: note.to_owned(), amount: None },
+        }
+    }
+
+    /// The same with figures.
+    pub fn measured(action: &str, percent: f32, note: &str, (done, total, unit): (u64, u64, Unit)) -> What {
+        let amount = Some(Amount { done, total, unit });
+        What::ActionProgress {
+            action: action.to_owned(),
+            progress: Progress::Percent { percent, note: note.to_owned(), amount },
         }
     }
 
@@ -129,9 +138,9 @@ pub mod tests {
         [
             started(),
             begins("packages"),
-            goes_on("packages", 12.0, "fetching nginx-common"),
+            measured("packages", 12.0, "fetching", (12_400_000, 38_200_000, Unit::Bytes)),
             goes_on("packages", 61.5, "unpacking \u{1b}[31mpostgresql-15"),
-            goes_on("packages", 64.0, "unpacking postgresql-common"),
+            measured("packages", 64.0, "unpacking postgresql-common", (5, 14, Unit::Packages)),
             ends("packages", Ended::Changed, 23_140),
             begins("application.user"),
             ends("application.user", Ended::AlreadySo, 2),
