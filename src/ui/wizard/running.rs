@@ -114,6 +114,8 @@ pub struct Meter {
     pub share: Option<f32>,
     /// What is being done.
     pub says: String,
+    /// That says how much is done, in bytes or packages.
+    pub figures: bool,
 }
 
 /// What the run is doing as a whole.
@@ -156,6 +158,7 @@ pub struct Running {
     pub changed: usize,
     /// What steps said.
     pub output: Output,
+    noted: String,
     undone: BTreeSet<String>,
     current: Option<usize>,
     began: Option<Stamp>,
@@ -177,6 +180,7 @@ impl Default for Running {
             went_back: false,
             changed: 0,
             output: Output::default(),
+            noted: String::new(),
             undone: BTreeSet::new(),
             current: None,
             began: None,
@@ -223,7 +227,7 @@ impl Running {
                 self.output.push(BACK, Kind::Undone, &describe);
                 self.undone.insert(action);
                 self.current = Some(at);
-                self.meter = Meter { share: None, says: describe };
+                self.meter = Meter { says: describe, ..Meter::default() };
             }
             What::Kept { what, why } => {
                 self.tell(Kind::Kept, &format!("{what}: {why}"));
@@ -299,20 +303,26 @@ impl Running {
             self.steps[step].state = State::Working;
         }
         let id = if self.phase == Phase::Back { BACK } else { id };
+        let says = progress.text().into_owned();
         match progress {
-            Progress::Percent { percent, note } => {
-                if note != self.meter.says {
-                    self.output.push(id, Kind::Note, &note);
-                }
-                self.meter = Meter { share: Some((percent / 100.0).clamp(0.0, 1.0)), says: note };
+            Progress::Percent { percent, note, amount } => {
+                self.note(id, note);
+                let share = Some((percent / 100.0).clamp(0.0, 1.0));
+                self.meter = Meter { share, says, figures: amount.is_some() };
             }
             Progress::Note(note) => {
-                if note != self.meter.says {
-                    self.output.push(id, Kind::Note, &note);
-                }
-                self.meter.says = note;
+                self.note(id, note);
+                self.meter.says = says;
             }
             Progress::Output(line) => self.output.push(id, Kind::Output, &line),
+        }
+    }
+
+    /// What a step does, once for as long as it does that.
+    fn note(&mut self, id: &str, note: String) {
+        if self.noted != note {
+            self.output.push(id, Kind::Note, &note);
+            self.noted = note;
         }
     }
 

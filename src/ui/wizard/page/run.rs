@@ -216,6 +216,10 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
     let waited = if waited < 2 { String::new() } else { seconds(waited) };
     let mut pieces = Vec::new();
     let says = match running.meter.share {
+        Some(share) if running.meter.figures => {
+            pieces = bar(Role::Value, share, writer);
+            format!("  {}", running.meter.says)
+        }
         Some(share) => {
             pieces = bar(Role::Value, share, writer);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]

@@ -20,7 +20,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
     let events = recorded();
     let running = after(&events[..4]);
     assert_eq!(running.current().unwrap().id, "packages");
-    assert_eq!(running.meter, Meter { share: Some(0.615), says: "unpacking \u{1b}[31mpostgresql-15".to_owned() });
+    assert_eq!(running.meter.share, Some(0.615));
     assert_eq!((running.count(), running.works()), ((0, 5), true));
     let running = after(&events);
     use State::{AlreadySo, Done};
