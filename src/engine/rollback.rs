@@ -53,7 +53,8 @@ pub fn roll_back(
     journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
 
     let base = Manifest::load(host, dir, "base")?;
-    let post = Manifest::load(host, dir, "post")?;
+    // The last look of a run that did not end after it counts for nothing.
+    let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
     let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
 
     let mut report = Report::default();
@@ -62,23 +63,8 @@ pub fn roll_back(
     let touched = way.walk(journal, &entries, &mut report)?;
 
     let told = report.errors.len();
-    if let (Some((base, base_contents)), Some((cur, cur_contents)), true) = (&base, &cur, report.errors.is_empty()) {
-        let (post_manifest, post_contents) = post.as_ref().map_or((cur, cur_contents), |(m, c)| (m, c));
-        let states = reconcile::States {
-            base,
-            post: post_manifest,
-            cur,
-            contents: [base_contents, post_contents, cur_contents],
-        };
-        let outcome = reconcile::reconcile(host, &states)?;
-        for (what, why) in outcome.kept {
-            // A record may have reported the same path already, in better words.
-            if !report.kept.iter().any(|(known, _)| *known == what) {
-                emit(What::Kept { what: what.clone(), why: why.clone() });
-                report.kept.push((what, why));
-            }
-        }
-        report.errors.extend(outcome.errors);
+    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
+        reconcile_disk(host, base, post.as_ref().unwrap_or(cur), cur, &mut report, emit)?;
     }
 
     settle(host, dir, &touched, &mut report);
@@ -93,8 +79,8 @@ pub fn roll_back(
     Ok(report)
 }
 
-/// Takes some actions of a run back that goes on afterwards, the last first. What else their packages and
-/// scripts did is left to the rollback of the whole run.
+/// Takes some actions of a run back that goes on afterwards, the last first. When nothing else stands, the disk
+/// becomes what it was before the run.
 pub fn take_back(
     host: &dyn Host,
     dir: &RunDir,
@@ -102,14 +88,49 @@ pub fn take_back(
     actions: &BTreeSet<String>,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<Report> {
-    let concerned = |entry: &&Entry| !entry.undone && actions.contains(&entry.action);
-    let entries: Vec<Entry> = journal.entries().iter().filter(concerned).cloned().collect();
+    let standing = journal.entries().iter().filter(|entry| !entry.undone);
+    let entries: Vec<Entry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
     emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
+
+    let everything = entries.len() == journal.standing();
+    let base = if everything { Manifest::load(host, dir, "base")? } else { None };
+    let mut contents = Contents::new();
+    let cur = match &base {
+        Some((base, _)) => Some((Manifest::take(host, Some(base), &mut contents)?, contents)),
+        None => None,
+    };
+
     let mut report = Report::default();
     let way = Way { host, dir, post: None, options: &Options::default(), emit };
     let touched = way.walk(journal, &entries, &mut report)?;
+    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
+        reconcile_disk(host, base, cur, cur, &mut report, emit)?;
+    }
     settle(host, dir, &touched, &mut report);
     Ok(report)
+}
+
+/// Brings the disk to what it was before the run, but for what others changed since its end.
+fn reconcile_disk(
+    host: &dyn Host,
+    base: &(Manifest, Contents),
+    post: &(Manifest, Contents),
+    cur: &(Manifest, Contents),
+    report: &mut Report,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<()> {
+    let contents = [&base.1, &post.1, &cur.1];
+    let states = reconcile::States { base: &base.0, post: &post.0, cur: &cur.0, contents };
+    let outcome = reconcile::reconcile(host, &states)?;
+    for (what, why) in outcome.kept {
+        // A record may have reported the same path already, in better words.
+        if !report.kept.iter().any(|(known, _)| *known == what) {
+            emit(What::Kept { what: what.clone(), why: why.clone() });
+            report.kept.push((what, why));
+        }
+    }
+    report.errors.extend(outcome.errors);
+    Ok(())
 }
 
 /// Whether an entry is still to be taken back under these options.
@@ -158,31 +179,33 @@ impl Way<'_> {
         Ok(touched)
     }
 
-    fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
-        let Self { host, dir, post, options, emit } = *self;
-        let blobs = dir.blobs();
-        let log = dir.log(&format!("undo.{}", entry.action));
-        let dumps = dir.file("dumps");
+    /// Hands out what the records of an entry are carried out with.
+    fn with<T>(&self, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+        let emit = self.emit;
         let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
         let dumped = |what: &str, file: &Path| {
             emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
         };
-        let cx = UndoCx {
-            host,
-            blobs: &blobs,
-            log: &log,
+        does(&UndoCx {
+            host: self.host,
+            blobs: &self.dir.blobs(),
+            log: &self.dir.log(&format!("undo.{}", entry.action)),
             progress: &progress,
             dumped: &dumped,
-            dumps: &dumps,
-            drop_data: options.drop_data,
+            dumps: &self.dir.file("dumps"),
+            drop_data: self.options.drop_data,
             wrote: &entry.wrote,
             data: journal.data.get(&entry.action).map(String::as_str),
-            post,
-        };
+            post: self.post,
+        })
+    }
+
+    fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+        let Self { options, emit, .. } = *self;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
-            match undo.carry_out(&cx) {
+            match self.with(journal, entry, |cx| undo.carry_out(cx)) {
                 Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {

@@ -149,6 +149,24 @@ fn what_came_along_unplanned_goes_too_unless_it_was_asked_for_by_name() {
 }
 
 #[test]
+fn packages_that_are_asked_for_later_have_a_record_of_their_own() {
+    let host = FakeHost::new();
+    let before = host.packages();
+    let first = install(&host, &wanted(&["nginx"]));
+    let later = on(&host, |cx| {
+        let action = wanted(&["htop", "nginx"]);
+        let records = action.prepare_again(cx).unwrap();
+        action.apply(cx).unwrap();
+        assert_eq!(action.prepare_again(cx), Ok(Vec::new()), "nothing more is to come");
+        records
+    });
+    take_back(&host, &later).unwrap();
+    assert!(host.packages().contains_key("nginx") && !host.packages().contains_key("htop"));
+    take_back(&host, &first).unwrap();
+    assert_eq!(host.packages(), before);
+}
+
+#[test]
 fn killed_at_any_change_it_can_be_finished_and_taken_back() {
     let action = wanted(&["nginx", "redis-server"]);
     for goes_on in [true, false] {

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::action::Progress;
+use crate::engine::decision::{Choice, Waiting};
 use crate::engine::event::{Ended, Event, Step, What};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
+use crate::ui::lines;
 
 mod output;
 
@@ -55,7 +57,7 @@ pub struct Work {
     pub millis: u64,
     /// When it began, while it works.
     pub since: Option<Stamp>,
-    /// What a proof found.
+    /// What a proof found; of a step that was left out, why it may be.
     pub evidence: Option<String>,
 }
 
@@ -127,6 +129,8 @@ pub enum Phase {
     Forward,
     /// Taking back.
     Back,
+    /// After a failure it waits for a decision.
+    Waiting(Box<Waiting>),
     /// It ended; this is what its command returns.
     Ended(Exit),
 }
@@ -214,6 +218,26 @@ impl Running {
                 self.steps[at].evidence = evidence;
             }
             What::Failed { step, failure } => self.fail(step, failure),
+            What::Waiting(waiting) => {
+                self.pause();
+                self.phase = Phase::Waiting(Box::new(waiting));
+            }
+            What::Decided { choice } => {
+                self.phase = Phase::Forward;
+                self.meter.says = lines::decided(choice).to_owned();
+                if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
+                    // A stage that was taken back is no way back of the run, and what failed is tried anew.
+                    self.went_back = false;
+                    self.failures.clear();
+                    self.kept.clear();
+                }
+            }
+            What::Skipped { step, because } => {
+                self.end(&step, State::Skipped, 0);
+                self.output.push(&step, Kind::Note, &because);
+                let at = self.step(&step);
+                self.steps[at].evidence = Some(because);
+            }
             What::RollbackStarted { records, .. } => {
                 self.phase = Phase::Back;
                 self.went_back = true;
@@ -450,7 +474,7 @@ impl Running {
     pub fn elapsed(&self, now: Option<Stamp>) -> Duration {
         let until = if self.works() { now.max(self.latest) } else { self.latest };
         match (self.began, until) {
-            (Some(began), Some(until)) => since(until, began),
+            (Some(began), Some(until)) => until.since(began),
             _ => Duration::ZERO,
         }
     }
@@ -458,16 +482,10 @@ impl Running {
     /// How long the step at work has been so at `now`.
     pub fn step_elapsed(&self, now: Option<Stamp>) -> Duration {
         match (self.current().and_then(|step| step.since), now.max(self.latest)) {
-            (Some(since_then), Some(now)) => since(now, since_then),
+            (Some(since_then), Some(now)) => now.since(since_then),
             _ => Duration::ZERO,
         }
     }
-}
-
-/// The time from `earlier` to `later`; none when the clock went back.
-fn since(later: Stamp, earlier: Stamp) -> Duration {
-    let nanos = |at: Stamp| i128::from(at.sec) * 1_000_000_000 + i128::from(at.nsec);
-    Duration::from_nanos(u64::try_from((nanos(later) - nanos(earlier)).max(0)).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
