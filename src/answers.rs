@@ -73,7 +73,7 @@ pub enum OnFailure {
 }
 
 /// Every answer of a guide, complete and valid.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
     /// stage -> question -> value; what is not asked (its `when` is false) is null. A secret is its mark.
     pub values: BTreeMap<String, BTreeMap<String, Value>>,

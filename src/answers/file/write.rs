@@ -65,8 +65,8 @@ const fn words(origin: Origin) -> &'static str {
     }
 }
 
-/// `BRINGUP_DATABASE_PASSWORD` for `database.password`.
-fn variable(path: &str) -> String {
+/// The variable that stands for a typed secret: `BRINGUP_DATABASE_PASSWORD` for `database.password`.
+pub fn variable(path: &str) -> String {
     let name: String =
         path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     format!("BRINGUP_{name}")

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::{Job, conceal};
 use crate::action::{Cx, Progress, Verdict};

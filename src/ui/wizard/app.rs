@@ -9,7 +9,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::answers::interview::Standing;
 use crate::error::Exit;
 use crate::guide::QuestionKind;
 use crate::ui::text;
@@ -20,7 +19,7 @@ use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::sheet::{self, Pager, Search, Sheet};
 use crate::ui::wizard::task::News;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{self, Watch};
@@ -54,13 +53,21 @@ pub struct App {
     sheet: Option<(Box<Sheet>, View)>,
     size: (u16, u16),
     doc: Doc,
+    last_words: String,
 }
 
 impl App {
     /// At its first page.
     pub fn new(desk: Desk, size: (u16, u16)) -> Self {
-        let mut app =
-            Self { desk, place: Place::Welcome, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        let mut app = Self {
+            desk,
+            place: Place::Welcome,
+            views: BTreeMap::new(),
+            sheet: None,
+            size,
+            doc: Doc::default(),
+            last_words: String::new(),
+        };
         app.settle();
         app
     }
@@ -70,7 +77,8 @@ impl App {
         let (watch, job) = Watch::of(run);
         desk.jobs = vec![job];
         desk.watch = Some(Box::new(watch));
-        let mut app = Self { desk, place: Place::Run, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        let mut app = Self::new(desk, size);
+        app.place = Place::Run;
         app.settle();
         app
     }
@@ -92,6 +100,11 @@ impl App {
         std::mem::take(&mut self.desk.jobs)
     }
 
+    /// Lines to be printed when the wizard has ended and the terminal is as before; often none.
+    pub fn last_words(&self) -> &str {
+        &self.last_words
+    }
+
     /// The screen has another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.size = (width, height);
@@ -99,24 +112,43 @@ impl App {
     }
 
     /// A job reports.
-    pub fn tell(&mut self, message: Message) {
+    pub fn tell(&mut self, message: Message) -> Leave {
+        let leave = self.take_in(message);
+        self.settle();
+        leave
+    }
+
+    fn take_in(&mut self, message: Message) -> Leave {
         match message {
-            Message::Facts(facts) => {
-                if let Some(interview) = &mut self.desk.interview {
-                    interview.found((*facts).clone());
-                }
-                self.desk.facts = Some(*facts);
-            }
+            Message::Facts(facts) => self.desk.found(*facts),
+            Message::Check(check) => self.desk.machine.learn(check),
+            Message::Runs(runs) => self.desk.machine.runs = runs,
+            Message::Unmet(unmet) => self.desk.machine.unmet = unmet,
             Message::Opened(interview) => {
-                self.desk.interview = Some(*interview);
-                if let Some(next) = self.desk.beside(&Place::Product, true) {
+                self.desk.open(*interview);
+                if self.place == Place::Product
+                    && let Some(next) = self.desk.beside(&Place::Product, true)
+                {
                     self.go(next, None);
                 }
             }
-            Message::NotOpened(_) => {}
             Message::Run(news) => self.hear(news),
+            Message::NotOpened(why) => self.desk.machine.not_opened(why),
+            Message::Compared(hash, verdicts, missing) => self.desk.review.compared(&hash, verdicts, missing),
+            Message::Forecast(hash, forecast) => self.desk.review.forecast(&hash, forecast),
+            Message::Saved(path) => {
+                self.last_words = sheet::saved(&self.desk, &path);
+                return Leave::Yes(Exit::Done);
+            }
+            Message::NotSaved(why) => {
+                if let Some((sheet, _)) = &mut self.sheet
+                    && let Sheet::Prompt(prompt) = sheet.as_mut()
+                {
+                    prompt.refuse(why);
+                }
+            }
         }
-        self.settle();
+        Leave::No
     }
 
     /// News of the run. The pointer goes with the work while it stands on it.
@@ -124,7 +156,7 @@ impl App {
         let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
         let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
         if let News::Log { title, text } = news {
-            self.sheet = Some((Box::new(Sheet::log(&title, &text)), View::default()));
+            self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
             return;
         }
         watch::hear(&mut self.desk, news);
@@ -180,12 +212,12 @@ impl App {
         if moved {
             return Leave::No;
         }
-        let step = match (&self.sheet, act) {
-            (Some((sheet, _)), act) => sheet.act(act, focus.as_ref()),
+        let step = match (&mut self.sheet, act) {
+            (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
             (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
             (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
             (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
-            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit())),
+            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
         self.follow(step)
@@ -206,11 +238,18 @@ impl App {
             }
             Step::Back => match self.desk.beside(&self.place, false) {
                 Some(before) => self.go(before, None),
-                None => self.sheet = Some((Box::new(Sheet::quit()), View::default())),
+                None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
             },
             Step::Go(place, stop) => self.go(place, stop),
             Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
             Step::Close => self.sheet = None,
+            Step::Show(line) => {
+                let height = usize::from(self.layout().main.height);
+                let view = self.view_mut();
+                if line < view.scroll || line >= view.scroll + height {
+                    view.scroll = line.saturating_sub(height / 3);
+                }
+            }
             Step::Sure(act) => {
                 self.sheet = None;
                 let step = page(&Place::Run).act(act, Some(&Stop::Button(SURE)), &mut self.desk);
@@ -218,6 +257,11 @@ impl App {
             }
             Step::Start => {
                 watch::start(&mut self.desk);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Attend(run, attend) => {
+                watch::attend(&mut self.desk, &run, attend);
                 self.views.remove(&Place::Run);
                 self.go(Place::Run, None);
             }
@@ -236,16 +280,24 @@ impl App {
         self.sheet = None;
         self.desk.revealed = false;
         self.place = place;
-        if stop.is_some() {
-            self.view_mut().focus = stop;
+        let Some(stop) = stop else { return };
+        self.view_mut().focus = Some(stop.clone());
+        self.doc = self.write();
+        // A question with choices is stopped at by these.
+        if self.focused().is_none()
+            && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
+        {
+            self.view_mut().focus = Some(self.chosen(near.clone()));
         }
     }
 
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        let search = || self.desk.watch.as_ref().is_some_and(|watch| watch.pane.typing.is_some());
-        self.sheet.is_none() && (self.desk.editor.is_some() || self.place == Place::Run && search())
+        match &self.sheet {
+            Some((sheet, _)) => sheet.is_typing(),
+            None => self.desk.editor.is_some() || self.search().is_some_and(Search::is_typing),
+        }
     }
 
     /// Whether the key was one for the text under the cursor.
@@ -276,10 +328,16 @@ impl App {
 
     /// Changes the text under the cursor and, when that made a difference, the answer.
     fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
+        if let Some((sheet, _)) = &mut self.sheet {
+            if let Some(editor) = sheet.editor() {
+                edit(editor);
+            }
+            return;
+        }
         if self.place == Place::Run
-            && let Some(search) = self.desk.watch.as_mut().and_then(|watch| watch.pane.typing.as_mut())
+            && let Some(editor) = self.desk.watch.as_mut().and_then(|watch| watch.pane.search.editor())
         {
-            return edit(search);
+            return edit(editor);
         }
         let Some((path, editor)) = &mut self.desk.editor else { return };
         let before = editor.text().to_owned();
@@ -350,8 +408,8 @@ impl App {
     /// To the next (or previous) question, at its answer.
     fn next_question(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return false };
-        let here = self.doc.stops[at].0.path().map(str::to_owned);
-        let other = |stop: &Stop| here.is_none() || stop.path() != here.as_deref();
+        let here = self.doc.stops[at].0.clone();
+        let other = |stop: &Stop| !stop.beside(&here);
         let found = if forward {
             self.doc.stops[at + 1..].iter().find(|(stop, _)| other(stop))
         } else {
@@ -406,6 +464,9 @@ impl App {
 
     fn layout(&self) -> Layout {
         match &self.sheet {
+            Some((sheet, _)) if sheet.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            // What lies over a page without sides has none either.
+            Some(_) if self.place == Place::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
             Some(_) => layout(self.size.0, self.size.1),
             None => with_panes(self.size.0, self.size.1, page(&self.place).panes(&self.desk)),
         }
@@ -445,6 +506,11 @@ impl App {
         {
             self.place = Place::Review;
         }
+        if self.place == Place::Review
+            && let Some(interview) = &self.desk.interview
+        {
+            self.desk.jobs.extend(self.desk.review.look_at(interview));
+        }
         let before = self.focused();
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
@@ -476,10 +542,10 @@ impl App {
         {
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
-        let pane = self.draw_panes(&parts, buffer);
+        self.draw_panes(&parts, buffer);
         self.draw_foot(parts.foot, buffer);
-        if let Some((row, column)) = pane {
-            frame.set_cursor_position((parts.pane.x + column, parts.pane.y + row));
+        if let Some((_, at)) = self.search_typed(parts.foot) {
+            frame.set_cursor_position((parts.foot.x + at, parts.foot.y));
         } else if let Some((row, column)) = self.doc.cursor
             && let Some(row) = row.checked_sub(scroll)
             && row < usize::from(parts.main.height)
@@ -489,23 +555,23 @@ impl App {
         }
     }
 
-    /// What stands above the page and scrolls by itself below or beside it; tells where the cursor is in the latter.
-    fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) -> Option<(u16, u16)> {
+    /// What stands above the page, and what scrolls by itself below or beside it.
+    fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) {
         if self.sheet.is_some() {
-            return None;
+            return;
         }
         let theme = &self.desk.theme;
         let page = page(&self.place);
         if let Some(top) = page.top(&self.desk, Writer::new(theme, parts.top.width, None)) {
             draw_lines(&top.lines, 0, parts.top, buffer);
         }
-        if parts.pane.area() == 0 {
-            return None;
-        }
         let writer = Writer::new(theme, parts.pane.width, None);
-        let pane = page.pane(&self.desk, self.view().focus.as_ref(), writer, usize::from(parts.pane.height))?;
-        draw_lines(&pane.lines, 0, parts.pane, buffer);
-        pane.cursor.map(|(row, column)| (u16::try_from(row).unwrap_or(0), column))
+        let rows = usize::from(parts.pane.height);
+        if rows > 0
+            && let Some(pane) = page.pane(&self.desk, self.view().focus.as_ref(), writer, rows)
+        {
+            draw_lines(&pane.lines, 0, parts.pane, buffer);
+        }
     }
 
     fn draw_head(&self, area: Rect, buffer: &mut Buffer) {
@@ -563,51 +629,49 @@ impl App {
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
         for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
-            let (sign, role) = self.state_of(place);
+            let (role, sign) = self.desk.readiness(place).sign();
             let here = *place == self.place;
             let name = text::shorten(&self.desk.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
             let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
             let line = Line::from(vec![
                 Span::styled(pointer.to_owned(), theme.style(Role::Focus)),
-                Span::styled(sign.to_owned(), theme.style(role)),
+                Span::styled(theme.sign(sign).to_owned(), theme.style(role)),
                 Span::styled(format!(" {name}"), theme.style(if here { Role::Focus } else { Role::Value })),
             ]);
             buffer.set_line(area.x, y, &line, area.width);
         }
     }
 
-    /// The sign of a page in the rail: done, something missing, not yet.
-    fn state_of(&self, place: &Place) -> (&str, Role) {
-        let theme = &self.desk.theme;
-        let good = (theme.sign(Sign::Good), Role::Good);
-        let pending = (theme.sign(Sign::Pending), Role::Dim);
-        match (place, &self.desk.interview) {
-            (Place::Welcome, _) => {
-                if self.desk.facts.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Product, interview) => {
-                if interview.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
-                Standing::Missing(_) => (theme.sign(Sign::Bad), Role::Bad),
-                Standing::Complete | Standing::NotAsked => good,
-            },
-            _ => pending,
+    fn search(&self) -> Option<&Search> {
+        match &self.sheet {
+            Some((sheet, _)) => sheet.search(),
+            None => page(&self.place).search(&self.desk),
         }
+    }
+
+    /// What is typed to be looked for, as the bottom line shows it, and the cursor's column there.
+    fn search_typed(&self, area: Rect) -> Option<(String, u16)> {
+        if area.area() == 0 {
+            return None;
+        }
+        let (shown, at) = self.search()?.typed(usize::from(area.width / 2).saturating_sub(1).max(1))?;
+        Some((format!("/{}", self.desk.theme.text(&shown)), u16::try_from(at + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
         let theme = &self.desk.theme;
         let mut pieces = Vec::new();
-        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), usize::from(area.width)) {
+        let mut room = usize::from(area.width);
+        if let Some((typed, _)) = self.search_typed(area) {
+            room = room.saturating_sub(room / 2 + 2);
+            pieces.push(Span::raw(text::pad(&typed, usize::from(area.width / 2) + 2)));
+        }
+        if let Some(said) = self.search().map(Search::said).filter(|said| !said.is_empty()) {
+            let said = text::shorten(&theme.text(said), room / 2, theme.sign(Sign::Ellipsis));
+            room -= text::width(&said) + 2;
+            pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
+        }
+        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), room) {
             pieces.push(Span::styled(key, theme.style(Role::Key)));
             pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));
         }

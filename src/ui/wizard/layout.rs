@@ -68,6 +68,15 @@ pub fn with_panes(width: u16, height: u16, panes: Panes) -> Layout {
     Layout { head: parts.head, foot: parts.foot, top, main, pane, ..Layout::default() }
 }
 
+impl Layout {
+    /// The same with the page from edge to edge.
+    #[must_use]
+    pub fn without_sides(self, width: u16) -> Self {
+        let none = Rect { width: 0, ..self.rail };
+        Self { rail: none, main: Rect { x: 0, width, ..self.main }, aside: none, ..self }
+    }
+}
+
 /// The parts of a screen of this size.
 pub fn layout(width: u16, height: u16) -> Layout {
     let line = |y: u16| Rect { x: 0, y, width, height: u16::from(y < height) };

@@ -5,11 +5,12 @@ use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::sheet::{Search, Sheet};
 
 mod field;
 mod product;
 mod result;
+mod review;
 mod run;
 mod stage;
 mod welcome;
@@ -33,12 +34,27 @@ pub enum Step {
     Close,
     /// Carry out what the page asked about.
     Sure(Act),
-    /// Start the run with the answers on the desk.
-    Start,
     /// Hand the terminal to a shell for a while.
     Shell,
+    /// Scrolls a sheet so that this line can be seen.
+    Show(usize),
+    /// To the page of a run that stands on this machine.
+    Attend(String, Attend),
+    /// Starts the run that was reviewed.
+    Start,
     /// Out of the wizard.
     Leave(Exit),
+}
+
+/// What is wanted of a run that stands on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attend {
+    /// To see what it does, or how it ended.
+    Look,
+    /// To have it go on.
+    Resume,
+    /// To have it taken back, or that go on.
+    RollBack,
 }
 
 /// A page.
@@ -61,6 +77,10 @@ pub trait Page {
     fn pane(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>, _rows: usize) -> Option<Doc> {
         None
     }
+    /// What is looked for in that text.
+    fn search<'d>(&self, _desk: &'d Desk) -> Option<&'d Search> {
+        None
+    }
     /// Scrolls that text, where the act means that.
     fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
         false
@@ -77,7 +97,7 @@ pub fn page(place: &Place) -> Box<dyn Page + '_> {
         Place::Welcome => Box::new(welcome::Welcome),
         Place::Product => Box::new(product::ProductPage),
         Place::Stage(id) => Box::new(stage::StagePage { id }),
-        Place::Review => Box::new(welcome::Welcome),
+        Place::Review => Box::new(review::ReviewPage),
         Place::Run => Box::new(run::RunPage),
     }
 }

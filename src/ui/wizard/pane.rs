@@ -1,48 +1,45 @@
 //! The output of a step: a pane that follows its end, can be scrolled back, and searched.
 
-use ratatui::text::Span;
+use ratatui::text::{Line, Span};
 
 use crate::ui::text;
 use crate::ui::wizard::doc::{Doc, Writer};
-use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::Act;
 use crate::ui::wizard::running::{Kind, Output, Said};
-use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::sheet::Search;
+use crate::ui::wizard::theme::{Role, Sign, Theme};
 
 /// How the output is looked at.
 #[derive(Debug, Default)]
 pub struct Pane {
+    /// What is looked for in it.
+    pub search: Search,
     /// The step whose lines stand still, and the number of the last one shown; none where it follows the end.
     still: Option<(String, usize)>,
-    /// What is searched for, while it is typed.
-    pub typing: Option<Editor>,
-    /// What was searched for last.
-    wanted: String,
-    /// Nothing was found.
-    missing: bool,
 }
 
 impl Pane {
-    /// The number of the last line shown of a step's lines.
-    fn last(&self, lines: &[&Said], rows: usize) -> usize {
-        let end = lines.len();
-        let Some((_, number)) = &self.still else { return end };
-        let at = lines.iter().rposition(|line| line.number <= *number).map_or(0, |at| at + 1);
-        at.max(rows).min(end)
-    }
-
-    /// Forgets the place when it was one in another step's lines.
-    fn attend(&mut self, step: &str) {
-        if self.still.as_ref().is_some_and(|(of, _)| of != step) {
-            self.still = None;
+    /// How many of a step's lines are above the pane's lower edge.
+    fn last(&self, step: &str, lines: &[&Said], rows: usize) -> usize {
+        match &self.still {
+            Some((of, number)) if of == step => {
+                let at = lines.iter().rposition(|line| line.number <= *number).map_or(0, |at| at + 1);
+                at.max(rows).min(lines.len())
+            }
+            _ => lines.len(),
         }
     }
 
-    /// Scrolls, where `act` means that.
+    /// Shows the lines up to this one; follows the end where there is none after it.
+    fn stand(&mut self, step: &str, lines: &[&Said], last: usize) {
+        let line = if last >= lines.len() { None } else { lines.get(last.saturating_sub(1)) };
+        self.still = line.map(|line| (step.to_owned(), line.number));
+    }
+
+    /// Scrolls by what `act` means, if it means that.
     pub fn moves(&mut self, act: Act, output: &Output, step: &str, rows: usize) -> bool {
-        self.attend(step);
         let lines: Vec<&Said> = output.of(step).collect();
-        let last = self.last(&lines, rows);
+        let last = self.last(step, &lines, rows);
         let page = rows.saturating_sub(1).max(1);
         let to = match act {
             Act::PageUp => last.saturating_sub(page).max(rows),
@@ -55,146 +52,69 @@ impl Pane {
         true
     }
 
-    fn stand(&mut self, step: &str, lines: &[&Said], last: usize) {
-        let line = if last >= lines.len() { None } else { lines.get(last.saturating_sub(1)) };
-        self.still = line.map(|line| (step.to_owned(), line.number));
-    }
-
-    /// Begins to ask what to search for.
-    pub fn ask(&mut self) {
-        self.typing = Some(Editor::new(self.wanted.clone(), true));
-        self.missing = false;
-    }
-
-    /// Searches for what was typed, from the last line shown upwards.
-    pub fn find(&mut self, output: &Output, step: &str) {
-        if let Some(editor) = self.typing.take() {
-            editor.text().clone_into(&mut self.wanted);
-            self.search(output, step, true, 0);
-        }
-    }
-
-    /// Searches on: towards older lines, or newer ones.
-    pub fn find_on(&mut self, output: &Output, step: &str, older: bool) {
-        self.search(output, step, older, 1);
-    }
-
-    fn search(&mut self, output: &Output, step: &str, older: bool, skip: usize) {
-        self.attend(step);
-        self.missing = false;
-        if self.wanted.is_empty() {
-            return;
-        }
-        let lines: Vec<&Said> = output.of(step).collect();
-        // The line found stands last on the pane, so that going on from there is going on from it.
-        let here = self.last(&lines, 0);
-        let has = |at: &usize| found(&lines[*at].text, &self.wanted).is_some();
-        let at = if older {
-            let before = here.saturating_sub(skip);
-            (0..before).rev().chain((before..lines.len()).rev()).find(has)
-        } else {
-            (here..lines.len()).chain(0..here).find(has)
+    /// Looks for what was typed, or for the next (or previous) place of what was looked for last.
+    pub fn find(&mut self, act: Act, output: &Output, step: &str, rows: usize) {
+        let said: Vec<&Said> = output.of(step).collect();
+        let lines: Vec<Line<'_>> = said.iter().map(|line| Line::from(text::clean(&line.text))).collect();
+        let last = self.last(step, &said, rows);
+        let top = last.saturating_sub(rows);
+        let found = match act {
+            Act::SearchNext => self.search.step(true, &lines, top),
+            Act::SearchPrevious => self.search.step(false, &lines, top),
+            _ => self.search.take(&lines, top),
         };
-        match at {
-            Some(at) => self.still = Some((step.to_owned(), lines[at].number)),
-            None => self.missing = true,
+        if let Some(at) = found.filter(|at| !(top..last).contains(at)) {
+            self.stand(step, &said, (at + 1 + rows / 2).max(rows));
         }
-    }
-
-    /// Whether something was searched for.
-    pub fn searched(&self) -> bool {
-        !self.wanted.is_empty()
     }
 
     /// Draws the lines of a step into so many rows, the first of them a rule with the step's name.
     pub fn write(&self, output: &Output, step: &str, rows: usize, mut writer: Writer<'_>) -> Doc {
         let lines: Vec<&Said> = output.of(step).collect();
         let room = rows.saturating_sub(1);
-        let still = self.still.as_ref().is_some_and(|(of, _)| of == step);
-        let last = if still { self.last(&lines, room) } else { lines.len() };
-        let first = last.saturating_sub(room);
-        self.rule(step, lines.len() - last, &mut writer);
+        let last = self.last(step, &lines, room);
+        rule(step, lines.len() - last, &mut writer);
         if lines.is_empty() {
             let nothing = writer.span(Role::Dim, "nothing so far");
             writer.line(vec![nothing]);
         }
-        for line in &lines[first..last] {
-            let pieces = self.line(line, &writer);
+        for line in &lines[last.saturating_sub(room)..last] {
+            let pieces = line_of(line, &writer);
             writer.line(pieces);
         }
-        writer.done()
-    }
-
-    fn rule(&self, step: &str, below: usize, writer: &mut Writer<'_>) {
-        let line = writer.theme().sign(Sign::Line).to_owned();
-        let width = writer.width();
-        if let Some(editor) = &self.typing {
-            let (shown, at) = editor.window(width.saturating_sub(12), None);
-            let mut pieces = vec![writer.span(Role::Heading, "Search: ")];
-            pieces.push(writer.span(Role::Value, &shown));
-            writer.line(pieces);
-            writer.cursor(8 + at);
-            return;
+        let found = writer.theme().style(Role::Found);
+        let mut doc = writer.done();
+        if self.search.is_on() {
+            let marked = doc.lines.drain(1..).map(|line| self.search.mark(line, found)).collect::<Vec<_>>();
+            doc.lines.extend(marked);
         }
-        let mut says = if step.is_empty() { "Output".to_owned() } else { format!("Output of {step}") };
-        if self.missing {
-            says.push_str(&format!(": \"{}\" is not there", self.wanted));
-        }
-        let says = text::shorten(&writer.clean(&says), width.saturating_sub(16), writer.theme().sign(Sign::Ellipsis));
-        let more =
-            if below == 0 { String::new() } else { format!(" {below} more {}", writer.theme().sign(Sign::Down)) };
-        let used = text::width(&says) + text::width(&more) + 4;
-        let pieces = vec![
-            writer.span(Role::Dim, &line.repeat(2)),
-            Span::raw(" "),
-            writer.span(Role::Dim, &says),
-            Span::raw(" "),
-            writer.span(Role::Dim, &line.repeat(width.saturating_sub(used + 1))),
-            writer.span(Role::Dim, &more),
-        ];
-        writer.line(pieces);
-    }
-
-    fn line(&self, line: &Said, writer: &Writer<'_>) -> Vec<Span<'static>> {
-        let text = writer.clean(&line.text);
-        let (role, lead) = match line.kind {
-            Kind::Output => (Role::Value, String::new()),
-            Kind::Note => (Role::Dim, String::new()),
-            Kind::Undone => (Role::Value, format!("{} ", writer.theme().sign(Sign::Left))),
-            Kind::Kept => (Role::Warning, format!("{} kept: ", writer.theme().sign(Sign::Warning))),
-            Kind::Saved => (Role::Warning, format!("{} saved: ", writer.theme().sign(Sign::Warning))),
-            Kind::Failed => (Role::Bad, format!("{} ", writer.theme().sign(Sign::Bad))),
-        };
-        let mut pieces = vec![writer.span(role, &lead)];
-        let mut rest = text.as_str();
-        while !self.wanted.is_empty()
-            && let Some((from, to)) = found(rest, &self.wanted)
-        {
-            pieces.push(writer.span(role, &rest[..from]));
-            pieces.push(writer.span(Role::Found, &rest[from..to]));
-            rest = &rest[to..];
-        }
-        pieces.push(writer.span(role, rest));
-        pieces
+        doc
     }
 }
 
-/// Where a text has what is searched for. Small letters find capitals too, capitals only themselves.
-fn found(text: &str, wanted: &str) -> Option<(usize, usize)> {
-    if wanted.chars().any(char::is_uppercase) {
-        return text.find(wanted).map(|from| (from, from + wanted.len()));
+/// Where the pane begins: whose output it is, and how much of it is further down.
+fn rule(step: &str, below: usize, writer: &mut Writer<'_>) {
+    let (line, width) = (writer.theme().sign(Sign::Line).to_owned(), writer.width());
+    let says = if step.is_empty() { "Output".to_owned() } else { format!("Output of {step}") };
+    let says = text::shorten(&writer.clean(&says), width.saturating_sub(16), writer.theme().sign(Sign::Ellipsis));
+    let more = if below == 0 { String::new() } else { format!(" {}{below} more", writer.theme().sign(Sign::Down)) };
+    let rest = width.saturating_sub(4 + text::width(&says) + text::width(&more));
+    let pieces = vec![writer.span(Role::Dim, &format!("{} {says} {}{more}", line.repeat(2), line.repeat(rest)))];
+    writer.line(pieces);
+}
+
+fn line_of(line: &Said, writer: &Writer<'_>) -> Vec<Span<'static>> {
+    let (role, lead) = lead(line.kind, writer.theme());
+    vec![writer.span(role, &lead), writer.span(role, &line.text)]
+}
+
+fn lead(kind: Kind, theme: &Theme) -> (Role, String) {
+    match kind {
+        Kind::Output => (Role::Value, String::new()),
+        Kind::Note => (Role::Dim, String::new()),
+        Kind::Undone => (Role::Value, format!("{} ", theme.sign(Sign::Left))),
+        Kind::Kept => (Role::Warning, format!("{} kept: ", theme.sign(Sign::Warning))),
+        Kind::Saved => (Role::Warning, format!("{} saved: ", theme.sign(Sign::Warning))),
+        Kind::Failed => (Role::Bad, format!("{} ", theme.sign(Sign::Bad))),
     }
-    let starts = text.char_indices().map(|(at, _)| at);
-    starts.into_iter().find_map(|from| {
-        let mut rest = text[from..].char_indices();
-        let mut to = from;
-        for c in wanted.chars() {
-            let (at, here) = rest.next()?;
-            if !here.to_lowercase().eq(c.to_lowercase()) {
-                return None;
-            }
-            to = from + at + here.len_utf8();
-        }
-        Some((from, to))
-    })
 }

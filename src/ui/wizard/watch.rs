@@ -12,6 +12,7 @@ use crate::ui::follow::Followed;
 use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::Stop;
 use crate::ui::wizard::job::Job;
+use crate::ui::wizard::page::Attend;
 use crate::ui::wizard::pane::Pane;
 use crate::ui::wizard::running::{BACK, PROOFS, Phase, Running, State};
 use crate::ui::wizard::task::{Launch, News, Task};
@@ -204,6 +205,17 @@ pub fn start(desk: &mut Desk) {
     desk.jobs.push(Job::Run(Task::Launch(Box::new(launch))));
 }
 
+/// Follows a run that stands on this machine, or has it go on first.
+pub fn attend(desk: &mut Desk, run: &str, attend: Attend) {
+    let (watch, follow) = Watch::of(run);
+    desk.watch = Some(Box::new(watch));
+    desk.jobs.push(match attend {
+        Attend::Look => follow,
+        Attend::Resume => Job::Run(Task::Again { run: run.to_owned(), back: false }),
+        Attend::RollBack => Job::Run(Task::Again { run: run.to_owned(), back: true }),
+    });
+}
+
 /// Takes news of the run in.
 pub fn hear(desk: &mut Desk, news: News) {
     let Some(watch) = &mut desk.watch else { return };
@@ -235,6 +247,9 @@ pub fn hear(desk: &mut Desk, news: News) {
         News::Followed(Followed::Died) => watch.lost = true,
         News::Followed(_) => {}
         News::Time(now) => watch.now = Some(now),
+        News::Trouble(failure) if watch.running.phase == Phase::Silent => {
+            watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
+        }
         News::Trouble(failure) => watch.trouble = Some(failure),
         News::Secret(name, secret) => watch.revealed = Some((name, secret)),
         // Shown by whoever asked for it.

@@ -13,7 +13,7 @@ use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::Step;
 use crate::ui::wizard::running::{Phase, Running, State};
-use crate::ui::wizard::sheet::{Sheet, Target};
+use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
@@ -115,16 +115,16 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
         }
         (Act::RollBack, _) if sure => desk.jobs.push(Job::Run(Task::Again { run, back: true })),
         (Act::RollBack, _) | (Act::Enter, Some(Stop::Button("back"))) => {
-            return Step::Open(Box::new(Sheet::Menu {
+            return Step::Open(Box::new(Sheet::Menu(Menu {
                 title: "Take everything back?".to_owned(),
                 text: "Every change of this run is undone, and the server is as it was before. What somebody else \
                        changed since is kept."
                     .to_owned(),
                 entries: vec![
-                    ("Leave it as it is".to_owned(), Target::Here),
-                    ("Take everything back".to_owned(), Target::Sure(Act::RollBack)),
+                    Entry::new("Leave it as it is", Target::Here),
+                    Entry::new("Take everything back", Target::Sure(Act::RollBack)),
                 ],
-            }));
+            })));
         }
         (Act::Reveal | Act::Enter, Some(Stop::Step(name))) if watch.secrets().contains(&name.as_str()) => {
             if watch.revealed.take().is_none_or(|(revealed, _)| revealed != *name)

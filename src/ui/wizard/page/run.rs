@@ -12,7 +12,7 @@ use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::page::{Page, Step, result};
 use crate::ui::wizard::running::{Group, Phase, State, Work};
-use crate::ui::wizard::sheet::{Sheet, Target};
+use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
@@ -64,13 +64,22 @@ impl Page for RunPage {
         }
         let shown = watch.shown(focus);
         let Watch { pane, running, .. } = watch.as_mut();
-        pane.moves(act, &running.output, &shown, rows)
+        match act {
+            Act::Enter if pane.search.is_typing() => pane.find(act, &running.output, &shown, rows),
+            Act::SearchNext | Act::SearchPrevious => pane.find(act, &running.output, &shown, rows),
+            _ => return pane.moves(act, &running.output, &shown, rows),
+        }
+        true
+    }
+
+    fn search<'d>(&self, desk: &'d Desk) -> Option<&'d Search> {
+        desk.watch.as_ref().map(|watch| &watch.pane.search)
     }
 
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
         let Some(watch) = &desk.watch else { return vec![offer(Act::Back, "back"), offer(Act::Quit, "leave")] };
-        if watch.pane.typing.is_some() {
-            return vec![offer(Act::Enter, "find"), offer(Act::Back, "cancel")];
+        if watch.pane.search.is_typing() {
+            return vec![offer(Act::Enter, "search"), offer(Act::Back, "cancel")];
         }
         match watch.face() {
             Face::Checking => vec![offer(Act::Quit, "leave")],
@@ -82,8 +91,8 @@ impl Page for RunPage {
                     offers.push(offer(Act::Pick, ""));
                 }
                 offers.push(offer(Act::Search, "search"));
-                if watch.pane.searched() {
-                    offers.extend([offer(Act::SearchNext, "older"), offer(Act::SearchPrevious, "newer")]);
+                if watch.pane.search.is_on() {
+                    offers.extend([offer(Act::SearchNext, "next"), offer(Act::SearchPrevious, "previous")]);
                 }
                 offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach")]);
                 if !watch.stopping && watch.running.phase != Phase::Back {
@@ -103,11 +112,8 @@ impl Page for RunPage {
         let (shown, run) = (watch.shown(focus), watch.run.clone().unwrap_or_default());
         let Watch { pane, running, .. } = watch.as_mut();
         match act {
-            Act::Enter if pane.typing.is_some() => pane.find(&running.output, &shown),
-            Act::Back if pane.typing.is_some() => pane.typing = None,
-            Act::Search => pane.ask(),
-            Act::SearchNext => pane.find_on(&running.output, &shown, true),
-            Act::SearchPrevious => pane.find_on(&running.output, &shown, false),
+            Act::Back if pane.search.is_typing() => pane.search.cancel(),
+            Act::Search => pane.search.begin(),
             Act::Log => {
                 let step = running.steps.iter().find(|step| step.id == shown);
                 let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
@@ -144,16 +150,16 @@ fn stage_of<'a>(watch: &'a Watch, focus: Option<&'a Stop>) -> Option<&'a str> {
 }
 
 fn stop() -> Sheet {
-    Sheet::Menu {
+    Sheet::Menu(Menu {
         title: "Stop and take everything back?".to_owned(),
         text: "The step that works now is finished first. Then every change is undone, and the server is as it was \
                before."
             .to_owned(),
         entries: vec![
-            ("Go on".to_owned(), Target::Here),
-            ("Stop and take everything back".to_owned(), Target::Sure(Act::Stop)),
+            Entry::new("Go on", Target::Here),
+            Entry::new("Stop and take everything back", Target::Sure(Act::Stop)),
         ],
-    }
+    })
 }
 
 /// Leaving while the run works leaves it working.
@@ -165,14 +171,11 @@ fn detach(watch: &Watch) -> Sheet {
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };
-    Sheet::Menu {
+    Sheet::Menu(Menu {
         title: "Leave it running?".to_owned(),
         text: text.to_owned(),
-        entries: vec![
-            ("Leave it running".to_owned(), Target::Out(Exit::Interrupted)),
-            ("Stay".to_owned(), Target::Here),
-        ],
-    }
+        entries: vec![Entry::new("Leave it running", Target::Out(Exit::Interrupted)), Entry::new("Stay", Target::Here)],
+    })
 }
 
 // --- what stands above ------------------------------------------------------
