@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::answers::interview::Interview;
 use crate::error::Exit;
 use crate::guide::QuestionKind;
 use crate::ui::text;
@@ -159,6 +160,10 @@ impl App {
             self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
             return;
         }
+        if let News::Reopened(interview) = news {
+            self.reopened(*interview);
+            return;
+        }
         watch::hear(&mut self.desk, news);
         let (before, after) = (before.unzip(), of(&self.desk).unzip());
         if before.0 != after.0 {
@@ -166,6 +171,18 @@ impl App {
         }
         if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
             self.views.entry(Place::Run).or_default().focus = after.1.flatten();
+        }
+    }
+
+    /// The answers of the run that waits can be changed.
+    fn reopened(&mut self, interview: Interview) {
+        self.desk.interview = Some(interview);
+        let Some(watch) = &mut self.desk.watch else { return };
+        if std::mem::take(&mut watch.changing)
+            && let Some(stage) = watch.waiting().map(|waiting| waiting.stage.clone())
+        {
+            let place = watch::questions(&self.desk, &stage);
+            self.go(place, None);
         }
     }
 

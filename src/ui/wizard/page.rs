@@ -7,6 +7,7 @@ use crate::ui::wizard::keys::{Act, Offer};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::sheet::{Search, Sheet};
 
+mod failure;
 mod field;
 mod product;
 mod result;

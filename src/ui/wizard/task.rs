@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::answers::{OnFailure, Resolved};
+use crate::answers::interview::Interview;
+use crate::answers::resolve::Literals;
+use crate::answers::{OnFailure, Resolved, file};
+use crate::engine::decision::{self, Decision, Replan};
 use crate::engine::event::Event;
 use crate::engine::journal::Journal;
 use crate::engine::launch::{self, Checked};
@@ -13,7 +16,8 @@ use crate::engine::runs::RunDir;
 use crate::engine::{data, detach};
 use crate::error::{Failure, Outcome, Problem};
 use crate::facts::Facts;
-use crate::guide::Guide;
+use crate::facts::probe::probe;
+use crate::guide::{Guide, load};
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
 use crate::plan::build::build;
@@ -37,6 +41,29 @@ pub enum Task {
         run: String,
         /// Nobody wants to know any more.
         leave: Arc<AtomicBool>,
+    },
+    /// Tell it what was decided about its question of this number.
+    Decide {
+        /// The run.
+        run: String,
+        /// The question.
+        number: usize,
+        /// What was decided.
+        decision: Decision,
+    },
+    /// Have it go on with other answers.
+    Replan {
+        /// The run.
+        run: String,
+        /// The question.
+        number: usize,
+        /// The answers.
+        with: Box<Launch>,
+    },
+    /// Read its answers, to change one.
+    Reopen {
+        /// The run.
+        run: String,
     },
     /// Ask it to take everything back.
     Stop {
@@ -108,6 +135,8 @@ pub enum News {
         /// Its end, or all of it.
         text: String,
     },
+    /// The run's questions with its answers.
+    Reopened(Box<Interview>),
     /// A secret, by name.
     Secret(String, Secret),
 }
@@ -121,6 +150,14 @@ impl Task {
                 Err(problems) => News::Refused(problems),
             }),
             Self::Follow { run, leave } => watch(host, &RunDir::of(&run), &leave, tell),
+            Self::Decide { run, number, decision } => {
+                trouble(decision::send(host, &RunDir::of(&run), number, &decision), tell);
+            }
+            Self::Replan { run, number, with } => trouble(replan(host, &RunDir::of(&run), number, &with), tell),
+            Self::Reopen { run } => match reopen(host, &RunDir::of(&run)) {
+                Ok(interview) => tell(News::Reopened(Box::new(interview))),
+                Err(failure) => tell(News::Trouble(failure)),
+            },
             Self::Stop { run } => trouble(detach::ask_to_stop(host, &RunDir::of(&run)), tell),
             Self::Again { run, back } => match again(host, &RunDir::of(&run), back) {
                 Ok(()) => tell(News::Started(run)),
@@ -153,11 +190,42 @@ fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
     match launch::check(host, &plan, &launch.resolved.secrets)? {
         Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
         Checked::Go(secrets) => {
-            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Rollback, &secrets);
+            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Ask, &secrets);
             dir.map(|dir| News::Started(dir.id))
                 .map_err(|failure| vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())])
         }
     }
+}
+
+/// Makes the plan of other answers, keeps their secrets, and hands it to the run that waits.
+fn replan(host: &dyn Host, dir: &RunDir, number: usize, with: &Launch) -> Outcome<()> {
+    let told = |problems: Vec<Problem>| {
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new("go on with these answers", words.join("; "))
+    };
+    let plan = build(&with.guide, &with.facts, &with.resolved).map_err(told)?;
+    let mut secrets = store::load(host, &plan.guide);
+    for (name, secret) in store::gather(host, &secrets, &with.resolved.secrets).map_err(told)?.iter() {
+        secrets.insert(name, secret.clone());
+    }
+    store::save(host, &plan.guide, &secrets)?;
+    let answers = file::write(&with.guide, &with.resolved, OnFailure::Ask)?;
+    decision::send(host, dir, number, &Decision::Replan(Box::new(Replan { plan, answers })))
+}
+
+/// The questions of a run's guide with the run's answers. A guide of somebody's own is not found again.
+fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
+    let what = "read the answers of the run";
+    let told = |problems: Vec<Problem>| {
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(what, words.join("; "))
+    };
+    let path = dir.file("answers.yaml");
+    let bytes = host.read(&path).map_err(|e| Failure::new(what, e))?;
+    let name = path.display().to_string();
+    let guide = load::load(&file::peek_guide(&name, &bytes).map_err(told)?).map_err(told)?;
+    let answers = file::read_leniently(&name, &bytes, &guide, Literals::Refused).map_err(told)?;
+    Ok(Interview::new(guide, probe(host), answers.given))
 }
 
 /// Hands events on in batches.

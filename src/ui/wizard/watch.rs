@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::engine::decision::{Choice, Waiting};
+use crate::engine::event::What;
 use crate::error::{Exit, Failure, Problem};
 use crate::host::Stamp;
 use crate::plan::Plan;
 use crate::secret::{OPEN, Secret};
 use crate::ui::follow::Followed;
-use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::Stop;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::page::Attend;
@@ -28,6 +30,8 @@ pub enum Face {
     NothingToDo,
     /// The run, step by step, forward or back.
     Live,
+    /// It waits for a decision after a failure.
+    Waiting,
     /// The run's process is gone before its time.
     Lost,
     /// The end.
@@ -59,6 +63,10 @@ pub struct Watch {
     pub trouble: Option<Failure>,
     /// Somebody here asked it to stop.
     pub stopping: bool,
+    /// What somebody here decided, until the run takes it up.
+    pub decided: Option<Choice>,
+    /// Its answers are being read, to be changed.
+    pub changing: bool,
     /// The secret that is shown.
     pub revealed: Option<(String, Secret)>,
     leave: Arc<AtomicBool>,
@@ -89,6 +97,8 @@ impl Watch {
             Face::Lost
         } else if self.run.is_none() {
             Face::Checking
+        } else if self.waiting().is_some() {
+            Face::Waiting
         } else {
             Face::Live
         }
@@ -105,6 +115,14 @@ impl Watch {
         }
     }
 
+    /// What it waits for, when it does.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        match &self.running.phase {
+            Phase::Waiting(waiting) => Some(waiting),
+            _ => None,
+        }
+    }
+
     /// Whether something is at work, so that a clock makes sense.
     pub fn ticks(&self) -> bool {
         self.face() == Face::Live && self.running.works()
@@ -117,6 +135,7 @@ impl Watch {
             (Face::Refused, _) => "Not started",
             (Face::NothingToDo, _) => "Nothing to do",
             (Face::Lost, _) => "Interrupted",
+            (Face::Waiting, _) => "What now?",
             (_, Phase::Back) => "Taking back",
             (_, Phase::Ended(Exit::Done)) if !self.running.title.is_empty() => "Done",
             (_, Phase::Ended(Exit::Done | Exit::RolledBack)) => "Taken back",
@@ -178,7 +197,8 @@ impl Watch {
 
     /// What is said before a shell gets the terminal.
     pub fn note(&self) -> String {
-        "A shell of this server. `exit` leads back to bringup.".to_owned()
+        let what = self.running.failure().map(|(_, failure, _)| format!("The run waits: {failure}\n"));
+        format!("{}This is a shell on this server. `exit` leads back to bringup.\n", what.unwrap_or_default())
     }
 
     /// Nobody looks any more: its follower ends.
@@ -193,7 +213,7 @@ impl Drop for Watch {
     }
 }
 
-/// Starts a run with the answers on the desk.
+/// Starts a run with the answers on the desk; a run that waits goes on with them.
 pub fn start(desk: &mut Desk) {
     let Some(interview) = &desk.interview else { return };
     let launch = Launch {
@@ -201,6 +221,13 @@ pub fn start(desk: &mut Desk) {
         facts: interview.facts().clone(),
         resolved: interview.resolved().clone(),
     };
+    if let Some(watch) = &mut desk.watch
+        && let (Some(run), Some(number)) = (watch.run.clone(), watch.waiting().map(|waiting| waiting.number))
+    {
+        watch.decided = Some(Choice::Replan);
+        desk.jobs.push(Job::Run(Task::Replan { run, number, with: Box::new(launch) }));
+        return;
+    }
     desk.watch = Some(Box::default());
     desk.jobs.push(Job::Run(Task::Launch(Box::new(launch))));
 }
@@ -214,6 +241,12 @@ pub fn attend(desk: &mut Desk, run: &str, attend: Attend) {
         Attend::Resume => Job::Run(Task::Again { run: run.to_owned(), back: false }),
         Attend::RollBack => Job::Run(Task::Again { run: run.to_owned(), back: true }),
     });
+}
+
+/// The page with the questions of a stage; the review where it has none.
+pub fn questions(desk: &Desk, stage: &str) -> Place {
+    let wanted = Place::Stage(stage.to_owned());
+    if desk.places().contains(&wanted) { wanted } else { Place::Review }
 }
 
 /// Takes news of the run in.
@@ -238,6 +271,11 @@ pub fn hear(desk: &mut Desk, news: News) {
         }
         News::Events(events) => {
             for event in events {
+                // A decision was taken up, this one or somebody else's.
+                if matches!(event.what, What::Waiting(_) | What::Decided { .. }) {
+                    watch.decided = None;
+                    watch.trouble = None;
+                }
                 watch.running.take_in(event);
             }
             if let (Some(plan), true) = (&watch.plan, watch.running.title.is_empty()) {
@@ -250,9 +288,12 @@ pub fn hear(desk: &mut Desk, news: News) {
         News::Trouble(failure) if watch.running.phase == Phase::Silent => {
             watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
         }
-        News::Trouble(failure) => watch.trouble = Some(failure),
+        News::Trouble(failure) => {
+            watch.trouble = Some(failure);
+            (watch.decided, watch.stopping, watch.changing) = (None, false, false);
+        }
         News::Secret(name, secret) => watch.revealed = Some((name, secret)),
         // Shown by whoever asked for it.
-        News::Log { .. } => {}
+        News::Log { .. } | News::Reopened(_) => {}
     }
 }

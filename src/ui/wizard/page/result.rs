@@ -364,7 +364,7 @@ fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
 }
 
 /// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down.
-fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
+pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
     let stop = Stop::Step(id.to_owned());
     let from = writer.row();
     let indent = if writer.width() < 60 { 2 } else { LABEL };

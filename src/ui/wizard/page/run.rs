@@ -10,7 +10,7 @@ use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::page::{Page, Step, result};
+use crate::ui::wizard::page::{Page, Step, failure, result};
 use crate::ui::wizard::running::{Group, Phase, State, Work};
 use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
 use crate::ui::wizard::task::Task;
@@ -31,6 +31,11 @@ impl Page for RunPage {
                 writer.note(Role::Value, Sign::Working, 0, "Checking everything once more. Nothing is changed yet.");
             }
             Face::Live => steps(watch, &mut writer),
+            Face::Waiting => {
+                if let Some(waiting) = watch.waiting() {
+                    failure::write(watch, waiting, &mut writer);
+                }
+            }
             face => result::write(watch, face, &mut writer),
         }
         writer.done()
@@ -101,6 +106,7 @@ impl Page for RunPage {
                 offers.push(offer(Act::Quit, ""));
                 offers
             }
+            Face::Waiting => watch.waiting().map(|waiting| failure::offers(watch, waiting, focus)).unwrap_or_default(),
             face => result::offers(watch, face, focus),
         }
     }
@@ -119,11 +125,11 @@ impl Page for RunPage {
                 let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
                 desk.jobs.push(Job::Run(Task::Log { run, step }));
             }
-            Act::Stop if sure => {
+            Act::Stop if sure && watch.waiting().is_none() => {
                 watch.stopping = true;
                 desk.jobs.push(Job::Run(Task::Stop { run }));
             }
-            Act::Stop => return Step::Open(Box::new(stop())),
+            Act::Stop if watch.waiting().is_none() => return Step::Open(Box::new(stop())),
             Act::Detach | Act::Quit if watch.exit().is_none() => return Step::Open(Box::new(detach(watch))),
             Act::Enter | Act::Pick if watch.face() == Face::Live => {
                 if let Some(stage) = stage_of(watch, focus).map(str::to_owned) {
@@ -134,7 +140,12 @@ impl Page for RunPage {
                     return stop.map_or(Step::Stay, |stop| Step::Go(Place::Run, Some(stop)));
                 }
             }
-            act => return result::act(act, focus, desk),
+            act => {
+                return match watch.waiting().cloned() {
+                    Some(waiting) => failure::act(act, focus, &waiting, desk),
+                    None => result::act(act, focus, desk),
+                };
+            }
         }
         Step::Stay
     }
