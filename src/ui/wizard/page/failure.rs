@@ -122,10 +122,12 @@ fn list(watch: &Watch) -> Sheet {
 
 /// The acts it accepts.
 pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Offer> {
-    let mut offers = Vec::new();
-    if focus.is_some() {
-        offers.push(offer(Act::Enter, "choose"));
-    }
+    let says = match focus {
+        Some(Stop::Step(name)) if name == "changes" => "list",
+        Some(Stop::Step(name)) if CHOICES.iter().any(|(_, _, known)| known == name) => "choose",
+        _ => "next",
+    };
+    let mut offers = vec![offer(Act::Enter, says)];
     if watch.decided.is_none() {
         let short = |act: Act| match act {
             Act::Retry => "retry",
@@ -148,12 +150,16 @@ pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -
     let sure = focus == Some(&Stop::Button(SURE));
     let act = match (act, focus) {
         (Act::Enter, Some(Stop::Step(name))) if name == "changes" => {
-            return if changed(&watch.running).next().is_some() { Step::Open(Box::new(list(watch))) } else { Step::Stay };
+            return if changed(&watch.running).next().is_some() {
+                Step::Open(Box::new(list(watch)))
+            } else {
+                Step::Stay
+            };
         }
-        (Act::Enter, Some(Stop::Step(name))) => {
-            let chosen = CHOICES.iter().find(|(_, _, known)| known == name);
-            chosen.map_or(Act::Enter, |(act, _, _)| *act)
-        }
+        (Act::Enter, Some(Stop::Step(name))) => match CHOICES.iter().find(|(_, _, known)| known == name) {
+            Some((act, _, _)) => *act,
+            None => return Step::Next,
+        },
         (act, _) => act,
     };
     if watch.decided.is_some() || !offered(waiting).any(|(known, _, _)| known == act) {

@@ -20,6 +20,8 @@ use crate::ui::wizard::watch::{Face, Watch};
 
 /// Columns for the names of things.
 const LABEL: usize = 14;
+/// Narrower screens have values below their names.
+const NARROW: usize = 60;
 /// Of what may be many, so many are shown.
 const SOME: usize = 6;
 /// What a secret looks like while it is not shown.
@@ -76,7 +78,7 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
             offers.push(offer(Act::Enter, ""));
         }
         Some(Stop::Button(_)) => offers.push(offer(Act::Enter, "choose")),
-        _ => {}
+        _ => offers.push(offer(Act::Enter, "next")),
     }
     if !watch.running.failures.is_empty() {
         offers.push(offer(Act::Log, "log"));
@@ -133,6 +135,7 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
                 desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
             }
         }
+        (Act::Enter, _) => return Step::Next,
         _ => {}
     }
     Step::Stay
@@ -363,24 +366,41 @@ fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
     }
 }
 
-/// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down.
+/// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down. A value
+/// that has no room beside its name stands below it, whole, so that it can be copied.
 pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
     let stop = Stop::Step(id.to_owned());
     let from = writer.row();
-    let indent = if writer.width() < 60 { 2 } else { LABEL };
-    let room = writer.width().saturating_sub(2 + indent).max(10);
-    let lines = text::wrap(&writer.clean(value), room);
+    let value = writer.clean(value);
+    let beside = writer.width().saturating_sub(2 + LABEL);
+    let below = writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
+    let room = if below { writer.width().saturating_sub(4).max(8) } else { beside };
+    let mut lines: Vec<String> = text::wrap(&value, room).iter().flat_map(|line| chunks(line, room)).collect();
     let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
     let label = writer.clean(label);
-    let mut pieces = vec![writer.span(head, &text::pad(&label, indent))];
-    let below = indent < LABEL;
+    let mut pieces = vec![writer.span(head, &text::pad(&label, LABEL))];
     if !below {
-        pieces.push(writer.span(role, &lines[0]));
+        pieces.push(writer.span(role, &lines.remove(0)));
     }
     writer.stop_line(&stop, pieces, None);
-    for line in &lines[usize::from(!below)..] {
-        let pieces = vec![Span::raw(" ".repeat(2 + indent)), writer.span(role, line)];
+    for line in lines {
+        let indent = if below { 4 } else { 2 + LABEL };
+        let pieces = vec![Span::raw(" ".repeat(indent)), writer.span(role, &line)];
         writer.line(pieces);
     }
     writer.stop(stop, from);
+}
+
+/// A word that is wider than a line goes on in the next.
+fn chunks(line: &str, columns: usize) -> Vec<String> {
+    let mut chunks = vec![String::new()];
+    for c in line.chars() {
+        let last = chunks.len() - 1;
+        if text::width(&chunks[last]) + text::width(c.encode_utf8(&mut [0; 4])) > columns {
+            chunks.push(c.to_string());
+        } else {
+            chunks[last].push(c);
+        }
+    }
+    chunks
 }
