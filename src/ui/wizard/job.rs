@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::plan::preview::{Verdicts, packages, preview};
 use crate::secret::store;
 use crate::ui::wizard::machine::Earlier;
+use crate::ui::wizard::task::{News, Task};
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
@@ -30,6 +31,8 @@ pub enum Job {
         /// The machine.
         facts: Box<Facts>,
     },
+    /// What concerns the run.
+    Run(Task),
     /// Look for what keeps the machine from being changed.
     Check(Box<Facts>),
     /// Compare what every guide requires with the machine.
@@ -65,6 +68,8 @@ pub enum Message {
     Opened(Box<Interview>),
     /// The guide cannot be read.
     NotOpened(String),
+    /// What is told of the run.
+    Run(News),
     /// What each action of the plan with this hash would change, and the secrets that cannot be had.
     Compared(String, Verdicts, Vec<Problem>),
     /// The packages that the plan with this hash would bring; none where it needs none.
@@ -79,6 +84,7 @@ impl Job {
     /// Does the work; every result is told as it is known.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Message) + Sync)) {
         match self {
+            Self::Run(task) => task.work(host, &|news| tell(Message::Run(news))),
             Self::Probe => tell(Message::Facts(Box::new(probe(host)))),
             Self::Check(facts) => {
                 tell(Message::Runs(Earlier::all(host)));

@@ -12,6 +12,7 @@ mod answering;
 mod bytes;
 mod random;
 mod review;
+mod run;
 mod stage;
 
 /// A wizard on a machine that is not there, with its jobs done at once.
