@@ -17,14 +17,6 @@ use crate::ui::{out, report};
 
 /// Starts a run, unattended.
 pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
-    if given.answers.is_none() {
-        out::error(
-            "error: nothing to do without answers.\n\
-             Make an answers file with `bringup answers new webapp > answers.yaml`, look at it,\n\
-             and run `sudo bringup --answers answers.yaml`. `bringup --help` shows the rest.\n",
-        );
-        return Exit::Usage;
-    }
     let facts = probe(host);
     let made = match inputs::make(host, given, &facts) {
         Ok(made) => made,
@@ -35,21 +27,25 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
             inputs::problem("changing this host needs root", "run it again with sudo; `bringup plan` needs no root");
         return answers::refuse(&[problem], output);
     }
-    match checked(host, &made) {
+    begin(host, &made, output).unwrap_or_else(|problems| answers::refuse(&problems, output))
+}
+
+/// Does what was planned and follows it to its end. The problems are those that keep it from beginning.
+pub(super) fn begin(host: &dyn Host, made: &Made, output: Output) -> Result<Exit, Vec<Problem>> {
+    match checked(host, made)? {
         // Nothing to change is not enough where a proof had failed.
-        Ok(Checked::NothingToDo { proven: false }) => past::verify(host, output),
-        Ok(Checked::NothingToDo { proven: true }) => {
+        Checked::NothingToDo { proven: false } => Ok(past::verify(host, output)),
+        Checked::NothingToDo { proven: true } => {
             out::print(&report::nothing_to_do(&made.plan));
-            Exit::Done
+            Ok(Exit::Done)
         }
-        Ok(Checked::Go(secrets)) => match launch(host, &made, &secrets) {
-            Ok(dir) => past::follow(host, &dir, output),
+        Checked::Go(secrets) => match launch(host, made, &secrets) {
+            Ok(dir) => Ok(past::follow(host, &dir, output)),
             Err(failure) => {
                 out::error(&format!("error: {failure}\n"));
-                Exit::Rejected
+                Ok(Exit::Rejected)
             }
         },
-        Err(problems) => answers::refuse(&problems, output),
     }
 }
 

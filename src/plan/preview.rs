@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::secret::Secrets;
 
-pub use render::render;
+pub use render::{render, summary};
 
 mod render;
 

@@ -19,7 +19,7 @@ const VALUES: usize = 17;
 
 /// Per stage every action with its reason and its diff, then the summary. Colours only repeat what the marks say.
 pub fn render(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> String {
-    let mut page = Page { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } };
+    let mut page = Page::new(width, colour);
     page.heading(plan, verdicts);
     for stage in &plan.stages {
         let here: Vec<_> = plan
@@ -37,6 +37,14 @@ pub fn render(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> S
     page.text
 }
 
+/// The same without the actions: how many there are, and the summary.
+pub fn summary(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> String {
+    let mut page = Page::new(width, colour);
+    page.heading(plan, verdicts);
+    page.summary(plan);
+    page.text
+}
+
 struct Page {
     text: String,
     width: usize,
@@ -44,6 +52,10 @@ struct Page {
 }
 
 impl Page {
+    fn new(width: usize, colour: bool) -> Self {
+        Self { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } }
+    }
+
     fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
         let count = |wanted: fn(&Outcome<Verdict>) -> bool| verdicts.iter().filter(|(_, found)| wanted(found)).count();
         let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));
