@@ -6,10 +6,12 @@
 //!
 //! Each kind lives in a file of its own. Kinds are general: nothing here knows a product.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::bytes;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::Outcome;
 use crate::host::Host;
@@ -27,6 +29,7 @@ pub mod directory;
 pub mod edit;
 pub mod file;
 mod names;
+mod pace;
 pub mod packages;
 mod place;
 pub mod python_env;
@@ -64,11 +67,48 @@ pub enum Progress {
         percent: f32,
         /// What is being done, such as "unpacking nginx-common".
         note: String,
+        /// How much of what is done in this part of the step, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Amount>,
     },
     /// A step of unknown size.
     Note(String),
     /// A line of output.
     Output(String),
+}
+
+impl Progress {
+    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "unpacking nginx-common (5 of 14)".
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
+                Unit::Bytes => format!("{note} {}", bytes::part(amount.done, amount.total)).into(),
+                Unit::Packages => format!("{note} ({} of {})", amount.done, amount.total).into(),
+            },
+            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
+        }
+    }
+}
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// So many are done.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// Of what.
+    pub unit: Unit,
+}
+
+/// What an amount counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Bytes that are downloaded.
+    Bytes,
+    /// Packages that are unpacked, configured or removed.
+    Packages,
 }
 
 /// What `check` found.
@@ -119,6 +159,11 @@ pub trait Act {
     /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
     /// before-images in [`Cx::blobs`].
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
+    /// Mostly nothing: the first way back leads to the same place.
+    fn prepare_again(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        Ok(Vec::new())
+    }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
     /// Whether it can be undone.
@@ -183,6 +228,24 @@ impl Action {
         "certificate",
         "command",
     ];
+
+    /// Whether it can be applied over `earlier`, so that the host is then as if `earlier` had never been, and the
+    /// way back that `earlier` recorded still leads back. Else `earlier` has to be taken back first: edits would
+    /// add up, trees would lie side by side, a user would stay in his groups, and nobody knows what a command did.
+    pub fn takes_over(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            // A purge leaves accounts and data behind: only the way back of everything takes those, too.
+            (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),
+            (Self::File(new), Self::File(old)) => new.path == old.path,
+            (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.data == old.data,
+            (Self::Symlink(new), Self::Symlink(old)) => new.path == old.path,
+            (Self::Certificate(new), Self::Certificate(old)) => {
+                new.certificate == old.certificate && new.key == old.key
+            }
+            (Self::Service(new), Self::Service(old)) => new.manager == old.manager && new.name == old.name,
+            _ => false,
+        }
+    }
 
     /// The verbs of whichever kind it is.
     pub fn act(&self) -> &dyn Act {

@@ -73,7 +73,7 @@ pub struct Given {
     pub on_failure: OnFailure,
 }
 
-/// What an unattended run does when it fails.
+/// What a run does when it fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -82,6 +82,8 @@ pub enum OnFailure {
     Rollback,
     /// Stop where it is (exit 4); `bringup resume` or `bringup rollback` go on.
     Stop,
+    /// Wait until somebody decides. Not for answers files: those are for runs that nobody watches.
+    Ask,
 }
 
 /// Every answer of a guide, complete and valid.

@@ -9,8 +9,8 @@ use crate::engine::rollback::Options;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::real::RealHost;
-use crate::ui::out;
 use crate::ui::prompts::modes;
+use crate::ui::{out, terminal};
 
 mod answers;
 mod ask;
@@ -18,7 +18,9 @@ mod execute;
 mod inputs;
 mod past;
 mod plan;
+mod preflight;
 mod start;
+mod wizard;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
 #[derive(Debug, Parser)]
@@ -96,6 +98,14 @@ enum Verb {
     Guides,
     /// Show what was found on this machine
     Facts,
+    /// Check whether this machine is fit to be changed, and for a guide; needs no root
+    Preflight {
+        /// A guide whose requirements are checked too
+        guide: Option<String>,
+        /// A guide of your own: a directory with guide.yaml
+        #[arg(long = "guide", value_name = "DIR", conflicts_with = "guide")]
+        dir: Option<PathBuf>,
+    },
     /// Show what stands on this host, and what is running
     Status,
     /// Follow the run that is working now
@@ -203,6 +213,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// was interrupted.
 fn end_on_defect() {
     std::panic::set_hook(Box::new(|defect| {
+        terminal::restore();
         modes::restore();
         out::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
         #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
@@ -229,6 +240,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         },
         Some(Verb::Guides) => answers::guides(output),
         Some(Verb::Facts) => answers::facts(host, output),
+        Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
         Some(Verb::Status) => past::status(host, output),
         Some(Verb::History) => past::history(host, output),
         Some(Verb::Verify) => past::verify(host, output),

@@ -55,6 +55,15 @@ pub struct Stamp {
     pub nsec: u32,
 }
 
+impl Stamp {
+    /// The time since `earlier`; none when the clock went back.
+    pub fn since(self, earlier: Self) -> Duration {
+        let nanoseconds = |at: Self| i128::from(at.sec) * 1_000_000_000 + i128::from(at.nsec);
+        let passed = nanoseconds(self).saturating_sub(nanoseconds(earlier)).max(0);
+        Duration::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}
+
 /// What `lstat` says about a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
@@ -268,6 +277,8 @@ pub trait Host: Send + Sync {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
     /// Free and total bytes of the file system that holds `path`.
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)>;
+    /// Free and total inodes of the file system that holds `path`; 0 in all where it makes them as needed.
+    fn inodes(&self, path: &Path) -> io::Result<(u64, u64)>;
 
     /// Runs a command to its end; `line` is called with each line while it runs.
     /// An error means that it could not be started.

@@ -6,6 +6,7 @@
 pub mod action;
 pub mod answers;
 pub mod assets;
+pub mod bytes;
 pub mod cli;
 pub mod engine;
 pub mod error;

@@ -17,10 +17,13 @@ pub mod follow;
 pub mod json;
 pub mod out;
 pub mod plain;
+pub mod preflight;
 pub mod progress;
 pub mod prompts;
 pub mod report;
 pub mod term;
+pub mod terminal;
+pub mod wizard;
 
 pub use look::Look;
 

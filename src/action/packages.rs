@@ -11,12 +11,16 @@ use crate::action::{Act, Brings, Cx, Progress, Verdict};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 
-mod apt;
-mod lock;
-mod policy;
+pub(crate) mod apt;
+pub mod forecast;
+pub(crate) mod lock;
+pub(crate) mod policy;
 mod simulation;
-mod status;
+pub(crate) mod status;
 mod status_fd;
+
+/// What brings a package database in order that was left half-way.
+pub(crate) const REPAIR: &str = "`dpkg --configure -a`, then `apt-get --fix-broken install`";
 
 /// Installs Debian packages in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +73,11 @@ impl Act for Packages {
             )));
         }
         Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
+    }
+
+    /// The first transaction knows nothing of packages that are asked for later.
+    fn prepare_again(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        if Database::read(cx.host)?.missing(&self.names).is_empty() { Ok(Vec::new()) } else { self.prepare(cx) }
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
@@ -192,8 +201,7 @@ fn refuse_broken(cx: &Cx<'_>, database: &Database) -> Outcome<()> {
     } else {
         format!("the package database is not in order: {}", listed(&broken))
     };
-    Err(Failure::new("install packages", why)
-        .hint("repair it first: `dpkg --configure -a`, then `apt-get --fix-broken install`"))
+    Err(Failure::new("install packages", why).hint(format!("repair it first: {REPAIR}")))
 }
 
 fn apt<'a>(cx: &'a Cx<'_>) -> Apt<'a> {
@@ -201,7 +209,7 @@ fn apt<'a>(cx: &'a Cx<'_>) -> Apt<'a> {
 }
 
 /// "nginx", "nginx, redis-server and 10 more".
-fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     const SHOWN: usize = 6;
     let names: Vec<S> = names.into_iter().collect();
     let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();

@@ -1,18 +1,22 @@
 //! `bringup` and `bringup --answers f --ask`: a person answers the questions, sees the plan and says what now.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::inputs::{self, Made, Opening};
+use crate::answers::OnFailure;
+use crate::answers::interview::Interview;
+use crate::cli::inputs::{self, Made};
 use crate::cli::past::Scope;
-use crate::cli::{Inputs, Output, answers, past, start};
+use crate::cli::{Inputs, Output, answers, past, start, wizard};
 use crate::engine::detach;
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, RunDir, State};
-use crate::error::Exit;
+use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
+use crate::plan::Plan;
 use crate::ui::prompts::modes::Asking;
 use crate::ui::prompts::voice::Pick;
 use crate::ui::prompts::{self, Decision, Dialogue, Means, Voice};
@@ -20,13 +24,22 @@ use crate::ui::{out, term};
 
 /// Asks and does what is decided.
 pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: Output) -> Exit {
+    // The wizard knows nothing yet of answers that are there before it begins.
+    let bare = given.answers.is_none() && given.guide.is_none() && given.set.is_empty() && save.is_none();
+    if bare
+        && !output.plain
+        && !output.json
+        && let Some(exit) = wizard::open(host)
+    {
+        return exit;
+    }
     if output.json || !term::interactive(host) {
         return nobody(given, output);
     }
     if let Some(path) = save
         && host.stat(path).ok().flatten().is_some()
     {
-        let problem = inputs::problem(&format!("{} exists already", path.display()), "choose another file for --save");
+        let problem = Problem::new(format!("{} exists already", path.display()), "choose another file for --save");
         return answers::refuse(&[problem], output);
     }
     let facts = probe(host);
@@ -68,35 +81,68 @@ fn line_by_line(
         return Ok(go_on(host, next, output));
     }
     let named = inputs::named_guide(host, given).map_err(rejected)?;
-    prompts::welcome(voice, &facts);
-    let guide = match named {
-        Some(guide) => guide,
-        None => load::load(&prompts::choose_guide(voice, &facts)?).map_err(rejected)?,
-    };
-    let means = Means { start: host.euid() == 0, save: save.map(Path::to_owned) };
-    let Opening { interview, refused, previous } = inputs::opening(host, given, guide, facts).map_err(rejected)?;
-    if let Some(run) = previous {
-        voice.blank();
-        voice.prose(0, &format!("The answers of run {run} are offered again."));
-    }
-    let mut dialogue = Dialogue::new(host, voice, interview, means);
-    dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
-    let mut decision = dialogue.run()?;
-    drop(asking);
+    prompts::welcome(host, voice, &facts);
+    let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
+    // Whoever tries another guide and comes back finds the answers as they were.
+    let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
-        let Decision::Start(plan) = decision else { return Ok(Exit::Done) };
+        let guide = match &named {
+            Some(guide) => guide.clone(),
+            None => load::load(&prompts::choose_guide(voice, &facts)?).map_err(rejected)?,
+        };
+        let mut refused = Vec::new();
+        let interview = match kept.remove(&guide.id) {
+            Some(interview) => interview,
+            None => {
+                let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
+                if let Some(run) = opening.previous {
+                    voice.blank();
+                    voice.prose(0, &format!("The answers of run {run} are offered again."));
+                }
+                refused = opening.refused;
+                opening.interview
+            }
+        };
+        let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
+        dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
+        match dialogue.run()? {
+            Decision::Start(plan) => {
+                drop(asking);
+                return started(host, &mut dialogue, *plan, output);
+            }
+            Decision::Saved(_) => return Ok(Exit::Done),
+            Decision::Back => {
+                let interview = dialogue.interview;
+                kept.insert(interview.guide().id.clone(), interview);
+            }
+        }
+    }
+}
+
+/// Carries out what was decided; what keeps it from beginning goes back to the review.
+fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output: Output) -> Result<Exit, Exit> {
+    let mut plan = plan;
+    loop {
+        let interview = &dialogue.interview;
         let made = Made {
-            guide: dialogue.interview.guide().clone(),
-            resolved: dialogue.interview.resolved().clone(),
-            on_failure: dialogue.interview.given().on_failure,
-            plan: *plan,
+            guide: interview.guide().clone(),
+            resolved: interview.resolved().clone(),
+            // Somebody is here to decide, unless the answers say what to do.
+            on_failure: match interview.given().on_failure {
+                OnFailure::Stop => OnFailure::Stop,
+                OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,
+            },
+            plan,
         };
         match start::begin(host, &made, output) {
             Ok(exit) => return Ok(exit),
             Err(problems) => {
                 let _asking = Asking::begin();
                 dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
-                decision = dialogue.review()?;
+                match dialogue.review()? {
+                    Decision::Start(again) => plan = *again,
+                    Decision::Saved(_) | Decision::Back => return Ok(Exit::Done),
+                }
             }
         }
     }

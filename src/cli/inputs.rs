@@ -33,10 +33,8 @@ pub(super) struct Made {
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
 pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Made, Vec<Problem>> {
     let Some(path) = &inputs.answers else {
-        return Err(vec![problem(
-            "no answers are given",
-            "use --answers FILE; `bringup answers new webapp` makes one",
-        )]);
+        let hint = "use --answers FILE; `bringup answers new webapp` makes one";
+        return Err(vec![Problem::new("no answers are given", hint)]);
     };
     let literals = literals(inputs);
     let (name, bytes) = read(host, path)?;
@@ -105,7 +103,7 @@ fn read(host: &dyn Host, path: &Path) -> Result<(String, Vec<u8>), Vec<Problem>>
     let name = path.display().to_string();
     let bytes = host
         .read_at_most(path, LONGEST)
-        .map_err(|e| vec![problem(&format!("cannot read {name}: {e}"), "check the path")])?;
+        .map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
     Ok((name, bytes))
 }
 
@@ -147,12 +145,9 @@ fn flags(guide: &Guide, texts: &[String], literals: Literals) -> Result<Given, V
 /// Facts from a file, for planning for another machine.
 pub(super) fn facts_from(host: &dyn Host, path: &Path) -> Result<Facts, Vec<Problem>> {
     let name = path.display().to_string();
-    let bytes = host.read(path).map_err(|e| vec![problem(&format!("cannot read {name}: {e}"), "check the path")])?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| vec![problem(&format!("{name}: {e}"), "make it with `bringup facts --json` on the other machine")])
-}
-
-/// A problem that stands in no file.
-pub(super) fn problem(message: &str, hint: &str) -> Problem {
-    Problem { place: String::new(), path: String::new(), message: message.to_owned(), hint: hint.to_owned() }
+    let bytes =
+        host.read(path).map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        vec![Problem::new(format!("{name}: {e}"), "make it with `bringup facts --json` on the other machine")]
+    })
 }

@@ -9,7 +9,7 @@ use crate::cli::{Inputs, Output, answers, inputs};
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
-use crate::plan::preview::{preview, render};
+use crate::plan::preview::{packages, preview, render};
 use crate::secret::store;
 use crate::ui::{out, term};
 
@@ -25,7 +25,10 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
         Err(problems) => return answers::refuse(&problems, output),
     };
     let secrets = store::load(host, &made.plan.guide);
-    let verdicts = preview(host, &made.plan, &secrets);
+    let (verdicts, packages) = std::thread::scope(|scope| {
+        let packages = scope.spawn(|| packages(host, &made.plan));
+        (preview(host, &made.plan, &secrets), packages.join().unwrap_or_default())
+    });
     if output.json {
         let states: Vec<_> = verdicts
             .iter()
@@ -34,9 +37,14 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
                 Err(failure) => json!({ "action": id, "failure": failure }),
             })
             .collect();
-        out::print(&format!("{:#}\n", json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states })));
+        let packages = packages.map(|forecast| match forecast {
+            Ok(forecast) => json!(forecast),
+            Err(failure) => json!({ "failure": failure }),
+        });
+        let shown = json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states, "packages": packages });
+        out::print(&format!("{shown:#}\n"));
     } else {
-        out::print(&render(&made.plan, &verdicts, term::width(host), term::colour(host)));
+        out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
     }
     let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo)));
     if pending { Exit::ChangesPending } else { Exit::Done }

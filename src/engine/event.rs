@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::Progress;
+use crate::engine::decision::{Choice, Waiting};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 
@@ -60,6 +61,12 @@ pub enum What {
     ProofEnded { proof: String, evidence: Option<String>, failure: Option<Failure>, millis: u64 },
     /// The first error, told before anything is undone.
     Failed { step: String, failure: Failure },
+    /// After a failure the run waits for a decision.
+    Waiting(Waiting),
+    /// Somebody decided, and the run goes on.
+    Decided { choice: Choice },
+    /// An action or a proof is left out, because somebody decided so; why the guide allows it.
+    Skipped { step: String, because: String },
     /// Reverting begins.
     RollbackStarted { run: String, records: usize },
     /// One record was carried out.
@@ -72,4 +79,39 @@ pub enum What {
     Note { text: String },
     /// The end. `exit` is what the command will return.
     RunEnded { exit: Exit, changed: usize },
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::action::{Amount, Unit};
+
+    fn progress(body: &str) -> Progress {
+        let line =
+            format!(r#"{{"at":{{"sec":1,"nsec":0}},"event":"action_progress","action":"packages","progress":{body}}}"#);
+        let event: Event = serde_json::from_str(&line).unwrap();
+        assert_eq!(serde_json::to_string(&event).unwrap(), line);
+        let What::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
+        progress
+    }
+
+    #[test]
+    fn progress_of_earlier_versions_reads_as_before_and_figures_are_an_addition() {
+        let note = || "unpacking nginx".to_owned();
+        assert_eq!(
+            progress(r#"{"percent":{"percent":61.5,"note":"unpacking nginx"}}"#),
+            Progress::Percent { percent: 61.5, note: note(), amount: None }
+        );
+        assert_eq!(
+            progress(
+                r#"{"percent":{"percent":61.5,"note":"unpacking nginx","amount":{"done":5,"total":14,"unit":"packages"}}}"#
+            ),
+            Progress::Percent {
+                percent: 61.5,
+                note: note(),
+                amount: Some(Amount { done: 5, total: 14, unit: Unit::Packages })
+            }
+        );
+    }
 }

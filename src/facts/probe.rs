@@ -3,7 +3,7 @@
 //! What cannot be read is left empty, never an error: a guide's rules say what it cannot do without.
 
 mod cgroup;
-mod connection;
+pub(in crate::facts) mod connection;
 mod cpus;
 mod firewall;
 mod installed;
@@ -17,7 +17,7 @@ use super::{Disk, Facts, Os};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
-const MOUNT_POINTS: &[&str] = &["/", "/home", "/opt", "/srv", "/var"];
+const MOUNT_POINTS: &[&str] = &["/", "/boot", "/home", "/opt", "/srv", "/tmp", "/usr", "/var"];
 
 /// Where the engine notes which guides stand: a JSON list of their ids, world-readable.
 pub const STANDING: &str = "/var/lib/bringup/standing.json";
@@ -53,11 +53,11 @@ fn standing(host: &dyn Host) -> Vec<String> {
 }
 
 /// The text of a file; empty when it cannot be read.
-fn text(host: &dyn Host, path: impl AsRef<Path>) -> String {
+pub(in crate::facts) fn text(host: &dyn Host, path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&host.read(path.as_ref()).unwrap_or_default()).into_owned()
 }
 
-fn exists(host: &dyn Host, path: impl AsRef<Path>) -> bool {
+pub(in crate::facts) fn exists(host: &dyn Host, path: impl AsRef<Path>) -> bool {
     host.stat(path.as_ref()).is_ok_and(|stat| stat.is_some())
 }
 
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!((facts.arch.as_str(), facts.init.as_str(), facts.firewall.as_str()), ("amd64", "systemd", "none"));
         assert_eq!((facts.hostname.as_str(), facts.fqdn.as_str()), ("host", "host.example.test"));
         assert_eq!((facts.cpus.usable, facts.memory.usable_mib), (2, 2048));
-        assert_eq!(facts.disks.keys().collect::<Vec<_>>(), ["/"]);
+        assert_eq!(facts.disks.keys().collect::<Vec<_>>(), ["/", "/tmp"]);
         assert_eq!(facts.disks["/"], Disk { free_mib: 20 << 10, total_mib: 40 << 10 });
         assert!(facts.root && facts.listening.is_empty() && facts.ssh.is_none() && facts.standing.is_empty());
     }

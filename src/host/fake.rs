@@ -52,6 +52,7 @@ struct World {
     euid: u32,
     env: BTreeMap<String, String>,
     disk: (u64, u64),
+    inodes: (u64, u64),
     random: u64,
     packages: packages::Archive,
     services: services::Services,
@@ -124,6 +125,11 @@ impl FakeHost {
     /// Sets free and total bytes of every disk; with nothing free, writing fails.
     pub fn set_disk(&self, free: u64, total: u64) {
         self.world().disk = (free, total);
+    }
+
+    /// Sets free and total inodes of every disk.
+    pub fn set_inodes(&self, free: u64, total: u64) {
+        self.world().inodes = (free, total);
     }
 
     /// Puts a file there with the directories above it; not counted as a call.
@@ -359,6 +365,10 @@ impl Host for FakeHost {
 
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
         self.look("disk", path, |world| Ok(world.disk))
+    }
+
+    fn inodes(&self, path: &Path) -> io::Result<(u64, u64)> {
+        self.look("inodes", path, |world| Ok(world.inodes))
     }
 
     fn run_with(&self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output> {

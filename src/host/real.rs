@@ -251,6 +251,11 @@ impl Host for RealHost {
         Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
     }
 
+    fn inodes(&self, path: &Path) -> io::Result<(u64, u64)> {
+        let found = rustix::fs::statvfs(path)?;
+        Ok((found.f_favail, found.f_files))
+    }
+
     fn run_with(&self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output> {
         command::run(command, line)
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::action::{Cx, Verdict};
+use crate::action::packages::forecast::{Forecast, forecast};
+use crate::action::{Action, Cx, Verdict};
 use crate::engine::undo::Blobs;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
@@ -21,6 +22,16 @@ pub type Verdicts = Vec<(String, Outcome<Verdict>)>;
 
 /// How many checks wait for commands at once; they mostly wait, so more than there are processors.
 const AT_ONCE: usize = 8;
+
+/// What the plan's package transaction would bring now; none when the plan has no packages, or all are there.
+pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
+    let packages = plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Packages(packages) => Some(packages),
+        _ => None,
+    })?;
+    let forecast = forecast(host, &packages.names, packages.recommends);
+    (!forecast.as_ref().is_ok_and(|forecast| forecast.packages.is_empty())).then_some(forecast)
+}
 
 /// Checks every action against the host, several at once. Changes nothing.
 pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Verdicts {

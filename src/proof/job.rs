@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Outcome};
-use crate::host::Stamp;
 use crate::proof::client::{self, Request};
 use crate::proof::{Cx, Prove};
 
@@ -56,7 +55,7 @@ impl Prove for Job {
         let mut pause = Duration::from_millis(10);
         loop {
             let job = self.ask(cx, "GET", &poll, &[])?;
-            let took = seconds(start, cx.host.now());
+            let took = cx.host.now().since(start).as_secs_f64();
             match job.get("state").and_then(Value::as_str) {
                 Some("done") => return self.judge(&id, &job, took),
                 Some("failed") => {
@@ -121,11 +120,6 @@ fn text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // differences of seconds are small
-fn seconds(start: Stamp, end: Stamp) -> f64 {
-    (end.sec - start.sec) as f64 + (f64::from(end.nsec) - f64::from(start.nsec)) / 1e9
 }
 
 #[cfg(test)]

@@ -111,6 +111,11 @@ pub fn connect(host: &dyn Host, name: &str, port: u16) -> Outcome<(Box<dyn Duple
 /// The addresses of a host name. A static binary cannot load the modules of the system's resolver, so the
 /// system's `getent` is asked, which also knows `/etc/hosts`.
 pub fn resolve(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
+    resolve_within(host, name, Duration::from_secs(15))
+}
+
+/// The same, with another limit than the resolver's own.
+pub fn resolve_within(host: &dyn Host, name: &str, limit: Duration) -> Outcome<Vec<IpAddr>> {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
         return Ok(vec![address]);
@@ -119,7 +124,7 @@ pub fn resolve(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b)) {
         return Err(Failure::new(format!("resolve the name {name:?}"), "it is not a host name"));
     }
-    let command = Command::new(["getent", "ahosts", "--", name]).timeout(Duration::from_secs(15));
+    let command = Command::new(["getent", "ahosts", "--", name]).timeout(limit);
     let output = host.run(&command).map_err(|e| Failure::new(format!("resolve the name {name}"), e))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for line in output.text().lines() {

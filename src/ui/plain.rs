@@ -45,13 +45,13 @@ impl Plain {
             self.told = (id.to_owned(), None, String::new());
         }
         match progress {
-            Progress::Percent { percent, note } => {
+            Progress::Percent { percent, .. } => {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
                 let percent = percent.clamp(0.0, 100.0) as u8;
                 let tenth = percent / 10;
                 if self.told.1.is_none_or(|told| tenth > told) {
                     self.told.1 = Some(tenth);
-                    self.step(id, &format!("{percent} %, {note}"));
+                    self.step(id, &format!("{percent} %, {}", progress.text()));
                 }
             }
             Progress::Note(note) => {
@@ -98,6 +98,9 @@ impl Renderer for Plain {
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
             },
             What::Failed { failure, .. } => self.lines(&lines::failure(self.look, failure)),
+            What::Waiting(waiting) => self.line(&lines::waiting(waiting)),
+            What::Decided { choice } => self.line(lines::decided(*choice)),
+            What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
             What::RollbackStarted { run, records } => {
                 self.line(&format!("rolling back: {records} changes of run {run}"));
             }
@@ -143,7 +146,7 @@ mod tests {
         insta::assert_snapshot!(shown(Look::PLAIN, &recorded()), @r"
         Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
         [1/5] packages: install nginx, postgresql, gunicorn and 9 more
-        [1/5] packages: 12 %, fetching nginx-common
+        [1/5] packages: 12 %, fetching 12.4 of 38.2 MB
         [1/5] packages: 61 %, unpacking postgresql-15
         [1/5] packages: done after 23.1 s
         [2/5] application.user: create the system user webapp

@@ -35,6 +35,8 @@ pub enum Decision {
     Start(Box<Plan>),
     /// The answers lie in this file; nothing is started.
     Saved(PathBuf),
+    /// Another guide, please.
+    Back,
 }
 
 /// What the person may do in the end.
@@ -42,6 +44,8 @@ pub enum Decision {
 pub struct Means {
     /// Whether a run can be started: this process is root's.
     pub start: bool,
+    /// Whether another guide can be chosen instead.
+    pub back: bool,
     /// The file that was named for the answers.
     pub save: Option<PathBuf>,
 }
@@ -94,8 +98,10 @@ impl<'a, 'v> Dialogue<'a, 'v> {
     /// program ends without a decision; the person knows why.
     pub fn run(&mut self) -> Result<Decision, Exit> {
         self.introduce();
-        self.walk(None, None)?;
-        self.review()
+        match self.walk(None, None)? {
+            Way::Through => self.review(),
+            Way::Back => Ok(Decision::Back),
+        }
     }
 
     /// The guide, and what stands in its way here.
@@ -126,7 +132,7 @@ impl<'a, 'v> Dialogue<'a, 'v> {
                 Step::On => self.after(&path, only),
                 Step::Back => match self.before(&path, only) {
                     Some(before) => Some(before),
-                    None if only.is_some() => return Ok(Way::Back),
+                    None if only.is_some() || self.means.back => return Ok(Way::Back),
                     None => {
                         self.voice.refusal("this is the first question", "! leaves");
                         Some(path)
@@ -246,6 +252,3 @@ impl<'a, 'v> Dialogue<'a, 'v> {
 fn stage_of(path: &str) -> &str {
     path.split('.').next().unwrap_or(path)
 }
-
-#[cfg(test)]
-mod tests;

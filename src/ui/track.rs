@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::decision::Choice;
 use crate::engine::event::{Step, What};
 
 /// Keeps count of a run's steps from its events.
@@ -9,7 +10,9 @@ use crate::engine::event::{Step, What};
 pub struct Track {
     steps: Vec<Step>,
     done: BTreeSet<String>,
-    total: usize,
+    /// On the way back: what was undone, of how many.
+    undone: BTreeSet<String>,
+    records: usize,
     back: bool,
 }
 
@@ -19,21 +22,25 @@ impl Track {
         match what {
             What::RunStarted { actions, proofs, .. } => {
                 self.steps = actions.iter().chain(proofs).cloned().collect();
-                self.total = self.steps.len();
                 self.done.clear();
                 self.back = false;
             }
-            What::ActionEnded { action: step, .. } | What::ProofEnded { proof: step, .. } => {
+            What::ActionEnded { action: step, .. }
+            | What::ProofEnded { proof: step, .. }
+            | What::Skipped { step, .. } => {
                 self.done.insert(step.clone());
             }
             What::RollbackStarted { records, .. } => {
-                self.total = *records;
-                self.done.clear();
+                self.records = *records;
+                self.undone.clear();
                 self.back = true;
             }
             What::Undone { action, .. } => {
-                self.done.insert(action.clone());
+                self.done.remove(action);
+                self.undone.insert(action.clone());
             }
+            // A stage may have been taken back before: now it goes forward again.
+            What::Decided { choice: Choice::Retry | Choice::Skip } => self.back = false,
             _ => {}
         }
     }
@@ -51,12 +58,13 @@ impl Track {
 
     /// How many steps (or, on the way back, changes) are done.
     pub fn done(&self) -> usize {
-        self.done.len().min(self.total)
+        let done = if self.back { &self.undone } else { &self.done };
+        done.len().min(self.total())
     }
 
     /// How many there are.
     pub fn total(&self) -> usize {
-        self.total
+        if self.back { self.records } else { self.steps.len() }
     }
 
     /// Whether the run is being taken back.
@@ -73,7 +81,7 @@ impl Track {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::action::Progress;
+    use crate::action::{Amount, Progress, Unit};
     use crate::engine::event::{Ended, Event};
     use crate::error::{Exit, Failure};
     use crate::host::Stamp;
@@ -111,7 +119,16 @@ pub mod tests {
     pub fn goes_on(action: &str, percent: f32, note: &str) -> What {
         What::ActionProgress {
             action: action.to_owned(),
-            progress: Progress::Percent { percent, note: note.to_owned() },
+            progress: Progress::Percent { percent, note: note.to_owned(), amount: None },
+        }
+    }
+
+    /// The same with figures.
+    pub fn measured(action: &str, percent: f32, note: &str, (done, total, unit): (u64, u64, Unit)) -> What {
+        let amount = Some(Amount { done, total, unit });
+        What::ActionProgress {
+            action: action.to_owned(),
+            progress: Progress::Percent { percent, note: note.to_owned(), amount },
         }
     }
 
@@ -129,9 +146,9 @@ pub mod tests {
         [
             started(),
             begins("packages"),
-            goes_on("packages", 12.0, "fetching nginx-common"),
+            measured("packages", 12.0, "fetching", (12_400_000, 38_200_000, Unit::Bytes)),
             goes_on("packages", 61.5, "unpacking \u{1b}[31mpostgresql-15"),
-            goes_on("packages", 64.0, "unpacking postgresql-common"),
+            measured("packages", 64.0, "unpacking postgresql-common", (5, 14, Unit::Packages)),
             ends("packages", Ended::Changed, 23_140),
             begins("application.user"),
             ends("application.user", Ended::AlreadySo, 2),

@@ -7,6 +7,7 @@ use super::simulation::Simulation;
 use super::status_fd::{Follower, Line};
 use super::{lock, policy};
 use crate::action::Progress;
+use crate::action::pace::paced;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 
@@ -73,22 +74,6 @@ impl Apt<'_> {
         lock::wait(self.host, self.progress)
     }
 
-    /// Whether there are package lists at all, and whether they are fresh.
-    pub fn lists(&self) -> Lists {
-        let entries = self.host.list(Path::new(LISTS)).unwrap_or_default();
-        if !entries.iter().any(|entry| entry.to_string_lossy().contains("_Packages")) {
-            return Lists::Missing;
-        }
-        // A list's own time is the mirror's; the directories' tell when it was fetched.
-        let fetched = [LISTS.to_owned(), format!("{LISTS}/partial")]
-            .iter()
-            .filter_map(|dir| self.host.stat(Path::new(dir)).ok().flatten())
-            .map(|stat: Stat| stat.mtime.sec)
-            .max();
-        let age = fetched.map_or(i64::MAX, |fetched| self.host.now().sec.saturating_sub(fetched));
-        if age > LISTS_AGE { Lists::Old } else { Lists::Fresh }
-    }
-
     /// Fetches the package lists. Old ones are good enough when the mirrors cannot be reached.
     pub fn update(&self) -> Outcome<()> {
         self.wait()?;
@@ -97,7 +82,7 @@ impl Apt<'_> {
         // that are there stay.
         let argv = ["apt-get", "update", "-o", "Acquire::Languages=none", "-o", "APT::Get::List-Cleanup=false"];
         let transcript = self.run(&argv, "fetch the package lists")?;
-        if transcript.status != 0 && self.lists() == Lists::Missing {
+        if transcript.status != 0 && lists(self.host) == Lists::Missing {
             return Err(transcript.failure("fetch the package lists"));
         }
         Ok(())
@@ -107,12 +92,12 @@ impl Apt<'_> {
     /// are missing or old, or know nothing of a package.
     pub fn simulate_install(&self, names: &[&str], recommends: bool) -> Outcome<Simulation> {
         let mut fetched = false;
-        if self.lists() != Lists::Fresh {
+        if lists(self.host) != Lists::Fresh {
             self.update()?;
             fetched = true;
         }
-        let mut argv = vec!["apt-get", "--simulate", "install", recommend(recommends)];
-        argv.extend(names);
+        let argv = simulation(names, recommends);
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
         loop {
             let transcript = self.run(&argv, "work out what to install")?;
             if transcript.status == 0 {
@@ -209,17 +194,17 @@ impl Apt<'_> {
         self.note_down(&format!("$ {}", plain.join(" ")));
         let mut follower = Follower::default();
         let mut lines = Vec::new();
-        let output = self
-            .host
-            .run_with(&command, &mut |_, line| match follower.line(line) {
-                Line::Progress(progress) => (self.progress)(progress),
+        let output = paced(self.host, self.progress, |tell| {
+            self.host.run_with(&command, &mut |_, line| match follower.line(line) {
+                Line::Progress(progress) => tell(progress),
                 Line::Quiet => {}
                 Line::Output => {
                     self.note_down(line);
                     lines.push(line.to_owned());
                 }
             })
-            .map_err(|e| Failure::new(what, format!("{}: {e}", plain.first().unwrap_or(&""))))?;
+        });
+        let output = output.map_err(|e| Failure::new(what, format!("{}: {e}", plain.first().unwrap_or(&""))))?;
         Ok(Transcript {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -233,6 +218,28 @@ impl Apt<'_> {
     fn note_down(&self, line: &str) {
         let _ = self.host.append_lazily(self.log, format!("{line}\n").as_bytes());
     }
+}
+
+/// The command that tells what installing `names` would do.
+pub fn simulation(names: &[&str], recommends: bool) -> Vec<String> {
+    let command = ["apt-get", "--simulate", "install", recommend(recommends)];
+    command.iter().chain(names).map(|word| (*word).to_owned()).collect()
+}
+
+/// Whether there are package lists at all, and whether they are fresh.
+pub fn lists(host: &dyn Host) -> Lists {
+    let entries = host.list(Path::new(LISTS)).unwrap_or_default();
+    if !entries.iter().any(|entry| entry.to_string_lossy().contains("_Packages")) {
+        return Lists::Missing;
+    }
+    // A list's own time is the mirror's; the directories' tell when it was fetched.
+    let fetched = [LISTS.to_owned(), format!("{LISTS}/partial")]
+        .iter()
+        .filter_map(|dir| host.stat(Path::new(dir)).ok().flatten())
+        .map(|stat: Stat| stat.mtime.sec)
+        .max();
+    let age = fetched.map_or(i64::MAX, |fetched| host.now().sec.saturating_sub(fetched));
+    if age > LISTS_AGE { Lists::Old } else { Lists::Fresh }
 }
 
 /// The state of the package lists.

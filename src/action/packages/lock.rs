@@ -36,7 +36,7 @@ pub fn wait(host: &dyn Host, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()
 }
 
 /// The process that holds one of the locks, such as "apt-get (process 1234)".
-fn holder(host: &dyn Host) -> Option<String> {
+pub fn holder(host: &dyn Host) -> Option<String> {
     let inodes: Vec<u64> = LOCKS.iter().filter_map(|path| Some(host.stat(Path::new(path)).ok()??.ino)).collect();
     let table = host.read(Path::new("/proc/locks")).ok()?;
     let pid = locker(&String::from_utf8_lossy(&table), &inodes)?;

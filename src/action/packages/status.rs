@@ -35,6 +35,10 @@ pub struct Package {
     pub state: State,
     /// Whether dpkg wants it installed again before anything else.
     pub reinstall: bool,
+    /// Whether the administrator wants it kept at its version.
+    pub held: bool,
+    /// KiB that it takes on disk, as its maintainer says.
+    pub installed_kib: u64,
     provides: String,
     depends: String,
 }
@@ -103,6 +107,12 @@ impl Database {
     pub fn broken(&self) -> Vec<&str> {
         let half = |package: &&Package| package.state == State::Half || package.reinstall;
         self.packages.iter().filter(half).map(|package| package.name.as_str()).collect()
+    }
+
+    /// Names of installed packages that are held at their version.
+    pub fn held(&self) -> Vec<&str> {
+        let held = |package: &&Package| package.held && package.present();
+        self.packages.iter().filter(held).map(|package| package.name.as_str()).collect()
     }
 
     /// Whether dpkg has work left from an interrupted transaction.
@@ -227,6 +237,8 @@ impl Package {
             version: String::new(),
             state: State::Absent,
             reinstall: false,
+            held: false,
+            installed_kib: 0,
             provides: String::new(),
             depends: String::new(),
         };
@@ -239,6 +251,7 @@ impl Package {
                 "Package" => value.clone_into(&mut package.name),
                 "Architecture" => value.clone_into(&mut package.arch),
                 "Version" => value.clone_into(&mut package.version),
+                "Installed-Size" => package.installed_kib = value.parse().unwrap_or(0),
                 "Provides" => value.clone_into(&mut package.provides),
                 "Depends" | "Pre-Depends" => {
                     if !package.depends.is_empty() {
@@ -247,7 +260,8 @@ impl Package {
                     package.depends.push_str(value);
                 }
                 "Status" => {
-                    let mut words = value.split(' ').skip(1);
+                    let mut words = value.split(' ');
+                    package.held = words.next() == Some("hold");
                     package.reinstall = words.next() == Some("reinstreq");
                     package.state = match words.next() {
                         Some("installed") => State::Installed,

@@ -65,7 +65,7 @@ fn progress(line: &str) -> Progress {
         Some((note.trim_start_matches("remote:").trim().to_lowercase(), percent.trim().parse().ok()?))
     });
     match parsed {
-        Some((note, percent)) => Progress::Percent { percent, note },
+        Some((note, percent)) => Progress::Percent { percent, note, amount: None },
         None => Progress::Output(line.to_owned()),
     }
 }
@@ -78,11 +78,11 @@ mod tests {
     fn the_progress_of_git_is_a_percentage() {
         assert_eq!(
             progress("Receiving objects:  45% (450/1000), 1.20 MiB | 2.00 MiB/s"),
-            Progress::Percent { percent: 45.0, note: "receiving objects".to_owned() }
+            Progress::Percent { percent: 45.0, note: "receiving objects".to_owned(), amount: None }
         );
         assert_eq!(
             progress("remote: Compressing objects: 100% (12/12), done."),
-            Progress::Percent { percent: 100.0, note: "compressing objects".to_owned() }
+            Progress::Percent { percent: 100.0, note: "compressing objects".to_owned(), amount: None }
         );
         assert_eq!(progress("Cloning into 'x'..."), Progress::Output("Cloning into 'x'...".to_owned()));
     }

@@ -9,16 +9,22 @@ use crate::host::Host;
 /// How many parents are asked; a login has a handful.
 const GENERATIONS: usize = 32;
 
-/// From our environment, or from that of a parent, because sudo drops the variable.
 pub(super) fn find(host: &dyn Host) -> Option<Ssh> {
-    if let Some(found) = host.env("SSH_CONNECTION").as_deref().and_then(parse) {
-        return Some(found);
+    inherited(host, "SSH_CONNECTION").as_deref().and_then(parse)
+}
+
+/// A variable of our environment, or of a parent's, because sudo drops most of them.
+pub(in crate::facts) fn inherited(host: &dyn Host, name: &str) -> Option<String> {
+    if let Some(value) = host.env(name) {
+        return Some(value);
     }
     let mut process = "self".to_owned();
     for _ in 0..GENERATIONS {
         let directory = Path::new("/proc").join(&process);
-        if let Some(found) = from_environment(&text(host, directory.join("environ"))) {
-            return Some(found);
+        let environment = text(host, directory.join("environ"));
+        let mut variables = environment.split('\0').filter_map(|variable| variable.split_once('='));
+        if let Some((_, value)) = variables.find(|(known, _)| *known == name) {
+            return Some(value.to_owned());
         }
         let status = text(host, directory.join("status"));
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).map(str::trim);
@@ -28,10 +34,6 @@ pub(super) fn find(host: &dyn Host) -> Option<Ssh> {
         }
     }
     None
-}
-
-fn from_environment(environment: &str) -> Option<Ssh> {
-    environment.split('\0').find_map(|variable| variable.strip_prefix("SSH_CONNECTION=")).and_then(parse)
 }
 
 /// `client port server port`.

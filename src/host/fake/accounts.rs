@@ -262,6 +262,9 @@ pub(super) fn getent(program: &mut Program<'_>) -> i32 {
     let Some((database, keys)) = operands.split_first() else {
         return 1;
     };
+    if database.starts_with("ahosts") || database == "hosts" {
+        return addresses(program, keys);
+    }
     let file = format!("/etc/{database}");
     if keys.is_empty() {
         program.out = program.world.files.text(&file);
@@ -272,6 +275,21 @@ pub(super) fn getent(program: &mut Program<'_>) -> i32 {
             Some(fields) => program.say(fields.join(":")),
             None => return 2,
         }
+    }
+    0
+}
+
+/// `getent ahosts NAME`: what /etc/hosts says.
+fn addresses(program: &mut Program<'_>, names: &[String]) -> i32 {
+    let hosts = program.world.files.text("/etc/hosts");
+    for name in names {
+        let known = hosts.lines().find_map(|line| {
+            let mut words = line.split('#').next()?.split_whitespace();
+            let address = words.next()?;
+            words.any(|word| word == name).then(|| address.to_owned())
+        });
+        let Some(address) = known else { return 2 };
+        program.say(format!("{address} STREAM {name}"));
     }
     0
 }

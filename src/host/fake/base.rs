@@ -56,6 +56,7 @@ pub(super) fn debian(codename: &str) -> World {
         euid: 0,
         env: BTreeMap::new(),
         disk: (20 << 30, 40 << 30),
+        inodes: (2_000_000, 2_500_000),
         random: 0x9e37_79b9_7f4a_7c15,
         packages: packages::Archive::default(),
         services: services::Services::default(),
@@ -113,6 +114,7 @@ fn texts(codename: &str) -> Vec<(&'static str, String, u32)> {
     let own = |text: &str| text.to_owned();
     vec![
         ("/etc/os-release", release, 0o644),
+        ("/etc/apt/sources.list", format!("deb http://deb.debian.org/debian {codename} main\n"), 0o644),
         ("/etc/hostname", own("host\n"), 0o644),
         ("/etc/hosts", own("127.0.0.1 localhost\n127.0.1.1 host.example.test host\n"), 0o644),
         ("/etc/passwd", own(passwd), 0o644),

@@ -286,6 +286,8 @@ fn only_looks(argv: &[String]) -> bool {
             "--print-architecture",
             "--compare-versions",
         ]),
+        "apt-config" => true,
+        "timedatectl" => has(&["show", "status"]),
         "systemctl" => {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])
         }

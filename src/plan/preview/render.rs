@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::action::packages::forecast::Forecast;
 use crate::action::{Brings, Reversible, Verdict};
 use crate::error::Outcome;
 use crate::plan::preview::Verdicts;
@@ -18,7 +19,13 @@ const WIDEST: usize = 110;
 const VALUES: usize = 17;
 
 /// Per stage every action with its reason and its diff, then the summary. Colours only repeat what the marks say.
-pub fn render(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> String {
+pub fn render(
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    width: usize,
+    colour: bool,
+) -> String {
     let mut page = Page::new(width, colour);
     page.heading(plan, verdicts);
     for stage in &plan.stages {
@@ -33,15 +40,21 @@ pub fn render(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> S
             page.stage(&stage.title, &here);
         }
     }
-    page.summary(plan);
+    page.summary(plan, packages);
     page.text
 }
 
 /// The same without the actions: how many there are, and the summary.
-pub fn summary(plan: &Plan, verdicts: &Verdicts, width: usize, colour: bool) -> String {
+pub fn summary(
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    width: usize,
+    colour: bool,
+) -> String {
     let mut page = Page::new(width, colour);
     page.heading(plan, verdicts);
-    page.summary(plan);
+    page.summary(plan, packages);
     page.text
 }
 
@@ -119,7 +132,7 @@ impl Page {
         }
     }
 
-    fn summary(&mut self, plan: &Plan) {
+    fn summary(&mut self, plan: &Plan, packages: Option<&Outcome<Forecast>>) {
         let brings: Vec<Brings> = plan.actions.iter().map(|planned| planned.action.act().brings()).collect();
         let all = |pick: fn(&Brings) -> &Vec<String>| {
             let mut list: Vec<String> = brings.iter().flat_map(|brings| pick(brings).clone()).collect();
@@ -131,6 +144,7 @@ impl Page {
         self.line("");
         self.line(&self.paint.bold("In short"));
         self.entry("packages", &join(all(|brings| &brings.packages)));
+        self.entry("to install", &packages.map(to_install).into_iter().collect::<Vec<_>>());
         self.entry("users", &join(all(|brings| &brings.users)));
         self.entry("services", &join(all(|brings| &brings.services)));
         self.entry("ports", &ports(plan));
@@ -168,6 +182,17 @@ impl Page {
 /// Whether the check's summary tells a reader anything that the description does not.
 fn says_more(summary: &str, describe: &str) -> bool {
     !summary.is_empty() && !summary.starts_with(describe) && summary != describe
+}
+
+/// How much the packages are, or why that is not known.
+fn to_install(packages: &Outcome<Forecast>) -> String {
+    match packages {
+        Ok(forecast) => forecast.to_string(),
+        Err(failure) => {
+            let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            format!("not known: {}{hint}", failure.why)
+        }
+    }
 }
 
 /// The ports of the plan and who can reach them, one a line.
@@ -290,6 +315,7 @@ mod tests {
             because: format!("the reason for {id}, which is long enough to need a second line on a terminal"),
             describe: format!("do {id}"),
             reversible,
+            skippable: None,
             action: Action::Absent(Absent { path: "/x".into() }),
         }
     }
@@ -308,6 +334,7 @@ mod tests {
                 id: "web.listens".to_owned(),
                 stage: "web".to_owned(),
                 describe: "ports are where they should be".to_owned(),
+                skippable: None,
                 proof: Proof::Listens(Listens { ports }),
             }],
             results: vec![],
@@ -334,7 +361,8 @@ mod tests {
             Err(Failure::new("look", "the file is not there yet")),
         ];
         let verdicts = actions.iter().map(|planned| planned.id.clone()).zip(found).collect();
-        render(&plan(actions), &verdicts, 60, colour)
+        let forecast = Forecast { download: 38_200_000, disk: 160_000_000, ..Forecast::default() };
+        render(&plan(actions), &verdicts, Some(&Ok(forecast)), 60, colour)
     }
 
     #[test]
@@ -364,6 +392,8 @@ mod tests {
               cannot be told yet: the file is not there yet
 
         In short
+          to install     no package, 38.2 MB to download, 160 MB
+                           on disk
           ports          443   open to everybody: nginx
                          5432  this host only: PostgreSQL
           proofs         ports are where they should be
@@ -394,6 +424,13 @@ mod tests {
         {
             assert!(line.chars().count() <= 60, "{line}");
         }
+    }
+
+    #[test]
+    fn packages_that_cannot_be_told_say_why_and_what_to_do() {
+        let failure = Failure::new("tell", "there are no lists").hint("fetch them");
+        let text = render(&plan(Vec::new()), &Vec::new(), Some(&Err(failure)), 80, false);
+        assert!(text.contains("to install     not known: there are no lists (fetch them)"), "{text}");
     }
 
     #[test]

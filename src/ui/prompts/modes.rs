@@ -16,6 +16,7 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::Exit;
 use crate::ui::out;
+use crate::ui::terminal::controlled;
 
 /// Pasted text is no longer marked as such, the cursor is shown (xterm's modes 2004 and 25).
 const EDITING_ENDS: &str = "\u{1b}[?2004l\u{1b}[?25h";
@@ -88,8 +89,12 @@ fn wait_for_signals(mut signals: Signals) {
     }
 }
 
-/// Stops this process as its terminal asked, with the terminal as it was, and goes on as before.
+/// Stops this process as its terminal asked, with the terminal as it was, and goes on as before. Not where
+/// nobody would have it go on.
 fn stop() {
+    if !controlled() {
+        return;
+    }
     let now = go_back();
     let _ = emulate_default_handler(SIGTSTP);
     if let Some(now) = now {

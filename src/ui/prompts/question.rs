@@ -166,14 +166,14 @@ fn words(question: &Question, problem: &Problem) -> (String, String) {
 }
 
 /// An answer for people.
-pub fn shown(question: &Question, value: Option<&Value>) -> String {
+fn shown(question: &Question, value: Option<&Value>) -> String {
     let text = value.map(text_of).unwrap_or_default();
     match question.kind {
         _ if text.is_empty() => "nothing".to_owned(),
-        QuestionKind::Choice => match question.choices.iter().position(|choice| choice.value == text) {
-            Some(at) => format!("{} {}", at + 1, question.choices[at].label),
-            None => text,
-        },
+        QuestionKind::Choice => {
+            let choice = question.choices.iter().find(|choice| choice.value == text);
+            choice.map_or(text, |choice| choice.label.clone())
+        }
         QuestionKind::Bool if text == "true" => "yes".to_owned(),
         QuestionKind::Bool => "no".to_owned(),
         _ => text,

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::action::packages::forecast::Forecast;
 use crate::answers::SecretSource;
 use crate::answers::file;
 use crate::answers::interview::{Gap, Standing};
 use crate::engine::runs::STATE_DIR;
-use crate::error::{Exit, Problem};
+use crate::error::{Exit, Outcome, Problem};
 use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::plan::preview::{self, Verdicts, preview};
@@ -18,6 +19,7 @@ use crate::ui::prompts::{Decision, Dialogue, Way};
 struct Seen {
     plan: Plan,
     verdicts: Verdicts,
+    packages: Option<Outcome<Forecast>>,
 }
 
 /// What can be done from here.
@@ -37,41 +39,54 @@ impl Dialogue<'_, '_> {
         loop {
             self.here.clear();
             self.voice.heading("Review");
-            let (seen, gaps) = match self.look() {
-                Ok(seen) => (Some(seen), Vec::new()),
-                Err(gaps) => (None, gaps),
+            let decision = match self.look() {
+                Ok(seen) => {
+                    self.summarize(&seen);
+                    self.decide(Some(seen), &[])?
+                }
+                Err(gaps) => {
+                    self.tell_gaps(&gaps);
+                    self.decide(None, &gaps)?
+                }
             };
-            match &seen {
-                Some(seen) => self.summarize(seen),
-                None => self.tell_gaps(&gaps),
+            if let Some(decision) = decision {
+                return Ok(decision);
             }
-            match self.what_now(&gaps)? {
-                Next::Start => {
-                    if let Some(seen) = seen {
-                        if let Some(path) = self.means.save.clone() {
-                            if let Err(why) = self.write(&path) {
-                                self.voice.refusal(&why, "");
-                                continue;
-                            }
-                        }
-                        return Ok(Decision::Start(Box::new(seen.plan)));
+        }
+    }
+
+    /// Asks what now, until there is a decision or the answers may have changed.
+    fn decide(&mut self, seen: Option<Seen>, gaps: &[Gap]) -> Result<Option<Decision>, Exit> {
+        loop {
+            match (self.what_now(gaps)?, &seen) {
+                (Next::Start, Some(seen)) => {
+                    let written = self.means.save.clone().map_or(Ok(()), |path| self.write(&path));
+                    match written {
+                        Ok(()) => return Ok(Some(Decision::Start(Box::new(seen.plan.clone())))),
+                        Err(why) => self.voice.refusal(&why, ""),
                     }
                 }
-                Next::Complete => self.complete(&gaps)?,
-                Next::Change => self.change()?,
-                Next::Show => {
-                    if let Some(seen) = &seen {
-                        let look = self.voice.look;
-                        let text = preview::render(&seen.plan, &seen.verdicts, look.width, look.colour);
-                        self.page(&text)?;
-                    }
+                (Next::Show, Some(seen)) => {
+                    let look = self.voice.look;
+                    let packages = seen.packages.as_ref();
+                    let text = preview::render(&seen.plan, &seen.verdicts, packages, look.width, look.colour);
+                    self.page(&text)?;
                 }
-                Next::Save => {
+                (Next::Start | Next::Show, None) => {}
+                (Next::Complete, _) => {
+                    self.complete(gaps)?;
+                    return Ok(None);
+                }
+                (Next::Change, _) => {
+                    self.change()?;
+                    return Ok(None);
+                }
+                (Next::Save, _) => {
                     if let Some(path) = self.save()? {
-                        return Ok(Decision::Saved(path));
+                        return Ok(Some(Decision::Saved(path)));
                     }
                 }
-                Next::Leave => {
+                (Next::Leave, _) => {
                     self.voice.line("Nothing was changed.");
                     return Err(Exit::Rejected);
                 }
@@ -98,17 +113,19 @@ impl Dialogue<'_, '_> {
         self.voice.blank();
         self.voice.line("Comparing the plan with this machine ...");
         let verdicts = preview(self.host, &plan, &secrets);
-        Ok(Seen { plan, verdicts })
+        let packages = preview::packages(self.host, &plan);
+        Ok(Seen { plan, verdicts, packages })
     }
 
     fn summarize(&mut self, seen: &Seen) {
         self.voice.blank();
         let look = self.voice.look;
-        for line in preview::summary(&seen.plan, &seen.verdicts, look.width, look.colour).lines() {
+        let summary = preview::summary(&seen.plan, &seen.verdicts, seen.packages.as_ref(), look.width, look.colour);
+        for line in summary.lines() {
             self.voice.line(line);
         }
-        self.voice.blank();
         if self.means.start {
+            self.voice.blank();
             let run = format!("TIME-{}", seen.plan.guide);
             let recorded = Path::new(STATE_DIR).join("runs").join(run).join("answers.yaml");
             let also = self.means.save.as_ref().map(|path| format!(" and {}", path.display())).unwrap_or_default();
@@ -274,7 +291,7 @@ impl Dialogue<'_, '_> {
     fn tell_saved(&mut self, path: &Path) {
         let path = path.display();
         self.voice.blank();
-        self.voice.prose(0, &format!("The answers are in {path}. Nothing was changed."));
+        self.voice.prose(0, &format!("The answers are in {path}. Nothing else was changed."));
         let command = if self.interview.gaps().is_empty() {
             format!("sudo bringup --answers {path}")
         } else {

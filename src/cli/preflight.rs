@@ -1,0 +1,39 @@
+//! `preflight`: is this machine fit to be changed? Looks only, needs no root.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::answers::resolve::requirements;
+use crate::cli::{Output, answers};
+use crate::error::Exit;
+use crate::facts::preflight::{State, required, run};
+use crate::facts::probe::probe;
+use crate::guide::load;
+use crate::host::Host;
+use crate::ui::{out, preflight, term};
+
+/// Makes every check, and those of a guide that ships with the binary or lies in a directory.
+pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, output: Output) -> Exit {
+    let guide = match (guide, dir) {
+        (Some(id), _) => load::load(id).map(Some),
+        (None, Some(dir)) => load::load_dir(host, dir).map(Some),
+        (None, None) => Ok(None),
+    };
+    let guide = match guide {
+        Ok(guide) => guide,
+        Err(problems) => return answers::refuse(&problems, output),
+    };
+    let facts = probe(host);
+    let mut checks = run(host, &facts, &|_| {});
+    if let Some(guide) = guide {
+        checks.extend(required(&requirements(&guide, &facts)));
+    }
+    let fit = checks.iter().all(|check| check.state != State::Problem);
+    if output.json {
+        out::print(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
+    } else {
+        out::print(&preflight::page(term::look(host), &checks));
+    }
+    if fit { Exit::Done } else { Exit::Rejected }
+}
