@@ -52,8 +52,10 @@ impl App {
         let height = usize::from(self.layout().main.height);
         let Some(at) = self.focused() else { return };
         let lines = self.doc.stops[at].1.clone();
-        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() {
+        // What stands above the first stop and below the last is seen with them, as far as that goes.
+        let top = at == 0 && lines.end <= height;
+        let first = if top { 0 } else { lines.start };
+        let last = if at + 1 == self.doc.stops.len() && !top {
             self.doc.lines.len()
         } else {
             (lines.end + 1).min(self.doc.lines.len())

@@ -10,10 +10,12 @@ use crate::ui::look::Look;
 
 mod answering;
 mod bytes;
+mod captures;
 mod random;
 mod review;
 mod run;
 mod stage;
+mod svg;
 
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {
@@ -73,11 +75,8 @@ fn press(app: &mut App, keys: &str) {
 fn enter_leads_through_all_pages() {
     let mut app = wizard((80, 24));
     press(&mut app, "Enter Enter");
-    println!("{}", screen(&app));
     assert_eq!(app.place, Place::Stage("application".to_owned()));
     press(&mut app, "s h o p Enter");
-    println!("{}", screen(&app));
     assert_eq!(app.desk.interview.as_ref().unwrap().text("application.name"), "shop");
     press(&mut app, "F1");
-    println!("{}", screen(&app));
 }

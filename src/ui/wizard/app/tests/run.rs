@@ -19,7 +19,7 @@ fn attached(size: (u16, u16), unicode: bool) -> App {
     app
 }
 
-fn told(size: (u16, u16), unicode: bool, events: &[Event]) -> App {
+pub(super) fn told(size: (u16, u16), unicode: bool, events: &[Event]) -> App {
     let mut app = attached(size, unicode);
     app.tell(Message::Run(News::Events(events.to_vec())));
     app
@@ -73,7 +73,7 @@ const ALL: [Choice; 6] =
     [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Stop];
 
 /// A run that failed and waits.
-fn stuck(size: (u16, u16), unicode: bool) -> App {
+pub(super) fn stuck(size: (u16, u16), unicode: bool) -> App {
     let mut events = gone_wrong()[..8].to_vec();
     events.push(waiting(7, &ALL));
     told(size, unicode, &events)
