@@ -11,7 +11,6 @@ use serde_json::Value;
 pub mod file;
 #[cfg(test)]
 mod fixture;
-mod near;
 pub mod resolve;
 pub mod schema;
 

@@ -51,12 +51,22 @@ pub fn unproven(look: Look, describe: &str, failure: &Failure) -> Vec<String> {
 
 /// Something left in place.
 pub fn kept(look: Look, what: &str, why: &str) -> Vec<String> {
-    hanging(look, MARK, &format!("kept: {what} {} {why}", look.dash()))
+    hanging(look, MARK, &kept_sentence(look, what, why))
 }
 
 /// Data saved before it was dropped.
 pub fn dumped(look: Look, what: &str, file: &str) -> Vec<String> {
-    hanging(look, MARK, &format!("saved: {what} is in {file}"))
+    hanging(look, MARK, &dumped_sentence(what, file))
+}
+
+/// That something was left in place, as one line.
+pub fn kept_sentence(look: Look, what: &str, why: &str) -> String {
+    format!("kept: {what} {} {why}", look.dash())
+}
+
+/// Where data was saved, as one line.
+pub fn dumped_sentence(what: &str, file: &str) -> String {
+    format!("saved: {what} is in {file}")
 }
 
 /// Why it failed, with the last lines of output, the log and what to do.
@@ -83,21 +93,16 @@ pub fn failure_with(look: Look, failure: &Failure, most: usize) -> Vec<String> {
         lines.push(String::new());
     }
     if let Some(log) = &failure.log {
-        lines.extend(labelled(look, "Log", log));
+        lines.extend(indented(look, &format!("Log: {log}")));
     }
     if let Some(hint) = &failure.hint {
-        lines.extend(labelled(look, "What to do", hint));
+        lines.extend(indented(look, &format!("What to do: {hint}")));
     }
     lines
 }
 
-/// `    Log: /var/lib/...`, on a line of its own where it does not fit.
-fn labelled(look: Look, label: &str, value: &str) -> Vec<String> {
-    indented(look, &format!("{label}: {value}"))
-}
-
 /// Wrapped and indented below a sign.
-fn indented(look: Look, text: &str) -> Vec<String> {
+pub fn indented(look: Look, text: &str) -> Vec<String> {
     let lines = text::wrap(&look.text(text), look.width.saturating_sub(4));
     lines.into_iter().map(|line| format!("    {line}")).collect()
 }

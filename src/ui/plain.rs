@@ -104,8 +104,8 @@ impl Renderer for Plain {
             What::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
             }
-            What::Kept { what, why } => self.line(&format!("kept: {what} - {why}")),
-            What::Dumped { what, file } => self.line(&format!("saved: {what} is in {file}")),
+            What::Kept { what, why } => self.line(&lines::kept_sentence(self.look, what, why)),
+            What::Dumped { what, file } => self.line(&lines::dumped_sentence(what, file)),
             What::Note { text } => self.line(&format!("note: {text}")),
             What::RunEnded { changed, .. } => {
                 let text = if self.track.back() {
