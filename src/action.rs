@@ -159,6 +159,11 @@ pub trait Act {
     /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
     /// before-images in [`Cx::blobs`].
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
+    /// Mostly nothing: the first way back leads to the same place.
+    fn prepare_again(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        Ok(Vec::new())
+    }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
     /// Whether it can be undone.
@@ -223,6 +228,24 @@ impl Action {
         "certificate",
         "command",
     ];
+
+    /// Whether it can be applied over `earlier`, so that the host is then as if `earlier` had never been, and the
+    /// way back that `earlier` recorded still leads back. Else `earlier` has to be taken back first: edits would
+    /// add up, trees would lie side by side, a user would stay in his groups, and nobody knows what a command did.
+    pub fn takes_over(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            // A purge leaves accounts and data behind: only the way back of everything takes those, too.
+            (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),
+            (Self::File(new), Self::File(old)) => new.path == old.path,
+            (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.data == old.data,
+            (Self::Symlink(new), Self::Symlink(old)) => new.path == old.path,
+            (Self::Certificate(new), Self::Certificate(old)) => {
+                new.certificate == old.certificate && new.key == old.key
+            }
+            (Self::Service(new), Self::Service(old)) => new.manager == old.manager && new.name == old.name,
+            _ => false,
+        }
+    }
 
     /// The verbs of whichever kind it is.
     pub fn act(&self) -> &dyn Act {

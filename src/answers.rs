@@ -1,7 +1,8 @@
 //! Answers: values, where each came from, and everything that is wrong with them, in one pass.
 //!
 //! [`file`] reads and writes answers files, [`resolve`] fills in defaults and checks every value against its
-//! question, [`schema`] makes the JSON Schema and the commented sample from the same model.
+//! question, [`interview`] keeps them for whoever asks one after another, [`schema`] makes the JSON Schema and the
+//! commented sample from the same model.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub mod file;
 #[cfg(test)]
 mod fixture;
+pub mod interview;
 pub mod resolve;
 pub mod schema;
 
@@ -56,7 +58,7 @@ pub struct Given {
     pub on_failure: OnFailure,
 }
 
-/// What an unattended run does when it fails.
+/// What a run does when it fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -65,6 +67,8 @@ pub enum OnFailure {
     Rollback,
     /// Stop where it is (exit 4); `bringup resume` or `bringup rollback` go on.
     Stop,
+    /// Wait until somebody decides. Not for answers files: those are for runs that nobody watches.
+    Ask,
 }
 
 /// Every answer of a guide, complete and valid.

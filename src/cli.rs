@@ -9,7 +9,7 @@ use crate::engine::rollback::Options;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::real::RealHost;
-use crate::ui::out;
+use crate::ui::{out, terminal};
 
 mod answers;
 mod execute;
@@ -18,6 +18,7 @@ mod past;
 mod plan;
 mod preflight;
 mod start;
+mod wizard;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
 #[derive(Debug, Parser)]
@@ -197,6 +198,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 /// was interrupted.
 fn end_on_defect() {
     std::panic::set_hook(Box::new(|defect| {
+        terminal::restore();
         out::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
         #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
         std::process::exit(i32::from(Exit::Internal.code()));

@@ -2,14 +2,18 @@
 //!
 //! [`journal`] is the write-ahead log, [`undo`] the small vocabulary of records that lead back, [`run`]
 //! executes, [`rollback`] reverts, [`manifest`] knows what the disk looked like before and after,
-//! [`event`] is what it tells the world, [`runs`] the directory of all runs, [`detach`] the process that
-//! outlives the terminal.
+//! [`event`] is what it tells the world, [`decision`] what it asks after a failure, [`replan`] what becomes of a
+//! run that is given other answers, [`runs`] the directory of all runs, [`launch`] the way into a run, [`detach`]
+//! the process that outlives the terminal.
 
 pub mod data;
+pub mod decision;
 pub mod detach;
 pub mod event;
 pub mod journal;
+pub mod launch;
 pub mod manifest;
+pub mod replan;
 pub mod rollback;
 pub mod run;
 pub mod runs;

@@ -116,6 +116,19 @@ pub struct Problem {
     pub hint: String,
 }
 
+impl Problem {
+    /// A problem that stands in no file and concerns the whole.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { place: String::new(), path: String::new(), message: message.into(), hint: hint.into() }
+    }
+
+    /// What failed when the step `path` was tried before anything is changed.
+    pub fn in_step(path: &str, failure: &Failure) -> Self {
+        let hint = failure.hint.clone().unwrap_or_default();
+        Self { path: path.to_owned(), ..Self::new(failure.to_string(), hint) }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.place.is_empty() {

@@ -237,6 +237,9 @@ pub struct ActionSpec {
     /// An expression that yields a list; the action is repeated with `item` set to each (and `index` from 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,
+    /// Why the run may go on without it when it fails, a sentence; a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skippable: Option<String>,
     /// The kind and its fields; text leaves are templates.
     #[serde(flatten)]
     pub body: BTreeMap<String, Value>,
@@ -250,6 +253,9 @@ pub struct ProofSpec {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Why the run may go on without it when it fails, a sentence; a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skippable: Option<String>,
     /// The kind and its fields; text leaves are templates.
     #[serde(flatten)]
     pub body: BTreeMap<String, Value>,

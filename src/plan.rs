@@ -69,6 +69,9 @@ pub struct Planned {
     pub describe: String,
     /// Whether it can be undone.
     pub reversible: Reversible,
+    /// Why the run may go on without it when it fails; none where it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skippable: Option<String>,
     /// The action itself.
     #[serde(flatten)]
     pub action: Action,
@@ -83,6 +86,9 @@ pub struct PlannedProof {
     pub stage: String,
     /// What it proves, as a statement.
     pub describe: String,
+    /// Why the run may go on without it when it fails; none where it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skippable: Option<String>,
     /// The proof itself.
     #[serde(flatten)]
     pub proof: Proof,

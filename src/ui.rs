@@ -20,6 +20,8 @@ pub mod preflight;
 pub mod progress;
 pub mod report;
 pub mod term;
+pub mod terminal;
+pub mod wizard;
 
 pub use look::Look;
 

@@ -3,6 +3,9 @@
 //! The same engine as on real hosts: `tests/hosts` shows that the machine in memory tells no lies that matter.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
+#[path = "faults/decisions.rs"]
+mod decisions;
+
 use std::path::PathBuf;
 
 use bringup::action::Action;
@@ -17,7 +20,7 @@ use bringup::host::Host;
 use bringup::host::fake::{Cut, FakeHost, Package, Snapshot, output};
 use bringup::plan::{Plan, Planned};
 use bringup::secret::{Secret, Secrets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A plan that uses every way back.
 fn plan() -> Plan {
@@ -46,27 +49,34 @@ fn plan() -> Plan {
             json!({"service": {"manager": "systemd", "name": "nginx.service", "restart_after": ["shop.conf", "shop.edit"]}}),
         ),
     ];
-    let actions = actions.into_iter().map(|(id, body)| {
-        let action: Action = serde_json::from_value(body).unwrap();
-        Planned {
-            id: format!("shop.{id}"),
-            stage: "shop".to_owned(),
-            because: "the test".to_owned(),
-            describe: action.act().describe(),
-            reversible: action.act().reversible(),
-            action,
-        }
-    });
+    plan_of(actions.into_iter().map(|(id, body)| planned(&format!("shop.{id}"), body)).collect())
+}
+
+fn plan_of(actions: Vec<Planned>) -> Plan {
     Plan {
         schema: 1,
         guide: "shop".to_owned(),
         title: "Shop".to_owned(),
         stages: Vec::new(),
         answers: Vec::new(),
-        actions: actions.collect(),
+        actions,
         proofs: Vec::new(),
         results: Vec::new(),
         warnings: Vec::new(),
+    }
+}
+
+/// An action by its id (`stage.action`) and what a plan says of it.
+fn planned(id: &str, body: Value) -> Planned {
+    let action: Action = serde_json::from_value(body).unwrap();
+    Planned {
+        id: id.to_owned(),
+        stage: id.split('.').next().unwrap().to_owned(),
+        because: "the test".to_owned(),
+        describe: action.act().describe(),
+        reversible: action.act().reversible(),
+        skippable: None,
+        action,
     }
 }
 

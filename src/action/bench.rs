@@ -112,6 +112,7 @@ impl<H: Host> Bench<H> {
             blobs: &self.blobs,
             log: &self.log,
             progress: &|_| {},
+            dumped: &|_, _| {},
             dumps: Path::new("/tmp"),
             drop_data: false,
             wrote: &done.wrote,

@@ -75,6 +75,11 @@ impl Act for Packages {
         Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
     }
 
+    /// The first transaction knows nothing of packages that are asked for later.
+    fn prepare_again(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        if Database::read(cx.host)?.missing(&self.names).is_empty() { Ok(Vec::new()) } else { self.prepare(cx) }
+    }
+
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         let apt = apt(cx);
         // An apt that outlived its killed parent still needs the policy: wait for it first.

@@ -15,6 +15,7 @@ mod set;
 mod write;
 
 pub use set::parse_set;
+pub(crate) use set::typed;
 pub use write::write;
 
 /// The version of the format.

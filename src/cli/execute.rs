@@ -9,6 +9,7 @@ use crate::engine::data;
 use crate::engine::detach::{self, Lock};
 use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
+use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
 use crate::engine::run::{self, Job, Stop};
 use crate::engine::runs::{self, RunDir};
@@ -57,6 +58,7 @@ fn go_on(
     pause: &AtomicBool,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<Exit> {
+    replan::recover(host, dir, journal)?;
     let plan = dir.plan(host)?;
     let secrets = store::load(host, &plan.guide);
     let cancel = dir.file("cancel");

@@ -31,16 +31,14 @@ pub(super) struct Made {
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
 pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Made, Vec<Problem>> {
     let Some(path) = &inputs.answers else {
-        return Err(vec![problem(
-            "no answers are given",
-            "use --answers FILE; `bringup answers new webapp` makes one",
-        )]);
+        let hint = "use --answers FILE; `bringup answers new webapp` makes one";
+        return Err(vec![Problem::new("no answers are given", hint)]);
     };
     let literals = if inputs.allow_literal_secrets { Literals::Allowed } else { Literals::Refused };
     let name = path.display().to_string();
     let bytes = host
         .read_at_most(path, LONGEST)
-        .map_err(|e| vec![problem(&format!("cannot read {name}: {e}"), "check the path")])?;
+        .map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
     let guide = match &inputs.guide {
         Some(dir) => load::load_dir(host, dir)?,
         None => load::load(&file::peek_guide(&name, &bytes)?).map_err(|problems| {
@@ -80,12 +78,9 @@ fn flags(guide: &Guide, texts: &[String], literals: Literals) -> Result<Given, V
 /// Facts from a file, for planning for another machine.
 pub(super) fn facts_from(host: &dyn Host, path: &Path) -> Result<Facts, Vec<Problem>> {
     let name = path.display().to_string();
-    let bytes = host.read(path).map_err(|e| vec![problem(&format!("cannot read {name}: {e}"), "check the path")])?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| vec![problem(&format!("{name}: {e}"), "make it with `bringup facts --json` on the other machine")])
-}
-
-/// A problem that stands in no file.
-pub(super) fn problem(message: &str, hint: &str) -> Problem {
-    Problem { place: String::new(), path: String::new(), message: message.to_owned(), hint: hint.to_owned() }
+    let bytes =
+        host.read(path).map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        vec![Problem::new(format!("{name}: {e}"), "make it with `bringup facts --json` on the other machine")]
+    })
 }

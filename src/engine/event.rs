@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::Progress;
+use crate::engine::decision::{Choice, Waiting};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 
@@ -60,6 +61,12 @@ pub enum What {
     ProofEnded { proof: String, evidence: Option<String>, failure: Option<Failure>, millis: u64 },
     /// The first error, told before anything is undone.
     Failed { step: String, failure: Failure },
+    /// After a failure the run waits for a decision.
+    Waiting(Waiting),
+    /// Somebody decided, and the run goes on.
+    Decided { choice: Choice },
+    /// An action or a proof is left out, because somebody decided so; why the guide allows it.
+    Skipped { step: String, because: String },
     /// Reverting begins.
     RollbackStarted { run: String, records: usize },
     /// One record was carried out.

@@ -42,7 +42,8 @@ pub enum Record {
         action: String,
         /// Its stage.
         stage: String,
-        /// How to get back, in the order in which they are carried out.
+        /// How to get back; the last is carried out first. Of an action that has begun before in this run: what
+        /// leads back to the state between both.
         undo: Vec<Undo>,
     },
     /// The action has ended.
@@ -60,6 +61,24 @@ pub enum Record {
         /// Why.
         failure: Failure,
     },
+    /// Somebody decided to go on without this action or proof.
+    Skipped {
+        /// The action or proof.
+        step: String,
+        /// Its stage.
+        stage: String,
+    },
+    /// Somebody gave other answers: from here on the run works on another plan.
+    Replanned {
+        /// The new plan's hash.
+        plan: String,
+        /// Actions to be taken back before anything else is done.
+        back: BTreeSet<String>,
+        /// Actions to be applied again, over what they did under the old plan.
+        again: BTreeSet<String>,
+    },
+    /// What an earlier plan left, and the present one has no room for, is taken back.
+    Cleared,
     /// All actions and proofs are done.
     Finished {
         /// How the command ended.
@@ -101,7 +120,8 @@ pub struct Entry {
     pub action: String,
     /// Its stage.
     pub stage: String,
-    /// How to get back, from its first begin in this run: a later one would record our own half-made state.
+    /// How to get back, the last first. From its first begin in this run: a later one would record our own
+    /// half-made state, and adds only what the first could not know.
     pub undo: Vec<Undo>,
     /// Whether it ended.
     pub ended: bool,
@@ -122,6 +142,8 @@ pub struct Journal {
     entries: Vec<Entry>,
     lines: usize,
     torn: bool,
+    /// The hash of the plan that the run works on: the one it began with, unless somebody gave other answers.
+    pub plan: String,
     /// How the run ended, when it did.
     pub finished: Option<Exit>,
     /// The first failure, when there was one.
@@ -134,24 +156,20 @@ pub struct Journal {
     pub rolled_back: Option<usize>,
     /// Stages that were rolled back by themselves.
     pub stages_rolled_back: BTreeSet<String>,
+    /// Actions and proofs that somebody decided to go without, each with its stage.
+    skipped: BTreeMap<String, String>,
+    /// Actions that a new plan has no room for, and that still stand.
+    back: BTreeSet<String>,
+    /// Taking them back has not come to its end.
+    clearing: bool,
+    /// Actions that a new plan has in another form, and that still stand in their old one.
+    again: BTreeSet<String>,
 }
 
 impl Journal {
     /// Starts the journal of a new run.
     pub fn create(host: &dyn Host, path: &Path, header: Header) -> Outcome<Self> {
-        let mut journal = Self {
-            path: path.to_owned(),
-            header,
-            entries: Vec::new(),
-            lines: 0,
-            torn: false,
-            finished: None,
-            failed: None,
-            data: BTreeMap::new(),
-            rollback_begun: false,
-            rolled_back: None,
-            stages_rolled_back: BTreeSet::new(),
-        };
+        let mut journal = Self::empty(path, header);
         let line = serde_json::to_vec(&journal.header).map_err(|e| journal.failure("write", e))?;
         journal.append_line(host, line)?;
         Ok(journal)
@@ -172,19 +190,7 @@ impl Journal {
             )
             .hint(format!("use the program that wrote it: {}", path.with_file_name("bringup").display())));
         }
-        let mut journal = Self {
-            path: path.to_owned(),
-            header,
-            entries: Vec::new(),
-            lines: 1,
-            torn,
-            finished: None,
-            failed: None,
-            data: BTreeMap::new(),
-            rollback_begun: false,
-            rolled_back: None,
-            stages_rolled_back: BTreeSet::new(),
-        };
+        let mut journal = Self { lines: 1, torn, ..Self::empty(path, header) };
         for line in lines {
             journal.lines += 1;
             // Not JSON at all: torn by a crash, so what it announced never happened.
@@ -201,6 +207,27 @@ impl Journal {
             journal.take_in(record);
         }
         Ok(journal)
+    }
+
+    fn empty(path: &Path, header: Header) -> Self {
+        Self {
+            path: path.to_owned(),
+            plan: header.plan.clone(),
+            header,
+            entries: Vec::new(),
+            lines: 0,
+            torn: false,
+            finished: None,
+            failed: None,
+            data: BTreeMap::new(),
+            rollback_begun: false,
+            rolled_back: None,
+            stages_rolled_back: BTreeSet::new(),
+            skipped: BTreeMap::new(),
+            back: BTreeSet::new(),
+            clearing: false,
+            again: BTreeSet::new(),
+        }
     }
 
     /// Appends a record durably, then counts it in.
@@ -227,6 +254,36 @@ impl Journal {
         self.entry(other).is_some_and(|entry| !entry.undone && (!entry.ended || entry.ended_at > own))
     }
 
+    /// The number of its lines.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// Actions and proofs that somebody decided to go without.
+    pub fn skipped(&self) -> impl Iterator<Item = &str> {
+        self.skipped.keys().map(String::as_str)
+    }
+
+    /// Whether somebody decided to go without this action or proof.
+    pub fn is_skipped(&self, step: &str) -> bool {
+        self.skipped.contains_key(step)
+    }
+
+    /// Actions that stand, and that the present plan has no room for: to be taken back.
+    pub fn to_take_back(&self) -> &BTreeSet<String> {
+        &self.back
+    }
+
+    /// Whether what an earlier plan left has still to be taken back, or to be tidied up after.
+    pub fn is_clearing(&self) -> bool {
+        self.clearing
+    }
+
+    /// Actions that stand in a form that is not the present plan's: to be applied again.
+    pub fn to_apply_again(&self) -> &BTreeSet<String> {
+        &self.again
+    }
+
     /// How many actions changed something and still stand.
     pub fn standing(&self) -> usize {
         self.entries.iter().filter(|entry| !entry.undone).count()
@@ -235,8 +292,13 @@ impl Journal {
     fn take_in(&mut self, record: Record) {
         match record {
             Record::Begin { action, stage, undo } => {
+                self.again.remove(&action);
+                self.stages_rolled_back.remove(&stage);
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
                     entry.ended = false;
+                    entry.undo.extend(undo);
+                    // What it wrote before is about to be written over.
+                    entry.wrote.clear();
                 } else {
                     self.entries.retain(|entry| entry.action != action);
                     self.entries.push(Entry { action, stage, undo, ..Entry::default() });
@@ -253,6 +315,20 @@ impl Journal {
             Record::Failed { step, failure } => {
                 self.failed.get_or_insert((step, failure));
             }
+            Record::Skipped { step, stage } => {
+                self.skipped.insert(step, stage);
+            }
+            Record::Replanned { plan, back, again } => {
+                self.plan = plan;
+                for entry in self.entries.iter_mut().filter(|entry| again.contains(&entry.action)) {
+                    entry.ended = false;
+                }
+                self.clearing |= !back.is_empty();
+                (self.back, self.again) = (back, again);
+                // With other answers everything is tried again.
+                self.skipped.clear();
+            }
+            Record::Cleared => self.clearing = false,
             Record::Finished { exit, data } => {
                 self.finished = Some(exit);
                 self.data = data;
@@ -261,12 +337,15 @@ impl Journal {
             Record::RollbackBegin { stage: None } => self.rollback_begun = true,
             Record::RollbackBegin { stage: Some(_) } => {}
             Record::Undone { action } => {
+                self.back.remove(&action);
+                self.again.remove(&action);
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
                     entry.undone = true;
                 }
             }
             Record::RolledBack { stage: None, kept } => self.rolled_back = Some(kept),
             Record::RolledBack { stage: Some(stage), .. } => {
+                self.skipped.retain(|_, of| *of != stage);
                 self.stages_rolled_back.insert(stage);
             }
         }

@@ -3,7 +3,8 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -53,40 +54,18 @@ pub fn roll_back(
     journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
 
     let base = Manifest::load(host, dir, "base")?;
-    let post = Manifest::load(host, dir, "post")?;
+    // The last look of a run that did not end after it counts for nothing.
+    let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
     let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
 
     let mut report = Report::default();
-    let mut touched = Vec::new();
+    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    for entry in entries.iter().rev() {
-        touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
-        let errors =
-            carry_out(host, dir, journal, entry, post.as_ref().map(|(post, _)| post), options, &mut report, emit);
-        if errors.is_empty() {
-            journal.write(host, Record::Undone { action: entry.action.clone() })?;
-        }
-        report.errors.extend(errors);
-    }
+    let touched = way.walk(journal, &entries, &mut report)?;
 
     let told = report.errors.len();
-    if let (Some((base, base_contents)), Some((cur, cur_contents)), true) = (&base, &cur, report.errors.is_empty()) {
-        let (post_manifest, post_contents) = post.as_ref().map_or((cur, cur_contents), |(m, c)| (m, c));
-        let states = reconcile::States {
-            base,
-            post: post_manifest,
-            cur,
-            contents: [base_contents, post_contents, cur_contents],
-        };
-        let outcome = reconcile::reconcile(host, &states)?;
-        for (what, why) in outcome.kept {
-            // A record may have reported the same path already, in better words.
-            if !report.kept.iter().any(|(known, _)| *known == what) {
-                emit(What::Kept { what: what.clone(), why: why.clone() });
-                report.kept.push((what, why));
-            }
-        }
-        report.errors.extend(outcome.errors);
+    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
+        reconcile_disk(host, base, post.as_ref().unwrap_or(cur), cur, &mut report, emit)?;
     }
 
     settle(host, dir, &touched, &mut report);
@@ -99,6 +78,60 @@ pub fn roll_back(
     let bytes = serde_json::to_vec_pretty(&report).map_err(|e| Failure::new("write the report", e))?;
     dir.write(host, "rollback.json", &bytes)?;
     Ok(report)
+}
+
+/// Takes some actions of a run back that goes on afterwards, the last first. When nothing else stands, the disk
+/// becomes what it was before the run.
+pub fn take_back(
+    host: &dyn Host,
+    dir: &RunDir,
+    journal: &mut Journal,
+    actions: &BTreeSet<String>,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Report> {
+    let standing = journal.entries().iter().filter(|entry| !entry.undone);
+    let entries: Vec<Entry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
+    emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
+
+    let everything = entries.len() == journal.standing();
+    let base = if everything { Manifest::load(host, dir, "base")? } else { None };
+    let mut contents = Contents::new();
+    let cur = match &base {
+        Some((base, _)) => Some((Manifest::take(host, Some(base), &mut contents)?, contents)),
+        None => None,
+    };
+
+    let mut report = Report::default();
+    let way = Way { host, dir, post: None, options: &Options::default(), emit };
+    let touched = way.walk(journal, &entries, &mut report)?;
+    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
+        reconcile_disk(host, base, cur, cur, &mut report, emit)?;
+    }
+    settle(host, dir, &touched, &mut report);
+    Ok(report)
+}
+
+/// Brings the disk to what it was before the run, but for what others changed since its end.
+fn reconcile_disk(
+    host: &dyn Host,
+    base: &(Manifest, Contents),
+    post: &(Manifest, Contents),
+    cur: &(Manifest, Contents),
+    report: &mut Report,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<()> {
+    let contents = [&base.1, &post.1, &cur.1];
+    let states = reconcile::States { base: &base.0, post: &post.0, cur: &cur.0, contents };
+    let outcome = reconcile::reconcile(host, &states)?;
+    for (what, why) in outcome.kept {
+        // A record may have reported the same path already, in better words.
+        if !report.kept.iter().any(|(known, _)| *known == what) {
+            emit(What::Kept { what: what.clone(), why: why.clone() });
+            report.kept.push((what, why));
+        }
+    }
+    report.errors.extend(outcome.errors);
+    Ok(())
 }
 
 /// Whether an entry is still to be taken back under these options.
@@ -123,53 +156,77 @@ fn current(
     Ok((manifest, contents))
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one rollback, used in one place")]
-fn carry_out(
-    host: &dyn Host,
-    dir: &RunDir,
-    journal: &Journal,
-    entry: &Entry,
-    post: Option<&Manifest>,
-    options: &Options,
-    report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
-) -> Vec<Failure> {
-    let blobs = dir.blobs();
-    let log = dir.log(&format!("undo.{}", entry.action));
-    let dumps = dir.file("dumps");
-    let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
-    let cx = UndoCx {
-        host,
-        blobs: &blobs,
-        log: &log,
-        progress: &progress,
-        dumps: &dumps,
-        drop_data: options.drop_data,
-        wrote: &entry.wrote,
-        data: journal.data.get(&entry.action).map(String::as_str),
-        post,
-    };
-    let mut errors = Vec::new();
-    for undo in &entry.undo {
-        match undo.carry_out(&cx) {
-            Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
-            Ok(Undone::Nothing) => {}
-            Ok(Undone::Kept { what, why }) => {
-                // Directories that still hold something are looked at again when the disk is reconciled.
-                let later = options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
-                if !later {
-                    emit(What::Kept { what: what.clone(), why: why.clone() });
-                    report.kept.push((what, why));
+/// What taking actions back works with.
+struct Way<'a> {
+    host: &'a dyn Host,
+    dir: &'a RunDir,
+    post: Option<&'a Manifest>,
+    options: &'a Options,
+    emit: &'a (dyn Fn(What) + Sync),
+}
+
+impl Way<'_> {
+    /// Takes these actions back, the last first; returns the records of services on the way.
+    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Vec<Undo>> {
+        let mut touched = Vec::new();
+        for entry in entries.iter().rev() {
+            touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
+            let errors = self.carry_out(journal, entry, report);
+            if errors.is_empty() {
+                journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
+            }
+            report.errors.extend(errors);
+        }
+        Ok(touched)
+    }
+
+    /// Hands out what the records of an entry are carried out with.
+    fn with<T>(&self, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+        let emit = self.emit;
+        let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
+        let dumped = |what: &str, file: &Path| {
+            emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
+        };
+        does(&UndoCx {
+            host: self.host,
+            blobs: &self.dir.blobs(),
+            log: &self.dir.log(&format!("undo.{}", entry.action)),
+            progress: &progress,
+            dumped: &dumped,
+            dumps: &self.dir.file("dumps"),
+            drop_data: self.options.drop_data,
+            wrote: &entry.wrote,
+            data: journal.data.get(&entry.action).map(String::as_str),
+            post: self.post,
+        })
+    }
+
+    fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+        let Self { options, emit, .. } = *self;
+        let mut errors = Vec::new();
+        // The last record first: what lies in a directory goes before the directory.
+        for undo in entry.undo.iter().rev() {
+            match self.with(journal, entry, |cx| undo.carry_out(cx)) {
+                Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
+                Ok(Undone::Nothing) => {}
+                Ok(Undone::Kept { what, why }) => {
+                    // Directories that still hold something are looked at again when the disk is reconciled.
+                    let later =
+                        options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
+                    if !later {
+                        emit(What::Kept { what: what.clone(), why: why.clone() });
+                        report.kept.push((what, why));
+                    }
+                }
+                // The rest is undone all the same: each error less is a step nearer.
+                Err(failure) => {
+                    emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
+                    errors.push(failure);
                 }
             }
-            // The rest is undone all the same: each error less is a step nearer.
-            Err(failure) => {
-                emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
-                errors.push(failure);
-            }
         }
+        errors
     }
-    errors
 }
 
 /// Services that ran before and still should are brought in line with the files that are back.
@@ -184,6 +241,7 @@ fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) 
         blobs: &blobs,
         log: &log,
         progress: &quiet,
+        dumped: &|_, _| {},
         dumps: &dumps,
         drop_data: false,
         wrote: &nothing,

@@ -3,24 +3,26 @@
 //! The same function starts a run and resumes one: whatever is already so is passed over, whatever was begun
 //! is made again (actions are idempotent), and the first record of how to get back is kept.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::{Action, Cx, Progress, Verdict, service};
+use ask::ask;
+use step::Step;
+
+use crate::action::{Action, service};
 use crate::answers::OnFailure;
-use crate::engine::data;
-use crate::engine::event::{Ended, Step, What};
+use crate::engine::event::{self, What};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
-use crate::engine::undo::{Undo, carry};
+use crate::engine::{data, decision, replan};
 use crate::error::{Exit, Failure, Outcome};
-use crate::host::{Host, Stamp};
-use crate::plan::{Plan, Planned, PlannedProof};
-use crate::proof;
-use crate::secret::Secrets;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::secret::{Secrets, store};
+
+mod ask;
+mod step;
 
 /// Everything that one execution works with.
 pub struct Job<'a> {
@@ -49,9 +51,100 @@ pub enum Stop {
     Cancel,
 }
 
-/// Works through the plan from wherever the journal says it is.
+/// Works through the plan from wherever the journal says it is, or through another one that somebody puts in its
+/// place on the way.
 pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
-    let resumed = !journal.entries().is_empty();
+    // What was asked before a crash is asked again when it comes to it.
+    decision::close(job.host, job.dir);
+    let mut other: Option<(Plan, Secrets)> = None;
+    let exit = loop {
+        let job = match &other {
+            Some((plan, secrets)) => Job { plan, secrets, ..*job },
+            None => Job { ..*job },
+        };
+        match through(&job, journal, other.is_some()) {
+            End::Exit(exit) => break exit,
+            End::Replanned(plan) => {
+                let secrets = store::load(job.host, &plan.guide);
+                other = Some((*plan, secrets));
+            }
+        }
+    };
+    (job.emit)(What::RunEnded { exit, changed: journal.standing() });
+    exit
+}
+
+/// How working on one plan ended.
+enum End {
+    Exit(Exit),
+    /// Go on with this plan.
+    Replanned(Box<Plan>),
+}
+
+/// What follows a failure.
+enum Next {
+    Exit(Exit),
+    /// Go on with the step at this place.
+    From(usize),
+    Replanned(Box<Plan>),
+}
+
+/// The step that could not be done.
+struct Trouble {
+    step: String,
+    failure: Box<Failure>,
+    cause: Cause,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Action,
+    Proof,
+    Cancelled,
+}
+
+impl Trouble {
+    fn in_step(step: &str) -> impl FnOnce(Failure) -> Self + '_ {
+        move |failure| Self { step: step.to_owned(), failure: Box::new(failure), cause: Cause::Action }
+    }
+}
+
+/// Works through one plan until it ends or another takes its place.
+fn through(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> End {
+    let resumed = replanned || !journal.entries().is_empty();
+    let steps = Step::all(job.plan);
+    let mut announced = false;
+    let mut at = 0;
+    loop {
+        let begun = begin(job, journal, resumed, &mut announced).map_err(Trouble::in_step("bringup"));
+        let trouble = match begun.and_then(|()| work(job, journal, &steps, &mut at)) {
+            Ok(exit) => return End::Exit(exit),
+            Err(trouble) => trouble,
+        };
+        match give_up(job, journal, &steps, at, trouble) {
+            Next::Exit(exit) => return End::Exit(exit),
+            Next::From(next) => at = next,
+            Next::Replanned(plan) => return End::Replanned(plan),
+        }
+    }
+}
+
+/// What comes before the first step.
+fn begin(job: &Job<'_>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<()> {
+    replan::clear_away(job.host, job.dir, journal, job.emit)?;
+    if !*announced {
+        announce(job, resumed);
+        *announced = true;
+    }
+    base_manifest(job)
+}
+
+fn announce(job: &Job<'_>, resumed: bool) {
+    let step = |id: &str, stage: &str, describe: &str| event::Step {
+        id: id.to_owned(),
+        stage: stage.to_owned(),
+        describe: describe.to_owned(),
+    };
     (job.emit)(What::RunStarted {
         run: job.dir.id.clone(),
         guide: job.plan.title.clone(),
@@ -59,52 +152,39 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
         actions: job.plan.actions.iter().map(|a| step(&a.id, &a.stage, &a.describe)).collect(),
         proofs: job.plan.proofs.iter().map(|p| step(&p.id, &p.stage, &p.describe)).collect(),
     });
-    let exit = match work(job, journal) {
-        Ok(exit) => exit,
-        Err(Trouble { step, failure, proof }) => give_up(job, journal, step, *failure, proof),
-    };
-    (job.emit)(What::RunEnded { exit, changed: journal.standing() });
-    exit
-}
-
-/// The step that ended the run early.
-struct Trouble {
-    step: String,
-    failure: Box<Failure>,
-    proof: bool,
-}
-
-impl Trouble {
-    fn in_step(step: &str) -> impl FnOnce(Failure) -> Self + '_ {
-        move |failure| Self { step: step.to_owned(), failure: Box::new(failure), proof: false }
+    for warning in &job.plan.warnings {
+        (job.emit)(What::Note { text: warning.clone() });
     }
 }
 
-fn work(job: &Job<'_>, journal: &mut Journal) -> Result<Exit, Trouble> {
-    let engine = Trouble::in_step("bringup");
-    base_manifest(job).map_err(engine)?;
-    for planned in &job.plan.actions {
+/// Does the steps from `at` on; `at` is the one that failed when one does.
+fn work(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: &mut usize) -> Result<Exit, Trouble> {
+    while let Some(step) = steps.get(*at) {
+        let trouble = |failure, cause| Trouble { step: step.id().to_owned(), failure: Box::new(failure), cause };
         match (job.stop)() {
-            Some(Stop::Pause) => {
-                (job.emit)(What::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
-                return Ok(Exit::Incomplete);
-            }
+            Some(Stop::Pause) => return Ok(stopped(job)),
             Some(Stop::Cancel) => {
-                return Err(Trouble::in_step(&planned.id)(Failure::new("go on", "somebody asked to stop")));
+                return Err(trouble(Failure::new("go on", "somebody asked to stop"), Cause::Cancelled));
             }
             None => {}
         }
-        act(job, journal, planned).map_err(Trouble::in_step(&planned.id))?;
-    }
-    for proof in &job.plan.proofs {
-        prove(job, proof).map_err(|failure| Trouble {
-            step: proof.id.clone(),
-            failure: Box::new(failure),
-            proof: true,
-        })?;
+        if journal.is_skipped(step.id()) {
+            let because = step.skippable().unwrap_or_default().to_owned();
+            (job.emit)(What::Skipped { step: step.id().to_owned(), because });
+        } else {
+            let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
+            step.perform(job, journal).map_err(|failure| trouble(failure, cause))?;
+        }
+        *at += 1;
     }
     finish(job, journal, Exit::Done).map_err(Trouble::in_step("bringup"))?;
     Ok(Exit::Done)
+}
+
+/// Ends between two steps, to be resumed.
+fn stopped(job: &Job<'_>) -> Exit {
+    (job.emit)(What::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
+    Exit::Incomplete
 }
 
 /// Looks at the disk before the first change, once a run.
@@ -116,78 +196,6 @@ fn base_manifest(job: &Job<'_>) -> Outcome<()> {
     let mut contents = Contents::new();
     let manifest = Manifest::take(job.host, None, &mut contents)?;
     manifest.save(job.host, job.dir, "base", &contents)
-}
-
-fn act(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<()> {
-    let start = job.host.now();
-    (job.emit)(What::ActionStarted { action: planned.id.clone() });
-    let ended = make_so(job, journal, planned);
-    let how = match &ended {
-        Ok(changed) if *changed => Ended::Changed,
-        Ok(_) => Ended::AlreadySo,
-        Err(_) => Ended::Failed,
-    };
-    (job.emit)(What::ActionEnded { action: planned.id.clone(), ended: how, millis: millis(start, job.host.now()) });
-    ended.map(|_| ())
-}
-
-/// Makes the host as the action wants it; tells whether it had to change anything in this run.
-fn make_so(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<bool> {
-    let blobs = job.dir.blobs();
-    let log = job.dir.log(&planned.id);
-    let progress = |progress: Progress| {
-        let progress = conceal_progress(job.secrets, progress);
-        (job.emit)(What::ActionProgress { action: planned.id.clone(), progress });
-    };
-    let seen = journal.clone();
-    let changed = |other: &str| seen.changed_since(&planned.id, other);
-    let cx =
-        Cx { host: job.host, secrets: job.secrets, blobs: &blobs, log: &log, changed: &changed, progress: &progress };
-    let act = planned.action.act();
-
-    let begun = journal.entry(&planned.id).is_some_and(|entry| !entry.undone);
-    let unfinished = journal.entry(&planned.id).is_some_and(|entry| !entry.undone && !entry.ended);
-    let verdict = act.check(&cx)?;
-    if verdict == Verdict::AlreadySo && !unfinished {
-        return Ok(begun);
-    }
-    if !begun || !unfinished {
-        // A second begin of an action that ended keeps the first way back: see `Journal::write`.
-        let undo = if begun { Vec::new() } else { act.prepare(&cx)? };
-        let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
-        journal.write(job.host, record)?;
-    }
-    // What a crash interrupted is made again even if it looks finished: looks are not proof.
-    act.apply(&cx)?;
-    let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
-    let record = Record::End { action: planned.id.clone(), wrote: wrote(job.host, &undo)? };
-    journal.write(job.host, record)?;
-    Ok(true)
-}
-
-/// What stands now at the paths that an action writes, so that later changes by others are seen.
-fn wrote(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
-    let mut out = BTreeMap::new();
-    for path in undo.iter().filter_map(Undo::path) {
-        if let Some(fingerprint) = carry::written(host, path)? {
-            out.insert(path.to_owned(), fingerprint);
-        }
-    }
-    Ok(out)
-}
-
-fn prove(job: &Job<'_>, planned: &PlannedProof) -> Outcome<()> {
-    let start = job.host.now();
-    (job.emit)(What::ProofStarted { proof: planned.id.clone() });
-    let result =
-        planned.proof.prove(&proof::Cx { host: job.host, secrets: job.secrets }).map_err(|f| conceal(job.secrets, f));
-    (job.emit)(What::ProofEnded {
-        proof: planned.id.clone(),
-        evidence: result.as_ref().ok().map(|evidence| job.secrets.conceal(evidence)),
-        failure: result.as_ref().err().cloned(),
-        millis: millis(start, job.host.now()),
-    });
-    result.map(|_| ())
 }
 
 /// Records what stands now, so that a rollback months later can tell ours from theirs.
@@ -204,32 +212,39 @@ fn finish(job: &Job<'_>, journal: &mut Journal, exit: Exit) -> Outcome<()> {
 }
 
 /// The first error is told and recorded before anything is undone, so that nothing hides it.
-fn give_up(job: &Job<'_>, journal: &mut Journal, step: String, failure: Failure, proof: bool) -> Exit {
-    let (step, failure) = if proof { culprit(job, step, failure) } else { (step, failure) };
+fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, trouble: Trouble) -> Next {
+    let Trouble { step, failure, cause } = trouble;
+    let (step, failure) = if cause == Cause::Proof { culprit(job, step, *failure) } else { (step, *failure) };
     let mut failure = conceal(job.secrets, failure);
     let log = job.dir.log(&step);
     if failure.log.is_none() && job.host.stat(&log).ok().flatten().is_some() {
         failure.log = Some(log.display().to_string());
     }
     (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
-    if let Err(write) = journal.write(job.host, Record::Failed { step, failure }) {
+    if let Err(write) = journal.write(job.host, Record::Failed { step: step.clone(), failure }) {
         // A full disk must not keep us from going back.
         (job.emit)(What::Note { text: write.to_string() });
     }
-    match job.on_failure {
-        OnFailure::Stop if proof => match finish(job, journal, Exit::ProofFailed) {
-            Ok(()) => Exit::ProofFailed,
-            Err(_) => Exit::Incomplete,
+    match (cause, job.on_failure) {
+        (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
+        (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
+        (Cause::Proof, OnFailure::Stop) => match finish(job, journal, Exit::ProofFailed) {
+            Ok(()) => Next::Exit(Exit::ProofFailed),
+            Err(_) => Next::Exit(Exit::Incomplete),
         },
-        OnFailure::Stop => Exit::Incomplete,
-        OnFailure::Rollback => match rollback::roll_back(job.host, job.dir, journal, &Options::default(), job.emit) {
-            Ok(report) if report.errors.is_empty() => Exit::RolledBack,
-            Ok(_) => Exit::Incomplete,
-            Err(failure) => {
-                (job.emit)(What::Failed { step: "rollback".to_owned(), failure });
-                Exit::Incomplete
-            }
-        },
+        (Cause::Action, OnFailure::Stop) => Next::Exit(Exit::Incomplete),
+    }
+}
+
+/// Takes everything back.
+fn back(job: &Job<'_>, journal: &mut Journal) -> Exit {
+    match rollback::roll_back(job.host, job.dir, journal, &Options::default(), job.emit) {
+        Ok(report) if report.errors.is_empty() => Exit::RolledBack,
+        Ok(_) => Exit::Incomplete,
+        Err(failure) => {
+            (job.emit)(What::Failed { step: "rollback".to_owned(), failure });
+            Exit::Incomplete
+        }
     }
 }
 
@@ -250,10 +265,6 @@ fn culprit(job: &Job<'_>, step: String, failure: Failure) -> (String, Failure) {
     (step, failure)
 }
 
-fn step(id: &str, stage: &str, describe: &str) -> Step {
-    Step { id: id.to_owned(), stage: stage.to_owned(), describe: describe.to_owned() }
-}
-
 fn conceal(secrets: &Secrets, failure: Failure) -> Failure {
     Failure {
         what: secrets.conceal(&failure.what),
@@ -262,18 +273,4 @@ fn conceal(secrets: &Secrets, failure: Failure) -> Failure {
         log: failure.log,
         hint: failure.hint.map(|hint| secrets.conceal(&hint)),
     }
-}
-
-fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
-    match progress {
-        Progress::Percent { percent, note, amount } => {
-            Progress::Percent { percent, note: secrets.conceal(&note), amount }
-        }
-        Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
-        Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
-    }
-}
-
-fn millis(start: Stamp, end: Stamp) -> u64 {
-    u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
 }

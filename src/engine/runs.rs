@@ -120,7 +120,12 @@ impl RunDir {
 
     /// The plan of the run.
     pub fn plan(&self, host: &dyn Host) -> Outcome<Plan> {
-        let path = self.file("plan.json");
+        self.plan_in(host, "plan.json")
+    }
+
+    /// The plan in one of the run's files.
+    pub(super) fn plan_in(&self, host: &dyn Host, name: &str) -> Outcome<Plan> {
+        let path = self.file(name);
         let what = || format!("read the plan {}", path.display());
         let bytes = host.read(&path).map_err(|e| Failure::new(what(), e))?;
         serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))

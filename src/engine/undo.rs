@@ -233,6 +233,8 @@ pub struct UndoCx<'a> {
     pub log: &'a Path,
     /// Tells how far it is.
     pub progress: &'a (dyn Fn(crate::action::Progress) + Sync),
+    /// Told when data was saved before it goes: what it is, and the file that holds it.
+    pub dumped: &'a (dyn Fn(&str, &Path) + Sync),
     /// Where dumps of data go: an existing directory, 0700.
     pub dumps: &'a Path,
     /// Whether data that changed since the end of the run may be dropped (after it was dumped).

@@ -186,6 +186,7 @@ impl Linter {
             let at = format!("{}.proofs.{}", stage.id, proof.id);
             self.id(&at, &proof.id);
             self.expression(&at, proof.when.as_deref(), &[]);
+            self.skippable(&at, proof.skippable.as_deref(), &[]);
             self.body::<Proof>(&at, Proof::KINDS, &proof.body, &[]);
         }
         for result in &stage.results {
@@ -205,6 +206,7 @@ impl Linter {
         self.require(&at, !action.because.trim().is_empty(), "`because` is missing");
         let used = self.template(&format!("{at}.because"), &action.because, extras);
         self.no_secret(&at, &used);
+        self.skippable(&at, action.skippable.as_deref(), extras);
         self.body::<Action>(&at, Action::KINDS, &action.body, extras);
         for (kind, fields) in &action.body {
             match kind.as_str() {
@@ -214,6 +216,14 @@ impl Linter {
                 _ => {}
             }
         }
+    }
+
+    /// Leaving a step out is on offer only with a reason.
+    fn skippable(&mut self, at: &str, why: Option<&str>, extras: &[&str]) {
+        let Some(why) = why else { return };
+        self.require(at, !why.trim().is_empty(), "`skippable` says why the run may go on without it");
+        let used = self.template(&format!("{at}.skippable"), why, extras);
+        self.no_secret(at, &used);
     }
 
     /// Fields belong to their kind, their texts compile, and secrets stand only where nobody sees them.

@@ -1,6 +1,6 @@
 //! guide + facts + answers -> plan. Pure: no host, no clock, no randomness, so the same input gives the same bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
-use crate::guide::{ActionSpec, Guide, Stage};
+use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
 use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine};
 use crate::proof::Proof;
 
@@ -76,7 +76,7 @@ impl Builder<'_> {
             for spec in &stage.proofs {
                 let id = format!("{}.{}", stage.id, spec.id);
                 if self.applies(&id, spec.when.as_deref(), None) {
-                    proofs.extend(self.proof(stage, &id, &spec.body));
+                    proofs.extend(self.proof(stage, &id, spec));
                 }
             }
             for spec in &stage.results {
@@ -174,7 +174,12 @@ impl Builder<'_> {
             _ => {}
         }
         let action: Action = self.typed(&id, kind, fields)?;
-        Some(planned(id, &stage.id, &because, action))
+        let skippable = self.skippable(&id, spec.skippable.as_deref(), inner);
+        Some(Planned { skippable, ..planned(id, &stage.id, &because, action) })
+    }
+
+    fn skippable(&mut self, id: &str, why: Option<&str>, inner: Option<&Context>) -> Option<String> {
+        why.map(|why| self.text(id, why, inner).trim().to_owned())
     }
 
     /// Puts the text of a `template` in as the `content`.
@@ -223,12 +228,13 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn proof(&mut self, stage: &Stage, id: &str, body: &BTreeMap<String, Value>) -> Option<PlannedProof> {
-        let (kind, fields) = body.iter().next()?;
+    fn proof(&mut self, stage: &Stage, id: &str, spec: &ProofSpec) -> Option<PlannedProof> {
+        let (kind, fields) = spec.body.iter().next()?;
         let fields = self.fields(id, fields, None)?;
         let proof: Proof = self.typed(id, kind, fields)?;
         let describe = proof.prover().describe();
-        Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, proof })
+        let skippable = self.skippable(id, spec.skippable.as_deref(), None);
+        Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skippable, proof })
     }
 
     fn fields(&mut self, id: &str, fields: &Value, inner: Option<&Context>) -> Option<Map<String, Value>> {
@@ -300,7 +306,8 @@ fn drop_absent(value: &mut Value) {
 fn planned(id: String, stage: &str, because: &str, action: Action) -> Planned {
     let act = action.act();
     let (describe, reversible): (String, Reversible) = (act.describe(), act.reversible());
-    Planned { id, stage: stage.to_owned(), because: because.trim().to_owned(), describe, reversible, action }
+    let (stage, because) = (stage.to_owned(), because.trim().to_owned());
+    Planned { id, stage, because, describe, reversible, skippable: None, action }
 }
 
 /// `restart_after: [web.module]` means every repetition of it that is in the plan, and nothing that is not.

@@ -1,5 +1,6 @@
 //! The sentences that bars, plain lines and pages have in common.
 
+use crate::engine::decision::{Choice, Waiting};
 use crate::engine::event::Ended;
 use crate::error::Failure;
 use crate::ui::look::{Look, MARK, Paint};
@@ -47,6 +48,33 @@ pub fn proven(look: Look, describe: &str, evidence: &str) -> Vec<String> {
 /// A proof that did not.
 pub fn unproven(look: Look, describe: &str, failure: &Failure) -> Vec<String> {
     hanging(look, &look.cross(), &format!("not proven: {describe} {} {}", look.dash(), failure.why))
+}
+
+/// A failed run that asks what to do.
+pub fn waiting(waiting: &Waiting) -> String {
+    let stand = match waiting.changed {
+        0 => "nothing is changed".to_owned(),
+        1 => "1 change stands".to_owned(),
+        n => format!("{n} changes stand"),
+    };
+    format!("waiting for a decision about {}; {stand}", waiting.step)
+}
+
+/// What was decided.
+pub const fn decided(choice: Choice) -> &'static str {
+    match choice {
+        Choice::Retry => "decided: try again",
+        Choice::Skip => "decided: go on without it",
+        Choice::Replan => "decided: go on with other answers",
+        Choice::RollbackStage => "decided: take its stage back",
+        Choice::Rollback => "decided: take everything back",
+        Choice::Stop => "decided: stop here and leave everything as it is",
+    }
+}
+
+/// A step that was left out.
+pub fn skipped(look: Look, describe: &str, because: &str) -> Vec<String> {
+    hanging(look, MARK, &format!("skipped: {describe} {} {because}", look.dash()))
 }
 
 /// Something left in place.

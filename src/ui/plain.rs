@@ -98,6 +98,9 @@ impl Renderer for Plain {
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
             },
             What::Failed { failure, .. } => self.lines(&lines::failure(self.look, failure)),
+            What::Waiting(waiting) => self.line(&lines::waiting(waiting)),
+            What::Decided { choice } => self.line(lines::decided(*choice)),
+            What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
             What::RollbackStarted { run, records } => {
                 self.line(&format!("rolling back: {records} changes of run {run}"));
             }

@@ -27,6 +27,8 @@ pub struct Bars {
     width: Box<dyn Fn() -> usize>,
     beat: Option<Duration>,
     track: Track,
+    /// The bar of the whole is labelled for the way back.
+    back: bool,
 }
 
 /// The bar of what is being done.
@@ -46,7 +48,7 @@ impl Bars {
     fn on(target: ProgressDrawTarget, look: Look, width: impl Fn() -> usize + 'static, beat: Option<Duration>) -> Self {
         let multi = MultiProgress::with_draw_target(target);
         let overall = multi.add(ProgressBar::new(0));
-        Self { multi, overall, current: None, look, width: Box::new(width), beat, track: Track::default() }
+        Self { multi, overall, current: None, look, width: Box::new(width), beat, track: Track::default(), back: false }
     }
 
     /// A terminal can be resized at any time.
@@ -66,10 +68,11 @@ impl Bars {
     }
 
     /// Shows how many of the steps are done.
-    fn count(&self) {
+    fn count(&mut self) {
         let total = self.track.total() as u64;
         let done = self.track.done() as u64;
-        if self.overall.length() != Some(total) {
+        if self.overall.length() != Some(total) || self.back != self.track.back() {
+            self.back = self.track.back();
             let label = if self.track.back() { "rolling back  " } else { "" };
             let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
             self.overall.set_style(self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}")));
@@ -198,6 +201,20 @@ impl Renderer for Bars {
                 self.println("");
                 self.print_all(&lines::failure(look, failure));
                 self.println("");
+            }
+            What::Waiting(waiting) => {
+                // Nothing moves while somebody is asked.
+                self.clear();
+                self.print_all(&lines::hanging(look, MARK, &lines::waiting(waiting)));
+            }
+            What::Decided { choice } => {
+                self.print_all(&lines::hanging(look, MARK, lines::decided(*choice)));
+                self.overall.reset();
+                self.count();
+            }
+            What::Skipped { step, because } => {
+                self.print_all(&lines::skipped(look, self.track.describe(step), because));
+                self.count();
             }
             What::RollbackStarted { records, .. } => {
                 let changes = if *records == 1 { "change" } else { "changes" };

@@ -41,6 +41,9 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
 pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, secrets: Option<&str>) -> String {
     let mut page = Page::new(look, &format!("{} is in production.", story.title.as_deref().unwrap_or("Everything")));
     let mut next = Vec::new();
+    for (step, because) in story.skipped.iter().take(SOME) {
+        next.push(("Skipped", format!("{step}: {because}")));
+    }
     next.extend(secrets.map(|file| ("Passwords", format!("{file} (for root only)"))));
     next.push(("Answers", dir.file("answers.yaml").display().to_string()));
     next.push(("Run's log", dir.file("log").display().to_string()));
@@ -59,7 +62,8 @@ pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, se
         page.field("Proven", &format!("{} things just now, each shown above with its evidence", story.proofs.len()));
     }
     for (label, value) in &next {
-        page.field(label, value);
+        // A sentence may be cut, a path or a command may not.
+        page.field_of(label, value, if *label == "Skipped" { 1 } else { usize::MAX });
     }
     page.end()
 }

@@ -68,7 +68,7 @@ fn look_of(host: &dyn Host, width: usize, terminal: bool) -> Look {
 }
 
 /// Whether the terminal understands more than lines.
-fn moves(host: &dyn Host) -> bool {
+pub(super) fn moves(host: &dyn Host) -> bool {
     !unset(host, "TERM") && host.env("TERM").as_deref() != Some("dumb")
 }
 

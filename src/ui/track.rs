@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::decision::Choice;
 use crate::engine::event::{Step, What};
 
 /// Keeps count of a run's steps from its events.
@@ -9,7 +10,9 @@ use crate::engine::event::{Step, What};
 pub struct Track {
     steps: Vec<Step>,
     done: BTreeSet<String>,
-    total: usize,
+    /// On the way back: what was undone, of how many.
+    undone: BTreeSet<String>,
+    records: usize,
     back: bool,
 }
 
@@ -19,21 +22,25 @@ impl Track {
         match what {
             What::RunStarted { actions, proofs, .. } => {
                 self.steps = actions.iter().chain(proofs).cloned().collect();
-                self.total = self.steps.len();
                 self.done.clear();
                 self.back = false;
             }
-            What::ActionEnded { action: step, .. } | What::ProofEnded { proof: step, .. } => {
+            What::ActionEnded { action: step, .. }
+            | What::ProofEnded { proof: step, .. }
+            | What::Skipped { step, .. } => {
                 self.done.insert(step.clone());
             }
             What::RollbackStarted { records, .. } => {
-                self.total = *records;
-                self.done.clear();
+                self.records = *records;
+                self.undone.clear();
                 self.back = true;
             }
             What::Undone { action, .. } => {
-                self.done.insert(action.clone());
+                self.done.remove(action);
+                self.undone.insert(action.clone());
             }
+            // A stage may have been taken back before: now it goes forward again.
+            What::Decided { choice: Choice::Retry | Choice::Skip } => self.back = false,
             _ => {}
         }
     }
@@ -51,12 +58,13 @@ impl Track {
 
     /// How many steps (or, on the way back, changes) are done.
     pub fn done(&self) -> usize {
-        self.done.len().min(self.total)
+        let done = if self.back { &self.undone } else { &self.done };
+        done.len().min(self.total())
     }
 
     /// How many there are.
     pub fn total(&self) -> usize {
-        self.total
+        if self.back { self.records } else { self.steps.len() }
     }
 
     /// Whether the run is being taken back.

@@ -5,7 +5,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::Progress;
 use crate::action::database::{Engine, postgresql};
 use crate::engine::undo::UndoCx;
 use crate::error::{Failure, Outcome};
@@ -29,6 +28,7 @@ count() { noise | grep -cvE '^(--.*|SET .*|SELECT pg_catalog\.set_config.*|/\*.*
 
 /// A dump in a file.
 pub struct Dump {
+    what: String,
     /// The file, 0600.
     pub path: PathBuf,
     /// See [`fingerprint_of`].
@@ -50,18 +50,19 @@ pub fn take(cx: &UndoCx<'_>, engine: Engine, name: &str) -> Outcome<Dump> {
     let (Some(hash), Some(Ok(statements))) = (lines.next(), lines.next().map(str::parse)) else {
         return Err(Failure::new(what, "the dump could not be read back"));
     };
-    Ok(Dump { path, fingerprint: hash.to_owned(), statements })
+    let what = format!("the {} database {name}", engine.title());
+    Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })
 }
 
 impl Dump {
-    /// Tells where the dump is; an empty one is removed.
+    /// Tells what was dumped, and where to; an empty one is removed.
     pub fn keep_if_filled(self, cx: &UndoCx<'_>) -> Outcome<Option<PathBuf>> {
         if self.statements == 0 {
             let failed = |e| Failure::new(format!("remove the empty dump {}", self.path.display()), e);
             cx.host.remove(&self.path).map_err(failed)?;
             return Ok(None);
         }
-        (cx.progress)(Progress::Note(format!("dumped in {}", self.path.display())));
+        (cx.dumped)(&self.what, &self.path);
         Ok(Some(self.path))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::action::Progress;
 use crate::engine::undo::{UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
@@ -68,7 +67,6 @@ pub fn undo(cx: &UndoCx<'_>, name: &str, existed: bool) -> Outcome<Undone> {
         Some((found, statements)) => (found, statements > 0, file),
         None => (of_bytes(cx.host, path)?, true, copy(cx, path, &file.with_extension("sqlite"))?),
     };
-    (cx.progress)(Progress::Note(format!("dumped {name} in {}", file.display())));
     if cx.data.is_some_and(|at_end| at_end != found) && !cx.drop_data {
         return Ok(Undone::Kept {
             what: format!("the SQLite database {name}"),
@@ -86,6 +84,7 @@ pub fn undo(cx: &UndoCx<'_>, name: &str, existed: bool) -> Outcome<Undone> {
         cx.host.remove(&file).map_err(failed)?;
         return Ok(Undone::Done(format!("removed the SQLite database {name}")));
     }
+    (cx.dumped)(&format!("the SQLite database {name}"), &file);
     Ok(Undone::Done(format!("removed the SQLite database {name} (dumped in {})", file.display())))
 }
 

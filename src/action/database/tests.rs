@@ -48,12 +48,23 @@ fn make(host: &FakeHost, action: &Database) -> Undo {
 }
 
 fn carry_out(host: &FakeHost, undo: &Undo, data: Option<&str>, drop_data: bool) -> Outcome<Undone> {
+    carry_out_telling(host, undo, data, drop_data, &|_, _| {})
+}
+
+fn carry_out_telling(
+    host: &FakeHost,
+    undo: &Undo,
+    data: Option<&str>,
+    drop_data: bool,
+    dumped: &(dyn Fn(&str, &Path) + Sync),
+) -> Outcome<Undone> {
     let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     undo.carry_out(&UndoCx {
         host,
         blobs: &blobs,
         log: Path::new("/var/log/x"),
         progress: &progress,
+        dumped,
         dumps: Path::new(DUMPS),
         drop_data,
         wrote: &wrote,
@@ -102,7 +113,10 @@ fn what_a_run_that_never_ended_put_in_is_dumped_and_dropped() {
     let host = host();
     let undo = make(&host, &database(Engine::Postgresql));
     host.put_row("postgresql", "shop_app", "first tables");
-    assert!(matches!(carry_out(&host, &undo, None, false).unwrap(), Undone::Done(_)));
+    let told = std::sync::Mutex::new(Vec::new());
+    let dumped = |what: &str, file: &Path| told.lock().unwrap().push(format!("{what}: {}", file.display()));
+    assert!(matches!(carry_out_telling(&host, &undo, None, false, &dumped).unwrap(), Undone::Done(_)));
+    assert_eq!(*told.lock().unwrap(), ["the PostgreSQL database shop_app: /var/dumps/postgresql-shop_app.sql"]);
     assert!(!host.has_database("postgresql", "shop_app"));
     assert_eq!(host.text("/var/dumps/postgresql-shop_app.sql").as_deref(), Some("first tables"));
 }

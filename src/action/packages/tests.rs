@@ -37,6 +37,7 @@ fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
         blobs: &blobs,
         log: Path::new("/undo.log"),
         progress: &|_| {},
+        dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
         wrote: &nothing,
@@ -145,6 +146,24 @@ fn what_came_along_unplanned_goes_too_unless_it_was_asked_for_by_name() {
     install(&host, &wanted(&["nginx"]));
     host.put_file("/var/lib/apt/extended_states", marks, 0o644);
     assert_eq!(take_back(&host, &records), Ok(Undone::Done("purged 2 packages".to_owned())));
+}
+
+#[test]
+fn packages_that_are_asked_for_later_have_a_record_of_their_own() {
+    let host = FakeHost::new();
+    let before = host.packages();
+    let first = install(&host, &wanted(&["nginx"]));
+    let later = on(&host, |cx| {
+        let action = wanted(&["htop", "nginx"]);
+        let records = action.prepare_again(cx).unwrap();
+        action.apply(cx).unwrap();
+        assert_eq!(action.prepare_again(cx), Ok(Vec::new()), "nothing more is to come");
+        records
+    });
+    take_back(&host, &later).unwrap();
+    assert!(host.packages().contains_key("nginx") && !host.packages().contains_key("htop"));
+    take_back(&host, &first).unwrap();
+    assert_eq!(host.packages(), before);
 }
 
 #[test]

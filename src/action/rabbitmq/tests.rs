@@ -35,6 +35,7 @@ fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
         blobs: &blobs,
         log: Path::new("/var/log/x"),
         progress: &progress,
+        dumped: &|_, _| {},
         dumps: Path::new("/var/dumps"),
         drop_data: false,
         wrote: &wrote,

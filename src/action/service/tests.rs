@@ -26,6 +26,7 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
         blobs: &blobs,
         log: Path::new("/undo.log"),
         progress: &|_| {},
+        dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
         wrote: &nothing,

@@ -52,7 +52,7 @@ fn paths(guide: &Guide) -> Vec<String> {
 }
 
 /// The text as a value of the question's type; what does not fit stays text, and is refused as such.
-fn typed(question: &Question, text: &str) -> Value {
+pub(crate) fn typed(question: &Question, text: &str) -> Value {
     if question.auto && text == "auto" {
         return text.into();
     }

@@ -16,7 +16,8 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
     let mut out = String::new();
     let title = guide.title.replace(['\n', '\r'], " ");
     let failure = match on_failure {
-        OnFailure::Rollback => "rollback",
+        // A replay is unattended: nobody is there to be asked.
+        OnFailure::Rollback | OnFailure::Ask => "rollback",
         OnFailure::Stop => "stop",
     };
     let _ = writeln!(out, "# {title}: the answers of a run. Replay: bringup --answers THIS-FILE");

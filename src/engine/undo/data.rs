@@ -82,7 +82,7 @@ fn archive(cx: &UndoCx<'_>, path: &Path) -> Outcome<()> {
     if !output.ok() {
         return Err(Failure::new(what(), "tar failed, so nothing was removed").tail(output.tail(10)));
     }
-    (cx.progress)(crate::action::Progress::Note(format!("archived {} in {}", path.display(), file.display())));
+    (cx.dumped)(&format!("the data in {}", path.display()), &file);
     Ok(())
 }
 

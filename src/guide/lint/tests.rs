@@ -46,6 +46,20 @@ results: [{label: Name, value: \"{{ a.name }}\"}]
 }
 
 #[test]
+fn a_step_that_may_be_skipped_says_why() {
+    let stage = |why: &str| {
+        with_questions(&format!(
+            "actions: [{{id: x, because: b, absent: {{path: /a}}, skippable: \"{why}\"}}]\n\
+             proofs: [{{id: up, service: {{manager: systemd, names: [x]}}, skippable: nothing rests on it}}]\n"
+        ))
+    };
+    assert_eq!(stage("{{ a.name }} works without it"), Vec::<String>::new());
+    one(&stage(" "), "`skippable` says why");
+    one(&stage("{{ a.nmae }} works without it"), "a.nmae");
+    one(&stage("{{ a.key }} is the key"), "a.key");
+}
+
+#[test]
 fn an_expression_sees_only_what_was_asked_before() {
     one(
         &problems(

@@ -109,6 +109,17 @@ fn the_same_input_gives_the_same_bytes_and_another_answer_another_hash() {
 }
 
 #[test]
+fn only_a_step_that_may_be_skipped_says_so_in_the_plan() {
+    let text = serde_json::to_string(&built()).unwrap();
+    assert!(!text.contains("skippable"), "{text}");
+    let because = "skippable: '{{ a.name }} works without it'";
+    let skippable = STAGE.replace("- {id: conf,", &format!("- {{id: conf, {because},"));
+    let plan = build(&guide(&skippable), &Facts::default(), &resolved()).unwrap();
+    let conf = plan.actions.iter().find(|action| action.id == "a.conf").unwrap();
+    assert_eq!(conf.skippable.as_deref(), Some("bash works without it"));
+}
+
+#[test]
 fn where_an_answer_came_from_does_not_change_the_hash() {
     let mut typed = resolved();
     typed.origins.insert("a.name".into(), Origin::Typed);

@@ -297,6 +297,7 @@ mod tests {
             because: format!("the reason for {id}, which is long enough to need a second line on a terminal"),
             describe: format!("do {id}"),
             reversible,
+            skippable: None,
             action: Action::Absent(Absent { path: "/x".into() }),
         }
     }
@@ -315,6 +316,7 @@ mod tests {
                 id: "web.listens".to_owned(),
                 stage: "web".to_owned(),
                 describe: "ports are where they should be".to_owned(),
+                skippable: None,
                 proof: Proof::Listens(Listens { ports }),
             }],
             results: vec![],

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::engine::decision::Choice;
 use crate::engine::event::{Event, What};
 use crate::error::Failure;
 use crate::host::Host;
@@ -14,7 +15,9 @@ pub struct Story {
     pub title: Option<String>,
     /// Each proof that succeeded, with its evidence.
     pub proofs: Vec<(String, String)>,
-    /// The first failure, with its step.
+    /// Each step that was left out, with the guide's leave.
+    pub skipped: Vec<(String, String)>,
+    /// The first failure, with its step; after a decision to go on, the first since.
     pub failure: Option<(String, Failure)>,
     /// Failures after the first.
     pub others: Vec<Failure>,
@@ -43,9 +46,31 @@ impl Story {
         for event in events {
             track.take_in(&event.what);
             match event.what {
-                What::RunStarted { guide, .. } => story.title = Some(guide),
+                What::RunStarted { guide, .. } => {
+                    story.title = Some(guide);
+                    story.back = false;
+                    story.proofs.clear();
+                    story.skipped.clear();
+                }
+                // A stage that was taken back is no rollback of the run.
+                What::Waiting(_) => story.back = false,
+                // What failed before is mended, or another failure will be told.
+                What::Decided { choice: Choice::Retry | Choice::Skip | Choice::Replan } => {
+                    story.failure = None;
+                    story.others.clear();
+                    story.kept.clear();
+                    story.back = false;
+                }
+                What::Skipped { step, because } => {
+                    let describe = track.describe(&step).to_owned();
+                    story.skipped.retain(|(known, _)| *known != describe);
+                    story.skipped.push((describe, because));
+                }
                 What::ProofEnded { proof, evidence: Some(evidence), failure: None, .. } => {
-                    story.proofs.push((track.describe(&proof).to_owned(), evidence));
+                    // One that is tried again is told once.
+                    let describe = track.describe(&proof).to_owned();
+                    story.proofs.retain(|(known, _)| *known != describe);
+                    story.proofs.push((describe, evidence));
                 }
                 What::Failed { step, failure } if story.failure.is_none() => {
                     story.failure = Some((step, failure));

@@ -1,0 +1,279 @@
+//! A guide's questions as a person answers them, in any order: what is asked, what each answer is so far and
+//! where it came from, what is still missing. The wizard and line mode both stand on it.
+
+use serde_json::Value;
+
+use crate::answers::file::typed;
+use crate::answers::resolve::{requirements, survey};
+use crate::answers::{Given, Origin, Resolved, SecretSource};
+use crate::error::Problem;
+use crate::facts::Facts;
+use crate::guide::expression::{Context, Expressions};
+use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
+
+/// One guide, this machine, and the answers so far.
+#[derive(Clone, Debug)]
+pub struct Interview {
+    guide: Guide,
+    facts: Facts,
+    given: Given,
+    resolved: Resolved,
+    problems: Vec<Problem>,
+    unmet: Vec<Problem>,
+}
+
+/// A question that is asked now.
+#[derive(Clone, Debug)]
+pub struct Field<'a> {
+    /// `database.engine`.
+    pub path: String,
+    /// The question.
+    pub question: &'a Question,
+    /// Its answer so far: none while it is missing or refused. A secret is its mark.
+    pub value: Option<&'a Value>,
+    /// Where the answer came from.
+    pub origin: Option<Origin>,
+    /// What is wrong with it, or that it is missing.
+    pub problem: Option<&'a Problem>,
+}
+
+/// Something that keeps the run from being started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The stage to go to; none when it is the host that does not do.
+    pub stage: Option<String>,
+    /// The question there.
+    pub question: Option<String>,
+    /// What is wrong or missing.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// How a stage stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does not apply, with the answers so far.
+    NotAsked,
+    /// Everything is answered.
+    Complete,
+    /// So many answers are missing or refused.
+    Missing(usize),
+}
+
+impl Interview {
+    /// Begins with what is known already (answers of a previous run, of a file, of flags).
+    pub fn new(guide: Guide, facts: Facts, given: Given) -> Self {
+        let unmet = requirements(&guide, &facts);
+        let (resolved, problems) = survey(&guide, &facts, &given, &|_| String::new());
+        Self { guide, facts, given, resolved, problems, unmet }
+    }
+
+    /// The guide.
+    pub fn guide(&self) -> &Guide {
+        &self.guide
+    }
+
+    /// The machine.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What was given, before defaults.
+    pub fn given(&self) -> &Given {
+        &self.given
+    }
+
+    /// Every answer that is known.
+    pub fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
+    /// Looks at the machine anew, with the same answers.
+    pub fn found(&mut self, facts: Facts) {
+        self.facts = facts;
+        self.unmet = requirements(&self.guide, &self.facts);
+        self.look_again();
+    }
+
+    /// Answers a question; `None` takes the answer away, so that the default holds. Refused values are kept and
+    /// reported as the field's problem.
+    pub fn answer(&mut self, path: &str, value: Option<Value>) {
+        match value {
+            Some(value) => {
+                self.given.values.insert(path.to_owned(), (value, Origin::Typed));
+            }
+            None => {
+                self.given.values.remove(path);
+            }
+        }
+        self.look_again();
+        self.forget_what_is_not_asked();
+    }
+
+    /// Answers a question with text as it was typed. Empty text takes the default, where there is one.
+    pub fn type_in(&mut self, path: &str, text: &str) {
+        let Some(question) = self.question(path) else { return };
+        let value = if text.is_empty() && !question.optional { None } else { Some(typed(question, text)) };
+        self.answer(path, value);
+    }
+
+    /// What would be wrong with this text as the answer; nothing is changed.
+    pub fn refusal(&self, path: &str, text: &str) -> Option<Problem> {
+        let mut other = self.clone();
+        other.type_in(path, text);
+        other.problems.into_iter().find(|problem| about(problem, path))
+    }
+
+    /// How a stage stands.
+    pub fn standing(&self, stage: &str) -> Standing {
+        match self.problems.iter().filter(|problem| stage_of(&problem.path) == stage).count() {
+            0 if self.resolved.stages.iter().any(|applies| applies == stage) => Standing::Complete,
+            0 => Standing::NotAsked,
+            missing => Standing::Missing(missing),
+        }
+    }
+
+    /// The stages with a screen: those that apply, or may still, in order.
+    pub fn stages(&self) -> Vec<&Stage> {
+        self.guide.stages.iter().filter(|stage| self.standing(&stage.id) != Standing::NotAsked).collect()
+    }
+
+    /// The questions that a stage asks now, in order.
+    pub fn fields(&self, stage: &str) -> Vec<Field<'_>> {
+        let Some(stage) = self.guide.stages.iter().find(|candidate| candidate.id == stage) else { return Vec::new() };
+        let mut fields = Vec::new();
+        for question in &stage.questions {
+            let path = format!("{}.{}", stage.id, question.id);
+            let value = self.resolved.values.get(&stage.id).and_then(|answers| answers.get(&question.id));
+            let origin = self.resolved.origins.get(&path).copied();
+            let problem = self.problems.iter().find(|problem| about(problem, &path));
+            // An answer without origin was not asked for; no answer and no problem: not known whether it will be.
+            if origin.is_some() || problem.is_some() {
+                fields.push(Field { path, question, value: value.filter(|_| origin.is_some()), origin, problem });
+            }
+        }
+        fields
+    }
+
+    /// The choices of a question with whether each is on offer here.
+    pub fn offers<'a>(&self, question: &'a Question) -> Vec<(&'a Choice, bool)> {
+        if question.choices.iter().all(|choice| choice.when.is_none()) {
+            return question.choices.iter().map(|choice| (choice, true)).collect();
+        }
+        let expressions = Expressions::new(&self.guide);
+        let context = Context::complete(&self.facts, &self.resolved);
+        let offered = |choice: &Choice| {
+            choice.when.as_deref().is_none_or(|when| expressions.truth(when, &context).unwrap_or(false))
+        };
+        question.choices.iter().map(|choice| (choice, offered(choice))).collect()
+    }
+
+    /// The problem of a whole stage: a rule that no single answer breaks.
+    pub fn stage_problems(&self, stage: &str) -> Vec<&Problem> {
+        self.problems.iter().filter(|problem| problem.path == stage).collect()
+    }
+
+    /// What to know about a stage's answers, although nothing is refused.
+    pub fn warnings(&self, stage: &str) -> Vec<&str> {
+        let within = |warning: &&String| stage_of(warning.split(':').next().unwrap_or_default()) == stage;
+        self.resolved.warnings.iter().filter(within).map(String::as_str).collect()
+    }
+
+    /// Everything that keeps the run from being started, in the order of the screens.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let of_host = self.unmet.iter().map(|problem| Gap {
+            stage: None,
+            question: None,
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        });
+        let of_answers = self.problems.iter().map(|problem| {
+            let path = problem.path.split('[').next().unwrap_or_default();
+            let (stage, question) = path.split_once('.').unwrap_or((path, ""));
+            Gap {
+                stage: (!stage.is_empty()).then(|| stage.to_owned()),
+                question: (!question.is_empty()).then(|| question.to_owned()),
+                message: problem.message.clone(),
+                hint: problem.hint.clone(),
+            }
+        });
+        of_host.chain(of_answers).collect()
+    }
+
+    /// A question by its path.
+    pub fn question(&self, path: &str) -> Option<&Question> {
+        let (stage, question) = path.split_once('.')?;
+        let stage = self.guide.stages.iter().find(|candidate| candidate.id == stage)?;
+        stage.questions.iter().find(|candidate| candidate.id == question)
+    }
+
+    /// The text to begin editing with: what was typed, though it be refused, else the answer that holds.
+    pub fn text(&self, path: &str) -> String {
+        let Some(question) = self.question(path) else { return String::new() };
+        if question.kind == QuestionKind::Secret {
+            return match self.given.values.get(path) {
+                Some((Value::String(literal), _)) => literal.clone(),
+                _ => String::new(),
+            };
+        }
+        let (stage, id) = path.split_once('.').unwrap_or((path, ""));
+        let given = self.given.values.get(path).map(|(value, _)| value);
+        let known = self.resolved.values.get(stage).and_then(|answers| answers.get(id));
+        text_of(given.or(known).unwrap_or(&Value::Null))
+    }
+
+    /// How a secret is to be had.
+    pub fn secret(&self, path: &str) -> Option<&SecretSource> {
+        self.resolved.secrets.get(path)
+    }
+
+    /// An answer of a file that a later answer made pointless is no mistake of the file any more.
+    fn forget_what_is_not_asked(&mut self) {
+        let asked = |path: &str| {
+            let (stage, question) = path.split_once('.').unwrap_or((path, ""));
+            let value = self.resolved.values.get(stage).and_then(|answers| answers.get(question));
+            value.is_none() || self.resolved.origins.contains_key(path)
+        };
+        let pointless: Vec<String> = self
+            .given
+            .values
+            .iter()
+            .filter(|(path, (_, origin))| matches!(origin, Origin::File | Origin::Flag) && !asked(path))
+            .map(|(path, _)| path.clone())
+            .collect();
+        if pointless.is_empty() {
+            return;
+        }
+        for path in pointless {
+            self.given.values.remove(&path);
+        }
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
+        (self.resolved, self.problems) = survey(&self.guide, &self.facts, &self.given, &|_| String::new());
+    }
+}
+
+/// A value as one would type it.
+pub fn text_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a problem concerns this answer, or an entry of it.
+fn about(problem: &Problem, path: &str) -> bool {
+    problem.path.split('[').next() == Some(path)
+}
+
+fn stage_of(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+use crate::answers::fixture::{facts, tiny};
+
+fn begun() -> Interview {
+    Interview::new(tiny(), facts(), Given::default())
+}
+
+fn asked(interview: &Interview, stage: &str) -> Vec<String> {
+    interview.fields(stage).into_iter().map(|field| field.question.id.clone()).collect()
+}
+
+#[test]
+fn what_is_missing_is_told_with_its_stage_and_goes_when_it_is_answered() {
+    let mut interview = begun();
+    let gaps = interview.gaps();
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].stage.as_deref(), gaps[0].question.as_deref()), (Some("web"), Some("host")));
+    assert_eq!(interview.standing("web"), Standing::Missing(1));
+    interview.type_in("web.host", "app.example.org");
+    assert_eq!(interview.gaps(), []);
+    assert_eq!(interview.standing("web"), Standing::Complete);
+    assert_eq!(interview.fields("web")[0].origin, Some(Origin::Typed));
+}
+
+#[test]
+fn questions_and_stages_come_and_go_with_the_answers_they_depend_on() {
+    let mut interview = begun();
+    assert_eq!(asked(&interview, "database"), ["engine"]);
+    assert_eq!(interview.standing("workers"), Standing::NotAsked);
+    interview.type_in("database.engine", "postgresql");
+    assert_eq!(asked(&interview, "database"), ["engine", "version", "password"]);
+    assert_eq!(interview.standing("workers"), Standing::Missing(1));
+    interview.type_in("workers.users", "12");
+    interview.type_in("database.engine", "sqlite");
+    assert_eq!(interview.stages().len(), 2);
+    // What was typed comes back with the question.
+    interview.type_in("database.engine", "mariadb");
+    assert_eq!(interview.text("workers.users"), "12");
+}
+
+#[test]
+fn a_refused_text_is_kept_for_editing_and_said() {
+    let mut interview = begun();
+    interview.type_in("web.http_port", "70000");
+    let field = interview.fields("web").into_iter().find(|field| field.path == "web.http_port").unwrap();
+    assert!(field.problem.unwrap().message.contains("out of range"), "{field:?}");
+    assert_eq!((field.value, field.origin), (None, None));
+    assert_eq!(interview.text("web.http_port"), "70000");
+    // Nothing typed is the default again.
+    interview.type_in("web.http_port", "");
+    assert_eq!(interview.text("web.http_port"), "80");
+}
+
+#[test]
+fn a_text_can_be_judged_without_being_taken() {
+    let interview = begun();
+    assert!(interview.refusal("web.host", "no spaces here").is_some());
+    assert!(interview.refusal("web.host", "app.example.org").is_none());
+    assert_eq!(interview.text("web.host"), "");
+}
+
+#[test]
+fn an_answer_of_a_file_goes_when_another_answer_makes_it_pointless() {
+    let mut given = Given::default();
+    for (path, value) in [
+        ("web.host", json!("a.example.org")),
+        ("database.engine", json!("postgresql")),
+        ("database.version", json!("17")),
+    ] {
+        given.values.insert(path.to_owned(), (value, Origin::File));
+    }
+    let mut interview = Interview::new(tiny(), facts(), given);
+    interview.type_in("workers.users", "5");
+    assert_eq!(interview.gaps(), []);
+    interview.type_in("database.engine", "sqlite");
+    assert_eq!(interview.gaps(), []);
+    assert!(!interview.given().values.contains_key("database.version"));
+}
+
+#[test]
+fn a_choice_that_is_not_on_offer_here_says_so() {
+    let mut small = facts();
+    small.memory.usable_mib = 256;
+    let interview = Interview::new(tiny(), small, Given::default());
+    let question = interview.question("database.engine").unwrap();
+    let offered: Vec<bool> = interview.offers(question).into_iter().map(|(_, offered)| offered).collect();
+    assert_eq!(offered, [true, false, true]);
+}
+
+#[test]
+fn an_unmet_requirement_of_the_host_is_a_gap_without_a_stage() {
+    let mut other = facts();
+    other.os.id = "fedora".to_owned();
+    let interview = Interview::new(tiny(), other, Given::default());
+    assert_eq!(interview.gaps()[0].stage, None);
+    assert!(interview.gaps()[0].message.contains("not supported"));
+}
+
+#[test]
+fn a_typed_secret_is_never_among_the_answers() {
+    let mut interview = begun();
+    interview.type_in("database.engine", "postgresql");
+    interview.type_in("database.password", "hunter2hunter2");
+    assert!(!format!("{:?}", interview.resolved().values).contains("hunter2"));
+    assert_eq!(interview.secret("database.password"), Some(&SecretSource::Literal("hunter2hunter2".to_owned())));
+    interview.answer("database.password", Some(json!({"generate": 24})));
+    assert_eq!(interview.secret("database.password"), Some(&SecretSource::Generate(24)));
+    assert_eq!(interview.text("database.password"), "");
+}

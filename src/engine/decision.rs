@@ -1,0 +1,256 @@
+//! The question that a failed run asks, and the answer it gets.
+//!
+//! Both are files in the run's directory, so that anybody may answer, from any terminal and at any time: the
+//! run writes `waiting.json` and looks for `decision.json`. It waits as long as it takes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::runs::RunDir;
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Stamp};
+use crate::plan::Plan;
+
+/// Stands in the run's directory while the run waits.
+const QUESTION: &str = "waiting.json";
+/// Written by whoever decides, taken away by the run.
+const ANSWER: &str = "decision.json";
+
+/// What can be done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The same step again; after its stage was rolled back, the stage from its first action.
+    Retry,
+    /// Go on without the step, where the guide allows it.
+    Skip,
+    /// Go on with other answers.
+    Replan,
+    /// Take back what the run changed in the step's stage, then ask again.
+    RollbackStage,
+    /// Take everything back.
+    Rollback,
+    /// Leave everything as it is and end; `bringup resume` goes on.
+    Stop,
+}
+
+impl Choice {
+    /// Its name, as `bringup decide` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+            Self::Replan => "replan",
+            Self::RollbackStage => "rollback-stage",
+            Self::Rollback => "rollback",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// What a failed run waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Tells this question from the run's others: nobody's answer to an earlier one is taken for one to this.
+    pub number: usize,
+    /// The step that failed.
+    pub step: String,
+    /// The id of its stage; empty when the step is none of the plan's.
+    pub stage: String,
+    /// What can be decided.
+    pub choices: Vec<Choice>,
+    /// The step with which [`Choice::Retry`] begins.
+    pub retry_from: String,
+    /// What [`Choice::Skip`] leaves out, where it is among the choices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<Skippable>,
+    /// How many changes of the run stand.
+    pub changed: usize,
+    /// Since when it waits.
+    pub since: Stamp,
+}
+
+/// A step that may be left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skippable {
+    /// The step.
+    pub step: String,
+    /// Why that is safe, in the guide's words.
+    pub because: String,
+}
+
+/// What somebody decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// See [`Choice::Retry`].
+    Retry,
+    /// See [`Choice::Skip`].
+    Skip,
+    /// See [`Choice::Replan`].
+    Replan(Box<Replan>),
+    /// See [`Choice::RollbackStage`].
+    RollbackStage,
+    /// See [`Choice::Rollback`].
+    Rollback,
+    /// See [`Choice::Stop`].
+    Stop,
+}
+
+/// What other answers came to. Holds no secret: the plan has marks, the answers have references.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replan {
+    /// The new plan.
+    pub plan: Plan,
+    /// The new answers file.
+    pub answers: String,
+}
+
+impl Decision {
+    /// Which of the choices it is.
+    pub const fn choice(&self) -> Choice {
+        match self {
+            Self::Retry => Choice::Retry,
+            Self::Skip => Choice::Skip,
+            Self::Replan(_) => Choice::Replan,
+            Self::RollbackStage => Choice::RollbackStage,
+            Self::Rollback => Choice::Rollback,
+            Self::Stop => Choice::Stop,
+        }
+    }
+}
+
+/// A decision with the question it answers.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    number: usize,
+    decision: Decision,
+}
+
+/// What the run waits for; none when it does not wait. After a crash the question stays until the run goes on,
+/// so it counts only while the run's process lives.
+pub fn waiting(host: &dyn Host, dir: &RunDir) -> Outcome<Option<Waiting>> {
+    let path = dir.file(QUESTION);
+    let what = || format!("read {}", path.display());
+    if host.stat(&path).map_err(|e| Failure::new(what(), e))?.is_none() {
+        return Ok(None);
+    }
+    match host.read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| Failure::new(what(), e)),
+        // Answered between the two looks.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::new(what(), e)),
+    }
+}
+
+/// Hands a decision to the run. `number` is the question that was shown to whoever decided
+/// ([`Waiting::number`]): an error when the run does not ask it any more, or does not offer that choice.
+pub fn send(host: &dyn Host, dir: &RunDir, number: usize, decision: &Decision) -> Outcome<()> {
+    let choice = decision.choice();
+    let what = || format!("decide \"{}\"", choice.name());
+    let question = waiting(host, dir)?.filter(|waiting| waiting.number == number);
+    let Some(question) = question else {
+        return Err(Failure::new(what(), format!("run {} does not wait for it (any more)", dir.id))
+            .hint("`bringup attach` shows what it does now"));
+    };
+    if !question.choices.contains(&choice) {
+        let offered: Vec<&str> = question.choices.iter().map(|choice| choice.name()).collect();
+        return Err(Failure::new(what(), format!("{} does not allow it", question.step))
+            .hint(format!("the choices are: {}", offered.join(", "))));
+    }
+    let answer = Answer { number, decision: decision.clone() };
+    let bytes = serde_json::to_vec(&answer).map_err(|e| Failure::new(what(), e))?;
+    dir.write(host, ANSWER, &bytes)
+}
+
+/// Puts the question where everybody finds it.
+pub(super) fn ask(host: &dyn Host, dir: &RunDir, question: &Waiting) -> Outcome<()> {
+    let bytes = serde_json::to_vec(question).map_err(|e| Failure::new("ask what to do", e))?;
+    dir.write(host, QUESTION, &bytes)
+}
+
+/// The decision about this question, when there is one. Any other is thrown away.
+pub(super) fn take(host: &dyn Host, dir: &RunDir, question: &Waiting) -> Option<Decision> {
+    let path = dir.file(ANSWER);
+    host.stat(&path).ok()??;
+    let answer = host.read(&path).ok().and_then(|bytes| serde_json::from_slice::<Answer>(&bytes).ok());
+    // One that cannot be removed is not taken twice either: the next question has another number.
+    let _ = host.remove(&path);
+    let answer = answer.filter(|answer| answer.number == question.number)?;
+    question.choices.contains(&answer.decision.choice()).then_some(answer.decision)
+}
+
+/// Nothing is asked (any more): removes what is left of an earlier question.
+pub(super) fn close(host: &dyn Host, dir: &RunDir) {
+    for name in [QUESTION, ANSWER] {
+        // A question that stays harms nobody: its answer is refused by its number.
+        let _ = host.remove(&dir.file(name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn host() -> (FakeHost, RunDir) {
+        let host = FakeHost::new();
+        let dir = RunDir::of("20261121-093015-webapp");
+        host.put_file(dir.file("log/.keep"), "", 0o600);
+        (host, dir)
+    }
+
+    fn question(number: usize) -> Waiting {
+        Waiting {
+            number,
+            step: "web.page".to_owned(),
+            stage: "web".to_owned(),
+            choices: vec![Choice::Retry, Choice::Rollback, Choice::Stop],
+            retry_from: "web.page".to_owned(),
+            skip: None,
+            changed: 3,
+            since: Stamp::default(),
+        }
+    }
+
+    #[test]
+    fn a_decision_is_taken_once() {
+        let (host, dir) = host();
+        ask(&host, &dir, &question(7)).unwrap();
+        assert_eq!(waiting(&host, &dir), Ok(Some(question(7))));
+        assert_eq!(take(&host, &dir, &question(7)), None);
+        send(&host, &dir, 7, &Decision::Retry).unwrap();
+        assert_eq!(take(&host, &dir, &question(7)), Some(Decision::Retry));
+        assert_eq!(take(&host, &dir, &question(7)), None);
+    }
+
+    #[test]
+    fn what_is_not_offered_or_not_asked_is_refused_with_the_way_out() {
+        let (host, dir) = host();
+        assert!(send(&host, &dir, 7, &Decision::Retry).unwrap_err().why.contains("does not wait"));
+        ask(&host, &dir, &question(7)).unwrap();
+        let refused = send(&host, &dir, 7, &Decision::Skip).unwrap_err();
+        assert_eq!(refused.to_string(), "could not decide \"skip\": web.page does not allow it");
+        assert_eq!(refused.hint.as_deref(), Some("the choices are: retry, rollback, stop"));
+        assert!(send(&host, &dir, 6, &Decision::Retry).is_err());
+        close(&host, &dir);
+        assert!(send(&host, &dir, 7, &Decision::Retry).is_err());
+        assert_eq!(waiting(&host, &dir), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_to_another_question_or_of_another_kind_is_thrown_away() {
+        let (host, dir) = host();
+        for strange in [
+            r#"{"number":6,"decision":"retry"}"#,
+            r#"{"number":7,"decision":"skip"}"#,
+            r#"{"number":7,"decision":"dance"}"#,
+            "not json",
+        ] {
+            host.put_file(dir.file(ANSWER), strange, 0o600);
+            assert_eq!(take(&host, &dir, &question(7)), None, "{strange}");
+            assert_eq!(host.text(dir.file(ANSWER)), None, "{strange}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! A run that failed asks what to do, and waits as long as it takes.
+
+use std::time::Duration;
+
+use super::step::Step;
+use super::{Job, Next, Stop, back, stopped};
+use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
+use crate::engine::event::What;
+use crate::engine::journal::{Journal, Record};
+use crate::engine::replan;
+use crate::engine::rollback::{self, Options};
+use crate::error::{Exit, Outcome};
+
+/// How often the run looks whether somebody decided.
+const POLL: Duration = Duration::from_millis(300);
+
+/// Asks until something is decided that ends the waiting. `at` is the step that failed, `told` the one that was
+/// named as the cause.
+pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> Next {
+    let mut asking = Asking::new(steps, at, told);
+    loop {
+        let question = asking.question(job, journal);
+        let decision = match wait(job, &question) {
+            Heard::Pause => return Next::Exit(stopped(job)),
+            Heard::Cancel => Decision::Rollback,
+            Heard::Decision(decision) => decision,
+        };
+        decision::close(job.host, job.dir);
+        (job.emit)(What::Decided { choice: decision.choice() });
+        let tried = match decision {
+            Decision::Retry => return Next::From(asking.from),
+            Decision::Rollback => return Next::Exit(back(job, journal)),
+            Decision::Stop => return Next::Exit(Exit::Incomplete),
+            Decision::RollbackStage => asking.roll_back_stage(job, journal),
+            Decision::Skip => match asking.skip(job, journal) {
+                Ok(()) => return Next::From(at),
+                Err(failure) => Err(failure),
+            },
+            Decision::Replan(new) => match replan::adopt(job.host, job.dir, journal, job.plan, &new) {
+                Ok(()) => return Next::Replanned(Box::new(new.plan)),
+                Err(failure) => Err(failure),
+            },
+        };
+        if let Err(failure) = tried {
+            (job.emit)(What::Failed { step: "bringup".to_owned(), failure });
+        }
+    }
+}
+
+enum Heard {
+    Pause,
+    Cancel,
+    Decision(Decision),
+}
+
+fn wait(job: &Job<'_>, question: &Waiting) -> Heard {
+    let mut asked = false;
+    loop {
+        // A full disk may be what failed: the question is asked as soon as there is room for it.
+        if !asked && decision::ask(job.host, job.dir, question).is_ok() {
+            asked = true;
+            (job.emit)(What::Waiting(question.clone()));
+        }
+        match (job.stop)() {
+            Some(Stop::Pause) => return Heard::Pause,
+            Some(Stop::Cancel) => return Heard::Cancel,
+            None => {}
+        }
+        if let Some(decision) = decision::take(job.host, job.dir, question) {
+            return Heard::Decision(decision);
+        }
+        job.host.sleep(POLL);
+    }
+}
+
+/// The failure that is asked about.
+struct Asking<'a> {
+    steps: &'a [Step<'a>],
+    at: usize,
+    told: &'a str,
+    stage: &'a str,
+    /// The step that a retry begins with.
+    from: usize,
+    stage_rolled_back: bool,
+}
+
+impl<'a> Asking<'a> {
+    fn new(steps: &'a [Step<'a>], at: usize, told: &'a str) -> Self {
+        let cause = steps.iter().position(|step| step.id() == told);
+        let stage = cause.or(Some(at)).and_then(|at| steps.get(at)).map_or("", |step| step.stage());
+        Self { steps, at, told, stage, from: cause.map_or(at, |cause| cause.min(at)), stage_rolled_back: false }
+    }
+
+    fn question(&self, job: &Job<'_>, journal: &Journal) -> Waiting {
+        let because = self.steps.get(self.at).and_then(|step| Some((step.id(), step.skippable()?)));
+        let skip = because
+            .filter(|_| !self.stage_rolled_back)
+            .map(|(step, because)| Skippable { step: step.to_owned(), because: because.to_owned() });
+        let in_stage = journal.entries().iter().any(|entry| !entry.undone && entry.stage == self.stage);
+        let choices = [
+            (Choice::Retry, true),
+            (Choice::Skip, skip.is_some()),
+            (Choice::Replan, true),
+            (Choice::RollbackStage, in_stage),
+            (Choice::Rollback, true),
+            (Choice::Stop, true),
+        ];
+        Waiting {
+            number: journal.lines(),
+            step: self.told.to_owned(),
+            stage: self.stage.to_owned(),
+            choices: choices.into_iter().filter_map(|(choice, offered)| offered.then_some(choice)).collect(),
+            retry_from: self.steps.get(self.from).map_or(self.told, |step| step.id()).to_owned(),
+            skip,
+            changed: journal.standing(),
+            since: job.host.now(),
+        }
+    }
+
+    fn skip(&self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+        let Some(step) = self.steps.get(self.at) else { return Ok(()) };
+        let (step, stage) = (step.id().to_owned(), step.stage().to_owned());
+        journal.write(job.host, Record::Skipped { step, stage })
+    }
+
+    fn roll_back_stage(&mut self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+        self.stage_rolled_back = true;
+        let first = self.steps.iter().position(|step| step.stage() == self.stage);
+        self.from = first.map_or(self.from, |first| first.min(self.from));
+        let options = Options { stage: Some(self.stage.to_owned()), ..Options::default() };
+        // What could not be taken back has been told on the way; the choice is still there.
+        rollback::roll_back(job.host, job.dir, journal, &options, job.emit).map(drop)
+    }
+}

@@ -1,0 +1,147 @@
+//! One action or one proof.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Job, conceal};
+use crate::action::{Cx, Progress, Verdict};
+use crate::engine::event::{Ended, What};
+use crate::engine::journal::{Journal, Record};
+use crate::engine::undo::{Undo, carry};
+use crate::error::Outcome;
+use crate::host::{Host, Stamp};
+use crate::plan::{Plan, Planned, PlannedProof};
+use crate::proof;
+use crate::secret::Secrets;
+
+/// What a plan has to do, one after the other.
+#[derive(Clone, Copy)]
+pub enum Step<'a> {
+    Action(&'a Planned),
+    Proof(&'a PlannedProof),
+}
+
+impl<'a> Step<'a> {
+    /// First the actions, then the proofs.
+    pub fn all(plan: &'a Plan) -> Vec<Self> {
+        plan.actions.iter().map(Self::Action).chain(plan.proofs.iter().map(Self::Proof)).collect()
+    }
+
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::Action(action) => &action.id,
+            Self::Proof(proof) => &proof.id,
+        }
+    }
+
+    /// The id of its stage.
+    pub fn stage(self) -> &'a str {
+        match self {
+            Self::Action(action) => &action.stage,
+            Self::Proof(proof) => &proof.stage,
+        }
+    }
+
+    /// Why it may be left out, when it may.
+    pub fn skippable(self) -> Option<&'a str> {
+        match self {
+            Self::Action(action) => action.skippable.as_deref(),
+            Self::Proof(proof) => proof.skippable.as_deref(),
+        }
+    }
+
+    pub fn perform(self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+        match self {
+            Self::Action(action) => act(job, journal, action),
+            Self::Proof(proof) => prove(job, proof),
+        }
+    }
+}
+
+fn act(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<()> {
+    let start = job.host.now();
+    (job.emit)(What::ActionStarted { action: planned.id.clone() });
+    let ended = make_so(job, journal, planned);
+    let how = match &ended {
+        Ok(changed) if *changed => Ended::Changed,
+        Ok(_) => Ended::AlreadySo,
+        Err(_) => Ended::Failed,
+    };
+    (job.emit)(What::ActionEnded { action: planned.id.clone(), ended: how, millis: millis(start, job.host.now()) });
+    ended.map(|_| ())
+}
+
+/// Makes the host as the action wants it; tells whether it had to change anything in this run.
+fn make_so(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<bool> {
+    let blobs = job.dir.blobs();
+    let log = job.dir.log(&planned.id);
+    let progress = |progress: Progress| {
+        let progress = conceal_progress(job.secrets, progress);
+        (job.emit)(What::ActionProgress { action: planned.id.clone(), progress });
+    };
+    let seen = journal.clone();
+    let changed = |other: &str| seen.changed_since(&planned.id, other);
+    let cx =
+        Cx { host: job.host, secrets: job.secrets, blobs: &blobs, log: &log, changed: &changed, progress: &progress };
+    let act = planned.action.act();
+
+    let begun = journal.entry(&planned.id).is_some_and(|entry| !entry.undone);
+    let unfinished = journal.entry(&planned.id).is_some_and(|entry| !entry.undone && !entry.ended);
+    // It stands in the form of an earlier plan: to be begun again, and made whatever the check says.
+    let again = journal.to_apply_again().contains(&planned.id);
+    let verdict = act.check(&cx)?;
+    if verdict == Verdict::AlreadySo && !unfinished {
+        return Ok(begun);
+    }
+    if !begun || !unfinished || again {
+        // A second begin of an action that ended keeps the first way back: see `Journal::write`.
+        let undo = if begun { act.prepare_again(&cx)? } else { act.prepare(&cx)? };
+        let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
+        journal.write(job.host, record)?;
+    }
+    // What a crash interrupted is made again even if it looks finished: looks are not proof.
+    act.apply(&cx)?;
+    let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
+    let record = Record::End { action: planned.id.clone(), wrote: wrote(job.host, &undo)? };
+    journal.write(job.host, record)?;
+    Ok(true)
+}
+
+/// What stands now at the paths that an action writes, so that later changes by others are seen.
+fn wrote(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
+    let mut out = BTreeMap::new();
+    for path in undo.iter().filter_map(Undo::path) {
+        if let Some(fingerprint) = carry::written(host, path)? {
+            out.insert(path.to_owned(), fingerprint);
+        }
+    }
+    Ok(out)
+}
+
+fn prove(job: &Job<'_>, planned: &PlannedProof) -> Outcome<()> {
+    let start = job.host.now();
+    (job.emit)(What::ProofStarted { proof: planned.id.clone() });
+    let result =
+        planned.proof.prove(&proof::Cx { host: job.host, secrets: job.secrets }).map_err(|f| conceal(job.secrets, f));
+    (job.emit)(What::ProofEnded {
+        proof: planned.id.clone(),
+        evidence: result.as_ref().ok().map(|evidence| job.secrets.conceal(evidence)),
+        failure: result.as_ref().err().cloned(),
+        millis: millis(start, job.host.now()),
+    });
+    result.map(|_| ())
+}
+
+fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
+    match progress {
+        Progress::Percent { percent, note, amount } => {
+            Progress::Percent { percent, note: secrets.conceal(&note), amount }
+        }
+        Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
+        Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
+    }
+}
+
+fn millis(start: Stamp, end: Stamp) -> u64 {
+    u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
+}

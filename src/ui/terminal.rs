@@ -1,0 +1,405 @@
+//! The terminal in full-screen mode. Nothing else writes to it or reads from it while a [`Terminal`] is open.
+//!
+//! It is a door of its own, like [`crate::ui::out`]: a screen over a slow line, that may go away at any moment,
+//! and has to be given back as it was, however the program ends. Little is written (see `paint`), nothing blocks,
+//! and nothing spins when the line is gone.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Frame;
+use ratatui::backend::{Backend, ClearType, WindowSize};
+use ratatui::layout::{Position, Size};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process;
+
+use crate::host::Host;
+use crate::ui::look::Look;
+use crate::ui::term;
+
+mod attr;
+mod grid;
+mod keys;
+mod paint;
+mod pen;
+mod scroll;
+mod signals;
+mod tty;
+
+pub use signals::{Signal, Waker};
+pub use tty::restore;
+
+use keys::Parser;
+use paint::Painter;
+use signals::Signals;
+use tty::{Tty, Wait};
+
+/// A sequence that stops half-way for so long was a key of its own: Esc. Slow lines send a sequence at once.
+const ESCAPE: Duration = Duration::from_millis(50);
+/// After so many inputs without a frame somebody wants to see something.
+const BURST: u32 = 4096;
+
+/// What [`Terminal::next`] waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A key. Ctrl-C is one like any other; Ctrl-Z only where nobody could continue us, elsewhere it suspends.
+    Key(KeyEvent),
+    /// Text that was pasted, with line feeds between lines and otherwise as it came.
+    Paste(String),
+    /// The size has changed to columns and rows.
+    Resize(u16, u16),
+    /// A [`Waker`] called.
+    Woken,
+    /// Nothing came in time.
+    Timeout,
+    /// The program was suspended and goes on: draw.
+    Continued,
+    /// The program has to end. It is said again at every call.
+    End(Signal),
+}
+
+/// Whether this terminal can show more than lines: it is one, knows its size and understands sequences.
+pub fn suits(host: &dyn Host) -> bool {
+    term::moves(host) && Tty::open().is_ok_and(|tty| tty.size().is_some())
+}
+
+/// The screen and the keyboard. Gives the terminal back when dropped; [`restore`] does the same for a panic hook.
+#[derive(Debug)]
+pub struct Terminal {
+    tty: Tty,
+    signals: &'static Signals,
+    frames: ratatui::Terminal<Recorder>,
+    painter: Painter,
+    parser: Parser,
+    /// When a sequence that has begun becomes a key.
+    escape: Option<Instant>,
+    entered: bool,
+    gone: bool,
+    /// Inputs since the last frame.
+    burst: u32,
+}
+
+impl Terminal {
+    /// Takes the screen. Fails where [`suits`] says no, and leaves the terminal alone then.
+    pub fn open(look: Look) -> io::Result<Self> {
+        let tty = Tty::open()?;
+        let Some((width, height)) = tty.size() else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the terminal does not know its size"));
+        };
+        let signals = Signals::of_process()?;
+        let recorder = Recorder { size: Size::new(width, height), cursor: None };
+        let frames = ratatui::Terminal::new(recorder).unwrap_or_else(|never| match never {});
+        let mut terminal = Self {
+            tty,
+            signals,
+            frames,
+            painter: Painter::new(look),
+            parser: Parser::default(),
+            escape: None,
+            entered: false,
+            gone: false,
+            burst: 0,
+        };
+        signals.watch(true, false);
+        terminal.enter()?;
+        Ok(terminal)
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        let size = self.frames.backend().size;
+        (size.width, size.height)
+    }
+
+    /// Shows a frame: one write, and none when nothing differs. The cursor is visible when the frame sets one.
+    /// A terminal that is gone is no error: [`Input::End`] tells.
+    pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.burst = 0;
+        if !self.entered || self.gone {
+            return Ok(());
+        }
+        let mut buffer = None;
+        let drawn = self.frames.draw(|frame| {
+            render(frame);
+            buffer = Some(frame.buffer_mut().clone());
+        });
+        drawn.unwrap_or_else(|never| match never {});
+        let Some(buffer) = buffer else {
+            return Ok(());
+        };
+        let bytes = self.painter.paint(&buffer, self.frames.backend().cursor);
+        self.write(&bytes)
+    }
+
+    /// Waits for the next input, at most for `timeout`. What was read before comes first, but for the end.
+    pub fn next(&mut self, timeout: Option<Duration>) -> io::Result<Input> {
+        let deadline = timeout.and_then(|timeout| now().checked_add(timeout));
+        self.burst = self.burst.saturating_add(1);
+        loop {
+            if let Some(input) = self.take()? {
+                return Ok(input);
+            }
+            let due = [deadline, self.escape].into_iter().flatten().min();
+            let left = due.map(|due| due.saturating_duration_since(now()));
+            self.wait(left)?;
+            if self.escape.is_some_and(|escape| escape <= now()) {
+                self.parser.give_up();
+                self.escape = None;
+            } else if deadline.is_some_and(|deadline| deadline <= now()) && !self.parser.ready() && !self.signals.any()
+            {
+                return Ok(if self.gone { Input::End(Signal::HangUp) } else { Input::Timeout });
+            }
+        }
+    }
+
+    /// Whether [`Terminal::next`] would return at once: a burst is worked off before it is worth a frame.
+    pub fn pending(&mut self) -> bool {
+        if self.burst >= BURST {
+            return false;
+        }
+        if !self.parser.ready() && !self.signals.any() && !self.gone {
+            // What cannot be waited for now cannot be waited for in `next` either, which says so.
+            let _ = self.wait(Some(Duration::ZERO));
+        }
+        self.parser.ready() || self.signals.any() || self.gone
+    }
+
+    /// Wakes [`Terminal::next`] from another thread.
+    pub fn waker(&self) -> Waker {
+        self.signals.waker()
+    }
+
+    /// Gives the terminal to somebody else, such as a shell, as it was before. Nothing is drawn until
+    /// [`Terminal::enter`]. Signals to end are noted meanwhile and told afterwards.
+    pub fn leave(&mut self) {
+        restore();
+        self.entered = false;
+    }
+
+    /// Takes the terminal back. The next frame is painted anew; what was typed before is forgotten.
+    pub fn enter(&mut self) -> io::Result<()> {
+        self.parser = Parser::default();
+        self.escape = None;
+        self.signals.take_suspended();
+        self.signals.take_continued();
+        self.take_screen()?;
+        self.measure();
+        Ok(())
+    }
+
+    /// The next input that needs no waiting.
+    fn take(&mut self) -> io::Result<Option<Input>> {
+        if let Some(signal) = self.signals.end() {
+            return Ok(Some(Input::End(signal)));
+        }
+        if self.gone {
+            return Ok(Some(Input::End(Signal::HangUp)));
+        }
+        if self.signals.take_suspended() {
+            return self.suspend(false).map(Some);
+        }
+        if self.signals.take_continued() {
+            // We were stopped without a chance to leave the terminal. It may be in any state.
+            self.take_screen()?;
+            self.measure();
+            return Ok(Some(Input::Continued));
+        }
+        if let Some(input) = self.parser.pop() {
+            let suspend = Input::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
+            if input == suspend && tty::controlled() {
+                return self.suspend(true).map(Some);
+            }
+            return Ok(Some(input));
+        }
+        if self.signals.take_resized() && self.measure() {
+            let (width, height) = self.size();
+            return Ok(Some(Input::Resize(width, height)));
+        }
+        Ok(self.signals.take_woken().then_some(Input::Woken))
+    }
+
+    /// Stops us, as the terminal would have done at Ctrl-Z; with `group` everybody in our process group, which
+    /// the shell sees as one job.
+    fn suspend(&mut self, group: bool) -> io::Result<Input> {
+        let was_entered = self.entered;
+        self.leave();
+        if group {
+            let _ = process::kill_current_process_group(process::Signal::TSTP);
+        }
+        loop {
+            self.signals.take_suspended();
+            process::kill_process(process::getpid(), process::Signal::STOP)?;
+            if let Some(signal) = self.signals.end() {
+                return Ok(Input::End(signal));
+            }
+            // Continued in the background: there is no screen there.
+            if self.tty.foreground() {
+                break;
+            }
+        }
+        if was_entered {
+            self.enter()?;
+        }
+        Ok(Input::Continued)
+    }
+
+    /// Waits until something comes, at most for `left`, and reads it.
+    fn wait(&mut self, left: Option<Duration>) -> io::Result<()> {
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [PollFd::new(&self.tty, PollFlags::IN), PollFd::new(self.signals, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let (input, signalled) = (fds[0].revents(), !fds[1].revents().is_empty());
+        if signalled {
+            self.signals.drain();
+        }
+        if !input.is_empty() {
+            let nothing = !self.read();
+            // A terminal that has something to say but nothing to read is gone, or we would ask for ever.
+            self.gone |= nothing && input.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, a bufferful; whether there was anything. An end of file or an error is the end of the
+    /// terminal.
+    fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        match self.tty.read(&mut buffer) {
+            Ok(0) => self.gone = true,
+            Ok(read) => {
+                self.parser.feed(&buffer[..read]);
+                self.escape = if self.parser.waits() { now().checked_add(ESCAPE) } else { None };
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(_) => self.gone = true,
+        }
+        true
+    }
+
+    fn take_screen(&mut self) -> io::Result<()> {
+        self.painter.forget();
+        match self.tty.enter(&mut UntilEnd(self.signals)) {
+            Ok(()) => {
+                self.entered = true;
+                Ok(())
+            }
+            Err(error) => self.lost(error),
+        }
+    }
+
+    /// Asks for the size; whether it is another one. A terminal that has forgotten its size keeps its old one.
+    fn measure(&mut self) -> bool {
+        let size = self.tty.size().map(|(width, height)| Size::new(width, height));
+        let backend = self.frames.backend_mut();
+        let changed = size.is_some_and(|size| size != backend.size);
+        if let Some(size) = size {
+            backend.size = size;
+        }
+        changed
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let written = self.tty.write(bytes, &mut UntilEnd(self.signals));
+        written.or_else(|error| {
+            self.painter.forget();
+            self.lost(error)
+        })
+    }
+
+    /// An error of a terminal that is gone, or of a write that was given up because we have to end, is told by
+    /// the next input.
+    fn lost(&mut self, error: io::Error) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Ok(());
+        }
+        let gone = error.raw_os_error() == Some(Errno::IO.raw_os_error());
+        self.gone |= gone;
+        if gone { Ok(()) } else { Err(error) }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        restore();
+        self.signals.watch(false, tty::controlled());
+    }
+}
+
+/// A frame may take as long as the line needs, unless we have to end.
+struct UntilEnd(&'static Signals);
+
+impl Wait for UntilEnd {
+    fn more(&mut self) -> bool {
+        self.0.end().is_none()
+    }
+}
+
+/// The clock of time-outs, which nobody can set.
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "the terminal waits by itself, on no host")]
+    Instant::now()
+}
+
+/// What ratatui wants of a terminal: its size. The frames are painted by [`Painter`].
+#[derive(Debug)]
+struct Recorder {
+    size: Size,
+    cursor: Option<Position>,
+}
+
+impl Backend for Recorder {
+    type Error = std::convert::Infallible;
+
+    fn draw<'a, I>(&mut self, _: I) -> Result<(), Self::Error>
+    where
+        I: Iterator<Item = (u16, u16, &'a ratatui::buffer::Cell)>,
+    {
+        Ok(())
+    }
+
+    fn hide_cursor(&mut self) -> Result<(), Self::Error> {
+        self.cursor = None;
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn get_cursor_position(&mut self) -> Result<Position, Self::Error> {
+        Ok(self.cursor.unwrap_or_default())
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> Result<(), Self::Error> {
+        self.cursor = Some(position.into());
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn clear_region(&mut self, _: ClearType) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn size(&self) -> Result<Size, Self::Error> {
+        Ok(self.size)
+    }
+
+    fn window_size(&mut self) -> Result<WindowSize, Self::Error> {
+        Ok(WindowSize { columns_rows: self.size, pixels: Size::default() })
+    }
+
+    fn flush(&mut self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! The terminal itself: opened anew, so that reading and writing never block and nobody else notices, switched
+//! to raw mode and back.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{self, Pid};
+use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
+
+/// The other screen, pastes marked as such, no cursor.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l";
+/// The way back, from whatever state. Once more changes nothing.
+const RESTORE: &[u8] = b"\x1b[m\x1b[?25h\x1b[?2004l\x1b[?1049l";
+/// How long a terminal that takes nothing is waited for before it is left as it is.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What has to be restored, and how. Beside the terminal itself, for the panic hook.
+static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
+
+struct Before {
+    tty: Arc<OwnedFd>,
+    modes: Termios,
+}
+
+/// Gives the terminal back as it was before it was opened, if one is open. Never panics, never blocks for long;
+/// once more changes nothing.
+pub fn restore() {
+    let mut before = match BEFORE.try_lock() {
+        Ok(before) => before,
+        Err(TryLockError::Poisoned(before)) => before.into_inner(),
+        // A panic in the few lines that hold the lock: there is nothing to restore yet, or not any more.
+        Err(TryLockError::WouldBlock) => return,
+    };
+    if let Some(Before { tty, modes }) = before.take() {
+        let foreground = foreground(&tty);
+        // In the background, writing or changing modes may stop us for good; the terminal is somebody else's.
+        if !foreground && modes.local_modes.contains(LocalModes::TOSTOP) {
+            return;
+        }
+        let _ = write(&tty, RESTORE, &mut Patience(2));
+        if foreground {
+            // Keys that were meant for us must not become commands of a shell.
+            let _ = termios::tcflush(&tty, QueueSelector::IFlush);
+            let _ = termios::tcsetattr(&tty, OptionalActions::Now, &modes);
+        }
+    }
+}
+
+/// Whether to go on waiting for a terminal that takes nothing.
+pub(super) trait Wait {
+    fn more(&mut self) -> bool;
+}
+
+struct Patience(u32);
+
+impl Wait for Patience {
+    fn more(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Tty {
+    fd: Arc<OwnedFd>,
+}
+
+impl Tty {
+    /// The terminal that stdin and stdout are.
+    pub fn open() -> io::Result<Self> {
+        if !termios::isatty(io::stdin()) || !termios::isatty(io::stdout()) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "no terminal"));
+        }
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        // A terminal may have no name here (in a container), unless it is ours.
+        let ours = termios::tcgetsid(io::stdout()).is_ok();
+        let fd = if ours {
+            rustix::fs::open("/dev/tty", flags, Mode::empty())?
+        } else {
+            rustix::fs::open(termios::ttyname(io::stdout(), Vec::new())?.as_c_str(), flags, Mode::empty())?
+        };
+        Ok(Self { fd: Arc::new(fd) })
+    }
+
+    /// Columns and rows; `None` when the terminal does not know, as on a serial line.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        let size = termios::tcgetwinsize(&self.fd).ok()?;
+        (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    }
+
+    /// Takes the screen: raw mode and [`ENTER`]. Again, when we have it already, it is taken as it was before.
+    pub fn enter(&self, wait: &mut dyn Wait) -> io::Result<()> {
+        let mut before = BEFORE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let modes = match before.as_ref() {
+            Some(before) => before.modes.clone(),
+            None => termios::tcgetattr(&self.fd)?,
+        };
+        let mut raw = modes.clone();
+        raw.make_raw();
+        termios::tcsetattr(&self.fd, OptionalActions::Now, &raw)?;
+        *before = Some(Before { tty: Arc::clone(&self.fd), modes });
+        drop(before);
+        self.write(ENTER, wait)
+    }
+
+    /// Writes all of it, in one go where the terminal takes it.
+    pub fn write(&self, bytes: &[u8], wait: &mut dyn Wait) -> io::Result<()> {
+        write(&self.fd, bytes, wait)
+    }
+
+    /// What is there; nothing there is an error of the kind `WouldBlock`, the end of the terminal any other or 0.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::read(&self.fd, &mut *buffer) {
+                Err(Errno::INTR) => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    /// Whether we may use it, or are in the background of a shell.
+    pub fn foreground(&self) -> bool {
+        foreground(&self.fd)
+    }
+}
+
+impl AsFd for Tty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A terminal that is not our controlling one knows no background.
+fn foreground(tty: &OwnedFd) -> bool {
+    termios::tcgetpgrp(tty).is_ok_and(|group| group == process::getpgrp()) || termios::tcgetsid(tty).is_err()
+}
+
+fn write(tty: &OwnedFd, mut bytes: &[u8], wait: &mut dyn Wait) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(tty, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let patience = Timespec::try_from(PATIENCE).ok();
+                let mut fds = [PollFd::new(tty, PollFlags::OUT)];
+                match poll(&mut fds, patience.as_ref()) {
+                    Ok(0) | Err(Errno::INTR) if !wait.more() => return Err(io::ErrorKind::TimedOut.into()),
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody would continue us if we stopped: a process of our session outside our group that waits for
+/// it, as a shell does. (An orphaned process group would stand still for ever: POSIX 3.264.)
+pub(super) fn controlled() -> bool {
+    let (group, Ok(session)) = (process::getpgrp(), process::getsid(None)) else {
+        return false;
+    };
+    let mut parent = process::getppid();
+    while let Some(pid) = parent {
+        match process::getpgid(Some(pid)) {
+            Ok(its) if its == group => parent = parent_of(pid),
+            Ok(_) => return process::getsid(Some(pid)) == Ok(session),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
+/// The second field after the name in /proc/PID/stat, see proc(5). The name is in brackets and may hold any.
+fn parent_of(pid: Pid) -> Option<Pid> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [0; 512];
+    let read = rustix::io::read(&file, &mut buffer).ok()?;
+    let text = String::from_utf8_lossy(&buffer[..read]);
+    let (_, fields) = text.rsplit_once(')')?;
+    Pid::from_raw(fields.split_ascii_whitespace().nth(1)?.parse().ok()?)
+}

@@ -1,0 +1,22 @@
+//! The wizard: the guides' questions, the plan, the run and its result, full screen.
+//!
+//! [`App`] is the whole state and knows no terminal: keys and messages go in, frames and jobs come out. A page
+//! ([`page`]) turns the [`Desk`] into a [`doc::Doc`] and says which acts it accepts; nothing is changed on the host
+//! before the review page starts the run, and the run itself is another process.
+
+mod app;
+mod desk;
+mod doc;
+mod drive;
+mod editor;
+mod job;
+mod keys;
+mod layout;
+mod page;
+mod sheet;
+mod theme;
+
+pub use app::{App, Leave};
+pub use desk::{Desk, Product};
+pub use drive::{MakeHost, drive};
+pub use job::{Job, Message};

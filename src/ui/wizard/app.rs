@@ -1,0 +1,520 @@
+//! The wizard as a whole: one page at a time, perhaps a sheet over it. Keys, pastes, sizes and messages go in; a frame
+//! and jobs come out.
+
+use std::collections::BTreeMap;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::answers::interview::Standing;
+use crate::error::Exit;
+use crate::guide::QuestionKind;
+use crate::ui::text;
+use crate::ui::wizard::desk::{Desk, Place};
+use crate::ui::wizard::doc::{Doc, Stop, Writer};
+use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::job::{Job, Message};
+use crate::ui::wizard::keys::{self, Act, Offer, offer};
+use crate::ui::wizard::layout::{Layout, layout};
+use crate::ui::wizard::page::{Step, page};
+use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::theme::{Role, Sign};
+
+/// Where the pointer stands on a page, and how far it is scrolled.
+#[derive(Clone, Debug, Default)]
+struct View {
+    focus: Option<Stop>,
+    scroll: usize,
+}
+
+/// What the wizard's driver does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// Goes on.
+    No,
+    /// Ends, with this.
+    Yes(Exit),
+}
+
+/// The wizard.
+pub struct App {
+    desk: Desk,
+    place: Place,
+    views: BTreeMap<Place, View>,
+    sheet: Option<(Box<Sheet>, View)>,
+    size: (u16, u16),
+    doc: Doc,
+}
+
+impl App {
+    /// At its first page.
+    pub fn new(desk: Desk, size: (u16, u16)) -> Self {
+        let mut app =
+            Self { desk, place: Place::Welcome, views: BTreeMap::new(), sheet: None, size, doc: Doc::default() };
+        app.settle();
+        app
+    }
+
+    /// Jobs to be done since the last call.
+    pub fn jobs(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.desk.jobs)
+    }
+
+    /// The screen has another size.
+    pub fn resize(&mut self, width: u16, height: u16) {
+        self.size = (width, height);
+        self.settle();
+    }
+
+    /// A job reports.
+    pub fn tell(&mut self, message: Message) {
+        match message {
+            Message::Facts(facts) => {
+                if let Some(interview) = &mut self.desk.interview {
+                    interview.found((*facts).clone());
+                }
+                self.desk.facts = Some(*facts);
+            }
+            Message::Opened(interview) => {
+                self.desk.interview = Some(*interview);
+                if let Some(next) = self.desk.beside(&Place::Product, true) {
+                    self.go(next, None);
+                }
+            }
+            Message::NotOpened(_) => {}
+        }
+        self.settle();
+    }
+
+    /// A key was pressed.
+    pub fn key(&mut self, key: KeyEvent) -> Leave {
+        let typing = self.typing();
+        if typing && self.edit(key) {
+            self.settle();
+            return Leave::No;
+        }
+        let offers = self.offers();
+        let leave = match keys::act_of(key, &offers, typing) {
+            Some(act) => self.act(act),
+            None => Leave::No,
+        };
+        self.settle();
+        leave
+    }
+
+    /// Text was pasted.
+    pub fn paste(&mut self, text: &str) {
+        if self.typing() {
+            self.change(|editor| editor.insert(text));
+        }
+        self.settle();
+    }
+
+    fn act(&mut self, act: Act) -> Leave {
+        let moved = match act {
+            Act::Up => self.step_focus(false),
+            Act::Down => self.step_focus(true),
+            Act::PageUp => self.scroll(-(self.page_height() - 1)),
+            Act::PageDown => self.scroll(self.page_height() - 1),
+            Act::First => self.scroll(isize::MIN / 2),
+            Act::Last => self.scroll(isize::MAX / 2),
+            Act::Next => self.next_question(true),
+            Act::Previous => self.next_question(false),
+            _ => false,
+        };
+        if moved {
+            return Leave::No;
+        }
+        let focus = self.view().focus.clone();
+        let step = match (&self.sheet, act) {
+            (Some((sheet, _)), act) => sheet.act(act, focus.as_ref()),
+            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
+            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit())),
+            (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
+        };
+        self.follow(step)
+    }
+
+    fn follow(&mut self, step: Step) -> Leave {
+        match step {
+            Step::Stay => {}
+            Step::Next => {
+                // The answer may have opened further questions.
+                self.doc = self.write();
+                self.next_question(true);
+            }
+            Step::Forward => {
+                if let Some(next) = self.desk.beside(&self.place, true) {
+                    self.go(next, None);
+                }
+            }
+            Step::Back => match self.desk.beside(&self.place, false) {
+                Some(before) => self.go(before, None),
+                None => self.sheet = Some((Box::new(Sheet::quit()), View::default())),
+            },
+            Step::Go(place, stop) => self.go(place, stop),
+            Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
+            Step::Close => self.sheet = None,
+            Step::Leave(exit) => return Leave::Yes(exit),
+        }
+        Leave::No
+    }
+
+    fn go(&mut self, place: Place, stop: Option<Stop>) {
+        self.sheet = None;
+        self.desk.revealed = false;
+        self.place = place;
+        if stop.is_some() {
+            self.view_mut().focus = stop;
+        }
+    }
+
+    // --- typing -------------------------------------------------------------
+
+    fn typing(&self) -> bool {
+        self.sheet.is_none() && self.desk.editor.is_some()
+    }
+
+    /// Whether the key was one for the text under the cursor.
+    fn edit(&mut self, key: KeyEvent) -> bool {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let edit: fn(&mut Editor) = match key.code {
+            KeyCode::Left => Editor::left,
+            KeyCode::Right => Editor::right,
+            KeyCode::Home => Editor::home,
+            KeyCode::End => Editor::end,
+            KeyCode::Char('a') if control => Editor::home,
+            KeyCode::Char('e') if control => Editor::end,
+            KeyCode::Char('u') if control => Editor::clear_before,
+            KeyCode::Char('w') if control => Editor::delete_word,
+            KeyCode::Backspace => Editor::backspace,
+            KeyCode::Delete => Editor::delete,
+            _ => match keys::typed(key) {
+                Some(c) => {
+                    self.change(|editor| editor.insert(c.encode_utf8(&mut [0; 4])));
+                    return true;
+                }
+                None => return false,
+            },
+        };
+        self.change(edit);
+        true
+    }
+
+    /// Changes the text under the cursor and, when that made a difference, the answer.
+    fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
+        let Some((path, editor)) = &mut self.desk.editor else { return };
+        let before = editor.text().to_owned();
+        edit(editor);
+        if editor.text() != before
+            && let Some(interview) = &mut self.desk.interview
+        {
+            interview.type_in(path, editor.text());
+        }
+    }
+
+    /// The editor belongs to the field under the pointer.
+    fn settle_editor(&mut self) {
+        let path = match (&self.sheet, &self.view().focus, &self.desk.interview) {
+            (None, Some(Stop::Field(path)), Some(interview)) => interview
+                .question(path)
+                .filter(|question| !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice))
+                .map(|_| path.clone()),
+            _ => None,
+        };
+        if self.desk.editor.as_ref().map(|(path, _)| path) == path.as_ref() {
+            return;
+        }
+        self.desk.revealed = false;
+        self.desk.editor = path.and_then(|path| {
+            let interview = self.desk.interview.as_ref()?;
+            let text = interview.text(&path);
+            let suggestion = !interview.given().values.contains_key(&path);
+            Some((path, Editor::new(text, suggestion)))
+        });
+    }
+
+    // --- moving -------------------------------------------------------------
+
+    fn view(&self) -> &View {
+        static NOWHERE: View = View { focus: None, scroll: 0 };
+        match &self.sheet {
+            Some((_, view)) => view,
+            None => self.views.get(&self.place).unwrap_or(&NOWHERE),
+        }
+    }
+
+    fn view_mut(&mut self) -> &mut View {
+        match &mut self.sheet {
+            Some((_, view)) => view,
+            None => self.views.entry(self.place.clone()).or_default(),
+        }
+    }
+
+    fn focused(&self) -> Option<usize> {
+        let focus = self.view().focus.as_ref()?;
+        self.doc.stops.iter().position(|(stop, _)| stop == focus)
+    }
+
+    /// To the stop beside; over text without stops, by a line.
+    fn step_focus(&mut self, forward: bool) -> bool {
+        let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
+        let to = if forward { at + 1 } else { at.wrapping_sub(1) };
+        match self.doc.stops.get(to) {
+            Some((stop, _)) => self.view_mut().focus = Some(stop.clone()),
+            // What stands above the first stop, and below the last, can be read too.
+            None => return self.scroll(if forward { 1 } else { -1 }),
+        }
+        self.reveal_focus();
+        true
+    }
+
+    /// To the next (or previous) question, at its answer.
+    fn next_question(&mut self, forward: bool) -> bool {
+        let Some(at) = self.focused() else { return false };
+        let here = self.doc.stops[at].0.path().map(str::to_owned);
+        let other = |stop: &Stop| here.is_none() || stop.path() != here.as_deref();
+        let found = if forward {
+            self.doc.stops[at + 1..].iter().find(|(stop, _)| other(stop))
+        } else {
+            self.doc.stops[..at].iter().rev().find(|(stop, _)| other(stop))
+        };
+        let Some((stop, _)) = found else { return true };
+        let stop = self.chosen(stop.clone());
+        self.view_mut().focus = Some(stop);
+        self.reveal_focus();
+        true
+    }
+
+    /// Of a question's choices, the one that is chosen.
+    fn chosen(&self, stop: Stop) -> Stop {
+        let Stop::Choice(path, _) = &stop else { return stop };
+        let chosen = self.desk.interview.as_ref().map(|interview| Stop::Choice(path.clone(), interview.text(path)));
+        let known = |wanted: &Stop| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
+        chosen.filter(known).unwrap_or(stop)
+    }
+
+    fn page_height(&self) -> isize {
+        isize::try_from(self.layout().main.height.max(2)).unwrap_or(2)
+    }
+
+    fn scroll(&mut self, by: isize) -> bool {
+        let most = self.doc.lines.len().saturating_sub(usize::from(self.layout().main.height));
+        let view = self.view_mut();
+        view.scroll = view.scroll.saturating_add_signed(by).min(most);
+        true
+    }
+
+    /// Scrolls just as far as the pointer needs.
+    fn reveal_focus(&mut self) {
+        let height = usize::from(self.layout().main.height);
+        let Some(at) = self.focused() else { return };
+        let lines = self.doc.stops[at].1.clone();
+        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
+        let last = if at + 1 == self.doc.stops.len() {
+            self.doc.lines.len()
+        } else {
+            (lines.end + 1).min(self.doc.lines.len())
+        };
+        let view = self.view_mut();
+        if first < view.scroll {
+            view.scroll = first;
+        } else if last > view.scroll + height {
+            view.scroll = (last - height).min(lines.start);
+        }
+    }
+
+    // --- the frame ----------------------------------------------------------
+
+    fn layout(&self) -> Layout {
+        layout(self.size.0, self.size.1)
+    }
+
+    fn offers(&self) -> Vec<Offer> {
+        let mut offers = match &self.sheet {
+            Some((sheet, _)) => sheet.offers(),
+            None => page(&self.place).offers(&self.desk, self.view().focus.as_ref()),
+        };
+        offers
+            .extend([Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| offer(act, "")));
+        if self.sheet.is_none() {
+            offers.extend([Act::Next, Act::Previous].map(|act| offer(act, "")));
+            offers.extend([offer(Act::GoTo, "go to"), offer(Act::Quit, "leave")]);
+        }
+        offers
+    }
+
+    fn write(&self) -> Doc {
+        let width = self.layout().main.width;
+        let focus = self.view().focus.as_ref();
+        let writer = Writer::new(&self.desk.theme, width, focus);
+        match &self.sheet {
+            Some((sheet, _)) => sheet.write(writer),
+            None => page(&self.place).write(&self.desk, writer),
+        }
+    }
+
+    /// Makes the page anew after anything may have changed, and keeps the pointer on something that is there.
+    fn settle(&mut self) {
+        if let Place::Stage(_) = &self.place
+            && !self.desk.places().contains(&self.place)
+        {
+            self.place = Place::Review;
+        }
+        let before = self.focused();
+        self.doc = self.write();
+        if self.focused().is_none() && !self.doc.stops.is_empty() {
+            let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
+            let stop = self.chosen(self.doc.stops[near].0.clone());
+            self.view_mut().focus = Some(stop);
+        }
+        self.settle_editor();
+        self.doc = self.write();
+        self.reveal_focus();
+        self.scroll(0);
+    }
+
+    /// Draws it.
+    pub fn draw(&self, frame: &mut Frame<'_>) {
+        let parts = self.layout();
+        let buffer = frame.buffer_mut();
+        self.draw_head(parts.head, buffer);
+        self.draw_rail(parts.rail, buffer);
+        let scroll = self.view().scroll;
+        draw_lines(&self.doc.lines, scroll, parts.main, buffer);
+        if parts.aside.area() > 0
+            && self.sheet.is_none()
+            && let Some(aside) = page(&self.place).aside(
+                &self.desk,
+                self.view().focus.as_ref(),
+                Writer::new(&self.desk.theme, parts.aside.width, None),
+            )
+        {
+            draw_lines(&aside.lines, 0, parts.aside, buffer);
+        }
+        self.draw_foot(parts.foot, buffer);
+        if let Some((row, column)) = self.doc.cursor
+            && let Some(row) = row.checked_sub(scroll)
+            && row < usize::from(parts.main.height)
+            && column < parts.main.width
+        {
+            frame.set_cursor_position((parts.main.x + column, parts.main.y + u16::try_from(row).unwrap_or(0)));
+        }
+    }
+
+    fn draw_head(&self, area: Rect, buffer: &mut Buffer) {
+        if area.area() == 0 {
+            return;
+        }
+        let theme = &self.desk.theme;
+        let guide = self.desk.interview.as_ref().map(|interview| interview.guide().title.as_str());
+        let places = self.desk.places();
+        let at = places.iter().position(|place| *place == self.place).map_or(0, |at| at + 1);
+        let page = match &self.sheet {
+            Some((sheet, _)) => sheet.title().to_owned(),
+            None => self.desk.title(&self.place),
+        };
+        let mut pieces = vec![Span::styled("bringup  ", theme.style(Role::Title))];
+        if let Some(guide) = guide.filter(|_| area.width >= 60) {
+            pieces.push(Span::raw(format!("{guide}  ")));
+        }
+        pieces.push(Span::styled(page, theme.style(Role::Heading)));
+        if at > 0 {
+            pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
+        }
+        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
+        let more = self.more(self.layout().main.height);
+        let width = u16::try_from(text::width(&more)).unwrap_or(0);
+        if width > 0 && width + 30 < area.width {
+            let span = Span::styled(more, theme.style(Role::Dim));
+            buffer.set_span(area.right() - width, area.y, &span, width);
+        }
+    }
+
+    /// How many lines are hidden above and below.
+    fn more(&self, height: u16) -> String {
+        let theme = &self.desk.theme;
+        let above = self.view().scroll;
+        let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
+        match (above, below) {
+            (0, 0) => String::new(),
+            _ => format!("{}{above} {}{below} more", theme.sign(Sign::Up), theme.sign(Sign::Down)),
+        }
+    }
+
+    fn draw_rail(&self, area: Rect, buffer: &mut Buffer) {
+        if area.area() == 0 {
+            return;
+        }
+        let theme = &self.desk.theme;
+        for y in area.top()..area.bottom() {
+            let rule = Span::styled(theme.sign(Sign::Rule), theme.style(Role::Dim));
+            buffer.set_span(area.right() + 1, y, &rule, 1);
+        }
+        let places = self.desk.places();
+        let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
+        let first = (at + 1).saturating_sub(usize::from(area.height));
+        for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
+            let (sign, role) = self.state_of(place);
+            let here = *place == self.place;
+            let name = text::shorten(&self.desk.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
+            let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
+            let line = Line::from(vec![
+                Span::styled(pointer.to_owned(), theme.style(Role::Focus)),
+                Span::styled(sign.to_owned(), theme.style(role)),
+                Span::styled(format!(" {name}"), theme.style(if here { Role::Focus } else { Role::Value })),
+            ]);
+            buffer.set_line(area.x, y, &line, area.width);
+        }
+    }
+
+    /// The sign of a page in the rail: done, something missing, not yet.
+    fn state_of(&self, place: &Place) -> (&str, Role) {
+        let theme = &self.desk.theme;
+        let good = (theme.sign(Sign::Good), Role::Good);
+        let pending = (theme.sign(Sign::Pending), Role::Dim);
+        match (place, &self.desk.interview) {
+            (Place::Welcome, _) => {
+                if self.desk.facts.is_some() {
+                    good
+                } else {
+                    pending
+                }
+            }
+            (Place::Product, interview) => {
+                if interview.is_some() {
+                    good
+                } else {
+                    pending
+                }
+            }
+            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
+                Standing::Missing(_) => (theme.sign(Sign::Bad), Role::Bad),
+                Standing::Complete | Standing::NotAsked => good,
+            },
+            _ => pending,
+        }
+    }
+
+    fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
+        let theme = &self.desk.theme;
+        let mut pieces = Vec::new();
+        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), usize::from(area.width)) {
+            pieces.push(Span::styled(key, theme.style(Role::Key)));
+            pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));
+        }
+        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
+    }
+}
+
+fn draw_lines(lines: &[Line<'static>], scroll: usize, area: Rect, buffer: &mut Buffer) {
+    for (line, y) in lines.iter().skip(scroll).zip(area.top()..area.bottom()) {
+        buffer.set_line(area.x, y, line, area.width);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+#![allow(clippy::unwrap_used)]
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::host::fake::FakeHost;
+use crate::ui::look::Look;
+use crate::ui::wizard::desk::Product;
+
+/// A wizard on a machine that is not there, with its jobs done at once.
+fn wizard(size: (u16, u16)) -> App {
+    let products = vec![Product {
+        id: "webapp".to_owned(),
+        title: "Your own web application".to_owned(),
+        summary: "A web application behind nginx or Apache.".to_owned(),
+    }];
+    let look = Look { width: usize::from(size.0), unicode: true, colour: false };
+    let mut app = App::new(Desk::new(look, true, products), size);
+    settle(&mut app);
+    app
+}
+
+fn settle(app: &mut App) {
+    let host = FakeHost::new();
+    loop {
+        let jobs = app.jobs();
+        if jobs.is_empty() {
+            return;
+        }
+        let told = std::sync::Mutex::new(Vec::new());
+        for job in jobs {
+            job.work(&host, &|message| told.lock().unwrap().push(message));
+        }
+        for message in told.into_inner().unwrap() {
+            app.tell(message);
+        }
+    }
+}
+
+fn screen(app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    terminal.backend().to_string()
+}
+
+fn press(app: &mut App, keys: &str) {
+    for key in keys.split_whitespace() {
+        let code = match key {
+            "Enter" => KeyCode::Enter,
+            "Esc" => KeyCode::Esc,
+            "Tab" => KeyCode::Tab,
+            "Down" => KeyCode::Down,
+            "Up" => KeyCode::Up,
+            "Space" => KeyCode::Char(' '),
+            "F1" => KeyCode::F(1),
+            "F2" => KeyCode::F(2),
+            other => KeyCode::Char(other.chars().next().unwrap()),
+        };
+        app.key(KeyEvent::new(code, KeyModifiers::NONE));
+        settle(app);
+    }
+}
+
+#[test]
+fn enter_leads_through_all_pages() {
+    let mut app = wizard((80, 24));
+    press(&mut app, "Enter Enter");
+    println!("{}", screen(&app));
+    assert_eq!(app.place, Place::Stage("application".to_owned()));
+    press(&mut app, "s h o p Enter");
+    println!("{}", screen(&app));
+    assert_eq!(app.desk.interview.as_ref().unwrap().text("application.name"), "shop");
+    press(&mut app, "F1");
+    println!("{}", screen(&app));
+}

@@ -1,0 +1,198 @@
+//! What a page shows: lines, those of them that can be stopped at, and where the cursor stands.
+
+use std::ops::Range;
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::ui::text;
+use crate::ui::wizard::theme::{Role, Sign, Theme};
+
+/// Something on a page that the pointer can stand on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// A question that is typed or toggled, by its path.
+    Field(String),
+    /// One choice of a question: its path and the choice's value.
+    Choice(String, String),
+    /// A line of a list, by its place.
+    Item(usize),
+    /// Something to press, by its name.
+    Button(&'static str),
+}
+
+impl Stop {
+    /// The question that it belongs to.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Field(path) | Self::Choice(path, _) => Some(path),
+            Self::Item(_) | Self::Button(_) => None,
+        }
+    }
+}
+
+/// A page's text, made anew for each frame and cut to the screen by whoever shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Doc {
+    /// The lines.
+    pub lines: Vec<Line<'static>>,
+    /// What can be stopped at, in order, with its lines.
+    pub stops: Vec<(Stop, Range<usize>)>,
+    /// Line and column of the cursor, where text is typed.
+    pub cursor: Option<(usize, u16)>,
+}
+
+/// Writes a [`Doc`] for a given width. All text passes through here, so that nothing in it can steer the terminal
+/// and everything fits.
+pub struct Writer<'a> {
+    theme: &'a Theme,
+    width: usize,
+    focus: Option<&'a Stop>,
+    doc: Doc,
+}
+
+impl<'a> Writer<'a> {
+    /// An empty page, `width` columns wide, with the pointer at `focus`.
+    pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Stop>) -> Self {
+        Self { theme, width: usize::from(width), focus, doc: Doc::default() }
+    }
+
+    /// The page.
+    pub fn done(self) -> Doc {
+        self.doc
+    }
+
+    /// The columns there are.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The looks.
+    pub fn theme(&self) -> &'a Theme {
+        self.theme
+    }
+
+    /// The next line's number.
+    pub fn row(&self) -> usize {
+        self.doc.lines.len()
+    }
+
+    /// Whether the pointer stands on this.
+    pub fn at(&self, stop: &Stop) -> bool {
+        self.focus == Some(stop)
+    }
+
+    /// Text as it can be shown here, without control codes.
+    pub fn clean(&self, text: &str) -> String {
+        let text = text::clean(text);
+        if self.theme.unicode() { text } else { text::ascii(&text) }
+    }
+
+    /// A piece of text.
+    pub fn span(&self, role: Role, text: &str) -> Span<'static> {
+        Span::styled(self.clean(text), self.theme.style(role))
+    }
+
+    /// A sign, in the style of a role.
+    pub fn sign(&self, role: Role, sign: Sign) -> Span<'static> {
+        Span::styled(self.theme.sign(sign).to_owned(), self.theme.style(role))
+    }
+
+    /// An empty line, unless the last one is.
+    pub fn blank(&mut self) {
+        if self.doc.lines.last().is_some_and(|line| line.width() > 0) {
+            self.doc.lines.push(Line::default());
+        }
+    }
+
+    /// A line of pieces; what is too long is cut.
+    pub fn line(&mut self, pieces: Vec<Span<'static>>) {
+        let line = self.fit(pieces);
+        self.doc.lines.push(line);
+    }
+
+    /// Text in as many lines as it takes, each indented by so many columns. Empty lines part paragraphs; lines
+    /// within a paragraph flow together.
+    pub fn prose(&mut self, role: Role, indent: usize, text: &str) {
+        let room = self.width.saturating_sub(indent).max(8);
+        for (at, paragraph) in text.trim().split("\n\n").enumerate() {
+            if at > 0 {
+                self.blank();
+            }
+            for line in text::wrap(&self.clean(paragraph), room) {
+                self.line(vec![Span::raw(" ".repeat(indent)), Span::styled(line, self.theme.style(role))]);
+            }
+        }
+    }
+
+    /// A sign with text that hangs beside it.
+    pub fn note(&mut self, role: Role, sign: Sign, indent: usize, text: &str) {
+        let sign = self.theme.sign(sign).to_owned();
+        let hang = indent + text::width(&sign) + 1;
+        let style = self.theme.style(role);
+        for (at, line) in text::wrap(&self.clean(text), self.width.saturating_sub(hang).max(8)).into_iter().enumerate()
+        {
+            let lead = if at == 0 { format!("{}{sign} ", " ".repeat(indent)) } else { " ".repeat(hang) };
+            self.line(vec![Span::styled(lead, style), Span::styled(line, if at == 0 { style } else { Style::new() })]);
+        }
+    }
+
+    /// A line with a pointer's place in front of it, two columns wide, and something at its right end.
+    pub fn stop_line(&mut self, stop: &Stop, pieces: Vec<Span<'static>>, right: Option<Span<'static>>) {
+        let at = self.at(stop);
+        let pointer = if at { self.theme.sign(Sign::Pointer) } else { " " };
+        let mut all = vec![Span::styled(format!("{pointer} "), self.theme.style(Role::Focus))];
+        all.extend(pieces);
+        if let Some(right) = right {
+            let used: usize = all.iter().map(Span::width).sum();
+            if used + 2 + right.width() <= self.width {
+                all.push(Span::raw(" ".repeat(self.width - used - right.width())));
+                all.push(right);
+            }
+        }
+        self.line(all);
+    }
+
+    /// Everything written since line `from` belongs to this stop.
+    pub fn stop(&mut self, stop: Stop, from: usize) {
+        let to = self.doc.lines.len();
+        self.doc.stops.push((stop, from..to));
+    }
+
+    /// The cursor stands in the last line, at this column.
+    pub fn cursor(&mut self, column: usize) {
+        let row = self.doc.lines.len().saturating_sub(1);
+        self.doc.cursor = Some((row, u16::try_from(column).unwrap_or(u16::MAX)));
+    }
+
+    /// Something to press.
+    pub fn button(&mut self, name: &'static str, says: &str) {
+        let stop = Stop::Button(name);
+        let from = self.row();
+        let role = if self.at(&stop) { Role::Focus } else { Role::Value };
+        let piece = self.span(role, &format!("[ {says} ]"));
+        self.stop_line(&stop, vec![piece], None);
+        self.stop(stop, from);
+    }
+
+    fn fit(&self, pieces: Vec<Span<'static>>) -> Line<'static> {
+        let total: usize = pieces.iter().map(Span::width).sum();
+        if total <= self.width {
+            return Line::from(pieces);
+        }
+        let mut left = self.width;
+        let mut fitted = Vec::new();
+        for piece in pieces {
+            let width = piece.width();
+            if width <= left {
+                left -= width;
+                fitted.push(piece);
+                continue;
+            }
+            let cut = text::shorten(&piece.content, left, self.theme.sign(Sign::Ellipsis));
+            fitted.push(Span::styled(cut, piece.style));
+            break;
+        }
+        Line::from(fitted)
+    }
+}

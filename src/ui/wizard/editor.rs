@@ -1,0 +1,222 @@
+//! One line of text being typed: cursor, whole characters, a window that follows the cursor.
+
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::ui::text;
+
+/// Text, with a cursor between two of its characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Editor {
+    text: String,
+    /// A byte position on a boundary of characters.
+    cursor: usize,
+    /// Nothing was typed yet: the first character replaces the text, which was a suggestion.
+    fresh: bool,
+}
+
+impl Editor {
+    /// Editing begins with this text, the cursor at its end. A suggestion is replaced by the first typed character,
+    /// and edited when the cursor moves first.
+    pub fn new(text: impl Into<String>, suggestion: bool) -> Self {
+        let text = text.into();
+        Self { cursor: text.len(), fresh: suggestion, text }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Puts text in at the cursor. Line breaks and other control characters, as a paste may bring them, are left
+    /// out; at its end they mean nothing, within it they become blanks.
+    pub fn insert(&mut self, text: &str) {
+        let text = text::clean(text.trim_end_matches(['\n', '\r']));
+        if text.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.fresh) {
+            self.text.clear();
+            self.cursor = 0;
+        }
+        self.text.insert_str(self.cursor, &text);
+        self.cursor += text.len();
+    }
+
+    /// Removes the character before the cursor.
+    pub fn backspace(&mut self) {
+        self.fresh = false;
+        let before = self.before();
+        self.text.replace_range(before..self.cursor, "");
+        self.cursor = before;
+    }
+
+    /// Removes the character at the cursor.
+    pub fn delete(&mut self) {
+        self.fresh = false;
+        let after = self.after();
+        self.text.replace_range(self.cursor..after, "");
+    }
+
+    /// Removes everything before the cursor.
+    pub fn clear_before(&mut self) {
+        self.fresh = false;
+        self.text.replace_range(..self.cursor, "");
+        self.cursor = 0;
+    }
+
+    /// Removes the word before the cursor.
+    pub fn delete_word(&mut self) {
+        self.fresh = false;
+        let head = self.text[..self.cursor].trim_end();
+        let from = head
+            .rfind(|c: char| !c.is_alphanumeric())
+            .map_or(0, |at| at + head[at..].chars().next().map_or(0, char::len_utf8));
+        let from = if from == head.len() { head.len().saturating_sub(1) } else { from };
+        let from = (0..=from).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
+        self.text.replace_range(from..self.cursor, "");
+        self.cursor = from;
+    }
+
+    /// One character to the left.
+    pub fn left(&mut self) {
+        self.fresh = false;
+        self.cursor = self.before();
+    }
+
+    /// One character to the right.
+    pub fn right(&mut self) {
+        self.fresh = false;
+        self.cursor = self.after();
+    }
+
+    /// To the beginning.
+    pub fn home(&mut self) {
+        self.fresh = false;
+        self.cursor = 0;
+    }
+
+    /// To the end.
+    pub fn end(&mut self) {
+        self.fresh = false;
+        self.cursor = self.text.len();
+    }
+
+    /// The part of the text that fits into `columns` with the cursor in it, and the cursor's column. With a mask,
+    /// each character is shown as that.
+    pub fn window(&self, columns: usize, mask: Option<&str>) -> (String, usize) {
+        let shown = |part: &str| match mask {
+            Some(mask) => mask.repeat(part.graphemes(true).count()),
+            None => part.to_owned(),
+        };
+        let (head, tail) = self.text.split_at(self.cursor);
+        // The cursor needs a column of its own at the end.
+        let room = columns.saturating_sub(1);
+        let mut window = String::new();
+        let mut at = 0;
+        for grapheme in shown(head).graphemes(true).rev() {
+            if at + text::width(grapheme) > room {
+                break;
+            }
+            at += text::width(grapheme);
+            window.insert_str(0, grapheme);
+        }
+        let mut used = at;
+        for grapheme in shown(tail).graphemes(true) {
+            if used + text::width(grapheme) > columns {
+                break;
+            }
+            used += text::width(grapheme);
+            window.push_str(grapheme);
+        }
+        (window, at)
+    }
+
+    fn before(&self) -> usize {
+        self.text[..self.cursor].grapheme_indices(true).next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn after(&self) -> usize {
+        self.text[self.cursor..].graphemes(true).next().map_or(self.text.len(), |first| self.cursor + first.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_suggestion_is_replaced_by_typing_and_kept_by_moving() {
+        let mut editor = Editor::new("webapp", true);
+        editor.insert("s");
+        assert_eq!(editor.text(), "s");
+        let mut editor = Editor::new("webapp", true);
+        editor.end();
+        editor.insert("2");
+        assert_eq!(editor.text(), "webapp2");
+        let mut editor = Editor::new("webapp", true);
+        editor.backspace();
+        assert_eq!(editor.text(), "webap");
+    }
+
+    #[test]
+    fn whole_characters_go_at_once() {
+        let mut editor = Editor::new("a👩‍👩‍👧e\u{301}", false);
+        editor.backspace();
+        assert_eq!(editor.text(), "a👩‍👩‍👧");
+        editor.left();
+        editor.delete();
+        assert_eq!(editor.text(), "a");
+    }
+
+    #[test]
+    fn words_go_at_once() {
+        let mut editor = Editor::new("app.example.org", false);
+        editor.delete_word();
+        assert_eq!(editor.text(), "app.example.");
+        editor.delete_word();
+        assert_eq!(editor.text(), "app.example");
+        editor.delete_word();
+        assert_eq!(editor.text(), "app.");
+    }
+
+    #[test]
+    fn a_paste_is_one_line_without_control_codes() {
+        let mut editor = Editor::default();
+        editor.insert("one\u{1b}[31m\r\ntwo\n");
+        assert_eq!(editor.text(), "one  two");
+    }
+
+    #[test]
+    fn the_window_follows_the_cursor() {
+        let mut editor = Editor::new("0123456789", false);
+        assert_eq!(editor.window(5, None), ("6789".to_owned(), 4));
+        editor.home();
+        assert_eq!(editor.window(5, None), ("01234".to_owned(), 0));
+        assert_eq!(editor.window(5, Some("*")), ("*****".to_owned(), 0));
+        assert_eq!(Editor::new("日本語", false).window(4, None), ("語".to_owned(), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn any_keys_leave_text_and_cursor_sound(text in "\\PC{0,20}", keys in prop::collection::vec(0u8..8, 0..60)) {
+            let mut editor = Editor::new(text, false);
+            for key in keys {
+                match key {
+                    0 => editor.left(),
+                    1 => editor.right(),
+                    2 => editor.backspace(),
+                    3 => editor.delete(),
+                    4 => editor.delete_word(),
+                    5 => editor.home(),
+                    6 => editor.insert("é👩‍👩‍👧x"),
+                    _ => editor.end(),
+                }
+                prop_assert!(editor.text.is_char_boundary(editor.cursor));
+                let (shown, at) = editor.window(10, None);
+                prop_assert!(text::width(&shown) <= 10 && at <= 10);
+            }
+        }
+    }
+}
