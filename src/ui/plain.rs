@@ -68,7 +68,7 @@ impl Plain {
 
 impl Renderer for Plain {
     fn event(&mut self, event: &Event) {
-        self.track.take_in(&event.what);
+        self.track.take_in(event);
         match &event.what {
             What::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
