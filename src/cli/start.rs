@@ -1,15 +1,19 @@
 //! `bringup --answers f`: everything is checked, then a detached process does it and we follow.
 
+use crate::answers::OnFailure;
 use crate::cli::inputs;
 use crate::cli::{Inputs, Output, answers, past};
+use crate::engine::event::{Event, What};
 use crate::engine::launch::{self, Checked};
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
-use crate::ui::{out, report};
+use crate::plan::Plan;
+use crate::ui::json::Json;
+use crate::ui::{Renderer as _, out, report};
 
-/// Starts a run, unattended.
-pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
+/// Starts a run; nothing is asked before it. `on_failure` wins over the answers file.
+pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailure>, output: Output) -> Exit {
     if given.answers.is_none() {
         out::error(
             "error: nothing to do without answers.\n\
@@ -27,11 +31,12 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
         // Nothing to change is not enough where a proof had failed.
         Ok(Checked::NothingToDo { proven: false }) => past::verify(host, output),
         Ok(Checked::NothingToDo { proven: true }) => {
-            out::print(&report::nothing_to_do(&made.plan));
+            nothing_to_do(host, &made.plan, output);
             Exit::Done
         }
         Ok(Checked::Go(secrets)) => {
-            match launch::start(host, &made.guide, &made.resolved, &made.plan, made.on_failure, &secrets) {
+            let on_failure = on_failure.unwrap_or(made.on_failure);
+            match launch::start(host, &made.guide, &made.resolved, &made.plan, on_failure, &secrets) {
                 Ok(dir) => past::follow(host, &dir, output),
                 Err(failure) => {
                     out::error(&format!("error: {failure}\n"));
@@ -40,5 +45,23 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
             }
         }
         Err(problems) => answers::refuse(&problems, output),
+    }
+}
+
+/// A program that reads the lines of a run reads here how it ended, too.
+fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
+    let mut json = Json::new(out::print);
+    let mut tell = |what| json.event(&Event { at: host.now(), what });
+    for warning in &plan.warnings {
+        if output.json {
+            tell(What::Note { text: warning.clone() });
+        } else {
+            out::print(&format!("warning: {warning}\n"));
+        }
+    }
+    if output.json {
+        tell(What::RunEnded { exit: Exit::Done, changed: 0 });
+    } else {
+        out::print(&report::nothing_to_do(plan));
     }
 }
