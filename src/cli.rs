@@ -29,7 +29,7 @@ struct Cli {
     verb: Option<Verb>,
     #[command(flatten)]
     inputs: Inputs,
-    /// What to do when the run fails; wins over the answers file
+    /// When the run fails: take everything back, leave it, or wait for a decision; wins over the file
     #[arg(long, value_name = "WHAT")]
     on_failure: Option<WhenItFails>,
     #[command(flatten)]
@@ -39,11 +39,8 @@ struct Cli {
 /// What a run does when it fails.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WhenItFails {
-    /// Take everything back
     Rollback,
-    /// Stop, and leave everything as it is
     Stop,
-    /// Wait until somebody decides, here or with `bringup decide`
     Ask,
 }
 

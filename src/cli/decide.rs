@@ -16,7 +16,9 @@ use crate::ui::{ask, out, term};
 /// Asks whoever sits at the terminal. `asking` is true while nothing but the terminal's own signals can end the
 /// question.
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, asking: &AtomicBool) -> Asked {
-    if output.json {
+    let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
+    // A program reads the question for itself; what somebody else has answered is no question.
+    if output.json || !is_open() {
         return Asked::GoOn;
     }
     if !term::interactive(host) {
@@ -36,8 +38,7 @@ pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Outp
             Ok(()) => return Asked::GoOn,
             Err(failure) => {
                 tell(&failure);
-                let open = decision::waiting(host, dir).ok().flatten();
-                if open.is_none_or(|open| open.number != waiting.number) {
+                if !is_open() {
                     return Asked::GoOn;
                 }
             }

@@ -286,7 +286,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
         }
         Followed::Left if decision::waiting(host, dir).is_ok_and(|waiting| waiting.is_some()) => {
             out::error(
-                "\nThe run waits for a decision. `bringup attach` asks again, `bringup decide` tells it one,\n\
+                "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` tells it,\n\
                  `bringup stop` takes everything back.\n",
             );
             Exit::Interrupted

@@ -162,7 +162,9 @@ pub(super) fn expect(host: &dyn Host, dir: &RunDir, number: usize, choice: Choic
     if question.choices.contains(&choice) {
         return Ok(());
     }
-    let offered: Vec<&str> = question.choices.iter().map(|choice| choice.name()).collect();
+    // Other answers cannot be given in one word.
+    let words = question.choices.iter().filter(|choice| **choice != Choice::Replan);
+    let offered: Vec<&str> = words.map(|choice| choice.name()).collect();
     Err(Failure::new(what(), format!("{} does not allow it", question.step))
         .hint(format!("the choices are: {}", offered.join(", "))))
 }
@@ -211,7 +213,7 @@ mod tests {
             number,
             step: "web.page".to_owned(),
             stage: "web".to_owned(),
-            choices: vec![Choice::Retry, Choice::Rollback, Choice::Stop],
+            choices: vec![Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop],
             retry_from: "web.page".to_owned(),
             skip: None,
             changed: 3,

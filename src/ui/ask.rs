@@ -1,5 +1,7 @@
 //! What can be decided about a failed run, in words.
 
+use std::fmt::Write as _;
+
 use crate::engine::decision::{Choice, Decision, Waiting};
 use crate::ui::look::Look;
 use crate::ui::{lines, text};
@@ -44,7 +46,7 @@ pub fn how_to(look: Look, waiting: &Waiting) -> String {
         let room = look.width.saturating_sub(MEANING).max(20);
         for (n, line) in text::wrap(&look.text(&meaning), room).into_iter().enumerate() {
             let label = if n == 0 { command.as_str() } else { "" };
-            page.push_str(&format!("{label:MEANING$}{line}\n"));
+            let _ = writeln!(page, "{label:MEANING$}{line}");
         }
     }
     page
