@@ -14,6 +14,7 @@ mod look;
 mod text;
 mod track;
 
+pub mod ask;
 pub mod follow;
 pub mod json;
 pub mod out;

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use crate::action::Verdict;
-use crate::answers::file;
-use crate::answers::{OnFailure, Resolved, SecretSource};
+use crate::answers::{OnFailure, Resolved, SecretSource, file};
+use crate::engine::decision::{self, Decision, Replan};
 use crate::engine::detach;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
-use crate::error::{Outcome, Problem};
+use crate::error::{Failure, Outcome, Problem};
 use crate::guide::Guide;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -102,4 +102,31 @@ pub fn start(
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
     Ok(dir)
+}
+
+/// Hands other answers to a run that waits for a decision. `number` is the question that was shown
+/// ([`Waiting::number`](decision::Waiting::number)). Facts that were found before the run give the plan that a fresh
+/// run would have: those of now tell of the run's own work.
+pub fn replan(
+    host: &dyn Host,
+    dir: &RunDir,
+    number: usize,
+    guide: &Guide,
+    resolved: &Resolved,
+    plan: &Plan,
+) -> Result<(), Vec<Problem>> {
+    let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
+    let kept = store::load(host, &plan.guide);
+    let secrets = store::gather(host, &kept, &resolved.secrets)?;
+    remote(host, plan, &secrets)?;
+    let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
+    let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
+    decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;
+    // The run may still decide otherwise, and then needs those of its present plan.
+    let mut all = kept;
+    for (name, value) in secrets.iter() {
+        all.insert(name, value.clone());
+    }
+    store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
+    decision::send(host, dir, number, &decision).map_err(|e| refuse(&e))
 }

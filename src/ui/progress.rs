@@ -120,6 +120,8 @@ impl Bars {
             }
         }
         self.overall.set_position(done);
+        // A position that comes right after another is counted and not drawn, as in the first moment of `attach`.
+        self.overall.tick();
     }
 
     /// The time left, as it passes between two events.
@@ -321,7 +323,7 @@ mod tests {
     use super::*;
     use crate::error::Exit;
     use crate::ui::estimate::tests::recordings;
-    use crate::ui::track::tests::{at, gone_wrong, recorded};
+    use crate::ui::track::tests::{at, decided, gone_wrong, recorded};
 
     fn shown(columns: u16, unicode: bool, events: &[Event]) -> String {
         let screen = InMemoryTerm::new(60, columns);
@@ -492,6 +494,35 @@ mod tests {
           ↩ application.user  removed the user webapp
           ⠙ packages  ━━━━━╸────  50 % removing nginx
           rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────── 2/3
+        ");
+    }
+
+    #[test]
+    fn while_it_asks_nothing_moves_and_afterwards_the_bars_are_back() {
+        let events = decided();
+        let until = |what: fn(&What) -> bool| {
+            let at = events.iter().rposition(|event| what(&event.what)).unwrap_or_default();
+            let text = shown(80, true, &events[..=at]);
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len() - 4..].join("\n")
+        };
+        insta::assert_snapshot!(until(|what| matches!(what, What::Waiting(_))), @r"
+            Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status postgresql says why the engine does not run
+
+          ! waiting for a decision about database.role; 3 changes stand
+        ");
+        insta::assert_snapshot!(until(|what| matches!(what, What::Undone { .. })), @r"
+        Rolling back 1 change
+          ↩ database.role     dropped the database webapp
+          ↩ database.role     dropped the role webapp
+          rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1/1
+        ");
+        insta::assert_snapshot!(until(|what| matches!(what, What::ProofStarted { .. })), @r"
+          ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+            valid for app.example.org until 2027-11-21
+          ⠋ database.row      proving that a row can be written and read back
+          ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸─────── 4/5
         ");
     }
 

@@ -98,7 +98,8 @@ impl Track {
 pub mod tests {
     use super::*;
     use crate::action::{Amount, Progress, Unit};
-    use crate::engine::event::Ended;
+    use crate::engine::decision::{Skippable, Waiting};
+    use crate::engine::event::{Ended, Event};
     use crate::error::{Exit, Failure};
 
     pub fn at(what: What) -> Event {
@@ -192,6 +193,48 @@ pub mod tests {
         }
     }
 
+    /// A run that asks what to do about its third action.
+    pub fn waiting(number: usize) -> Waiting {
+        Waiting {
+            number,
+            step: "database.role".to_owned(),
+            stage: "database".to_owned(),
+            choices: vec![
+                Choice::Retry,
+                Choice::Skip,
+                Choice::Replan,
+                Choice::RollbackStage,
+                Choice::Rollback,
+                Choice::Stop,
+            ],
+            retry_from: "database.role".to_owned(),
+            skip: Some(Skippable {
+                step: "database.role".to_owned(),
+                because: "the role can be made by hand later".to_owned(),
+            }),
+            changed: 3,
+            since: Stamp { sec: 1_795_253_415, nsec: 0 },
+        }
+    }
+
+    /// A run that fails, takes its stage back, tries again in vain, and goes on without the step.
+    pub fn decided() -> Vec<Event> {
+        let decided = |choice| What::Decided { choice };
+        let wrong: Vec<What> = gone_wrong().into_iter().map(|event| event.what).collect();
+        let well = recorded().into_iter().map(|event| event.what);
+        let (run, step) = ("20261121-093015-webapp".to_owned(), "database.role".to_owned());
+        let mut all = wrong[..8].to_vec();
+        all.extend([What::Waiting(waiting(8)), decided(Choice::RollbackStage)]);
+        all.push(What::RollbackStarted { run, records: 1 });
+        all.extend_from_slice(&wrong[10..12]);
+        all.extend([What::Waiting(waiting(11)), decided(Choice::Retry), begins(&step)]);
+        all.extend_from_slice(&wrong[6..8]);
+        all.extend([What::Waiting(waiting(12)), decided(Choice::Skip)]);
+        all.push(What::Skipped { step, because: "the role can be made by hand later".to_owned() });
+        all.extend(well.skip(10));
+        all.into_iter().map(at).collect()
+    }
+
     /// A run that fails and is rolled back.
     pub fn gone_wrong() -> Vec<Event> {
         [
@@ -235,6 +278,21 @@ pub mod tests {
             track.take_in(event);
         }
         assert_eq!((track.done(), track.total(), track.back()), (3, 3, true));
+    }
+
+    #[test]
+    fn after_a_decision_it_goes_forward_again() {
+        let mut track = Track::default();
+        let mut seen = Vec::new();
+        for event in decided() {
+            track.take_in(&event);
+            if matches!(event.what, What::Undone { .. } | What::Decided { .. } | What::Skipped { .. }) {
+                seen.push((track.done(), track.total(), track.back()));
+            }
+        }
+        let [forward, back] = [(2, 5, false), (1, 1, true)];
+        assert_eq!(seen, [(3, 5, false), back, back, forward, (3, 5, false), (3, 5, false)]);
+        assert_eq!((track.done(), track.total()), (5, 5));
     }
 
     #[test]

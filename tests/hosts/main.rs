@@ -15,6 +15,7 @@
 
 mod combinations;
 mod crashes;
+mod decisions;
 mod failures;
 mod host;
 mod life;

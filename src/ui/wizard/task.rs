@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::secret::{Secret, store};
 use crate::ui::Renderer;
-use crate::ui::follow::{Followed, follow};
+use crate::ui::follow::{Asked, Followed, follow};
 
 /// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
 const LOG: u64 = 1 << 20;
@@ -268,7 +268,7 @@ fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News)
     let mut batches = Batches { waiting: Vec::new(), looks: LOOKS, tell };
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let left = || leave.load(Ordering::Relaxed);
-    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left);
+    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left, &mut |_| Asked::GoOn);
     if matches!(followed, Followed::Ended(_)) {
         // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
         for _ in 0..250 {
