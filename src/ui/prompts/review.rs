@@ -183,6 +183,8 @@ impl Dialogue<'_, '_> {
         loop {
             self.voice.blank();
             self.voice.line("What now?");
+            // A line typed too early must not start anything: nobody had seen the plan.
+            self.voice.forget_typed_ahead();
             match self.voice.choose(&texts, None)? {
                 Pick::Item(at) => return Ok(items[at].0),
                 Pick::Back => return Ok(Next::Change),
