@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub mod file;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod interview;
 mod near;
 pub mod resolve;
@@ -87,7 +87,7 @@ pub enum OnFailure {
 }
 
 /// Every answer of a guide, complete and valid.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
     /// stage -> question -> value; what is not asked (its `when` is false) is null. A secret is its mark.
     pub values: BTreeMap<String, BTreeMap<String, Value>>,

@@ -32,6 +32,9 @@ pub trait Renderer {
     /// Shows an event.
     fn event(&mut self, event: &Event);
 
+    /// All that is known for now was shown.
+    fn looked(&mut self) {}
+
     /// Following ends, with the run or before it: nothing moves on the screen any more.
     fn end(&mut self, _how: Followed) {}
 }

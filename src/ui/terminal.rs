@@ -33,6 +33,8 @@ pub(super) use tty::controlled;
 pub use tty::restore;
 
 use keys::Parser;
+#[cfg(test)]
+pub(super) use paint::Painter as TestPainter;
 use paint::Painter;
 use signals::Signals;
 use tty::{Tty, Wait};

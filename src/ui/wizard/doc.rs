@@ -15,8 +15,14 @@ pub enum Stop {
     Field(String),
     /// One choice of a question: its path and the choice's value.
     Choice(String, String),
-    /// A line of a list, by its place.
+    /// A line of the page's list, by its place.
     Item(usize),
+    /// A step of the run by its id, or another line with a name.
+    Step(String),
+    /// A stage of the run, by its id.
+    Stage(String),
+    /// A line of one of several lists: which, and its place there.
+    Line(&'static str, usize),
     /// Something to press, by its name.
     Button(&'static str),
 }
@@ -26,7 +32,15 @@ impl Stop {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Field(path) | Self::Choice(path, _) => Some(path),
-            Self::Item(_) | Self::Button(_) => None,
+            Self::Item(_) | Self::Step(_) | Self::Stage(_) | Self::Line(..) | Self::Button(_) => None,
+        }
+    }
+
+    /// Whether one key press leads past both: choices of one question, lines of one list.
+    pub fn beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Line(list, _), Self::Line(others, _)) => list == others,
+            _ => self == other || self.path().is_some_and(|path| other.path() == Some(path)),
         }
     }
 }
@@ -47,6 +61,7 @@ pub struct Doc {
 pub struct Writer<'a> {
     theme: &'a Theme,
     width: usize,
+    height: usize,
     focus: Option<&'a Stop>,
     doc: Doc,
 }
@@ -54,7 +69,14 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// An empty page, `width` columns wide, with the pointer at `focus`.
     pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Stop>) -> Self {
-        Self { theme, width: usize::from(width), focus, doc: Doc::default() }
+        Self { theme, width: usize::from(width), height: usize::MAX, focus, doc: Doc::default() }
+    }
+
+    /// For a screen that shows so many lines at once.
+    #[must_use]
+    pub fn tall(mut self, height: u16) -> Self {
+        self.height = usize::from(height);
+        self
     }
 
     /// The page.
@@ -65,6 +87,11 @@ impl<'a> Writer<'a> {
     /// The columns there are.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// The lines that are seen at once.
+    pub fn height(&self) -> usize {
+        self.height
     }
 
     /// The looks.
@@ -84,8 +111,7 @@ impl<'a> Writer<'a> {
 
     /// Text as it can be shown here, without control codes.
     pub fn clean(&self, text: &str) -> String {
-        let text = text::clean(text);
-        if self.theme.unicode() { text } else { text::ascii(&text) }
+        self.theme.text(text)
     }
 
     /// A piece of text.
@@ -159,6 +185,14 @@ impl<'a> Writer<'a> {
         self.doc.stops.push((stop, from..to));
     }
 
+    /// What was written since the last stop belongs to it too.
+    pub fn extend_stop(&mut self) {
+        let to = self.doc.lines.len();
+        if let Some((_, lines)) = self.doc.stops.last_mut() {
+            lines.end = to;
+        }
+    }
+
     /// The cursor stands in the last line, at this column.
     pub fn cursor(&mut self, column: usize) {
         let row = self.doc.lines.len().saturating_sub(1);
@@ -188,6 +222,9 @@ impl<'a> Writer<'a> {
                 left -= width;
                 fitted.push(piece);
                 continue;
+            }
+            if left == 0 {
+                break;
             }
             let cut = text::shorten(&piece.content, left, self.theme.sign(Sign::Ellipsis));
             fitted.push(Span::styled(cut, piece.style));
