@@ -15,6 +15,7 @@
 
 mod combinations;
 mod crashes;
+mod dialogue;
 mod failures;
 mod host;
 mod life;

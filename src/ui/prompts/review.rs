@@ -181,10 +181,10 @@ impl Dialogue<'_, '_> {
         items.push((Next::Leave, "leave"));
         let texts: Vec<String> = items.iter().map(|(_, text)| (*text).to_owned()).collect();
         loop {
-            self.voice.blank();
-            self.voice.line("What now?");
             // A line typed too early must not start anything: nobody had seen the plan.
             self.voice.forget_typed_ahead();
+            self.voice.blank();
+            self.voice.line("What now?");
             match self.voice.choose(&texts, None)? {
                 Pick::Item(at) => return Ok(items[at].0),
                 Pick::Back => return Ok(Next::Change),
