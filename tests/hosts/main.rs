@@ -16,6 +16,7 @@
 mod combinations;
 mod crashes;
 mod decisions;
+mod dialogue;
 mod failures;
 mod host;
 mod life;

@@ -98,9 +98,9 @@ fn stop() {
     let now = go_back();
     let _ = emulate_default_handler(SIGTSTP);
     if let Some(now) = now {
-        if !now.local_modes.contains(LocalModes::ICANON) {
-            out::error(EDITING_GOES_ON);
-        }
+        // What stood there before has gone by, and a half-typed line with it.
+        let raw = !now.local_modes.contains(LocalModes::ICANON);
+        out::error(if raw { EDITING_GOES_ON } else { "> " });
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &now);
     }
 }

@@ -181,6 +181,8 @@ impl Dialogue<'_, '_> {
         items.push((Next::Leave, "leave"));
         let texts: Vec<String> = items.iter().map(|(_, text)| (*text).to_owned()).collect();
         loop {
+            // A line typed too early must not start anything: nobody had seen the plan.
+            self.voice.forget_typed_ahead();
             self.voice.blank();
             self.voice.line("What now?");
             match self.voice.choose(&texts, None)? {

@@ -1,17 +1,22 @@
 //! The person at the other end: text goes there, one line at a time comes back.
 
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use crossterm::event;
 use inquire::ui::{RenderConfig, Styled};
 use inquire::{InquireError, Password, PasswordDisplayMode, Text};
 use rustix::io::Errno;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-
-use std::io::{self, BufRead};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
 use crate::host::Host;
 use crate::ui::{out, term};
 
 /// What stands before every answer.
 pub const PROMPT: &str = ">";
+
+/// Asks to leave.
+const LEAVE: &str = "!";
 
 /// Says something and listens.
 pub trait Talk {
@@ -23,6 +28,9 @@ pub trait Talk {
 
     /// Reads a line that is not shown.
     fn secret(&mut self) -> Result<String, Gone>;
+
+    /// Forgets what was typed before it could be an answer to what stands here now.
+    fn forget_typed_ahead(&mut self) {}
 }
 
 /// Nobody answers any more.
@@ -62,10 +70,14 @@ impl Talk for Bare {
         }
         read
     }
+
+    fn forget_typed_ahead(&mut self) {
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+    }
 }
 
 /// Has the terminal show nothing of what is typed but the line break; the modes it had.
-fn hide() -> Result<rustix::termios::Termios, Errno> {
+fn hide() -> Result<Termios, Errno> {
     let shown = tcgetattr(io::stdin())?;
     let mut hidden = shown.clone();
     hidden.local_modes -= LocalModes::ECHO;
@@ -90,7 +102,8 @@ struct Edited;
 impl Edited {
     fn looks() -> RenderConfig<'static> {
         let prompt = Styled::new(PROMPT);
-        RenderConfig::empty().with_prompt_prefix(prompt).with_answered_prompt_prefix(prompt)
+        let looks = RenderConfig::empty().with_prompt_prefix(prompt).with_answered_prompt_prefix(prompt);
+        looks.with_canceled_prompt_indicator(Styled::new(LEAVE))
     }
 }
 
@@ -100,20 +113,39 @@ impl Talk for Edited {
     }
 
     fn line(&mut self, begun: &str) -> Result<String, Gone> {
-        heard(Text::new("").with_initial_value(begun).with_render_config(Self::looks()).prompt())
+        let line = heard(Text::new("").with_initial_value(begun).with_render_config(Self::looks()).prompt())?;
+        Ok(without_begun(line, begun))
     }
 
     fn secret(&mut self) -> Result<String, Gone> {
         let password = Password::new("").without_confirmation().with_display_mode(PasswordDisplayMode::Masked);
         heard(password.with_formatter(&|_| "*****".to_owned()).with_render_config(Self::looks()).prompt())
     }
+
+    fn forget_typed_ahead(&mut self) {
+        let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+        // Keys that were read already; at most as many as one read brings.
+        for _ in 0..1024 {
+            if !matches!(event::poll(Duration::ZERO), Ok(true)) || event::read().is_err() {
+                break;
+            }
+        }
+    }
 }
 
-/// Escape asks to leave, as an exclamation mark does.
+/// A word of the dialogue behind a text that is there to be edited is meant as such: nobody clears the line first.
+fn without_begun(line: String, begun: &str) -> String {
+    match line.strip_prefix(begun) {
+        Some(word @ ("?" | "<" | LEAVE)) => word.to_owned(),
+        _ => line,
+    }
+}
+
+/// Escape asks to leave.
 fn heard(said: Result<String, InquireError>) -> Result<String, Gone> {
     match said {
         Ok(line) => Ok(line),
-        Err(InquireError::OperationCanceled) => Ok("!".to_owned()),
+        Err(InquireError::OperationCanceled) => Ok(LEAVE.to_owned()),
         Err(InquireError::OperationInterrupted) => Err(Gone::Interrupted),
         Err(_) => Err(Gone::Ended),
     }
@@ -122,6 +154,12 @@ fn heard(said: Result<String, InquireError>) -> Result<String, Gone> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_behind_a_text_that_was_refused_is_heard_as_the_word() {
+        let heard = |line: &str| without_begun(line.to_owned(), "70000");
+        assert_eq!(["70000?", "70000<", "?", "700", "70000"].map(heard), ["?", "<", "?", "700", "70000"]);
+    }
 
     #[test]
     fn a_line_ends_where_the_line_ends_and_the_input_where_nothing_is_left() {

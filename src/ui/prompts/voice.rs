@@ -132,6 +132,11 @@ impl<'a> Voice<'a> {
         self.understood(line)
     }
 
+    /// What was typed so far answers nothing that is said from here on.
+    pub fn forget_typed_ahead(&mut self) {
+        self.talk.forget_typed_ahead();
+    }
+
     fn understood(&mut self, line: Result<String, Gone>) -> Result<Heard, Exit> {
         match line {
             Ok(line) => Ok(Heard::of(&line)),
