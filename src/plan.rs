@@ -6,9 +6,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::action::{Action, Reversible};
+use crate::action::{Action, Brings, Reversible};
 use crate::engine::undo::fingerprint;
 use crate::proof::Proof;
+use crate::proof::listens::{Expected, Scope};
 
 pub mod build;
 pub mod preview;
@@ -109,5 +110,35 @@ impl Plan {
     pub fn hash(&self) -> String {
         let done = (self.schema, &self.guide, &self.actions, &self.proofs);
         fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
+    }
+
+    /// Packages, users, services and paths of all actions, sorted, each once.
+    pub fn brings(&self) -> Brings {
+        let mut all = Brings::default();
+        for planned in &self.actions {
+            let Brings { packages, users, services, paths } = planned.action.act().brings();
+            all.packages.extend(packages);
+            all.users.extend(users);
+            all.services.extend(services);
+            all.paths.extend(paths);
+        }
+        for list in [&mut all.packages, &mut all.users, &mut all.services] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        all.paths.sort_unstable();
+        all.paths.dedup();
+        all
+    }
+
+    /// The ports that its proofs look at: those open to everybody first.
+    pub fn ports(&self) -> Vec<&Expected> {
+        let expected = self.proofs.iter().filter_map(|planned| match &planned.proof {
+            Proof::Listens(listens) => Some(&listens.ports),
+            _ => None,
+        });
+        let mut ports: Vec<_> = expected.flatten().collect();
+        ports.sort_by_key(|port| (port.on != Scope::Any, port.port));
+        ports
     }
 }

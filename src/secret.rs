@@ -21,6 +21,11 @@ pub fn mark(name: &str) -> String {
     format!("{OPEN}{name}{CLOSE}")
 }
 
+/// Text with its marks as people read them: `«secret: database.password»`.
+pub fn legible(text: &str) -> String {
+    text.replace(OPEN, "«secret: ").replace(CLOSE, "»")
+}
+
 /// A value that does not show itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -16,7 +16,7 @@ mod write;
 
 pub use set::parse_set;
 pub(crate) use set::typed;
-pub use write::write;
+pub use write::{variable, write};
 
 /// The version of the format.
 pub const VERSION: i64 = 1;

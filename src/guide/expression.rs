@@ -20,6 +20,8 @@ pub use context::Context;
 mod context;
 mod filters;
 
+pub(crate) use filters::shell_quote;
+
 /// Evaluates the expressions and templates of one guide.
 #[derive(Debug)]
 pub struct Expressions {

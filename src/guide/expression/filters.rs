@@ -27,7 +27,7 @@ fn octal(mode: u32) -> Result<String, Error> {
 }
 
 /// One word for a POSIX shell.
-fn shell_quote(text: &str) -> String {
+pub(crate) fn shell_quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::action::packages::forecast::Forecast;
-use crate::action::{Brings, Reversible, Verdict};
+use crate::action::{Reversible, Verdict};
 use crate::error::Outcome;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
-use crate::proof::Proof;
 use crate::proof::listens::Scope;
-use crate::secret::{CLOSE, OPEN};
+use crate::secret::legible;
 
 /// Narrower than this, lines are broken too often to be read.
 const NARROWEST: usize = 40;
@@ -26,7 +25,7 @@ pub fn render(
     width: usize,
     colour: bool,
 ) -> String {
-    let mut page = Page { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } };
+    let mut page = Page::new(width, colour);
     page.heading(plan, verdicts);
     for stage in &plan.stages {
         let here: Vec<_> = plan
@@ -44,6 +43,20 @@ pub fn render(
     page.text
 }
 
+/// The same without the actions: how many there are, and the summary.
+pub fn summary(
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    width: usize,
+    colour: bool,
+) -> String {
+    let mut page = Page::new(width, colour);
+    page.heading(plan, verdicts);
+    page.summary(plan, packages);
+    page.text
+}
+
 struct Page {
     text: String,
     width: usize,
@@ -51,6 +64,10 @@ struct Page {
 }
 
 impl Page {
+    fn new(width: usize, colour: bool) -> Self {
+        Self { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } }
+    }
+
     fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
         let count = |wanted: fn(&Outcome<Verdict>) -> bool| verdicts.iter().filter(|(_, found)| wanted(found)).count();
         let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));
@@ -109,26 +126,20 @@ impl Page {
     /// The diff as it is: breaking its lines would make it another file.
     fn diff(&mut self, diff: &str) {
         for line in diff.lines() {
-            let shown = self.paint.diff(&line.replace(OPEN, "«secret: ").replace(CLOSE, "»"));
+            let shown = self.paint.diff(&legible(line));
             self.line(&format!("      {shown}"));
         }
     }
 
     fn summary(&mut self, plan: &Plan, packages: Option<&Outcome<Forecast>>) {
-        let brings: Vec<Brings> = plan.actions.iter().map(|planned| planned.action.act().brings()).collect();
-        let all = |pick: fn(&Brings) -> &Vec<String>| {
-            let mut list: Vec<String> = brings.iter().flat_map(|brings| pick(brings).clone()).collect();
-            list.sort();
-            list.dedup();
-            list
-        };
+        let brings = plan.brings();
         let join = |list: Vec<String>| vec![list.join(", ")];
         self.line("");
         self.line(&self.paint.bold("In short"));
-        self.entry("packages", &join(all(|brings| &brings.packages)));
+        self.entry("packages", &join(brings.packages));
         self.entry("to install", &packages.map(to_install).into_iter().collect::<Vec<_>>());
-        self.entry("users", &join(all(|brings| &brings.users)));
-        self.entry("services", &join(all(|brings| &brings.services)));
+        self.entry("users", &join(brings.users));
+        self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
         self.entry("undoing", &undoing(plan));
@@ -179,13 +190,7 @@ fn to_install(packages: &Outcome<Forecast>) -> String {
 
 /// The ports of the plan and who can reach them, one a line.
 fn ports(plan: &Plan) -> Vec<String> {
-    let expected = plan.proofs.iter().filter_map(|planned| match &planned.proof {
-        Proof::Listens(listens) => Some(&listens.ports),
-        _ => None,
-    });
-    let mut ports: Vec<_> = expected.flatten().collect();
-    ports.sort_by_key(|port| (port.on != Scope::Any, port.port));
-    ports
+    plan.ports()
         .into_iter()
         .filter_map(|port| {
             let who = match port.on {
@@ -287,6 +292,7 @@ mod tests {
     use crate::action::{Action, Change};
     use crate::error::Failure;
     use crate::plan::{PlannedProof, PlannedStage};
+    use crate::proof::Proof;
     use crate::proof::listens::{Expected, Listens};
     use crate::secret::mark;
 

@@ -9,8 +9,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::answers::interview::Standing;
-use crate::error::Exit;
+use crate::answers::interview::Interview;
+use crate::error::{Exit, Problem};
 use crate::guide::QuestionKind;
 use crate::ui::text;
 use crate::ui::wizard::desk::{Desk, Place};
@@ -18,10 +18,15 @@ use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
-use crate::ui::wizard::layout::{Layout, layout};
+use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::sheet::{self, Pager, Search, Sheet};
+use crate::ui::wizard::task::News;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::watch::{self, Watch};
+
+/// What says that somebody was asked and is sure.
+pub const SURE: &str = "sure";
 
 mod scroll;
 
@@ -37,6 +42,8 @@ struct View {
 pub enum Leave {
     /// Goes on.
     No,
+    /// Goes on after a shell had the terminal; this is said before.
+    Shell(String),
     /// Ends, with this.
     Yes(Exit),
 }
@@ -49,6 +56,7 @@ pub struct App {
     sheet: Option<(Box<Sheet>, View)>,
     size: (u16, u16),
     doc: Doc,
+    last_words: String,
     /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
     revealed: Option<Revealed>,
 }
@@ -66,15 +74,60 @@ impl App {
             sheet: None,
             size,
             doc: Doc::default(),
+            last_words: String::new(),
             revealed: None,
         };
         app.settle();
         app
     }
 
+    /// At the first question of a guide, with answers that are there already. What of them was not taken is said.
+    pub fn asked(mut desk: Desk, interview: Interview, refused: &[Problem], size: (u16, u16)) -> Self {
+        desk.found(interview.facts().clone());
+        desk.jobs.retain(|job| !matches!(job, Job::Probe));
+        desk.open(interview);
+        let mut app = Self::new(desk, size);
+        if let Some(first) = app.desk.beside(&Place::Product, true) {
+            app.go(first, None);
+        }
+        if !refused.is_empty() {
+            app.sheet = Some((Box::new(Sheet::not_taken(refused)), View::default()));
+        }
+        app.settle();
+        app
+    }
+
+    /// At the page of a run that works, or that has ended.
+    pub fn attached(mut desk: Desk, run: &str, size: (u16, u16)) -> Self {
+        let (watch, job) = Watch::of(run);
+        desk.jobs = vec![job];
+        desk.watch = Some(Box::new(watch));
+        let mut app = Self::new(desk, size);
+        app.place = Place::Run;
+        app.settle();
+        app
+    }
+
+    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
+    /// the terminal is back.
+    pub fn run(&self) -> Option<(&str, Option<Exit>)> {
+        let watch = self.desk.watch.as_ref()?;
+        Some((watch.run.as_deref()?, watch.exit()))
+    }
+
+    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
+    pub fn ticks(&self) -> bool {
+        self.place == Place::Run && self.desk.watch.as_ref().is_some_and(|watch| watch.ticks())
+    }
+
     /// Jobs to be done since the last call.
     pub fn jobs(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.desk.jobs)
+    }
+
+    /// Lines to be printed when the wizard has ended and the terminal is as before; often none.
+    pub fn last_words(&self) -> &str {
+        &self.last_words
     }
 
     /// The screen has another size.
@@ -84,23 +137,77 @@ impl App {
     }
 
     /// A job reports.
-    pub fn tell(&mut self, message: Message) {
+    pub fn tell(&mut self, message: Message) -> Leave {
+        let leave = self.take_in(message);
+        self.settle();
+        leave
+    }
+
+    fn take_in(&mut self, message: Message) -> Leave {
         match message {
-            Message::Facts(facts) => {
-                if let Some(interview) = &mut self.desk.interview {
-                    interview.found((*facts).clone());
-                }
-                self.desk.facts = Some(*facts);
-            }
+            Message::Facts(facts) => self.desk.found(*facts),
+            Message::Check(check) => self.desk.machine.learn(check),
+            Message::Runs(runs) => self.desk.machine.runs = runs,
+            Message::Unmet(unmet) => self.desk.machine.unmet = unmet,
             Message::Opened(interview) => {
-                self.desk.interview = Some(*interview);
-                if let Some(next) = self.desk.beside(&Place::Product, true) {
+                self.desk.open(*interview);
+                if self.place == Place::Product
+                    && let Some(next) = self.desk.beside(&Place::Product, true)
+                {
                     self.go(next, None);
                 }
             }
-            Message::NotOpened(_) => {}
+            Message::Run(news) => self.hear(news),
+            Message::NotOpened(why) => self.desk.machine.not_opened(why),
+            Message::Compared(hash, verdicts, missing) => self.desk.review.compared(&hash, verdicts, missing),
+            Message::Forecast(hash, forecast) => self.desk.review.forecast(&hash, forecast),
+            Message::Saved(path) => {
+                self.last_words = sheet::saved(&self.desk, &path);
+                return Leave::Yes(Exit::Done);
+            }
+            Message::NotSaved(why) => {
+                if let Some((sheet, _)) = &mut self.sheet
+                    && let Sheet::Prompt(prompt) = sheet.as_mut()
+                {
+                    prompt.refuse(why);
+                }
+            }
         }
-        self.settle();
+        Leave::No
+    }
+
+    /// News of the run. The pointer goes with the work while it stands on it.
+    fn hear(&mut self, news: News) {
+        let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
+        let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
+        if let News::Log { title, text } = news {
+            self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
+            return;
+        }
+        if let News::Reopened(interview) = news {
+            self.reopened(*interview);
+            return;
+        }
+        watch::hear(&mut self.desk, news);
+        let (before, after) = (before.unzip(), of(&self.desk).unzip());
+        if before.0 != after.0 {
+            self.views.remove(&Place::Run);
+        }
+        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
+            self.views.entry(Place::Run).or_default().focus = after.1.flatten();
+        }
+    }
+
+    /// The answers of the run that waits can be changed.
+    fn reopened(&mut self, interview: Interview) {
+        self.desk.interview = Some(interview);
+        let Some(watch) = &mut self.desk.watch else { return };
+        if std::mem::take(&mut watch.changing)
+            && let Some(stage) = watch.waiting().map(|waiting| waiting.stage.clone())
+        {
+            let place = watch::questions(&self.desk, &stage);
+            self.go(place, None);
+        }
     }
 
     /// A key was pressed.
@@ -132,6 +239,10 @@ impl App {
     }
 
     fn act(&mut self, act: Act) -> Leave {
+        let (focus, rows) = (self.view().focus.clone(), usize::from(self.layout().pane.height.saturating_sub(1)));
+        if self.sheet.is_none() && page(&self.place).scrolls(act, focus.as_ref(), &mut self.desk, rows) {
+            return Leave::No;
+        }
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
@@ -146,11 +257,12 @@ impl App {
         if moved {
             return Leave::No;
         }
-        let focus = self.view().focus.clone();
-        let step = match (&self.sheet, act) {
-            (Some((sheet, _)), act) => sheet.act(act, focus.as_ref()),
+        let step = match (&mut self.sheet, act) {
+            (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
+            (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
             (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
-            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit())),
+            (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
+            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
         self.follow(step)
@@ -171,12 +283,40 @@ impl App {
             }
             Step::Back => match self.desk.beside(&self.place, false) {
                 Some(before) => self.go(before, None),
-                None => self.sheet = Some((Box::new(Sheet::quit()), View::default())),
+                None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
             },
             Step::Go(place, stop) => self.go(place, stop),
             Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
             Step::Close => self.sheet = None,
-            Step::Leave(exit) => return Leave::Yes(exit),
+            Step::Show(line) => {
+                let height = usize::from(self.layout().main.height);
+                let view = self.view_mut();
+                if line < view.scroll || line >= view.scroll + height {
+                    view.scroll = line.saturating_sub(height / 3);
+                }
+            }
+            Step::Sure(act) => {
+                self.sheet = None;
+                let step = page(&Place::Run).act(act, Some(&Stop::Button(SURE)), &mut self.desk);
+                return self.follow(step);
+            }
+            Step::Start => {
+                watch::start(&mut self.desk);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Attend(run, attend) => {
+                watch::attend(&mut self.desk, &run, attend);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
+            Step::Leave(exit) => {
+                if let Some(watch) = &self.desk.watch {
+                    watch.leave();
+                }
+                return Leave::Yes(exit);
+            }
         }
         Leave::No
     }
@@ -186,15 +326,25 @@ impl App {
         self.desk.revealed = false;
         self.place = place;
         self.doc = Doc::default();
-        if stop.is_some() {
-            self.view_mut().focus = stop;
+        let Some(stop) = stop else { return };
+        self.point_at(stop.clone());
+        self.doc = self.write();
+        // A question with choices is stopped at by these.
+        if self.focused().is_none()
+            && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
+        {
+            let near = self.chosen(near.clone());
+            self.point_at(near);
         }
     }
 
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        self.sheet.is_none() && self.desk.editor.is_some()
+        match &self.sheet {
+            Some((sheet, _)) => sheet.is_typing(),
+            None => self.desk.editor.is_some() || self.search().is_some_and(Search::is_typing),
+        }
     }
 
     /// The kind of the question that is typed.
@@ -235,6 +385,17 @@ impl App {
 
     /// Changes the text under the cursor and, when that made a difference, the answer.
     fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
+        if let Some((sheet, _)) = &mut self.sheet {
+            if let Some(editor) = sheet.editor() {
+                edit(editor);
+            }
+            return;
+        }
+        if self.place == Place::Run
+            && let Some(editor) = self.desk.watch.as_mut().and_then(|watch| watch.pane.search.editor())
+        {
+            return edit(editor);
+        }
         let Some((path, editor)) = &mut self.desk.editor else { return };
         let before = editor.text().to_owned();
         edit(editor);
@@ -283,6 +444,11 @@ impl App {
         }
     }
 
+    fn point_at(&mut self, stop: Stop) {
+        self.view_mut().focus = Some(stop);
+        self.revealed = None;
+    }
+
     fn focused(&self) -> Option<usize> {
         let focus = self.view().focus.as_ref()?;
         self.doc.stops.iter().position(|(stop, _)| stop == focus)
@@ -293,7 +459,10 @@ impl App {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
-            Some((stop, _)) => self.view_mut().focus = Some(stop.clone()),
+            Some((stop, _)) => {
+                let stop = stop.clone();
+                self.point_at(stop);
+            }
             // What stands above the first stop, and below the last, can be read too.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
@@ -303,8 +472,8 @@ impl App {
     /// To the next (or previous) question, at its answer.
     fn next_question(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return false };
-        let here = self.doc.stops[at].0.path().map(str::to_owned);
-        let other = |stop: &Stop| here.is_none() || stop.path() != here.as_deref();
+        let here = self.doc.stops[at].0.clone();
+        let other = |stop: &Stop| !stop.beside(&here);
         let found = if forward {
             self.doc.stops[at + 1..].iter().find(|(stop, _)| other(stop))
         } else {
@@ -312,7 +481,7 @@ impl App {
         };
         let Some((stop, _)) = found else { return true };
         let stop = self.chosen(stop.clone());
-        self.view_mut().focus = Some(stop);
+        self.point_at(stop);
         true
     }
 
@@ -327,7 +496,13 @@ impl App {
     // --- the frame ----------------------------------------------------------
 
     fn layout(&self) -> Layout {
-        layout(self.size.0, self.size.1)
+        match &self.sheet {
+            Some((sheet, _)) if sheet.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            // What lies over a page without sides has none either.
+            Some(_) if self.place == Place::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            Some(_) => layout(self.size.0, self.size.1),
+            None => with_panes(self.size.0, self.size.1, page(&self.place).panes(&self.desk)),
+        }
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -339,6 +514,9 @@ impl App {
             .extend([Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| offer(act, "")));
         if self.sheet.is_none() {
             offers.extend([Act::Next, Act::Previous].map(|act| offer(act, "")));
+        }
+        // The run's page says itself what leaving means.
+        if self.sheet.is_none() && self.place != Place::Run {
             offers.extend([offer(Act::GoTo, "go to"), offer(Act::Quit, "leave")]);
         }
         offers
@@ -362,6 +540,9 @@ impl App {
             self.place = Place::Review;
         }
         if let Some(interview) = &self.desk.interview {
+            if self.place == Place::Review {
+                self.desk.jobs.extend(self.desk.review.look_at(interview));
+            }
             let stage = if let Place::Stage(id) = &self.place { Some(id.as_str()) } else { None };
             self.desk.visit.look(interview, stage);
         }
@@ -371,7 +552,7 @@ impl App {
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
             let stop = self.chosen(self.doc.stops[near].0.clone());
-            self.view_mut().focus = Some(stop);
+            self.point_at(stop);
         }
         self.settle_editor();
         self.doc = self.write();
@@ -404,13 +585,35 @@ impl App {
             self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
+        self.draw_panes(&parts, buffer);
         self.draw_foot(parts.foot, buffer);
-        if let Some((row, column)) = self.doc.cursor
+        if let Some((_, at)) = self.search_typed(parts.foot) {
+            frame.set_cursor_position((parts.foot.x + at, parts.foot.y));
+        } else if let Some((row, column)) = self.doc.cursor
             && let Some(row) = row.checked_sub(scroll)
             && row < usize::from(parts.main.height)
             && column < parts.main.width
         {
             frame.set_cursor_position((parts.main.x + column, parts.main.y + u16::try_from(row).unwrap_or(0)));
+        }
+    }
+
+    /// What stands above the page, and what scrolls by itself below or beside it.
+    fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) {
+        if self.sheet.is_some() {
+            return;
+        }
+        let theme = &self.desk.theme;
+        let page = page(&self.place);
+        if let Some(top) = page.top(&self.desk, Writer::new(theme, parts.top.width, None)) {
+            draw_lines(&top.lines, 0, parts.top, buffer);
+        }
+        let writer = Writer::new(theme, parts.pane.width, None);
+        let rows = usize::from(parts.pane.height);
+        if rows > 0
+            && let Some(pane) = page.pane(&self.desk, self.view().focus.as_ref(), writer, rows)
+        {
+            draw_lines(&pane.lines, 0, parts.pane, buffer);
         }
     }
 
@@ -420,6 +623,8 @@ impl App {
         }
         let theme = &self.desk.theme;
         let guide = self.desk.interview.as_ref().map(|interview| interview.guide().title.as_str());
+        let run = self.desk.watch.as_ref().map(|watch| watch.running.title.as_str());
+        let guide = guide.or(run.filter(|title| !title.is_empty()));
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).map_or(0, |at| at + 1);
         let page = match &self.sheet {
@@ -431,7 +636,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 {
+        if at > 0 && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);
@@ -478,6 +683,14 @@ impl App {
         }
     }
 
+    /// A line from top to bottom of `area`, in the column `x`.
+    fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
+        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
+        for y in area.top()..area.bottom() {
+            buffer.set_span(x, y, &rule, 1);
+        }
+    }
+
     fn draw_rail(&self, area: Rect, buffer: &mut Buffer) {
         if area.area() == 0 {
             return;
@@ -488,60 +701,50 @@ impl App {
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
         for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
-            let (sign, role) = self.state_of(place);
+            let (role, sign) = self.desk.readiness(place).sign();
             let here = *place == self.place;
             let name = text::shorten(&self.desk.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
             let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
             let line = Line::from(vec![
                 Span::styled(pointer.to_owned(), theme.style(Role::Focus)),
-                Span::styled(sign.to_owned(), theme.style(role)),
+                Span::styled(theme.sign(sign).to_owned(), theme.style(role)),
                 Span::styled(format!(" {name}"), theme.style(if here { Role::Focus } else { Role::Value })),
             ]);
             buffer.set_line(area.x, y, &line, area.width);
         }
     }
 
-    /// A line from top to bottom of `area`, in the column `x`.
-    fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
-        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
-        for y in area.top()..area.bottom() {
-            buffer.set_span(x, y, &rule, 1);
+    fn search(&self) -> Option<&Search> {
+        match &self.sheet {
+            Some((sheet, _)) => sheet.search(),
+            None => page(&self.place).search(&self.desk),
         }
     }
 
-    /// The sign of a page in the rail: done, something missing, not yet.
-    fn state_of(&self, place: &Place) -> (&str, Role) {
-        let theme = &self.desk.theme;
-        let good = (theme.sign(Sign::Good), Role::Good);
-        let pending = (theme.sign(Sign::Pending), Role::Dim);
-        match (place, &self.desk.interview) {
-            (Place::Welcome, _) => {
-                if self.desk.facts.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Product, interview) => {
-                if interview.is_some() {
-                    good
-                } else {
-                    pending
-                }
-            }
-            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
-                Standing::Missing(_) if interview.refuses(id) => (theme.sign(Sign::Bad), Role::Bad),
-                Standing::Missing(_) => pending,
-                Standing::Complete | Standing::NotAsked => good,
-            },
-            _ => pending,
+    /// What is typed to be looked for, as the bottom line shows it, and the cursor's column there.
+    fn search_typed(&self, area: Rect) -> Option<(String, u16)> {
+        if area.area() == 0 {
+            return None;
         }
+        let columns = usize::from(area.width / 2).saturating_sub(1).max(1);
+        let typed = self.search()?.typed(columns, &self.desk.theme)?;
+        Some((format!("/{}", typed.text), u16::try_from(typed.cursor + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
         let theme = &self.desk.theme;
         let mut pieces = Vec::new();
-        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), usize::from(area.width)) {
+        let mut room = usize::from(area.width);
+        if let Some((typed, _)) = self.search_typed(area) {
+            room = room.saturating_sub(room / 2 + 2);
+            pieces.push(Span::raw(text::pad(&typed, usize::from(area.width / 2) + 2)));
+        }
+        if let Some(said) = self.search().map(Search::said).filter(|said| !said.is_empty()) {
+            let said = text::shorten(&theme.text(said), room / 2, theme.sign(Sign::Ellipsis));
+            room -= text::width(&said) + 2;
+            pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
+        }
+        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), room) {
             pieces.push(Span::styled(key, theme.style(Role::Key)));
             pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));
         }

@@ -1,12 +1,18 @@
 //! Everything that the wizard's pages share: what is known of the machine, the answers, the run.
 
-use crate::answers::interview::Interview;
+use std::collections::BTreeMap;
+
+use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
+use crate::guide::load::Offered;
 use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
+use crate::ui::wizard::machine::Machine;
 use crate::ui::wizard::page::Visit;
-use crate::ui::wizard::theme::Theme;
+use crate::ui::wizard::review::{Review, obstacles};
+use crate::ui::wizard::theme::{Role, Sign, Theme};
+use crate::ui::wizard::watch::Watch;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,15 +29,28 @@ pub enum Place {
     Run,
 }
 
-/// A guide on offer.
-#[derive(Clone, Debug)]
-pub struct Product {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub title: String,
-    /// What the host will be afterwards.
-    pub summary: String,
+/// How a page stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Nothing is left to do on it.
+    Ready,
+    /// So many things are in the way.
+    Missing(usize),
+    /// So many questions have no answer yet, and none has a wrong one.
+    Unanswered(usize),
+    /// It was not come to yet.
+    Open,
+}
+
+impl Readiness {
+    /// Its sign, and how that looks.
+    pub const fn sign(self) -> (Role, Sign) {
+        match self {
+            Self::Ready => (Role::Good, Sign::Good),
+            Self::Missing(_) => (Role::Bad, Sign::Bad),
+            Self::Unanswered(_) | Self::Open => (Role::Dim, Sign::Pending),
+        }
+    }
 }
 
 /// The state that pages read and change.
@@ -45,33 +64,90 @@ pub struct Desk {
     /// Whether we may change it.
     pub root: bool,
     /// The guides on offer.
-    pub products: Vec<Product>,
+    pub products: Vec<Offered>,
+    /// What else is known of the machine.
+    pub machine: Machine,
     /// The answers, once a guide is chosen.
     pub interview: Option<Interview>,
+    /// The answers to other guides that were chosen before, by guide.
+    shelf: BTreeMap<String, Interview>,
+    /// The plan that the answers come to.
+    pub review: Review,
     /// The text under the cursor, and the question it answers.
     pub editor: Option<(String, Editor)>,
     /// Whether the secret under the cursor is shown.
     pub revealed: bool,
     /// What the page of a stage remembers while it is open.
     pub visit: Visit,
+    /// The run that is followed.
+    pub watch: Option<Box<Watch>>,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
 
 impl Desk {
     /// A desk on which nothing lies yet but the guides.
-    pub fn new(look: Look, root: bool, products: Vec<Product>) -> Self {
+    pub fn new(look: Look, root: bool, products: Vec<Offered>) -> Self {
         Self {
             look,
             theme: Theme::new(look),
             facts: None,
             root,
             products,
+            machine: Machine::default(),
             interview: None,
+            shelf: BTreeMap::new(),
+            review: Review::default(),
             editor: None,
             revealed: false,
             visit: Visit::default(),
+            watch: None,
             jobs: vec![Job::Probe],
+        }
+    }
+
+    /// The machine was looked at.
+    pub fn found(&mut self, facts: Facts) {
+        for interview in self.interview.iter_mut().chain(self.shelf.values_mut()) {
+            interview.found(facts.clone());
+        }
+        self.jobs.extend([Job::Check(Box::new(facts.clone())), Job::Guides(Box::new(facts.clone()))]);
+        if let Some(guide) = self.machine.wanted.clone() {
+            self.jobs.push(Job::Open { guide, facts: Box::new(facts.clone()) });
+        }
+        self.facts = Some(facts);
+    }
+
+    /// Looks at the machine anew.
+    pub fn look_again(&mut self) {
+        self.machine.forget();
+        self.review.forget();
+        self.jobs.push(Job::Probe);
+    }
+
+    /// Chooses a guide: its questions come when they are read, or are there from before.
+    pub fn choose(&mut self, guide: &str) -> bool {
+        self.machine.refused = None;
+        if self.interview.as_ref().is_some_and(|interview| interview.guide().id == guide) {
+            return true;
+        }
+        if let Some(interview) = self.shelf.remove(guide) {
+            self.open(interview);
+            return true;
+        }
+        let reading = self.machine.wanted.replace(guide.to_owned()).is_some_and(|wanted| wanted == guide);
+        if let Some(facts) = self.facts.as_ref().filter(|_| !reading) {
+            self.jobs.push(Job::Open { guide: guide.to_owned(), facts: Box::new(facts.clone()) });
+        }
+        false
+    }
+
+    /// Puts the questions of a guide on the desk; those of another are kept.
+    pub fn open(&mut self, interview: Interview) {
+        self.machine.wanted = None;
+        let guide = interview.guide().id.clone();
+        if let Some(other) = self.interview.replace(interview).filter(|other| other.guide().id != guide) {
+            self.shelf.insert(other.guide().id.clone(), other);
         }
     }
 
@@ -81,6 +157,9 @@ impl Desk {
         if let Some(interview) = &self.interview {
             places.extend(interview.stages().into_iter().map(|stage| Place::Stage(stage.id.clone())));
             places.push(Place::Review);
+        }
+        if self.watch.is_some() {
+            places.push(Place::Run);
         }
         places
     }
@@ -93,6 +172,25 @@ impl Desk {
         places.get(to).cloned()
     }
 
+    /// How a page stands.
+    pub fn readiness(&self, place: &Place) -> Readiness {
+        let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
+        match (place, &self.interview) {
+            (Place::Welcome, _) => done(self.facts.is_some()),
+            (Place::Product, interview) => done(interview.is_some()),
+            (Place::Review, Some(_)) if self.review.is_compared() => match obstacles(self).len() {
+                0 => Readiness::Ready,
+                count => Readiness::Missing(count),
+            },
+            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
+                Standing::Missing(count) if interview.refuses(id) => Readiness::Missing(count),
+                Standing::Missing(count) => Readiness::Unanswered(count),
+                Standing::Complete | Standing::NotAsked => Readiness::Ready,
+            },
+            _ => Readiness::Open,
+        }
+    }
+
     /// A page's name.
     pub fn title(&self, place: &Place) -> String {
         match place {
@@ -103,7 +201,7 @@ impl Desk {
                 stages.into_iter().find(|stage| stage.id == *id).map_or_else(|| id.clone(), |stage| stage.title.clone())
             }
             Place::Review => "Review".to_owned(),
-            Place::Run => "Run".to_owned(),
+            Place::Run => self.watch.as_ref().map_or("Run", |watch| watch.title()).to_owned(),
         }
     }
 }

@@ -15,8 +15,14 @@ pub enum Stop {
     Field(String),
     /// One choice of a question: its path and the choice's value.
     Choice(String, String),
-    /// A line of a list, by its place.
+    /// A line of the page's list, by its place.
     Item(usize),
+    /// A step of the run by its id, or another line with a name.
+    Step(String),
+    /// A stage of the run, by its id.
+    Stage(String),
+    /// A line of one of several lists: which, and its place there.
+    Line(&'static str, usize),
     /// Something to press, by its name.
     Button(&'static str),
 }
@@ -26,7 +32,15 @@ impl Stop {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Field(path) | Self::Choice(path, _) => Some(path),
-            Self::Item(_) | Self::Button(_) => None,
+            Self::Item(_) | Self::Step(_) | Self::Stage(_) | Self::Line(..) | Self::Button(_) => None,
+        }
+    }
+
+    /// Whether one key press leads past both: choices of one question, lines of one list.
+    pub fn beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Line(list, _), Self::Line(others, _)) => list == others,
+            _ => self == other || self.path().is_some_and(|path| other.path() == Some(path)),
         }
     }
 }
@@ -97,8 +111,7 @@ impl<'a> Writer<'a> {
 
     /// Text as it can be shown here, without control codes.
     pub fn clean(&self, text: &str) -> String {
-        let text = text::clean(text);
-        if self.theme.unicode() { text } else { text::ascii(&text) }
+        self.theme.text(text)
     }
 
     /// A piece of text.

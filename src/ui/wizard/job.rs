@@ -1,10 +1,24 @@
 //! What the wizard has others do, and what they report: nothing here waits on the host while a key is handled.
 
-use crate::answers::{Given, interview::Interview};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::action::packages::forecast::Forecast;
+use crate::answers::SecretSource;
+use crate::answers::interview::Interview;
+use crate::answers::resolve::requirements;
+use crate::engine::previous;
+use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
+use crate::facts::preflight::{self, Check};
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
+use crate::plan::Plan;
+use crate::plan::preview::{Verdicts, packages, preview};
+use crate::secret::store;
+use crate::ui::wizard::machine::Earlier;
+use crate::ui::wizard::task::{News, Task};
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
@@ -18,6 +32,26 @@ pub enum Job {
         /// The machine.
         facts: Box<Facts>,
     },
+    /// What concerns the run.
+    Run(Task),
+    /// Look for what keeps the machine from being changed.
+    Check(Box<Facts>),
+    /// Compare what every guide requires with the machine.
+    Guides(Box<Facts>),
+    /// Compare a plan with the machine.
+    Preview {
+        /// The plan.
+        plan: Box<Plan>,
+        /// How its secrets are to be had.
+        secrets: BTreeMap<String, SecretSource>,
+    },
+    /// Write an answers file that is not there yet.
+    Save {
+        /// Where, as it was typed.
+        path: PathBuf,
+        /// Its content.
+        text: String,
+    },
 }
 
 /// What came of it.
@@ -25,24 +59,94 @@ pub enum Job {
 pub enum Message {
     /// The machine.
     Facts(Box<Facts>),
+    /// What a check of the machine came to.
+    Check(Check),
+    /// The runs that stand on it, oldest first.
+    Runs(Vec<Earlier>),
+    /// What the machine lacks, by the guide that requires it.
+    Unmet(BTreeMap<String, Vec<Problem>>),
     /// The questions of the chosen guide.
     Opened(Box<Interview>),
     /// The guide cannot be read.
     NotOpened(String),
+    /// What is told of the run.
+    Run(News),
+    /// What each action of the plan with this hash would change, and the secrets that cannot be had.
+    Compared(String, Verdicts, Vec<Problem>),
+    /// The packages that the plan with this hash would bring; none where it needs none.
+    Forecast(String, Option<Outcome<Forecast>>),
+    /// The answers file was written.
+    Saved(PathBuf),
+    /// It was not, and why.
+    NotSaved(String),
 }
 
 impl Job {
     /// Does the work; every result is told as it is known.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Message) + Sync)) {
         match self {
+            Self::Run(task) => task.work(host, &|news| tell(Message::Run(news))),
             Self::Probe => tell(Message::Facts(Box::new(probe(host)))),
-            Self::Open { guide, facts } => match load::load(&guide) {
-                Ok(guide) => tell(Message::Opened(Box::new(Interview::new(guide, *facts, Given::default())))),
-                Err(problems) => {
-                    let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                    tell(Message::NotOpened(words.join("; ")));
-                }
-            },
+            Self::Check(facts) => {
+                tell(Message::Runs(Earlier::all(host)));
+                preflight::run(host, &facts, &|check| tell(Message::Check(check)));
+            }
+            Self::Guides(facts) => tell(Message::Unmet(unmet(&facts))),
+            Self::Open { guide, facts } => tell(open(host, &guide, *facts)),
+            Self::Preview { plan, secrets } => compare(host, &plan, &secrets, tell),
+            Self::Save { path, text } => tell(save(host, path, &text)),
         }
+    }
+}
+
+/// The questions of a guide, with the answers of an earlier run.
+fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
+    match load::load(guide) {
+        Ok(guide) => {
+            let given = previous::answers(host, &guide).map(|earlier| earlier.given).unwrap_or_default();
+            let mut interview = Interview::new(guide, facts, given);
+            // What today's guide does not ask is no concern of whoever answers now.
+            interview.drop_pointless();
+            Message::Opened(Box::new(interview))
+        }
+        Err(problems) => Message::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+/// What this machine lacks, for each guide that cannot be had here.
+fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
+    let guides = load::list().into_iter().filter_map(|guide| load::load(&guide.id).ok());
+    guides.map(|guide| (guide.id.clone(), requirements(&guide, facts))).filter(|(_, unmet)| !unmet.is_empty()).collect()
+}
+
+/// The packages take apt a while: they are looked for beside the rest.
+fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Message) + Sync)) {
+    let hash = plan.hash();
+    std::thread::scope(|scope| {
+        scope.spawn(|| tell(Message::Forecast(hash.clone(), packages(host, plan))));
+        let kept = store::load(host, &plan.guide);
+        let (secrets, missing) = match store::gather(host, &kept, sources) {
+            Ok(secrets) => (secrets, Vec::new()),
+            Err(problems) => (kept, problems),
+        };
+        tell(Message::Compared(hash.clone(), preview(host, plan, &secrets), missing));
+    });
+}
+
+/// Makes a file that only its owner can read. One that exists is somebody's, and stays.
+fn save(host: &dyn Host, path: PathBuf, text: &str) -> Message {
+    let path = match (path.strip_prefix("~"), host.env("HOME")) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path,
+    };
+    let shown = path.display();
+    match host.stat(&path) {
+        Ok(None) => {}
+        Ok(Some(_)) => return Message::NotSaved(format!("{shown} exists already; choose another name")),
+        Err(why) => return Message::NotSaved(format!("{shown} cannot be written: {why}")),
+    }
+    match host.append(&path, text.as_bytes()) {
+        Ok(()) => Message::Saved(path),
+        Err(why) => Message::NotSaved(format!("{shown} cannot be written: {why}")),
     }
 }

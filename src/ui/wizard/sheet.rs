@@ -1,114 +1,98 @@
-//! What lies over a page: help, a long text, a menu. One at a time; Esc takes it away.
+//! What lies over a page: help, a long text, a menu, a question. One at a time; Esc takes it away.
 
-use crate::error::Exit;
-use crate::ui::wizard::desk::{Desk, Place};
+use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::keys::{Act, Offer};
 use crate::ui::wizard::page::Step;
-use crate::ui::wizard::theme::Role;
+
+mod menu;
+mod pager;
+mod prompt;
+mod search;
+mod stock;
+
+pub use menu::{Entry, Menu, Target};
+pub use pager::{Line, Pager};
+pub use prompt::{Prompt, saved, typed_secrets};
+pub use search::Search;
 
 /// A sheet over the page.
 #[derive(Debug)]
 pub enum Sheet {
-    /// Text in paragraphs, each with its role.
-    Text {
-        /// Its head.
-        title: String,
-        /// The paragraphs.
-        parts: Vec<(Role, String)>,
-    },
+    /// Text to read and to search.
+    Pager(Pager),
     /// Things to choose from.
-    Menu {
-        /// Its head.
-        title: String,
-        /// What there is to know before choosing.
-        text: String,
-        /// The entries, and where each leads.
-        entries: Vec<(String, Target)>,
-    },
-}
-
-/// Where an entry of a menu leads.
-#[derive(Clone, Debug)]
-pub enum Target {
-    /// A page.
-    Page(Place),
-    /// Out.
-    Out(Exit),
-    /// Back to the page.
-    Here,
+    Menu(Menu),
+    /// Something to type.
+    Prompt(Prompt),
 }
 
 impl Sheet {
-    /// Every page, to jump to.
-    pub fn go_to(desk: &Desk) -> Self {
-        let entries = desk.places().into_iter().map(|place| (desk.title(&place), Target::Page(place))).collect();
-        Self::Menu { title: "Go to".to_owned(), text: String::new(), entries }
-    }
-
-    /// Whether to leave.
-    pub fn quit() -> Self {
-        Self::Menu {
-            title: "Leave bringup?".to_owned(),
-            text:
-                "Nothing was changed on this server. The answers are forgotten unless you save them on the review page."
-                    .to_owned(),
-            entries: vec![("Stay".to_owned(), Target::Here), ("Leave".to_owned(), Target::Out(Exit::Interrupted))],
-        }
-    }
-
     /// Its head.
     pub fn title(&self) -> &str {
         match self {
-            Self::Text { title, .. } | Self::Menu { title, .. } => title,
+            Self::Pager(pager) => &pager.title,
+            Self::Menu(menu) => &menu.title,
+            Self::Prompt(prompt) => &prompt.title,
         }
     }
 
+    /// Whether its lines are so long that it takes the whole screen.
+    pub fn is_wide(&self) -> bool {
+        matches!(self, Self::Pager(pager) if pager.is_wide())
+    }
+
     /// What it shows.
-    pub fn write(&self, mut writer: Writer<'_>) -> Doc {
+    pub fn write(&self, writer: Writer<'_>) -> Doc {
         match self {
-            Self::Text { parts, .. } => {
-                for (role, text) in parts {
-                    writer.blank();
-                    writer.prose(*role, 0, text);
-                }
-            }
-            Self::Menu { text, entries, .. } => {
-                if !text.is_empty() {
-                    writer.prose(Role::Value, 0, text);
-                    writer.blank();
-                }
-                for (at, (says, _)) in entries.iter().enumerate() {
-                    let stop = Stop::Item(at);
-                    let from = writer.row();
-                    let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-                    let piece = writer.span(role, says);
-                    writer.stop_line(&stop, vec![piece], None);
-                    writer.stop(stop, from);
-                }
-            }
+            Self::Pager(pager) => pager.write(writer),
+            Self::Menu(menu) => menu.write(writer),
+            Self::Prompt(prompt) => prompt.write(writer),
         }
-        writer.done()
+    }
+
+    /// What stands at the bottom before (or instead of) the keys: a search, and how it went.
+    pub fn search(&self) -> Option<&Search> {
+        match self {
+            Self::Pager(pager) => Some(&pager.search),
+            Self::Menu(_) | Self::Prompt(_) => None,
+        }
+    }
+
+    /// The text that is typed, while some is.
+    pub fn editor(&mut self) -> Option<&mut Editor> {
+        match self {
+            Self::Pager(pager) => pager.search.editor(),
+            Self::Menu(_) => None,
+            Self::Prompt(prompt) => Some(&mut prompt.editor),
+        }
+    }
+
+    /// Whether text is typed.
+    pub fn is_typing(&self) -> bool {
+        match self {
+            Self::Pager(pager) => pager.search.is_typing(),
+            Self::Menu(_) => false,
+            Self::Prompt(_) => true,
+        }
     }
 
     /// The acts it accepts.
     pub fn offers(&self) -> Vec<Offer> {
         match self {
-            Self::Text { .. } => vec![offer(Act::Back, "close"), offer(Act::Enter, "")],
-            Self::Menu { .. } => vec![offer(Act::Enter, "choose"), offer(Act::Back, "close")],
+            Self::Pager(pager) => pager.offers(),
+            Self::Menu(menu) => menu.offers(),
+            Self::Prompt(prompt) => prompt.offers(),
         }
     }
 
-    /// Carries one out.
-    pub fn act(&self, act: Act, focus: Option<&Stop>) -> Step {
-        match (self, act, focus) {
-            (Self::Menu { entries, .. }, Act::Enter, Some(Stop::Item(at))) => match entries.get(*at) {
-                Some((_, Target::Page(place))) => Step::Go(place.clone(), None),
-                Some((_, Target::Out(exit))) => Step::Leave(*exit),
-                Some((_, Target::Here)) | None => Step::Close,
-            },
-            (_, Act::Enter | Act::Back, _) => Step::Close,
-            _ => Step::Stay,
+    /// Carries one out. `doc` is what it shows, from line `top` on.
+    pub fn act(&mut self, act: Act, focus: Option<&Stop>, doc: &Doc, top: usize, desk: &mut Desk) -> Step {
+        match self {
+            Self::Pager(pager) => pager.act(act, doc, top),
+            Self::Menu(menu) => menu.act(act, focus, desk),
+            Self::Prompt(prompt) => prompt.act(act, desk),
         }
     }
 }

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
 use crate::ui::look::Look;
+use crate::ui::text;
 use crate::yaml;
 
 /// What a piece of text is; the theme says how that looks.
@@ -69,6 +70,15 @@ pub enum Sign {
     Free,
     Swap,
     Enter,
+    /// Something comes that was not there.
+    New,
+    /// Something becomes another.
+    Changed,
+    /// Something stays as it is.
+    Same,
+    /// It cannot be told.
+    Untold,
+    Bullet,
 }
 
 #[derive(Deserialize)]
@@ -114,9 +124,10 @@ impl Theme {
         self.signs.get(&sign).map_or("", String::as_str)
     }
 
-    /// Whether more than ASCII can be shown.
-    pub fn unicode(&self) -> bool {
-        self.unicode
+    /// Text as this terminal can show it, without control codes.
+    pub fn text(&self, text: &str) -> String {
+        let text = text::clean(text);
+        if self.unicode { text } else { text::ascii(&text) }
     }
 }
 
@@ -143,7 +154,7 @@ mod tests {
     #[test]
     fn every_role_and_sign_has_its_looks_and_both_signs_are_equally_wide() {
         let file: File = yaml::from_slice("theme.yaml", include_bytes!("../../../assets/theme.yaml")).unwrap();
-        assert_eq!((file.styles.len(), file.signs.len()), (Role::Found as usize + 1, Sign::Enter as usize + 1));
+        assert_eq!((file.styles.len(), file.signs.len()), (Role::Found as usize + 1, Sign::Bullet as usize + 1));
         for (sign, (unicode, ascii)) in &file.signs {
             assert!(ascii.is_ascii(), "{sign:?}");
             assert!(*sign == Sign::Enter || width(unicode) == width(ascii), "{sign:?}");

@@ -3,7 +3,7 @@
 use crate::answers::interview::Interview;
 use crate::answers::resolve::allowed;
 use crate::guide::{Question, QuestionKind, Stage};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::sheet::{Line, Pager, Sheet};
 use crate::ui::wizard::theme::Role;
 
 /// What a question means, what may be answered, where its default comes from; then why the stage matters.
@@ -23,7 +23,8 @@ pub fn sheet(interview: &Interview, stage: &Stage, question: Option<&Question>) 
     }
     parts.push((Role::Heading, stage.title.clone()));
     parts.push((Role::Value, stage.why.clone()));
-    Sheet::Text { title: "Help".to_owned(), parts }
+    let lines = parts.into_iter().map(|(role, text)| Line::Prose(role, text)).collect();
+    Sheet::Pager(Pager::new("Help", lines))
 }
 
 /// What a question means and what may be answered.

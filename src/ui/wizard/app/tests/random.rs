@@ -84,9 +84,9 @@ fn happen(app: &mut App, event: &Event) -> Leave {
             let mut other = facts();
             other.memory.usable_mib = *memory;
             other.cpus.usable = *cpus;
-            app.tell(Message::Facts(Box::new(other)));
+            return app.tell(Message::Facts(Box::new(other)));
         }
-        Event::NotOpened => app.tell(Message::NotOpened("it cannot be read".to_owned())),
+        Event::NotOpened => return app.tell(Message::NotOpened("it cannot be read".to_owned())),
     }
     Leave::No
 }

@@ -37,7 +37,9 @@ pub(super) fn at(guide: Guide, size: (u16, u16), unicode: bool, answers: &[(&str
     for (path, text) in answers {
         interview.type_in(path, text);
     }
+    app.follow(Step::Go(Place::Product, None));
     app.tell(Message::Opened(Box::new(interview)));
+    app.jobs();
     app
 }
 
@@ -80,7 +82,7 @@ const OTHER: &[(&str, &[(&str, &str)])] = &[
 ];
 
 fn guides() -> Vec<(String, Guide)> {
-    let shipped = load::list().into_iter().map(|(id, _)| (id.clone(), load::load(&id).unwrap()));
+    let shipped = load::list().into_iter().map(|guide| (guide.id.clone(), load::load(&guide.id).unwrap()));
     std::iter::once(("tiny".to_owned(), tiny())).chain(shipped).collect()
 }
 

@@ -1,0 +1,114 @@
+//! What is known of the machine beside its facts: the checks, the runs that stand, what guides miss here.
+
+use std::collections::BTreeMap;
+
+use crate::engine::detach;
+use crate::engine::runs::{self, State};
+use crate::error::Problem;
+use crate::facts::preflight::{self, Check, checks};
+use crate::host::Host;
+
+/// A run whose changes stand on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its id.
+    pub run: String,
+    /// Its guide's id.
+    pub guide: String,
+    /// What has become of it.
+    pub state: State,
+    /// How many changes of it stand.
+    pub changes: usize,
+}
+
+impl Earlier {
+    /// Every run that stands, oldest first; none for who may not see them. What cannot be read is told by a check.
+    pub fn all(host: &dyn Host) -> Vec<Self> {
+        let all = runs::all(host, detach::running(host).as_deref()).unwrap_or_default();
+        runs::standing(&all)
+            .map(|run| Self {
+                run: run.dir.id.clone(),
+                guide: run.journal.header.guide.clone(),
+                state: run.state,
+                changes: run.journal.standing(),
+            })
+            .collect()
+    }
+
+    /// How it stands, in a few words.
+    pub const fn words(&self) -> &'static str {
+        match self.state {
+            State::Running => "at work now",
+            State::Unfinished => "was interrupted",
+            State::RollbackUnfinished => "was interrupted while it was taken back",
+            State::ProofFailed => "stands, but a proof failed",
+            State::Done | State::RolledBack => "stands",
+        }
+    }
+}
+
+/// What is known of the machine so far.
+#[derive(Debug, Default)]
+pub struct Machine {
+    /// The checks that are done, in any order.
+    checks: Vec<Check>,
+    /// The runs that stand, oldest first.
+    pub runs: Vec<Earlier>,
+    /// What it lacks for a guide, by the guide's id; only those that lack something.
+    pub unmet: BTreeMap<String, Vec<Problem>>,
+    /// The guide that was chosen while the machine was still looked at, or that is being read.
+    pub wanted: Option<String>,
+    /// Why the last one could not be opened.
+    pub refused: Option<String>,
+}
+
+/// A check, done or not.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Its title.
+    pub title: &'static str,
+    /// What it came to.
+    pub check: Option<&'a Check>,
+}
+
+impl Machine {
+    /// A check is done.
+    pub fn learn(&mut self, check: Check) {
+        self.checks.retain(|known| known.id != check.id);
+        self.checks.push(check);
+    }
+
+    /// Everything is to be checked again.
+    pub fn forget(&mut self) {
+        self.checks.clear();
+    }
+
+    /// The guide could not be read.
+    pub fn not_opened(&mut self, why: String) {
+        self.wanted = None;
+        self.refused = Some(why);
+    }
+
+    /// Every check: what is not well first, the rest in its order.
+    pub fn lines(&self) -> Vec<Line<'_>> {
+        let known = |id: &str| self.checks.iter().find(|check| check.id == id);
+        let mut lines: Vec<Line<'_>> = checks().map(|(id, title)| Line { title, check: known(id) }).collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.check.map_or(preflight::State::Ok, |check| check.state)));
+        lines
+    }
+
+    /// How many checks came to this.
+    pub fn count(&self, state: preflight::State) -> usize {
+        self.checks.iter().filter(|check| check.state == state).count()
+    }
+
+    /// How many checks are still at work.
+    pub fn pending(&self) -> usize {
+        checks().count().saturating_sub(self.checks.len())
+    }
+
+    /// What would make a run fail.
+    pub fn problems(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().filter(|check| check.state == preflight::State::Problem)
+    }
+}

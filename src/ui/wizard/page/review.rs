@@ -1,0 +1,220 @@
+//! The plan before anything is changed: what is in the way, what it comes to in short, every action, and the start.
+
+use ratatui::text::Span;
+
+use crate::action::{Action, Reversible};
+use crate::bytes::human;
+use crate::plan::{Plan, Planned};
+use crate::ui::text;
+use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::doc::{Doc, Stop, Writer};
+use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::page::{Page, Step};
+use crate::ui::wizard::review::{Effect, Obstacle, obstacles};
+use crate::ui::wizard::sheet::{Line, Pager, Prompt, Sheet};
+use crate::ui::wizard::theme::{Role, Sign};
+
+mod details;
+mod short;
+
+/// The list of what is in the way.
+const OBSTACLES: &str = "obstacles";
+/// The list of actions.
+const ACTIONS: &str = "actions";
+/// The buttons.
+const START: &str = "start";
+const SAVE: &str = "save";
+const BACK: &str = "back";
+/// On pages this wide each action has its reason beside it.
+const WIDE: usize = 84;
+
+/// The page before the run.
+pub struct ReviewPage;
+
+impl Page for ReviewPage {
+    fn write(&self, desk: &Desk, mut writer: Writer<'_>) -> Doc {
+        let obstacles = obstacles(desk);
+        in_the_way(&obstacles, &mut writer);
+        if let Some(plan) = desk.review.plan() {
+            short::write(desk, plan, obstacles.is_empty(), &mut writer);
+            actions(desk, plan, &mut writer);
+            proofs(plan, &mut writer);
+        }
+        writer.blank();
+        buttons(desk, obstacles.len(), &mut writer);
+        writer.done()
+    }
+
+    fn aside(&self, desk: &Desk, focus: Option<&Stop>, mut writer: Writer<'_>) -> Option<Doc> {
+        let Some(Stop::Line(ACTIONS, at)) = focus else { return None };
+        Line::write_all(&details::lines(&desk.review, *at), &mut writer);
+        Some(writer.done())
+    }
+
+    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
+        let enter = match focus {
+            Some(Stop::Line(OBSTACLES, at)) if obstacles(desk).get(*at).is_some_and(|it| it.to.is_some()) => "go there",
+            Some(Stop::Line(OBSTACLES, _)) => "",
+            Some(Stop::Line(..)) => "show",
+            Some(Stop::Button(START)) => "start",
+            _ => "choose",
+        };
+        let mut offers = vec![offer(Act::Enter, enter)];
+        if matches!(focus, Some(Stop::Line(..))) {
+            offers.push(offer(Act::Next, "on"));
+        }
+        offers.extend([offer(Act::Save, "save"), offer(Act::Back, "back")]);
+        if !desk.review.is_looking() {
+            offers.push(offer(Act::Retry, "check again"));
+        }
+        offers
+    }
+
+    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
+        match (act, focus) {
+            (Act::Enter, Some(Stop::Line(OBSTACLES, at))) => {
+                let to = obstacles(desk).into_iter().nth(*at).and_then(|obstacle| obstacle.to);
+                to.map_or(Step::Stay, |(place, stop)| Step::Go(place, stop))
+            }
+            (Act::Enter, Some(Stop::Line(ACTIONS, at))) => {
+                let Some(planned) = desk.review.plan().and_then(|plan| plan.actions.get(*at)) else {
+                    return Step::Stay;
+                };
+                let pager = Pager::new(planned.id.clone(), details::lines(&desk.review, *at));
+                Step::Open(Box::new(Sheet::Pager(pager)))
+            }
+            (Act::Enter, Some(Stop::Button(START))) if can_start(desk) => Step::Start,
+            (Act::Enter, Some(Stop::Button(SAVE))) | (Act::Save, _) => save(desk),
+            (Act::Enter, Some(Stop::Button(BACK))) | (Act::Back, _) => Step::Back,
+            (Act::Retry, _) => {
+                desk.look_again();
+                Step::Stay
+            }
+            _ => Step::Stay,
+        }
+    }
+}
+
+/// Nothing is in the way, and there is something to do.
+fn can_start(desk: &Desk) -> bool {
+    desk.review.is_compared() && !desk.review.is_idle() && obstacles(desk).is_empty()
+}
+
+fn save(desk: &Desk) -> Step {
+    Prompt::save(desk).map_or(Step::Stay, |prompt| Step::Open(Box::new(Sheet::Prompt(prompt))))
+}
+
+fn in_the_way(obstacles: &[Obstacle], writer: &mut Writer<'_>) {
+    let says = match obstacles.len() {
+        0 => return,
+        1 => "One thing is in the way of a start:".to_owned(),
+        n => format!("{n} things are in the way of a start:"),
+    };
+    writer.prose(Role::Heading, 0, &says);
+    for (at, obstacle) in obstacles.iter().enumerate() {
+        let stop = Stop::Line(OBSTACLES, at);
+        let from = writer.row();
+        let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
+        let mut lines = text::wrap(&writer.clean(&obstacle.says), writer.width().saturating_sub(4).max(8)).into_iter();
+        let first = writer.span(role, &lines.next().unwrap_or_default());
+        writer.stop_line(&stop, vec![writer.sign(Role::Bad, Sign::Bad), Span::raw(" "), first], None);
+        for line in lines {
+            let piece = writer.span(role, &line);
+            writer.line(vec![Span::raw("    "), piece]);
+        }
+        if !obstacle.hint.is_empty() {
+            writer.prose(Role::Dim, 4, &obstacle.hint);
+        }
+        writer.stop(stop, from);
+    }
+    writer.blank();
+}
+
+fn actions(desk: &Desk, plan: &Plan, writer: &mut Writer<'_>) {
+    for stage in &plan.stages {
+        let mut here = plan.actions.iter().enumerate().filter(|(_, planned)| planned.stage == stage.id).peekable();
+        if here.peek().is_none() {
+            continue;
+        }
+        writer.blank();
+        let title = writer.span(Role::Heading, &stage.title);
+        writer.line(vec![title]);
+        for (at, planned) in here {
+            action(desk, at, planned, writer);
+        }
+    }
+}
+
+fn action(desk: &Desk, at: usize, planned: &Planned, writer: &mut Writer<'_>) {
+    let stop = Stop::Line(ACTIONS, at);
+    let from = writer.row();
+    let effect = desk.review.effect(at);
+    let (role, sign) = match effect {
+        Effect::Unknown => (Role::Dim, Sign::Pending),
+        Effect::New => (Role::Good, Sign::New),
+        Effect::Changed => (Role::Warning, Sign::Changed),
+        Effect::Same => (Role::Dim, Sign::Same),
+        Effect::Untold => (Role::Dim, Sign::Untold),
+    };
+    let says = match (writer.at(&stop), effect) {
+        (true, _) => Role::Focus,
+        (false, Effect::Same) => Role::Dim,
+        (false, _) => Role::Value,
+    };
+    let wide = writer.width() >= WIDE;
+    let room = if wide { (writer.width() - 4) / 2 } else { writer.width().saturating_sub(4) };
+    let right = right(desk, planned, effect, writer);
+    let kept = if wide { 0 } else { right.as_ref().map_or(0, |right| right.width() + 2) };
+    let headline = writer.clean(details::headline(&desk.review, at, planned));
+    let shown = text::shorten(&headline, room.saturating_sub(kept), writer.theme().sign(Sign::Ellipsis));
+    let mut pieces = vec![writer.sign(role, sign), Span::raw(" "), writer.span(says, &shown)];
+    if wide {
+        let because = writer.clean(&planned.because);
+        let rest = (writer.width() - 4 - room).saturating_sub(2 + right.as_ref().map_or(0, |right| right.width() + 2));
+        let because = text::shorten(&because, rest, writer.theme().sign(Sign::Ellipsis));
+        pieces.push(Span::raw(" ".repeat(room - text::width(&shown) + 2)));
+        pieces.push(writer.span(Role::Dim, &because));
+    }
+    writer.stop_line(&stop, pieces, right);
+    writer.stop(stop, from);
+}
+
+/// At the right end: what there is to download, or that it is for good.
+fn right(desk: &Desk, planned: &Planned, effect: Effect, writer: &Writer<'_>) -> Option<Span<'static>> {
+    match (&planned.action, &planned.reversible) {
+        (Action::Packages(_), _) => {
+            let forecast = desk.review.packages()?.as_ref().ok()?;
+            Some(writer.span(Role::Dim, &human(forecast.download)))
+        }
+        (_, Reversible::No(_)) if effect != Effect::Same => Some(writer.span(Role::Warning, "for good")),
+        _ => None,
+    }
+}
+
+fn proofs(plan: &Plan, writer: &mut Writer<'_>) {
+    if plan.proofs.is_empty() {
+        return;
+    }
+    writer.blank();
+    let title = writer.span(Role::Heading, "Then it is proven that");
+    writer.line(vec![title]);
+    for proof in &plan.proofs {
+        writer.note(Role::Value, Sign::Bullet, 2, &proof.describe);
+    }
+}
+
+fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
+    let review = &desk.review;
+    if obstacles > 0 {
+        let says = if obstacles == 1 { "one thing is" } else { "some things are" };
+        writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
+    } else if !review.is_compared() {
+        writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
+    } else if !review.is_idle() {
+        writer.button(START, "Start");
+        let undo = if review.for_good().is_empty() { "`bringup rollback` undoes them" } else { "most can be undone" };
+        writer.prose(Role::Dim, 4, &format!("Changes begin at once. Closing the terminal does not stop them; {undo}."));
+    }
+    writer.button(SAVE, "Save the answers and leave");
+    writer.button(BACK, "Back");
+}

@@ -1,0 +1,116 @@
+//! The plan in short: how much it changes, what comes with it, who can reach it, what stays for good.
+
+use crate::engine::runs::STATE_DIR;
+use crate::plan::Plan;
+use crate::proof::listens::Scope;
+use crate::ui::text;
+use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::doc::Writer;
+use crate::ui::wizard::review::Effect;
+use crate::ui::wizard::sheet::typed_secrets;
+use crate::ui::wizard::theme::{Role, Sign};
+
+/// Where values begin.
+const VALUES: usize = 10;
+
+/// Writes it. `ready`: nothing is in the way.
+pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
+    headline(desk, plan, ready, writer);
+    let brings = plan.brings();
+    entry("Packages", &packages(desk), writer);
+    let ports = |scope| {
+        let ports = plan.ports().into_iter().filter(|port| port.on == scope);
+        ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join(", ")
+    };
+    let open = ports(Scope::Any);
+    entry(
+        "Open",
+        &if open.is_empty() { "no port to anybody".to_owned() } else { format!("to everybody: {open}") },
+        writer,
+    );
+    let local = ports(Scope::Loopback);
+    if !local.is_empty() {
+        entry("", &format!("to this server only: {local}"), writer);
+    }
+    entry("Users", &brings.users.join(", "), writer);
+    let services: Vec<&str> =
+        brings.services.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(_, name)| name)).collect();
+    entry("Services", &services.join(", "), writer);
+    undo(desk, writer);
+    entry("Answers", &format!("{STATE_DIR}/runs/…-{}/answers.yaml, for root", plan.guide), writer);
+    entry("Replay", &replay(desk), writer);
+    for warning in &plan.warnings {
+        let about = warning.split_once(": ").map_or(warning.as_str(), |(_, says)| says);
+        writer.note(Role::Warning, Sign::Warning, 0, about);
+    }
+}
+
+fn headline(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
+    let review = &desk.review;
+    let changes = match review.count(&[Effect::New, Effect::Changed]) {
+        1 => "1 change".to_owned(),
+        n => format!("{n} changes"),
+    };
+    let same = match review.count(&[Effect::Same]) {
+        0 => String::new(),
+        n => format!(", {n} already so"),
+    };
+    let untold = match review.count(&[Effect::Untold]) {
+        0 => String::new(),
+        n => format!(", {n} that cannot be told yet"),
+    };
+    if review.is_looking() {
+        let says = format!("Comparing {} actions with this server {}", plan.actions.len(), "…");
+        writer.note(Role::Dim, Sign::Working, 0, &says);
+    } else if review.is_idle() {
+        let says = "Nothing to change: this server is as the answers want it. `bringup verify` proves it again.";
+        writer.note(Role::Good, Sign::Good, 0, says);
+    } else if ready {
+        let says = format!("Ready: {changes}{same}{untold}. Enter shows one, Tab leads to the start.");
+        writer.note(Role::Good, Sign::Good, 0, &says);
+    } else {
+        writer.prose(Role::Value, 0, &format!("The plan: {changes}{same}{untold}."));
+    }
+}
+
+fn packages(desk: &Desk) -> String {
+    match desk.review.packages() {
+        Some(Ok(forecast)) => forecast.to_string(),
+        Some(Err(failure)) => failure.to_string(),
+        None if desk.review.is_forecast() => "none to install".to_owned(),
+        None => "asking apt …".to_owned(),
+    }
+}
+
+fn undo(desk: &Desk, writer: &mut Writer<'_>) {
+    let for_good = desk.review.for_good();
+    if for_good.is_empty() {
+        entry("Undo", "all of it, with `bringup rollback`", writer);
+    } else {
+        let what: Vec<&str> = for_good.iter().map(|planned| planned.describe.as_str()).collect();
+        entry("Undo", &format!("not: {}; the rest with `bringup rollback`", what.join(", ")), writer);
+    }
+}
+
+/// The command that does the same again.
+fn replay(desk: &Desk) -> String {
+    let secrets = typed_secrets(desk);
+    if secrets.is_empty() {
+        return "sudo bringup --answers FILE".to_owned();
+    }
+    let keep = secrets.join(",");
+    format!("sudo --preserve-env={keep} bringup --answers FILE; typed passwords are not in it, set them so")
+}
+
+/// A label with its value beside it, in as many lines as it takes; nothing without a value.
+fn entry(label: &str, value: &str, writer: &mut Writer<'_>) {
+    if value.is_empty() {
+        return;
+    }
+    let mut label = text::pad(label, VALUES);
+    for line in text::wrap(&writer.clean(value), writer.width().saturating_sub(VALUES).max(8)) {
+        let (head, rest) = (writer.span(Role::Dim, &label), writer.span(Role::Value, &line));
+        writer.line(vec![head, rest]);
+        label = " ".repeat(VALUES);
+    }
+}

@@ -1,0 +1,237 @@
+//! The plan that the answers come to, and what is known of it: what it would change here, and which packages it
+//! would bring. Made anew whenever the answers are others.
+
+use crate::action::packages::forecast::Forecast;
+use crate::action::{Reversible, Verdict};
+use crate::answers::Resolved;
+use crate::answers::interview::{Gap, Interview};
+use crate::error::{Failure, Outcome, Problem};
+use crate::facts::Facts;
+use crate::plan::build::build;
+use crate::plan::preview::Verdicts;
+use crate::plan::{Plan, Planned};
+use crate::ui::wizard::desk::{Desk, Place};
+use crate::ui::wizard::doc::Stop;
+use crate::ui::wizard::job::Job;
+
+/// The review of one set of answers.
+#[derive(Debug, Default)]
+pub struct Review {
+    made: Option<Made>,
+}
+
+/// A plan and what is known of it.
+#[derive(Debug)]
+struct Made {
+    from: (Resolved, Facts),
+    plan: Result<Plan, Vec<Problem>>,
+    hash: String,
+    verdicts: Option<Verdicts>,
+    /// Secrets that cannot be had.
+    missing: Vec<Problem>,
+    forecast: Option<Option<Outcome<Forecast>>>,
+}
+
+/// What an action would do here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is being looked at.
+    Unknown,
+    /// Something comes that is not there.
+    New,
+    /// Something that is there becomes another.
+    Changed,
+    /// Nothing: it is so already.
+    Same,
+    /// It could not be told.
+    Untold,
+}
+
+/// Something in the way of a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What is wrong or missing.
+    pub says: String,
+    /// What to do.
+    pub hint: String,
+    /// Where to do it.
+    pub to: Option<(Place, Option<Stop>)>,
+}
+
+impl Review {
+    /// Makes the plan anew when the answers or the machine are others; tells what is to be found out then.
+    pub fn look_at(&mut self, interview: &Interview) -> Option<Job> {
+        if interview.gaps().iter().any(|gap| gap.stage.is_some()) {
+            self.made = None;
+            return None;
+        }
+        let (resolved, facts) = (interview.resolved(), interview.facts());
+        if self.made.as_ref().is_some_and(|made| made.from.0 == *resolved && made.from.1 == *facts) {
+            return None;
+        }
+        let plan = build(interview.guide(), facts, resolved);
+        let hash = plan.as_ref().map(Plan::hash).unwrap_or_default();
+        let job = plan
+            .as_ref()
+            .ok()
+            .map(|plan| Job::Preview { plan: Box::new(plan.clone()), secrets: resolved.secrets.clone() });
+        let from = (resolved.clone(), facts.clone());
+        self.made = Some(Made { from, plan, hash, verdicts: None, missing: Vec::new(), forecast: None });
+        job
+    }
+
+    /// Everything is to be compared again.
+    pub fn forget(&mut self) {
+        self.made = None;
+    }
+
+    /// What each action would change; of another plan than the present one it means nothing.
+    pub fn compared(&mut self, hash: &str, verdicts: Verdicts, missing: Vec<Problem>) {
+        if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
+            made.verdicts = Some(verdicts);
+            made.missing = missing;
+        }
+    }
+
+    /// What packages it would bring.
+    pub fn forecast(&mut self, hash: &str, forecast: Option<Outcome<Forecast>>) {
+        if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
+            made.forecast = Some(forecast);
+        }
+    }
+
+    /// The plan, when the answers come to one.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.made.as_ref()?.plan.as_ref().ok()
+    }
+
+    /// Whether the machine is still being compared with it.
+    pub fn is_looking(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.plan.is_ok() && made.verdicts.is_none())
+    }
+
+    /// Whether it was compared with the machine.
+    pub fn is_compared(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.verdicts.is_some())
+    }
+
+    /// Whether it is known which packages come.
+    pub fn is_forecast(&self) -> bool {
+        self.made.as_ref().is_some_and(|made| made.forecast.is_some())
+    }
+
+    /// What the check of the action at this place found.
+    pub fn verdict(&self, at: usize) -> Option<&Outcome<Verdict>> {
+        self.made.as_ref()?.verdicts.as_ref()?.get(at).map(|(_, verdict)| verdict)
+    }
+
+    /// What the packages will be: none while that is looked for, or where there are none.
+    pub fn packages(&self) -> Option<&Outcome<Forecast>> {
+        self.made.as_ref()?.forecast.as_ref()?.as_ref()
+    }
+
+    /// What the action at this place would do.
+    pub fn effect(&self, at: usize) -> Effect {
+        match self.verdict(at) {
+            None => Effect::Unknown,
+            Some(Err(_)) => Effect::Untold,
+            Some(Ok(Verdict::AlreadySo)) => Effect::Same,
+            Some(Ok(Verdict::WillChange(change))) => match &change.diff {
+                Some(diff) if !diff.starts_with("--- /dev/null") => Effect::Changed,
+                _ => Effect::New,
+            },
+        }
+    }
+
+    /// How many actions would do this.
+    pub fn count(&self, wanted: &[Effect]) -> usize {
+        let actions = self.plan().map_or(0, |plan| plan.actions.len());
+        (0..actions).filter(|at| wanted.contains(&self.effect(*at))).count()
+    }
+
+    /// Whether everything is as the answers want it.
+    pub fn is_idle(&self) -> bool {
+        self.plan().is_some_and(|plan| plan.actions.len() == self.count(&[Effect::Same]))
+    }
+
+    /// The actions that cannot be taken back.
+    pub fn for_good(&self) -> Vec<&Planned> {
+        let actions = self.plan().map(|plan| plan.actions.as_slice()).unwrap_or_default();
+        let lost = actions.iter().enumerate().filter(|(at, planned)| {
+            matches!(planned.reversible, Reversible::No(_)) && self.effect(*at) != Effect::Same
+        });
+        lost.map(|(_, planned)| planned).collect()
+    }
+}
+
+/// Everything in the way of a start, in the order in which it is best dealt with.
+pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
+    let Some(interview) = &desk.interview else { return Vec::new() };
+    let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(desk, gap)).collect();
+    found.extend(desk.machine.problems().map(|check| Obstacle {
+        says: format!("{}: {}", check.title, check.found),
+        hint: check.fix.clone(),
+        to: Some((Place::Welcome, None)),
+    }));
+    if !desk.root {
+        found.push(Obstacle {
+            says: "Only root can change this server".to_owned(),
+            hint: "save the answers here, and start with sudo".to_owned(),
+            to: None,
+        });
+    }
+    let Some(made) = &desk.review.made else { return found };
+    let problems = made.plan.as_ref().err().into_iter().flatten();
+    // Without root neither secrets nor every file can be read: that is no news.
+    let missing = made.missing.iter().filter(|_| desk.root);
+    found.extend(problems.chain(missing).map(|problem| of_problem(desk, problem)));
+    if desk.root {
+        let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
+        found.extend(untold.map(|(id, failure)| of_failure(desk, id, failure)));
+    }
+    if let Some(Some(Ok(forecast))) = &made.forecast
+        && !forecast.removes.is_empty()
+    {
+        found.push(Obstacle {
+            says: format!("apt would remove {}", forecast.removes.join(", ")),
+            hint: "remove it yourself if nothing needs it any more, then check again".to_owned(),
+            to: None,
+        });
+    }
+    found
+}
+
+fn of_gap(desk: &Desk, gap: &Gap) -> Obstacle {
+    let Some(stage) = &gap.stage else {
+        return Obstacle { says: gap.message.clone(), hint: gap.hint.clone(), to: Some((Place::Product, None)) };
+    };
+    let place = Place::Stage(stage.clone());
+    let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
+    let known = desk.places().contains(&place);
+    Obstacle {
+        says: format!("{}: {}", desk.title(&place), gap.message),
+        hint: gap.hint.clone(),
+        to: known.then(|| (place, path.map(Stop::Field))),
+    }
+}
+
+fn of_problem(desk: &Desk, problem: &Problem) -> Obstacle {
+    let (stage, question) = problem.path.split_once('.').unwrap_or((&problem.path, ""));
+    let gap = Gap {
+        stage: (!stage.is_empty()).then(|| stage.to_owned()),
+        question: (!question.is_empty()).then(|| question.to_owned()),
+        message: problem.message.clone(),
+        hint: problem.hint.clone(),
+    };
+    of_gap(desk, &gap)
+}
+
+fn of_failure(desk: &Desk, action: &str, failure: &Failure) -> Obstacle {
+    let place = Place::Stage(action.split('.').next().unwrap_or(action).to_owned());
+    let known = desk.places().contains(&place);
+    Obstacle {
+        says: failure.to_string(),
+        hint: failure.hint.clone().unwrap_or_default(),
+        to: known.then_some((place, None)),
+    }
+}

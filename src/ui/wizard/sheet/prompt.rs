@@ -1,0 +1,117 @@
+//! Something to type: the name of a file for the answers.
+
+use std::path::{Path, PathBuf};
+
+use ratatui::style::Modifier;
+use ratatui::text::Span;
+
+use crate::answers::{SecretSource, file};
+use crate::guide::expression::shell_quote;
+use crate::ui::text;
+use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::doc::{Doc, Writer};
+use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::job::Job;
+use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::page::Step;
+use crate::ui::wizard::theme::{Role, Sign};
+
+/// The question for a file's name, over a page.
+#[derive(Debug)]
+pub struct Prompt {
+    /// Its head.
+    pub title: String,
+    text: String,
+    /// What is typed.
+    pub editor: Editor,
+    content: String,
+    refusal: String,
+}
+
+impl Prompt {
+    /// Where to save the answers; none before a guide was chosen.
+    pub fn save(desk: &Desk) -> Option<Self> {
+        let interview = desk.interview.as_ref()?;
+        let written = file::write(interview.guide(), interview.resolved(), interview.given().on_failure);
+        let (content, refusal) = match written {
+            Ok(content) => (content, String::new()),
+            Err(failure) => (String::new(), failure.to_string()),
+        };
+        let mut text = "The answers go into a file that only you can read. It must not exist yet.".to_owned();
+        let missing = interview.gaps().iter().filter(|gap| gap.stage.is_some()).count();
+        if missing > 0 {
+            text.push_str(" What is missing can be answered later.");
+        }
+        let secrets = typed_secrets(desk);
+        if !secrets.is_empty() {
+            text.push_str("\n\nPasswords that you typed are not written down.");
+        }
+        let name = format!("{}-answers.yaml", interview.guide().id);
+        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name, true), content, refusal })
+    }
+
+    /// Why the name that was typed does not do.
+    pub fn refuse(&mut self, why: String) {
+        self.refusal = why;
+    }
+
+    pub(super) fn write(&self, mut writer: Writer<'_>) -> Doc {
+        writer.prose(Role::Value, 0, &self.text);
+        writer.blank();
+        let head = writer.span(Role::Heading, "File");
+        writer.line(vec![head]);
+        let room = writer.width().saturating_sub(4).min(60);
+        let window = self.editor.window(room, |text| writer.clean(text), writer.theme().sign(Sign::Ellipsis));
+        let role = if self.editor.is_suggestion() { Role::Placeholder } else { Role::Value };
+        let underlined = writer.theme().style(role).add_modifier(Modifier::UNDERLINED);
+        writer.line(vec![Span::raw("  "), Span::styled(text::pad(&window.text, room), underlined)]);
+        writer.cursor(2 + window.cursor);
+        if !self.refusal.is_empty() {
+            writer.note(Role::Bad, Sign::Bad, 0, &self.refusal);
+        }
+        writer.done()
+    }
+
+    pub(super) fn offers(&self) -> Vec<Offer> {
+        vec![offer(Act::Enter, "save and leave"), offer(Act::Back, "close")]
+    }
+
+    pub(super) fn act(&mut self, act: Act, desk: &mut Desk) -> Step {
+        match act {
+            Act::Enter if self.editor.text().trim().is_empty() => {
+                "type a name for the file".clone_into(&mut self.refusal)
+            }
+            Act::Enter => {
+                let path = PathBuf::from(self.editor.text().trim());
+                desk.jobs.push(Job::Save { path, text: self.content.clone() });
+            }
+            Act::Back => return Step::Close,
+            _ => {}
+        }
+        Step::Stay
+    }
+}
+
+/// What is said after the answers were saved, when the terminal is as before.
+pub fn saved(desk: &Desk, path: &Path) -> String {
+    let path = path.display();
+    let complete =
+        desk.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
+    let ask = if complete { "" } else { " --ask" };
+    let secrets = typed_secrets(desk);
+    let mut words = format!("The answers are in {path}. Nothing was changed.\n");
+    if !secrets.is_empty() {
+        words += &format!("Set {} first: passwords that you typed are not in it.\n", secrets.join(" and "));
+    }
+    let keep = if secrets.is_empty() { String::new() } else { format!(" --preserve-env={}", secrets.join(",")) };
+    words + &format!("Go on with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))
+}
+
+/// The variables that stand for secrets that were typed.
+pub fn typed_secrets(desk: &Desk) -> Vec<String> {
+    let secrets = desk.interview.iter().flat_map(|interview| &interview.resolved().secrets);
+    secrets
+        .filter(|(_, source)| matches!(source, SecretSource::Literal(_)))
+        .map(|(path, _)| file::variable(path))
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! The sheets that every page can open.
+
+use crate::engine::runs::State;
+use crate::error::{Exit, Problem};
+use crate::ui::wizard::desk::{Desk, Place, Readiness};
+use crate::ui::wizard::machine::Earlier;
+use crate::ui::wizard::page::Attend;
+use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
+use crate::ui::wizard::theme::Role;
+
+impl Sheet {
+    /// Every page with how it stands, to jump to; and the way out.
+    pub fn go_to(desk: &Desk) -> Self {
+        let mut entries: Vec<Entry> = desk.places().into_iter().map(|place| page(desk, place)).collect();
+        entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
+        Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries })
+    }
+
+    /// What can be done about a run that stands on this machine; `last` says that none was made after it.
+    pub fn earlier(earlier: &Earlier, last: bool) -> Self {
+        let Earlier { run, state, changes, .. } = earlier;
+        let to = |says: &str, attend| Entry::new(says, Target::Attend(run.clone(), attend));
+        let mut entries = match state {
+            State::Running => vec![to("Watch it", Attend::Look)],
+            State::Unfinished => vec![to("Go on with it", Attend::Resume), to("Look at it", Attend::Look)],
+            State::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
+            State::Done | State::ProofFailed | State::RolledBack => vec![to("Look at it", Attend::Look)],
+        };
+        let mut text = format!("Run {run} {}; {changes} changes of it are on this server.", earlier.words());
+        match state {
+            State::Running | State::RollbackUnfinished => {}
+            _ if last => {
+                text.push_str(" Taking it back makes the server what it was before the run.");
+                entries.push(to("Take it back now", Attend::RollBack));
+            }
+            _ => text.push_str(" Later runs have to be taken back before it."),
+        }
+        entries.push(Entry::new("Close", Target::Here));
+        Self::Menu(Menu { title: "Earlier run".to_owned(), text, entries })
+    }
+
+    /// What an answers file gives and is not taken.
+    pub fn not_taken(problems: &[Problem]) -> Self {
+        let mut lines = vec![Line::Prose(Role::Value, "Of the answers file, this is not taken over:".to_owned())];
+        lines.extend(problems.iter().map(|problem| Line::Prose(Role::Value, problem.to_string())));
+        Self::Pager(Pager::new("Answers file", lines))
+    }
+
+    /// Whether to leave.
+    pub fn quit(desk: &Desk) -> Self {
+        let answered = desk.interview.is_some();
+        let mut entries = vec![Entry::new("Stay", Target::Here)];
+        let mut text = "Nothing was changed on this server.".to_owned();
+        if answered {
+            text.push_str(" The answers are forgotten unless you save them.");
+            entries.push(Entry::new("Save the answers and leave", Target::Save));
+        }
+        entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
+        Self::Menu(Menu { title: "Leave bringup?".to_owned(), text, entries })
+    }
+}
+
+fn page(desk: &Desk, place: Place) -> Entry {
+    let readiness = desk.readiness(&place);
+    let note = match readiness {
+        Readiness::Missing(1) => "1 thing to mend".to_owned(),
+        Readiness::Missing(n) => format!("{n} things to mend"),
+        Readiness::Unanswered(1) => "1 answer missing".to_owned(),
+        Readiness::Unanswered(n) => format!("{n} answers missing"),
+        Readiness::Ready | Readiness::Open => String::new(),
+    };
+    Entry { sign: Some(readiness.sign()), says: desk.title(&place), note, target: Target::Page(place) }
+}
