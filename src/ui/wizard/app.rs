@@ -674,11 +674,13 @@ impl App {
         let theme = &self.desk.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
-        if above + below == 0 {
-            return String::new();
-        }
         let more = if self.size.0 < 60 { "" } else { " more" };
-        format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
+        match (above, below) {
+            (0, 0) => String::new(),
+            (0, below) => format!("{}{below}{more}", theme.sign(Sign::Down)),
+            (above, 0) => format!("{}{above}{more}", theme.sign(Sign::Up)),
+            (above, below) => format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down)),
+        }
     }
 
     /// A line from top to bottom of `area`, in the column `x`.
