@@ -5,7 +5,7 @@ use crate::guide::load;
 use crate::host::Host;
 use crate::host::real::RealHost;
 use crate::ui::terminal::{self, Terminal};
-use crate::ui::wizard::{App, Desk, Product, drive};
+use crate::ui::wizard::{App, Desk, drive};
 use crate::ui::{out, term};
 
 /// Opens the wizard; none where the terminal cannot show it.
@@ -15,8 +15,7 @@ pub(super) fn open(host: &dyn Host) -> Option<Exit> {
     }
     let look = term::look(host);
     let terminal = Terminal::open(look).ok()?;
-    let products = load::list().into_iter().map(|(id, title)| Product { summary: String::new(), id, title }).collect();
-    let app = App::new(Desk::new(look, host.euid() == 0, products), terminal.size());
+    let app = App::new(Desk::new(look, host.euid() == 0, load::heads()), terminal.size());
     Some(drive(app, terminal, || Box::new(RealHost::new())).unwrap_or_else(|error| {
         out::error(&format!("bringup: the terminal: {error}\n"));
         Exit::HungUp

@@ -17,20 +17,30 @@ use crate::yaml;
 /// The version of the format that this binary reads.
 const FORMAT: u32 = 1;
 
+/// What a guide is, before it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Head {
+    /// Its id.
+    #[serde(rename = "guide")]
+    pub id: String,
+    /// Its title.
+    pub title: String,
+    /// What the host will be afterwards.
+    pub summary: String,
+}
+
+/// The guides that ship with the binary.
+pub fn heads() -> Vec<Head> {
+    let head = |id: &String| {
+        let name = format!("{id}/guide.yaml");
+        yaml::from_slice(&name, assets::screen(&name)?).ok()
+    };
+    assets::guides().iter().filter_map(head).collect()
+}
+
 /// The guides that ship with the binary: id and title.
 pub fn list() -> Vec<(String, String)> {
-    #[derive(Deserialize)]
-    struct Head {
-        title: String,
-    }
-    assets::guides()
-        .into_iter()
-        .map(|id| {
-            let name = format!("{id}/guide.yaml");
-            let head: Option<Head> = assets::screen(&name).and_then(|bytes| yaml::from_slice(&name, bytes).ok());
-            (id.clone(), head.map_or(id, |head| head.title))
-        })
-        .collect()
+    heads().into_iter().map(|head| (head.id, head.title)).collect()
 }
 
 /// A guide that ships with the binary.

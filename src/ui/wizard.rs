@@ -20,6 +20,6 @@ mod sheet;
 mod theme;
 
 pub use app::{App, Leave};
-pub use desk::{Desk, Product};
+pub use desk::Desk;
 pub use drive::{MakeHost, drive};
 pub use job::{Job, Message};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
+use crate::guide::load::Head;
 use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
@@ -51,17 +52,6 @@ impl Readiness {
     }
 }
 
-/// A guide on offer.
-#[derive(Clone, Debug)]
-pub struct Product {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub title: String,
-    /// What the host will be afterwards.
-    pub summary: String,
-}
-
 /// The state that pages read and change.
 pub struct Desk {
     /// What the terminal can show.
@@ -73,7 +63,7 @@ pub struct Desk {
     /// Whether we may change it.
     pub root: bool,
     /// The guides on offer.
-    pub products: Vec<Product>,
+    pub products: Vec<Head>,
     /// What else is known of the machine.
     pub machine: Machine,
     /// The answers, once a guide is chosen.
@@ -94,7 +84,7 @@ pub struct Desk {
 
 impl Desk {
     /// A desk on which nothing lies yet but the guides.
-    pub fn new(look: Look, root: bool, products: Vec<Product>) -> Self {
+    pub fn new(look: Look, root: bool, products: Vec<Head>) -> Self {
         Self {
             look,
             theme: Theme::new(look),

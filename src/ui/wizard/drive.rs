@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::error::Exit;
 use crate::host::Host;
+use crate::ui::out;
 use crate::ui::terminal::{Input, Signal, Terminal};
 use crate::ui::wizard::{App, Leave, Message};
 
@@ -44,10 +45,13 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
                 Leave::No
             }
             Input::Woken => {
-                while let Ok(message) = told.try_recv() {
-                    app.tell(message);
+                let mut leave = Leave::No;
+                while leave == Leave::No
+                    && let Ok(message) = told.try_recv()
+                {
+                    leave = app.tell(message);
                 }
-                Leave::No
+                leave
             }
             Input::Continued => Leave::No,
             Input::Timeout => continue,
@@ -58,6 +62,8 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
             }),
         };
         if let Leave::Yes(exit) = leave {
+            drop(terminal);
+            out::print(app.last_words());
             return Ok(exit);
         }
         stale = true;
