@@ -206,7 +206,7 @@ impl Sizing {
         if self.chosen > self.workers
             && let Some(last) = warnings.last_mut()
         {
-            last.push_str(&format!("; {} are advised", grouped(self.workers)));
+            *last = format!("{last}; {} are advised", grouped(self.workers));
         }
         if self.users > self.users_served {
             let remedy = if self.chosen < self.workers { "use more workers" } else { "use a larger machine" };

@@ -22,13 +22,13 @@ use crate::ui::wizard::page::{Step, page};
 use crate::ui::wizard::sheet::{self, Search, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
 
+mod scroll;
+
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
 struct View {
     focus: Option<Stop>,
     scroll: usize,
-    /// It was scrolled by hand: the pointer may be out of sight.
-    free: bool,
 }
 
 /// What the wizard's driver does next.
@@ -49,7 +49,12 @@ pub struct App {
     size: (u16, u16),
     doc: Doc,
     last_words: String,
+    /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
+    revealed: Option<Revealed>,
 }
+
+/// A pointer's place on a screen.
+type Revealed = (Place, Option<Stop>, bool, (u16, u16));
 
 impl App {
     /// At its first page.
@@ -62,6 +67,7 @@ impl App {
             size,
             doc: Doc::default(),
             last_words: String::new(),
+            revealed: None,
         };
         app.settle();
         app
@@ -126,7 +132,7 @@ impl App {
     pub fn key(&mut self, key: KeyEvent) -> Leave {
         let typing = self.typing() && !self.acts_while_typing(key);
         if typing && self.edit(key) {
-            self.view_mut().free = false;
+            self.revealed = None;
             self.settle();
             return Leave::No;
         }
@@ -145,6 +151,7 @@ impl App {
             // The entries of a list may come one to a line.
             let text = if self.kind() == Some(QuestionKind::List) { entries(text) } else { text.to_owned() };
             self.change(|editor| editor.insert(&text));
+            self.revealed = None;
         }
         self.settle();
     }
@@ -153,10 +160,10 @@ impl App {
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
-            Act::PageUp => self.scroll(-(self.page_height() - 1)),
-            Act::PageDown => self.scroll(self.page_height() - 1),
-            Act::First => self.scroll(isize::MIN / 2),
-            Act::Last => self.scroll(isize::MAX / 2),
+            Act::PageUp => self.page(-(self.page_height() - 1)),
+            Act::PageDown => self.page(self.page_height() - 1),
+            Act::First => self.page(isize::MIN / 2),
+            Act::Last => self.page(isize::MAX / 2),
             Act::Next => self.next_question(true),
             Act::Previous => self.next_question(false),
             _ => false,
@@ -308,7 +315,7 @@ impl App {
     // --- moving -------------------------------------------------------------
 
     fn view(&self) -> &View {
-        static NOWHERE: View = View { focus: None, scroll: 0, free: false };
+        static NOWHERE: View = View { focus: None, scroll: 0 };
         match &self.sheet {
             Some((_, view)) => view,
             None => self.views.get(&self.place).unwrap_or(&NOWHERE),
@@ -323,9 +330,8 @@ impl App {
     }
 
     fn point_at(&mut self, stop: Stop) {
-        let view = self.view_mut();
-        view.focus = Some(stop);
-        view.free = false;
+        self.view_mut().focus = Some(stop);
+        self.revealed = None;
     }
 
     fn focused(&self) -> Option<usize> {
@@ -345,7 +351,6 @@ impl App {
             // What stands above the first stop, and below the last, can be read too.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
-        self.reveal_focus();
         true
     }
 
@@ -362,7 +367,6 @@ impl App {
         let Some((stop, _)) = found else { return true };
         let stop = self.chosen(stop.clone());
         self.point_at(stop);
-        self.reveal_focus();
         true
     }
 
@@ -372,39 +376,6 @@ impl App {
         let chosen = self.desk.interview.as_ref().map(|interview| Stop::Choice(path.clone(), interview.text(path)));
         let known = |wanted: &Stop| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
         chosen.filter(known).unwrap_or(stop)
-    }
-
-    fn page_height(&self) -> isize {
-        isize::try_from(self.layout().main.height.max(2)).unwrap_or(2)
-    }
-
-    fn scroll(&mut self, by: isize) -> bool {
-        let most = self.doc.lines.len().saturating_sub(usize::from(self.layout().main.height));
-        let view = self.view_mut();
-        view.free |= by != 0;
-        view.scroll = view.scroll.saturating_add_signed(by).min(most);
-        true
-    }
-
-    /// Scrolls just as far as the pointer needs.
-    fn reveal_focus(&mut self) {
-        let height = usize::from(self.layout().main.height);
-        let Some(at) = self.focused() else { return };
-        let lines = self.doc.stops[at].1.clone();
-        // What stands above the first stop and below the last is seen with them, as far as that goes.
-        let top = at == 0 && lines.end <= height;
-        let first = if top { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() && !top {
-            self.doc.lines.len()
-        } else {
-            (lines.end + 1).min(self.doc.lines.len())
-        };
-        let view = self.view_mut();
-        if first < view.scroll {
-            view.scroll = first;
-        } else if last > view.scroll + height {
-            view.scroll = (last - height).min(lines.start);
-        }
     }
 
     // --- the frame ----------------------------------------------------------
@@ -464,24 +435,8 @@ impl App {
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);
-        if !self.view().free {
-            self.reveal_focus();
-        }
+        self.reveal_focus();
         self.scroll(0);
-    }
-
-    fn focused_line(&self) -> Option<usize> {
-        self.focused().map(|at| self.doc.stops[at].1.start)
-    }
-
-    /// Lines that come or go above the pointer do not move it on the screen.
-    fn stand_still(&mut self, before: Option<usize>) {
-        if let (None, Place::Stage(_), Some(before), Some(now)) =
-            (&self.sheet, &self.place, before, self.focused_line())
-        {
-            let view = self.view_mut();
-            view.scroll = (view.scroll + now).saturating_sub(before);
-        }
     }
 
     /// Draws it.
@@ -505,6 +460,7 @@ impl App {
                 Writer::new(&self.desk.theme, parts.aside.width, None),
             )
         {
+            self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
         self.draw_foot(parts.foot, buffer);
@@ -574,12 +530,18 @@ impl App {
         let theme = &self.desk.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
-        match (above, below) {
-            (0, 0) => String::new(),
-            _ => {
-                let more = if self.size.0 < 60 { "" } else { " more" };
-                format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
-            }
+        if above + below == 0 {
+            return String::new();
+        }
+        let more = if self.size.0 < 60 { "" } else { " more" };
+        format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
+    }
+
+    /// A line from top to bottom of `area`, in the column `x`.
+    fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
+        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
+        for y in area.top()..area.bottom() {
+            buffer.set_span(x, y, &rule, 1);
         }
     }
 
@@ -588,10 +550,7 @@ impl App {
             return;
         }
         let theme = &self.desk.theme;
-        for y in area.top()..area.bottom() {
-            let rule = Span::styled(theme.sign(Sign::Rule), theme.style(Role::Dim));
-            buffer.set_span(area.right() + 1, y, &rule, 1);
-        }
+        self.draw_rule(area.right() + 1, area, buffer);
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));

@@ -181,6 +181,14 @@ impl<'a> Writer<'a> {
         self.doc.stops.push((stop, from..to));
     }
 
+    /// What was written since the last stop belongs to it too.
+    pub fn extend_stop(&mut self) {
+        let to = self.doc.lines.len();
+        if let Some((_, lines)) = self.doc.stops.last_mut() {
+            lines.end = to;
+        }
+    }
+
     /// The cursor stands in the last line, at this column.
     pub fn cursor(&mut self, column: usize) {
         let row = self.doc.lines.len().saturating_sub(1);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::action::packages::forecast::Forecast;
-use crate::answers::{Given, SecretSource};
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
+use crate::answers::{Given, SecretSource};
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
 use crate::facts::preflight::{self, Check};
@@ -95,9 +95,7 @@ impl Job {
 /// The questions of a guide, with the answers of an earlier run.
 fn open(_host: &dyn Host, guide: &str, facts: Facts) -> Message {
     match load::load(guide) {
-        Ok(guide) => {
-            Message::Opened(Box::new(Interview::new(guide, facts, Given::default())))
-        }
+        Ok(guide) => Message::Opened(Box::new(Interview::new(guide, facts, Given::default()))),
         Err(problems) => Message::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
 }
@@ -109,12 +107,7 @@ fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
 }
 
 /// The packages take apt a while: they are looked for beside the rest.
-fn compare(
-    host: &dyn Host,
-    plan: &Plan,
-    sources: &BTreeMap<String, SecretSource>,
-    tell: &(dyn Fn(Message) + Sync),
-) {
+fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Message) + Sync)) {
     let hash = plan.hash();
     std::thread::scope(|scope| {
         scope.spawn(|| tell(Message::Forecast(hash.clone(), packages(host, plan))));

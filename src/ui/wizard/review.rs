@@ -71,10 +71,10 @@ impl Review {
         }
         let plan = build(interview.guide(), facts, resolved);
         let hash = plan.as_ref().map(Plan::hash).unwrap_or_default();
-        let job = plan.as_ref().ok().map(|plan| Job::Preview {
-            plan: Box::new(plan.clone()),
-            secrets: resolved.secrets.clone(),
-        });
+        let job = plan
+            .as_ref()
+            .ok()
+            .map(|plan| Job::Preview { plan: Box::new(plan.clone()), secrets: resolved.secrets.clone() });
         let from = (resolved.clone(), facts.clone());
         self.made = Some(Made { from, plan, hash, verdicts: None, missing: Vec::new(), forecast: None });
         job

@@ -9,6 +9,7 @@ use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
 
 mod answering;
+mod bytes;
 mod random;
 mod review;
 mod stage;

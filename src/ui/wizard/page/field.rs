@@ -14,6 +14,7 @@ use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::page::help;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::yaml::quoted;
 
 /// Where answers and notes begin.
 const INDENT: usize = 4;
@@ -53,7 +54,13 @@ pub fn write(
     if let Some(problem) = field.problem {
         noted = true;
         if !interview.is_open(problem) {
-            to.note(Role::Bad, Sign::Bad, indent - 2, &in_words(problem));
+            // The answer itself stands above.
+            let words = in_words(problem);
+            let answer = interview.text(&field.path);
+            let short = [quoted(&answer), answer].into_iter().find_map(|answer| {
+                words.strip_prefix(&answer).and_then(|rest| rest.strip_prefix(' ')).filter(|_| !answer.is_empty())
+            });
+            to.note(Role::Bad, Sign::Bad, indent - 2, short.unwrap_or(&words));
         } else if let Some((_, why)) = problem.message.split_once(", because ") {
             to.note(Role::Dim, Sign::Pending, indent - 2, why);
         } else if row || matches!(field.question.kind, QuestionKind::Choice | QuestionKind::Bool) {
@@ -66,7 +73,9 @@ pub fn write(
         noted = true;
         to.note(Role::Warning, Sign::Warning, indent - 2, warning);
     }
-    if !(noted || row) {
+    if noted {
+        to.extend_stop();
+    } else if !row {
         to.blank();
     }
 }

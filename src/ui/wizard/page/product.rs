@@ -46,13 +46,13 @@ fn one(desk: &Desk, product: &Head, stop: &Stop, writer: &mut Writer<'_>) {
     let chosen = desk.interview.as_ref().map(|interview| interview.guide().id.as_str());
     let sign = if chosen == Some(product.id.as_str()) { Sign::Chosen } else { Sign::Open };
     let role = if writer.at(stop) { Role::Focus } else { Role::Heading };
-    let pieces =
-        vec![writer.sign(Role::Value, sign), writer.span(Role::Value, " "), writer.span(role, &product.title)];
+    let pieces = vec![writer.sign(Role::Value, sign), writer.span(Role::Value, " "), writer.span(role, &product.title)];
     writer.stop_line(stop, pieces, None);
     writer.prose(Role::Value, 6, &product.summary);
     let stands = desk.facts.as_ref().is_some_and(|facts| facts.standing.contains(&product.id));
     if stands {
-        let says = "It stands on this server: its answers are the ones to begin with, and only what differs is changed.";
+        let says =
+            "It stands on this server: its answers are the ones to begin with, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);
     }
     for unmet in desk.machine.unmet.get(&product.id).into_iter().flatten() {

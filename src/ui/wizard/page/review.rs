@@ -77,7 +77,9 @@ impl Page for ReviewPage {
                 to.map_or(Step::Stay, |(place, stop)| Step::Go(place, stop))
             }
             (Act::Enter, Some(Stop::Line(ACTIONS, at))) => {
-                let Some(planned) = desk.review.plan().and_then(|plan| plan.actions.get(*at)) else { return Step::Stay };
+                let Some(planned) = desk.review.plan().and_then(|plan| plan.actions.get(*at)) else {
+                    return Step::Stay;
+                };
                 let pager = Pager::new(planned.id.clone(), details::lines(&desk.review, *at));
                 Step::Open(Box::new(Sheet::Pager(pager)))
             }
@@ -211,11 +213,7 @@ fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
     } else if !review.is_idle() {
         writer.button(START, "Start");
         let undo = if review.for_good().is_empty() { "`bringup rollback` undoes them" } else { "most can be undone" };
-        writer.prose(
-            Role::Dim,
-            4,
-            &format!("Changes begin at once. Closing the terminal does not stop them; {undo}."),
-        );
+        writer.prose(Role::Dim, 4, &format!("Changes begin at once. Closing the terminal does not stop them; {undo}."));
     }
     writer.button(SAVE, "Save the answers and leave");
     writer.button(BACK, "Back");

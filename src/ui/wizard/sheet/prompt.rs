@@ -78,7 +78,9 @@ impl Prompt {
 
     pub(super) fn act(&mut self, act: Act, desk: &mut Desk) -> Step {
         match act {
-            Act::Enter if self.editor.text().trim().is_empty() => "type a name for the file".clone_into(&mut self.refusal),
+            Act::Enter if self.editor.text().trim().is_empty() => {
+                "type a name for the file".clone_into(&mut self.refusal)
+            }
             Act::Enter => {
                 let path = PathBuf::from(self.editor.text().trim());
                 desk.jobs.push(Job::Save { path, text: self.content.clone() });
@@ -93,7 +95,8 @@ impl Prompt {
 /// What is said after the answers were saved, when the terminal is as before.
 pub fn saved(desk: &Desk, path: &Path) -> String {
     let path = path.display();
-    let complete = desk.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
+    let complete =
+        desk.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
     let ask = if complete { "" } else { " --ask" };
     let secrets = typed_secrets(desk);
     let mut words = format!("The answers are in {path}. Nothing was changed.\n");

@@ -204,10 +204,7 @@ mod tests {
         let marked = search.mark(line, Style::new().reversed());
         let pieces: Vec<(&str, Style)> = marked.spans.iter().map(|span| (span.content.as_ref(), span.style)).collect();
         let plain = Style::new();
-        assert_eq!(
-            pieces,
-            [("lis", bold), ("ten", bold.reversed()), (" 8", plain.reversed()), ("0;", plain)]
-        );
+        assert_eq!(pieces, [("lis", bold), ("ten", bold.reversed()), (" 8", plain.reversed()), ("0;", plain)]);
     }
 
     #[test]

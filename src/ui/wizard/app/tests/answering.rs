@@ -64,7 +64,7 @@ fn what_is_typed_is_judged_under_it_and_nothing_else_moves() {
     let before = screen(&app);
     write(&mut app, "0");
     let refused = screen(&app);
-    assert!(refused.contains("✗ 0 is out of range; allowed: 1 to 65535"), "{refused}");
+    assert!(refused.contains("✗ is out of range; allowed: 1 to 65535"), "{refused}");
     assert!(!refused.contains("to mend"), "it is being typed:\n{refused}");
     let changed = before.lines().zip(refused.lines()).filter(|(before, after)| before != after).count();
     assert!(changed <= 5, "the answer, its origin, its note, the rail and the keys:\n{refused}");
@@ -194,6 +194,23 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
     assert_eq!(app.desk.interview.as_ref().unwrap().resolved().figures["sizing"]["chosen"], json!(5));
     control(&mut app, 'd');
     assert_eq!(value(&app, "workers.web"), "4");
+}
+
+#[test]
+fn pages_turn_with_the_pointer_and_everything_can_be_read() {
+    let mut app = at(load::load("webapp").unwrap(), (40, 12), true, &[]);
+    open(&mut app, "web");
+    let mut seen = screen(&app);
+    for _ in 0..10 {
+        code(&mut app, KeyCode::PageDown);
+        seen.push_str(&screen(&app));
+    }
+    for words in ["The web server is the only part", "Under which host name", "443", "[ Continue to Certificate ]"] {
+        assert!(seen.contains(words), "{words}\n{seen}");
+    }
+    assert_eq!(app.view().focus, Some(Stop::Button("continue")));
+    code(&mut app, KeyCode::Home);
+    assert!(screen(&app).contains("The web server is the only part"), "{}", screen(&app));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The pages of stages.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::answers::Given;
 use crate::answers::fixture::tiny;
@@ -97,11 +99,26 @@ fn every_stage_of_every_guide() {
                     // The others look as with the defaults.
                     if state.is_empty() || answers.iter().any(|(path, _)| path.split('.').next() == Some(&stage)) {
                         open(&mut app, &stage);
-                        screens.push_str(&format!("{stage}\n{}\n", screen(&app)));
+                        writeln!(screens, "{stage}\n{}", screen(&app)).unwrap();
                     }
                 }
                 insta::assert_snapshot!(format!("{id}{state}_{width}x{height}{look}"), screens);
             }
         }
     }
+}
+
+#[test]
+fn wide_screens_show_the_help_of_the_question_under_the_pointer() {
+    let mut app = at(load::load("webapp").unwrap(), (160, 24), true, &[]);
+    open(&mut app, "workers");
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn help_for_a_question() {
+    let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
+    open(&mut app, "workers");
+    press(&mut app, "Tab Tab F1");
+    insta::assert_snapshot!(screen(&app));
 }

@@ -23,7 +23,11 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
         ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join("; ")
     };
     let open = ports(Scope::Any);
-    entry("Open", &if open.is_empty() { "no port to anybody".to_owned() } else { format!("to everybody: {open}") }, writer);
+    entry(
+        "Open",
+        &if open.is_empty() { "no port to anybody".to_owned() } else { format!("to everybody: {open}") },
+        writer,
+    );
     let local = ports(Scope::Loopback);
     if !local.is_empty() {
         entry("", &format!("to this server only: {local}"), writer);
