@@ -51,6 +51,8 @@ pub struct App {
     last_words: String,
     /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
     revealed: Option<Revealed>,
+    /// The page is shown from its top, wherever the pointer is.
+    at_top: bool,
 }
 
 /// A pointer's place on a screen.
@@ -68,6 +70,7 @@ impl App {
             doc: Doc::default(),
             last_words: String::new(),
             revealed: None,
+            at_top: false,
         };
         app.settle();
         app
@@ -174,7 +177,7 @@ impl App {
         let focus = self.view().focus.clone();
         let step = match (&mut self.sheet, act) {
             (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
-            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
+            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk, &self.place))),
             (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
@@ -199,7 +202,10 @@ impl App {
                 None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
             },
             Step::Go(place, stop) => self.go(place, stop),
-            Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
+            Step::Open(sheet) => {
+                let view = View { focus: sheet.start(), ..View::default() };
+                self.sheet = Some((sheet, view));
+            }
             Step::Close => self.sheet = None,
             Step::Show(line) => {
                 let height = usize::from(self.layout().main.height);
@@ -219,6 +225,7 @@ impl App {
         self.desk.revealed = false;
         self.place = place;
         self.doc = Doc::default();
+        self.at_top = self.place == Place::Review && !self.views.contains_key(&self.place);
         let Some(stop) = stop else { return };
         self.point_at(stop.clone());
         self.doc = self.write();
@@ -342,6 +349,10 @@ impl App {
     /// To the stop beside; over text without stops, by a line.
     fn step_focus(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
+        if self.is_away(forward) {
+            // Nothing on the way to it is jumped over.
+            return self.scroll(if forward { 1 } else { -1 });
+        }
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
             Some((stop, _)) => {
@@ -426,6 +437,7 @@ impl App {
         }
         let before = self.focused();
         let line = self.focused_line();
+        let seen = before.is_some() && !self.is_away(true) && !self.is_away(false);
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
@@ -435,6 +447,9 @@ impl App {
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);
+        if seen && (self.is_away(true) || self.is_away(false)) {
+            self.revealed = None;
+        }
         self.reveal_focus();
         self.scroll(0);
     }
@@ -492,7 +507,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 {
+        if at > 0 && self.sheet.is_none() {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);

@@ -20,6 +20,8 @@ pub struct Menu {
     pub text: String,
     /// What there is.
     pub entries: Vec<Entry>,
+    /// Where the pointer begins.
+    pub start: usize,
 }
 
 /// A line of a menu.
