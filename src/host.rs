@@ -288,6 +288,10 @@ pub trait Host: Send + Sync {
         self.run_with(command, &mut |_, _| {})
     }
 
+    /// Runs a command to its end on our own terminal, with our own environment: a shell for the administrator. Of
+    /// the command only argv and the variables count. Its exit status.
+    fn hand_over(&self, command: &Command) -> io::Result<i32>;
+
     /// A variable of our own environment.
     fn env(&self, name: &str) -> Option<String>;
     /// Our effective user id.

@@ -11,7 +11,7 @@ use crate::engine::rollback::Options;
 use crate::engine::runs::{self, Run, RunDir, State};
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
-use crate::host::{Host, Meta};
+use crate::host::Host;
 use crate::proof;
 use crate::secret::store;
 use crate::ui::follow::{Followed, follow as follow_events};
@@ -116,7 +116,7 @@ pub(super) fn stop(host: &dyn Host) -> Exit {
         out::error("Nothing is running.\n");
         return Exit::Rejected;
     };
-    match ask_to_stop(host, &RunDir::of(&id)) {
+    match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
             out::print(&format!(
                 "Run {id} stops after its present step and takes everything back; `bringup attach` shows it.\n"
@@ -282,10 +282,6 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
             Exit::Incomplete
         }
     }
-}
-
-fn ask_to_stop(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
-    host.write(&dir.file("cancel"), b"", Meta::root(0o600)).map_err(|e| Failure::new("ask the run to stop", e))
 }
 
 fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {

@@ -96,6 +96,11 @@ fn environment(host: &dyn Host) -> String {
     PASSED_ON.iter().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
 }
 
+/// Asks the run's process to stop after its present step and to take everything back.
+pub fn ask_to_stop(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
+    host.write(&dir.file("cancel"), b"", Meta::root(0o600)).map_err(|e| Failure::new("ask the run to stop", e))
+}
+
 /// The name of a run's transient unit.
 pub fn unit(id: &str) -> String {
     format!("bringup-{id}.service")

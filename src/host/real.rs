@@ -260,6 +260,10 @@ impl Host for RealHost {
         command::run(command, line)
     }
 
+    fn hand_over(&self, command: &Command) -> io::Result<i32> {
+        command::hand_over(command)
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }

@@ -56,6 +56,7 @@ fn read(
         if let Some(exit) = stream.advance(host, events, renderer) {
             return Followed::Ended(exit);
         }
+        renderer.looked();
         if interrupted() {
             return Followed::Left;
         }

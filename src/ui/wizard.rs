@@ -14,12 +14,17 @@ mod keys;
 mod layout;
 mod machine;
 mod page;
+mod pane;
 mod review;
+mod running;
 mod shares;
 mod sheet;
+mod task;
 mod theme;
+mod watch;
 
 pub use app::{App, Leave};
 pub use desk::Desk;
 pub use drive::{MakeHost, drive};
 pub use job::{Job, Message};
+pub use task::{News, Task};

@@ -70,6 +70,14 @@ pub(super) fn run(command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::
     Ok(taken.finish(status, line))
 }
 
+/// Runs `command` on our own terminal; see [`crate::host::Host::hand_over`].
+pub(super) fn hand_over(command: &Command) -> io::Result<i32> {
+    let (program, arguments) = command.argv.split_first().ok_or_else(|| invalid("the command is empty".to_owned()))?;
+    let variables = command.env.iter().map(|(name, value)| (name, value));
+    let status = std::process::Command::new(program).args(arguments).envs(variables).status()?;
+    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+}
+
 /// A child that is its own process group, with threads that read its output and wait for its end.
 struct Child {
     group: Option<Pid>,

@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use crate::answers::interview::Interview;
 use crate::error::Exit;
 use crate::guide::QuestionKind;
 use crate::ui::text;
@@ -17,10 +18,15 @@ use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
-use crate::ui::wizard::layout::{Layout, layout};
+use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::{self, Search, Sheet};
+use crate::ui::wizard::sheet::{self, Pager, Search, Sheet};
+use crate::ui::wizard::task::News;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::watch::{self, Watch};
+
+/// What says that somebody was asked and is sure.
+pub const SURE: &str = "sure";
 
 mod scroll;
 
@@ -36,6 +42,8 @@ struct View {
 pub enum Leave {
     /// Goes on.
     No,
+    /// Goes on after a shell had the terminal; this is said before.
+    Shell(String),
     /// Ends, with this.
     Yes(Exit),
 }
@@ -76,6 +84,29 @@ impl App {
         app
     }
 
+    /// At the page of a run that works, or that has ended.
+    pub fn attached(mut desk: Desk, run: &str, size: (u16, u16)) -> Self {
+        let (watch, job) = Watch::of(run);
+        desk.jobs = vec![job];
+        desk.watch = Some(Box::new(watch));
+        let mut app = Self::new(desk, size);
+        app.place = Place::Run;
+        app.settle();
+        app
+    }
+
+    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
+    /// the terminal is back.
+    pub fn run(&self) -> Option<(&str, Option<Exit>)> {
+        let watch = self.desk.watch.as_ref()?;
+        Some((watch.run.as_deref()?, watch.exit()))
+    }
+
+    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
+    pub fn ticks(&self) -> bool {
+        self.place == Place::Run && self.desk.watch.as_ref().is_some_and(|watch| watch.ticks())
+    }
+
     /// Jobs to be done since the last call.
     pub fn jobs(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.desk.jobs)
@@ -113,6 +144,7 @@ impl App {
                     self.go(next, None);
                 }
             }
+            Message::Run(news) => self.hear(news),
             Message::NotOpened(why) => self.desk.machine.not_opened(why),
             Message::Compared(hash, verdicts, missing) => self.desk.review.compared(&hash, verdicts, missing),
             Message::Forecast(hash, forecast) => self.desk.review.forecast(&hash, forecast),
@@ -129,6 +161,40 @@ impl App {
             }
         }
         Leave::No
+    }
+
+    /// News of the run. The pointer goes with the work while it stands on it.
+    fn hear(&mut self, news: News) {
+        let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
+        let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
+        if let News::Log { title, text } = news {
+            self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
+            return;
+        }
+        if let News::Reopened(interview) = news {
+            self.reopened(*interview);
+            return;
+        }
+        watch::hear(&mut self.desk, news);
+        let (before, after) = (before.unzip(), of(&self.desk).unzip());
+        if before.0 != after.0 {
+            self.views.remove(&Place::Run);
+        }
+        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
+            self.views.entry(Place::Run).or_default().focus = after.1.flatten();
+        }
+    }
+
+    /// The answers of the run that waits can be changed.
+    fn reopened(&mut self, interview: Interview) {
+        self.desk.interview = Some(interview);
+        let Some(watch) = &mut self.desk.watch else { return };
+        if std::mem::take(&mut watch.changing)
+            && let Some(stage) = watch.waiting().map(|waiting| waiting.stage.clone())
+        {
+            let place = watch::questions(&self.desk, &stage);
+            self.go(place, None);
+        }
     }
 
     /// A key was pressed.
@@ -160,6 +226,10 @@ impl App {
     }
 
     fn act(&mut self, act: Act) -> Leave {
+        let (focus, rows) = (self.view().focus.clone(), usize::from(self.layout().pane.height.saturating_sub(1)));
+        if self.sheet.is_none() && page(&self.place).scrolls(act, focus.as_ref(), &mut self.desk, rows) {
+            return Leave::No;
+        }
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
@@ -174,10 +244,17 @@ impl App {
         if moved {
             return Leave::No;
         }
-        let focus = self.view().focus.clone();
         let step = match (&mut self.sheet, act) {
             (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
-            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk, &self.place))),
+            (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
+            (None, Act::GoTo) => {
+                // The pointer begins at this page.
+                let here = self.desk.places().iter().position(|place| *place == self.place);
+                let view = View { focus: here.map(Stop::Item), ..View::default() };
+                self.sheet = Some((Box::new(Sheet::go_to(&self.desk)), view));
+                Step::Stay
+            }
+            (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
             (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
         };
@@ -202,10 +279,7 @@ impl App {
                 None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
             },
             Step::Go(place, stop) => self.go(place, stop),
-            Step::Open(sheet) => {
-                let view = View { focus: sheet.start(), ..View::default() };
-                self.sheet = Some((sheet, view));
-            }
+            Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
             Step::Close => self.sheet = None,
             Step::Show(line) => {
                 let height = usize::from(self.layout().main.height);
@@ -214,8 +288,28 @@ impl App {
                     view.scroll = line.saturating_sub(height / 3);
                 }
             }
-            Step::Start | Step::Attend(..) => self.go(Place::Run, None),
-            Step::Leave(exit) => return Leave::Yes(exit),
+            Step::Sure(act) => {
+                self.sheet = None;
+                let step = page(&Place::Run).act(act, Some(&Stop::Button(SURE)), &mut self.desk);
+                return self.follow(step);
+            }
+            Step::Start => {
+                watch::start(&mut self.desk);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Attend(run, attend) => {
+                watch::attend(&mut self.desk, &run, attend);
+                self.views.remove(&Place::Run);
+                self.go(Place::Run, None);
+            }
+            Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
+            Step::Leave(exit) => {
+                if let Some(watch) = &self.desk.watch {
+                    watch.leave();
+                }
+                return Leave::Yes(exit);
+            }
         }
         Leave::No
     }
@@ -241,7 +335,10 @@ impl App {
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        self.sheet.as_ref().map_or(self.desk.editor.is_some(), |(sheet, _)| sheet.is_typing())
+        match &self.sheet {
+            Some((sheet, _)) => sheet.is_typing(),
+            None => self.desk.editor.is_some() || self.search().is_some_and(Search::is_typing),
+        }
     }
 
     /// The kind of the question that is typed.
@@ -287,6 +384,11 @@ impl App {
                 edit(editor);
             }
             return;
+        }
+        if self.place == Place::Run
+            && let Some(editor) = self.desk.watch.as_mut().and_then(|watch| watch.pane.search.editor())
+        {
+            return edit(editor);
         }
         let Some((path, editor)) = &mut self.desk.editor else { return };
         let before = editor.text().to_owned();
@@ -392,9 +494,13 @@ impl App {
     // --- the frame ----------------------------------------------------------
 
     fn layout(&self) -> Layout {
-        let whole = self.sheet.as_ref().is_some_and(|(sheet, _)| sheet.is_wide());
-        let layout = layout(self.size.0, self.size.1);
-        if whole { layout.without_sides(self.size.0) } else { layout }
+        match &self.sheet {
+            Some((sheet, _)) if sheet.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            // What lies over a page without sides has none either.
+            Some(_) if self.place == Place::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            Some(_) => layout(self.size.0, self.size.1),
+            None => with_panes(self.size.0, self.size.1, page(&self.place).panes(&self.desk)),
+        }
     }
 
     fn offers(&self) -> Vec<Offer> {
@@ -406,6 +512,9 @@ impl App {
             .extend([Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| offer(act, "")));
         if self.sheet.is_none() {
             offers.extend([Act::Next, Act::Previous].map(|act| offer(act, "")));
+        }
+        // The run's page says itself what leaving means.
+        if self.sheet.is_none() && self.place != Place::Run {
             offers.extend([offer(Act::GoTo, "go to"), offer(Act::Quit, "leave")]);
         }
         offers
@@ -478,6 +587,7 @@ impl App {
             self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
+        self.draw_panes(&parts, buffer);
         self.draw_foot(parts.foot, buffer);
         if let Some((_, at)) = self.search_typed(parts.foot) {
             frame.set_cursor_position((parts.foot.x + at, parts.foot.y));
@@ -490,12 +600,33 @@ impl App {
         }
     }
 
+    /// What stands above the page, and what scrolls by itself below or beside it.
+    fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) {
+        if self.sheet.is_some() {
+            return;
+        }
+        let theme = &self.desk.theme;
+        let page = page(&self.place);
+        if let Some(top) = page.top(&self.desk, Writer::new(theme, parts.top.width, None)) {
+            draw_lines(&top.lines, 0, parts.top, buffer);
+        }
+        let writer = Writer::new(theme, parts.pane.width, None);
+        let rows = usize::from(parts.pane.height);
+        if rows > 0
+            && let Some(pane) = page.pane(&self.desk, self.view().focus.as_ref(), writer, rows)
+        {
+            draw_lines(&pane.lines, 0, parts.pane, buffer);
+        }
+    }
+
     fn draw_head(&self, area: Rect, buffer: &mut Buffer) {
         if area.area() == 0 {
             return;
         }
         let theme = &self.desk.theme;
         let guide = self.desk.interview.as_ref().map(|interview| interview.guide().title.as_str());
+        let run = self.desk.watch.as_ref().map(|watch| watch.running.title.as_str());
+        let guide = guide.or(run.filter(|title| !title.is_empty()));
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).map_or(0, |at| at + 1);
         let page = match &self.sheet {
@@ -507,7 +638,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 && self.sheet.is_none() {
+        if at > 0 && self.sheet.is_none() && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);
@@ -584,7 +715,10 @@ impl App {
     }
 
     fn search(&self) -> Option<&Search> {
-        self.sheet.as_ref().and_then(|(sheet, _)| sheet.search())
+        match &self.sheet {
+            Some((sheet, _)) => sheet.search(),
+            None => page(&self.place).search(&self.desk),
+        }
     }
 
     /// What is typed to be looked for, as the bottom line shows it, and the cursor's column there.

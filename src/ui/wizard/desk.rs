@@ -12,6 +12,7 @@ use crate::ui::wizard::machine::Machine;
 use crate::ui::wizard::page::Visit;
 use crate::ui::wizard::review::{Review, obstacles};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
+use crate::ui::wizard::watch::Watch;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +79,8 @@ pub struct Desk {
     pub revealed: bool,
     /// What the page of a stage remembers while it is open.
     pub visit: Visit,
+    /// The run that is followed.
+    pub watch: Option<Box<Watch>>,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
@@ -98,6 +101,7 @@ impl Desk {
             editor: None,
             revealed: false,
             visit: Visit::default(),
+            watch: None,
             jobs: vec![Job::Probe],
         }
     }
@@ -154,6 +158,9 @@ impl Desk {
             places.extend(interview.stages().into_iter().map(|stage| Place::Stage(stage.id.clone())));
             places.push(Place::Review);
         }
+        if self.watch.is_some() {
+            places.push(Place::Run);
+        }
         places
     }
 
@@ -197,7 +204,7 @@ impl Desk {
                 stages.into_iter().find(|stage| stage.id == *id).map_or_else(|| id.clone(), |stage| stage.title.clone())
             }
             Place::Review => "Review".to_owned(),
-            Place::Run => "Run".to_owned(),
+            Place::Run => self.watch.as_ref().map_or("Run", |watch| watch.title()).to_owned(),
         }
     }
 }

@@ -17,6 +17,10 @@ pub enum Stop {
     Choice(String, String),
     /// A line of the page's list, by its place.
     Item(usize),
+    /// A step of the run by its id, or another line with a name.
+    Step(String),
+    /// A stage of the run, by its id.
+    Stage(String),
     /// A line of one of several lists: which, and its place there.
     Line(&'static str, usize),
     /// Something to press, by its name.
@@ -28,7 +32,7 @@ impl Stop {
     pub fn path(&self) -> Option<&str> {
         match self {
             Self::Field(path) | Self::Choice(path, _) => Some(path),
-            Self::Item(_) | Self::Line(..) | Self::Button(_) => None,
+            Self::Item(_) | Self::Step(_) | Self::Stage(_) | Self::Line(..) | Self::Button(_) => None,
         }
     }
 

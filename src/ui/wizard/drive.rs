@@ -3,12 +3,16 @@
 use std::io;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use crate::error::Exit;
-use crate::host::Host;
+use crate::host::{Command, Host};
 use crate::ui::out;
 use crate::ui::terminal::{Input, Signal, Terminal};
-use crate::ui::wizard::{App, Leave, Message};
+use crate::ui::wizard::{App, Leave, Message, News};
+
+/// How often a time that passes is shown anew.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Makes the door to the machine for a job: each has one of its own.
 pub type MakeHost = fn() -> Box<dyn Host>;
@@ -17,12 +21,10 @@ pub type MakeHost = fn() -> Box<dyn Host>;
 /// host then are of no use to anyone and end with the program.
 pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
     let (tell, told) = mpsc::channel::<Message>();
-    let mut stale = true;
     loop {
         // The first frame comes before the first look at the machine.
-        if stale && !terminal.pending() {
+        if !terminal.pending() {
             terminal.draw(|frame| app.draw(frame))?;
-            stale = false;
         }
         for job in app.jobs() {
             let (tell, waker) = (tell.clone(), terminal.waker());
@@ -34,7 +36,7 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
                 });
             })?;
         }
-        let leave = match terminal.next(None)? {
+        let leave = match terminal.next(app.ticks().then_some(TICK))? {
             Input::Key(key) => app.key(key),
             Input::Paste(text) => {
                 app.paste(&text);
@@ -54,18 +56,38 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
                 leave
             }
             Input::Continued => Leave::No,
-            Input::Timeout => continue,
+            Input::Timeout => {
+                app.tell(Message::Run(News::Time(host().now())));
+                Leave::No
+            }
             Input::End(signal) => Leave::Yes(match signal {
                 Signal::Interrupt => Exit::Interrupted,
                 Signal::Terminate => Exit::Terminated,
                 Signal::HangUp => Exit::HungUp,
             }),
         };
+        if let Leave::Shell(note) = &leave {
+            terminal.leave();
+            shell(&*host(), note);
+            terminal.enter()?;
+        }
         if let Leave::Yes(exit) = leave {
             drop(terminal);
             out::print(app.last_words());
             return Ok(exit);
         }
-        stale = true;
+    }
+}
+
+/// The administrator's own shell, until it ends.
+fn shell(host: &dyn Host, note: &str) {
+    out::error(&format!("\n{note}\n"));
+    let program = host.env("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned());
+    // Debian's bash puts the first before its prompt; other shells show the second as theirs.
+    let command = Command::new([program.as_str()]).env("debian_chroot", "bringup").env("PS1", "(bringup) # ");
+    if let Err(error) = host.hand_over(&command) {
+        // Long enough to be read before the screen is ours again.
+        out::error(&format!("{program}: {error}\n"));
+        host.sleep(Duration::from_secs(2));
     }
 }

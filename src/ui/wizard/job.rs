@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::action::packages::forecast::Forecast;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
-use crate::answers::{Given, SecretSource};
+use crate::answers::SecretSource;
+use crate::engine::previous;
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
 use crate::facts::preflight::{self, Check};
@@ -17,6 +18,7 @@ use crate::plan::Plan;
 use crate::plan::preview::{Verdicts, packages, preview};
 use crate::secret::store;
 use crate::ui::wizard::machine::Earlier;
+use crate::ui::wizard::task::{News, Task};
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub enum Job {
         /// The machine.
         facts: Box<Facts>,
     },
+    /// What concerns the run.
+    Run(Task),
     /// Look for what keeps the machine from being changed.
     Check(Box<Facts>),
     /// Compare what every guide requires with the machine.
@@ -65,6 +69,8 @@ pub enum Message {
     Opened(Box<Interview>),
     /// The guide cannot be read.
     NotOpened(String),
+    /// What is told of the run.
+    Run(News),
     /// What each action of the plan with this hash would change, and the secrets that cannot be had.
     Compared(String, Verdicts, Vec<Problem>),
     /// The packages that the plan with this hash would bring; none where it needs none.
@@ -79,6 +85,7 @@ impl Job {
     /// Does the work; every result is told as it is known.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Message) + Sync)) {
         match self {
+            Self::Run(task) => task.work(host, &|news| tell(Message::Run(news))),
             Self::Probe => tell(Message::Facts(Box::new(probe(host)))),
             Self::Check(facts) => {
                 tell(Message::Runs(Earlier::all(host)));
@@ -92,10 +99,13 @@ impl Job {
     }
 }
 
-/// The questions of a guide, with the answers of an earlier run.
-fn open(_host: &dyn Host, guide: &str, facts: Facts) -> Message {
+/// The questions of a guide, with the answers of an earlier run to begin with.
+fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
     match load::load(guide) {
-        Ok(guide) => Message::Opened(Box::new(Interview::new(guide, facts, Given::default()))),
+        Ok(guide) => {
+            let given = previous::answers(host, &guide).map(|previous| previous.given).unwrap_or_default();
+            Message::Opened(Box::new(Interview::new(guide, facts, given)))
+        }
         Err(problems) => Message::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
 }

@@ -24,8 +24,50 @@ pub struct Layout {
     pub main: Rect,
     /// Help beside it.
     pub aside: Rect,
+    /// Lines above the page that do not scroll with it.
+    pub top: Rect,
+    /// Text below or beside the page that scrolls by itself.
+    pub pane: Rect,
     /// The last line: the keys.
     pub foot: Rect,
+}
+
+/// What a page wants of the screen beyond its own text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Panes {
+    /// The list of pages goes: nothing else can be gone to.
+    pub whole: bool,
+    /// Lines that do not scroll.
+    pub top: bool,
+    /// Text that scrolls by itself.
+    pub pane: bool,
+}
+
+/// The parts of a screen of this size for a page with `panes`.
+pub fn with_panes(width: u16, height: u16, panes: Panes) -> Layout {
+    let parts = layout(width, height);
+    if !panes.whole || height < 4 {
+        return parts;
+    }
+    let body = Rect { x: 0, width, y: parts.head.bottom(), height: parts.foot.y - parts.head.bottom() };
+    let air = u16::from(height >= 20);
+    let body = Rect { y: body.y + air, height: body.height - air, ..body };
+    let rows = if panes.top { (if height >= 16 { 3 } else { 2 }).min(body.height) } else { 0 };
+    let top = Rect { height: rows, ..body };
+    let rest = Rect { y: body.y + rows, height: body.height - rows, ..body };
+    let none = Rect { width: 0, height: 0, ..rest };
+    let (main, pane) = if !panes.pane || rest.height < 5 {
+        (rest, none)
+    } else if width >= ASIDE_FROM {
+        let main = Rect { width: (width - 3) / 2, ..rest };
+        (main, Rect { x: main.right() + 3, width: width - main.width - 3, ..rest })
+    } else {
+        let rows = (rest.height * 2 / 5).max(3);
+        let main = Rect { height: rest.height - rows, ..rest };
+        (main, Rect { y: main.bottom(), height: rows, ..rest })
+    };
+    let main = Rect { width: main.width.min(MAIN_MOST), ..main };
+    Layout { head: parts.head, foot: parts.foot, top, main, pane, ..Layout::default() }
 }
 
 impl Layout {
@@ -59,7 +101,7 @@ pub fn layout(width: u16, height: u16) -> Layout {
     };
     let main = if aside.width > 0 { Rect { width: aside.x - 3 - left, ..main } } else { main };
     let status = Rect { y: 1, height: u16::from(top > 1), ..main };
-    Layout { head: line(0), status, rail, main, aside, foot: line(height - 1) }
+    Layout { head: line(0), status, rail, main, aside, foot: line(height - 1), ..Layout::default() }
 }
 
 #[cfg(test)]
@@ -71,12 +113,15 @@ mod tests {
         for width in 0..260 {
             for height in 0..60 {
                 let screen = Rect { x: 0, y: 0, width, height };
-                let Layout { head, status, rail, main, aside, foot } = layout(width, height);
-                let parts: Vec<Rect> =
-                    [head, status, rail, main, aside, foot].into_iter().filter(|r| r.area() > 0).collect();
-                for (at, part) in parts.iter().enumerate() {
-                    assert_eq!(part.intersection(screen), *part, "{width}x{height}");
-                    assert!(parts[at + 1..].iter().all(|other| part.intersection(*other).area() == 0));
+                let run = with_panes(width, height, Panes { whole: true, top: true, pane: true });
+                for parts in [layout(width, height), run] {
+                    let Layout { head, status, rail, main, aside, top, pane, foot } = parts;
+                    let parts = [head, status, rail, main, aside, top, pane, foot].into_iter().filter(|r| r.area() > 0);
+                    let parts: Vec<Rect> = parts.collect();
+                    for (at, part) in parts.iter().enumerate() {
+                        assert_eq!(part.intersection(screen), *part, "{width}x{height}");
+                        assert!(parts[at + 1..].iter().all(|other| part.intersection(*other).area() == 0));
+                    }
                 }
             }
         }

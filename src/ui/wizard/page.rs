@@ -4,13 +4,17 @@ use crate::error::Exit;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::layout::Panes;
+use crate::ui::wizard::sheet::{Search, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
 
+mod failure;
 mod field;
 mod help;
 mod product;
+mod result;
 mod review;
+mod run;
 mod sizing;
 mod stage;
 mod step;
@@ -37,6 +41,10 @@ pub enum Step {
     Open(Box<Sheet>),
     /// What lies over the page goes.
     Close,
+    /// Carry out what the page asked about.
+    Sure(Act),
+    /// Hand the terminal to a shell for a while.
+    Shell,
     /// Scrolls a sheet so that this line can be seen.
     Show(usize),
     /// To the page of a run that stands on this machine.
@@ -81,6 +89,26 @@ pub trait Page {
     fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
         None
     }
+    /// What it wants of the screen beyond that.
+    fn panes(&self, _desk: &Desk) -> Panes {
+        Panes::default()
+    }
+    /// Lines above it that do not scroll.
+    fn top(&self, _desk: &Desk, _writer: Writer<'_>) -> Option<Doc> {
+        None
+    }
+    /// Text that scrolls by itself, in so many rows.
+    fn pane(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>, _rows: usize) -> Option<Doc> {
+        None
+    }
+    /// What is looked for in that text.
+    fn search<'d>(&self, _desk: &'d Desk) -> Option<&'d Search> {
+        None
+    }
+    /// Scrolls that text, where the act means that.
+    fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
+        false
+    }
     /// The acts it accepts with the pointer there, beyond moving about.
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer>;
     /// Carries one out.
@@ -94,6 +122,6 @@ pub fn page(place: &Place) -> Box<dyn Page + '_> {
         Place::Product => Box::new(product::ProductPage),
         Place::Stage(id) => Box::new(stage::StagePage { id }),
         Place::Review => Box::new(review::ReviewPage),
-        Place::Run => Box::new(welcome::Welcome),
+        Place::Run => Box::new(run::RunPage),
     }
 }

@@ -38,14 +38,6 @@ impl Sheet {
         }
     }
 
-    /// Where the pointer begins; none where the first stop does.
-    pub fn start(&self) -> Option<Stop> {
-        match self {
-            Self::Menu(menu) => Some(Stop::Item(menu.start)),
-            Self::Pager(_) | Self::Prompt(_) => None,
-        }
-    }
-
     /// Whether its lines are so long that it takes the whole screen.
     pub fn is_wide(&self) -> bool {
         matches!(self, Self::Pager(pager) if pager.is_wide())

@@ -12,6 +12,8 @@ mod answering;
 mod bytes;
 mod random;
 mod review;
+mod reviewing;
+mod run;
 mod stage;
 
 /// A wizard on a machine that is not there, with its jobs done at once.

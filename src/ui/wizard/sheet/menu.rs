@@ -20,8 +20,6 @@ pub struct Menu {
     pub text: String,
     /// What there is.
     pub entries: Vec<Entry>,
-    /// Where the pointer begins.
-    pub start: usize,
 }
 
 /// A line of a menu.
@@ -50,6 +48,8 @@ pub enum Target {
     Out(Exit),
     /// Back to the page.
     Here,
+    /// Back to the page, which carries out what it asked about.
+    Sure(Act),
 }
 
 impl Entry {
@@ -100,6 +100,7 @@ impl Menu {
                 Prompt::save(desk).map_or(Step::Close, |prompt| Step::Open(Box::new(Sheet::Prompt(prompt))))
             }
             (Act::Enter, Some(Target::Attend(run, attend))) => Step::Attend(run.clone(), *attend),
+            (Act::Enter, Some(Target::Sure(act))) => Step::Sure(*act),
             (Act::Enter, Some(Target::Out(exit))) => Step::Leave(*exit),
             (Act::Enter | Act::Back, _) => Step::Close,
             _ => Step::Stay,

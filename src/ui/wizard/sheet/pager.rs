@@ -91,6 +91,12 @@ impl Pager {
         Self { title: title.into(), lines, search: Search::default() }
     }
 
+    /// A step's log, line for line.
+    pub fn log(step: &str, text: &str) -> Self {
+        let lines = text.lines().map(|line| Line::Exact(Role::Value, line.to_owned())).collect();
+        Self::new(format!("Log of {step}"), lines)
+    }
+
     pub(super) fn is_wide(&self) -> bool {
         self.lines.iter().any(|line| matches!(line, Line::Exact(..)))
     }

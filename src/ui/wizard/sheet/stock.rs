@@ -9,12 +9,10 @@ use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
 
 impl Sheet {
     /// Every page with how it stands, to jump to; and the way out.
-    pub fn go_to(desk: &Desk, here: &Place) -> Self {
-        let places = desk.places();
-        let start = places.iter().position(|place| place == here).unwrap_or(0);
-        let mut entries: Vec<Entry> = places.into_iter().map(|place| page(desk, place)).collect();
+    pub fn go_to(desk: &Desk) -> Self {
+        let mut entries: Vec<Entry> = desk.places().into_iter().map(|place| page(desk, place)).collect();
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
-        Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries, start })
+        Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries })
     }
 
     /// What can be done about a run that stands on this machine; `last` says that none was made after it.
@@ -37,7 +35,7 @@ impl Sheet {
             _ => text.push_str(" Later runs have to be taken back before it."),
         }
         entries.push(Entry::new("Close", Target::Here));
-        Self::Menu(Menu { title: "Earlier run".to_owned(), text, entries, start: 0 })
+        Self::Menu(Menu { title: "Earlier run".to_owned(), text, entries })
     }
 
     /// Whether to leave.
@@ -50,7 +48,7 @@ impl Sheet {
             entries.push(Entry::new("Save the answers and leave", Target::Save));
         }
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
-        Self::Menu(Menu { title: "Leave bringup?".to_owned(), text, entries, start: 0 })
+        Self::Menu(Menu { title: "Leave bringup?".to_owned(), text, entries })
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) fn on(host: &FakeHost, size: (u16, u16)) -> App {
 
 /// The same at the review of the first guide, with these answers.
 pub(super) fn reviewing(host: &FakeHost, size: (u16, u16), answers: &[(&str, &str)]) -> App {
-    let mut app = on(host, size);
+    review(on(host, size), host, answers)
+}
+
+fn review(mut app: App, host: &FakeHost, answers: &[(&str, &str)]) -> App {
     press_on(&mut app, host, "Enter Enter");
     for (path, text) in answers {
         app.desk.interview.as_mut().unwrap().type_in(path, text);
@@ -140,12 +143,12 @@ fn what_can_be_done_about_an_earlier_run() {
     };
     let mut all = String::new();
     ran(&host, vec![finished(Exit::ProofFailed)]);
-    let _ = writeln!(all, "{}", choices((80, 12), "Enter"));
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
     let last = ran(&host, vec![]);
-    let _ = writeln!(all, "{}", choices((80, 12), "Enter"));
-    let _ = writeln!(all, "{}", choices((80, 12), "Down Enter"));
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Up Enter"));
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
     let working = detach::lock(&host, &last).unwrap();
-    let _ = writeln!(all, "{}", choices((80, 12), "Down Enter"));
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
     drop(working);
     insta::assert_snapshot!(all);
 }
@@ -213,8 +216,14 @@ fn the_packages_of_a_plan() {
 fn the_diff_of_a_file_that_is_searched() {
     let host = fit();
     host.put_file("/etc/nginx/sites-available/webapp", "# mine\nserver {\n    listen 8080;\n}\n", 0o644);
-    let keys = "Down Down Down Down Down Down Down Enter / l i s t e n Enter n n";
-    insta::assert_snapshot!(seen(&SIZES, keys, |size| reviewing(&host, size, &[])));
+    let make = |size| {
+        let mut app = reviewing(&host, size, &[]);
+        let plan = app.desk.review.plan().unwrap();
+        let site = plan.actions.iter().position(|planned| planned.id == "web.nginx_site").unwrap();
+        app.follow(Step::Go(Place::Review, Some(Stop::Line("actions", site))));
+        app
+    };
+    insta::assert_snapshot!(seen(&SIZES, "Enter / l i s t e n Enter n n", make));
 }
 
 #[test]
@@ -236,8 +245,7 @@ fn leaving_is_asked_about() {
 
 #[test]
 fn saving_asks_for_a_file() {
-    let secret = ("database.engine", "postgresql");
-    let make = |size| reviewing(&fit(), size, &[secret, ("database.password", "hunter22hunter22")]);
+    let make = |size| reviewing(&fit(), size, &[("application.proof_token", "hunter22hunter22")]);
     insta::assert_snapshot!(seen(&SIZES, "s", make));
 }
 
@@ -246,9 +254,14 @@ fn ascii_is_enough() {
     let host = fit();
     host.put_file("/run/reboot-required", "", 0o644);
     let mut all = String::new();
-    for keys in ["", "Enter Enter F2 Up Up Enter", "Enter Enter F2 Up Up Enter Enter"] {
+    let make = || {
         let mut app = App::new(desk((80, 24), true, false), (80, 24));
         settle_on(&mut app, &host);
+        app
+    };
+    let _ = writeln!(all, "{}", screen(&make()));
+    for keys in ["", "Tab", "Enter", "g"] {
+        let mut app = review(make(), &host, &[]);
         press_on(&mut app, &host, keys);
         let _ = writeln!(all, "{}", screen(&app));
     }

@@ -1,0 +1,224 @@
+//! A failed run that waits: what was tried, why it failed, what has changed so far, and what can be done about it.
+
+use crate::engine::decision::{Choice, Decision, Waiting};
+use crate::ui::lines;
+use crate::ui::text;
+use crate::ui::wizard::app::SURE;
+use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::doc::{Stop, Writer};
+use crate::ui::wizard::job::Job;
+use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::page::{Step, result};
+use crate::ui::wizard::running::{Running, State, Work};
+use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
+use crate::ui::wizard::task::Task;
+use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::watch::{self, Watch};
+
+/// Of the tool's last lines, so many stand here; the log has all of them.
+const TAIL: usize = 4;
+/// Columns for the names of the choices.
+const CHOICE: usize = 24;
+
+/// What can be chosen, each with its key and its name on the page. The last two are no decisions: the run waits on.
+const CHOICES: [(Act, Option<Choice>, &str); 7] = [
+    (Act::Retry, Some(Choice::Retry), "Try again"),
+    (Act::Change, Some(Choice::Replan), "Change an answer"),
+    (Act::Skip, Some(Choice::Skip), "Go on without it"),
+    (Act::RollBackStage, Some(Choice::RollbackStage), "Take this stage back"),
+    (Act::RollBack, Some(Choice::Rollback), "Take everything back"),
+    (Act::Shell, None, "Open a shell"),
+    (Act::Stop, Some(Choice::Stop), "Stop here"),
+];
+
+/// Writes the page.
+pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
+    if let Some((step, failure, _)) = watch.running.failure() {
+        result::failure(step, failure, TAIL, writer);
+    }
+    for failure in watch.running.back_failures() {
+        writer.note(Role::Bad, Sign::Bad, 2, &failure.to_string());
+    }
+    changes(&watch.running, waiting, writer);
+    if let Some(trouble) = &watch.trouble {
+        writer.blank();
+        writer.note(Role::Bad, Sign::Bad, 2, &trouble.to_string());
+        if let Some(hint) = &trouble.hint {
+            writer.prose(Role::Dim, 4, hint);
+        }
+    }
+    writer.blank();
+    if let Some(choice) = watch.decided {
+        writer.note(Role::Value, Sign::Working, 2, lines::decided(choice));
+        return;
+    }
+    for (act, _, name) in offered(waiting) {
+        let stop = Stop::Step(name.to_owned());
+        let from = writer.row();
+        let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
+        let about = about(watch, waiting, act);
+        let columns = if writer.width() < 60 { 0 } else { CHOICE };
+        let mut pieces = vec![writer.span(role, &text::pad(name, columns))];
+        if columns > 0 {
+            pieces.push(writer.span(Role::Dim, &about));
+        }
+        writer.stop_line(&stop, pieces, None);
+        if columns == 0 {
+            writer.prose(Role::Dim, 4, &about);
+        }
+        writer.stop(stop, from);
+    }
+}
+
+/// The choices that this failure has.
+fn offered(waiting: &Waiting) -> impl Iterator<Item = (Act, Option<Choice>, &'static str)> {
+    CHOICES.into_iter().filter(|(_, choice, _)| choice.is_none_or(|choice| waiting.choices.contains(&choice)))
+}
+
+/// What a choice means here.
+fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
+    match act {
+        Act::Retry if waiting.retry_from == waiting.step => "this step once more, then the rest".to_owned(),
+        Act::Retry => format!("from {} on", waiting.retry_from),
+        Act::Change => "all others are kept; only what differs is done again".to_owned(),
+        Act::Skip => waiting.skip.as_ref().map(|skip| skip.because.clone()).unwrap_or_default(),
+        Act::RollBackStage => format!("{}, then ask again", watch.title_of(&waiting.stage)),
+        Act::RollBack => "the server will be as it was before".to_owned(),
+        Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),
+        Act::Stop => "leave everything as it is; `bringup resume` goes on".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// How much stands, and where.
+fn changes(running: &Running, waiting: &Waiting, writer: &mut Writer<'_>) {
+    let says = match waiting.changed {
+        0 => "nothing is changed".to_owned(),
+        1 => "1 change stands".to_owned(),
+        n => format!("{n} changes stand"),
+    };
+    let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
+    result::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
+}
+
+fn changed(running: &Running) -> impl Iterator<Item = &Work> {
+    running.steps.iter().filter(|step| step.state == State::Done && !step.is_proof())
+}
+
+/// What was changed so far, stage by stage.
+fn list(watch: &Watch) -> Sheet {
+    let mut lines = Vec::new();
+    let mut stage = "";
+    for step in changed(&watch.running) {
+        if step.stage != stage {
+            stage = &step.stage;
+            lines.push(Line::Blank);
+            lines.push(Line::Exact(Role::Heading, watch.title_of(stage)));
+        }
+        lines.push(Line::Exact(Role::Value, format!("  {}", step.describe)));
+    }
+    Sheet::Pager(Pager::new("Changed so far", lines))
+}
+
+/// The acts it accepts.
+pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Offer> {
+    let says = match focus {
+        Some(Stop::Step(name)) if name == "changes" => "list",
+        Some(Stop::Step(name)) if CHOICES.iter().any(|(_, _, known)| known == name) => "choose",
+        _ => "next",
+    };
+    let mut offers = vec![offer(Act::Enter, says)];
+    if watch.decided.is_none() {
+        let short = |act: Act| match act {
+            Act::Retry => "retry",
+            Act::Change => "change",
+            Act::Skip => "skip",
+            Act::RollBackStage => "stage back",
+            Act::RollBack => "all back",
+            Act::Shell => "shell",
+            _ => "stop",
+        };
+        offers.extend(offered(waiting).map(|(act, _, _)| offer(act, short(act))));
+    }
+    offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach"), offer(Act::Quit, "")]);
+    offers
+}
+
+/// Carries one out.
+pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -> Step {
+    let Some(watch) = &mut desk.watch else { return Step::Back };
+    let sure = focus == Some(&Stop::Button(SURE));
+    let act = match (act, focus) {
+        (Act::Enter, Some(Stop::Step(name))) if name == "changes" => {
+            return if changed(&watch.running).next().is_some() {
+                Step::Open(Box::new(list(watch)))
+            } else {
+                Step::Stay
+            };
+        }
+        (Act::Enter, Some(Stop::Step(name))) => match CHOICES.iter().find(|(_, _, known)| known == name) {
+            Some((act, _, _)) => *act,
+            None => return Step::Next,
+        },
+        (act, _) => act,
+    };
+    if watch.decided.is_some() || !offered(waiting).any(|(known, _, _)| known == act) {
+        return Step::Stay;
+    }
+    let decision = match act {
+        Act::Retry => Decision::Retry,
+        Act::Skip => Decision::Skip,
+        Act::RollBackStage if sure => Decision::RollbackStage,
+        Act::RollBack if sure => Decision::Rollback,
+        Act::Stop if sure => Decision::Stop,
+        Act::RollBackStage | Act::RollBack | Act::Stop => return Step::Open(Box::new(ask(watch, waiting, act))),
+        Act::Shell => return Step::Shell,
+        Act::Change => return change(waiting, desk),
+        _ => return Step::Stay,
+    };
+    let run = watch.run.clone().unwrap_or_default();
+    watch.decided = Some(decision.choice());
+    desk.jobs.push(Job::Run(Task::Decide { run, number: waiting.number, decision }));
+    Step::Stay
+}
+
+/// To the questions of the stage that failed, with the answers that the run has.
+fn change(waiting: &Waiting, desk: &mut Desk) -> Step {
+    let Some(watch) = &mut desk.watch else { return Step::Back };
+    let guide = watch.plan.as_ref().map(|plan| plan.guide.as_str());
+    let here = desk.interview.as_ref().filter(|interview| Some(interview.guide().id.as_str()) == guide);
+    if here.is_none() {
+        watch.changing = true;
+        let run = watch.run.clone().unwrap_or_default();
+        desk.jobs.push(Job::Run(Task::Reopen { run }));
+        return Step::Stay;
+    }
+    Step::Go(watch::questions(desk, &waiting.stage), None)
+}
+
+/// Asks before something goes.
+fn ask(watch: &Watch, waiting: &Waiting, act: Act) -> Sheet {
+    let (title, text, says) = match act {
+        Act::RollBackStage => (
+            format!("Take back what was done for {}?", watch.title_of(&waiting.stage)),
+            "The changes of this stage are undone. Then the run asks again: it can do the stage anew.",
+            "Take this stage back",
+        ),
+        Act::RollBack => (
+            "Take everything back?".to_owned(),
+            "Every change of this run is undone, and the server is as it was before.",
+            "Take everything back",
+        ),
+        _ => (
+            "Stop here?".to_owned(),
+            "What was done so far stays as it is, though it is not complete. `sudo bringup resume` goes on with it, \
+             `sudo bringup rollback` takes it back.",
+            "Stop here",
+        ),
+    };
+    Sheet::Menu(Menu {
+        title,
+        text: text.to_owned(),
+        entries: vec![Entry::new("Back", Target::Here), Entry::new(says, Target::Sure(act))],
+    })
+}

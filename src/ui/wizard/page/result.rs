@@ -1,0 +1,406 @@
+//! How the run ended: what stands, what was proven, what was taken back, and what to do next.
+
+use ratatui::text::Span;
+
+use crate::engine::runs::RunDir;
+use crate::error::{Exit, Failure};
+use crate::secret::store;
+use crate::ui::text;
+use crate::ui::wizard::app::SURE;
+use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::doc::{Stop, Writer};
+use crate::ui::wizard::job::Job;
+use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::page::Step;
+use crate::ui::wizard::running::{Phase, Running, State};
+use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
+use crate::ui::wizard::task::Task;
+use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::watch::{Face, Watch};
+
+/// Columns for the names of things.
+const LABEL: usize = 14;
+/// Narrower screens have values below their names.
+const NARROW: usize = 60;
+/// Of what may be many, so many are shown.
+const SOME: usize = 6;
+/// What a secret looks like while it is not shown.
+const HIDDEN: usize = 8;
+
+/// Writes the page.
+pub fn write(watch: &Watch, face: Face, writer: &mut Writer<'_>) {
+    if let Some(trouble) = &watch.trouble {
+        writer.note(Role::Bad, Sign::Bad, 0, &trouble.to_string());
+        if let Some(hint) = &trouble.hint {
+            writer.prose(Role::Dim, 2, hint);
+        }
+        writer.blank();
+    }
+    match (face, &watch.running.phase) {
+        (Face::Refused, _) => refused(watch, writer),
+        (Face::NothingToDo, _) => nothing_to_do(watch, writer),
+        (Face::Lost, _) => lost(watch, writer),
+        (_, Phase::Ended(Exit::Done)) if watch.running.title.is_empty() => taken_back(watch, writer),
+        (_, Phase::Ended(Exit::Done)) => done(watch, writer),
+        (_, Phase::Ended(exit)) => failed(watch, *exit, writer),
+        _ => {}
+    }
+    writer.blank();
+    for (name, says) in buttons(watch, face) {
+        writer.button(name, says);
+    }
+}
+
+/// What can be pressed at the end of the page.
+fn buttons(watch: &Watch, face: Face) -> Vec<(&'static str, &'static str)> {
+    let exit = watch.exit();
+    let mut buttons = vec![match face {
+        Face::Refused => ("answers", "Back to the review"),
+        _ => ("leave", "Leave"),
+    }];
+    let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
+    if unfinished && !watch.running.went_back {
+        buttons.insert(0, ("resume", "Go on with the run"));
+    }
+    if unfinished {
+        buttons.insert(buttons.len() - 1, ("back", "Take everything back"));
+    }
+    buttons
+}
+
+/// The acts it accepts.
+pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    match focus {
+        Some(Stop::Step(name)) if watch.secrets().contains(&name.as_str()) => {
+            let shown = watch.revealed.as_ref().is_some_and(|(revealed, _)| revealed == name);
+            offers.push(offer(Act::Reveal, if shown { "hide" } else { "show" }));
+            offers.push(offer(Act::Enter, ""));
+        }
+        Some(Stop::Button(_)) => offers.push(offer(Act::Enter, "choose")),
+        _ => offers.push(offer(Act::Enter, "next")),
+    }
+    if !watch.running.failures.is_empty() {
+        offers.push(offer(Act::Log, "log"));
+    }
+    if can_go_back(watch) {
+        offers.push(offer(Act::RollBack, "take back"));
+    }
+    if face == Face::Refused {
+        offers.push(offer(Act::Back, "back"));
+    }
+    offers.push(offer(Act::Quit, "leave"));
+    offers
+}
+
+/// Whether changes stand that can be taken back from here.
+fn can_go_back(watch: &Watch) -> bool {
+    let stands = matches!(watch.exit(), Some(Exit::Done | Exit::ProofFailed | Exit::Incomplete));
+    stands && watch.run.is_some() && !watch.running.title.is_empty()
+}
+
+/// Carries one out.
+pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
+    let Some(watch) = &mut desk.watch else { return Step::Back };
+    let run = watch.run.clone().unwrap_or_default();
+    let sure = focus == Some(&Stop::Button(SURE));
+    match (act, focus) {
+        (Act::Quit, _) | (Act::Enter, Some(Stop::Button("leave"))) => {
+            return Step::Leave(watch.exit().unwrap_or(Exit::Interrupted));
+        }
+        (Act::Back, _) | (Act::Enter, Some(Stop::Button("answers"))) if watch.face() == Face::Refused => {
+            desk.watch = None;
+            return Step::Go(crate::ui::wizard::desk::Place::Review, None);
+        }
+        (Act::Enter, Some(Stop::Button("resume"))) => {
+            desk.jobs.push(Job::Run(Task::Again { run, back: false }));
+        }
+        (Act::RollBack, _) if sure => desk.jobs.push(Job::Run(Task::Again { run, back: true })),
+        (Act::RollBack, _) | (Act::Enter, Some(Stop::Button("back"))) => {
+            return Step::Open(Box::new(Sheet::Menu(Menu {
+                title: "Take everything back?".to_owned(),
+                text: "Every change of this run is undone, and the server is as it was before. What somebody else \
+                       changed since is kept."
+                    .to_owned(),
+                entries: vec![
+                    Entry::new("Leave it as it is", Target::Here),
+                    Entry::new("Take everything back", Target::Sure(Act::RollBack)),
+                ],
+            })));
+        }
+        (Act::Reveal | Act::Enter, Some(Stop::Step(name))) if watch.secrets().contains(&name.as_str()) => {
+            if watch.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
+                && let Some(plan) = &watch.plan
+            {
+                desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
+            }
+        }
+        (Act::Enter, _) => return Step::Next,
+        _ => {}
+    }
+    Step::Stay
+}
+
+// --- the ends -----------------------------------------------------------------
+
+fn done(watch: &Watch, writer: &mut Writer<'_>) {
+    headline(Role::Good, Sign::Good, &format!("{} is in production.", watch.running.title), writer);
+    results(watch, writer);
+    proofs(&watch.running, writer);
+    credentials(watch, writer);
+    next(watch, &[("Check again", "bringup verify"), ("Take it back", "bringup rollback")], writer);
+}
+
+fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
+    let title = watch.plan.as_ref().map_or("Everything", |plan| &plan.title);
+    headline(Role::Good, Sign::Good, &format!("{title} stands as the answers say. Nothing was changed."), writer);
+    if watch.idle == Some(false) {
+        writer.note(Role::Warning, Sign::Warning, 0, "A proof had failed the last time: `bringup verify` tries again.");
+    }
+    results(watch, writer);
+    writer.blank();
+    fields(&[("Check again", "bringup verify".to_owned()), ("Take it back", "bringup rollback".to_owned())], writer);
+}
+
+fn taken_back(watch: &Watch, writer: &mut Writer<'_>) {
+    let says = match watch.running.records {
+        0 => "Nothing was left to take back.".to_owned(),
+        1 => "1 change was taken back.".to_owned(),
+        n => format!("{n} changes were taken back."),
+    };
+    headline(Role::Good, Sign::Good, &says, writer);
+    left(&watch.running, writer);
+    next(watch, &[("What stands", "bringup status")], writer);
+}
+
+fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
+    let running = &watch.running;
+    if let Some((step, problem, _)) = running.failure() {
+        failure(step, problem, 6, writer);
+        writer.blank();
+    }
+    let clean = running.kept.is_empty();
+    let (role, sign, says) = match exit {
+        Exit::RolledBack if clean => {
+            (Role::Good, Sign::Left, "Everything was taken back: the server is as it was before.")
+        }
+        Exit::RolledBack => (Role::Good, Sign::Left, "Everything was taken back, but for what is not ours alone:"),
+        Exit::ProofFailed => (Role::Warning, Sign::Warning, "The changes are made and stand, but a proof failed."),
+        Exit::Incomplete if running.went_back => {
+            (Role::Bad, Sign::Bad, "The way back is not complete: the server is between two states.")
+        }
+        _ => (Role::Warning, Sign::Warning, "Stopped half-way: what was done so far stands."),
+    };
+    if running.failure().is_some() {
+        writer.note(role, sign, 2, says);
+    } else {
+        headline(role, sign, says, writer);
+    }
+    for problem in running.back_failures().take(SOME) {
+        writer.note(Role::Bad, Sign::Bad, 2, &problem.to_string());
+    }
+    left(running, writer);
+    let commands: &[(&str, &str)] = match exit {
+        Exit::RolledBack => &[("Try again", "sudo bringup; nothing is left to clean up")],
+        Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
+        Exit::Incomplete if running.went_back => &[("Go on", "bringup rollback")],
+        _ => &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")],
+    };
+    next(watch, commands, writer);
+}
+
+fn refused(watch: &Watch, writer: &mut Writer<'_>) {
+    headline(Role::Bad, Sign::Bad, "It was not started, and nothing was changed:", writer);
+    for problem in &watch.refused {
+        let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
+        writer.blank();
+        writer.prose(Role::Value, 4, &format!("{path}{}", problem.message));
+        if !problem.hint.is_empty() {
+            writer.prose(Role::Dim, 4, &problem.hint);
+        }
+    }
+}
+
+fn lost(watch: &Watch, writer: &mut Writer<'_>) {
+    let says = "The run's process is gone before its end: it was killed, or the server restarted. Nothing is lost: what \
+                it did is written down.";
+    headline(Role::Bad, Sign::Bad, says, writer);
+    if let Some(step) = watch.running.current() {
+        writer.prose(Role::Dim, 4, &format!("It was last at: {}", step.describe));
+    }
+    let go_on: &[(&str, &str)] = if watch.running.went_back {
+        &[("Go on", "bringup rollback")]
+    } else {
+        &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")]
+    };
+    next(watch, go_on, writer);
+}
+
+// --- their parts ----------------------------------------------------------------
+
+/// What was tried, why it failed, the last lines, what to do, and where all of it is.
+pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'_>) {
+    headline(Role::Bad, Sign::Bad, &format!("Could not {}:", failure.what), writer);
+    writer.prose(Role::Value, 4, &failure.why);
+    let shown = &failure.tail[failure.tail.len().saturating_sub(tail)..];
+    // A tool's only line is often the cause itself.
+    let news: Vec<&String> = shown.iter().filter(|line| !failure.why.contains(line.trim())).collect();
+    if !news.is_empty() {
+        writer.blank();
+    }
+    for line in news {
+        let rule = writer.theme().sign(Sign::Rule).to_owned();
+        let pieces = vec![
+            Span::raw("    "),
+            writer.span(Role::Dim, &rule),
+            Span::raw(" "),
+            writer.span(Role::Value, line.trim_end()),
+        ];
+        writer.line(pieces);
+    }
+    writer.blank();
+    let mut about = vec![("Step", step.to_owned())];
+    about.extend(failure.hint.as_ref().map(|hint| ("What to do", hint.clone())));
+    about.extend(failure.log.as_ref().map(|log| ("Log", log.clone())));
+    fields(&about, writer);
+}
+
+fn results(watch: &Watch, writer: &mut Writer<'_>) {
+    let Some(plan) = watch.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
+    writer.blank();
+    for line in &plan.results {
+        field(&format!("result {}", line.label), &line.label, Role::Value, &line.value, writer);
+    }
+}
+
+fn proofs(running: &Running, writer: &mut Writer<'_>) {
+    let proven = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done);
+    let mut first = true;
+    for step in proven {
+        if std::mem::take(&mut first) {
+            writer.blank();
+            let head = writer.span(Role::Heading, "Proven just now");
+            writer.line(vec![Span::raw("  "), head]);
+        }
+        let stop = Stop::Step(step.id.clone());
+        let from = writer.row();
+        let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
+        let pieces = vec![writer.sign(Role::Good, Sign::Good), Span::raw(" "), writer.span(role, &step.describe)];
+        writer.stop_line(&stop, pieces, None);
+        writer.prose(Role::Dim, 4, step.evidence.as_deref().unwrap_or_default());
+        writer.stop(stop, from);
+    }
+}
+
+fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
+    let names = watch.secrets();
+    if names.is_empty() {
+        return;
+    }
+    writer.blank();
+    let head = writer.span(Role::Heading, "Passwords");
+    writer.line(vec![Span::raw("  "), head]);
+    let file = watch.plan.as_ref().map(|plan| store::path(&plan.guide).display().to_string()).unwrap_or_default();
+    writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
+    for name in names {
+        let shown = match &watch.revealed {
+            Some((revealed, secret)) if revealed == name => secret.expose().to_owned(),
+            _ => writer.theme().sign(Sign::Secret).repeat(HIDDEN),
+        };
+        let columns = text::width(name).max(LABEL) + 2;
+        let stop = Stop::Step(name.to_owned());
+        let from = writer.row();
+        let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
+        let pieces =
+            vec![Span::raw("  "), writer.span(role, &text::pad(name, columns)), writer.span(Role::Value, &shown)];
+        writer.stop_line(&stop, pieces, None);
+        writer.stop(stop, from);
+    }
+}
+
+/// What a way back saved, and what it left in place.
+fn left(running: &Running, writer: &mut Writer<'_>) {
+    for (what, file) in &running.dumped {
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("saved: {what} is in {file}"));
+    }
+    for (what, why) in running.kept.iter().take(SOME) {
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("kept: {what}: {why}"));
+    }
+    if running.kept.len() > SOME {
+        writer.prose(Role::Dim, 4, &format!("and {} more, in the run's rollback.json", running.kept.len() - SOME));
+    }
+}
+
+/// Commands, and where things are.
+fn next(watch: &Watch, commands: &[(&str, &str)], writer: &mut Writer<'_>) {
+    writer.blank();
+    let mut all: Vec<(&str, String)> =
+        commands.iter().map(|(label, command)| (*label, (*command).to_owned())).collect();
+    if let Some(run) = &watch.run {
+        let dir = RunDir::of(run);
+        if !watch.running.title.is_empty() {
+            all.push(("Replay", format!("bringup --answers {}", dir.file("answers.yaml").display())));
+        }
+        all.push(("Logs", dir.file("log").display().to_string()));
+    }
+    fields(&all, writer);
+}
+
+/// The first thing to read: a line that the pointer can stand on, so that a long page opens at its top.
+fn headline(role: Role, sign: Sign, says: &str, writer: &mut Writer<'_>) {
+    let stop = Stop::Step("headline".to_owned());
+    let from = writer.row();
+    let lines = text::wrap(&writer.clean(says), writer.width().saturating_sub(4).max(8));
+    let pieces = vec![writer.sign(role, sign), Span::raw(" "), writer.span(Role::Heading, &lines[0])];
+    writer.stop_line(&stop, pieces, None);
+    for line in &lines[1..] {
+        let pieces = vec![Span::raw("    "), writer.span(Role::Heading, line)];
+        writer.line(pieces);
+    }
+    writer.stop(stop, from);
+}
+
+fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
+    for (label, value) in all {
+        field(&format!("field {label}"), label, Role::Value, value, writer);
+    }
+}
+
+/// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down. A value
+/// that has no room beside its name stands below it, whole, so that it can be copied.
+pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
+    let stop = Stop::Step(id.to_owned());
+    let from = writer.row();
+    let value = writer.clean(value);
+    let beside = writer.width().saturating_sub(2 + LABEL);
+    let below = writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
+    let room = if below { writer.width().saturating_sub(4).max(8) } else { beside };
+    let mut lines: Vec<String> = text::wrap(&value, room).iter().flat_map(|line| chunks(line, room)).collect();
+    let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
+    let label = writer.clean(label);
+    let mut pieces = vec![writer.span(head, &text::pad(&label, LABEL))];
+    if !below {
+        pieces.push(writer.span(role, &lines.remove(0)));
+    }
+    writer.stop_line(&stop, pieces, None);
+    for line in lines {
+        let indent = if below { 4 } else { 2 + LABEL };
+        let pieces = vec![Span::raw(" ".repeat(indent)), writer.span(role, &line)];
+        writer.line(pieces);
+    }
+    writer.stop(stop, from);
+}
+
+/// A word that is wider than a line goes on in the next.
+fn chunks(line: &str, columns: usize) -> Vec<String> {
+    let mut chunks = vec![String::new()];
+    for c in line.chars() {
+        let last = chunks.len() - 1;
+        if text::width(&chunks[last]) + text::width(c.encode_utf8(&mut [0; 4])) > columns {
+            chunks.push(c.to_string());
+        } else {
+            chunks[last].push(c);
+        }
+    }
+    chunks
+}

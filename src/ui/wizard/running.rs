@@ -1,0 +1,492 @@
+//! A run as its events tell it: every step with its state, what it said, and what the run waits for. The same for a
+//! run that works now and for one that ended long ago.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::action::Progress;
+use crate::engine::decision::{Choice, Waiting};
+use crate::engine::event::{Ended, Event, Step, What};
+use crate::error::{Exit, Failure};
+use crate::host::Stamp;
+use crate::plan::Plan;
+use crate::ui::lines;
+
+mod output;
+
+pub use output::{Kind, Output, Said};
+
+/// The group of the proofs, among the stages.
+pub const PROOFS: &str = "proofs";
+/// What was said while the run was taken back.
+pub const BACK: &str = "the way back";
+/// What the engine calls itself where no step is meant.
+const NO_STEP: [&str; 2] = ["bringup", "rollback"];
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its turn has not come.
+    Pending,
+    /// It is being worked on.
+    Working,
+    /// It changed something, or was proven.
+    Done,
+    /// There was nothing to change.
+    AlreadySo,
+    /// It failed.
+    Failed,
+    /// Somebody decided to go on without it.
+    Skipped,
+    /// It was taken back.
+    Undone,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// `database.role`.
+    pub id: String,
+    /// The id of its stage; [`PROOFS`] for a proof.
+    pub stage: String,
+    /// What it does, or what it proves.
+    pub describe: String,
+    /// How it stands.
+    pub state: State,
+    /// How long it took, in milliseconds; 0 until it ended.
+    pub millis: u64,
+    /// When it began, while it works.
+    pub since: Option<Stamp>,
+    /// What a proof found; of a step that was left out, why it may be.
+    pub evidence: Option<String>,
+}
+
+impl Work {
+    /// Whether it is a proof.
+    pub fn is_proof(&self) -> bool {
+        self.stage == PROOFS
+    }
+}
+
+/// Steps that belong together.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The stage's id, or [`PROOFS`].
+    pub id: &'a str,
+    /// Its steps, in order.
+    pub steps: Vec<&'a Work>,
+}
+
+impl Group<'_> {
+    /// How the group stands as a whole.
+    pub fn state(&self) -> State {
+        let any = |state| self.steps.iter().any(|step| step.state == state);
+        let all = |state| self.steps.iter().all(|step| step.state == state);
+        let left = any(State::Pending);
+        if any(State::Working) {
+            State::Working
+        } else if any(State::Failed) {
+            State::Failed
+        } else if any(State::Undone) && !left {
+            State::Undone
+        } else if left {
+            State::Pending
+        } else if all(State::AlreadySo) {
+            State::AlreadySo
+        } else {
+            State::Done
+        }
+    }
+
+    /// How many of its steps are over.
+    pub fn over(&self) -> usize {
+        self.steps.iter().filter(|step| !matches!(step.state, State::Pending | State::Working)).count()
+    }
+
+    /// How long its steps took together, in milliseconds.
+    pub fn millis(&self) -> u64 {
+        self.steps.iter().map(|step| step.millis).sum()
+    }
+}
+
+/// How far the step at work is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meter {
+    /// From 0 to 1, where it is known.
+    pub share: Option<f32>,
+    /// What is being done.
+    pub says: String,
+    /// That says how much is done, in bytes or packages.
+    pub figures: bool,
+}
+
+/// What the run is doing as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Nothing was heard of it yet.
+    Silent,
+    /// Step after step.
+    Forward,
+    /// Taking back.
+    Back,
+    /// After a failure it waits for a decision.
+    Waiting(Box<Waiting>),
+    /// It ended; this is what its command returns.
+    Ended(Exit),
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// The guide's title; empty for a rollback that somebody asked for later.
+    pub title: String,
+    /// Its steps: actions in order, then proofs.
+    pub steps: Vec<Work>,
+    /// What it does.
+    pub phase: Phase,
+    /// How far the step at work is.
+    pub meter: Meter,
+    /// Every failure with its step, and whether it came up on the way back.
+    pub failures: Vec<(String, Failure, bool)>,
+    /// What was left in place, and why.
+    pub kept: Vec<(String, String)>,
+    /// What was saved before it was dropped, and where.
+    pub dumped: Vec<(String, String)>,
+    /// Notes for the reader.
+    pub notes: Vec<String>,
+    /// Changes that the way back set out to undo.
+    pub records: usize,
+    /// A way back has begun, once at least.
+    pub went_back: bool,
+    /// How many changes stand, where the end told.
+    pub changed: usize,
+    /// What steps said.
+    pub output: Output,
+    noted: String,
+    undone: BTreeSet<String>,
+    current: Option<usize>,
+    began: Option<Stamp>,
+    latest: Option<Stamp>,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            steps: Vec::new(),
+            phase: Phase::Silent,
+            meter: Meter::default(),
+            failures: Vec::new(),
+            kept: Vec::new(),
+            dumped: Vec::new(),
+            notes: Vec::new(),
+            records: 0,
+            went_back: false,
+            changed: 0,
+            output: Output::default(),
+            noted: String::new(),
+            undone: BTreeSet::new(),
+            current: None,
+            began: None,
+            latest: None,
+        }
+    }
+}
+
+impl Running {
+    /// Takes an event in.
+    pub fn take_in(&mut self, event: Event) {
+        self.began.get_or_insert(event.at);
+        self.latest = Some(event.at);
+        match event.what {
+            What::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
+            What::ActionStarted { action } => self.begin(&action, event.at),
+            What::ProofStarted { proof } => self.begin(&proof, event.at),
+            What::ActionProgress { action, progress } => self.go_on(&action, progress, event.at),
+            What::ActionEnded { action, ended, millis } => {
+                let state = match ended {
+                    Ended::Changed => State::Done,
+                    Ended::AlreadySo => State::AlreadySo,
+                    Ended::Failed => State::Failed,
+                };
+                self.end(&action, state, millis);
+            }
+            What::ProofEnded { proof, evidence, failure, millis } => {
+                self.end(&proof, if failure.is_some() { State::Failed } else { State::Done }, millis);
+                let at = self.step(&proof);
+                self.output.push(&proof, Kind::Output, evidence.as_deref().unwrap_or_default());
+                self.steps[at].evidence = evidence;
+            }
+            What::Failed { step, failure } => self.fail(step, failure),
+            What::Waiting(waiting) => {
+                self.pause();
+                self.phase = Phase::Waiting(Box::new(waiting));
+            }
+            What::Decided { choice } => {
+                self.phase = Phase::Forward;
+                self.meter.says = lines::decided(choice).to_owned();
+                if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
+                    // A stage that was taken back is no way back of the run, and what failed is tried anew.
+                    self.went_back = false;
+                    self.failures.clear();
+                    self.kept.clear();
+                }
+            }
+            What::Skipped { step, because } => {
+                self.end(&step, State::Skipped, 0);
+                self.output.push(&step, Kind::Note, &because);
+                let at = self.step(&step);
+                self.steps[at].evidence = Some(because);
+            }
+            What::RollbackStarted { records, .. } => {
+                self.phase = Phase::Back;
+                self.went_back = true;
+                self.records = records;
+                self.undone.clear();
+                self.pause();
+            }
+            What::Undone { action, describe } => {
+                let at = self.step(&action);
+                self.steps[at].state = State::Undone;
+                self.output.push(BACK, Kind::Undone, &describe);
+                self.undone.insert(action);
+                self.current = Some(at);
+                self.meter = Meter { says: describe, ..Meter::default() };
+            }
+            What::Kept { what, why } => {
+                self.tell(Kind::Kept, &format!("{what}: {why}"));
+                self.kept.push((what, why));
+            }
+            What::Dumped { what, file } => {
+                self.tell(Kind::Saved, &format!("{what} is in {file}"));
+                self.dumped.push((what, file));
+            }
+            What::Note { text } => {
+                self.tell(Kind::Note, &text);
+                self.notes.push(text);
+            }
+            What::RunEnded { exit, changed } => {
+                if exit == Exit::RolledBack {
+                    self.all_undone();
+                }
+                self.phase = Phase::Ended(exit);
+                self.changed = changed;
+                self.pause();
+            }
+        }
+    }
+
+    /// The steps are known from a plan before the run tells them: those of a rollback.
+    pub fn describe(&mut self, plan: &Plan) {
+        for step in &mut self.steps {
+            if let Some(planned) = plan.actions.iter().find(|planned| planned.id == step.id) {
+                step.stage.clone_from(&planned.stage);
+                step.describe.clone_from(&planned.describe);
+            }
+        }
+    }
+
+    fn start(&mut self, guide: String, actions: Vec<Step>, proofs: Vec<Step>) {
+        self.title = guide;
+        self.phase = Phase::Forward;
+        let work = |step: Step, stage: String| Work {
+            id: step.id,
+            stage,
+            describe: step.describe,
+            state: State::Pending,
+            millis: 0,
+            since: None,
+            evidence: None,
+        };
+        let actions = actions.into_iter().map(|step| {
+            let stage = step.stage.clone();
+            work(step, stage)
+        });
+        let proofs = proofs.into_iter().map(|step| work(step, PROOFS.to_owned()));
+        self.steps = actions.chain(proofs).collect();
+        self.pause();
+    }
+
+    fn begin(&mut self, id: &str, at: Stamp) {
+        self.phase = Phase::Forward;
+        self.pause();
+        let step = self.step(id);
+        self.steps[step].state = State::Working;
+        self.steps[step].since = Some(at);
+        self.current = Some(step);
+    }
+
+    fn go_on(&mut self, id: &str, progress: Progress, at: Stamp) {
+        let step = self.step(id);
+        if self.current != Some(step) {
+            self.pause();
+            self.current = Some(step);
+        }
+        if self.steps[step].since.is_none() {
+            self.steps[step].since = Some(at);
+            self.steps[step].state = State::Working;
+        }
+        let id = if self.phase == Phase::Back { BACK } else { id };
+        let says = progress.text().into_owned();
+        match progress {
+            Progress::Percent { percent, note, amount } => {
+                self.note(id, note);
+                let share = Some((percent / 100.0).clamp(0.0, 1.0));
+                self.meter = Meter { share, says, figures: amount.is_some() };
+            }
+            Progress::Note(note) => {
+                self.note(id, note);
+                self.meter.says = says;
+            }
+            Progress::Output(line) => self.output.push(id, Kind::Output, &line),
+        }
+    }
+
+    /// What a step does, once for as long as it does that.
+    fn note(&mut self, id: &str, note: String) {
+        if self.noted != note {
+            self.output.push(id, Kind::Note, &note);
+            self.noted = note;
+        }
+    }
+
+    fn end(&mut self, id: &str, state: State, millis: u64) {
+        let at = self.step(id);
+        let step = &mut self.steps[at];
+        (step.state, step.millis, step.since) = (state, millis, None);
+        self.current = Some(at);
+        self.meter = Meter::default();
+    }
+
+    fn fail(&mut self, id: String, failure: Failure) {
+        let back = self.phase == Phase::Back;
+        if !NO_STEP.contains(&id.as_str()) {
+            let at = self.step(&id);
+            let step = &mut self.steps[at];
+            (step.state, step.since) = (State::Failed, None);
+            self.current = Some(at);
+        }
+        self.tell(Kind::Failed, &failure.to_string());
+        self.failures.push((id, failure, back));
+    }
+
+    /// Whatever stood does not any more, though not every step had something of its own to undo.
+    fn all_undone(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.stage != PROOFS) {
+            if matches!(step.state, State::Done | State::Working) {
+                step.state = State::Undone;
+            }
+        }
+    }
+
+    /// Nothing is at work for the moment.
+    fn pause(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.state == State::Working) {
+            step.state = State::Pending;
+            step.since = None;
+        }
+        self.meter = Meter::default();
+    }
+
+    /// Says something in the name of the step at work, or of the way back.
+    fn tell(&mut self, kind: Kind, text: &str) {
+        let id = match &self.phase {
+            Phase::Back => BACK.to_owned(),
+            _ => self.current().map(|step| step.id.clone()).unwrap_or_default(),
+        };
+        self.output.push(&id, kind, text);
+    }
+
+    /// The place of a step; one that was not announced is added.
+    fn step(&mut self, id: &str) -> usize {
+        if let Some(at) = self.steps.iter().position(|step| step.id == id) {
+            return at;
+        }
+        let stage = id.split('.').next().unwrap_or(id).to_owned();
+        self.steps.push(Work {
+            id: id.to_owned(),
+            stage,
+            describe: id.to_owned(),
+            state: State::Pending,
+            millis: 0,
+            since: None,
+            evidence: None,
+        });
+        self.steps.len() - 1
+    }
+
+    // --- what it comes to -----------------------------------------------------
+
+    /// The steps by their stages, in order; proofs are the last group.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for step in &self.steps {
+            match groups.iter_mut().find(|group| group.id == step.stage) {
+                Some(group) => group.steps.push(step),
+                None => groups.push(Group { id: &step.stage, steps: vec![step] }),
+            }
+        }
+        groups
+    }
+
+    /// The step that is worked on, or was worked on last.
+    pub fn current(&self) -> Option<&Work> {
+        self.steps.get(self.current?)
+    }
+
+    /// Whether something is worked on at this moment.
+    pub fn works(&self) -> bool {
+        matches!(self.phase, Phase::Forward | Phase::Back | Phase::Silent)
+    }
+
+    /// How many steps are over (on the way back: changes undone), and of how many.
+    pub fn count(&self) -> (usize, usize) {
+        if self.phase == Phase::Back {
+            return (self.undone.len().min(self.records), self.records);
+        }
+        let over = self.steps.iter().filter(|step| !matches!(step.state, State::Pending | State::Working)).count();
+        (over, self.steps.len())
+    }
+
+    /// How far the whole is, from 0 to 1: the steps that are over, and the known part of the one at work.
+    pub fn share(&self) -> f32 {
+        let (over, all) = self.count();
+        if all == 0 {
+            return 0.0;
+        }
+        let part = self.meter.share.unwrap_or(0.0);
+        #[expect(clippy::cast_precision_loss, reason = "a share for a bar of a few dozen columns")]
+        let share = (over as f32 + part) / all as f32;
+        share.min(1.0)
+    }
+
+    /// The failure that matters: the last one on the way forward, or the first on a way back without one.
+    pub fn failure(&self) -> Option<&(String, Failure, bool)> {
+        self.failures.iter().rev().find(|(_, _, back)| !back).or_else(|| self.failures.first())
+    }
+
+    /// Failures of the way back.
+    pub fn back_failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failures.iter().filter(|(_, _, back)| *back).map(|(_, failure, _)| failure)
+    }
+
+    /// How long it has been at work at `now`; until its last word once it ended.
+    pub fn elapsed(&self, now: Option<Stamp>) -> Duration {
+        let until = if self.works() { now.max(self.latest) } else { self.latest };
+        match (self.began, until) {
+            (Some(began), Some(until)) => until.since(began),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long the step at work has been so at `now`.
+    pub fn step_elapsed(&self, now: Option<Stamp>) -> Duration {
+        match (self.current().and_then(|step| step.since), now.max(self.latest)) {
+            (Some(since_then), Some(now)) => now.since(since_then),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

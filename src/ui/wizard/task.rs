@@ -1,0 +1,314 @@
+//! What the run's page has others do, and what they tell: starting, following, asking to stop, reading logs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::answers::interview::Interview;
+use crate::answers::resolve::Literals;
+use crate::answers::{OnFailure, Resolved, file};
+use crate::engine::decision::{self, Decision, Replan};
+use crate::engine::event::Event;
+use crate::engine::journal::Journal;
+use crate::engine::launch::{self, Checked};
+use crate::engine::rollback::Options;
+use crate::engine::runs::RunDir;
+use crate::engine::{data, detach};
+use crate::error::{Failure, Outcome, Problem};
+use crate::facts::Facts;
+use crate::facts::probe::probe;
+use crate::guide::{Guide, load};
+use crate::host::{Host, Stamp};
+use crate::plan::Plan;
+use crate::plan::build::build;
+use crate::secret::{Secret, store};
+use crate::ui::Renderer;
+use crate::ui::follow::{Followed, follow};
+
+/// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
+const LOG: u64 = 1 << 20;
+/// Looks at the events between two reports: at most ten reports a second.
+const LOOKS: u32 = 2;
+
+/// Work that concerns the run.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Check everything once more, and start it.
+    Launch(Box<Launch>),
+    /// Tell what it does until it ends, or until `leave`.
+    Follow {
+        /// The run.
+        run: String,
+        /// Nobody wants to know any more.
+        leave: Arc<AtomicBool>,
+    },
+    /// Tell it what was decided about its question of this number.
+    Decide {
+        /// The run.
+        run: String,
+        /// The question.
+        number: usize,
+        /// What was decided.
+        decision: Decision,
+    },
+    /// Have it go on with other answers.
+    Replan {
+        /// The run.
+        run: String,
+        /// The question.
+        number: usize,
+        /// The answers.
+        with: Box<Launch>,
+    },
+    /// Read its answers, to change one.
+    Reopen {
+        /// The run.
+        run: String,
+    },
+    /// Ask it to take everything back.
+    Stop {
+        /// The run.
+        run: String,
+    },
+    /// Start its process again, forward or back.
+    Again {
+        /// The run.
+        run: String,
+        /// Take it back.
+        back: bool,
+    },
+    /// Read a step's log.
+    Log {
+        /// The run.
+        run: String,
+        /// The step; empty for the process itself.
+        step: String,
+    },
+    /// Read a secret that was kept.
+    Secret {
+        /// The guide.
+        guide: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What a run is started with.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The guide.
+    pub guide: Guide,
+    /// The machine.
+    pub facts: Facts,
+    /// Every answer.
+    pub resolved: Resolved,
+}
+
+/// What is told of the run.
+#[derive(Debug)]
+pub enum News {
+    /// It was not started.
+    Refused(Vec<Problem>),
+    /// There is nothing to change.
+    NothingToDo {
+        /// The plan that stands.
+        plan: Box<Plan>,
+        /// Whether the proofs had succeeded.
+        proven: bool,
+    },
+    /// Its process works.
+    Started(String),
+    /// What it works on.
+    Plan(Box<Plan>),
+    /// What happened.
+    Events(Vec<Event>),
+    /// Following has ended.
+    Followed(Followed),
+    /// The time.
+    Time(Stamp),
+    /// Something asked for could not be done.
+    Trouble(Failure),
+    /// A step's log.
+    Log {
+        /// What it is the log of.
+        title: String,
+        /// Its end, or all of it.
+        text: String,
+    },
+    /// The run's questions with its answers.
+    Reopened(Box<Interview>),
+    /// A secret, by name.
+    Secret(String, Secret),
+}
+
+impl Task {
+    /// Does the work.
+    pub fn work(self, host: &dyn Host, tell: &(dyn Fn(News) + Sync)) {
+        match self {
+            Self::Launch(launch) => tell(match start(host, &launch) {
+                Ok(news) => news,
+                Err(problems) => News::Refused(problems),
+            }),
+            Self::Follow { run, leave } => watch(host, &RunDir::of(&run), &leave, tell),
+            Self::Decide { run, number, decision } => {
+                trouble(decision::send(host, &RunDir::of(&run), number, &decision), tell);
+            }
+            Self::Replan { run, number, with } => trouble(replan(host, &RunDir::of(&run), number, &with), tell),
+            Self::Reopen { run } => match reopen(host, &RunDir::of(&run)) {
+                Ok(interview) => tell(News::Reopened(Box::new(interview))),
+                Err(failure) => tell(News::Trouble(failure)),
+            },
+            Self::Stop { run } => trouble(detach::ask_to_stop(host, &RunDir::of(&run)), tell),
+            Self::Again { run, back } => match again(host, &RunDir::of(&run), back) {
+                Ok(()) => tell(News::Started(run)),
+                Err(failure) => tell(News::Trouble(failure)),
+            },
+            Self::Log { run, step } => match log(host, &RunDir::of(&run), &step) {
+                Ok(text) => tell(News::Log { title: step, text }),
+                Err(failure) => tell(News::Trouble(failure)),
+            },
+            Self::Secret { guide, name } => match store::load(host, &guide).get(&name) {
+                Some(secret) => tell(News::Secret(name, secret.clone())),
+                None => {
+                    let file = store::path(&guide);
+                    let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
+                    tell(News::Trouble(failure));
+                }
+            },
+        }
+    }
+}
+
+fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
+    if let Err(failure) = outcome {
+        tell(News::Trouble(failure));
+    }
+}
+
+fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
+    let plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
+    match launch::check(host, &plan, &launch.resolved.secrets)? {
+        Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
+        Checked::Go(secrets) => {
+            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Ask, &secrets);
+            dir.map(|dir| News::Started(dir.id))
+                .map_err(|failure| vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())])
+        }
+    }
+}
+
+/// Makes the plan of other answers, keeps their secrets, and hands it to the run that waits.
+fn replan(host: &dyn Host, dir: &RunDir, number: usize, with: &Launch) -> Outcome<()> {
+    let told = |problems: Vec<Problem>| {
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new("go on with these answers", words.join("; "))
+    };
+    let plan = build(&with.guide, &with.facts, &with.resolved).map_err(told)?;
+    let mut secrets = store::load(host, &plan.guide);
+    for (name, secret) in store::gather(host, &secrets, &with.resolved.secrets).map_err(told)?.iter() {
+        secrets.insert(name, secret.clone());
+    }
+    store::save(host, &plan.guide, &secrets)?;
+    let answers = file::write(&with.guide, &with.resolved, OnFailure::Ask)?;
+    decision::send(host, dir, number, &Decision::Replan(Box::new(Replan { plan, answers })))
+}
+
+/// The questions of a run's guide with the run's answers. A guide of somebody's own is not found again.
+fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
+    let what = "read the answers of the run";
+    let told = |problems: Vec<Problem>| {
+        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Failure::new(what, words.join("; "))
+    };
+    let path = dir.file("answers.yaml");
+    let bytes = host.read(&path).map_err(|e| Failure::new(what, e))?;
+    let name = path.display().to_string();
+    let guide = load::load(&file::peek_guide(&name, &bytes).map_err(told)?).map_err(told)?;
+    let answers = file::read_leniently(&name, &bytes, &guide, Literals::Refused).map_err(told)?;
+    Ok(Interview::new(guide, probe(host), answers.given))
+}
+
+/// Hands events on in batches.
+struct Batches<'a> {
+    waiting: Vec<Event>,
+    looks: u32,
+    tell: &'a (dyn Fn(News) + Sync),
+}
+
+impl Batches<'_> {
+    fn hand_on(&mut self) {
+        self.looks = 0;
+        if !self.waiting.is_empty() {
+            (self.tell)(News::Events(std::mem::take(&mut self.waiting)));
+        }
+    }
+}
+
+impl Renderer for Batches<'_> {
+    fn event(&mut self, event: &Event) {
+        self.waiting.push(event.clone());
+    }
+
+    fn looked(&mut self) {
+        self.looks += 1;
+        if self.looks >= LOOKS {
+            self.hand_on();
+        }
+    }
+
+    fn end(&mut self, _: Followed) {
+        self.hand_on();
+    }
+}
+
+fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News) + Sync)) {
+    if let Ok(plan) = dir.plan(host) {
+        tell(News::Plan(Box::new(plan)));
+    }
+    let mut batches = Batches { waiting: Vec::new(), looks: LOOKS, tell };
+    let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
+    let left = || leave.load(Ordering::Relaxed);
+    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left);
+    if matches!(followed, Followed::Ended(_)) {
+        // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
+        for _ in 0..250 {
+            if left() || !alive() {
+                break;
+            }
+            host.sleep(Duration::from_millis(20));
+        }
+    }
+    tell(News::Followed(followed));
+}
+
+/// Starts the run's process again. Data that changed since is not dropped from here.
+fn again(host: &dyn Host, dir: &RunDir, back: bool) -> Outcome<()> {
+    if back {
+        let journal = Journal::open(host, &dir.file("journal.jsonl"))?;
+        let at_risk = data::at_risk(host, &journal, &Options::default())?;
+        if !at_risk.is_empty() {
+            let why = format!("this data changed since, and would be dropped: {}", at_risk.join(", "));
+            return Err(Failure::new("take the run back", why)
+                .hint("`bringup rollback --drop-data` saves it to a file first, then drops it"));
+        }
+    }
+    detach::keep_program(host, dir)?;
+    let arguments = if back { vec!["--rollback".to_owned()] } else { Vec::new() };
+    detach::start(host, dir, &arguments)
+}
+
+/// The end of a step's log, or of the newest one there is.
+fn log(host: &dyn Host, dir: &RunDir, step: &str) -> Outcome<String> {
+    let path = dir.log(if step.is_empty() { "process" } else { step });
+    let what = || format!("show {}", path.display());
+    let Some(stat) = host.stat(&path).map_err(|e| Failure::new(what(), e))? else {
+        return Err(Failure::new(what(), "this step ran no command, so it has no log"));
+    };
+    let bytes = host.read_from(&path, stat.size.saturating_sub(LOG)).map_err(|e| Failure::new(what(), e))?;
+    let text = String::from_utf8_lossy(&bytes);
+    if stat.size <= LOG {
+        return Ok(text.into_owned());
+    }
+    let whole = text.split_once('\n').map_or(&*text, |(_, rest)| rest);
+    Ok(format!("(the last megabyte of {})\n{whole}", path.display()))
+}

@@ -1,0 +1,299 @@
+//! The run on the desk: what is known of it, what was asked of it, and how its page is looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::decision::{Choice, Waiting};
+use crate::engine::event::What;
+use crate::error::{Exit, Failure, Problem};
+use crate::host::Stamp;
+use crate::plan::Plan;
+use crate::secret::{OPEN, Secret};
+use crate::ui::follow::Followed;
+use crate::ui::wizard::desk::{Desk, Place};
+use crate::ui::wizard::doc::Stop;
+use crate::ui::wizard::job::Job;
+use crate::ui::wizard::page::Attend;
+use crate::ui::wizard::pane::Pane;
+use crate::ui::wizard::running::{BACK, PROOFS, Phase, Running, State};
+use crate::ui::wizard::task::{Launch, News, Task};
+
+/// What the run's page shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Face {
+    /// The last checks before the first change.
+    Checking,
+    /// They came out badly; nothing was changed.
+    Refused,
+    /// There is nothing to change.
+    NothingToDo,
+    /// The run, step by step, forward or back.
+    Live,
+    /// It waits for a decision after a failure.
+    Waiting,
+    /// The run's process is gone before its time.
+    Lost,
+    /// The end.
+    Result,
+}
+
+/// A run that is followed.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// Its id, once it has one.
+    pub run: Option<String>,
+    /// Its plan, once it was read.
+    pub plan: Option<Box<Plan>>,
+    /// What its events told.
+    pub running: Running,
+    /// What keeps it from being started.
+    pub refused: Vec<Problem>,
+    /// Nothing is to be done; whether the proofs had succeeded.
+    pub idle: Option<bool>,
+    /// Its process is gone.
+    pub lost: bool,
+    /// The time, as told once a second while a step works.
+    pub now: Option<Stamp>,
+    /// Stages that were opened (true) or closed by hand.
+    pub folds: BTreeMap<String, bool>,
+    /// The output.
+    pub pane: Pane,
+    /// Something that was asked for and could not be had.
+    pub trouble: Option<Failure>,
+    /// Somebody here asked it to stop.
+    pub stopping: bool,
+    /// What somebody here decided, until the run takes it up.
+    pub decided: Option<Choice>,
+    /// Its answers are being read, to be changed.
+    pub changing: bool,
+    /// The secret that is shown.
+    pub revealed: Option<(String, Secret)>,
+    leave: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// A run that is to be followed from its beginning, with the job that does it.
+    pub fn of(run: &str) -> (Self, Job) {
+        let mut watch = Self::default();
+        watch.run = Some(run.to_owned());
+        let job = watch.follow(run);
+        (watch, job)
+    }
+
+    fn follow(&self, run: &str) -> Job {
+        Job::Run(Task::Follow { run: run.to_owned(), leave: Arc::clone(&self.leave) })
+    }
+
+    /// What its page shows now.
+    pub fn face(&self) -> Face {
+        if !self.refused.is_empty() {
+            Face::Refused
+        } else if self.idle.is_some() {
+            Face::NothingToDo
+        } else if matches!(self.running.phase, Phase::Ended(_)) {
+            Face::Result
+        } else if self.lost {
+            Face::Lost
+        } else if self.run.is_none() {
+            Face::Checking
+        } else if self.waiting().is_some() {
+            Face::Waiting
+        } else {
+            Face::Live
+        }
+    }
+
+    /// How it ended, when it did.
+    pub fn exit(&self) -> Option<Exit> {
+        match (&self.running.phase, self.face()) {
+            (Phase::Ended(exit), _) => Some(*exit),
+            (_, Face::Refused) => Some(Exit::Rejected),
+            (_, Face::NothingToDo) => Some(Exit::Done),
+            (_, Face::Lost) => Some(Exit::Incomplete),
+            _ => None,
+        }
+    }
+
+    /// What it waits for, when it does.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        match &self.running.phase {
+            Phase::Waiting(waiting) => Some(waiting),
+            _ => None,
+        }
+    }
+
+    /// Whether something is at work, so that a clock makes sense.
+    pub fn ticks(&self) -> bool {
+        self.face() == Face::Live && self.running.works()
+    }
+
+    /// What the page is called.
+    pub fn title(&self) -> &'static str {
+        match (self.face(), &self.running.phase) {
+            (Face::Checking, _) => "Last checks",
+            (Face::Refused, _) => "Not started",
+            (Face::NothingToDo, _) => "Nothing to do",
+            (Face::Lost, _) => "Interrupted",
+            (Face::Waiting, _) => "What now?",
+            (_, Phase::Back) => "Taking back",
+            (_, Phase::Ended(Exit::Done)) if !self.running.title.is_empty() => "Done",
+            (_, Phase::Ended(Exit::Done | Exit::RolledBack)) => "Taken back",
+            (_, Phase::Ended(Exit::ProofFailed)) => "A proof failed",
+            (_, Phase::Ended(_)) => "Stopped half-way",
+            _ => "At work",
+        }
+    }
+
+    /// Where the pointer belongs while it goes with the work.
+    pub fn pointer(&self) -> Option<Stop> {
+        if self.face() != Face::Live {
+            return None;
+        }
+        let current = self.running.current()?;
+        let open = self.open(&current.stage);
+        Some(if open { Stop::Step(current.id.clone()) } else { Stop::Stage(current.stage.clone()) })
+    }
+
+    /// Whether a stage shows its steps: as chosen by hand, else the one at work and those that failed.
+    pub fn open(&self, stage: &str) -> bool {
+        if let Some(open) = self.folds.get(stage) {
+            return *open;
+        }
+        let current = self.running.current().is_some_and(|step| step.stage == stage);
+        let failed = |state| state == State::Failed;
+        current || self.running.steps.iter().any(|step| step.stage == stage && failed(step.state))
+    }
+
+    /// Whose output is shown with the pointer there: the step under it, else the one at work.
+    pub fn shown(&self, focus: Option<&Stop>) -> String {
+        let current = self.running.current();
+        let pointed = match focus {
+            Some(Stop::Step(id)) => self.running.steps.iter().find(|step| step.id == *id),
+            _ => None,
+        };
+        let followed = pointed.is_none() || pointed.map(|step| &step.id) == current.map(|step| &step.id);
+        if self.running.phase == Phase::Back && followed {
+            return BACK.to_owned();
+        }
+        pointed.or(current).map(|step| step.id.clone()).unwrap_or_default()
+    }
+
+    /// A stage's name.
+    pub fn title_of(&self, stage: &str) -> String {
+        if stage == PROOFS {
+            return "Proofs".to_owned();
+        }
+        let known = self.plan.iter().flat_map(|plan| &plan.stages).find(|known| known.id == stage);
+        known.map_or_else(|| stage.to_owned(), |known| known.title.clone())
+    }
+
+    /// The names of the run's secrets.
+    pub fn secrets(&self) -> Vec<&str> {
+        let answers = self.plan.iter().flat_map(|plan| &plan.answers);
+        let secret = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.starts_with(OPEN));
+        answers.filter(|answer| secret(&answer.value)).map(|answer| answer.path.as_str()).collect()
+    }
+
+    /// What is said before a shell gets the terminal.
+    pub fn note(&self) -> String {
+        let what = self.running.failure().map(|(_, failure, _)| format!("The run waits: {failure}\n"));
+        format!("{}This is a shell on this server. `exit` leads back to bringup.\n", what.unwrap_or_default())
+    }
+
+    /// Nobody looks any more: its follower ends.
+    pub fn leave(&self) {
+        self.leave.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Starts a run with the answers on the desk; a run that waits goes on with them.
+pub fn start(desk: &mut Desk) {
+    let Some(interview) = &desk.interview else { return };
+    let launch = Launch {
+        guide: interview.guide().clone(),
+        facts: interview.facts().clone(),
+        resolved: interview.resolved().clone(),
+    };
+    if let Some(watch) = &mut desk.watch
+        && let (Some(run), Some(number)) = (watch.run.clone(), watch.waiting().map(|waiting| waiting.number))
+    {
+        watch.decided = Some(Choice::Replan);
+        desk.jobs.push(Job::Run(Task::Replan { run, number, with: Box::new(launch) }));
+        return;
+    }
+    desk.watch = Some(Box::default());
+    desk.jobs.push(Job::Run(Task::Launch(Box::new(launch))));
+}
+
+/// Follows a run that stands on this machine, or has it go on first.
+pub fn attend(desk: &mut Desk, run: &str, attend: Attend) {
+    let (watch, follow) = Watch::of(run);
+    desk.watch = Some(Box::new(watch));
+    desk.jobs.push(match attend {
+        Attend::Look => follow,
+        Attend::Resume => Job::Run(Task::Again { run: run.to_owned(), back: false }),
+        Attend::RollBack => Job::Run(Task::Again { run: run.to_owned(), back: true }),
+    });
+}
+
+/// The page with the questions of a stage; the review where it has none.
+pub fn questions(desk: &Desk, stage: &str) -> Place {
+    let wanted = Place::Stage(stage.to_owned());
+    if desk.places().contains(&wanted) { wanted } else { Place::Review }
+}
+
+/// Takes news of the run in.
+pub fn hear(desk: &mut Desk, news: News) {
+    let Some(watch) = &mut desk.watch else { return };
+    match news {
+        News::Refused(problems) => watch.refused = problems,
+        News::NothingToDo { plan, proven } => {
+            watch.idle = Some(proven);
+            watch.plan = Some(plan);
+        }
+        News::Started(run) => {
+            watch.running = Running::default();
+            watch.lost = false;
+            let job = watch.follow(&run);
+            watch.run = Some(run);
+            desk.jobs.push(job);
+        }
+        News::Plan(plan) => {
+            watch.running.describe(&plan);
+            watch.plan = Some(plan);
+        }
+        News::Events(events) => {
+            for event in events {
+                // A decision was taken up, this one or somebody else's.
+                if matches!(event.what, What::Waiting(_) | What::Decided { .. }) {
+                    watch.decided = None;
+                    watch.trouble = None;
+                }
+                watch.running.take_in(event);
+            }
+            if let (Some(plan), true) = (&watch.plan, watch.running.title.is_empty()) {
+                watch.running.describe(plan);
+            }
+        }
+        News::Followed(Followed::Died) => watch.lost = true,
+        News::Followed(_) => {}
+        News::Time(now) => watch.now = Some(now),
+        News::Trouble(failure) if watch.running.phase == Phase::Silent => {
+            watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
+        }
+        News::Trouble(failure) => {
+            watch.trouble = Some(failure);
+            (watch.decided, watch.stopping, watch.changing) = (None, false, false);
+        }
+        News::Secret(name, secret) => watch.revealed = Some((name, secret)),
+        // Shown by whoever asked for it.
+        News::Log { .. } | News::Reopened(_) => {}
+    }
+}
