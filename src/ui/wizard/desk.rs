@@ -177,7 +177,7 @@ impl Desk {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {
             (Place::Welcome, _) => match self.machine.problems().count() {
-                0 => done(self.facts.is_some() && self.machine.pending() == 0),
+                0 => done(self.facts.is_some()),
                 count => Readiness::Missing(count),
             },
             (Place::Product, interview) => done(interview.is_some()),
