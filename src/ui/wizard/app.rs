@@ -59,6 +59,8 @@ pub struct App {
     last_words: String,
     /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
     revealed: Option<Revealed>,
+    /// The page is shown from its top, wherever the pointer is.
+    at_top: bool,
 }
 
 /// A pointer's place on a screen.
@@ -76,6 +78,7 @@ impl App {
             doc: Doc::default(),
             last_words: String::new(),
             revealed: None,
+            at_top: false,
         };
         app.settle();
         app
@@ -260,7 +263,13 @@ impl App {
         let step = match (&mut self.sheet, act) {
             (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
             (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
-            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
+            (None, Act::GoTo) => {
+                // The pointer begins at this page.
+                let here = self.desk.places().iter().position(|place| *place == self.place);
+                let view = View { focus: here.map(Stop::Item), ..View::default() };
+                self.sheet = Some((Box::new(Sheet::go_to(&self.desk)), view));
+                Step::Stay
+            }
             (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
             (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
@@ -326,6 +335,7 @@ impl App {
         self.desk.revealed = false;
         self.place = place;
         self.doc = Doc::default();
+        self.at_top = self.place == Place::Review && !self.views.contains_key(&self.place);
         let Some(stop) = stop else { return };
         self.point_at(stop.clone());
         self.doc = self.write();
@@ -457,6 +467,10 @@ impl App {
     /// To the stop beside; over text without stops, by a line.
     fn step_focus(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
+        if self.is_away(forward) {
+            // Nothing on the way to it is jumped over.
+            return self.scroll(if forward { 1 } else { -1 });
+        }
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
             Some((stop, _)) => {
@@ -548,6 +562,7 @@ impl App {
         }
         let before = self.focused();
         let line = self.focused_line();
+        let seen = before.is_some() && !self.is_away(true) && !self.is_away(false);
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
@@ -557,6 +572,9 @@ impl App {
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);
+        if seen && (self.is_away(true) || self.is_away(false)) {
+            self.revealed = None;
+        }
         self.reveal_focus();
         self.scroll(0);
     }
@@ -636,7 +654,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 && self.place != Place::Run {
+        if at > 0 && self.sheet.is_none() && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);

@@ -176,10 +176,13 @@ impl Desk {
     pub fn readiness(&self, place: &Place) -> Readiness {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {
-            (Place::Welcome, _) => done(self.facts.is_some()),
+            (Place::Welcome, _) => match self.machine.problems().count() {
+                0 => done(self.facts.is_some()),
+                count => Readiness::Missing(count),
+            },
             (Place::Product, interview) => done(interview.is_some()),
-            (Place::Review, Some(_)) if self.review.is_compared() => match obstacles(self).len() {
-                0 => Readiness::Ready,
+            (Place::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
+                0 => done(self.review.is_compared()),
                 count => Readiness::Missing(count),
             },
             (Place::Stage(id), Some(interview)) => match interview.standing(id) {

@@ -17,6 +17,8 @@ use crate::ui::wizard::job::Job;
 /// The review of one set of answers.
 #[derive(Debug, Default)]
 pub struct Review {
+    /// Somebody looked at it.
+    begun: bool,
     made: Option<Made>,
 }
 
@@ -61,6 +63,7 @@ pub struct Obstacle {
 impl Review {
     /// Makes the plan anew when the answers or the machine are others; tells what is to be found out then.
     pub fn look_at(&mut self, interview: &Interview) -> Option<Job> {
+        self.begun = true;
         if interview.gaps().iter().any(|gap| gap.stage.is_some()) {
             self.made = None;
             return None;
@@ -98,6 +101,11 @@ impl Review {
         if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
             made.forecast = Some(forecast);
         }
+    }
+
+    /// Whether somebody looked at it.
+    pub fn is_begun(&self) -> bool {
+        self.begun
     }
 
     /// The plan, when the answers come to one.
@@ -207,10 +215,14 @@ fn of_gap(desk: &Desk, gap: &Gap) -> Obstacle {
     };
     let place = Place::Stage(stage.clone());
     let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
+    let question = path.as_ref().and_then(|path| desk.interview.as_ref()?.question(path));
+    let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
+    // What is missing is told with its question anyway.
+    let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
     let known = desk.places().contains(&place);
     Obstacle {
-        says: format!("{}: {}", desk.title(&place), gap.message),
-        hint: gap.hint.clone(),
+        says: format!("{}: {ask} {}", desk.title(&place), gap.message).replace(":  ", ": "),
+        hint: hint.to_owned(),
         to: known.then(|| (place, path.map(Stop::Field))),
     }
 }

@@ -39,6 +39,8 @@ impl Page for ReviewPage {
             short::write(desk, plan, obstacles.is_empty(), &mut writer);
             actions(desk, plan, &mut writer);
             proofs(plan, &mut writer);
+        } else {
+            writer.prose(Role::Dim, 0, "The plan is shown when every question has its answer.");
         }
         writer.blank();
         buttons(desk, obstacles.len(), &mut writer);
@@ -211,10 +213,21 @@ fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
     } else if !review.is_compared() {
         writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
     } else if !review.is_idle() {
-        writer.button(START, "Start");
-        let undo = if review.for_good().is_empty() { "`bringup rollback` undoes them" } else { "most can be undone" };
-        writer.prose(Role::Dim, 4, &format!("Changes begin at once. Closing the terminal does not stop them; {undo}."));
+        start(desk, writer);
     }
     writer.button(SAVE, "Save the answers and leave");
     writer.button(BACK, "Back");
+}
+
+/// The button, with what happens then.
+fn start(desk: &Desk, writer: &mut Writer<'_>) {
+    let stop = Stop::Button(START);
+    let from = writer.row();
+    let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
+    let label = writer.span(role, "[ Start ]");
+    writer.stop_line(&stop, vec![label], None);
+    let undo = if desk.review.for_good().is_empty() { "`bringup rollback` undoes them" } else { "most can be undone" };
+    let says = format!("Changes begin at once. Closing the terminal does not stop them; {undo}.");
+    writer.prose(Role::Dim, 4, &says);
+    writer.stop(stop, from);
 }
