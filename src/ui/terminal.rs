@@ -36,8 +36,6 @@ use paint::Painter;
 use signals::Signals;
 use tty::{Tty, Wait};
 
-/// A sequence that stops half-way for so long was a key of its own: Esc. Slow lines send a sequence at once.
-const ESCAPE: Duration = Duration::from_millis(50);
 /// After so many inputs without a frame somebody wants to see something.
 const BURST: u32 = 4096;
 
@@ -73,8 +71,8 @@ pub struct Terminal {
     frames: ratatui::Terminal<Recorder>,
     painter: Painter,
     parser: Parser,
-    /// When a sequence that has begun becomes a key.
-    escape: Option<Instant>,
+    /// When a sequence that has begun is taken as it stands.
+    torn: Option<Instant>,
     entered: bool,
     gone: bool,
     /// Inputs since the last frame.
@@ -97,7 +95,7 @@ impl Terminal {
             frames,
             painter: Painter::new(look),
             parser: Parser::default(),
-            escape: None,
+            torn: None,
             entered: false,
             gone: false,
             burst: 0,
@@ -141,12 +139,12 @@ impl Terminal {
             if let Some(input) = self.take()? {
                 return Ok(input);
             }
-            let due = [deadline, self.escape].into_iter().flatten().min();
+            let due = [deadline, self.torn].into_iter().flatten().min();
             let left = due.map(|due| due.saturating_duration_since(now()));
             self.wait(left)?;
-            if self.escape.is_some_and(|escape| escape <= now()) {
+            if self.torn.is_some_and(|torn| torn <= now()) {
                 self.parser.give_up();
-                self.escape = None;
+                self.torn = None;
             } else if deadline.is_some_and(|deadline| deadline <= now()) && !self.parser.ready() && !self.signals.any()
             {
                 return Ok(if self.gone { Input::End(Signal::HangUp) } else { Input::Timeout });
@@ -181,7 +179,7 @@ impl Terminal {
     /// Takes the terminal back. The next frame is painted anew; what was typed before is forgotten.
     pub fn enter(&mut self) -> io::Result<()> {
         self.parser = Parser::default();
-        self.escape = None;
+        self.torn = None;
         self.signals.take_suspended();
         self.signals.take_continued();
         self.take_screen()?;
@@ -273,7 +271,7 @@ impl Terminal {
             Ok(0) => self.gone = true,
             Ok(read) => {
                 self.parser.feed(&buffer[..read]);
-                self.escape = if self.parser.waits() { now().checked_add(ESCAPE) } else { None };
+                self.torn = self.parser.patience().and_then(|patience| now().checked_add(patience));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(_) => self.gone = true,
