@@ -12,7 +12,7 @@ use ratatui::layout::Position;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::UnicodeWidthStr;
 
-const PRODUCTS: [(&str, &str); 8] = [
+pub const PRODUCTS: [(&str, &str); 8] = [
     ("Your own web application", "database, job queue, workers, web server and TLS"),
     ("WebLab-Deusto", "remote laboratories, scheduled and shared"),
     ("Flectra", "business software: sales, stock, accounts"),

@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 /// How long anything is waited for before the test fails.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -82,6 +82,8 @@ pub struct Session {
     written: Vec<u8>,
     /// How much of it was counted.
     counted: usize,
+    /// When the last of it came.
+    written_at: Instant,
     /// Whether what the program writes is read, or piles up.
     reading: bool,
 }
@@ -142,7 +144,16 @@ impl Session {
         let program = Pid::from_child(&shell);
         let (shown_columns, shown_rows) = if columns == 0 || rows == 0 { (80, 24) } else { (columns, rows) };
         let terminal = vt100::Parser::new_with_callbacks(shown_rows, shown_columns, 0, Answers::default());
-        Self { master: Some(master), shell, program, terminal, written: Vec::new(), counted: 0, reading: true }
+        Self {
+            master: Some(master),
+            shell,
+            program,
+            terminal,
+            written: Vec::new(),
+            counted: 0,
+            written_at: Instant::now(),
+            reading: true,
+        }
     }
 
     /// The first child of the shell is the program; it may not have been started yet.
@@ -161,9 +172,17 @@ impl Session {
         });
     }
 
-    /// Types.
+    /// Types. The arrows are sent as the program has asked for them.
     #[track_caller]
     pub fn keys(&mut self, keys: &str) {
+        self.pump(Duration::ZERO);
+        if self.terminal.screen().application_cursor() {
+            let mut keys = keys.to_owned();
+            for arrow in [UP, DOWN, RIGHT, LEFT] {
+                keys = keys.replace(arrow, &arrow.replace('[', "O"));
+            }
+            return self.bytes(keys.as_bytes());
+        }
         self.bytes(keys.as_bytes());
     }
 
@@ -230,6 +249,9 @@ impl Session {
             std::thread::sleep(time);
             0
         });
+        if read > 0 {
+            self.written_at = Instant::now();
+        }
         self.written.extend_from_slice(&buffer[..read]);
         self.terminal.process(&buffer[..read]);
         let answers = std::mem::take(&mut self.terminal.callbacks_mut().0);
@@ -257,6 +279,19 @@ impl Session {
         bytes
     }
 
+    /// When the last byte that was read had come.
+    pub fn written_at(&self) -> Instant {
+        self.written_at
+    }
+
+    /// Whether the terminal shows what is typed (until a program decides otherwise).
+    pub fn echo(&self, echo: bool) {
+        let master = self.master.as_ref().unwrap();
+        let mut modes = tcgetattr(master).unwrap();
+        modes.local_modes.set(LocalModes::ECHO, echo);
+        tcsetattr(master, OptionalActions::Now, &modes).unwrap();
+    }
+
     /// The bytes themselves that [`Session::bytes_since`] has counted last, of which there were `count`.
     pub fn last(&self, count: usize) -> String {
         String::from_utf8_lossy(&self.written[self.counted - count..self.counted]).into_owned()
@@ -278,9 +313,12 @@ impl Session {
         self.master = None;
     }
 
-    /// Sends a signal to the program alone.
+    /// Sends a signal to the program alone, unless it has just ended.
     pub fn signal(&self, signal: Signal) {
-        kill_process(self.program, signal).unwrap();
+        match kill_process(self.program, signal) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => panic!("{error} while sending {signal:?}"),
+        }
     }
 
     /// The modes of the terminal, as far as the program has set them up to now.

@@ -25,8 +25,11 @@ pub fn tests() -> Vec<Trial> {
         a_signal_suspends_and_continues,
         a_program_that_was_stopped_unasked_paints_anew,
         a_suspended_program_can_be_terminated,
-        ctrl_z_is_a_key_where_nobody_could_continue,
+        ctrl_z_stops_nothing_where_nobody_could_continue,
         a_shell_gets_the_terminal_and_gives_it_back,
+        an_interrupted_child_does_not_end_the_program,
+        a_suspended_child_suspends_the_program,
+        a_signal_that_came_while_a_child_had_the_terminal_is_told,
         another_size_is_painted_anew,
         a_terminal_without_a_size_is_refused,
         a_pipe_is_refused,
@@ -237,11 +240,11 @@ fn a_suspended_program_can_be_terminated() {
     assert_eq!(session.modes(), before);
 }
 
-fn ctrl_z_is_a_key_where_nobody_could_continue() {
+fn ctrl_z_stops_nothing_where_nobody_could_continue() {
     // The shell of this session has no job control, as the one of `ssh HOST bringup`.
     let mut session = demo();
     session.keys(CTRL_Z);
-    session.wait_for("CONTROL");
+    session.wait_for("continued");
     assert_ne!(session.state(), "T");
     session.keys(DOWN);
     wait_for_mark(&mut session, 3);
@@ -260,6 +263,42 @@ fn a_shell_gets_the_terminal_and_gives_it_back() {
     session.wait_for("abcd");
     session.keys(CTRL_C);
     session.exit_status();
+    assert_restored(&mut session);
+}
+
+fn an_interrupted_child_does_not_end_the_program() {
+    let mut session = demo();
+    session.keys("\x1bOR");
+    session.wait_for("in the shell");
+    session.keys(CTRL_C);
+    session.wait_for("shell: None");
+    session.keys(DOWN);
+    wait_for_mark(&mut session, 3);
+}
+
+fn a_suspended_child_suspends_the_program() {
+    let mut session = demo_in_a_shell();
+    session.keys("\x1bOR");
+    session.wait_for("in the shell");
+    session.keys(CTRL_Z);
+    session.wait_for("Stopped");
+    session.keys("fg\r");
+    session.settle();
+    session.keys("7\r");
+    session.wait_for("shell: Some(7)");
+    session.keys(DOWN);
+    wait_for_mark(&mut session, 3);
+}
+
+fn a_signal_that_came_while_a_child_had_the_terminal_is_told() {
+    let mut session = demo();
+    session.keys("\x1bOR");
+    session.wait_for("in the shell");
+    session.signal(Signal::TERM);
+    session.settle();
+    assert!(session.alive(), "it waits for its child");
+    session.keys("7\r");
+    assert_eq!(session.exit_status(), 143);
     assert_restored(&mut session);
 }
 

@@ -9,7 +9,7 @@ use crate::ui::terminal::attr::Attr;
 use crate::ui::text;
 
 /// What stands in one column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Glyph {
     /// One character, one or two columns wide.
     Char(char),
@@ -19,7 +19,7 @@ pub(super) enum Glyph {
     Covered,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cell {
     pub glyph: Glyph,
     pub attr: Attr,
