@@ -63,7 +63,8 @@ pub fn suits(host: &dyn Host) -> bool {
     term::moves(host) && Tty::open().is_ok_and(|tty| tty.size().is_some())
 }
 
-/// The screen and the keyboard; one at a time. Gives the terminal back when dropped; [`restore`] does the same for a panic hook.
+/// The screen and the keyboard; one at a time. Gives the terminal back when dropped; [`restore`] does the same
+/// for a panic hook.
 #[derive(Debug)]
 pub struct Terminal {
     tty: Tty,

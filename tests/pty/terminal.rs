@@ -426,7 +426,8 @@ fn a_flood_of_keys_is_worked_off() {
 fn unread_keys_do_not_reach_the_shell() {
     let mut session = demo();
     session.signal(Signal::STOP);
-    session.keys("reboot\r");
+    // More than is read at once.
+    session.keys(&format!("{}\nreboot\n", "x".repeat(4200)));
     session.signal(Signal::TERM);
     session.signal(Signal::CONT);
     assert_eq!(session.exit_status(), 143);
