@@ -3,7 +3,7 @@
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
-use crate::ui::terminal::TestPainter;
+use crate::ui::terminal::{TestGrid, TestPainter};
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
 struct Seat {
@@ -18,7 +18,7 @@ impl Seat {
         app.desk.look = look;
         app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
         open(&mut app, stage);
-        let mut seat = Self { app, painter: TestPainter::new(look) };
+        let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
         seat
     }
@@ -35,7 +35,7 @@ impl Seat {
             .unwrap();
         let backend = terminal.backend();
         let cursor = backend.cursor_visible().then(|| backend.cursor_position());
-        self.painter.paint(&buffer, cursor).len()
+        self.painter.paint(TestGrid::of(&buffer, self.app.desk.look), cursor).len()
     }
 
     fn press(&mut self, code: KeyCode) -> usize {
