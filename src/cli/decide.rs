@@ -1,6 +1,6 @@
 //! What becomes of a run that waits: asked at the terminal that follows it, or told with `bringup decide`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use serde_json::json;
 
@@ -13,9 +13,8 @@ use crate::host::Host;
 use crate::ui::follow::Asked;
 use crate::ui::{ask, out, term};
 
-/// Asks whoever sits at the terminal. `asking` is true while nothing but the terminal's own signals can end the
-/// question.
-pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, asking: &AtomicBool) -> Asked {
+/// Asks whoever sits at the terminal; `reading` as in [`term::choose`].
+pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
     let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
     // A program reads the question for itself; what somebody else has answered is no question.
     if output.json || !is_open() {
@@ -28,9 +27,7 @@ pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Outp
     let options = ask::options(waiting);
     let labels: Vec<String> = options.iter().map(|(_, label)| label.clone()).collect();
     loop {
-        asking.store(true, Ordering::Relaxed);
-        let chosen = term::choose(host, "What now?", &labels, output.plain);
-        asking.store(false, Ordering::Relaxed);
+        let chosen = term::choose(host, "What now?", &labels, output.plain, reading);
         let Some((decision, _)) = chosen.and_then(|chosen| options.get(chosen)) else {
             return Asked::Left;
         };

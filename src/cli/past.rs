@@ -291,15 +291,15 @@ fn await_end(host: &dyn Host, dir: &RunDir) {
 /// Follows a run to its end and says how it ended.
 pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     // Ctrl-C ends the following, never the run: a slipped finger must not undo half an hour.
-    let (interrupted, asking) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (interrupted, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     // A line that is being read hears of nothing else: there Ctrl-C ends the program, as ever.
-    let leaving = flag::register_conditional_default(SIGINT, Arc::clone(&asking));
+    let leaving = flag::register_conditional_default(SIGINT, Arc::clone(&reading));
     let watching = flag::register(SIGINT, Arc::clone(&interrupted));
     let mut renderer = term::renderer(host, output.json, output.plain, || Expected::read(host, dir));
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let events = dir.file("events.jsonl");
     let stopped = || interrupted.load(Ordering::Relaxed);
-    let mut ask = |waiting: &Waiting| decide::ask(host, dir, waiting, output, &asking);
+    let mut ask = |waiting: &Waiting| decide::ask(host, dir, waiting, output, &reading);
     let followed = follow_events(host, &events, renderer.as_mut(), &alive, &stopped, &mut ask);
     for id in [leaving, watching].into_iter().flatten() {
         signal_hook::low_level::unregister(id);

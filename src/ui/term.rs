@@ -1,6 +1,7 @@
 //! What the terminal can do, and the one question that needs no dialogue.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::tcgetwinsize;
 
@@ -81,11 +82,15 @@ pub fn confirm(host: &dyn Host, question: &str) -> bool {
 }
 
 /// Asks for one of several; none when nobody chose. A list to move in, or numbered lines where the terminal
-/// understands nothing else or lines are wanted.
-pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool) -> Option<usize> {
+/// understands nothing else or lines are wanted. `reading` is true while a line is read, which hears of no signal
+/// but one that ends the program.
+pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool, reading: &AtomicBool) -> Option<usize> {
     let look = look_of(host, stderr_width().unwrap_or(USUAL), io::stderr().is_terminal());
     if !redraws(host, plain) {
-        return choose_numbered(look, question, options, &mut io::stdin().lock(), &mut out::error);
+        reading.store(true, Ordering::Relaxed);
+        let chosen = choose_numbered(look, question, options, &mut io::stdin().lock(), &mut out::error);
+        reading.store(false, Ordering::Relaxed);
+        return chosen;
     }
     // Lines that are broken by the terminal would be counted wrong when the list is drawn again.
     let room = look.width.saturating_sub(4);
