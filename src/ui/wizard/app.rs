@@ -169,7 +169,7 @@ impl App {
         if before.0 != after.0 {
             self.views.remove(&Place::Run);
         }
-        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
+        if before.0 != after.0 || matches!(before.1, None | Some(None)) || Some(focus) == before.1 {
             self.views.entry(Place::Run).or_default().focus = after.1.flatten();
         }
     }
