@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub mod file;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod interview;
 mod near;
 pub mod resolve;

@@ -42,6 +42,8 @@ pub struct Input {
     pub broker: String,
     /// Memory kept for something else that runs here, in MiB.
     pub reserve_mib: u64,
+    /// Workers for requests that somebody chose, instead of as many as are reckoned; 0 when nobody did.
+    pub chosen: u64,
 }
 
 impl Default for Input {
@@ -56,6 +58,7 @@ impl Default for Input {
             database: String::new(),
             broker: String::new(),
             reserve_mib: 0,
+            chosen: 0,
         }
     }
 }
@@ -63,11 +66,19 @@ impl Default for Input {
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizing {
-    /// Workers for requests.
+    /// Processors that may be used, at least 1.
+    pub cpus: u64,
+    /// Memory that may be used, in MiB; 0 when it is not known.
+    pub memory_mib: u64,
+    /// Concurrent users expected; 0 when it is not known.
+    pub users: u64,
+    /// Workers for requests, as many as are advised.
     pub workers: u64,
+    /// Workers for requests, as many as will run: those that somebody chose, else those advised.
+    pub chosen: u64,
     /// Workers for timed jobs.
     pub cron_workers: u64,
-    /// Both.
+    /// All that will run.
     pub all_workers: u64,
     /// Workers that the users need.
     pub wanted: u64,
@@ -77,7 +88,7 @@ pub struct Sizing {
     pub memory_limit: u64,
     /// Memory that one worker needs, on average, in MiB.
     pub worker_mib: u64,
-    /// Memory that all workers need, in MiB.
+    /// Memory that all workers that will run need, in MiB.
     pub workers_mib: u64,
     /// Memory kept for everything else.
     pub reserves: Vec<Reserve>,
@@ -85,9 +96,10 @@ pub struct Sizing {
     pub reserved_mib: u64,
     /// Memory that is left, in MiB; 0 also when it is not known how much there is.
     pub spare_mib: u64,
-    /// Concurrent users that the workers for requests serve.
+    /// Concurrent users that the workers for requests that will run serve.
     pub users_served: u64,
-    /// The reckoning, line by line.
+    /// The reckoning, line by line: the users, the processors, then (where the memory is known) what is left for
+    /// workers and how many fit, and at last those that will run and their memory.
     pub arithmetic: Vec<String>,
     /// Things to know.
     pub warnings: Vec<String>,
@@ -111,7 +123,8 @@ pub fn size_workers(input: &Input) -> Sizing {
     let users = input.users.min(LIMIT);
     let cron_workers = input.cron_workers.min(LIMIT);
     let cost = Cost::of(input);
-    let mut sizing = Sizing { cron_workers, worker_mib: cost.of_workers(1), ..Sizing::default() };
+    let mut sizing =
+        Sizing { cpus, memory_mib: memory, users, cron_workers, worker_mib: cost.of_workers(1), ..Sizing::default() };
 
     sizing.cpu_limit = 2 * cpus + 1;
     sizing.wanted = if users == 0 {
@@ -133,20 +146,22 @@ pub fn size_workers(input: &Input) -> Sizing {
             sizing.reserves.iter().map(|reserve| format!("{} {}", grouped(reserve.mib), reserve.what)).collect();
         let (left, limit) = (memory.saturating_sub(sizing.reserved_mib), sizing.memory_limit);
         let minus = parts.join(" - ");
-        sizing.say(format!("{} MiB - {minus} = {} MiB for workers", grouped(memory), grouped(left)));
+        sizing.say(format!("{} MiB - {minus} = {} for workers", grouped(memory), grouped(left)));
         sizing.say(format!("{} MiB / {} = {} workers fit", grouped(left), cost.shown, grouped(limit)));
     }
 
     let limit = sizing.cpu_limit.min(sizing.memory_limit);
     sizing.workers = sizing.wanted.min(limit.saturating_sub(cron_workers)).max(1);
-    sizing.all_workers = sizing.workers + cron_workers;
+    sizing.chosen = if input.chosen == 0 { sizing.workers } else { input.chosen.min(LIMIT) };
+    sizing.all_workers = sizing.chosen + cron_workers;
     sizing.workers_mib = cost.of_workers(sizing.all_workers);
-    sizing.users_served = sizing.workers * USERS_PER_WORKER;
+    sizing.users_served = sizing.chosen * USERS_PER_WORKER;
     sizing.spare_mib = memory.saturating_sub(sizing.reserved_mib).saturating_sub(sizing.workers_mib);
-    let (workers, all, mib) = (sizing.workers, sizing.all_workers, sizing.workers_mib);
-    sizing.say(format!("{} workers + {} for cron = {}", grouped(workers), grouped(cron_workers), grouped(all)));
+    let (workers, all, mib) = (sizing.chosen, sizing.all_workers, sizing.workers_mib);
+    let chosen = if workers == sizing.workers { "" } else { "chosen " };
+    sizing.say(format!("{} {chosen}workers + {} for cron = {}", grouped(workers), grouped(cron_workers), grouped(all)));
     sizing.say(format!("{} x {} = {} MiB", grouped(all), cost.shown, grouped(mib)));
-    sizing.warn(input, memory, users);
+    sizing.warn(input);
     sizing
 }
 
@@ -155,26 +170,51 @@ impl Sizing {
         self.arithmetic.push(line);
     }
 
-    fn warn(&mut self, input: &Input, memory: u64, users: u64) {
+    /// Memory that is needed, in MiB: that of the workers that will run, and what is kept for everything else.
+    pub fn needed_mib(&self) -> u64 {
+        self.reserved_mib + self.workers_mib
+    }
+
+    /// Memory that is needed and not there, in MiB: the machine would swap.
+    pub fn missing_mib(&self) -> u64 {
+        if self.memory_mib == 0 { 0 } else { self.needed_mib().saturating_sub(self.memory_mib) }
+    }
+
+    fn warn(&mut self, input: &Input) {
         let mut warnings = Vec::new();
+        let needed = grouped(self.needed_mib());
+        let memory = grouped(self.memory_mib);
         if input.cpus == 0 {
             warnings.push("the number of processors is not known; reckoned with 1".to_owned());
         }
-        if memory > 0 && self.workers_mib + self.reserved_mib > memory {
+        if self.missing_mib() > 0 && self.chosen > self.workers {
             warnings.push(format!(
-                "{} MiB of memory are too few: {} MiB are needed even for the fewest workers; the machine may swap",
-                grouped(memory),
-                grouped(self.workers_mib + self.reserved_mib)
+                "{} workers need {needed} MiB with everything else, and there are {memory}: the machine would swap",
+                grouped(self.all_workers)
+            ));
+        } else if self.missing_mib() > 0 {
+            warnings.push(format!(
+                "{memory} MiB of memory are too few: {needed} MiB are needed even for the fewest workers; the machine \
+                 may swap"
             ));
         } else if self.memory_limit < self.cpu_limit.min(self.wanted + self.cron_workers) {
             warnings.push(format!("memory, not the processors, limits this to {} workers", grouped(self.workers)));
         }
-        if users > self.users_served {
+        if self.chosen > self.workers && self.all_workers > self.cpu_limit {
+            warnings.push(format!("{} workers are more than the processors keep busy", grouped(self.all_workers)));
+        }
+        if self.chosen > self.workers
+            && let Some(last) = warnings.last_mut()
+        {
+            *last = format!("{last}; {} are advised", grouped(self.workers));
+        }
+        if self.users > self.users_served {
+            let remedy = if self.chosen < self.workers { "use more workers" } else { "use a larger machine" };
             warnings.push(format!(
-                "{} workers serve about {} concurrent users, not {}; expect waiting, or use a larger machine",
-                grouped(self.workers),
+                "{} workers serve about {} concurrent users, not {}; expect waiting, or {remedy}",
+                grouped(self.chosen),
                 grouped(self.users_served),
-                grouped(users)
+                grouped(self.users)
             ));
         }
         if input.heavy_percent > 100 {
@@ -254,7 +294,7 @@ fn reserves(memory: u64, input: &Input) -> Vec<Reserve> {
 }
 
 /// A number with its thousands set apart: `2,923`.
-fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -333,6 +373,28 @@ mod tests {
     }
 
     #[test]
+    fn workers_that_somebody_chose_are_reckoned_and_judged() {
+        let input =
+            |chosen| Input { cpus: 2, memory_mib: 4096, users: 20, cron_workers: 0, chosen, ..Input::default() };
+        let advised = size_workers(&input(0));
+        assert_eq!((advised.workers, advised.chosen, advised.warnings.len()), (4, 4, 0));
+        assert_eq!(size_workers(&input(4)), advised);
+        // 3,687 MiB for workers of 324.8 MiB: 11 fit.
+        let many = size_workers(&input(12));
+        assert_eq!((many.workers, many.chosen, many.all_workers, many.users_served), (4, 12, 12, 72));
+        assert_eq!(many.missing_mib(), 409 + 3898 - 4096);
+        assert!(many.arithmetic.contains(&"12 chosen workers + 0 for cron = 12".to_owned()), "{:?}", many.arithmetic);
+        assert!(many.warnings[0].ends_with("would swap"), "{:?}", many.warnings);
+        assert_eq!(many.warnings[1], "12 workers are more than the processors keep busy; 4 are advised");
+        let few = size_workers(&input(1));
+        assert_eq!(few.missing_mib(), 0);
+        assert_eq!(
+            few.warnings,
+            ["1 workers serve about 6 concurrent users, not 20; expect waiting, or use more workers"]
+        );
+    }
+
+    #[test]
     fn templates_see_the_figures_by_name() {
         let value = serde_json::to_value(size_workers(&Input { cpus: 2, ..Input::default() })).unwrap();
         assert_eq!(value["workers"], 4);
@@ -344,11 +406,13 @@ mod tests {
         #[test]
         fn any_input_gives_sane_figures(
             cpus: u64, memory_mib: u64, users: u64, cron_workers: u64, heavy_percent: u64, worker_mib: u64,
+            chosen in prop_oneof![Just(0), any::<u64>()],
         ) {
-            let input = Input { cpus, memory_mib, users, cron_workers, heavy_percent, worker_mib, ..Input::default() };
+            let input =
+                Input { cpus, memory_mib, users, cron_workers, heavy_percent, worker_mib, chosen, ..Input::default() };
             let sizing = size_workers(&input);
-            prop_assert!(sizing.workers >= 1);
-            prop_assert!(sizing.workers == 1 || sizing.all_workers <= sizing.cpu_limit);
+            prop_assert!(sizing.workers >= 1 && sizing.chosen >= 1);
+            prop_assert!(chosen > 0 || sizing.workers == 1 || sizing.all_workers <= sizing.cpu_limit);
         }
 
         #[test]

@@ -6,7 +6,7 @@ use crate::facts::{Cpus, Facts, Memory, Os};
 use crate::guide::{Guide, GuideFile};
 use crate::yaml;
 
-pub(super) fn tiny() -> Guide {
+pub(crate) fn tiny() -> Guide {
     let file: GuideFile =
         yaml::from_slice("guide.yaml", include_bytes!("../../tests/fixtures/guides/tiny/guide.yaml")).unwrap();
     let stages: [&[u8]; 3] = [
@@ -25,7 +25,7 @@ pub(super) fn tiny() -> Guide {
 }
 
 /// Debian on 2 processors and 2 GiB.
-pub(super) fn facts() -> Facts {
+pub(crate) fn facts() -> Facts {
     Facts {
         os: Os { id: "debian".into(), name: "Debian GNU/Linux 12 (bookworm)".into(), ..Os::default() },
         cpus: Cpus { usable: 2, ..Cpus::default() },
@@ -35,7 +35,7 @@ pub(super) fn facts() -> Facts {
 }
 
 /// The problems, one on each line, against the wanted ones.
-pub(super) fn assert_told(problems: &[crate::error::Problem], wanted: &str) {
+pub(crate) fn assert_told(problems: &[crate::error::Problem], wanted: &str) {
     let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
     let wanted: Vec<_> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     assert_eq!(told, wanted, "\n{}\n", told.join("\n"));

@@ -148,8 +148,10 @@ impl Interview {
             let value = self.resolved.values.get(&stage.id).and_then(|answers| answers.get(&question.id));
             let origin = self.resolved.origins.get(&path).copied();
             let problem = self.problems.iter().find(|problem| about(problem, &path));
-            // An answer without origin was not asked for; no answer and no problem: not known whether it will be.
-            if origin.is_some() || problem.is_some() {
+            // An answer without origin was not asked for; no answer and no problem: its default hangs on an answer
+            // that is to be mended, or whether it is asked at all does.
+            let asked = question.when.is_none() && self.resolved.stages.contains(&stage.id);
+            if origin.is_some() || problem.is_some() || asked {
                 fields.push(Field { path, question, value: value.filter(|_| origin.is_some()), origin, problem });
             }
         }
@@ -172,6 +174,29 @@ impl Interview {
     /// The problem of a whole stage: a rule that no single answer breaks.
     pub fn stage_problems(&self, stage: &str) -> Vec<&Problem> {
         self.problems.iter().filter(|problem| problem.path == stage).collect()
+    }
+
+    /// Whether a problem is only that nobody answered yet; nothing was refused.
+    pub fn is_open(&self, problem: &Problem) -> bool {
+        !self.given.values.contains_key(&problem.path) && problem.message.starts_with("must be answered")
+    }
+
+    /// Whether something in a stage was refused, rather than not answered yet.
+    pub fn refuses(&self, stage: &str) -> bool {
+        self.problems.iter().any(|problem| stage_of(&problem.path) == stage && !self.is_open(problem))
+    }
+
+    /// The default of a question, as text, and the names that it is computed from.
+    pub fn default_of(&self, path: &str) -> Option<(String, Vec<String>)> {
+        let question = self.question(path)?;
+        let default = question.default.as_ref()?;
+        let expressions = Expressions::new(&self.guide);
+        let names = default.as_str().and_then(|template| expressions.names_in_template(template).ok());
+        let mut other = self.clone();
+        other.answer(path, None);
+        let (stage, id) = path.split_once('.')?;
+        let value = other.resolved.values.get(stage)?.get(id).filter(|_| question.kind != QuestionKind::Secret);
+        Some((value.map(text_of).unwrap_or_default(), names.unwrap_or_default().into_iter().collect()))
     }
 
     /// What to know about a stage's answers, although nothing is refused.
@@ -214,6 +239,10 @@ impl Interview {
         if question.kind == QuestionKind::Secret {
             return match self.given.values.get(path) {
                 Some((Value::String(literal), _)) => literal.clone(),
+                Some((Value::Object(source), _)) => match source.iter().next() {
+                    Some((kind, Value::String(place))) => format!("{kind}:{place}"),
+                    _ => String::new(),
+                },
                 _ => String::new(),
             };
         }

@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
         if applies == Some(true) {
             let context = self.context.clone();
             for rule in &stage.rules {
-                self.rule(rule, "", &context);
+                self.rule(rule, &stage.id, &context);
             }
         }
     }

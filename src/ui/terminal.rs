@@ -32,6 +32,8 @@ pub use signals::{Signal, Waker};
 pub use tty::restore;
 
 use keys::Parser;
+#[cfg(test)]
+pub(super) use paint::Painter as TestPainter;
 use paint::Painter;
 use signals::Signals;
 use tty::{Tty, Wait};

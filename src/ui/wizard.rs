@@ -17,6 +17,7 @@ mod page;
 mod pane;
 mod review;
 mod running;
+mod shares;
 mod sheet;
 mod task;
 mod theme;

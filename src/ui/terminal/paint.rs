@@ -15,7 +15,7 @@ const SHORT: usize = 64;
 
 /// What the terminal shows, as far as we know.
 #[derive(Debug)]
-pub(super) struct Painter {
+pub(in crate::ui) struct Painter {
     look: Look,
     pen: Pen,
     /// `None` when the screen has to be painted anew.

@@ -28,6 +28,8 @@ use crate::ui::wizard::watch::{self, Watch};
 /// What says that somebody was asked and is sure.
 pub const SURE: &str = "sure";
 
+mod scroll;
+
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
 struct View {
@@ -55,7 +57,12 @@ pub struct App {
     size: (u16, u16),
     doc: Doc,
     last_words: String,
+    /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
+    revealed: Option<Revealed>,
 }
+
+/// A pointer's place on a screen.
+type Revealed = (Place, Option<Stop>, bool, (u16, u16));
 
 impl App {
     /// At its first page.
@@ -68,6 +75,7 @@ impl App {
             size,
             doc: Doc::default(),
             last_words: String::new(),
+            revealed: None,
         };
         app.settle();
         app
@@ -188,8 +196,9 @@ impl App {
 
     /// A key was pressed.
     pub fn key(&mut self, key: KeyEvent) -> Leave {
-        let typing = self.typing();
+        let typing = self.typing() && !self.acts_while_typing(key);
         if typing && self.edit(key) {
+            self.revealed = None;
             self.settle();
             return Leave::No;
         }
@@ -205,7 +214,10 @@ impl App {
     /// Text was pasted.
     pub fn paste(&mut self, text: &str) {
         if self.typing() {
-            self.change(|editor| editor.insert(text));
+            // The entries of a list may come one to a line.
+            let text = if self.kind() == Some(QuestionKind::List) { entries(text) } else { text.to_owned() };
+            self.change(|editor| editor.insert(&text));
+            self.revealed = None;
         }
         self.settle();
     }
@@ -218,10 +230,10 @@ impl App {
         let moved = match act {
             Act::Up => self.step_focus(false),
             Act::Down => self.step_focus(true),
-            Act::PageUp => self.scroll(-(self.page_height() - 1)),
-            Act::PageDown => self.scroll(self.page_height() - 1),
-            Act::First => self.scroll(isize::MIN / 2),
-            Act::Last => self.scroll(isize::MAX / 2),
+            Act::PageUp => self.page(-(self.page_height() - 1)),
+            Act::PageDown => self.page(self.page_height() - 1),
+            Act::First => self.page(isize::MIN / 2),
+            Act::Last => self.page(isize::MAX / 2),
             Act::Next => self.next_question(true),
             Act::Previous => self.next_question(false),
             _ => false,
@@ -297,14 +309,16 @@ impl App {
         self.sheet = None;
         self.desk.revealed = false;
         self.place = place;
+        self.doc = Doc::default();
         let Some(stop) = stop else { return };
-        self.view_mut().focus = Some(stop.clone());
+        self.point_at(stop.clone());
         self.doc = self.write();
         // A question with choices is stopped at by these.
         if self.focused().is_none()
             && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
         {
-            self.view_mut().focus = Some(self.chosen(near.clone()));
+            let near = self.chosen(near.clone());
+            self.point_at(near);
         }
     }
 
@@ -315,6 +329,16 @@ impl App {
             Some((sheet, _)) => sheet.is_typing(),
             None => self.desk.editor.is_some() || self.search().is_some_and(Search::is_typing),
         }
+    }
+
+    /// The kind of the question that is typed.
+    fn kind(&self) -> Option<QuestionKind> {
+        let (path, _) = self.desk.editor.as_ref()?;
+        self.desk.interview.as_ref()?.question(path).map(|question| question.kind)
+    }
+
+    fn acts_while_typing(&self, key: KeyEvent) -> bool {
+        self.kind().is_some_and(|kind| keys::acts_while_typing(key, kind))
     }
 
     /// Whether the key was one for the text under the cursor.
@@ -404,6 +428,11 @@ impl App {
         }
     }
 
+    fn point_at(&mut self, stop: Stop) {
+        self.view_mut().focus = Some(stop);
+        self.revealed = None;
+    }
+
     fn focused(&self) -> Option<usize> {
         let focus = self.view().focus.as_ref()?;
         self.doc.stops.iter().position(|(stop, _)| stop == focus)
@@ -414,11 +443,13 @@ impl App {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
-            Some((stop, _)) => self.view_mut().focus = Some(stop.clone()),
+            Some((stop, _)) => {
+                let stop = stop.clone();
+                self.point_at(stop);
+            }
             // What stands above the first stop, and below the last, can be read too.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
-        self.reveal_focus();
         true
     }
 
@@ -434,8 +465,7 @@ impl App {
         };
         let Some((stop, _)) = found else { return true };
         let stop = self.chosen(stop.clone());
-        self.view_mut().focus = Some(stop);
-        self.reveal_focus();
+        self.point_at(stop);
         true
     }
 
@@ -445,36 +475,6 @@ impl App {
         let chosen = self.desk.interview.as_ref().map(|interview| Stop::Choice(path.clone(), interview.text(path)));
         let known = |wanted: &Stop| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
         chosen.filter(known).unwrap_or(stop)
-    }
-
-    fn page_height(&self) -> isize {
-        isize::try_from(self.layout().main.height.max(2)).unwrap_or(2)
-    }
-
-    fn scroll(&mut self, by: isize) -> bool {
-        let most = self.doc.lines.len().saturating_sub(usize::from(self.layout().main.height));
-        let view = self.view_mut();
-        view.scroll = view.scroll.saturating_add_signed(by).min(most);
-        true
-    }
-
-    /// Scrolls just as far as the pointer needs.
-    fn reveal_focus(&mut self) {
-        let height = usize::from(self.layout().main.height);
-        let Some(at) = self.focused() else { return };
-        let lines = self.doc.stops[at].1.clone();
-        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() {
-            self.doc.lines.len()
-        } else {
-            (lines.end + 1).min(self.doc.lines.len())
-        };
-        let view = self.view_mut();
-        if first < view.scroll {
-            view.scroll = first;
-        } else if last > view.scroll + height {
-            view.scroll = (last - height).min(lines.start);
-        }
     }
 
     // --- the frame ----------------------------------------------------------
@@ -509,7 +509,7 @@ impl App {
     fn write(&self) -> Doc {
         let width = self.layout().main.width;
         let focus = self.view().focus.as_ref();
-        let writer = Writer::new(&self.desk.theme, width, focus);
+        let writer = Writer::new(&self.desk.theme, width, focus).tall(self.layout().main.height);
         match &self.sheet {
             Some((sheet, _)) => sheet.write(writer),
             None => page(&self.place).write(&self.desk, writer),
@@ -523,20 +523,24 @@ impl App {
         {
             self.place = Place::Review;
         }
-        if self.place == Place::Review
-            && let Some(interview) = &self.desk.interview
-        {
-            self.desk.jobs.extend(self.desk.review.look_at(interview));
+        if let Some(interview) = &self.desk.interview {
+            if self.place == Place::Review {
+                self.desk.jobs.extend(self.desk.review.look_at(interview));
+            }
+            let stage = if let Place::Stage(id) = &self.place { Some(id.as_str()) } else { None };
+            self.desk.visit.look(interview, stage);
         }
         let before = self.focused();
+        let line = self.focused_line();
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
             let stop = self.chosen(self.doc.stops[near].0.clone());
-            self.view_mut().focus = Some(stop);
+            self.point_at(stop);
         }
         self.settle_editor();
         self.doc = self.write();
+        self.stand_still(line);
         self.reveal_focus();
         self.scroll(0);
     }
@@ -547,6 +551,11 @@ impl App {
         let buffer = frame.buffer_mut();
         self.draw_head(parts.head, buffer);
         self.draw_rail(parts.rail, buffer);
+        if parts.status.area() > 0
+            && let Some(line) = self.status(usize::from(parts.status.width))
+        {
+            buffer.set_line(parts.status.x, parts.status.y, &line, parts.status.width);
+        }
         let scroll = self.view().scroll;
         draw_lines(&self.doc.lines, scroll, parts.main, buffer);
         if parts.aside.area() > 0
@@ -557,6 +566,7 @@ impl App {
                 Writer::new(&self.desk.theme, parts.aside.width, None),
             )
         {
+            self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
         }
         self.draw_panes(&parts, buffer);
@@ -613,13 +623,34 @@ impl App {
         if at > 0 && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
-        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
         let more = self.more(self.layout().main.height);
-        let width = u16::try_from(text::width(&more)).unwrap_or(0);
-        if width > 0 && width + 30 < area.width {
+        let room = usize::from(area.width).saturating_sub(text::width(&more) + 2);
+        let used: usize = pieces.iter().map(Span::width).sum();
+        if self.layout().status.height == 0
+            && let Some(status) = self.status(room.saturating_sub(used + 2))
+        {
+            pieces.push(Span::raw("  "));
+            pieces.extend(status);
+        }
+        buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
+        if used <= room && !more.is_empty() {
+            let width = u16::try_from(text::width(&more)).unwrap_or(0);
             let span = Span::styled(more, theme.style(Role::Dim));
             buffer.set_span(area.right() - width, area.y, &span, width);
         }
+    }
+
+    /// What the page has to say above everything, in so many columns.
+    fn status(&self, columns: usize) -> Option<Line<'static>> {
+        if self.sheet.is_some() || columns < 8 {
+            return None;
+        }
+        let status = page(&self.place).status(&self.desk, self.view().focus.as_ref())?;
+        let writer = Writer::new(&self.desk.theme, 0, None);
+        let sign = writer.sign(status.role, status.sign);
+        let text = writer.clean(&format!(" {}", status.text));
+        let text = text::shorten(&text, columns - sign.width(), self.desk.theme.sign(Sign::Ellipsis));
+        Some(Line::from(vec![sign, Span::raw(text)]))
     }
 
     /// How many lines are hidden above and below.
@@ -627,9 +658,18 @@ impl App {
         let theme = &self.desk.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
-        match (above, below) {
-            (0, 0) => String::new(),
-            _ => format!("{}{above} {}{below} more", theme.sign(Sign::Up), theme.sign(Sign::Down)),
+        if above + below == 0 {
+            return String::new();
+        }
+        let more = if self.size.0 < 60 { "" } else { " more" };
+        format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
+    }
+
+    /// A line from top to bottom of `area`, in the column `x`.
+    fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
+        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
+        for y in area.top()..area.bottom() {
+            buffer.set_span(x, y, &rule, 1);
         }
     }
 
@@ -638,10 +678,7 @@ impl App {
             return;
         }
         let theme = &self.desk.theme;
-        for y in area.top()..area.bottom() {
-            let rule = Span::styled(theme.sign(Sign::Rule), theme.style(Role::Dim));
-            buffer.set_span(area.right() + 1, y, &rule, 1);
-        }
+        self.draw_rule(area.right() + 1, area, buffer);
         let places = self.desk.places();
         let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
@@ -671,8 +708,9 @@ impl App {
         if area.area() == 0 {
             return None;
         }
-        let (shown, at) = self.search()?.typed(usize::from(area.width / 2).saturating_sub(1).max(1))?;
-        Some((format!("/{}", self.desk.theme.text(&shown)), u16::try_from(at + 1).unwrap_or(0)))
+        let columns = usize::from(area.width / 2).saturating_sub(1).max(1);
+        let typed = self.search()?.typed(columns, &self.desk.theme)?;
+        Some((format!("/{}", typed.text), u16::try_from(typed.cursor + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
@@ -694,6 +732,11 @@ impl App {
         }
         buffer.set_line(area.x, area.y, &Line::from(pieces), area.width);
     }
+}
+
+/// Entries that came one to a line, as one types them.
+fn entries(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 fn draw_lines(lines: &[Line<'static>], scroll: usize, area: Rect, buffer: &mut Buffer) {

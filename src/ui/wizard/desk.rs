@@ -8,7 +8,8 @@ use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::machine::Machine;
-use crate::ui::wizard::review::Review;
+use crate::ui::wizard::page::Visit;
+use crate::ui::wizard::review::{Review, obstacles};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 use crate::ui::wizard::watch::Watch;
 
@@ -32,8 +33,10 @@ pub enum Place {
 pub enum Readiness {
     /// Nothing is left to do on it.
     Ready,
-    /// So many things are missing or refused.
+    /// So many things are in the way.
     Missing(usize),
+    /// So many questions have no answer yet, and none has a wrong one.
+    Unanswered(usize),
     /// It was not come to yet.
     Open,
 }
@@ -44,7 +47,7 @@ impl Readiness {
         match self {
             Self::Ready => (Role::Good, Sign::Good),
             Self::Missing(_) => (Role::Bad, Sign::Bad),
-            Self::Open => (Role::Dim, Sign::Pending),
+            Self::Unanswered(_) | Self::Open => (Role::Dim, Sign::Pending),
         }
     }
 }
@@ -86,6 +89,8 @@ pub struct Desk {
     pub revealed: bool,
     /// The run that is followed.
     pub watch: Option<Box<Watch>>,
+    /// What the page of a stage remembers while it is open.
+    pub visit: Visit,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
@@ -106,6 +111,7 @@ impl Desk {
             editor: None,
             revealed: false,
             watch: None,
+            visit: Visit::default(),
             jobs: vec![Job::Probe],
         }
     }
@@ -182,8 +188,13 @@ impl Desk {
         match (place, &self.interview) {
             (Place::Welcome, _) => done(self.facts.is_some()),
             (Place::Product, interview) => done(interview.is_some()),
+            (Place::Review, Some(_)) if self.review.is_compared() => match obstacles(self).len() {
+                0 => Readiness::Ready,
+                count => Readiness::Missing(count),
+            },
             (Place::Stage(id), Some(interview)) => match interview.standing(id) {
-                Standing::Missing(count) => Readiness::Missing(count),
+                Standing::Missing(count) if interview.refuses(id) => Readiness::Missing(count),
+                Standing::Missing(count) => Readiness::Unanswered(count),
                 Standing::Complete | Standing::NotAsked => Readiness::Ready,
             },
             _ => Readiness::Open,

@@ -61,6 +61,7 @@ pub struct Doc {
 pub struct Writer<'a> {
     theme: &'a Theme,
     width: usize,
+    height: usize,
     focus: Option<&'a Stop>,
     doc: Doc,
 }
@@ -68,7 +69,14 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// An empty page, `width` columns wide, with the pointer at `focus`.
     pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Stop>) -> Self {
-        Self { theme, width: usize::from(width), focus, doc: Doc::default() }
+        Self { theme, width: usize::from(width), height: usize::MAX, focus, doc: Doc::default() }
+    }
+
+    /// For a screen that shows so many lines at once.
+    #[must_use]
+    pub fn tall(mut self, height: u16) -> Self {
+        self.height = usize::from(height);
+        self
     }
 
     /// The page.
@@ -79,6 +87,11 @@ impl<'a> Writer<'a> {
     /// The columns there are.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    /// The lines that are seen at once.
+    pub fn height(&self) -> usize {
+        self.height
     }
 
     /// The looks.
@@ -172,6 +185,14 @@ impl<'a> Writer<'a> {
         self.doc.stops.push((stop, from..to));
     }
 
+    /// What was written since the last stop belongs to it too.
+    pub fn extend_stop(&mut self) {
+        let to = self.doc.lines.len();
+        if let Some((_, lines)) = self.doc.stops.last_mut() {
+            lines.end = to;
+        }
+    }
+
     /// The cursor stands in the last line, at this column.
     pub fn cursor(&mut self, column: usize) {
         let row = self.doc.lines.len().saturating_sub(1);
@@ -201,6 +222,9 @@ impl<'a> Writer<'a> {
                 left -= width;
                 fitted.push(piece);
                 continue;
+            }
+            if left == 0 {
+                break;
             }
             let cut = text::shorten(&piece.content, left, self.theme.sign(Sign::Ellipsis));
             fitted.push(Span::styled(cut, piece.style));

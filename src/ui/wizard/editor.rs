@@ -14,6 +14,15 @@ pub struct Editor {
     fresh: bool,
 }
 
+/// What is shown of a text that is edited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The visible part.
+    pub text: String,
+    /// The cursor's column in it.
+    pub cursor: usize,
+}
+
 impl Editor {
     /// Editing begins with this text, the cursor at its end. A suggestion is replaced by the first typed character,
     /// and edited when the cursor moves first.
@@ -101,34 +110,43 @@ impl Editor {
         self.cursor = self.text.len();
     }
 
-    /// The part of the text that fits into `columns` with the cursor in it, and the cursor's column. With a mask,
-    /// each character is shown as that.
-    pub fn window(&self, columns: usize, mask: Option<&str>) -> (String, usize) {
-        let shown = |part: &str| match mask {
-            Some(mask) => mask.repeat(part.graphemes(true).count()),
-            None => part.to_owned(),
-        };
-        let (head, tail) = self.text.split_at(self.cursor);
+    /// Whether the text is a suggestion that the first typed character replaces.
+    pub fn is_suggestion(&self) -> bool {
+        self.fresh
+    }
+
+    /// The part of the text around the cursor that fits into `columns`, with `cut` where more is hidden; `show` says
+    /// how each character is shown. The window moves by halves, so that it mostly stands still while one types.
+    pub fn window(&self, columns: usize, show: impl Fn(&str) -> String, cut: &str) -> Window {
+        let mut cells = Vec::new();
+        let (mut used, mut cursor) = (0, 0);
+        for (at, grapheme) in self.text.grapheme_indices(true) {
+            if at < self.cursor {
+                cursor = used + text::width(&show(grapheme));
+            }
+            cells.push((used, show(grapheme)));
+            used += text::width(&show(grapheme));
+        }
         // The cursor needs a column of its own at the end.
-        let room = columns.saturating_sub(1);
-        let mut window = String::new();
-        let mut at = 0;
-        for grapheme in shown(head).graphemes(true).rev() {
-            if at + text::width(grapheme) > room {
+        if used.max(cursor + 1) <= columns {
+            return Window { text: cells.into_iter().map(|(_, shown)| shown).collect(), cursor };
+        }
+        let sign = if columns >= 8 { text::width(cut) } else { 0 };
+        let half = (columns / 2).max(1);
+        let from = (cursor + 1 + sign).saturating_sub(columns).div_ceil(half) * half;
+        let lead = if from > 0 { sign } else { 0 };
+        let mut window = cut.repeat(usize::from(lead > 0));
+        let start = cells.iter().map(|(at, _)| *at).find(|at| *at >= from + lead).unwrap_or(used).min(cursor);
+        for (at, shown) in cells.iter().filter(|(at, _)| *at >= start) {
+            let end = lead + at - start + text::width(shown);
+            let tail = if at + text::width(shown) < used { sign } else { 0 };
+            if end + tail > columns {
+                window.push_str(&cut.repeat(usize::from(sign > 0)));
                 break;
             }
-            at += text::width(grapheme);
-            window.insert_str(0, grapheme);
+            window.push_str(shown);
         }
-        let mut used = at;
-        for grapheme in shown(tail).graphemes(true) {
-            if used + text::width(grapheme) > columns {
-                break;
-            }
-            used += text::width(grapheme);
-            window.push_str(grapheme);
-        }
-        (window, at)
+        Window { text: window, cursor: lead + cursor - start }
     }
 
     fn before(&self) -> usize {
@@ -189,13 +207,21 @@ mod tests {
     }
 
     #[test]
-    fn the_window_follows_the_cursor() {
-        let mut editor = Editor::new("0123456789", false);
-        assert_eq!(editor.window(5, None), ("6789".to_owned(), 4));
+    fn the_window_follows_the_cursor_and_says_where_more_is_hidden() {
+        let window = |editor: &Editor, columns| {
+            let Window { text, cursor } = editor.window(columns, str::to_owned, "…");
+            (text, cursor)
+        };
+        let mut editor = Editor::new("0123456789abcdef", false);
+        assert_eq!(window(&editor, 20), ("0123456789abcdef".to_owned(), 16));
+        assert_eq!(window(&editor, 10), ("…bcdef".to_owned(), 6));
+        editor.left();
+        assert_eq!(window(&editor, 10), ("…bcdef".to_owned(), 5));
         editor.home();
-        assert_eq!(editor.window(5, None), ("01234".to_owned(), 0));
-        assert_eq!(editor.window(5, Some("*")), ("*****".to_owned(), 0));
-        assert_eq!(Editor::new("日本語", false).window(4, None), ("語".to_owned(), 2));
+        assert_eq!(window(&editor, 10), ("012345678…".to_owned(), 0));
+        assert_eq!(editor.window(20, |_| "*".to_owned(), "…").text, "****************");
+        assert_eq!(window(&Editor::new("日本語", false), 7), ("日本語".to_owned(), 6));
+        assert_eq!(window(&Editor::new("日本語", false), 4), ("語".to_owned(), 2));
     }
 
     proptest! {
@@ -214,8 +240,10 @@ mod tests {
                     _ => editor.end(),
                 }
                 prop_assert!(editor.text.is_char_boundary(editor.cursor));
-                let (shown, at) = editor.window(10, None);
-                prop_assert!(text::width(&shown) <= 10 && at <= 10);
+                for columns in 1..12 {
+                    let Window { text: shown, cursor } = editor.window(columns, str::to_owned, "…");
+                    prop_assert!(text::width(&shown) <= columns && cursor < columns, "{columns}: {shown} {cursor}");
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use crate::guide::QuestionKind;
 use crate::ui::wizard::theme::{Sign, Theme};
 
 /// What a person can do. One word each, the same on every page.
@@ -32,6 +33,10 @@ pub enum Act {
     Generate,
     /// Take the default again.
     Default,
+    /// A smaller number.
+    Less,
+    /// A larger number.
+    More,
     Search,
     SearchNext,
     SearchPrevious,
@@ -81,6 +86,8 @@ const KEYS: &[(Act, &[(KeyCode, KeyModifiers)])] = &[
     (Act::Reveal, &[control('r')]),
     (Act::Generate, &[control('g')]),
     (Act::Default, &[control('d')]),
+    (Act::Less, &[plain(KeyCode::Left), letter('-')]),
+    (Act::More, &[plain(KeyCode::Right), letter('+')]),
     (Act::Search, &[letter('/')]),
     (Act::SearchNext, &[letter('n')]),
     (Act::SearchPrevious, &[letter('N')]),
@@ -119,6 +126,17 @@ pub fn act_of(key: KeyEvent, offers: &[Offer], typing: bool) -> Option<Act> {
         .filter(|(act, _)| accepted(*act))
         .find(|(_, keys)| keys.iter().any(|known| *known == pressed && !(typing && types(*known))))
         .map(|(act, _)| *act)
+}
+
+/// Whether a key that would type acts instead, because answers of this kind can never hold it.
+pub fn acts_while_typing(key: KeyEvent, kind: QuestionKind) -> bool {
+    match key.code {
+        KeyCode::Left | KeyCode::Right | KeyCode::Char('+' | '-') => kind == QuestionKind::Integer,
+        KeyCode::Char('?') => {
+            matches!(kind, QuestionKind::Integer | QuestionKind::Port | QuestionKind::Hostname | QuestionKind::Secret)
+        }
+        _ => false,
+    }
 }
 
 /// The text of a key, where it types.
@@ -163,6 +181,8 @@ pub fn name(theme: &Theme, act: Act, typing: bool) -> Option<String> {
         (KeyCode::F(n), _) => format!("F{n}"),
         (KeyCode::Up, _) => theme.sign(Sign::Up).to_owned(),
         (KeyCode::Down, _) => theme.sign(Sign::Down).to_owned(),
+        (KeyCode::Left, _) => theme.sign(Sign::Left).to_owned(),
+        (KeyCode::Right, _) => theme.sign(Sign::Right).to_owned(),
         (KeyCode::PageUp, _) => "PgUp".to_owned(),
         (KeyCode::PageDown, _) => "PgDn".to_owned(),
         (KeyCode::BackTab, _) => "Shift-Tab".to_owned(),

@@ -16,6 +16,8 @@ const ASIDE_FROM: u16 = 130;
 pub struct Layout {
     /// The first line: what this is.
     pub head: Rect,
+    /// Under it, above the page: what the page has to say at once. Only where there is a line for it.
+    pub status: Rect,
     /// The list of pages, at the left.
     pub rail: Rect,
     /// The page.
@@ -98,7 +100,8 @@ pub fn layout(width: u16, height: u16) -> Layout {
         Rect { width: 0, ..body }
     };
     let main = if aside.width > 0 { Rect { width: aside.x - 3 - left, ..main } } else { main };
-    Layout { head: line(0), rail, main, aside, foot: line(height - 1), ..Layout::default() }
+    let status = Rect { y: 1, height: u16::from(top > 1), ..main };
+    Layout { head: line(0), status, rail, main, aside, foot: line(height - 1), ..Layout::default() }
 }
 
 #[cfg(test)]
@@ -112,9 +115,9 @@ mod tests {
                 let screen = Rect { x: 0, y: 0, width, height };
                 let run = with_panes(width, height, Panes { whole: true, top: true, pane: true });
                 for parts in [layout(width, height), run] {
-                    let Layout { head, rail, main, aside, top, pane, foot } = parts;
-                    let parts = [head, rail, main, aside, top, pane, foot].into_iter().filter(|r| r.area() > 0);
-                    let parts: Vec<Rect> = parts.collect();
+                    let Layout { head, status, rail, main, aside, top, pane, foot } = parts;
+                    let parts = [head, status, rail, main, aside, top, pane, foot];
+                    let parts: Vec<Rect> = parts.into_iter().filter(|r| r.area() > 0).collect();
                     for (at, part) in parts.iter().enumerate() {
                         assert_eq!(part.intersection(screen), *part, "{width}x{height}");
                         assert!(parts[at + 1..].iter().all(|other| part.intersection(*other).area() == 0));

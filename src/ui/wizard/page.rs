@@ -6,15 +6,23 @@ use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::sheet::{Search, Sheet};
+use crate::ui::wizard::theme::{Role, Sign};
 
 mod failure;
 mod field;
+mod help;
 mod product;
 mod result;
 mod review;
 mod run;
+mod sizing;
 mod stage;
+mod step;
+mod visit;
 mod welcome;
+mod why;
+
+pub use visit::Visit;
 
 /// What follows from an act.
 #[derive(Debug)]
@@ -58,6 +66,17 @@ pub enum Attend {
     RollBack,
 }
 
+/// What a page has to say above everything it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is.
+    pub role: Role,
+    /// Its sign.
+    pub sign: Sign,
+    /// In a line; what is too long is cut.
+    pub text: String,
+}
+
 /// A page.
 pub trait Page {
     /// What it shows.
@@ -85,6 +104,10 @@ pub trait Page {
     /// Scrolls that text, where the act means that.
     fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
         false
+    }
+    /// What stands in the line above it, whatever part of it is seen.
+    fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
+        None
     }
     /// The acts it accepts with the pointer there, beyond moving about.
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer>;

@@ -26,6 +26,12 @@ pub enum Role {
     Bad,
     Added,
     Removed,
+    System,
+    Database,
+    Broker,
+    Other,
+    Workers,
+    Free,
     /// Found by a search.
     Found,
 }
@@ -56,6 +62,13 @@ pub enum Sign {
     Down,
     Left,
     Right,
+    System,
+    Database,
+    Broker,
+    Other,
+    Workers,
+    Free,
+    Swap,
     Enter,
     /// Something comes that was not there.
     New,

@@ -8,7 +8,12 @@ use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
 use crate::ui::wizard::desk::Product;
 
+mod answering;
+mod bytes;
+mod random;
+mod review;
 mod run;
+mod stage;
 
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {

@@ -1,139 +1,280 @@
-//! One question on a stage's page.
+//! One question on a stage's page: what is asked, the answer, where that came from, what is wrong with it.
+//!
+//! Little changes when the pointer moves or a character is typed: no line comes or goes for that, and a note of one
+//! line stands where otherwise a blank line parts the questions.
 
-use ratatui::style::Modifier;
 use ratatui::text::Span;
 
 use crate::answers::interview::{Field, Interview, text_of};
 use crate::answers::{Origin, SecretSource};
-use crate::guide::QuestionKind;
+use crate::error::Problem;
+use crate::guide::{Question, QuestionKind};
+use crate::ui::text;
 use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Stop, Writer};
+use crate::ui::wizard::page::help;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::yaml::quoted;
 
-/// Writes a question with its answer, where that came from, and what is wrong with it.
-pub fn write(desk: &Desk, interview: &Interview, field: &Field<'_>, writer: &mut Writer<'_>) {
+/// Where answers and notes begin.
+const INDENT: usize = 4;
+/// Columns of a number on a page of figures.
+const NUMBER: usize = 7;
+/// Columns in which a choice's note can be read beside it.
+const NOTE: usize = 24;
+
+/// How a question is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The answer under the question.
+    Lines,
+    /// A number in front of its question, for pages of figures.
+    Row,
+}
+
+/// Writes a question, with `warnings` about its answer.
+pub fn write(
+    desk: &Desk,
+    interview: &Interview,
+    field: &Field<'_>,
+    form: Form,
+    warnings: &[&str],
+    to: &mut Writer<'_>,
+) {
+    let number = matches!(field.question.kind, QuestionKind::Integer | QuestionKind::Port);
+    let row = form == Form::Row && number;
     match field.question.kind {
-        QuestionKind::Choice => choice(interview, field, writer),
-        QuestionKind::Bool => toggle(field, writer),
-        _ => text(desk, interview, field, writer),
+        QuestionKind::Choice => choice(desk, interview, field, to),
+        QuestionKind::Bool => toggle(desk, field, to),
+        _ if row => figure(desk, interview, field, to),
+        _ => typed(desk, interview, field, to),
     }
+    let indent = if row { NUMBER + INDENT } else { INDENT };
+    let mut noted = false;
     if let Some(problem) = field.problem {
-        let hint = if problem.hint.is_empty() { String::new() } else { format!(". {}", problem.hint) };
-        writer.note(Role::Bad, Sign::Bad, 2, &format!("{}{hint}", problem.message));
+        noted = true;
+        if !interview.is_open(problem) {
+            // The answer itself stands above.
+            let words = in_words(problem);
+            let answer = interview.text(&field.path);
+            let short = [quoted(&answer), answer].into_iter().find_map(|answer| {
+                words.strip_prefix(&answer).and_then(|rest| rest.strip_prefix(' ')).filter(|_| !answer.is_empty())
+            });
+            to.note(Role::Bad, Sign::Bad, indent - 2, short.unwrap_or(&words));
+        } else if let Some((_, why)) = problem.message.split_once(", because ") {
+            to.note(Role::Dim, Sign::Pending, indent - 2, why);
+        } else if row || matches!(field.question.kind, QuestionKind::Choice | QuestionKind::Bool) {
+            to.note(Role::Dim, Sign::Pending, indent - 2, "must be answered");
+        } else {
+            noted = false;
+        }
+    }
+    for warning in warnings {
+        noted = true;
+        to.note(Role::Warning, Sign::Warning, indent - 2, warning);
+    }
+    if noted {
+        to.extend_stop();
+    } else if !row {
+        to.blank();
     }
 }
 
+/// A problem in one sentence. Of a list, it says which entry.
+pub fn in_words(problem: &Problem) -> String {
+    let entry = problem.path.split_once('[').and_then(|(_, item)| item.trim_end_matches(']').parse::<usize>().ok());
+    let entry = entry.map_or_else(String::new, |at| format!("entry {}: ", at + 1));
+    let hint = if problem.hint.is_empty() { String::new() } else { format!("; {}", problem.hint) };
+    format!("{entry}{}{hint}", problem.message)
+}
+
 /// Where an answer came from, in a word or two; what was typed needs none.
-fn origin(field: &Field<'_>) -> &'static str {
-    match field.origin {
+fn origin(desk: &Desk, field: &Field<'_>) -> String {
+    let from = match field.origin {
         Some(Origin::Default) => "default",
-        Some(Origin::Detected) => "computed here",
+        Some(Origin::Detected) if is_computed(field.question) => "computed",
+        Some(Origin::Detected) => "detected",
         Some(Origin::PreviousRun) => "last run",
         Some(Origin::File) => "from the file",
         Some(Origin::Flag) => "from --set",
         Some(Origin::Typed) | None => "",
+    };
+    match (desk.visit.is_new(&field.path), from) {
+        (true, "") => "new".to_owned(),
+        (true, from) => format!("new, {from}"),
+        (false, from) => from.to_owned(),
     }
 }
 
-fn choice(interview: &Interview, field: &Field<'_>, writer: &mut Writer<'_>) {
-    let from = writer.row();
-    let ask = writer.span(Role::Heading, &field.question.ask);
-    let origin = writer.span(Role::Dim, origin(field));
-    writer.stop_line(&Stop::Button(""), vec![ask], Some(origin));
+/// Whether the default is reckoned, not just found.
+fn is_computed(question: &Question) -> bool {
+    let template = question.default.as_ref().map(ToString::to_string).unwrap_or_default();
+    template.contains("size_workers(") || template.contains("figures.") || template.contains('*')
+}
+
+fn choice(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
+    let from = to.row();
+    heading(desk, field, None, to);
     let chosen = field.value.map(text_of).unwrap_or_default();
-    let labels = field.question.choices.iter().map(|choice| crate::ui::text::width(&choice.label)).max().unwrap_or(0);
-    for (at, (choice, offered)) in interview.offers(field.question).into_iter().enumerate() {
+    let choices = interview.offers(field.question);
+    let labels = choices.iter().map(|(choice, _)| text::width(&to.clean(&choice.label))).max().unwrap_or(0);
+    let notes: Vec<String> = choices
+        .iter()
+        .map(|(choice, offered)| match (offered, choice.note.is_empty()) {
+            (true, _) => choice.note.clone(),
+            (false, true) => "not on offer here".to_owned(),
+            (false, false) => format!("not on offer here: {}", choice.note),
+        })
+        .collect();
+    let room = to.width().saturating_sub(6 + labels + 2);
+    let longest = notes.iter().map(|note| text::width(note)).max().unwrap_or(0);
+    // Beside the labels where that reads well, else under them; the same for all, so that they can be compared.
+    let beside = longest <= room || room >= NOTE && longest <= 2 * room - 8;
+    for (at, ((choice, offered), note)) in choices.into_iter().zip(notes).enumerate() {
         let stop = Stop::Choice(field.path.clone(), choice.value.clone());
-        let from = if at == 0 { from } else { writer.row() };
+        let from = if at == 0 { from } else { to.row() };
         let sign = if choice.value == chosen { Sign::Chosen } else { Sign::Open };
-        let role = match (writer.at(&stop), offered) {
-            (true, _) => Role::Focus,
-            (false, true) => Role::Value,
-            (false, false) => Role::Dim,
-        };
-        let label = crate::ui::text::pad(&writer.clean(&choice.label), labels);
-        let pieces = vec![
-            writer.sign(Role::Value, sign),
-            Span::raw(" "),
-            writer.span(role, &label),
-            Span::raw("  "),
-            writer.span(Role::Dim, &choice.note),
-        ];
-        writer.stop_line(&stop, pieces, None);
-        writer.stop(stop, from);
-    }
-}
-
-fn toggle(field: &Field<'_>, writer: &mut Writer<'_>) {
-    let stop = Stop::Field(field.path.clone());
-    let from = writer.row();
-    let yes = field.value.is_some_and(|value| *value == serde_json::Value::Bool(true));
-    let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
-    let pieces = vec![
-        writer.sign(Role::Value, if yes { Sign::Yes } else { Sign::No }),
-        Span::raw(" "),
-        writer.span(role, &field.question.ask),
-    ];
-    let origin = writer.span(Role::Dim, origin(field));
-    writer.stop_line(&stop, pieces, Some(origin));
-    writer.stop(stop, from);
-}
-
-fn text(desk: &Desk, interview: &Interview, field: &Field<'_>, writer: &mut Writer<'_>) {
-    let stop = Stop::Field(field.path.clone());
-    let from = writer.row();
-    let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
-    let ask = writer.span(role, &field.question.ask);
-    let origin = writer.span(Role::Dim, origin(field));
-    writer.stop_line(&stop, vec![ask], Some(origin));
-    let secret = field.question.kind == QuestionKind::Secret;
-    let room = writer.width().saturating_sub(4).min(60);
-    let underlined = writer.theme().style(Role::Value).add_modifier(Modifier::UNDERLINED);
-    let editor = desk.editor.as_ref().filter(|(path, _)| *path == field.path && writer.at(&stop));
-    if let Some((_, editor)) = editor {
-        let mask = (secret && !desk.revealed).then(|| writer.theme().sign(Sign::Secret));
-        let (shown, at) = editor.window(room, mask);
-        let shown = crate::ui::text::pad(&writer.clean(&shown), room);
-        writer.line(vec![Span::raw("    "), Span::styled(shown, underlined)]);
-        writer.cursor(4 + at);
-        if editor.text().is_empty() {
-            writer.stop(stop, from);
-            empty(interview, field, writer);
-            return;
+        let label = to.span(if offered { Role::Value } else { Role::Dim }, &choice.label);
+        let sign = to.sign(if to.at(&stop) { Role::Focus } else { Role::Value }, sign);
+        let mut pieces = vec![sign, Span::raw(" "), label];
+        let mut lines = text::wrap(&to.clean(&note), if beside { room } else { to.width().saturating_sub(6).max(8) });
+        lines.retain(|line| !line.is_empty());
+        let mut lines = lines.into_iter();
+        if beside && let Some(first) = lines.next() {
+            let used: usize = pieces.iter().map(Span::width).sum();
+            pieces.push(Span::raw(" ".repeat(4 + labels + 2 - used)));
+            pieces.push(to.span(Role::Dim, &first));
         }
-    } else {
-        let shown = if secret { secret_in_words(interview, field) } else { field_text(interview, field) };
-        let shown = crate::ui::text::shorten(&writer.clean(&shown), room, writer.theme().sign(Sign::Ellipsis));
-        let role = if field.origin == Some(Origin::Typed) { Role::Value } else { Role::Dim };
-        let value = writer.span(role, if shown.is_empty() { "-" } else { &shown });
-        writer.line(vec![Span::raw("    "), value]);
+        to.stop_line(&stop, pieces, None);
+        let indent = if beside { 6 + labels + 2 } else { 6 };
+        for line in lines {
+            let line = to.span(Role::Dim, &line);
+            to.line(vec![Span::raw(" ".repeat(indent)), line]);
+        }
+        to.stop(stop, from);
     }
-    writer.stop(stop, from);
+}
+
+fn toggle(desk: &Desk, field: &Field<'_>, to: &mut Writer<'_>) {
+    let stop = Stop::Field(field.path.clone());
+    let from = to.row();
+    let yes = field.value.is_some_and(|value| *value == serde_json::Value::Bool(true));
+    let role = if to.at(&stop) { Role::Focus } else { Role::Value };
+    let sign = to.sign(role, if yes { Sign::Yes } else { Sign::No });
+    let sign = Span::styled(format!("{} ", sign.content), sign.style);
+    let ask = to.span(Role::Heading, &field.question.ask);
+    let origin = to.span(Role::Dim, &origin(desk, field));
+    to.stop_line(&stop, vec![sign, ask], Some(origin));
+    to.stop(stop, from);
+}
+
+fn typed(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
+    let stop = Stop::Field(field.path.clone());
+    let from = to.row();
+    heading(desk, field, Some(&stop), to);
+    let room = to.width().saturating_sub(INDENT + 1).max(1);
+    let Shown { text, role, cursor } = shown(desk, interview, field, room, to);
+    let text = to.span(role, &text);
+    to.line(vec![Span::raw(" ".repeat(INDENT)), text]);
+    if let Some(cursor) = cursor {
+        to.cursor(INDENT + cursor);
+    }
+    to.stop(stop, from);
+}
+
+/// A number in front of its question.
+fn figure(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
+    let stop = Stop::Field(field.path.clone());
+    let from = to.row();
+    let Shown { text, role, cursor } = shown(desk, interview, field, NUMBER, to);
+    let (text, role) = if text::width(&text) > NUMBER { ("?".to_owned(), Role::Dim) } else { (text, role) };
+    let lead = NUMBER - text::width(&text);
+    let number = to.span(role, &text);
+    let origin = to.span(Role::Dim, &origin(desk, field));
+    let hang = 2 + NUMBER + 2;
+    let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
+    let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
+    to.stop_line(&stop, vec![Span::raw(" ".repeat(lead)), number, Span::raw("  "), ask], Some(origin));
+    if let Some(cursor) = cursor {
+        to.cursor(2 + lead + cursor.min(text::width(&text)));
+    }
+    for ask in asks {
+        let ask = to.span(Role::Heading, &ask);
+        to.line(vec![Span::raw(" ".repeat(hang)), ask]);
+    }
+    to.stop(stop, from);
+}
+
+/// The question in as many lines as it takes, and at the end of the first where the answer came from.
+fn heading(desk: &Desk, field: &Field<'_>, stop: Option<&Stop>, to: &mut Writer<'_>) {
+    let origin = origin(desk, field);
+    let room = to.width().saturating_sub(2).max(8);
+    let mut asks = text::wrap(&to.clean(&field.question.ask), room).into_iter();
+    let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
+    let origin = to.span(Role::Dim, &origin);
+    to.stop_line(stop.unwrap_or(&Stop::Button("")), vec![ask], Some(origin));
+    for ask in asks {
+        let ask = to.span(Role::Heading, &ask);
+        to.line(vec![Span::raw("  "), ask]);
+    }
+}
+
+/// An answer's text in a line.
+struct Shown {
+    text: String,
+    role: Role,
+    /// The cursor's column in it, where it is typed.
+    cursor: Option<usize>,
+}
+
+fn shown(desk: &Desk, interview: &Interview, field: &Field<'_>, room: usize, to: &Writer<'_>) -> Shown {
+    let cut = to.theme().sign(Sign::Ellipsis);
+    let stop = Stop::Field(field.path.clone());
+    let editor = desk.editor.as_ref().filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
+    let given = interview.text(&field.path);
+    let text = editor.map_or(given.as_str(), |editor| editor.text());
+    if text.is_empty() {
+        let words = text::shorten(&to.clean(&placeholder(interview, field)), room.max(NOTE), cut);
+        return Shown { text: words, role: Role::Placeholder, cursor: editor.map(|_| 0) };
+    }
+    let secret = field.question.kind == QuestionKind::Secret && !is_reference(text);
+    let mask = (secret && !(editor.is_some() && desk.revealed)).then(|| to.theme().sign(Sign::Secret));
+    let show = |grapheme: &str| mask.map_or_else(|| to.clean(grapheme), str::to_owned);
+    let Some(editor) = editor else {
+        let typed = matches!(field.origin, Some(Origin::Typed)) || field.problem.is_some();
+        // Not even its length.
+        let text = if secret { "typed, not shown".to_owned() } else { text::shorten(&to.clean(text), room, cut) };
+        return Shown { text, role: if typed { Role::Value } else { Role::Placeholder }, cursor: None };
+    };
+    let window = editor.window(room + 1, show, cut);
+    let role = if editor.is_suggestion() { Role::Placeholder } else { Role::Value };
+    Shown { text: window.text, role, cursor: Some(window.cursor) }
+}
+
+/// A secret that is somewhere else: where is not secret.
+fn is_reference(text: &str) -> bool {
+    ["file:", "env:", "generate:"].iter().any(|kind| text.starts_with(kind))
 }
 
 /// What an empty field means.
-fn empty(interview: &Interview, field: &Field<'_>, writer: &mut Writer<'_>) {
-    let words = match (field.question.kind, field.value) {
-        (QuestionKind::Secret, Some(_)) => format!("empty: {}", secret_in_words(interview, field)),
-        (_, Some(value)) if !text_of(value).is_empty() => format!("empty: {}", text_of(value)),
-        _ if field.question.optional => "empty: none".to_owned(),
-        _ => return,
-    };
-    let words = writer.span(Role::Dim, &words);
-    writer.line(vec![Span::raw("    "), words]);
-}
-
-fn field_text(interview: &Interview, field: &Field<'_>) -> String {
-    field.value.map_or_else(|| interview.text(&field.path), text_of)
-}
-
-/// A secret is never shown: how it is to be had is.
-fn secret_in_words(interview: &Interview, field: &Field<'_>) -> String {
-    match interview.secret(&field.path) {
-        Some(SecretSource::Generate(length)) => format!("{length} random characters, made when the run starts"),
-        Some(SecretSource::File(path)) => format!("from the file {path}"),
-        Some(SecretSource::Env(name)) => format!("from the variable {name}"),
-        Some(SecretSource::Literal(_)) => "typed, not shown".to_owned(),
-        None => String::new(),
+fn placeholder(interview: &Interview, field: &Field<'_>) -> String {
+    let question = field.question;
+    match (question.kind, field.value) {
+        (QuestionKind::Secret, Some(_)) => match interview.secret(&field.path) {
+            Some(SecretSource::Generate(length)) => format!("{length} random characters, made when the run starts"),
+            Some(SecretSource::File(path)) => format!("from the file {path}"),
+            Some(SecretSource::Env(name)) => format!("from the variable {name}"),
+            _ => "none".to_owned(),
+        },
+        (_, Some(value)) if !text_of(value).is_empty() => text_of(value),
+        (_, Some(_)) => "none".to_owned(),
+        (QuestionKind::Secret, None) if field.problem.is_some() => {
+            "must be answered: type it, or file:/path, or env:NAME".to_owned()
+        }
+        (_, None) if field.problem.is_some() => {
+            let allowed = question.pattern_hint.clone().unwrap_or_else(|| help::in_words(question));
+            format!("must be answered: {allowed}")
+        }
+        (_, None) => "depends on an answer above".to_owned(),
     }
 }

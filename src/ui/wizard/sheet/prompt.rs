@@ -61,11 +61,11 @@ impl Prompt {
         let head = writer.span(Role::Heading, "File");
         writer.line(vec![head]);
         let room = writer.width().saturating_sub(4).min(60);
-        let (shown, at) = self.editor.window(room, None);
-        let underlined = writer.theme().style(Role::Value).add_modifier(Modifier::UNDERLINED);
-        let shown = text::pad(&writer.clean(&shown), room);
-        writer.line(vec![Span::raw("  "), Span::styled(shown, underlined)]);
-        writer.cursor(2 + at);
+        let window = self.editor.window(room, |text| writer.clean(text), writer.theme().sign(Sign::Ellipsis));
+        let role = if self.editor.is_suggestion() { Role::Placeholder } else { Role::Value };
+        let underlined = writer.theme().style(role).add_modifier(Modifier::UNDERLINED);
+        writer.line(vec![Span::raw("  "), Span::styled(text::pad(&window.text, room), underlined)]);
+        writer.cursor(2 + window.cursor);
         if !self.refusal.is_empty() {
             writer.note(Role::Bad, Sign::Bad, 0, &self.refusal);
         }

@@ -3,7 +3,8 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::editor::{Editor, Window};
+use crate::ui::wizard::theme::{Sign, Theme};
 
 /// A search and how far it is.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +46,9 @@ impl Search {
     }
 
     /// The part of the typed text that fits, and the cursor's column in it.
-    pub fn typed(&self, columns: usize) -> Option<(String, usize)> {
-        self.editor.as_ref().map(|editor| editor.window(columns, None))
+    pub fn typed(&self, columns: usize, theme: &Theme) -> Option<Window> {
+        let cut = theme.sign(Sign::Ellipsis);
+        self.editor.as_ref().map(|editor| editor.window(columns, |text| theme.text(text), cut))
     }
 
     /// Takes the typed text back: what was looked for before stays.
@@ -147,6 +149,7 @@ fn places(text: &str, pattern: &str) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::look::Look;
 
     fn lines() -> Vec<Line<'static>> {
         ["listen 80;", "server_name x;", "Listen 443;", "end"].map(Line::from).to_vec()
@@ -186,7 +189,8 @@ mod tests {
         let mut search = Search::default();
         look_for(&mut search, "end", 0);
         search.begin();
-        assert_eq!(search.typed(20), Some(("end".to_owned(), 3)));
+        let typed = search.typed(20, &Theme::new(Look::PLAIN)).expect("being typed");
+        assert_eq!((typed.text.as_str(), typed.cursor), ("end", 3));
         search.cancel();
         assert_eq!(search.step(true, &lines(), 0), Some(3));
     }

@@ -1,30 +1,13 @@
 //! The sheets that every page can open.
 
-use crate::answers::resolve::allowed;
 use crate::engine::runs::State;
 use crate::error::Exit;
-use crate::guide::{Question, Stage};
 use crate::ui::wizard::desk::{Desk, Place, Readiness};
 use crate::ui::wizard::machine::Earlier;
 use crate::ui::wizard::page::Attend;
-use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
-use crate::ui::wizard::theme::Role;
+use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
 
 impl Sheet {
-    /// What a question means, and why its stage matters.
-    pub fn help(stage: &Stage, question: Option<&Question>) -> Self {
-        let mut lines = Vec::new();
-        if let Some(question) = question {
-            lines.push(Line::Prose(Role::Heading, question.ask.clone()));
-            lines.push(Line::Prose(Role::Value, question.help.clone()));
-            lines.push(Line::Prose(Role::Dim, format!("Allowed: {}", allowed(question))));
-            lines.push(Line::Prose(Role::Dim, format!("In an answers file: {}.{}", stage.id, question.id)));
-        }
-        lines.push(Line::Prose(Role::Heading, stage.title.clone()));
-        lines.push(Line::Prose(Role::Value, stage.why.clone()));
-        Self::Pager(Pager::new("Help", lines))
-    }
-
     /// Every page with how it stands, to jump to; and the way out.
     pub fn go_to(desk: &Desk) -> Self {
         let mut entries: Vec<Entry> = desk.places().into_iter().map(|place| page(desk, place)).collect();
@@ -74,6 +57,8 @@ fn page(desk: &Desk, place: Place) -> Entry {
     let note = match readiness {
         Readiness::Missing(1) => "1 thing to mend".to_owned(),
         Readiness::Missing(n) => format!("{n} things to mend"),
+        Readiness::Unanswered(1) => "1 answer missing".to_owned(),
+        Readiness::Unanswered(n) => format!("{n} answers missing"),
         Readiness::Ready | Readiness::Open => String::new(),
     };
     Entry { sign: Some(readiness.sign()), says: desk.title(&place), note, target: Target::Page(place) }

@@ -1,0 +1,77 @@
+//! How much is written to the terminal for a key: lines may be slow.
+
+use super::stage::{at, open};
+use super::*;
+use crate::guide::load;
+use crate::ui::terminal::TestPainter;
+
+/// A wizard in colour on a terminal of the usual size, with what its terminal shows.
+struct Seat {
+    app: App,
+    painter: TestPainter,
+}
+
+impl Seat {
+    fn at(stage: &str) -> Self {
+        let look = Look { width: 80, unicode: true, colour: true };
+        let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
+        app.desk.look = look;
+        app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+        open(&mut app, stage);
+        let mut seat = Self { app, painter: TestPainter::new(look) };
+        seat.paint();
+        seat
+    }
+
+    /// The bytes of the next frame.
+    fn paint(&mut self) -> usize {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        let mut buffer = Buffer::default();
+        terminal
+            .draw(|frame| {
+                self.app.draw(frame);
+                buffer = frame.buffer_mut().clone();
+            })
+            .unwrap();
+        let backend = terminal.backend();
+        let cursor = backend.cursor_visible().then(|| backend.cursor_position());
+        self.painter.paint(&buffer, cursor).len()
+    }
+
+    fn press(&mut self, code: KeyCode) -> usize {
+        self.app.key(KeyEvent::new(code, KeyModifiers::NONE));
+        self.paint()
+    }
+}
+
+fn median(mut bytes: Vec<usize>) -> usize {
+    bytes.sort_unstable();
+    bytes[bytes.len() / 2]
+}
+
+#[test]
+fn moving_and_typing_write_little() {
+    let mut moves = Vec::new();
+    let mut typed = Vec::new();
+    for stage in ["application", "database", "queue", "workers", "web", "tls", "services"] {
+        let mut seat = Seat::at(stage);
+        let stops = seat.app.doc.stops.len();
+        let there: Vec<usize> = (1..stops).map(|_| seat.press(KeyCode::Down)).collect();
+        let back: Vec<usize> = (1..stops).map(|_| seat.press(KeyCode::Up)).collect();
+        println!("{stage}: down {there:?}, up {back:?}");
+        moves.extend(there.into_iter().chain(back));
+    }
+    for (stage, tabs, text) in [("application", 0, "shop"), ("web", 1, "shop.example.org"), ("web", 2, "8080")] {
+        let mut seat = Seat::at(stage);
+        for _ in 0..tabs {
+            seat.press(KeyCode::Tab);
+        }
+        let bytes: Vec<usize> = text.chars().map(|c| seat.press(KeyCode::Char(c))).collect();
+        println!("{stage} {text}: {bytes:?}");
+        typed.extend(bytes);
+    }
+    let (moved, typed) = (median(moves), median(typed));
+    println!("median: {moved} moving, {typed} typing");
+    assert!(moved <= 60 && typed <= 12, "{moved} for moving, {typed} for typing");
+    assert_eq!(Seat::at("database").paint(), 0, "nothing has changed");
+}

@@ -1,0 +1,124 @@
+//! The pages of stages.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::answers::Given;
+use crate::answers::fixture::tiny;
+use crate::answers::interview::Interview;
+use crate::facts::{Cpus, Facts, Memory, Os};
+use crate::guide::{Guide, load};
+
+/// A small fresh server.
+pub(super) fn facts() -> Facts {
+    Facts {
+        os: Os {
+            id: "debian".to_owned(),
+            codename: "bookworm".to_owned(),
+            version: "12".to_owned(),
+            name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        },
+        fqdn: "web.example.org".to_owned(),
+        cpus: Cpus { usable: 2, cores: 2, threads: 2, source: "2 processors".to_owned() },
+        memory: Memory { usable_mib: 4096, total_mib: 4096, ..Memory::default() },
+        init: "systemd".to_owned(),
+        root: true,
+        ..Facts::default()
+    }
+}
+
+/// A wizard at the first stage of a guide, with some answers given.
+pub(super) fn at(guide: Guide, size: (u16, u16), unicode: bool, answers: &[(&str, &str)]) -> App {
+    let look = Look { width: usize::from(size.0), unicode, colour: false };
+    let mut app = App::new(Desk::new(look, true, Vec::new()), size);
+    app.jobs();
+    app.tell(Message::Facts(Box::new(facts())));
+    let mut interview = Interview::new(guide, facts(), Given::default());
+    for (path, text) in answers {
+        interview.type_in(path, text);
+    }
+    app.follow(Step::Go(Place::Product, None));
+    app.tell(Message::Opened(Box::new(interview)));
+    app.jobs();
+    app
+}
+
+/// The stages of the wizard's guide that apply.
+fn stages(app: &App) -> Vec<String> {
+    app.desk.interview.iter().flat_map(|interview| interview.stages()).map(|stage| stage.id.clone()).collect()
+}
+
+pub(super) fn open(app: &mut App, stage: &str) {
+    app.follow(Step::Go(Place::Stage(stage.to_owned()), None));
+    app.settle();
+}
+
+/// Answers that open further questions.
+const OTHER: &[(&str, &[(&str, &str)])] = &[
+    (
+        "tiny",
+        &[
+            ("web.host", "app.example.org"),
+            ("database.engine", "postgresql"),
+            ("web.http_port", "79"),
+            ("workers.count", "3"),
+        ],
+    ),
+    (
+        "webapp",
+        &[
+            ("application.source", "git"),
+            ("application.location", "/srv/git/shop.git"),
+            ("database.engine", "postgresql"),
+            ("database.place", "remote"),
+            ("queue.backend", "rabbitmq"),
+            ("queue.place", "remote"),
+            ("workers.worker_mib", "0"),
+            ("workers.web", "12"),
+            ("tls.mode", "provided"),
+            ("web.http_port", "443"),
+        ],
+    ),
+];
+
+fn guides() -> Vec<(String, Guide)> {
+    let shipped = load::list().into_iter().map(|(id, _)| (id.clone(), load::load(&id).unwrap()));
+    std::iter::once(("tiny".to_owned(), tiny())).chain(shipped).collect()
+}
+
+#[test]
+fn every_stage_of_every_guide() {
+    for (id, guide) in guides() {
+        let other = OTHER.iter().find(|(known, _)| *known == id).map_or(&[][..], |(_, answers)| *answers);
+        for (state, answers) in [("", &[][..]), ("_opened", other)] {
+            for (width, height, unicode) in [(80, 24, true), (120, 40, true), (40, 12, true), (80, 24, false)] {
+                let mut app = at(guide.clone(), (width, height), unicode, answers);
+                let look = if unicode { "" } else { "_ascii" };
+                let mut screens = String::new();
+                for stage in stages(&app) {
+                    // The others look as with the defaults.
+                    if state.is_empty() || answers.iter().any(|(path, _)| path.split('.').next() == Some(&stage)) {
+                        open(&mut app, &stage);
+                        writeln!(screens, "{stage}\n{}", screen(&app)).unwrap();
+                    }
+                }
+                insta::assert_snapshot!(format!("{id}{state}_{width}x{height}{look}"), screens);
+            }
+        }
+    }
+}
+
+#[test]
+fn wide_screens_show_the_help_of_the_question_under_the_pointer() {
+    let mut app = at(load::load("webapp").unwrap(), (160, 24), true, &[]);
+    open(&mut app, "workers");
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn help_for_a_question() {
+    let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
+    open(&mut app, "workers");
+    press(&mut app, "Tab Tab F1");
+    insta::assert_snapshot!(screen(&app));
+}

@@ -1,0 +1,58 @@
+//! Help for a question and its stage.
+
+use crate::answers::interview::Interview;
+use crate::answers::resolve::allowed;
+use crate::guide::{Question, QuestionKind, Stage};
+use crate::ui::wizard::sheet::{Line, Pager, Sheet};
+use crate::ui::wizard::theme::Role;
+
+/// What a question means, what may be answered, where its default comes from; then why the stage matters.
+pub fn sheet(interview: &Interview, stage: &Stage, question: Option<&Question>) -> Sheet {
+    let mut parts = Vec::new();
+    if let Some(question) = question {
+        let path = format!("{}.{}", stage.id, question.id);
+        parts.extend(about(interview, question));
+        if let Some((value, names)) = interview.default_of(&path) {
+            let value = if value.is_empty() { String::new() } else { format!(": {value}") };
+            let from = if names.is_empty() { String::new() } else { format!(" (from {})", names.join(", ")) };
+            if !(value.is_empty() && from.is_empty()) {
+                parts.push((Role::Dim, format!("Default{value}{from}")));
+            }
+        }
+        parts.push((Role::Dim, format!("In an answers file: {path}")));
+    }
+    parts.push((Role::Heading, stage.title.clone()));
+    parts.push((Role::Value, stage.why.clone()));
+    let lines = parts.into_iter().map(|(role, text)| Line::Prose(role, text)).collect();
+    Sheet::Pager(Pager::new("Help", lines))
+}
+
+/// What a question means and what may be answered.
+pub fn about(interview: &Interview, question: &Question) -> Vec<(Role, String)> {
+    let mut parts = vec![(Role::Heading, question.ask.clone())];
+    if !question.help.is_empty() {
+        parts.push((Role::Value, question.help.clone()));
+    }
+    if question.kind == QuestionKind::Choice {
+        for (choice, offered) in interview.offers(question) {
+            let here = if offered { "" } else { "not on offer here: " };
+            let colon = if choice.note.is_empty() { "" } else { ": " };
+            parts.push((Role::Value, format!("{} ({}){colon}{here}{}", choice.label, choice.value, choice.note)));
+        }
+    } else {
+        parts.push((Role::Dim, format!("Allowed: {}", in_words(question))));
+    }
+    parts
+}
+
+/// What may be answered, as a person types it here.
+pub fn in_words(question: &Question) -> String {
+    match question.kind {
+        QuestionKind::Secret => {
+            "letters, digits, -, _ and . only; or file:/path, or env:NAME for a variable of the environment".to_owned()
+        }
+        QuestionKind::List => format!("{}, parted by commas", allowed(question)),
+        QuestionKind::Bool => "yes or no".to_owned(),
+        _ => allowed(question),
+    }
+}
