@@ -240,6 +240,7 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
             let percent = (share * 100.0) as u8;
             format!("  {percent} %  {}", running.meter.says)
         }
+        None if running.phase == Phase::Back => format!("{} {}", writer.theme().sign(Sign::Left), running.meter.says),
         None if running.meter.says.is_empty() => step.describe.clone(),
         None => running.meter.says.clone(),
     };
