@@ -394,7 +394,7 @@ fn next(watch: &Watch, commands: &[(&str, &str)], writer: &mut Writer<'_>) {
     if let Some(run) = &watch.run {
         let dir = RunDir::of(run);
         if !watch.running.title.is_empty() {
-            all.push(("Replay", format!("bringup --answers {}", dir.file("answers.yaml").display())));
+            all.push(("Replay", format!("sudo bringup --answers {}", dir.file("answers.yaml").display())));
         }
         all.push(("Logs", dir.file("log").display().to_string()));
     }
@@ -428,7 +428,8 @@ pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer
     let from = writer.row();
     let value = writer.clean(value);
     let beside = writer.width().saturating_sub(2 + LABEL);
-    let below = writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
+    let whole = beside < text::width(&value) && text::width(&value) <= writer.width().saturating_sub(4);
+    let below = whole || writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
     let room = if below { writer.width().saturating_sub(4).max(8) } else { beside };
     let mut lines: Vec<String> = text::wrap(&value, room).iter().flat_map(|line| chunks(line, room)).collect();
     let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };

@@ -316,8 +316,11 @@ fn an_answer_is_changed_on_its_stage_and_the_start_goes_on_with_it() {
     app.follow(Step::Start);
     app.resize(80, 24);
     let jobs = app.jobs();
-    assert!(matches!(&jobs[..], [Job::Run(Task::Replan { number: 7, with, .. })]
-        if with.resolved.values["application"]["name"] == "shop"), "{jobs:?}");
+    assert!(
+        matches!(&jobs[..], [Job::Run(Task::Replan { number: 7, with, .. })]
+        if with.resolved.values["application"]["name"] == "shop"),
+        "{jobs:?}"
+    );
     assert_eq!(app.place, Place::Run);
     assert!(screen(&app).contains("decided: go on with other answers"), "{}", screen(&app));
 }
