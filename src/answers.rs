@@ -35,6 +35,20 @@ pub enum Origin {
     Default,
 }
 
+impl Origin {
+    /// In a word or two, for people: "default", "from the previous run".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Flag => "given with --set",
+            Self::File => "given",
+            Self::Typed => "typed",
+            Self::PreviousRun => "from the previous run",
+            Self::Detected => "detected",
+            Self::Default => "default",
+        }
+    }
+}
+
 /// How a secret is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

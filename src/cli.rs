@@ -9,9 +9,11 @@ use crate::engine::rollback::Options;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::real::RealHost;
+use crate::ui::prompts::modes;
 use crate::ui::{out, terminal};
 
 mod answers;
+mod ask;
 mod execute;
 mod inputs;
 mod past;
@@ -29,6 +31,8 @@ struct Cli {
     #[command(flatten)]
     inputs: Inputs,
     #[command(flatten)]
+    questions: Questions,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -42,8 +46,8 @@ struct Inputs {
     /// The answers file; nothing is asked
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// A guide of your own: a directory with guide.yaml
-    #[arg(long, value_name = "DIR")]
+    /// A shipped guide, or a directory with a guide of your own
+    #[arg(long, value_name = "GUIDE|DIR")]
     guide: Option<PathBuf>,
     /// One answer, such as database.engine=postgresql; wins over the file
     #[arg(long = "set", value_name = "STAGE.QUESTION=VALUE")]
@@ -53,13 +57,24 @@ struct Inputs {
     allow_literal_secrets: bool,
 }
 
+/// How to be asked.
+#[derive(Clone, Debug, Default, Args)]
+struct Questions {
+    /// Ask although there is an answers file; its answers are offered
+    #[arg(long, requires = "answers")]
+    ask: bool,
+    /// Also keep the answers given in this new file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
 /// How the output looks.
 #[derive(Clone, Copy, Debug, Default, Args)]
 struct Output {
     /// Machine-readable output: JSON, or JSON lines for a run
     #[arg(long, global = true)]
     json: bool,
-    /// Plain lines, without progress bars
+    /// Plain lines: no progress bars, no control codes, questions one after another
     #[arg(long, global = true)]
     plain: bool,
 }
@@ -199,6 +214,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn end_on_defect() {
     std::panic::set_hook(Box::new(|defect| {
         terminal::restore();
+        modes::restore();
         out::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
         #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
         std::process::exit(i32::from(Exit::Internal.code()));
@@ -208,6 +224,13 @@ fn end_on_defect() {
 fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
     let output = cli.output;
     match cli.verb {
+        None if cli.inputs.answers.is_none() || cli.questions.ask => {
+            ask::ask(host, &cli.inputs, cli.questions.save.as_deref(), output)
+        }
+        None if cli.questions.save.is_some() => {
+            out::error("error: --save goes with questions: add --ask, or leave out --answers.\n");
+            Exit::Usage
+        }
         None => start::start(host, &cli.inputs, output),
         Some(Verb::Plan { inputs, facts }) => plan::show(host, &inputs, facts.as_deref(), output),
         Some(Verb::Answers { verb }) => match verb {

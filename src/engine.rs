@@ -3,8 +3,8 @@
 //! [`journal`] is the write-ahead log, [`undo`] the small vocabulary of records that lead back, [`run`]
 //! executes, [`rollback`] reverts, [`manifest`] knows what the disk looked like before and after,
 //! [`event`] is what it tells the world, [`decision`] what it asks after a failure, [`replan`] what becomes of a
-//! run that is given other answers, [`runs`] the directory of all runs, [`launch`] the way into a run, [`detach`]
-//! the process that outlives the terminal.
+//! run that is given other answers, [`runs`] the directory of all runs, [`previous`] the answers of an earlier
+//! one, [`launch`] the way into a run, [`detach`] the process that outlives the terminal.
 
 pub mod data;
 pub mod decision;
@@ -13,6 +13,7 @@ pub mod event;
 pub mod journal;
 pub mod launch;
 pub mod manifest;
+pub mod previous;
 pub mod replan;
 pub mod rollback;
 pub mod run;

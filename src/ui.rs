@@ -1,6 +1,7 @@
-//! What a person (or a program) sees of a run: the engine's events as bars, plain lines or JSON, and the pages
-//! at the end.
+//! What a person (or a program) sees: a guide's questions and the plan, a run's events as bars, plain lines or
+//! JSON, and the pages at the end.
 //!
+//! [`prompts`] asks line by line and ends in a decision.
 //! [`follow`] reads the events of a run, live or later, and hands each to a [`Renderer`]; [`report`] writes the
 //! last page. Nothing here works on the host: closing any of it leaves the run alone.
 
@@ -18,6 +19,7 @@ pub mod out;
 pub mod plain;
 pub mod preflight;
 pub mod progress;
+pub mod prompts;
 pub mod report;
 pub mod term;
 pub mod terminal;

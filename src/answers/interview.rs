@@ -50,6 +50,20 @@ pub struct Gap {
     pub hint: String,
 }
 
+impl Gap {
+    /// A problem, with the stage and the question that its path names.
+    pub fn of(problem: &Problem) -> Self {
+        let path = problem.path.split('[').next().unwrap_or_default();
+        let (stage, question) = path.split_once('.').unwrap_or((path, ""));
+        Self {
+            stage: (!stage.is_empty()).then(|| stage.to_owned()),
+            question: (!question.is_empty()).then(|| question.to_owned()),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        }
+    }
+}
+
 /// How a stage stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -108,7 +122,7 @@ impl Interview {
             }
         }
         self.look_again();
-        self.forget_what_is_not_asked();
+        self.drop_pointless();
     }
 
     /// Answers a question with text as it was typed. Empty text takes the default, where there is one.
@@ -213,17 +227,7 @@ impl Interview {
             message: problem.message.clone(),
             hint: problem.hint.clone(),
         });
-        let of_answers = self.problems.iter().map(|problem| {
-            let path = problem.path.split('[').next().unwrap_or_default();
-            let (stage, question) = path.split_once('.').unwrap_or((path, ""));
-            Gap {
-                stage: (!stage.is_empty()).then(|| stage.to_owned()),
-                question: (!question.is_empty()).then(|| question.to_owned()),
-                message: problem.message.clone(),
-                hint: problem.hint.clone(),
-            }
-        });
-        of_host.chain(of_answers).collect()
+        of_host.chain(self.problems.iter().map(Gap::of)).collect()
     }
 
     /// A question by its path.
@@ -257,8 +261,9 @@ impl Interview {
         self.resolved.secrets.get(path)
     }
 
-    /// An answer of a file that a later answer made pointless is no mistake of the file any more.
-    fn forget_what_is_not_asked(&mut self) {
+    /// Drops the answers of a file or of flags to questions that are not asked; what was to be said of each.
+    /// An answer that a later one made pointless is no mistake of the file any more.
+    pub fn drop_pointless(&mut self) -> Vec<Problem> {
         let asked = |path: &str| {
             let (stage, question) = path.split_once('.').unwrap_or((path, ""));
             let value = self.resolved.values.get(stage).and_then(|answers| answers.get(question));
@@ -272,12 +277,14 @@ impl Interview {
             .map(|(path, _)| path.clone())
             .collect();
         if pointless.is_empty() {
-            return;
+            return Vec::new();
         }
+        let said = self.problems.iter().filter(|problem| pointless.contains(&problem.path)).cloned().collect();
         for path in pointless {
             self.given.values.remove(&path);
         }
         self.look_again();
+        said
     }
 
     fn look_again(&mut self) {

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use crate::answers::file;
+use crate::answers::interview::Interview;
 use crate::answers::resolve::{Literals, requirements, resolve_file};
 use crate::answers::{Given, OnFailure, Origin, Resolved};
 use crate::cli::Inputs;
+use crate::engine::previous;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::{Guide, load};
@@ -34,21 +36,9 @@ pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Ma
         let hint = "use --answers FILE; `bringup answers new webapp` makes one";
         return Err(vec![Problem::new("no answers are given", hint)]);
     };
-    let literals = if inputs.allow_literal_secrets { Literals::Allowed } else { Literals::Refused };
-    let name = path.display().to_string();
-    let bytes = host
-        .read_at_most(path, LONGEST)
-        .map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
-    let guide = match &inputs.guide {
-        Some(dir) => load::load_dir(host, dir)?,
-        None => load::load(&file::peek_guide(&name, &bytes)?).map_err(|problems| {
-            // A guide that is not there is a mistake of the file that names it.
-            problems
-                .into_iter()
-                .map(|p| Problem { place: if p.place.is_empty() { name.clone() } else { p.place }, ..p })
-                .collect::<Vec<_>>()
-        })?,
-    };
+    let literals = literals(inputs);
+    let (name, bytes) = read(host, path)?;
+    let guide = guide_of(host, inputs, &name, &bytes)?;
     let unmet = requirements(&guide, facts);
     if !unmet.is_empty() {
         return Err(unmet);
@@ -58,6 +48,83 @@ pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Ma
     let resolved = resolve_file(&guide, facts, &answers, &flags)?;
     let plan = build(&guide, facts, &resolved)?;
     Ok(Made { guide, resolved, on_failure: answers.given.on_failure, plan })
+}
+
+/// What the questions begin with, for whoever asks them.
+pub(super) struct Opening {
+    /// The questions, with the answers of flags, of the file, or else of an earlier run.
+    pub interview: Interview,
+    /// What the file gives and is not taken.
+    pub refused: Vec<Problem>,
+    /// The earlier run whose answers were taken.
+    pub previous: Option<String>,
+}
+
+/// The guide that the command line names, by `--guide` or in the answers file; none when it names none.
+pub(super) fn named_guide(host: &dyn Host, inputs: &Inputs) -> Result<Option<Guide>, Vec<Problem>> {
+    match (&inputs.answers, &inputs.guide) {
+        (Some(path), _) => {
+            let (name, bytes) = read(host, path)?;
+            guide_of(host, inputs, &name, &bytes).map(Some)
+        }
+        (None, Some(guide)) => shipped_or_own(host, guide).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Begins to ask. A file that cannot be read at all, or a flag that makes no sense, is an error; a line of the file
+/// that does not do is only told, since it will be asked.
+pub(super) fn opening(host: &dyn Host, inputs: &Inputs, guide: Guide, facts: Facts) -> Result<Opening, Vec<Problem>> {
+    let literals = literals(inputs);
+    let mut refused = Vec::new();
+    let mut previous = None;
+    let mut given = Given::default();
+    if let Some(path) = &inputs.answers {
+        let (name, bytes) = read(host, path)?;
+        let file = file::read_leniently(&name, &bytes, &guide, literals)?;
+        refused = file.problems;
+        given = file.given;
+    } else if let Some(earlier) = previous::answers(host, &guide) {
+        previous = Some(earlier.run);
+        given = earlier.given;
+    }
+    given.values.extend(flags(&guide, &inputs.set, literals)?.values);
+    let mut interview = Interview::new(guide, facts, given);
+    refused.extend(interview.drop_pointless());
+    Ok(Opening { interview, refused, previous })
+}
+
+fn literals(inputs: &Inputs) -> Literals {
+    if inputs.allow_literal_secrets { Literals::Allowed } else { Literals::Refused }
+}
+
+/// The name and the content of an answers file.
+fn read(host: &dyn Host, path: &Path) -> Result<(String, Vec<u8>), Vec<Problem>> {
+    let name = path.display().to_string();
+    let bytes = host
+        .read_at_most(path, LONGEST)
+        .map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
+    Ok((name, bytes))
+}
+
+/// The guide of an answers file: the one named on the command line, or else in the file.
+fn guide_of(host: &dyn Host, inputs: &Inputs, name: &str, bytes: &[u8]) -> Result<Guide, Vec<Problem>> {
+    if let Some(guide) = &inputs.guide {
+        return shipped_or_own(host, guide);
+    }
+    load::load(&file::peek_guide(name, bytes)?).map_err(|problems| {
+        // A guide that is not there is a mistake of the file that names it.
+        let placed = |p: Problem| Problem { place: if p.place.is_empty() { name.to_owned() } else { p.place }, ..p };
+        problems.into_iter().map(placed).collect()
+    })
+}
+
+/// A shipped guide by its id, or else a directory; `./webapp` is a directory in any case.
+fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
+    match load::list().into_iter().find(|known| Path::new(&known.id).as_os_str() == guide.as_os_str()) {
+        Some(known) => load::load(&known.id),
+        None => load::load_dir(host, guide),
+    }
 }
 
 /// The answers of `--set`.

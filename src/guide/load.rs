@@ -17,20 +17,26 @@ use crate::yaml;
 /// The version of the format that this binary reads.
 const FORMAT: u32 = 1;
 
-/// The guides that ship with the binary: id and title.
-pub fn list() -> Vec<(String, String)> {
-    #[derive(Deserialize)]
-    struct Head {
-        title: String,
-    }
-    assets::guides()
-        .into_iter()
-        .map(|id| {
-            let name = format!("{id}/guide.yaml");
-            let head: Option<Head> = assets::screen(&name).and_then(|bytes| yaml::from_slice(&name, bytes).ok());
-            (id.clone(), head.map_or(id, |head| head.title))
-        })
-        .collect()
+/// A guide on offer.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Offered {
+    /// Its id.
+    #[serde(rename = "guide")]
+    pub id: String,
+    /// Its name for people.
+    pub title: String,
+    /// What the host will be afterwards.
+    pub summary: String,
+}
+
+/// The guides that ship with the binary, without reading their stages.
+pub fn list() -> Vec<Offered> {
+    let head = |id: String| {
+        let name = format!("{id}/guide.yaml");
+        // One that cannot be read is refused when it is chosen; a test reads all that ship.
+        assets::screen(&name).and_then(|bytes| yaml::from_slice(&name, bytes).ok())
+    };
+    assets::guides().into_iter().filter_map(head).collect()
 }
 
 /// A guide that ships with the binary.

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::secret::Secrets;
 
-pub use render::render;
+pub use render::{render, summary};
 
 mod render;
 

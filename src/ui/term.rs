@@ -1,4 +1,4 @@
-//! What the terminal can do, and the one question that line mode asks.
+//! What the terminal can do, and the one question that needs no dialogue.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -13,6 +13,8 @@ use crate::ui::{Renderer, out};
 
 /// Where no terminal says its width.
 const USUAL: usize = 80;
+/// Where no terminal says its height.
+const USUAL_ROWS: usize = 24;
 
 /// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere.
 pub fn renderer(host: &dyn Host, json: bool, plain: bool) -> Box<dyn Renderer> {
@@ -41,6 +43,21 @@ pub fn width(_: &dyn Host) -> usize {
 /// Whether stdout is to be coloured.
 pub fn colour(host: &dyn Host) -> bool {
     look(host).colour
+}
+
+/// The looks of stderr, where questions are asked.
+pub fn asking_look(host: &dyn Host) -> Look {
+    look_of(host, stderr_width().unwrap_or(USUAL), io::stderr().is_terminal())
+}
+
+/// The lines that stderr shows at once.
+pub fn rows(_: &dyn Host) -> usize {
+    columns(tcgetwinsize(io::stderr()).map(|size| size.ws_row).ok()).unwrap_or(USUAL_ROWS)
+}
+
+/// Whether lines can be edited: the terminal understands more than lines, and knows its width.
+pub fn edits(host: &dyn Host) -> bool {
+    moves(host) && stderr_width().is_some()
 }
 
 /// Whether a person is there to be asked.
@@ -92,7 +109,7 @@ fn stderr_width() -> Option<usize> {
     columns(tcgetwinsize(io::stderr()).map(|size| size.ws_col).ok())
 }
 
-/// A serial line says that it has no columns at all.
+/// A serial line says that it has no columns (and no lines) at all.
 fn columns(said: Option<u16>) -> Option<usize> {
     said.filter(|columns| *columns > 0).map(usize::from)
 }

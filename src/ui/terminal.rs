@@ -29,6 +29,7 @@ mod signals;
 mod tty;
 
 pub use signals::{Signal, Waker};
+pub(super) use tty::controlled;
 pub use tty::restore;
 
 use keys::Parser;

@@ -24,7 +24,7 @@ mod theme;
 mod watch;
 
 pub use app::{App, Leave};
-pub use desk::{Desk, Product};
+pub use desk::Desk;
 pub use drive::{MakeHost, drive};
 pub use job::{Job, Message};
 pub use task::{News, Task};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::answers::file::VERSION;
-use crate::answers::{OnFailure, Origin, Resolved, SecretSource};
+use crate::answers::{OnFailure, Resolved, SecretSource};
 use crate::error::Outcome;
 use crate::guide::Guide;
 use crate::yaml;
@@ -38,8 +38,8 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
                 Some(source) => (serde_json::to_value(source).unwrap_or(Value::Null), ""),
                 None => (value.clone(), ""),
             };
-            let origin = words(*origin);
-            lines.push((format!("  {}: {}", question.id, yaml::inline(&value)?), format!("# {origin}{note}")));
+            let comment = format!("# {}{note}", origin.words());
+            lines.push((format!("  {}: {}", question.id, yaml::inline(&value)?), comment));
         }
         if lines.is_empty() {
             continue;
@@ -52,17 +52,6 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
         }
     }
     Ok(out)
-}
-
-const fn words(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Flag => "given with --set",
-        Origin::File => "given",
-        Origin::Typed => "typed",
-        Origin::PreviousRun => "from the previous run",
-        Origin::Detected => "detected",
-        Origin::Default => "default",
-    }
 }
 
 /// The variable that stands for a typed secret: `BRINGUP_DATABASE_PASSWORD` for `database.password`.

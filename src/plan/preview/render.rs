@@ -25,7 +25,7 @@ pub fn render(
     width: usize,
     colour: bool,
 ) -> String {
-    let mut page = Page { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } };
+    let mut page = Page::new(width, colour);
     page.heading(plan, verdicts);
     for stage in &plan.stages {
         let here: Vec<_> = plan
@@ -43,6 +43,20 @@ pub fn render(
     page.text
 }
 
+/// The same without the actions: how many there are, and the summary.
+pub fn summary(
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    width: usize,
+    colour: bool,
+) -> String {
+    let mut page = Page::new(width, colour);
+    page.heading(plan, verdicts);
+    page.summary(plan, packages);
+    page.text
+}
+
 struct Page {
     text: String,
     width: usize,
@@ -50,6 +64,10 @@ struct Page {
 }
 
 impl Page {
+    fn new(width: usize, colour: bool) -> Self {
+        Self { text: String::new(), width: width.clamp(NARROWEST, WIDEST), paint: Paint { colour } }
+    }
+
     fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
         let count = |wanted: fn(&Outcome<Verdict>) -> bool| verdicts.iter().filter(|(_, found)| wanted(found)).count();
         let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));

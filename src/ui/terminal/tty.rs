@@ -162,7 +162,7 @@ fn write(tty: &OwnedFd, mut bytes: &[u8], wait: &mut dyn Wait) -> io::Result<()>
 
 /// Whether somebody would continue us if we stopped: a process of our session outside our group that waits for
 /// it, as a shell does. (An orphaned process group would stand still for ever: POSIX 3.264.)
-pub(super) fn controlled() -> bool {
+pub fn controlled() -> bool {
     let (group, Ok(session)) = (process::getpgrp(), process::getsid(None)) else {
         return false;
     };

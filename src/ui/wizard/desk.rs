@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
+use crate::guide::load::Offered;
 use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
@@ -52,17 +53,6 @@ impl Readiness {
     }
 }
 
-/// A guide on offer.
-#[derive(Clone, Debug)]
-pub struct Product {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub title: String,
-    /// What the host will be afterwards.
-    pub summary: String,
-}
-
 /// The state that pages read and change.
 pub struct Desk {
     /// What the terminal can show.
@@ -74,7 +64,7 @@ pub struct Desk {
     /// Whether we may change it.
     pub root: bool,
     /// The guides on offer.
-    pub products: Vec<Product>,
+    pub products: Vec<Offered>,
     /// What else is known of the machine.
     pub machine: Machine,
     /// The answers, once a guide is chosen.
@@ -87,17 +77,17 @@ pub struct Desk {
     pub editor: Option<(String, Editor)>,
     /// Whether the secret under the cursor is shown.
     pub revealed: bool,
-    /// The run that is followed.
-    pub watch: Option<Box<Watch>>,
     /// What the page of a stage remembers while it is open.
     pub visit: Visit,
+    /// The run that is followed.
+    pub watch: Option<Box<Watch>>,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
     pub jobs: Vec<Job>,
 }
 
 impl Desk {
     /// A desk on which nothing lies yet but the guides.
-    pub fn new(look: Look, root: bool, products: Vec<Product>) -> Self {
+    pub fn new(look: Look, root: bool, products: Vec<Offered>) -> Self {
         Self {
             look,
             theme: Theme::new(look),
@@ -110,8 +100,8 @@ impl Desk {
             review: Review::default(),
             editor: None,
             revealed: false,
-            watch: None,
             visit: Visit::default(),
+            watch: None,
             jobs: vec![Job::Probe],
         }
     }

@@ -116,8 +116,8 @@ mod tests {
                 let run = with_panes(width, height, Panes { whole: true, top: true, pane: true });
                 for parts in [layout(width, height), run] {
                     let Layout { head, status, rail, main, aside, top, pane, foot } = parts;
-                    let parts = [head, status, rail, main, aside, top, pane, foot];
-                    let parts: Vec<Rect> = parts.into_iter().filter(|r| r.area() > 0).collect();
+                    let parts = [head, status, rail, main, aside, top, pane, foot].into_iter().filter(|r| r.area() > 0);
+                    let parts: Vec<Rect> = parts.collect();
                     for (at, part) in parts.iter().enumerate() {
                         assert_eq!(part.intersection(screen), *part, "{width}x{height}");
                         assert!(parts[at + 1..].iter().all(|other| part.intersection(*other).area() == 0));

@@ -85,6 +85,10 @@ pub trait Page {
     fn aside(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>) -> Option<Doc> {
         None
     }
+    /// What stands in the line above it, whatever part of it is seen.
+    fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
+        None
+    }
     /// What it wants of the screen beyond that.
     fn panes(&self, _desk: &Desk) -> Panes {
         Panes::default()
@@ -104,10 +108,6 @@ pub trait Page {
     /// Scrolls that text, where the act means that.
     fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
         false
-    }
-    /// What stands in the line above it, whatever part of it is seen.
-    fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
-        None
     }
     /// The acts it accepts with the pointer there, beyond moving about.
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer>;

@@ -4,9 +4,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::guide::load::Offered;
 use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
-use crate::ui::wizard::desk::Product;
 
 mod answering;
 mod bytes;
@@ -17,7 +17,7 @@ mod stage;
 
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {
-    let products = vec![Product {
+    let products = vec![Offered {
         id: "webapp".to_owned(),
         title: "Your own web application".to_owned(),
         summary: "A web application behind nginx or Apache.".to_owned(),

@@ -1,6 +1,7 @@
 //! The choice of a guide.
 
-use crate::ui::wizard::desk::{Desk, Product};
+use crate::guide::load::Offered;
+use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::{Page, Step};
@@ -41,7 +42,7 @@ impl Page for ProductPage {
     }
 }
 
-fn one(desk: &Desk, product: &Product, stop: &Stop, writer: &mut Writer<'_>) {
+fn one(desk: &Desk, product: &Offered, stop: &Stop, writer: &mut Writer<'_>) {
     let chosen = desk.interview.as_ref().map(|interview| interview.guide().id.as_str());
     let sign = if chosen == Some(product.id.as_str()) { Sign::Chosen } else { Sign::Open };
     let role = if writer.at(stop) { Role::Focus } else { Role::Heading };

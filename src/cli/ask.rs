@@ -1,0 +1,193 @@
+//! `bringup` and `bringup --answers f --ask`: a person answers the questions, sees the plan and says what now.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::answers::OnFailure;
+use crate::answers::interview::Interview;
+use crate::cli::inputs::{self, Made};
+use crate::cli::past::Scope;
+use crate::cli::{Inputs, Output, answers, past, start, wizard};
+use crate::engine::detach;
+use crate::engine::rollback::Options;
+use crate::engine::runs::{self, RunDir, State};
+use crate::error::{Exit, Problem};
+use crate::facts::Facts;
+use crate::facts::probe::probe;
+use crate::guide::load;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::ui::prompts::modes::Asking;
+use crate::ui::prompts::voice::Pick;
+use crate::ui::prompts::{self, Decision, Dialogue, Means, Voice};
+use crate::ui::{out, term};
+
+/// Asks and does what is decided.
+pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: Output) -> Exit {
+    // Where to save is asked by the wizard itself.
+    if save.is_none()
+        && !output.plain
+        && !output.json
+        && let Some(exit) = wizard::ask(host, given)
+    {
+        return exit;
+    }
+    if output.json || !term::interactive(host) {
+        return nobody(given, output);
+    }
+    if let Some(path) = save
+        && host.stat(path).ok().flatten().is_some()
+    {
+        let problem = Problem::new(format!("{} exists already", path.display()), "choose another file for --save");
+        return answers::refuse(&[problem], output);
+    }
+    let facts = probe(host);
+    let mut talk = prompts::at_terminal(host, output.plain);
+    let mut voice = Voice::new(talk.as_mut(), term::asking_look(host), term::rows(host));
+    let ended = line_by_line(host, given, save, output, facts, &mut voice);
+    ended.unwrap_or_else(|exit| exit)
+}
+
+/// There is nobody to ask, or only a program.
+fn nobody(given: &Inputs, output: Output) -> Exit {
+    let why = match (output.json, given.answers.is_some()) {
+        (true, _) => "--json asks nothing: it needs --answers FILE, without --ask.",
+        (false, true) => "--ask needs a terminal, and there is none; without it nothing is asked.",
+        (false, false) => "there is no terminal to ask questions at, and no answers file.",
+    };
+    out::error(&format!(
+        "error: {why}\n\
+         `sudo bringup` on a terminal asks what it needs. Without one, make an answers file with\n\
+         `bringup answers new webapp > answers.yaml`, look at it, and run\n\
+         `sudo bringup --answers answers.yaml`. `bringup --help` shows the rest.\n"
+    ));
+    Exit::Usage
+}
+
+/// Line mode. An error is how the program ends when nothing was decided.
+fn line_by_line(
+    host: &dyn Host,
+    given: &Inputs,
+    save: Option<&Path>,
+    output: Output,
+    facts: Facts,
+    voice: &mut Voice<'_>,
+) -> Result<Exit, Exit> {
+    let rejected = |problems: Vec<_>| answers::refuse(&problems, output);
+    let asking = Asking::begin();
+    if let Some(next) = unfinished(host, voice)? {
+        drop(asking);
+        return Ok(go_on(host, next, output));
+    }
+    let named = inputs::named_guide(host, given).map_err(rejected)?;
+    prompts::welcome(host, voice, &facts);
+    let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
+    // Whoever tries another guide and comes back finds the answers as they were.
+    let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
+    loop {
+        let guide = match &named {
+            Some(guide) => guide.clone(),
+            None => load::load(&prompts::choose_guide(voice, &facts)?).map_err(rejected)?,
+        };
+        let mut refused = Vec::new();
+        let interview = match kept.remove(&guide.id) {
+            Some(interview) => interview,
+            None => {
+                let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
+                if let Some(run) = opening.previous {
+                    voice.blank();
+                    voice.prose(0, &format!("The answers of run {run} are offered again."));
+                }
+                refused = opening.refused;
+                opening.interview
+            }
+        };
+        let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
+        dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
+        match dialogue.run()? {
+            Decision::Start(plan) => {
+                drop(asking);
+                return started(host, &mut dialogue, *plan, output);
+            }
+            Decision::Saved(_) => return Ok(Exit::Done),
+            Decision::Back => {
+                let interview = dialogue.interview;
+                kept.insert(interview.guide().id.clone(), interview);
+            }
+        }
+    }
+}
+
+/// Carries out what was decided; what keeps it from beginning goes back to the review.
+fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output: Output) -> Result<Exit, Exit> {
+    let mut plan = plan;
+    loop {
+        let interview = &dialogue.interview;
+        let made = Made {
+            guide: interview.guide().clone(),
+            resolved: interview.resolved().clone(),
+            // Somebody is here to decide, unless the answers say what to do.
+            on_failure: match interview.given().on_failure {
+                OnFailure::Stop => OnFailure::Stop,
+                OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,
+            },
+            plan,
+        };
+        match start::begin(host, &made, output) {
+            Ok(exit) => return Ok(exit),
+            Err(problems) => {
+                let _asking = Asking::begin();
+                dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
+                match dialogue.review()? {
+                    Decision::Start(again) => plan = *again,
+                    Decision::Saved(_) | Decision::Back => return Ok(Exit::Done),
+                }
+            }
+        }
+    }
+}
+
+/// What to do with a run that works, or was interrupted.
+#[derive(Clone, Debug)]
+enum Unfinished {
+    Follow(RunDir),
+    Resume,
+    Rollback,
+}
+
+/// A run that works or was interrupted comes before any new one. Only root can see that.
+fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinished>, Exit> {
+    if host.euid() != 0 {
+        return Ok(None);
+    }
+    let Ok(all) = runs::all(host, detach::running(host).as_deref()) else { return Ok(None) };
+    let found =
+        all.iter().find(|run| matches!(run.state, State::Running | State::Unfinished | State::RollbackUnfinished));
+    let Some(run) = found else { return Ok(None) };
+    let (said, offered): (_, &[_]) = match run.state {
+        State::Running => ("is working on this host", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
+        State::RollbackUnfinished => {
+            ("was interrupted while it was taken back", &[("go on taking it back", Unfinished::Rollback)])
+        }
+        _ => ("was interrupted", &[("go on with it", Unfinished::Resume), ("take it back", Unfinished::Rollback)]),
+    };
+    voice.blank();
+    voice.prose(0, &format!("Run {} {said}.", run.dir.id));
+    let mut items: Vec<String> = offered.iter().map(|(text, _)| (*text).to_owned()).collect();
+    items.push("leave".to_owned());
+    match voice.choose(&items, None)? {
+        Pick::Item(at) if at < offered.len() => Ok(Some(offered[at].1.clone())),
+        _ => Err(Exit::Rejected),
+    }
+}
+
+fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
+    match next {
+        Unfinished::Follow(dir) => past::follow(host, &dir, output),
+        Unfinished::Resume => past::resume(host, true, output),
+        Unfinished::Rollback => {
+            let options = Options { stage: None, drop_data: false };
+            past::rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The answers of an earlier run, as what the next one begins with.
+
+use serde_json::Value;
+
+use crate::answers::file;
+use crate::answers::resolve::Literals;
+use crate::answers::{Given, Origin};
+use crate::engine::detach;
+use crate::engine::runs::{self, Run};
+use crate::guide::Guide;
+use crate::host::Host;
+
+/// An earlier run's answers.
+#[derive(Clone, Debug)]
+pub struct Previous {
+    /// The run.
+    pub run: String,
+    /// Its answers, with the origin [`Origin::PreviousRun`].
+    pub given: Given,
+}
+
+/// The answers of the newest run of this guide that stands, or else of its newest run. None when there is none, or
+/// when it cannot be read: defaults are as good a beginning.
+pub fn answers(host: &dyn Host, guide: &Guide) -> Option<Previous> {
+    let all = runs::all(host, detach::running(host).as_deref()).ok()?;
+    let of_guide = |run: &&Run| run.journal.header.guide == guide.id;
+    let run = runs::standing(&all).rev().find(of_guide).or_else(|| all.iter().rev().find(of_guide))?;
+    let path = run.dir.file("answers.yaml");
+    let bytes = host.read(&path).ok()?;
+    // What today's guide has no question for, or refuses, is left out.
+    let file = file::read_leniently(&path.display().to_string(), &bytes, guide, Literals::Refused).ok()?;
+    let mut given = file.given;
+    given.values.retain(|_, (value, _)| can_be_had(host, value));
+    for (_, origin) in given.values.values_mut() {
+        *origin = Origin::PreviousRun;
+    }
+    Some(Previous { run: run.dir.id.clone(), given })
+}
+
+/// Whether a secret's variable is still set; every other value is there.
+fn can_be_had(host: &dyn Host, value: &Value) -> bool {
+    let variable = value.as_object().and_then(|source| source.get("env")).and_then(Value::as_str);
+    variable.is_none_or(|name| host.env(name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::journal::Record;
+    use crate::engine::runs::RunDir;
+    use crate::guide::load;
+    use crate::host::fake::FakeHost;
+    use crate::plan::Plan;
+
+    fn ran(host: &FakeHost, guide: &str, answers: &str, taken_back: bool) -> String {
+        let plan = Plan {
+            schema: 1,
+            guide: guide.to_owned(),
+            title: String::new(),
+            stages: vec![],
+            answers: vec![],
+            actions: vec![],
+            proofs: vec![],
+            results: vec![],
+            warnings: vec![],
+        };
+        let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
+        dir.write(host, "answers.yaml", answers.as_bytes()).unwrap();
+        if taken_back {
+            journal.write(host, Record::RolledBack { stage: None, kept: 0 }).unwrap();
+        }
+        dir.id
+    }
+
+    const HEAD: &str = "version: 1\nguide: webapp\n";
+
+    #[test]
+    fn a_run_that_stands_is_preferred_to_a_later_one_that_was_taken_back() {
+        let host = FakeHost::new();
+        let guide = load::load("webapp").unwrap();
+        assert!(answers(&host, &guide).is_none());
+        let stands = ran(&host, "webapp", &format!("{HEAD}application: {{name: first}}\n"), false);
+        ran(&host, "webapp", &format!("{HEAD}application: {{name: second}}\n"), true);
+        ran(&host, "other", "version: 1\nguide: other\n", false);
+        let previous = answers(&host, &guide).unwrap();
+        assert_eq!(previous.run, stands);
+        assert_eq!(previous.given.values["application.name"], (json!("first"), Origin::PreviousRun));
+    }
+
+    #[test]
+    fn what_the_guide_does_not_know_and_variables_that_are_gone_are_left_out() {
+        let host = FakeHost::new();
+        let guide = load::load("webapp").unwrap();
+        let text = format!(
+            "{HEAD}application: {{name: shop, colour: red}}\n\
+             database: {{engine: postgresql, password: {{env: GONE}}}}\nqueue: {{password: {{env: THERE}}}}\n"
+        );
+        ran(&host, "webapp", &text, false);
+        host.set_env("THERE", "x");
+        let given = answers(&host, &guide).unwrap().given;
+        let paths: Vec<&str> = given.values.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["application.name", "database.engine", "queue.password"]);
+        assert_eq!(given.values["queue.password"].0, json!({"env": "THERE"}));
+    }
+
+    #[test]
+    fn whoever_may_not_read_the_runs_begins_with_defaults() {
+        let host = FakeHost::new();
+        ran(&host, "webapp", HEAD, false);
+        assert!(answers(&host.as_user(1000), &load::load("webapp").unwrap()).is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! The terminal as it was: its modes before the first question, and how they come back whatever ends us.
+//!
+//! While questions are asked the terminal may hide what is typed or hand over single keys. A thread waits for the
+//! signals that end or stop us, and for the terminal to go away, which the key reader would not notice (crossterm's
+//! issue 793).
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::error::Exit;
+use crate::ui::out;
+use crate::ui::terminal::controlled;
+
+/// Pasted text is no longer marked as such, the cursor is shown (xterm's modes 2004 and 25).
+const EDITING_ENDS: &str = "\u{1b}[?2004l\u{1b}[?25h";
+/// Pasted text is marked again.
+const EDITING_GOES_ON: &str = "\u{1b}[?2004h";
+
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+static ASKING: AtomicBool = AtomicBool::new(false);
+static WATCHED: Once = Once::new();
+
+/// While it lives, questions are asked; afterwards the terminal is as before.
+pub struct Asking(());
+
+impl Asking {
+    /// Remembers the modes of the terminal, and keeps watch.
+    pub fn begin() -> Self {
+        if let (Ok(modes), Ok(mut before)) = (tcgetattr(io::stdin()), BEFORE.lock()) {
+            *before = Some(modes);
+        }
+        ASKING.store(true, Ordering::Relaxed);
+        WATCHED.call_once(|| {
+            if let Ok(signals) = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP]) {
+                std::thread::spawn(|| wait_for_signals(signals));
+            }
+            std::thread::spawn(wait_for_the_end_of_the_terminal);
+        });
+        Self(())
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal the modes it had before the first question. Nothing happens when no question is being asked.
+pub fn restore() {
+    if ASKING.swap(false, Ordering::Relaxed) {
+        go_back();
+    }
+}
+
+/// The modes from before, put back; those that were there instead.
+fn go_back() -> Option<Termios> {
+    let now = tcgetattr(io::stdin()).ok()?;
+    let before = BEFORE.try_lock().ok()?;
+    if !now.local_modes.contains(LocalModes::ICANON) {
+        out::error(EDITING_ENDS);
+    }
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, before.as_ref()?);
+    Some(now)
+}
+
+fn wait_for_signals(mut signals: Signals) {
+    for signal in signals.forever() {
+        if !ASKING.load(Ordering::Relaxed) {
+            // Between questions an interruption is the business of whoever follows a run.
+            if signal != SIGINT {
+                let _ = emulate_default_handler(signal);
+            }
+            continue;
+        }
+        match signal {
+            SIGTSTP => stop(),
+            SIGINT => leave(Exit::Interrupted),
+            SIGTERM => leave(Exit::Terminated),
+            _ => leave(Exit::HungUp),
+        }
+    }
+}
+
+/// Stops this process as its terminal asked, with the terminal as it was, and goes on as before. Not where
+/// nobody would have it go on.
+fn stop() {
+    if !controlled() {
+        return;
+    }
+    let now = go_back();
+    let _ = emulate_default_handler(SIGTSTP);
+    if let Some(now) = now {
+        if !now.local_modes.contains(LocalModes::ICANON) {
+            out::error(EDITING_GOES_ON);
+        }
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &now);
+    }
+}
+
+fn wait_for_the_end_of_the_terminal() {
+    let stdin = io::stdin();
+    // Asked for nothing, it returns only when the other end is gone.
+    while let Err(rustix::io::Errno::INTR) = poll(&mut [PollFd::new(&stdin, PollFlags::empty())], None) {}
+    if ASKING.load(Ordering::Relaxed) {
+        leave(Exit::HungUp);
+    }
+}
+
+/// The thread that asks waits for a key that may never come, so there is nobody to return to.
+fn leave(exit: Exit) {
+    restore();
+    if exit == Exit::Interrupted {
+        out::error("\nNothing was changed.\n");
+    }
+    #[expect(clippy::exit, clippy::disallowed_methods, reason = "the other thread waits for a key")]
+    std::process::exit(i32::from(exit.code()));
+}

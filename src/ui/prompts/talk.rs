@@ -1,0 +1,134 @@
+//! The person at the other end: text goes there, one line at a time comes back.
+
+use inquire::ui::{RenderConfig, Styled};
+use inquire::{InquireError, Password, PasswordDisplayMode, Text};
+use rustix::io::Errno;
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use std::io::{self, BufRead};
+
+use crate::host::Host;
+use crate::ui::{out, term};
+
+/// What stands before every answer.
+pub const PROMPT: &str = ">";
+
+/// Says something and listens.
+pub trait Talk {
+    /// Shows text, line breaks included.
+    fn tell(&mut self, text: &str);
+
+    /// Reads a line. `begun` is there to be edited, where the terminal can do that.
+    fn line(&mut self, begun: &str) -> Result<String, Gone>;
+
+    /// Reads a line that is not shown.
+    fn secret(&mut self) -> Result<String, Gone>;
+}
+
+/// Nobody answers any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Ctrl-C.
+    Interrupted,
+    /// The input has ended.
+    Ended,
+}
+
+/// Whoever sits at this terminal: with lines that can be edited where it can do more than lines, and with bare
+/// lines, free of control codes, where it cannot or where `plain` asks for them.
+pub fn at_terminal(host: &dyn Host, plain: bool) -> Box<dyn Talk> {
+    if plain || !term::edits(host) { Box::new(Bare) } else { Box::new(Edited) }
+}
+
+/// Lines as the terminal itself hands them over.
+struct Bare;
+
+impl Talk for Bare {
+    fn tell(&mut self, text: &str) {
+        out::error(text);
+    }
+
+    fn line(&mut self, _begun: &str) -> Result<String, Gone> {
+        out::error(&format!("{PROMPT} "));
+        read(&mut io::stdin().lock())
+    }
+
+    fn secret(&mut self) -> Result<String, Gone> {
+        out::error(&format!("{PROMPT} "));
+        let shown = hide();
+        let read = read(&mut io::stdin().lock());
+        if let Ok(shown) = shown {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &shown);
+        }
+        read
+    }
+}
+
+/// Has the terminal show nothing of what is typed but the line break; the modes it had.
+fn hide() -> Result<rustix::termios::Termios, Errno> {
+    let shown = tcgetattr(io::stdin())?;
+    let mut hidden = shown.clone();
+    hidden.local_modes -= LocalModes::ECHO;
+    hidden.local_modes |= LocalModes::ECHONL;
+    tcsetattr(io::stdin(), OptionalActions::Now, &hidden)?;
+    Ok(shown)
+}
+
+/// One line without its end. What is not UTF-8 is kept as the sign that stands for such, which no question takes
+/// for more than text.
+fn read(from: &mut dyn BufRead) -> Result<String, Gone> {
+    let mut line = Vec::new();
+    match from.read_until(b'\n', &mut line) {
+        Ok(0) | Err(_) => Err(Gone::Ended),
+        Ok(_) => Ok(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned()),
+    }
+}
+
+/// Lines with a cursor that moves in them.
+struct Edited;
+
+impl Edited {
+    fn looks() -> RenderConfig<'static> {
+        let prompt = Styled::new(PROMPT);
+        RenderConfig::empty().with_prompt_prefix(prompt).with_answered_prompt_prefix(prompt)
+    }
+}
+
+impl Talk for Edited {
+    fn tell(&mut self, text: &str) {
+        out::error(text);
+    }
+
+    fn line(&mut self, begun: &str) -> Result<String, Gone> {
+        heard(Text::new("").with_initial_value(begun).with_render_config(Self::looks()).prompt())
+    }
+
+    fn secret(&mut self) -> Result<String, Gone> {
+        let password = Password::new("").without_confirmation().with_display_mode(PasswordDisplayMode::Masked);
+        heard(password.with_formatter(&|_| "*****".to_owned()).with_render_config(Self::looks()).prompt())
+    }
+}
+
+/// Escape asks to leave, as an exclamation mark does.
+fn heard(said: Result<String, InquireError>) -> Result<String, Gone> {
+    match said {
+        Ok(line) => Ok(line),
+        Err(InquireError::OperationCanceled) => Ok("!".to_owned()),
+        Err(InquireError::OperationInterrupted) => Err(Gone::Interrupted),
+        Err(_) => Err(Gone::Ended),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_ends_where_the_line_ends_and_the_input_where_nothing_is_left() {
+        let mut input: &[u8] = b"first\r\n\nl\xe4st";
+        assert_eq!(read(&mut input), Ok("first".to_owned()));
+        assert_eq!(read(&mut input), Ok(String::new()));
+        assert_eq!(read(&mut input), Ok("l\u{fffd}st".to_owned()));
+        assert_eq!(read(&mut input), Err(Gone::Ended));
+    }
+}

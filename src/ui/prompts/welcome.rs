@@ -1,0 +1,49 @@
+//! Before the first question: what was found on this machine, and what it can become.
+
+use crate::error::Exit;
+use crate::facts::Facts;
+use crate::facts::preflight::run;
+use crate::guide::load;
+use crate::host::Host;
+use crate::ui::preflight;
+use crate::ui::prompts::voice::{Pick, Voice};
+
+/// What was found on this machine, and how the dialogue works.
+pub fn welcome(host: &dyn Host, voice: &mut Voice<'_>, facts: &Facts) {
+    voice.heading("bringup: from a fresh Debian to production, and back");
+    voice.blank();
+    voice.line("Looking at this machine ...");
+    let found = run(host, facts, &|_| {});
+    voice.blank();
+    for line in preflight::page(voice.look, &found).lines() {
+        voice.line(line);
+    }
+    voice.blank();
+    voice.prose(0, "Nothing is changed before you have seen the plan and said so.");
+    voice.prose(0, "Enter takes what is offered, ? explains, < goes back, ! leaves.");
+    if !facts.root {
+        voice.blank();
+        let what = "You are not root. Everything can be answered, planned and saved; only `sudo bringup` can start it.";
+        voice.prose(0, what);
+    }
+}
+
+/// The id of the guide that is wanted. One that stands here is what Enter takes, or the only one there is.
+pub fn choose_guide(voice: &mut Voice<'_>, facts: &Facts) -> Result<String, Exit> {
+    let guides = load::list();
+    let standing = guides.iter().position(|guide| facts.standing.contains(&guide.id));
+    let default = standing.or((guides.len() == 1).then_some(0));
+    let titles: Vec<String> = guides.iter().map(|guide| guide.title.clone()).collect();
+    loop {
+        voice.blank();
+        voice.line("What shall this server become?");
+        match voice.choose(&titles, default)? {
+            Pick::Item(at) => return Ok(guides[at].id.clone()),
+            Pick::Back => voice.refusal("this is the first question", "! leaves"),
+            Pick::Leave => {
+                voice.line("Nothing was changed.");
+                return Err(Exit::Rejected);
+            }
+        }
+    }
+}
