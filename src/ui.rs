@@ -8,6 +8,7 @@
 use crate::engine::event::Event;
 use crate::ui::follow::Followed;
 
+pub mod estimate;
 mod lines;
 mod look;
 mod text;

@@ -14,6 +14,7 @@ use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::proof;
 use crate::secret::store;
+use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{out, report, term};
 
@@ -278,7 +279,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     // Ctrl-C ends the following, never the run: a slipped finger must not undo half an hour.
     let interrupted = Arc::new(AtomicBool::new(false));
     let watching = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
-    let mut renderer = term::renderer(host, output.json, output.plain);
+    let mut renderer = term::renderer(host, output.json, output.plain, || Expected::read(host, dir));
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let events = dir.file("events.jsonl");
     let followed = follow_events(host, &events, renderer.as_mut(), &alive, &|| interrupted.load(Ordering::Relaxed));

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::action::{Progress, service};
+use crate::action::Progress;
+use crate::action::service::{self, Former};
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
@@ -248,8 +249,8 @@ fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) 
         post: None,
     };
     for undo in touched {
-        if let Undo::Service { manager, name, existed, was_active, was_enabled } = undo
-            && let Err(failure) = service::settle(&cx, manager, name, *existed, *was_active, *was_enabled)
+        if let Some(former) = Former::of(undo)
+            && let Err(failure) = service::settle(&cx, former)
         {
             report.errors.push(failure);
         }

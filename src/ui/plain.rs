@@ -68,7 +68,7 @@ impl Plain {
 
 impl Renderer for Plain {
     fn event(&mut self, event: &Event) {
-        self.track.take_in(&event.what);
+        self.track.take_in(event);
         match &event.what {
             What::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
@@ -107,8 +107,8 @@ impl Renderer for Plain {
             What::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
             }
-            What::Kept { what, why } => self.line(&format!("kept: {what} - {why}")),
-            What::Dumped { what, file } => self.line(&format!("saved: {what} is in {file}")),
+            What::Kept { what, why } => self.line(&lines::kept_sentence(self.look, what, why)),
+            What::Dumped { what, file } => self.line(&lines::dumped_sentence(what, file)),
             What::Note { text } => self.line(&format!("note: {text}")),
             What::RunEnded { changed, .. } => {
                 let text = if self.track.back() {

@@ -154,9 +154,7 @@ fn proof_lines(look: Look, describe: &str, result: &Outcome<String>) -> Vec<Stri
         Err(failure) => {
             let mut lines = lines::unproven(look, describe, failure);
             if let Some(hint) = &failure.hint {
-                lines.extend(
-                    text::wrap(&look.text(hint), look.width.saturating_sub(4)).iter().map(|l| format!("    {l}")),
-                );
+                lines.extend(lines::indented(look, hint));
             }
             lines
         }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal};
 use rustix::termios::tcgetwinsize;
 
 use crate::host::Host;
+use crate::ui::estimate::Expected;
 use crate::ui::json::Json;
 use crate::ui::look::Look;
 use crate::ui::plain::Plain;
@@ -16,15 +17,16 @@ const USUAL: usize = 80;
 /// Where no terminal says its height.
 const USUAL_ROWS: usize = 24;
 
-/// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere.
-pub fn renderer(host: &dyn Host, json: bool, plain: bool) -> Box<dyn Renderer> {
+/// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere. `expected` is asked where
+/// the time left can be shown.
+pub fn renderer(host: &dyn Host, json: bool, plain: bool, expected: impl FnOnce() -> Expected) -> Box<dyn Renderer> {
     if json {
         return Box::new(Json::new(out::print));
     }
     let bars = !plain && io::stderr().is_terminal() && moves(host) && stderr_width().is_some();
     if bars {
         let width = || stderr_width().unwrap_or(USUAL);
-        Box::new(Bars::on_stderr(look_of(host, width(), io::stderr().is_terminal()), width))
+        Box::new(Bars::on_stderr(look_of(host, width(), io::stderr().is_terminal()), width, expected()))
     } else {
         Box::new(Plain::new(look(host), out::print))
     }

@@ -1,9 +1,12 @@
 //! Where a run is: which steps it announced, and how many of them are done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::engine::decision::Choice;
-use crate::engine::event::{Step, What};
+use crate::engine::event::{Event, Step, What};
+use crate::host::Stamp;
+use crate::ui::estimate::{Estimate, Expected};
 
 /// Keeps count of a run's steps from its events.
 #[derive(Debug, Default)]
@@ -14,12 +17,25 @@ pub struct Track {
     undone: BTreeSet<String>,
     records: usize,
     back: bool,
+    estimate: Estimate,
 }
 
 impl Track {
+    /// With what is known of the steps' times before the run.
+    pub fn expecting(expected: Expected) -> Self {
+        Self { estimate: Estimate::new(expected), ..Self::default() }
+    }
+
+    /// The time that the run will still take, at the moment `now`; none where that would be a guess, and on the
+    /// way back.
+    pub fn left(&self, now: Stamp) -> Option<Duration> {
+        self.estimate.left(now)
+    }
+
     /// Counts an event in.
-    pub fn take_in(&mut self, what: &What) {
-        match what {
+    pub fn take_in(&mut self, event: &Event) {
+        self.estimate.take_in(event);
+        match &event.what {
             What::RunStarted { actions, proofs, .. } => {
                 self.steps = actions.iter().chain(proofs).cloned().collect();
                 self.done.clear();
@@ -82,9 +98,8 @@ impl Track {
 pub mod tests {
     use super::*;
     use crate::action::{Amount, Progress, Unit};
-    use crate::engine::event::{Ended, Event};
+    use crate::engine::event::Ended;
     use crate::error::{Exit, Failure};
-    use crate::host::Stamp;
 
     pub fn at(what: What) -> Event {
         Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }
@@ -213,11 +228,11 @@ pub mod tests {
         let mut track = Track::default();
         let events = gone_wrong();
         for event in &events[..8] {
-            track.take_in(&event.what);
+            track.take_in(event);
         }
         assert_eq!((track.done(), track.total(), track.back()), (3, 5, false));
         for event in &events[8..] {
-            track.take_in(&event.what);
+            track.take_in(event);
         }
         assert_eq!((track.done(), track.total(), track.back()), (3, 3, true));
     }
@@ -225,7 +240,7 @@ pub mod tests {
     #[test]
     fn a_step_is_known_by_its_description_and_place() {
         let mut track = Track::default();
-        track.take_in(&started());
+        track.take_in(&at(started()));
         assert_eq!(track.describe("application.user"), "create the system user webapp");
         assert_eq!(track.place("tls.page"), "[4/5] ");
         assert_eq!((track.describe("rollback"), track.place("rollback").as_str()), ("rollback", ""));

@@ -18,3 +18,4 @@ mod crashes;
 mod failures;
 mod host;
 mod life;
+mod preflight;
