@@ -196,8 +196,9 @@ impl App {
         if before.0 != after.0 {
             self.views.remove(&Place::Run);
         }
-        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
-            self.views.entry(Place::Run).or_default().focus = after.1.flatten();
+        let (pointer, goes_on) = (after.1.flatten(), before.1.flatten().is_none_or(|before| Some(before) == focus));
+        if pointer.is_some() && (before.0 != after.0 || goes_on) {
+            self.views.entry(Place::Run).or_default().focus = pointer;
         }
     }
 

@@ -151,6 +151,11 @@ impl Desk {
         }
     }
 
+    /// Whether a run waits for a decision: then other answers are a way for it to go on.
+    pub fn waits(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.waiting().is_some())
+    }
+
     /// The pages that can be gone to, in order.
     pub fn places(&self) -> Vec<Place> {
         let mut places = vec![Place::Welcome, Place::Product];

@@ -4,6 +4,7 @@ use ratatui::text::Span;
 
 use crate::engine::runs::RunDir;
 use crate::error::{Exit, Failure};
+use crate::plan::ResultLine;
 use crate::secret::store;
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
@@ -12,8 +13,8 @@ use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::Step;
-use crate::ui::wizard::running::{Phase, Running, State};
-use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
+use crate::ui::wizard::running::{Phase, Running, State, Work};
+use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
@@ -24,6 +25,8 @@ const LABEL: usize = 14;
 const NARROW: usize = 60;
 /// Of what may be many, so many are shown.
 const SOME: usize = 6;
+/// What the names of result lines begin with among the page's stops.
+const RESULT: &str = "result: ";
 /// What a secret looks like while it is not shown.
 const HIDDEN: usize = 8;
 
@@ -78,6 +81,7 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
             offers.push(offer(Act::Enter, ""));
         }
         Some(Stop::Button(_)) => offers.push(offer(Act::Enter, "choose")),
+        Some(Stop::Step(id)) if whole(watch, id).is_some() => offers.push(offer(Act::Enter, "show")),
         _ => offers.push(offer(Act::Enter, "next")),
     }
     if !watch.running.failures.is_empty() {
@@ -91,6 +95,17 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
     }
     offers.push(offer(Act::Quit, "leave"));
     offers
+}
+
+/// The whole of a line that was cut: its name and its text.
+fn whole(watch: &Watch, id: &str) -> Option<(String, String)> {
+    if let Some(label) = id.strip_prefix(RESULT) {
+        let line = watch.plan.as_ref()?.results.iter().find(|line| line.label == label)?;
+        return Some((line.label.clone(), line.value.clone()));
+    }
+    let step = watch.running.steps.iter().find(|step| step.id == id)?;
+    let evidence = step.evidence.as_deref().unwrap_or_default();
+    Some((step.id.clone(), format!("{}\n\n{evidence}", step.describe)))
 }
 
 /// Whether changes stand that can be taken back from here.
@@ -135,6 +150,13 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
                 desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
             }
         }
+        (Act::Enter, Some(Stop::Step(id))) => {
+            if let Some((title, text)) = whole(watch, id) {
+                let lines = vec![Line::Prose(Role::Value, text)];
+                return Step::Open(Box::new(Sheet::Pager(Pager::new(title, lines))));
+            }
+            return Step::Next;
+        }
         (Act::Enter, _) => return Step::Next,
         _ => {}
     }
@@ -145,10 +167,16 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
 
 fn done(watch: &Watch, writer: &mut Writer<'_>) {
     headline(Role::Good, Sign::Good, &format!("{} is in production.", watch.running.title), writer);
+    let proven = proven(&watch.running).count();
+    if proven > 0 {
+        let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
+        writer.prose(Role::Dim, 4, &format!("{things} proven just now, see below"));
+    }
+    skipped(&watch.running, writer);
     results(watch, writer);
-    proofs(&watch.running, writer);
     credentials(watch, writer);
     next(watch, &[("Check again", "bringup verify"), ("Take it back", "bringup rollback")], writer);
+    proofs(&watch.running, writer);
 }
 
 fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
@@ -265,30 +293,57 @@ pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'
     fields(&about, writer);
 }
 
+/// What stands where, addresses first.
 fn results(watch: &Watch, writer: &mut Writer<'_>) {
     let Some(plan) = watch.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
     writer.blank();
-    for line in &plan.results {
-        field(&format!("result {}", line.label), &line.label, Role::Value, &line.value, writer);
+    let is_address = |line: &&ResultLine| line.value.starts_with("https://") || line.value.starts_with("http://");
+    for line in plan.results.iter().filter(is_address) {
+        field(&format!("{RESULT}{}", line.label), &line.label, Role::Heading, &line.value, writer);
+    }
+    for line in plan.results.iter().filter(|line| !is_address(line)) {
+        short(&format!("{RESULT}{}", line.label), &line.label, &line.value, writer);
     }
 }
 
+fn proven(running: &Running) -> impl Iterator<Item = &Work> {
+    running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done)
+}
+
 fn proofs(running: &Running, writer: &mut Writer<'_>) {
-    let proven = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done);
-    let mut first = true;
-    for step in proven {
-        if std::mem::take(&mut first) {
-            writer.blank();
-            let head = writer.span(Role::Heading, "Proven just now");
-            writer.line(vec![Span::raw("  "), head]);
-        }
+    let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Failed);
+    let (proven, failed): (Vec<_>, Vec<_>) = (proven(running).collect(), failed.collect());
+    if proven.is_empty() {
+        return;
+    }
+    writer.blank();
+    let head = writer.span(Role::Heading, "Proven just now");
+    writer.line(vec![Span::raw("  "), head]);
+    for step in failed.into_iter().chain(proven) {
         let stop = Stop::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-        let pieces = vec![writer.sign(Role::Good, Sign::Good), Span::raw(" "), writer.span(role, &step.describe)];
+        let (sign_role, sign) = super::run::sign(step.state);
+        let says = text::shorten(
+            &writer.clean(&step.describe),
+            writer.width().saturating_sub(4),
+            writer.theme().sign(Sign::Ellipsis),
+        );
+        let pieces = vec![writer.sign(sign_role, sign), Span::raw(" "), writer.span(role, &says)];
         writer.stop_line(&stop, pieces, None);
-        writer.prose(Role::Dim, 4, step.evidence.as_deref().unwrap_or_default());
+        if let Some(evidence) = &step.evidence {
+            let piece = writer.span(Role::Dim, evidence);
+            writer.line(vec![Span::raw("    "), piece]);
+        }
         writer.stop(stop, from);
+    }
+}
+
+/// What somebody decided to go on without.
+fn skipped(running: &Running, writer: &mut Writer<'_>) {
+    for step in running.steps.iter().filter(|step| step.state == State::Skipped) {
+        let because = step.evidence.as_deref().unwrap_or_default();
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
     }
 }
 
@@ -339,7 +394,7 @@ fn next(watch: &Watch, commands: &[(&str, &str)], writer: &mut Writer<'_>) {
     if let Some(run) = &watch.run {
         let dir = RunDir::of(run);
         if !watch.running.title.is_empty() {
-            all.push(("Replay", format!("bringup --answers {}", dir.file("answers.yaml").display())));
+            all.push(("Replay", format!("sudo bringup --answers {}", dir.file("answers.yaml").display())));
         }
         all.push(("Logs", dir.file("log").display().to_string()));
     }
@@ -373,7 +428,8 @@ pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer
     let from = writer.row();
     let value = writer.clean(value);
     let beside = writer.width().saturating_sub(2 + LABEL);
-    let below = writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
+    let whole = beside < text::width(&value) && text::width(&value) <= writer.width().saturating_sub(4);
+    let below = whole || writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
     let room = if below { writer.width().saturating_sub(4).max(8) } else { beside };
     let mut lines: Vec<String> = text::wrap(&value, room).iter().flat_map(|line| chunks(line, room)).collect();
     let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
@@ -388,6 +444,20 @@ pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer
         let pieces = vec![Span::raw(" ".repeat(indent)), writer.span(role, &line)];
         writer.line(pieces);
     }
+    writer.stop(stop, from);
+}
+
+/// The same in one line; what is cut can be shown.
+fn short(id: &str, label: &str, value: &str, writer: &mut Writer<'_>) {
+    let stop = Stop::Step(id.to_owned());
+    let from = writer.row();
+    let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
+    let columns = if writer.width() < NARROW { text::width(label) + 1 } else { LABEL };
+    let label = text::pad(&writer.clean(label), columns);
+    let room = writer.width().saturating_sub(2 + columns);
+    let value = text::shorten(&writer.clean(value), room, writer.theme().sign(Sign::Ellipsis));
+    let pieces = vec![writer.span(head, &label), writer.span(Role::Value, &value)];
+    writer.stop_line(&stop, pieces, None);
     writer.stop(stop, from);
 }
 

@@ -99,7 +99,7 @@ impl Page for ReviewPage {
 
 /// Nothing is in the way, and there is something to do.
 fn can_start(desk: &Desk) -> bool {
-    desk.review.is_compared() && !desk.review.is_idle() && obstacles(desk).is_empty()
+    desk.review.is_compared() && (desk.waits() || !desk.review.is_idle()) && obstacles(desk).is_empty()
 }
 
 fn save(desk: &Desk) -> Step {
@@ -212,6 +212,9 @@ fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
         writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
     } else if !review.is_compared() {
         writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
+    } else if desk.waits() {
+        writer.button(START, "Go on with these answers");
+        writer.prose(Role::Dim, 4, "The run that waits goes on; what differs is done again, or taken back.");
     } else if !review.is_idle() {
         start(desk, writer);
     }

@@ -177,8 +177,8 @@ fn stop() -> Sheet {
 fn detach(watch: &Watch) -> Sheet {
     let text = if watch.run.is_some() {
         "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
-         sudo bringup attach    shows it again, from any terminal\n\n\
-         sudo bringup stop      ends it and takes everything back"
+         `sudo bringup attach` shows it again, from any terminal.\n\n\
+         `sudo bringup stop` ends it and takes everything back."
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };
@@ -240,6 +240,7 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
             let percent = (share * 100.0) as u8;
             format!("  {percent} %  {}", running.meter.says)
         }
+        None if running.phase == Phase::Back => format!("{} {}", writer.theme().sign(Sign::Left), running.meter.says),
         None if running.meter.says.is_empty() => step.describe.clone(),
         None => running.meter.says.clone(),
     };
@@ -313,9 +314,11 @@ pub fn sign(state: State) -> (Role, Sign) {
 
 fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
     let (over, all) = (group.over(), group.steps.len());
+    let alone = all == 1;
     let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
     let right = match group.state() {
         State::Pending if over == 0 => steps(all),
+        State::Working if alone => String::new(),
         State::Pending | State::Working => format!("{over} of {all}"),
         State::Failed => "failed".to_owned(),
         State::Undone => "taken back".to_owned(),
