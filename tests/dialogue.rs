@@ -54,8 +54,9 @@ impl Talk for Script {
 
 /// The shipped guides; reading one takes longer than a walk through it.
 fn guides() -> &'static BTreeMap<String, Guide> {
-    static GUIDES: LazyLock<BTreeMap<String, Guide>> =
-        LazyLock::new(|| load::list().into_iter().map(|(id, _)| (id.clone(), load::load(&id).unwrap())).collect());
+    static GUIDES: LazyLock<BTreeMap<String, Guide>> = LazyLock::new(|| {
+        load::list().into_iter().map(|guide| (guide.id.clone(), load::load(&guide.id).unwrap())).collect()
+    });
     &GUIDES
 }
 

@@ -7,7 +7,7 @@ mod support;
 
 use bringup::assets;
 use bringup::error::Problem;
-use bringup::guide::load;
+use bringup::guide::load::{self, Offered};
 use support::{facts, planned};
 
 fn told(problems: &[Problem]) -> String {
@@ -17,8 +17,8 @@ fn told(problems: &[Problem]) -> String {
 #[test]
 fn every_guide_loads_and_lints_clean() {
     let guides = load::list();
-    assert!(guides.iter().any(|(id, _)| id == "webapp"), "{guides:?}");
-    for (id, title) in guides {
+    assert!(guides.iter().any(|guide| guide.id == "webapp"), "{guides:?}");
+    for Offered { id, title, .. } in guides {
         assert_ne!(id, title, "the guide has no title of its own");
         if let Err(problems) = load::load(&id) {
             panic!("{id}:\n{}", told(&problems));
@@ -55,7 +55,7 @@ fn the_quickstart_needs_no_answer_even_where_the_host_has_no_proper_name() {
 
 #[test]
 fn texts_fit_the_smallest_terminal() {
-    for (id, _) in load::list() {
+    for Offered { id, .. } in load::list() {
         let guide = load::load(&id).unwrap();
         for stage in &guide.stages {
             assert!(stage.why.lines().count() <= 18, "{}.why has more lines than a screen", stage.id);

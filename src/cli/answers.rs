@@ -61,11 +61,11 @@ pub(super) fn sample(guide: &str) -> Exit {
 pub(super) fn guides(output: Output) -> Exit {
     let guides = load::list();
     if output.json {
-        let list: Vec<_> = guides.iter().map(|(id, title)| json!({ "guide": id, "title": title })).collect();
+        let list: Vec<_> = guides.iter().map(|guide| json!({ "guide": guide.id, "title": guide.title })).collect();
         out::print(&format!("{:#}\n", json!(list)));
     } else {
-        for (id, title) in guides {
-            out::print(&format!("{id:<16} {title}\n"));
+        for guide in guides {
+            out::print(&format!("{:<16} {}\n", guide.id, guide.title));
         }
     }
     Exit::Done

@@ -24,12 +24,11 @@ use crate::ui::{out, term};
 
 /// Asks and does what is decided.
 pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: Output) -> Exit {
-    // The wizard knows nothing yet of answers that are there before it begins.
-    let bare = given.answers.is_none() && given.guide.is_none() && given.set.is_empty() && save.is_none();
-    if bare
+    // Where to save is asked by the wizard itself.
+    if save.is_none()
         && !output.plain
         && !output.json
-        && let Some(exit) = wizard::open(host)
+        && let Some(exit) = wizard::ask(host, given)
     {
         return exit;
     }

@@ -121,8 +121,8 @@ fn guide_of(host: &dyn Host, inputs: &Inputs, name: &str, bytes: &[u8]) -> Resul
 
 /// A shipped guide by its id, or else a directory; `./webapp` is a directory in any case.
 fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
-    match load::list().into_iter().find(|(id, _)| Path::new(id).as_os_str() == guide.as_os_str()) {
-        Some((id, _)) => load::load(&id),
+    match load::list().into_iter().find(|known| Path::new(&known.id).as_os_str() == guide.as_os_str()) {
+        Some(known) => load::load(&known.id),
         None => load::load_dir(host, guide),
     }
 }

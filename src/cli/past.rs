@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::cli::Output;
+use crate::cli::{Output, wizard};
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, Run, RunDir, State};
 use crate::engine::{data, detach};
@@ -107,6 +107,13 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
         out::error("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n");
         return Exit::Rejected;
     };
+    if !output.plain
+        && !output.json
+        && term::interactive(host)
+        && let Some(exit) = wizard::attach(host, &id)
+    {
+        return exit;
+    }
     follow(host, &RunDir::of(&id), output)
 }
 
@@ -240,6 +247,32 @@ fn choose<'a>(runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
     Ok(standing.last().copied().into_iter().collect())
 }
 
+/// What whoever leaves a run that works is told.
+const GOES_ON: &str = "\nThe run goes on in the background. `bringup attach` shows it again,\n\
+                       `bringup stop` ends it after its present step and takes everything back.\n";
+
+/// Says once more, after a screen that is gone, how a run ended, or that it goes on.
+pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
+    match ended {
+        Some(exit) => {
+            await_end(host, dir);
+            report::after(host, dir, exit);
+        }
+        None => out::error(GOES_ON),
+    }
+}
+
+/// Waits for a run's last lines of bookkeeping, at most five seconds: whoever types the next command must not meet
+/// its lock.
+fn await_end(host: &dyn Host, dir: &RunDir) {
+    for _ in 0..250 {
+        if detach::running(host).as_deref() != Some(dir.id.as_str()) {
+            return;
+        }
+        host.sleep(Duration::from_millis(20));
+    }
+}
+
 /// Follows a run to its end and says how it ended.
 pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     // Ctrl-C ends the following, never the run: a slipped finger must not undo half an hour.
@@ -254,23 +287,14 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     }
     match followed {
         Followed::Ended(exit) => {
-            // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
-            for _ in 0..250 {
-                if !alive() {
-                    break;
-                }
-                host.sleep(Duration::from_millis(20));
-            }
+            await_end(host, dir);
             if !output.json {
                 report::after(host, dir, exit);
             }
             exit
         }
         Followed::Left => {
-            out::error(
-                "\nThe run goes on in the background. `bringup attach` shows it again,\n\
-                 `bringup stop` ends it after its present step and takes everything back.\n",
-            );
+            out::error(GOES_ON);
             Exit::Interrupted
         }
         Followed::Died => {

@@ -1,23 +1,72 @@
-//! `bringup` on a terminal: the wizard, or line mode where the terminal shows lines only.
+//! The wizard on this terminal, and what is said when the terminal is as before.
 
+use crate::cli::inputs::{self, Opening};
+use crate::cli::{Inputs, answers, past};
+use crate::engine::runs::RunDir;
 use crate::error::Exit;
-use crate::guide::load;
+use crate::facts::probe::probe;
+use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::host::real::RealHost;
 use crate::ui::terminal::{self, Terminal};
 use crate::ui::wizard::{App, Desk, drive};
-use crate::ui::{out, term};
+use crate::ui::{Look, out, term};
 
-/// Opens the wizard; none where the terminal cannot show it.
-pub(super) fn open(host: &dyn Host) -> Option<Exit> {
+/// Opens the wizard; none where the terminal cannot show it. With a guide (and answers) on the command line it begins
+/// at the guide's first question.
+pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
     if !terminal::suits(host) {
         return None;
     }
+    let opening = match inputs::named_guide(host, given).and_then(|guide| opening(host, given, guide)) {
+        Ok(opening) => opening,
+        Err(problems) => return Some(answers::refuse(&problems, super::Output::default())),
+    };
+    show(host, |look, size| {
+        let desk = desk(host, look);
+        match opening {
+            Some(opening) => App::asked(desk, opening.interview, &opening.refused, size),
+            None => App::new(desk, size),
+        }
+    })
+}
+
+/// Shows a run that works, or waits for somebody; none where the terminal cannot.
+pub(super) fn attach(host: &dyn Host, run: &str) -> Option<Exit> {
+    if !terminal::suits(host) {
+        return None;
+    }
+    show(host, |look, size| App::attached(desk(host, look), run, size))
+}
+
+fn opening(
+    host: &dyn Host,
+    given: &Inputs,
+    guide: Option<Guide>,
+) -> Result<Option<Opening>, Vec<crate::error::Problem>> {
+    guide.map(|guide| inputs::opening(host, given, guide, probe(host))).transpose()
+}
+
+fn desk(host: &dyn Host, look: Look) -> Desk {
+    Desk::new(look, host.euid() == 0, load::list())
+}
+
+fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<Exit> {
     let look = term::look(host);
     let terminal = Terminal::open(look).ok()?;
-    let app = App::new(Desk::new(look, host.euid() == 0, load::heads()), terminal.size());
-    Some(drive(app, terminal, || Box::new(RealHost::new())).unwrap_or_else(|error| {
-        out::error(&format!("bringup: the terminal: {error}\n"));
-        Exit::HungUp
-    }))
+    let mut app = make(look, terminal.size());
+    let left = drive(&mut app, terminal, || Box::new(RealHost::new()));
+    out::print(app.last_words());
+    let exit = match left {
+        Ok(exit) => exit,
+        Err(error) => {
+            out::error(&format!("bringup: the terminal: {error}\n"));
+            Exit::HungUp
+        }
+    };
+    // What was on the screen is gone with it: what matters of a run is said once more, to stay.
+    if let Some((run, ended)) = app.run() {
+        past::said(host, &RunDir::of(run), ended);
+    }
+    Some(exit)
 }

@@ -31,14 +31,14 @@ pub fn welcome(host: &dyn Host, voice: &mut Voice<'_>, facts: &Facts) {
 /// The id of the guide that is wanted. One that stands here is what Enter takes, or the only one there is.
 pub fn choose_guide(voice: &mut Voice<'_>, facts: &Facts) -> Result<String, Exit> {
     let guides = load::list();
-    let standing = guides.iter().position(|(id, _)| facts.standing.contains(id));
+    let standing = guides.iter().position(|guide| facts.standing.contains(&guide.id));
     let default = standing.or((guides.len() == 1).then_some(0));
-    let titles: Vec<String> = guides.iter().map(|(_, title)| title.clone()).collect();
+    let titles: Vec<String> = guides.iter().map(|guide| guide.title.clone()).collect();
     loop {
         voice.blank();
         voice.line("What shall this server become?");
         match voice.choose(&titles, default)? {
-            Pick::Item(at) => return Ok(guides[at].0.clone()),
+            Pick::Item(at) => return Ok(guides[at].id.clone()),
             Pick::Back => voice.refusal("this is the first question", "! leaves"),
             Pick::Leave => {
                 voice.line("Nothing was changed.");

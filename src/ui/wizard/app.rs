@@ -10,7 +10,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use crate::answers::interview::Interview;
-use crate::error::Exit;
+use crate::error::{Exit, Problem};
 use crate::guide::QuestionKind;
 use crate::ui::text;
 use crate::ui::wizard::desk::{Desk, Place};
@@ -80,6 +80,22 @@ impl App {
             revealed: None,
             at_top: false,
         };
+        app.settle();
+        app
+    }
+
+    /// At the first question of a guide, with answers that are there already. What of them was not taken is said.
+    pub fn asked(mut desk: Desk, interview: Interview, refused: &[Problem], size: (u16, u16)) -> Self {
+        desk.found(interview.facts().clone());
+        desk.jobs.retain(|job| !matches!(job, Job::Probe));
+        desk.open(interview);
+        let mut app = Self::new(desk, size);
+        if let Some(first) = app.desk.beside(&Place::Product, true) {
+            app.go(first, None);
+        }
+        if !refused.is_empty() {
+            app.sheet = Some((Box::new(Sheet::not_taken(refused)), View::default()));
+        }
         app.settle();
         app
     }

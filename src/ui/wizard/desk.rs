@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
-use crate::guide::load::Head;
+use crate::guide::load::Offered;
 use crate::ui::look::Look;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::job::Job;
@@ -64,7 +64,7 @@ pub struct Desk {
     /// Whether we may change it.
     pub root: bool,
     /// The guides on offer.
-    pub products: Vec<Head>,
+    pub products: Vec<Offered>,
     /// What else is known of the machine.
     pub machine: Machine,
     /// The answers, once a guide is chosen.
@@ -87,7 +87,7 @@ pub struct Desk {
 
 impl Desk {
     /// A desk on which nothing lies yet but the guides.
-    pub fn new(look: Look, root: bool, products: Vec<Head>) -> Self {
+    pub fn new(look: Look, root: bool, products: Vec<Offered>) -> Self {
         Self {
             look,
             theme: Theme::new(look),
@@ -116,6 +116,11 @@ impl Desk {
             self.jobs.push(Job::Open { guide, facts: Box::new(facts.clone()) });
         }
         self.facts = Some(facts);
+    }
+
+    /// Whether a run waits for other answers: then they are not for a new one.
+    pub fn is_waited_for(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.waiting().is_some())
     }
 
     /// Looks at the machine anew.

@@ -19,7 +19,7 @@ pub type MakeHost = fn() -> Box<dyn Host>;
 
 /// Runs the wizard until it is left. The terminal is given back when this returns; jobs that still wait for the
 /// host then are of no use to anyone and end with the program.
-pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
+pub fn drive(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
     let (tell, told) = mpsc::channel::<Message>();
     loop {
         // The first frame comes before the first look at the machine.
@@ -56,10 +56,7 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
                 leave
             }
             Input::Continued => Leave::No,
-            Input::Timeout => {
-                app.tell(Message::Run(News::Time(host().now())));
-                Leave::No
-            }
+            Input::Timeout => app.tell(Message::Run(News::Time(host().now()))),
             Input::End(signal) => Leave::Yes(match signal {
                 Signal::Interrupt => Exit::Interrupted,
                 Signal::Terminate => Exit::Terminated,
@@ -72,8 +69,6 @@ pub fn drive(mut app: App, mut terminal: Terminal, host: MakeHost) -> io::Result
             terminal.enter()?;
         }
         if let Leave::Yes(exit) = leave {
-            drop(terminal);
-            out::print(app.last_words());
             return Ok(exit);
         }
     }

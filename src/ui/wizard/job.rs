@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::action::packages::forecast::Forecast;
+use crate::answers::SecretSource;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
-use crate::answers::SecretSource;
 use crate::engine::previous;
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
@@ -99,12 +99,15 @@ impl Job {
     }
 }
 
-/// The questions of a guide, with the answers of an earlier run to begin with.
+/// The questions of a guide, with the answers of an earlier run.
 fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
     match load::load(guide) {
         Ok(guide) => {
-            let given = previous::answers(host, &guide).map(|previous| previous.given).unwrap_or_default();
-            Message::Opened(Box::new(Interview::new(guide, facts, given)))
+            let given = previous::answers(host, &guide).map(|earlier| earlier.given).unwrap_or_default();
+            let mut interview = Interview::new(guide, facts, given);
+            // What today's guide does not ask is no concern of whoever answers now.
+            interview.drop_pointless();
+            Message::Opened(Box::new(interview))
         }
         Err(problems) => Message::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
@@ -112,7 +115,7 @@ fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
 
 /// What this machine lacks, for each guide that cannot be had here.
 fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
-    let guides = load::list().into_iter().filter_map(|(id, _)| load::load(&id).ok());
+    let guides = load::list().into_iter().filter_map(|guide| load::load(&guide.id).ok());
     guides.map(|guide| (guide.id.clone(), requirements(&guide, facts))).filter(|(_, unmet)| !unmet.is_empty()).collect()
 }
 

@@ -176,7 +176,9 @@ impl Review {
 pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     let Some(interview) = &desk.interview else { return Vec::new() };
     let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(desk, gap)).collect();
-    found.extend(desk.machine.problems().map(|check| Obstacle {
+    // The run that waits for these answers is in nobody's way.
+    let problems = desk.machine.problems().filter(|check| check.id != "runs" || !desk.is_waited_for());
+    found.extend(problems.map(|check| Obstacle {
         says: format!("{}: {}", check.title, check.found),
         hint: check.fix.clone(),
         to: Some((Place::Welcome, None)),

@@ -19,7 +19,7 @@ mod stage;
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {
     let look = Look { width: usize::from(size.0), unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, true, load::heads()), size);
+    let mut app = App::new(Desk::new(look, true, load::list()), size);
     settle(&mut app);
     app
 }

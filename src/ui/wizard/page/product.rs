@@ -1,6 +1,6 @@
 //! The choice of a guide.
 
-use crate::guide::load::Head;
+use crate::guide::load::Offered;
 use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::keys::{Act, Offer, offer};
@@ -42,7 +42,7 @@ impl Page for ProductPage {
     }
 }
 
-fn one(desk: &Desk, product: &Head, stop: &Stop, writer: &mut Writer<'_>) {
+fn one(desk: &Desk, product: &Offered, stop: &Stop, writer: &mut Writer<'_>) {
     let chosen = desk.interview.as_ref().map(|interview| interview.guide().id.as_str());
     let sign = if chosen == Some(product.id.as_str()) { Sign::Chosen } else { Sign::Open };
     let role = if writer.at(stop) { Role::Focus } else { Role::Heading };
@@ -51,8 +51,7 @@ fn one(desk: &Desk, product: &Head, stop: &Stop, writer: &mut Writer<'_>) {
     writer.prose(Role::Value, 6, &product.summary);
     let stands = desk.facts.as_ref().is_some_and(|facts| facts.standing.contains(&product.id));
     if stands {
-        let says =
-            "It stands on this server: its answers are the ones to begin with, and only what differs is changed.";
+        let says = "Stands on this server. You begin with its answers, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);
     }
     for unmet in desk.machine.unmet.get(&product.id).into_iter().flatten() {

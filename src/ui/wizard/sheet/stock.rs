@@ -1,11 +1,12 @@
 //! The sheets that every page can open.
 
 use crate::engine::runs::State;
-use crate::error::Exit;
+use crate::error::{Exit, Problem};
 use crate::ui::wizard::desk::{Desk, Place, Readiness};
 use crate::ui::wizard::machine::Earlier;
 use crate::ui::wizard::page::Attend;
-use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
+use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
+use crate::ui::wizard::theme::Role;
 
 impl Sheet {
     /// Every page with how it stands, to jump to; and the way out.
@@ -37,6 +38,13 @@ impl Sheet {
         }
         entries.push(Entry::new("Close", Target::Here));
         Self::Menu(Menu { title: "Earlier run".to_owned(), text, entries })
+    }
+
+    /// What an answers file gives and is not taken.
+    pub fn not_taken(problems: &[Problem]) -> Self {
+        let mut lines = vec![Line::Prose(Role::Value, "Of the answers file, this is not taken over:".to_owned())];
+        lines.extend(problems.iter().map(|problem| Line::Prose(Role::Value, problem.to_string())));
+        Self::Pager(Pager::new("Answers file", lines))
     }
 
     /// Whether to leave.

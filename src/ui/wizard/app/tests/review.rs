@@ -28,7 +28,7 @@ pub(super) fn fit() -> FakeHost {
 }
 
 fn desk(size: (u16, u16), root: bool, unicode: bool) -> Desk {
-    Desk::new(Look { width: usize::from(size.0), unicode, colour: false }, root, load::heads())
+    Desk::new(Look { width: usize::from(size.0), unicode, colour: false }, root, load::list())
 }
 
 /// A wizard on this machine, with everything found out.

@@ -74,7 +74,7 @@ fn a_machine_that_is_not_fit_blocks_the_start_until_it_was_mended_and_checked_ag
 fn whoever_is_not_root_can_save_but_not_start() {
     let host = fit().as_user(1000);
     let look = Look { width: 80, unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, false, load::heads()), SIZE);
+    let mut app = App::new(Desk::new(look, false, load::list()), SIZE);
     settle_on(&mut app, &host);
     press_on(&mut app, &host, "Enter Enter");
     app.follow(Step::Go(Place::Review, None));
@@ -189,7 +189,7 @@ fn escape_closes_one_thing_after_the_other() {
 fn a_product_chosen_too_early_opens_when_the_machine_is_known_and_not_when_one_went_on() {
     let host = fit();
     let look = Look { width: 80, unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, true, load::heads()), SIZE);
+    let mut app = App::new(Desk::new(look, true, load::list()), SIZE);
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     assert!(screen(&app).contains("one moment"), "{}", screen(&app));

@@ -82,7 +82,7 @@ const OTHER: &[(&str, &[(&str, &str)])] = &[
 ];
 
 fn guides() -> Vec<(String, Guide)> {
-    let shipped = load::list().into_iter().map(|(id, _)| (id.clone(), load::load(&id).unwrap()));
+    let shipped = load::list().into_iter().map(|guide| (guide.id.clone(), load::load(&guide.id).unwrap()));
     std::iter::once(("tiny".to_owned(), tiny())).chain(shipped).collect()
 }
 
