@@ -69,8 +69,6 @@ pub fn drive(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Resul
             terminal.enter()?;
         }
         if let Leave::Yes(exit) = leave {
-            drop(terminal);
-            out::print(app.last_words());
             return Ok(exit);
         }
     }

@@ -176,9 +176,9 @@ impl Review {
 pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     let Some(interview) = &desk.interview else { return Vec::new() };
     let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(desk, gap)).collect();
-    // What a run that waits left half-done is its own business.
-    let waits = desk.waits();
-    found.extend(desk.machine.problems().filter(|_| !waits).map(|check| Obstacle {
+    // The run that waits for these answers is in nobody's way.
+    let problems = desk.machine.problems().filter(|check| check.id != "runs" || !desk.waits());
+    found.extend(problems.map(|check| Obstacle {
         says: format!("{}: {}", check.title, check.found),
         hint: check.fix.clone(),
         to: Some((Place::Welcome, None)),

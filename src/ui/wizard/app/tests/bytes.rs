@@ -23,6 +23,18 @@ impl Seat {
         seat
     }
 
+    /// At the review of the plan.
+    fn reviewing() -> Self {
+        let mut app = super::review::reviewing(&super::review::fit(), (80, 24), &[]);
+        let look = Look { width: 80, unicode: true, colour: true };
+        app.desk.look = look;
+        app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.settle();
+        let mut seat = Self { app, painter: TestPainter::new(look) };
+        seat.paint();
+        seat
+    }
+
     /// The bytes of the next frame.
     fn paint(&mut self) -> usize {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
@@ -74,4 +86,13 @@ fn moving_and_typing_write_little() {
     println!("median: {moved} moving, {typed} typing");
     assert!(moved <= 60 && typed <= 12, "{moved} for moving, {typed} for typing");
     assert_eq!(Seat::at("database").paint(), 0, "nothing has changed");
+}
+
+#[test]
+fn moving_in_a_plan_writes_little() {
+    let mut seat = Seat::reviewing();
+    let actions = seat.app.desk.review.plan().map_or(0, |plan| plan.actions.len());
+    let moves: Vec<usize> = (1..actions).map(|_| seat.press(KeyCode::Down)).collect();
+    println!("{moves:?}");
+    assert!(median(moves.clone()) <= 60, "{moves:?}");
 }

@@ -37,7 +37,9 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
         brings.services.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(_, name)| name)).collect();
     entry("Services", &services.join(", "), writer);
     undo(desk, writer);
-    entry("Answers", &format!("{STATE_DIR}/runs/…-{}/answers.yaml (root)", plan.guide), writer);
+    let run = desk.watch.as_ref().filter(|_| desk.waits()).and_then(|watch| watch.run.clone());
+    let run = run.unwrap_or_else(|| format!("…-{}", plan.guide));
+    entry("Answers", &format!("{STATE_DIR}/runs/{run}/answers.yaml (root)"), writer);
     entry("Replay", &replay(desk), writer);
     for warning in &plan.warnings {
         let about = warning.split_once(": ").map_or(warning.as_str(), |(_, says)| says);
