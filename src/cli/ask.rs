@@ -44,7 +44,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
     let facts = probe(host);
     let mut talk = prompts::at_terminal(host, output.plain);
     let mut voice = Voice::new(talk.as_mut(), term::asking_look(host), term::rows(host));
-    let ended = line_by_line(host, given, save, output, facts, &mut voice);
+    let ended = line_by_line(host, given, save, output, &facts, &mut voice);
     ended.unwrap_or_else(|exit| exit)
 }
 
@@ -70,7 +70,7 @@ fn line_by_line(
     given: &Inputs,
     save: Option<&Path>,
     output: Output,
-    facts: Facts,
+    facts: &Facts,
     voice: &mut Voice<'_>,
 ) -> Result<Exit, Exit> {
     let rejected = |problems: Vec<_>| answers::refuse(&problems, output);
@@ -80,27 +80,26 @@ fn line_by_line(
         return Ok(go_on(host, next, output));
     }
     let named = inputs::named_guide(host, given).map_err(rejected)?;
-    prompts::welcome(host, voice, &facts);
+    prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
     // Whoever tries another guide and comes back finds the answers as they were.
     let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
         let guide = match &named {
             Some(guide) => guide.clone(),
-            None => load::load(&prompts::choose_guide(voice, &facts)?).map_err(rejected)?,
+            None => load::load(&prompts::choose_guide(voice, facts)?).map_err(rejected)?,
         };
         let mut refused = Vec::new();
-        let interview = match kept.remove(&guide.id) {
-            Some(interview) => interview,
-            None => {
-                let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
-                if let Some(run) = opening.previous {
-                    voice.blank();
-                    voice.prose(0, &format!("The answers of run {run} are offered again."));
-                }
-                refused = opening.refused;
-                opening.interview
+        let interview = if let Some(interview) = kept.remove(&guide.id) {
+            interview
+        } else {
+            let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
+            if let Some(run) = opening.previous {
+                voice.blank();
+                voice.prose(0, &format!("The answers of run {run} are offered again."));
             }
+            refused = opening.refused;
+            opening.interview
         };
         let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
         dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);

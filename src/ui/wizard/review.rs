@@ -31,6 +31,7 @@ struct Made {
     verdicts: Option<Verdicts>,
     /// Secrets that cannot be had.
     missing: Vec<Problem>,
+    #[expect(clippy::option_option, reason = "not known yet, or known: none is needed")]
     forecast: Option<Option<Outcome<Forecast>>>,
 }
 
@@ -195,7 +196,7 @@ pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     // Without root neither secrets nor every file can be read: that is no news.
     let missing = made.missing.iter().filter(|_| desk.root);
     found.extend(problems.chain(missing).map(|problem| of_problem(desk, problem)));
-    if desk.root && !waits {
+    if desk.root && !desk.waits() {
         let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
         found.extend(untold.map(|(id, failure)| of_failure(desk, id, failure)));
     }

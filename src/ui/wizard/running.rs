@@ -224,7 +224,7 @@ impl Running {
             }
             What::Decided { choice } => {
                 self.phase = Phase::Forward;
-                self.meter.says = lines::decided(choice).to_owned();
+                lines::decided(choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
                     // A stage that was taken back is no way back of the run, and what failed is tried anew.
                     self.went_back = false;

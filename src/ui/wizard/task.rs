@@ -167,14 +167,15 @@ impl Task {
                 Ok(text) => tell(News::Log { title: step, text }),
                 Err(failure) => tell(News::Trouble(failure)),
             },
-            Self::Secret { guide, name } => match store::load(host, &guide).get(&name) {
-                Some(secret) => tell(News::Secret(name, secret.clone())),
-                None => {
+            Self::Secret { guide, name } => {
+                if let Some(secret) = store::load(host, &guide).get(&name) {
+                    tell(News::Secret(name, secret.clone()));
+                } else {
                     let file = store::path(&guide);
                     let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
                     tell(News::Trouble(failure));
                 }
-            },
+            }
         }
     }
 }

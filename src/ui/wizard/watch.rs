@@ -283,7 +283,6 @@ pub fn hear(desk: &mut Desk, news: News) {
             }
         }
         News::Followed(Followed::Died) => watch.lost = true,
-        News::Followed(_) => {}
         News::Time(now) => watch.now = Some(now),
         News::Trouble(failure) if watch.running.phase == Phase::Silent => {
             watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
@@ -293,7 +292,7 @@ pub fn hear(desk: &mut Desk, news: News) {
             (watch.decided, watch.stopping, watch.changing) = (None, false, false);
         }
         News::Secret(name, secret) => watch.revealed = Some((name, secret)),
-        // Shown by whoever asked for it.
-        News::Log { .. } | News::Reopened(_) => {}
+        // Shown by whoever asked for it; an end is told by the events.
+        News::Followed(_) | News::Log { .. } | News::Reopened(_) => {}
     }
 }

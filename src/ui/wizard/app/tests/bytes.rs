@@ -30,7 +30,7 @@ impl Seat {
         app.desk.look = look;
         app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
         app.settle();
-        let mut seat = Self { app, painter: TestPainter::new(look) };
+        let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
         seat
     }

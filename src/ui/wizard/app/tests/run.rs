@@ -221,7 +221,7 @@ fn a_whole_log_is_read_by_a_job_and_shown() {
     let mut app = told((80, 24), &recorded()[..3]);
     let jobs = keys(&mut app, "l");
     assert!(matches!(&jobs[..], [Job::Run(Task::Log { step, .. })] if step == "packages"));
-    let text = (0..200).map(|n| format!("Setting up package{n} ...\n")).collect();
+    let text = (0..200).map(|n| format!("Setting up package{n} ...")).collect::<Vec<_>>().join("\n");
     tell(&mut app, News::Log { title: "packages".to_owned(), text });
     assert!(screen(&app).contains("Setting up package0 ..."));
     keys(&mut app, "/ g e 1 5 0 Enter");
