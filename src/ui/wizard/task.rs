@@ -23,6 +23,7 @@ use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::secret::{Secret, store};
 use crate::ui::Renderer;
+use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow};
 
 /// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
@@ -118,8 +119,8 @@ pub enum News {
     },
     /// Its process works.
     Started(String),
-    /// What it works on.
-    Plan(Box<Plan>),
+    /// What it works on, and how long that is likely to take.
+    Plan(Box<Plan>, Expected),
     /// What happened.
     Events(Vec<Event>),
     /// Following has ended.
@@ -263,7 +264,7 @@ impl Renderer for Batches<'_> {
 
 fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News) + Sync)) {
     if let Ok(plan) = dir.plan(host) {
-        tell(News::Plan(Box::new(plan)));
+        tell(News::Plan(Box::new(plan), Expected::read(host, dir)));
     }
     let mut batches = Batches { waiting: Vec::new(), looks: LOOKS, tell };
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());

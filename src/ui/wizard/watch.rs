@@ -260,12 +260,14 @@ pub fn hear(desk: &mut Desk, news: News) {
         }
         News::Started(run) => {
             watch.running = Running::default();
-            watch.lost = false;
+            watch.folds.clear();
+            (watch.lost, watch.stopping, watch.decided, watch.trouble) = (false, false, None, None);
             let job = watch.follow(&run);
             watch.run = Some(run);
             desk.jobs.push(job);
         }
-        News::Plan(plan) => {
+        News::Plan(plan, expected) => {
+            watch.running.expect(expected);
             watch.running.describe(&plan);
             watch.plan = Some(plan);
         }
