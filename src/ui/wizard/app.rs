@@ -253,12 +253,7 @@ impl App {
                 self.go(Place::Run, None);
             }
             Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
-            Step::Leave(exit) => {
-                if let Some(watch) = &self.desk.watch {
-                    watch.leave();
-                }
-                return Leave::Yes(exit);
-            }
+            Step::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
     }

@@ -153,14 +153,10 @@ pub struct Running {
     pub kept: Vec<(String, String)>,
     /// What was saved before it was dropped, and where.
     pub dumped: Vec<(String, String)>,
-    /// Notes for the reader.
-    pub notes: Vec<String>,
     /// Changes that the way back set out to undo.
     pub records: usize,
     /// A way back has begun, once at least.
     pub went_back: bool,
-    /// How many changes stand, where the end told.
-    pub changed: usize,
     /// What steps said.
     pub output: Output,
     noted: String,
@@ -181,10 +177,8 @@ impl Default for Running {
             failures: Vec::new(),
             kept: Vec::new(),
             dumped: Vec::new(),
-            notes: Vec::new(),
             records: 0,
             went_back: false,
-            changed: 0,
             output: Output::default(),
             noted: String::new(),
             estimate: Estimate::default(),
@@ -265,16 +259,12 @@ impl Running {
                 self.tell(Kind::Saved, &format!("{what} is in {file}"));
                 self.dumped.push((what, file));
             }
-            What::Note { text } => {
-                self.tell(Kind::Note, &text);
-                self.notes.push(text);
-            }
-            What::RunEnded { exit, changed } => {
+            What::Note { text } => self.tell(Kind::Note, &text),
+            What::RunEnded { exit, .. } => {
                 if exit == Exit::RolledBack {
                     self.all_undone();
                 }
                 self.phase = Phase::Ended(exit);
-                self.changed = changed;
                 self.pause();
             }
         }

@@ -8,7 +8,7 @@ use crate::answers::interview::Interview;
 use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::launch::{self, Checked};
 use crate::engine::rollback::Options;
@@ -231,12 +231,22 @@ fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
 
 /// Hands events on in batches.
 struct Batches<'a> {
+    host: &'a dyn Host,
+    dir: &'a RunDir,
+    /// The run has begun once: when it begins again, it is on another plan.
+    begun: bool,
     waiting: Vec<Event>,
     looks: u32,
     tell: &'a (dyn Fn(News) + Sync),
 }
 
 impl Batches<'_> {
+    fn tell_plan(&self) {
+        if let Ok(plan) = self.dir.plan(self.host) {
+            (self.tell)(News::Plan(Box::new(plan), Expected::read(self.host, self.dir)));
+        }
+    }
+
     fn hand_on(&mut self) {
         self.looks = 0;
         if !self.waiting.is_empty() {
@@ -247,6 +257,10 @@ impl Batches<'_> {
 
 impl Renderer for Batches<'_> {
     fn event(&mut self, event: &Event) {
+        if matches!(event.what, What::RunStarted { .. }) && std::mem::replace(&mut self.begun, true) {
+            self.hand_on();
+            self.tell_plan();
+        }
         self.waiting.push(event.clone());
     }
 
@@ -263,10 +277,8 @@ impl Renderer for Batches<'_> {
 }
 
 fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News) + Sync)) {
-    if let Ok(plan) = dir.plan(host) {
-        tell(News::Plan(Box::new(plan), Expected::read(host, dir)));
-    }
-    let mut batches = Batches { waiting: Vec::new(), looks: LOOKS, tell };
+    let mut batches = Batches { host, dir, begun: false, waiting: Vec::new(), looks: LOOKS, tell };
+    batches.tell_plan();
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let left = || leave.load(Ordering::Relaxed);
     let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left);

@@ -26,6 +26,7 @@ pub fn headline(role: Role, sign: Sign, says: &str, writer: &mut Writer<'_>) {
     writer.stop(stop, from);
 }
 
+/// Names with their values, one after the other.
 pub fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
     for (label, value) in all {
         field(&format!("field {label}"), label, Role::Value, value, writer);

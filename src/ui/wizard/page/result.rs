@@ -235,6 +235,9 @@ fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
         writer.note(Role::Bad, Sign::Bad, 2, &problem.to_string());
     }
     left(running, writer);
+    if exit == Exit::ProofFailed {
+        proofs(running, writer);
+    }
     let commands: &[(&str, &str)] = match exit {
         Exit::RolledBack => &[("Try again", "sudo bringup; nothing is left to clean up")],
         Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
@@ -293,11 +296,11 @@ fn proven(running: &Running) -> impl Iterator<Item = &Work> {
 fn proofs(running: &Running, writer: &mut Writer<'_>) {
     let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Failed);
     let (proven, failed): (Vec<_>, Vec<_>) = (proven(running).collect(), failed.collect());
-    if proven.is_empty() {
+    if proven.is_empty() && failed.is_empty() {
         return;
     }
     writer.blank();
-    let head = writer.span(Role::Heading, "Proven");
+    let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
     writer.line(vec![Span::raw("  "), head]);
     for step in failed.into_iter().chain(proven) {
         let stop = Stop::Step(step.id.clone());

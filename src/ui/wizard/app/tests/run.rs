@@ -422,6 +422,19 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     assert_eq!(*events, recorded());
 
     let host = FakeHost::new();
+    host.put_file(RunDir::of(RUN).file("plan.json"), serde_json::to_vec(&plan()).unwrap(), 0o600);
+    let mut events = recorded()[..4].to_vec();
+    events.extend(recorded());
+    let text: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
+    host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
+    let news = work(&host, follow(false));
+    // One that begins again does so on another plan, which is told before its events.
+    let [News::Plan(..), News::Events(first), News::Plan(..), News::Events(_), News::Followed(_)] = &news[..] else {
+        panic!("{news:?}")
+    };
+    assert_eq!(first.len(), 4);
+
+    let host = FakeHost::new();
     let news = work(&host, follow(true));
     assert!(matches!(news[..], [News::Followed(Followed::Left)]), "{news:?}");
 }
