@@ -20,10 +20,9 @@ use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::{self, Pager, Search, Sheet};
-use crate::ui::wizard::task::News;
+use crate::ui::wizard::sheet::{self, Search, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
-use crate::ui::wizard::watch::{self, Watch};
+use crate::ui::wizard::watch;
 
 /// What says that somebody was asked and is sure.
 pub const SURE: &str = "sure";
@@ -100,29 +99,6 @@ impl App {
         app
     }
 
-    /// At the page of a run that works, or that has ended.
-    pub fn attached(mut desk: Desk, run: &str, size: (u16, u16)) -> Self {
-        let (watch, job) = Watch::of(run);
-        desk.jobs = vec![job];
-        desk.watch = Some(Box::new(watch));
-        let mut app = Self::new(desk, size);
-        app.place = Place::Run;
-        app.settle();
-        app
-    }
-
-    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
-    /// the terminal is back.
-    pub fn run(&self) -> Option<(&str, Option<Exit>)> {
-        let watch = self.desk.watch.as_ref()?;
-        Some((watch.run.as_deref()?, watch.exit()))
-    }
-
-    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
-    pub fn ticks(&self) -> bool {
-        self.place == Place::Run && self.desk.watch.as_ref().is_some_and(|watch| watch.ticks())
-    }
-
     /// Jobs to be done since the last call.
     pub fn jobs(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.desk.jobs)
@@ -177,41 +153,6 @@ impl App {
             }
         }
         Leave::No
-    }
-
-    /// News of the run. The pointer goes with the work while it stands on it.
-    fn hear(&mut self, news: News) {
-        let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
-        let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
-        if let News::Log { title, text } = news {
-            self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
-            return;
-        }
-        if let News::Reopened(interview) = news {
-            self.reopened(*interview);
-            return;
-        }
-        watch::hear(&mut self.desk, news);
-        let (before, after) = (before.unzip(), of(&self.desk).unzip());
-        if before.0 != after.0 {
-            self.views.remove(&Place::Run);
-        }
-        let (pointer, goes_on) = (after.1.flatten(), before.1.flatten().is_none_or(|before| Some(before) == focus));
-        if pointer.is_some() && (before.0 != after.0 || goes_on) {
-            self.views.entry(Place::Run).or_default().focus = pointer;
-        }
-    }
-
-    /// The answers of the run that waits can be changed.
-    fn reopened(&mut self, interview: Interview) {
-        self.desk.interview = Some(interview);
-        let Some(watch) = &mut self.desk.watch else { return };
-        if std::mem::take(&mut watch.changing)
-            && let Some(stage) = watch.waiting().map(|waiting| waiting.stage.clone())
-        {
-            let place = watch::questions(&self.desk, &stage);
-            self.go(place, None);
-        }
     }
 
     /// A key was pressed.
@@ -321,12 +262,7 @@ impl App {
                 self.go(Place::Run, None);
             }
             Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
-            Step::Leave(exit) => {
-                if let Some(watch) = &self.desk.watch {
-                    watch.leave();
-                }
-                return Leave::Yes(exit);
-            }
+            Step::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
     }
@@ -782,5 +718,6 @@ fn draw_lines(lines: &[Line<'static>], scroll: usize, area: Rect, buffer: &mut B
     }
 }
 
+mod run;
 #[cfg(test)]
 mod tests;

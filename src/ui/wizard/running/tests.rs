@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::State::{AlreadySo, Done};
 use super::*;
 use crate::ui::track::tests::{at, gone_wrong, recorded, started};
 

@@ -3,7 +3,12 @@
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
+<<<<<<< HEAD
 use crate::ui::terminal::{TestGrid, TestPainter};
+=======
+use crate::ui::terminal::TestPainter;
+use crate::ui::wizard::task::News;
+>>>>>>> run
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
 struct Seat {
@@ -88,6 +93,7 @@ fn moving_and_typing_write_little() {
     assert_eq!(Seat::at("database").paint(), 0, "nothing has changed");
 }
 
+<<<<<<< HEAD
 #[test]
 fn moving_in_a_plan_writes_little() {
     let mut seat = Seat::reviewing();
@@ -95,4 +101,31 @@ fn moving_in_a_plan_writes_little() {
     let moves: Vec<usize> = (1..actions).map(|_| seat.press(KeyCode::Down)).collect();
     println!("{moves:?}");
     assert!(median(moves.clone()) <= 60, "{moves:?}");
+=======
+/// The wizard at a run that works, with what its terminal shows.
+fn at_work() -> Seat {
+    let look = Look { width: 80, unicode: true, colour: true };
+    let mut app = super::run::attached((80, 24), true);
+    app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+    app.tell(Message::Run(News::Events(super::run::quickstart()[..50].to_vec())));
+    let mut seat = Seat { app, painter: TestPainter::new(look) };
+    seat.paint();
+    seat
+}
+
+#[test]
+fn a_second_that_passes_and_a_step_in_the_list_of_a_run_write_little() {
+    let mut seat = at_work();
+    let moves: Vec<usize> = [KeyCode::Up; 6].into_iter().map(|code| seat.press(code)).collect();
+    let mut seat = at_work();
+    let mut second = |sec: i64| {
+        seat.app.tell(Message::Run(News::Time(crate::host::Stamp { sec: 1_795_253_460 + sec, nsec: 0 })));
+        seat.paint()
+    };
+    second(0);
+    let seconds: Vec<usize> = (1..30).map(&mut second).collect();
+    println!("moving {moves:?}, a second {seconds:?}");
+    assert!(median(moves) <= 60 && median(seconds) <= 24);
+    assert_eq!(second(29), 0, "nothing has changed");
+>>>>>>> run
 }

@@ -15,6 +15,7 @@ use crate::guide::load;
 use crate::host::{Host, Stamp};
 use crate::plan::{Answered, Plan};
 use crate::secret::{Secret, Secrets, mark, store};
+use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::track::tests::{at, gone_wrong, recorded};
 use crate::ui::wizard::task::{News, Task};
@@ -27,11 +28,11 @@ const ALL: [Choice; 6] =
     [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Stop];
 
 /// A wizard attached to a run of which nothing was told yet.
-fn attached(size: (u16, u16), unicode: bool) -> App {
+pub(super) fn attached(size: (u16, u16), unicode: bool) -> App {
     let look = Look { width: usize::from(size.0), unicode, colour: false };
     let mut app = App::attached(Desk::new(look, true, Vec::new()), RUN, size);
     assert!(matches!(app.jobs()[..], [Job::Run(Task::Follow { .. })]));
-    tell(&mut app, News::Plan(Box::new(plan())));
+    tell(&mut app, News::Plan(Box::new(plan()), Expected::default()));
     app
 }
 
@@ -51,7 +52,7 @@ fn plan() -> Plan {
 }
 
 /// What a whole run told, on a fresh Debian.
-fn quickstart() -> Vec<Event> {
+pub(super) fn quickstart() -> Vec<Event> {
     let lines = include_str!("../../../../../tests/fixtures/runs/quickstart.events.jsonl").lines();
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -214,6 +215,21 @@ fn stopping_asks_first_and_is_asked_for_once() {
     let jobs = keys(&mut app, "x Down Enter x x");
     assert!(matches!(&jobs[..], [Job::Run(Task::Stop { run })] if run == RUN), "{jobs:?}");
     assert!(screen(&app).contains("stops after this step"));
+}
+
+#[test]
+fn a_question_that_the_run_overtook_is_not_answered() {
+    // "Stop and take everything back" must not become "stop here" because the run failed meanwhile.
+    let mut app = told((80, 24), &gone_wrong()[..6]);
+    keys(&mut app, "x Down");
+    tell(&mut app, News::Events(stuck()[6..].to_vec()));
+    assert!(app.sheet.is_none());
+    assert!(decisions(&keys(&mut app, "Enter")).is_empty());
+    // What is typed ends with the pane it is typed for.
+    let mut app = told((80, 24), &gone_wrong()[..6]);
+    keys(&mut app, "/ r");
+    tell(&mut app, News::Events(stuck()[6..].to_vec()));
+    assert_eq!(decisions(&keys(&mut app, "r")), [(7, Choice::Retry)]);
 }
 
 #[test]
@@ -404,6 +420,19 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     let news = work(&host, follow(false));
     let [News::Events(events), News::Followed(Followed::Ended(Exit::Done))] = &news[..] else { panic!("{news:?}") };
     assert_eq!(*events, recorded());
+
+    let host = FakeHost::new();
+    host.put_file(RunDir::of(RUN).file("plan.json"), serde_json::to_vec(&plan()).unwrap(), 0o600);
+    let mut events = recorded()[..4].to_vec();
+    events.extend(recorded());
+    let text: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
+    host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
+    let news = work(&host, follow(false));
+    // One that begins again does so on another plan, which is told before its events.
+    let [News::Plan(..), News::Events(first), News::Plan(..), News::Events(_), News::Followed(_)] = &news[..] else {
+        panic!("{news:?}")
+    };
+    assert_eq!(first.len(), 4);
 
     let host = FakeHost::new();
     let news = work(&host, follow(true));
