@@ -696,7 +696,7 @@ impl App {
         }
         if let Some(said) = self.search().map(Search::said).filter(|said| !said.is_empty()) {
             let said = text::shorten(&theme.text(said), room / 2, theme.sign(Sign::Ellipsis));
-            room -= text::width(&said) + 2;
+            room = room.saturating_sub(text::width(&said) + 2);
             pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
         }
         for (key, says) in keys::footer(theme, &self.offers(), self.typing(), room) {

@@ -23,12 +23,8 @@ use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::secret::{Secret, store};
 use crate::ui::Renderer;
-<<<<<<< HEAD
-use crate::ui::follow::{Asked, Followed, follow};
-=======
 use crate::ui::estimate::Expected;
-use crate::ui::follow::{Followed, follow};
->>>>>>> run
+use crate::ui::follow::{Asked, Followed, follow};
 
 /// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
 const LOG: u64 = 1 << 20;

@@ -18,8 +18,6 @@ fn states(running: &Running) -> Vec<State> {
 
 #[test]
 fn a_run_that_goes_well_is_told_step_by_step() {
-    use State::{AlreadySo, Done};
-
     let events = recorded();
     let running = after(&events[..4]);
     assert_eq!(running.current().unwrap().id, "packages");

@@ -3,12 +3,8 @@
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
-<<<<<<< HEAD
 use crate::ui::terminal::{TestGrid, TestPainter};
-=======
-use crate::ui::terminal::TestPainter;
 use crate::ui::wizard::task::News;
->>>>>>> run
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
 struct Seat {
@@ -75,7 +71,6 @@ fn moving_and_typing_write_little() {
         let stops = seat.app.doc.stops.len();
         let there: Vec<usize> = (1..stops).map(|_| seat.press(KeyCode::Down)).collect();
         let back: Vec<usize> = (1..stops).map(|_| seat.press(KeyCode::Up)).collect();
-        println!("{stage}: down {there:?}, up {back:?}");
         moves.extend(there.into_iter().chain(back));
     }
     for (stage, tabs, text) in [("application", 0, "shop"), ("web", 1, "shop.example.org"), ("web", 2, "8080")] {
@@ -84,31 +79,28 @@ fn moving_and_typing_write_little() {
             seat.press(KeyCode::Tab);
         }
         let bytes: Vec<usize> = text.chars().map(|c| seat.press(KeyCode::Char(c))).collect();
-        println!("{stage} {text}: {bytes:?}");
         typed.extend(bytes);
     }
     let (moved, typed) = (median(moves), median(typed));
-    println!("median: {moved} moving, {typed} typing");
     assert!(moved <= 60 && typed <= 12, "{moved} for moving, {typed} for typing");
     assert_eq!(Seat::at("database").paint(), 0, "nothing has changed");
 }
 
-<<<<<<< HEAD
 #[test]
 fn moving_in_a_plan_writes_little() {
     let mut seat = Seat::reviewing();
     let actions = seat.app.desk.review.plan().map_or(0, |plan| plan.actions.len());
     let moves: Vec<usize> = (1..actions).map(|_| seat.press(KeyCode::Down)).collect();
-    println!("{moves:?}");
     assert!(median(moves.clone()) <= 60, "{moves:?}");
-=======
+}
+
 /// The wizard at a run that works, with what its terminal shows.
 fn at_work() -> Seat {
     let look = Look { width: 80, unicode: true, colour: true };
     let mut app = super::run::attached((80, 24), true);
     app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
     app.tell(Message::Run(News::Events(super::run::quickstart()[..50].to_vec())));
-    let mut seat = Seat { app, painter: TestPainter::new(look) };
+    let mut seat = Seat { app, painter: TestPainter::new() };
     seat.paint();
     seat
 }
@@ -124,8 +116,6 @@ fn a_second_that_passes_and_a_step_in_the_list_of_a_run_write_little() {
     };
     second(0);
     let seconds: Vec<usize> = (1..30).map(&mut second).collect();
-    println!("moving {moves:?}, a second {seconds:?}");
     assert!(median(moves) <= 60 && median(seconds) <= 24);
     assert_eq!(second(29), 0, "nothing has changed");
->>>>>>> run
 }
