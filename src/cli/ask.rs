@@ -8,9 +8,9 @@ use crate::answers::interview::Interview;
 use crate::cli::inputs::{self, Made};
 use crate::cli::past::Scope;
 use crate::cli::{Inputs, Output, answers, past, start, wizard};
-use crate::engine::detach;
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, RunDir, State};
+use crate::engine::{detach, launch};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
@@ -44,7 +44,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
     let facts = probe(host);
     let mut talk = prompts::at_terminal(host, output.plain);
     let mut voice = Voice::new(talk.as_mut(), term::asking_look(host), term::rows(host));
-    let ended = line_by_line(host, given, save, output, facts, &mut voice);
+    let ended = line_by_line(host, given, save, output, &facts, &mut voice);
     ended.unwrap_or_else(|exit| exit)
 }
 
@@ -70,7 +70,7 @@ fn line_by_line(
     given: &Inputs,
     save: Option<&Path>,
     output: Output,
-    facts: Facts,
+    facts: &Facts,
     voice: &mut Voice<'_>,
 ) -> Result<Exit, Exit> {
     let rejected = |problems: Vec<_>| answers::refuse(&problems, output);
@@ -80,35 +80,31 @@ fn line_by_line(
         return Ok(go_on(host, next, output));
     }
     let named = inputs::named_guide(host, given).map_err(rejected)?;
-    prompts::welcome(host, voice, &facts);
+    prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
     // Whoever tries another guide and comes back finds the answers as they were.
     let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
         let guide = match &named {
             Some(guide) => guide.clone(),
-            None => load::load(&prompts::choose_guide(voice, &facts)?).map_err(rejected)?,
+            None => load::load(&prompts::choose_guide(voice, facts)?).map_err(rejected)?,
         };
         let mut refused = Vec::new();
-        let interview = match kept.remove(&guide.id) {
-            Some(interview) => interview,
-            None => {
-                let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
-                if let Some(run) = opening.previous {
-                    voice.blank();
-                    voice.prose(0, &format!("The answers of run {run} are offered again."));
-                }
-                refused = opening.refused;
-                opening.interview
+        let interview = if let Some(interview) = kept.remove(&guide.id) {
+            interview
+        } else {
+            let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
+            if let Some(run) = opening.previous {
+                voice.blank();
+                voice.prose(0, &format!("The answers of run {run} are offered again."));
             }
+            refused = opening.refused;
+            opening.interview
         };
         let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
         dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
         match dialogue.run()? {
-            Decision::Start(plan) => {
-                drop(asking);
-                return started(host, &mut dialogue, *plan, output);
-            }
+            Decision::Start(plan) => return started(host, &mut dialogue, asking, *plan, output),
             Decision::Saved(_) => return Ok(Exit::Done),
             Decision::Back => {
                 let interview = dialogue.interview;
@@ -119,8 +115,13 @@ fn line_by_line(
 }
 
 /// Carries out what was decided; what keeps it from beginning goes back to the review.
-fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output: Output) -> Result<Exit, Exit> {
-    let mut plan = plan;
+fn started(
+    host: &dyn Host,
+    dialogue: &mut Dialogue<'_, '_>,
+    asking: Asking,
+    mut plan: Plan,
+    output: Output,
+) -> Result<Exit, Exit> {
     loop {
         let interview = &dialogue.interview;
         let made = Made {
@@ -133,10 +134,12 @@ fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output:
             },
             plan,
         };
-        match start::begin(host, &made, output) {
-            Ok(exit) => return Ok(exit),
+        match launch::check(host, &made.plan, &made.resolved.secrets) {
+            Ok(checked) => {
+                drop(asking);
+                return Ok(start::begin(host, &made, checked, output));
+            }
             Err(problems) => {
-                let _asking = Asking::begin();
                 dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
                 match dialogue.review()? {
                     Decision::Start(again) => plan = *again,

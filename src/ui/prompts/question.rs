@@ -64,7 +64,7 @@ fn put(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: 
         QuestionKind::Bool => voice.line("  yes or no"),
         QuestionKind::List => voice.line("  with commas between them"),
         QuestionKind::Secret => {
-            voice.hanging("  ", "what you type is not shown; file:/path or env:NAME take it from there")
+            voice.hanging("  ", "what you type is not shown; file:/path or env:NAME take it from there");
         }
         _ => {}
     }

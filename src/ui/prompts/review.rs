@@ -42,7 +42,7 @@ impl Dialogue<'_, '_> {
             let decision = match self.look() {
                 Ok(seen) => {
                     self.summarize(&seen);
-                    self.decide(Some(seen), &[])?
+                    self.decide(Some(&seen), &[])?
                 }
                 Err(gaps) => {
                     self.tell_gaps(&gaps);
@@ -56,9 +56,9 @@ impl Dialogue<'_, '_> {
     }
 
     /// Asks what now, until there is a decision or the answers may have changed.
-    fn decide(&mut self, seen: Option<Seen>, gaps: &[Gap]) -> Result<Option<Decision>, Exit> {
+    fn decide(&mut self, seen: Option<&Seen>, gaps: &[Gap]) -> Result<Option<Decision>, Exit> {
         loop {
-            match (self.what_now(gaps)?, &seen) {
+            match (self.what_now(gaps)?, seen) {
                 (Next::Start, Some(seen)) => {
                     let written = self.means.save.clone().map_or(Ok(()), |path| self.write(&path));
                     match written {
