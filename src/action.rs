@@ -78,12 +78,13 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "unpacking nginx-common (5 of 14)".
+    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "5 of 14, unpacking nginx-common".
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
                 Unit::Bytes => format!("{note} {}", bytes::part(amount.done, amount.total)).into(),
-                Unit::Packages => format!("{note} ({} of {})", amount.done, amount.total).into(),
+                // Figures first: a narrow line loses its end.
+                Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },
             Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
         }

@@ -13,7 +13,6 @@ pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod interview;
-mod near;
 pub mod resolve;
 pub mod schema;
 

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use crate::answers::OnFailure;
+use crate::engine::decision::Decision;
 use crate::engine::rollback::Options;
 use crate::error::Exit;
 use crate::host::Host;
@@ -14,6 +16,7 @@ use crate::ui::{out, terminal};
 
 mod answers;
 mod ask;
+mod decide;
 mod execute;
 mod inputs;
 mod past;
@@ -30,10 +33,31 @@ struct Cli {
     verb: Option<Verb>,
     #[command(flatten)]
     inputs: Inputs,
+    /// When the run fails: take everything back, leave it, or wait for a decision; wins over the file
+    #[arg(long, value_name = "WHAT")]
+    on_failure: Option<WhenItFails>,
     #[command(flatten)]
     questions: Questions,
     #[command(flatten)]
     output: Output,
+}
+
+/// What a run does when it fails.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WhenItFails {
+    Rollback,
+    Stop,
+    Ask,
+}
+
+impl From<WhenItFails> for OnFailure {
+    fn from(what: WhenItFails) -> Self {
+        match what {
+            WhenItFails::Rollback => Self::Rollback,
+            WhenItFails::Stop => Self::Stop,
+            WhenItFails::Ask => Self::Ask,
+        }
+    }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 answers or host rejected (nothing touched), 2 usage, \
@@ -110,8 +134,16 @@ enum Verb {
     Status,
     /// Follow the run that is working now
     Attach,
+    /// Decide what becomes of a run that failed and waits
+    Decide {
+        /// What to do
+        what: Way,
+    },
     /// Go on with a run that was interrupted
     Resume {
+        /// What to do when it fails, from now on
+        #[arg(long, value_name = "WHAT")]
+        on_failure: Option<WhenItFails>,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
@@ -164,6 +196,33 @@ enum Verb {
         #[arg(long)]
         drop_data: bool,
     },
+}
+
+/// The ways out of a failure that need no further words.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Way {
+    /// Try the failed step again; after `rollback-stage`, its whole stage
+    Retry,
+    /// Go on without it, where the guide allows that
+    Skip,
+    /// Take its stage back, then ask again
+    RollbackStage,
+    /// Take everything back
+    Rollback,
+    /// Stop, and leave everything as it is
+    Stop,
+}
+
+impl From<Way> for Decision {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Retry => Self::Retry,
+            Way::Skip => Self::Skip,
+            Way::RollbackStage => Self::RollbackStage,
+            Way::Rollback => Self::Rollback,
+            Way::Stop => Self::Stop,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -231,7 +290,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             out::error("error: --save goes with questions: add --ask, or leave out --answers.\n");
             Exit::Usage
         }
-        None => start::start(host, &cli.inputs, output),
+        None => start::start(host, &cli.inputs, cli.on_failure.map(Into::into), output),
         Some(Verb::Plan { inputs, facts }) => plan::show(host, &inputs, facts.as_deref(), output),
         Some(Verb::Answers { verb }) => match verb {
             AnswersVerb::Check { file, inputs } => answers::check(host, file, inputs, output),
@@ -246,7 +305,8 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Verify) => past::verify(host, output),
         Some(Verb::Attach) => past::attach(host, output),
         Some(Verb::Stop) => past::stop(host),
-        Some(Verb::Resume { yes }) => past::resume(host, yes, output),
+        Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
+        Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
             let scope = past::Scope { run, all, yes, options: Options { stage, drop_data } };
             past::rollback(host, &scope, output)

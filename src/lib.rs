@@ -13,6 +13,7 @@ pub mod error;
 pub mod facts;
 pub mod guide;
 pub mod host;
+mod near;
 pub mod plan;
 pub mod proof;
 pub mod secret;

@@ -8,11 +8,13 @@
 use crate::engine::event::Event;
 use crate::ui::follow::Followed;
 
+pub mod estimate;
 mod lines;
 mod look;
 mod text;
 mod track;
 
+pub mod ask;
 pub mod follow;
 pub mod json;
 pub mod out;

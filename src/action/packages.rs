@@ -19,6 +19,8 @@ mod simulation;
 pub(crate) mod status;
 mod status_fd;
 
+pub use status_fd::DOWNLOAD_SHARE;
+
 /// What brings a package database in order that was left half-way.
 pub(crate) const REPAIR: &str = "`dpkg --configure -a`, then `apt-get --fix-broken install`";
 

@@ -285,26 +285,50 @@ impl Act for Service {
     }
 }
 
+/// How a service was before, as its undo record tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'a> {
+    /// Its manager's name.
+    pub manager: &'a str,
+    /// Its own.
+    pub name: &'a str,
+    /// Whether its manager knew it.
+    pub existed: bool,
+    /// Whether it ran.
+    pub was_active: bool,
+    /// Whether it started at boot.
+    pub was_enabled: bool,
+}
+
+impl<'a> Former<'a> {
+    /// What the record of a service says; none for other records.
+    pub fn of(record: &'a Undo) -> Option<Self> {
+        match record {
+            Undo::Service { manager, name, existed, was_active, was_enabled } => {
+                Some(Self { manager, name, existed: *existed, was_active: *was_active, was_enabled: *was_enabled })
+            }
+            _ => None,
+        }
+    }
+
+    fn at_work<'w>(self, cx: &'w UndoCx<'_>) -> Outcome<(Manager, Work<'w>)> {
+        Ok((known(self.manager)?, Work { host: cx.host, log: cx.log }))
+    }
+}
+
 /// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
-pub fn undo(
-    cx: &UndoCx<'_>,
-    manager: &str,
-    name: &str,
-    existed: bool,
-    was_active: bool,
-    was_enabled: bool,
-) -> Outcome<Undone> {
-    let manager = known(manager)?;
-    let work = Work { host: cx.host, log: cx.log };
+pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+    let (manager, work) = former.at_work(cx)?;
+    let name = former.name;
     let state = manager.state(cx.host, name)?;
     let mut done = Vec::new();
-    if state.known && !state.at_rest && !was_active {
+    if state.known && !state.at_rest && !former.was_active {
         manager.perform(&work, name, Step::Stop)?;
         done.push("stopped");
     }
     // A program of supervisor starts with it as long as its file is there, and that is another record's.
     let by_command = manager != Manager::Supervisor;
-    if by_command && state.known && state.enabled && (!was_enabled || !existed) {
+    if by_command && state.known && state.enabled && (!former.was_enabled || !former.existed) {
         manager.perform(&work, name, Step::Disable)?;
         done.push("disabled");
     }
@@ -313,16 +337,9 @@ pub fn undo(
 
 /// Called when files and packages are as they were: its manager reads its definition again, and a service that
 /// ran before runs with its former configuration.
-pub fn settle(
-    cx: &UndoCx<'_>,
-    manager: &str,
-    name: &str,
-    existed: bool,
-    was_active: bool,
-    was_enabled: bool,
-) -> Outcome<Undone> {
-    let manager = known(manager)?;
-    let work = Work { host: cx.host, log: cx.log };
+pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+    let (manager, work) = former.at_work(cx)?;
+    let name = former.name;
     match manager {
         Manager::Systemd => {
             systemd::refresh(&work, name)?;
@@ -332,7 +349,7 @@ pub fn settle(
         Manager::Sysv => {}
     }
     let state = manager.state(cx.host, name)?;
-    if !existed || !(was_active || was_enabled) {
+    if !former.existed || !(former.was_active || former.was_enabled) {
         return Ok(Undone::Nothing);
     }
     if !state.known {
@@ -341,10 +358,10 @@ pub fn settle(
             why: format!("it was there before, but {} does not know it any more", manager.name()),
         });
     }
-    if was_enabled && !state.enabled {
+    if former.was_enabled && !state.enabled {
         manager.perform(&work, name, Step::Enable)?;
     }
-    if !was_active {
+    if !former.was_active {
         return Ok(Undone::Nothing);
     }
     manager.perform(&work, name, if state.active { Step::Restart } else { Step::Start })?;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::answers::near::did_you_mean;
 use crate::answers::resolve::{Literals, Refusal, check_value, is_empty, secret_source};
 use crate::answers::{Given, OnFailure, Origin};
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind, Stage};
+use crate::near::did_you_mean;
 use crate::yaml::{self, Content, Document, Key, MAX_PROBLEMS, Node, quoted};
 
 mod set;

@@ -1,10 +1,12 @@
 //! A guide's questions as a person answers them, in any order: what is asked, what each answer is so far and
 //! where it came from, what is still missing. The wizard and line mode both stand on it.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::answers::file::typed;
-use crate::answers::resolve::{requirements, survey};
+use crate::answers::resolve::{requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::Facts;
@@ -15,6 +17,7 @@ use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
 #[derive(Clone, Debug)]
 pub struct Interview {
     guide: Guide,
+    expressions: Arc<Expressions>,
     facts: Facts,
     given: Given,
     resolved: Resolved,
@@ -79,8 +82,9 @@ impl Interview {
     /// Begins with what is known already (answers of a previous run, of a file, of flags).
     pub fn new(guide: Guide, facts: Facts, given: Given) -> Self {
         let unmet = requirements(&guide, &facts);
-        let (resolved, problems) = survey(&guide, &facts, &given, &|_| String::new());
-        Self { guide, facts, given, resolved, problems, unmet }
+        let expressions = Arc::new(Expressions::new(&guide));
+        let (resolved, problems) = survey_with(&expressions, &guide, &facts, &given, &|_| String::new());
+        Self { guide, expressions, facts, given, resolved, problems, unmet }
     }
 
     /// The guide.
@@ -177,10 +181,9 @@ impl Interview {
         if question.choices.iter().all(|choice| choice.when.is_none()) {
             return question.choices.iter().map(|choice| (choice, true)).collect();
         }
-        let expressions = Expressions::new(&self.guide);
         let context = Context::complete(&self.facts, &self.resolved);
         let offered = |choice: &Choice| {
-            choice.when.as_deref().is_none_or(|when| expressions.truth(when, &context).unwrap_or(false))
+            choice.when.as_deref().is_none_or(|when| self.expressions.truth(when, &context).unwrap_or(false))
         };
         question.choices.iter().map(|choice| (choice, offered(choice))).collect()
     }
@@ -204,8 +207,7 @@ impl Interview {
     pub fn default_of(&self, path: &str) -> Option<(String, Vec<String>)> {
         let question = self.question(path)?;
         let default = question.default.as_ref()?;
-        let expressions = Expressions::new(&self.guide);
-        let names = default.as_str().and_then(|template| expressions.names_in_template(template).ok());
+        let names = default.as_str().and_then(|template| self.expressions.names_in_template(template).ok());
         let mut other = self.clone();
         other.answer(path, None);
         let (stage, id) = path.split_once('.')?;
@@ -288,7 +290,8 @@ impl Interview {
     }
 
     fn look_again(&mut self) {
-        (self.resolved, self.problems) = survey(&self.guide, &self.facts, &self.given, &|_| String::new());
+        let (guide, facts, given) = (&self.guide, &self.facts, &self.given);
+        (self.resolved, self.problems) = survey_with(&self.expressions, guide, facts, given, &|_| String::new());
     }
 }
 

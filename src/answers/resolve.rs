@@ -4,6 +4,7 @@
 //! over.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -46,7 +47,8 @@ pub fn resolve_file(guide: &Guide, facts: &Facts, file: &AnswersFile, flags: &Gi
     let mut given = file.given.clone();
     given.values.extend(flags.values.clone());
     let refused = file.refused.iter().filter(|path| !flags.values.contains_key(*path)).cloned().collect();
-    let (resolved, found) = Walk::new(guide, facts, &given, &|path| file.place_of(path), refused).run();
+    let expressions = Arc::new(Expressions::new(guide));
+    let (resolved, found) = Walk::new(expressions, guide, facts, &given, &|path| file.place_of(path), refused).run();
     if file.problems.is_empty() && found.is_empty() {
         return Ok(resolved);
     }
@@ -59,13 +61,25 @@ pub fn resolve_file(guide: &Guide, facts: &Facts, file: &AnswersFile, flags: &Gi
 /// What can be said so far: the answers that are known, and everything that is wrong or missing. An answer
 /// that is not asked is null; one that is not known yet is absent. For a wizard that asks one after another.
 pub fn survey(guide: &Guide, facts: &Facts, given: &Given, place: &dyn Fn(&str) -> String) -> (Resolved, Vec<Problem>) {
-    Walk::new(guide, facts, given, place, BTreeSet::new()).run()
+    survey_with(&Arc::new(Expressions::new(guide)), guide, facts, given, place)
+}
+
+/// As [`survey`], for one who does so again and again and keeps the expressions.
+pub(crate) fn survey_with(
+    expressions: &Arc<Expressions>,
+    guide: &Guide,
+    facts: &Facts,
+    given: &Given,
+    place: &dyn Fn(&str) -> String,
+) -> (Resolved, Vec<Problem>) {
+    Walk::new(Arc::clone(expressions), guide, facts, given, place, BTreeSet::new()).run()
 }
 
 /// What the host lacks for this guide, to be told before the first question.
 pub fn requirements(guide: &Guide, facts: &Facts) -> Vec<Problem> {
     let given = Given::default();
-    let mut walk = Walk::new(guide, facts, &given, &|_| String::new(), BTreeSet::new());
+    let mut walk =
+        Walk::new(Arc::new(Expressions::new(guide)), guide, facts, &given, &|_| String::new(), BTreeSet::new());
     let context = walk.context.clone();
     for rule in &guide.requires {
         walk.rule(rule, "", &context);
@@ -89,7 +103,7 @@ struct Walk<'a> {
     guide: &'a Guide,
     given: &'a Given,
     place: &'a dyn Fn(&str) -> String,
-    expressions: Expressions,
+    expressions: Arc<Expressions>,
     context: Context,
     resolved: Resolved,
     problems: Vec<Problem>,
@@ -101,6 +115,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(
+        expressions: Arc<Expressions>,
         guide: &'a Guide,
         facts: &Facts,
         given: &'a Given,
@@ -111,7 +126,7 @@ impl<'a> Walk<'a> {
             guide,
             given,
             place,
-            expressions: Expressions::new(guide),
+            expressions,
             context: Context::new(facts),
             resolved: Resolved::default(),
             problems: Vec::new(),
@@ -376,8 +391,10 @@ impl<'a> Walk<'a> {
     /// `None` when it depends on something unknown (already told), or is a defect of the guide (told now).
     fn condition(&mut self, when: Option<&str>, path: &str) -> Option<bool> {
         let Some(when) = when else { return Some(true) };
-        let context = self.context.clone();
-        self.truth(when, path, &context)
+        let context = std::mem::take(&mut self.context);
+        let truth = self.truth(when, path, &context);
+        self.context = context;
+        truth
     }
 
     fn truth(&mut self, expression: &str, path: &str, context: &Context) -> Option<bool> {

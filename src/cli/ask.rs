@@ -187,7 +187,7 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
 fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
     match next {
         Unfinished::Follow(dir) => past::follow(host, &dir, output),
-        Unfinished::Resume => past::resume(host, true, output),
+        Unfinished::Resume => past::resume(host, true, None, output),
         Unfinished::Rollback => {
             let options = Options { stage: None, drop_data: false };
             past::rollback(host, &Scope { run: None, all: false, yes: true, options }, output)

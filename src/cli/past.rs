@@ -5,17 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
-use crate::cli::{Output, wizard};
+use crate::answers::OnFailure;
+use crate::cli::{Output, decide, wizard};
+use crate::engine::decision::{self, Waiting};
 use crate::engine::rollback::Options;
-use crate::engine::runs::{self, Run, RunDir, State};
+use crate::engine::runs::{self, Run, RunDir, Settings, State};
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::proof;
 use crate::secret::store;
+use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
-use crate::ui::{out, report, term};
+use crate::ui::{ask, out, report, term};
 
 /// What `rollback` was asked to take back.
 pub(super) struct Scope {
@@ -30,7 +35,8 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
         if output.json {
-            out::print(&format!("{:#}\n", json!(standing.iter().map(|run| record(run)).collect::<Vec<_>>())));
+            let records: Vec<_> = standing.iter().map(|run| record(host, run)).collect();
+            out::print(&format!("{:#}\n", json!(records)));
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
@@ -38,6 +44,12 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         }
         for run in standing {
             out::print(&line(run));
+            if let Some(waiting) = waiting(host, run) {
+                out::print(&format!("  {}\n", ask::standing(&waiting)));
+            }
+            for step in run.journal.skipped() {
+                out::print(&format!("  skipped: {step}\n"));
+            }
         }
         Ok(Exit::Done)
     })
@@ -47,7 +59,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
 pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         if output.json {
-            out::print(&format!("{:#}\n", json!(runs.iter().map(record).collect::<Vec<_>>())));
+            out::print(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
             return Ok(Exit::Done);
         }
         if runs.is_empty() {
@@ -135,7 +147,7 @@ pub(super) fn stop(host: &dyn Host) -> Exit {
 }
 
 /// Goes on with an interrupted run.
-pub(super) fn resume(host: &dyn Host, yes: bool, output: Output) -> Exit {
+pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, output: Output) -> Exit {
     with_runs(host, |runs| {
         let interrupted = runs.iter().find(|run| matches!(run.state, State::Unfinished | State::RollbackUnfinished));
         let Some(run) = interrupted else {
@@ -148,6 +160,9 @@ pub(super) fn resume(host: &dyn Host, yes: bool, output: Output) -> Exit {
         }
         if !yes && term::interactive(host) && !term::confirm(host, &format!("Go on with run {}?", run.dir.id)) {
             return Ok(Exit::Rejected);
+        }
+        if let Some(on_failure) = on_failure {
+            run.dir.keep_settings(host, Settings { on_failure })?;
         }
         detach::keep_program(host, &run.dir)?;
         detach::start(host, &run.dir, &[])?;
@@ -276,13 +291,17 @@ fn await_end(host: &dyn Host, dir: &RunDir) {
 /// Follows a run to its end and says how it ended.
 pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     // Ctrl-C ends the following, never the run: a slipped finger must not undo half an hour.
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let watching = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
-    let mut renderer = term::renderer(host, output.json, output.plain);
+    let (interrupted, reading) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    // A line that is being read hears of nothing else: there Ctrl-C ends the program, as ever.
+    let leaving = flag::register_conditional_default(SIGINT, Arc::clone(&reading));
+    let watching = flag::register(SIGINT, Arc::clone(&interrupted));
+    let mut renderer = term::renderer(host, output.json, output.plain, || Expected::read(host, dir));
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let events = dir.file("events.jsonl");
-    let followed = follow_events(host, &events, renderer.as_mut(), &alive, &|| interrupted.load(Ordering::Relaxed));
-    if let Ok(id) = watching {
+    let stopped = || interrupted.load(Ordering::Relaxed);
+    let mut ask = |waiting: &Waiting| decide::ask(host, dir, waiting, output, &reading);
+    let followed = follow_events(host, &events, renderer.as_mut(), &alive, &stopped, &mut ask);
+    for id in [leaving, watching].into_iter().flatten() {
         signal_hook::low_level::unregister(id);
     }
     match followed {
@@ -292,6 +311,13 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
                 report::after(host, dir, exit);
             }
             exit
+        }
+        Followed::Left if decision::waiting(host, dir).is_ok_and(|waiting| waiting.is_some()) => {
+            out::error(
+                "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` tells it,\n\
+                 `bringup stop` takes everything back.\n",
+            );
+            Exit::Interrupted
         }
         Followed::Left => {
             out::error(GOES_ON);
@@ -340,15 +366,22 @@ fn line(run: &Run) -> String {
     format!("{:<32} {:<14} {:>3} changes  {state}\n", run.dir.id, run.journal.header.guide, run.journal.standing())
 }
 
-fn record(run: &Run) -> serde_json::Value {
+/// What a run waits for, when its process lives and waits.
+fn waiting(host: &dyn Host, run: &Run) -> Option<Waiting> {
+    (run.state == State::Running).then(|| decision::waiting(host, &run.dir).ok().flatten()).flatten()
+}
+
+fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
     json!({
         "run": run.dir.id,
         "guide": run.journal.header.guide,
         "state": run.state,
-        "plan": run.journal.header.plan,
+        "plan": run.journal.plan,
         "at": run.journal.header.at.sec,
         "changes": run.journal.standing(),
         "stages_rolled_back": run.journal.stages_rolled_back,
+        "skipped": run.journal.skipped().collect::<Vec<_>>(),
+        "waiting": waiting(host, run),
         "directory": run.dir.path,
     })
 }

@@ -1,20 +1,25 @@
 //! `bringup --answers f`: everything is checked, then a detached process does it and we follow.
 
+use crate::answers::OnFailure;
 use crate::cli::inputs::{self, Made};
 use crate::cli::{Inputs, Output, answers, past};
+use crate::engine::event::{Event, What};
 use crate::engine::launch::{self, Checked};
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
-use crate::ui::{out, report};
+use crate::plan::Plan;
+use crate::ui::json::Json;
+use crate::ui::{Renderer as _, out, report};
 
-/// Starts a run, unattended.
-pub(super) fn start(host: &dyn Host, given: &Inputs, output: Output) -> Exit {
+/// Starts a run; nothing is asked before it. `on_failure` wins over the answers file.
+pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailure>, output: Output) -> Exit {
     let facts = probe(host);
-    let made = match inputs::make(host, given, &facts) {
+    let mut made = match inputs::make(host, given, &facts) {
         Ok(made) => made,
         Err(problems) => return answers::refuse(&problems, output),
     };
+    made.on_failure = on_failure.unwrap_or(made.on_failure);
     match launch::check(host, &made.plan, &made.resolved.secrets) {
         Ok(checked) => begin(host, &made, checked, output),
         Err(problems) => answers::refuse(&problems, output),
@@ -27,7 +32,7 @@ pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Outp
         // Nothing to change is not enough where a proof had failed.
         Checked::NothingToDo { proven: false } => past::verify(host, output),
         Checked::NothingToDo { proven: true } => {
-            out::print(&report::nothing_to_do(&made.plan));
+            nothing_to_do(host, &made.plan, output);
             Exit::Done
         }
         Checked::Go(secrets) => {
@@ -39,5 +44,23 @@ pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Outp
                 }
             }
         }
+    }
+}
+
+/// A program that reads the lines of a run reads here how it ended, too.
+fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
+    let mut json = Json::new(out::print);
+    let mut tell = |what| json.event(&Event { at: host.now(), what });
+    for warning in &plan.warnings {
+        if output.json {
+            tell(What::Note { text: warning.clone() });
+        } else {
+            out::print(&format!("warning: {warning}\n"));
+        }
+    }
+    if output.json {
+        tell(What::RunEnded { exit: Exit::Done, changed: 0 });
+    } else {
+        out::print(&report::nothing_to_do(plan));
     }
 }

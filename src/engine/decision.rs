@@ -145,21 +145,28 @@ pub fn waiting(host: &dyn Host, dir: &RunDir) -> Outcome<Option<Waiting>> {
 /// Hands a decision to the run. `number` is the question that was shown to whoever decided
 /// ([`Waiting::number`]): an error when the run does not ask it any more, or does not offer that choice.
 pub fn send(host: &dyn Host, dir: &RunDir, number: usize, decision: &Decision) -> Outcome<()> {
-    let choice = decision.choice();
+    expect(host, dir, number, decision.choice())?;
+    let answer = Answer { number, decision: decision.clone() };
+    let bytes = serde_json::to_vec(&answer).map_err(|e| Failure::new("write the decision", e))?;
+    dir.write(host, ANSWER, &bytes)
+}
+
+/// Whether the run would take this choice as an answer to this question.
+pub(super) fn expect(host: &dyn Host, dir: &RunDir, number: usize, choice: Choice) -> Outcome<()> {
     let what = || format!("decide \"{}\"", choice.name());
     let question = waiting(host, dir)?.filter(|waiting| waiting.number == number);
     let Some(question) = question else {
         return Err(Failure::new(what(), format!("run {} does not wait for it (any more)", dir.id))
             .hint("`bringup attach` shows what it does now"));
     };
-    if !question.choices.contains(&choice) {
-        let offered: Vec<&str> = question.choices.iter().map(|choice| choice.name()).collect();
-        return Err(Failure::new(what(), format!("{} does not allow it", question.step))
-            .hint(format!("the choices are: {}", offered.join(", "))));
+    if question.choices.contains(&choice) {
+        return Ok(());
     }
-    let answer = Answer { number, decision: decision.clone() };
-    let bytes = serde_json::to_vec(&answer).map_err(|e| Failure::new(what(), e))?;
-    dir.write(host, ANSWER, &bytes)
+    // Other answers cannot be given in one word.
+    let words = question.choices.iter().filter(|choice| **choice != Choice::Replan);
+    let offered: Vec<&str> = words.map(|choice| choice.name()).collect();
+    Err(Failure::new(what(), format!("{} does not allow it", question.step))
+        .hint(format!("the choices are: {}", offered.join(", "))))
 }
 
 /// Puts the question where everybody finds it.
@@ -206,7 +213,7 @@ mod tests {
             number,
             step: "web.page".to_owned(),
             stage: "web".to_owned(),
-            choices: vec![Choice::Retry, Choice::Rollback, Choice::Stop],
+            choices: vec![Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop],
             retry_from: "web.page".to_owned(),
             skip: None,
             changed: 3,

@@ -2,12 +2,14 @@
 //!
 //! The wizard, the progress bars, `attach` and `--json` all read the same stream, live or later.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::action::Progress;
 use crate::engine::decision::{Choice, Waiting};
 use crate::error::{Exit, Failure};
-use crate::host::Stamp;
+use crate::host::{Host, Stamp};
 
 /// An event with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +81,12 @@ pub enum What {
     Note { text: String },
     /// The end. `exit` is what the command will return.
     RunEnded { exit: Exit, changed: usize },
+}
+
+/// The events in a file. What cannot be read, or was written by a newer program, is left out.
+pub fn read(host: &dyn Host, path: &Path) -> Vec<Event> {
+    let bytes = host.read(path).unwrap_or_default();
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use crate::action::Verdict;
-use crate::answers::file;
-use crate::answers::{OnFailure, Resolved, SecretSource};
+use crate::answers::{OnFailure, Resolved, SecretSource, file};
+use crate::engine::decision::{self, Decision, Replan};
 use crate::engine::detach;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
-use crate::error::{Outcome, Problem};
+use crate::error::{Failure, Outcome, Problem};
 use crate::guide::Guide;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -102,4 +102,135 @@ pub fn start(
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
     Ok(dir)
+}
+
+/// Hands other answers to a run that waits for a decision. `number` is the question that was shown
+/// ([`Waiting::number`](decision::Waiting::number)). Facts that were found before the run give the plan that a fresh
+/// run would have: those of now tell of the run's own work.
+pub fn replan(
+    host: &dyn Host,
+    dir: &RunDir,
+    number: usize,
+    guide: &Guide,
+    resolved: &Resolved,
+    plan: &Plan,
+) -> Result<(), Vec<Problem>> {
+    let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
+    let kept = store::load(host, &plan.guide);
+    let secrets = store::gather(host, &kept, &resolved.secrets)?;
+    remote(host, plan, &secrets)?;
+    let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
+    let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
+    decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;
+    // The run may still decide otherwise, and then needs those of its present plan.
+    let mut all = kept;
+    for (name, value) in secrets.iter() {
+        all.insert(name, value.clone());
+    }
+    store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
+    decision::send(host, dir, number, &decision).map_err(|e| refuse(&e))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::answers::Origin;
+    use crate::engine::decision::{Choice, Waiting};
+    use crate::facts::Facts;
+    use crate::host::Stamp;
+    use crate::host::fake::FakeHost;
+    use crate::plan::build::build;
+    use crate::secret::{Secret, mark};
+
+    const STAGE: &str = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: key, ask: k?, type: secret, help: h}\n\
+                         actions:\n  - {id: conf, because: settings, file: {path: /etc/x, content: 'key={{ a.key }}', mode: '0600'}}\n";
+
+    fn made() -> (Guide, Resolved, Plan) {
+        let guide = Guide {
+            id: "t".into(),
+            title: "T".into(),
+            summary: "S".into(),
+            stages: vec![crate::yaml::from_slice("a.yaml", STAGE.as_bytes()).unwrap()],
+            requires: vec![],
+            assets: BTreeMap::new(),
+        };
+        let mut resolved = Resolved { stages: vec!["a".into()], ..Resolved::default() };
+        resolved.values.insert("a".into(), [("key".to_owned(), json!(mark("a.key")))].into());
+        resolved.origins.insert("a.key".into(), Origin::Typed);
+        resolved.secrets.insert("a.key".into(), SecretSource::Literal("typed-by-hand".into()));
+        let plan = build(&guide, &Facts::default(), &resolved).unwrap();
+        (guide, resolved, plan)
+    }
+
+    fn told(problems: Result<Checked, Vec<Problem>>) -> String {
+        problems.unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_is_checked_before_a_run_changes_nothing() {
+        let (_, resolved, plan) = made();
+        let host = FakeHost::new();
+        let Ok(Checked::Go(secrets)) = check(&host, &plan, &resolved.secrets) else { panic!("it can start") };
+        assert_eq!(secrets.get("a.key").unwrap().expose(), "typed-by-hand");
+        host.put_file("/etc/x", "key=typed-by-hand", 0o600);
+        assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
+        assert!(host.calls().iter().all(|call| !call.changes));
+    }
+
+    #[test]
+    fn a_run_that_was_interrupted_and_a_missing_right_stand_in_the_way() {
+        let (_, resolved, plan) = made();
+        let user = FakeHost::new().as_user(1000);
+        assert!(told(check(&user, &plan, &resolved.secrets)).contains("needs root"));
+        let host = FakeHost::new();
+        let (dir, _) = RunDir::create(&host, &plan).unwrap();
+        let refused = told(check(&host, &plan, &resolved.secrets));
+        assert!(refused.contains(&format!("run {} was interrupted", dir.id)), "{refused}");
+        host.put_file("/var/lib/bringup/running", &dir.id, 0o644);
+        host.put_file("/var/lib/bringup/lock", "", 0o600);
+        host.lock_elsewhere("/var/lib/bringup/lock", true);
+        assert!(told(check(&host, &plan, &resolved.secrets)).contains("is working"));
+    }
+
+    #[test]
+    fn other_answers_reach_a_run_that_asks_with_the_secrets_of_both_plans() {
+        let (guide, resolved, plan) = made();
+        let host = FakeHost::new();
+        let (dir, _) = RunDir::create(&host, &plan).unwrap();
+        let mut before = Secrets::default();
+        before.insert("b.old", Secret::new("old-secret"));
+        store::save(&host, "t", &before).unwrap();
+
+        let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
+        assert!(refused[0].message.contains("does not wait"), "{refused:?}");
+        assert!(store::load(&host, "t").get("a.key").is_none(), "what nobody asked for is not kept");
+
+        let question = Waiting {
+            number: 7,
+            step: "a.conf".into(),
+            stage: "a".into(),
+            choices: vec![Choice::Replan],
+            retry_from: "a.conf".into(),
+            skip: None,
+            changed: 0,
+            since: Stamp::default(),
+        };
+        decision::ask(&host, &dir, &question).unwrap();
+        replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap();
+        let written = host.text(dir.file("decision.json")).unwrap();
+        assert!(!written.contains("typed-by-hand"), "{written}");
+        let Some(Decision::Replan(new)) = decision::take(&host, &dir, &question) else { panic!("it was sent") };
+        assert_eq!(new.plan, plan);
+        assert!(
+            new.answers.contains("on_failure: rollback") && new.answers.contains("BRINGUP_A_KEY"),
+            "{}",
+            new.answers
+        );
+        let kept = store::load(&host, "t");
+        assert_eq!(kept.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a.key", "b.old"]);
+    }
 }

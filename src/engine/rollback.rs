@@ -8,7 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::action::{Progress, service};
+use crate::action::Progress;
+use crate::action::service::{self, Former};
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
@@ -58,7 +59,7 @@ pub fn roll_back(
     let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
 
     let mut report = Report::default();
-    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, emit };
+    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, one_by_one: false, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
     let touched = way.walk(journal, &entries, &mut report)?;
 
@@ -101,7 +102,7 @@ pub fn take_back(
     };
 
     let mut report = Report::default();
-    let way = Way { host, dir, post: None, options: &Options::default(), emit };
+    let way = Way { host, dir, post: None, options: &Options::default(), one_by_one: true, emit };
     let touched = way.walk(journal, &entries, &mut report)?;
     if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
         reconcile_disk(host, base, cur, cur, &mut report, emit)?;
@@ -161,6 +162,9 @@ struct Way<'a> {
     dir: &'a RunDir,
     post: Option<&'a Manifest>,
     options: &'a Options,
+    /// Stop at the first action that cannot be taken back. What is left can then be tried again: without those
+    /// that began before it, it could not.
+    one_by_one: bool,
     emit: &'a (dyn Fn(What) + Sync),
 }
 
@@ -175,6 +179,9 @@ impl Way<'_> {
                 journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
             }
             report.errors.extend(errors);
+            if self.one_by_one && !report.errors.is_empty() {
+                break;
+            }
         }
         Ok(touched)
     }
@@ -248,8 +255,8 @@ fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) 
         post: None,
     };
     for undo in touched {
-        if let Undo::Service { manager, name, existed, was_active, was_enabled } = undo
-            && let Err(failure) = service::settle(&cx, manager, name, *existed, *was_active, *was_enabled)
+        if let Some(former) = Former::of(undo)
+            && let Err(failure) = service::settle(&cx, former)
         {
             report.errors.push(failure);
         }

@@ -38,7 +38,7 @@ pub struct Job<'a> {
     pub on_failure: OnFailure,
     /// Where events go.
     pub emit: &'a (dyn Fn(What) + Sync),
-    /// Whether somebody asked the run to stop; looked at between actions.
+    /// Whether somebody asked the run to stop; looked at between two steps, and while it waits.
     pub stop: &'a (dyn Fn() -> Option<Stop> + Sync),
 }
 

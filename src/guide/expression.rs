@@ -3,8 +3,8 @@
 //! There is no clock, no randomness and no access to the host in here, so the same names give the same text.
 //! Secrets are marks by the time they get here, and every filter of ours lets marks through as they are.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
@@ -23,16 +23,22 @@ mod filters;
 pub(crate) use filters::shell_quote;
 
 /// Evaluates the expressions and templates of one guide.
+#[derive(Debug)]
 pub struct Expressions {
     environment: Environment<'static>,
     assets: Arc<Tree>,
+    /// The names in expressions that were looked at already: the same ones come again with every answer.
+    names: Mutex<HashMap<String, BTreeSet<String>>>,
+    /// Which templates are a single expression.
+    singles: Mutex<HashMap<String, bool>>,
 }
 
 impl Expressions {
     /// With the guide's assets as templates.
     pub fn new(guide: &Guide) -> Self {
         let assets = Arc::new(guide.assets.clone());
-        Self { environment: environment(Arc::clone(&assets)), assets }
+        let (names, singles) = (Mutex::default(), Mutex::default());
+        Self { environment: environment(Arc::clone(&assets)), assets, names, singles }
     }
 
     /// The value of an expression. A name that does not exist is an error.
@@ -101,8 +107,14 @@ impl Expressions {
 
     /// The names that an expression uses, dotted (`database.engine`); an error when it does not parse.
     pub fn names_in_expression(&self, expression: &str) -> Result<BTreeSet<String>, String> {
+        if let Some(known) = remembered(&self.names, expression) {
+            return Ok(known);
+        }
         let compiled = self.environment.compile_expression(expression).map_err(|e| told(expression, &e))?;
-        Ok(compiled.undeclared_variables(true).into_iter().filter(|name| !self.is_function(name)).collect())
+        let names: BTreeSet<String> =
+            compiled.undeclared_variables(true).into_iter().filter(|name| !self.is_function(name)).collect();
+        remember(&self.names, expression, names.clone());
+        Ok(names)
     }
 
     /// The names that a template uses.
@@ -135,7 +147,7 @@ impl Expressions {
             if error.kind() != ErrorKind::TemplateNotFound {
                 return told(name, &error);
             }
-            let near = crate::guide::load::nearest(name, self.assets.keys().map(String::as_str));
+            let near = crate::near::nearest(name, self.assets.keys().map(String::as_str));
             near.map_or_else(
                 || format!("there is no asset {name}"),
                 |near| format!("there is no asset {name}; did you mean {near}?"),
@@ -148,11 +160,29 @@ impl Expressions {
         let inside = template.trim().strip_prefix("{{")?.strip_suffix("}}")?;
         let controls_whitespace = inside.starts_with(['-', '+']) || inside.ends_with(['-', '+']);
         // `{{ a }} and {{ b }}` is no single expression: what is left between its braces does not compile.
-        (!controls_whitespace && self.environment.compile_expression(inside).is_ok()).then_some(inside.trim())
+        if controls_whitespace {
+            return None;
+        }
+        let single = remembered(&self.singles, inside).unwrap_or_else(|| {
+            let single = self.environment.compile_expression(inside).is_ok();
+            remember(&self.singles, inside, single);
+            single
+        });
+        single.then_some(inside.trim())
     }
 
     fn is_function(&self, name: &str) -> bool {
         self.environment.globals().any(|(global, _)| global == name)
+    }
+}
+
+fn remembered<T: Clone>(memory: &Mutex<HashMap<String, T>>, text: &str) -> Option<T> {
+    memory.lock().ok()?.get(text).cloned()
+}
+
+fn remember<T>(memory: &Mutex<HashMap<String, T>>, text: &str, known: T) {
+    if let Ok(mut memory) = memory.lock() {
+        memory.insert(text.to_owned(), known);
     }
 }
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::error::Problem;
 use crate::guide::expression::{Expressions, is_template};
-use crate::guide::load::nearest;
 use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage};
+use crate::near::nearest;
 use crate::proof::Proof;
 
 use names::Names;

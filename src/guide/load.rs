@@ -11,6 +11,7 @@ use crate::assets::{self, Tree};
 use crate::error::Problem;
 use crate::guide::{Guide, GuideFile, Stage, lint};
 use crate::host::Host;
+use crate::near::nearest;
 use crate::proof::Proof;
 use crate::yaml;
 
@@ -78,16 +79,6 @@ pub fn load_dir(host: &dyn Host, dir: &Path) -> Result<Guide, Vec<Problem>> {
         })
     };
     assemble(None, &read, tree)
-}
-
-/// The name in `known` that is most like `name`, when one is like it at all.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.chars().count().div_ceil(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 type Read<'a> = &'a dyn Fn(&str) -> Option<(String, Vec<u8>)>;
@@ -236,12 +227,6 @@ mod tests {
     fn a_missing_stage_file_and_a_foreign_name_are_told_together() {
         let problems = assembled(&[("guide.yaml", &GUIDE.replace("guide: t", "guide: other"))]).unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:?}");
-    }
-
-    #[test]
-    fn the_nearest_name_is_only_offered_when_it_is_near() {
-        assert_eq!(nearest("postgres", ["postgresql", "sqlite"]), Some("postgresql"));
-        assert_eq!(nearest("xyz", ["postgresql", "sqlite"]), None);
     }
 
     #[test]

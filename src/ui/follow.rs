@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::engine::decision::Waiting;
 use crate::engine::event::{Event, What};
 use crate::error::Exit;
 use crate::host::Host;
@@ -27,17 +28,28 @@ pub enum Followed {
     Left,
 }
 
+/// What came of asking for a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It is on its way, or there is nobody to be asked: the run says how it goes on.
+    GoOn,
+    /// Whoever was asked left; the run waits on.
+    Left,
+}
+
 /// Shows the events in `events` from the first, then as they come, until the run ends or `interrupted`.
-/// `alive` tells whether the run's process works.
+/// `alive` tells whether the run's process works; `ask` is called once for each question of the run that nobody
+/// has answered yet.
 pub fn follow(
     host: &dyn Host,
     events: &Path,
     renderer: &mut dyn Renderer,
     alive: &dyn Fn() -> bool,
     interrupted: &dyn Fn() -> bool,
+    ask: &mut dyn FnMut(&Waiting) -> Asked,
 ) -> Followed {
     let mut stream = Stream::default();
-    let followed = read(host, events, &mut stream, renderer, alive, interrupted);
+    let followed = read(host, events, &mut stream, renderer, alive, interrupted, ask);
     renderer.end(followed);
     followed
 }
@@ -49,6 +61,7 @@ fn read(
     renderer: &mut dyn Renderer,
     alive: &dyn Fn() -> bool,
     interrupted: &dyn Fn() -> bool,
+    ask: &mut dyn FnMut(&Waiting) -> Asked,
 ) -> Followed {
     let mut silent = 0;
     loop {
@@ -58,6 +71,13 @@ fn read(
         }
         renderer.looked();
         if interrupted() {
+            return Followed::Left;
+        }
+        // Only the last event may be a question: every other one has been answered.
+        if stream.offset == before
+            && let Some(question) = stream.question.take()
+            && ask(&question) == Asked::Left
+        {
             return Followed::Left;
         }
         silent = if stream.offset > before { 0 } else { silent + 1 };
@@ -78,6 +98,8 @@ fn read(
 struct Stream {
     offset: u64,
     partial: Vec<u8>,
+    /// The last event, when it is a question that was not asked yet.
+    question: Option<Waiting>,
 }
 
 impl Stream {
@@ -96,8 +118,11 @@ impl Stream {
                 continue;
             };
             renderer.event(&event);
-            if let What::RunEnded { exit, .. } = event.what {
-                return Some(exit);
+            self.question = None;
+            match event.what {
+                What::RunEnded { exit, .. } => return Some(exit),
+                What::Waiting(question) => self.question = Some(question),
+                _ => {}
             }
         }
         None
@@ -111,8 +136,9 @@ mod tests {
     use std::cell::{Cell, RefCell};
 
     use super::*;
+    use crate::engine::decision::Choice;
     use crate::host::fake::FakeHost;
-    use crate::ui::track::tests::{at, recorded};
+    use crate::ui::track::tests::{at, recorded, waiting};
 
     const FILE: &str = "/run/events.jsonl";
 
@@ -138,7 +164,8 @@ mod tests {
 
     fn follow_on(host: &FakeHost, alive: &dyn Fn() -> bool, interrupted: &dyn Fn() -> bool) -> (Seen, Followed) {
         let mut seen = Seen::default();
-        let followed = follow(host, Path::new(FILE), &mut seen, alive, interrupted);
+        let mut nobody = |_: &Waiting| Asked::GoOn;
+        let followed = follow(host, Path::new(FILE), &mut seen, alive, interrupted, &mut nobody);
         (seen, followed)
     }
 
@@ -224,5 +251,43 @@ mod tests {
         let strange = format!("{{\"event\":\"from_the_future\"}}\nto{}", "rn\n");
         host.put_file(FILE, strange + &text(&[at(What::RunEnded { exit: Exit::RolledBack, changed: 0 })]), 0o600);
         assert_eq!(follow_on(&host, &|| true, &|| false).1, Followed::Ended(Exit::RolledBack));
+    }
+
+    fn asks(number: usize) -> Event {
+        at(What::Waiting(waiting(number)))
+    }
+
+    #[test]
+    fn only_the_question_that_is_still_open_is_asked_and_only_once() {
+        let host = FakeHost::new();
+        let retry = at(What::Decided { choice: Choice::Retry });
+        let start = recorded()[0].clone();
+        host.put_file(FILE, text(&[start.clone(), asks(5), retry.clone(), asks(9)]), 0o600);
+        let asked = RefCell::new(Vec::new());
+        let polls = Cell::new(0);
+        let later = || {
+            polls.set(polls.get() + 1);
+            if polls.get() == 9 {
+                let mut all = vec![start.clone(), asks(5), retry.clone(), asks(9), retry.clone()];
+                all.push(at(What::RunEnded { exit: Exit::Done, changed: 0 }));
+                host.put_file(FILE, text(&all), 0o600);
+            }
+            false
+        };
+        let mut ask = |question: &Waiting| {
+            asked.borrow_mut().push(question.number);
+            Asked::GoOn
+        };
+        let followed = follow(&host, Path::new(FILE), &mut Seen::default(), &|| true, &later, &mut ask);
+        assert_eq!((followed, asked.take()), (Followed::Ended(Exit::Done), vec![9]));
+    }
+
+    #[test]
+    fn whoever_is_asked_may_leave() {
+        let host = FakeHost::new();
+        host.put_file(FILE, text(&[recorded()[0].clone(), asks(5)]), 0o600);
+        let mut seen = Seen::default();
+        let followed = follow(&host, Path::new(FILE), &mut seen, &|| true, &|| false, &mut |_| Asked::Left);
+        assert_eq!((followed, seen.ended), (Followed::Left, vec![Followed::Left]));
     }
 }

@@ -1,6 +1,8 @@
 //! The sentences that bars, plain lines and pages have in common.
 
 use crate::engine::decision::{Choice, Waiting};
+use std::time::Duration;
+
 use crate::engine::event::Ended;
 use crate::error::Failure;
 use crate::ui::look::{Look, MARK, Paint};
@@ -17,6 +19,16 @@ pub fn duration(millis: u64) -> String {
         0..50 => String::new(),
         50..60_000 => format!("{}.{} s", (millis + 50) / 1000, (millis + 50) % 1000 / 100),
         _ => format!("{} min {:02} s", millis / 60_000, millis % 60_000 / 1000),
+    }
+}
+
+/// An estimate of the time left: `about 40 s left`. Coarser the more it is, so that it does not pretend.
+pub fn left(left: Duration) -> String {
+    match left.as_secs() {
+        0..8 => "a few seconds left".to_owned(),
+        seconds @ 8..58 => format!("about {} s left", (seconds + 2) / 5 * 5),
+        seconds @ 58..3_570 => format!("about {} min left", (seconds + 30) / 60),
+        seconds => format!("about {}.{} h left", (seconds + 180) / 3_600, (seconds + 180) % 3_600 / 360),
     }
 }
 
@@ -79,12 +91,22 @@ pub fn skipped(look: Look, describe: &str, because: &str) -> Vec<String> {
 
 /// Something left in place.
 pub fn kept(look: Look, what: &str, why: &str) -> Vec<String> {
-    hanging(look, MARK, &format!("kept: {what} {} {why}", look.dash()))
+    hanging(look, MARK, &kept_sentence(look, what, why))
 }
 
 /// Data saved before it was dropped.
 pub fn dumped(look: Look, what: &str, file: &str) -> Vec<String> {
-    hanging(look, MARK, &format!("saved: {what} is in {file}"))
+    hanging(look, MARK, &dumped_sentence(what, file))
+}
+
+/// That something was left in place, as one line.
+pub fn kept_sentence(look: Look, what: &str, why: &str) -> String {
+    format!("kept: {what} {} {why}", look.dash())
+}
+
+/// Where data was saved, as one line.
+pub fn dumped_sentence(what: &str, file: &str) -> String {
+    format!("saved: {what} is in {file}")
 }
 
 /// Why it failed, with the last lines of output, the log and what to do.
@@ -111,21 +133,16 @@ pub fn failure_with(look: Look, failure: &Failure, most: usize) -> Vec<String> {
         lines.push(String::new());
     }
     if let Some(log) = &failure.log {
-        lines.extend(labelled(look, "Log", log));
+        lines.extend(indented(look, &format!("Log: {log}")));
     }
     if let Some(hint) = &failure.hint {
-        lines.extend(labelled(look, "What to do", hint));
+        lines.extend(indented(look, &format!("What to do: {hint}")));
     }
     lines
 }
 
-/// `    Log: /var/lib/...`, on a line of its own where it does not fit.
-fn labelled(look: Look, label: &str, value: &str) -> Vec<String> {
-    indented(look, &format!("{label}: {value}"))
-}
-
 /// Wrapped and indented below a sign.
-fn indented(look: Look, text: &str) -> Vec<String> {
+pub fn indented(look: Look, text: &str) -> Vec<String> {
     let lines = text::wrap(&look.text(text), look.width.saturating_sub(4));
     lines.into_iter().map(|line| format!("    {line}")).collect()
 }
@@ -151,6 +168,27 @@ mod tests {
     fn durations_read_like_durations() {
         let all = [0, 49, 50, 260, 23_140, 59_940, 60_000, 125_400].map(duration);
         assert_eq!(all, ["", "", "0.1 s", "0.3 s", "23.1 s", "59.9 s", "1 min 00 s", "2 min 05 s"]);
+    }
+
+    #[test]
+    fn the_time_left_is_told_coarsely() {
+        let all = [0, 7, 8, 42, 57, 58, 89, 90, 3_569, 3_570, 9_000].map(|s| left(Duration::from_secs(s)));
+        assert_eq!(
+            all,
+            [
+                "a few seconds left",
+                "a few seconds left",
+                "about 10 s left",
+                "about 40 s left",
+                "about 55 s left",
+                "about 1 min left",
+                "about 1 min left",
+                "about 2 min left",
+                "about 59 min left",
+                "about 1.0 h left",
+                "about 2.5 h left"
+            ]
+        );
     }
 
     #[test]

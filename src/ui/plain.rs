@@ -68,7 +68,7 @@ impl Plain {
 
 impl Renderer for Plain {
     fn event(&mut self, event: &Event) {
-        self.track.take_in(&event.what);
+        self.track.take_in(event);
         match &event.what {
             What::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
@@ -102,13 +102,14 @@ impl Renderer for Plain {
             What::Decided { choice } => self.line(lines::decided(*choice)),
             What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
             What::RollbackStarted { run, records } => {
-                self.line(&format!("rolling back: {records} changes of run {run}"));
+                let changes = if *records == 1 { "change" } else { "changes" };
+                self.line(&format!("rolling back: {records} {changes} of run {run}"));
             }
             What::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
             }
-            What::Kept { what, why } => self.line(&format!("kept: {what} - {why}")),
-            What::Dumped { what, file } => self.line(&format!("saved: {what} is in {file}")),
+            What::Kept { what, why } => self.line(&lines::kept_sentence(self.look, what, why)),
+            What::Dumped { what, file } => self.line(&lines::dumped_sentence(what, file)),
             What::Note { text } => self.line(&format!("note: {text}")),
             What::RunEnded { changed, .. } => {
                 let text = if self.track.back() {
@@ -128,7 +129,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::ui::track::tests::{at, goes_on, gone_wrong, recorded, started};
+    use crate::ui::track::tests::{at, decided, goes_on, gone_wrong, recorded, started};
 
     fn shown(look: Look, events: &[Event]) -> String {
         let text = Rc::new(RefCell::new(String::new()));
@@ -197,9 +198,42 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_reads_line_by_line() {
+        let lines = shown(Look::PLAIN, &decided());
+        let from = lines.find("waiting").unwrap_or_default();
+        insta::assert_snapshot!(lines[from..], @r"
+        waiting for a decision about database.role; 3 changes stand
+        decided: take its stage back
+        rolling back: 1 change of run 20261121-093015-webapp
+        database.role: undone: dropped the database webapp
+        database.role: undone: dropped the role webapp
+        waiting for a decision about database.role; 3 changes stand
+        decided: try again
+        [3/5] database.role: create the role and the database webapp in PostgreSQL
+        [3/5] database.role: failed after 2 min 10 s
+          x could not create the role and the database webapp:
+            psql ended with status 2: connection to server on socket failed
+
+            | psql: error: connection to server on socket
+            |  Is the server running locally and accepting connections on that socket?
+
+            Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status postgresql says why the engine does not run
+        waiting for a decision about database.role; 3 changes stand
+        decided: go on without it
+        [3/5] database.role: skipped: the role can be made by hand later
+        [4/5] tls.page: proving that the page answers over TLS
+        [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [5/5] database.row: proving that a row can be written and read back
+        [5/5] database.row: proven: written and read in PostgreSQL 15.8
+        run ended, 2 changes stand
+        ");
+    }
+
+    #[test]
     fn no_control_code_and_in_ascii_no_other_sign_comes_out() {
         for look in [Look::PLAIN, Look { unicode: true, colour: true, ..Look::PLAIN }] {
-            for events in [recorded(), gone_wrong()] {
+            for events in [recorded(), gone_wrong(), decided()] {
                 let text = shown(look, &events);
                 assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");
                 assert!(look.unicode || text.is_ascii(), "{text}");

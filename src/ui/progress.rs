@@ -1,11 +1,14 @@
 //! Bars: one for the whole, one for what is being done; what is finished scrolls away above them.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::action::Progress;
 use crate::engine::event::{Ended, Event, What};
+use crate::host::Stamp;
+use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::track::Track;
@@ -29,6 +32,23 @@ pub struct Bars {
     track: Track,
     /// The bar of the whole is labelled for the way back.
     back: bool,
+    left: Arc<Mutex<Left>>,
+}
+
+/// What the bar of the whole says of the time left.
+#[derive(Default)]
+struct Left {
+    /// As estimated when the bar was so old.
+    told: Option<(Duration, Duration)>,
+    shown: String,
+}
+
+impl Left {
+    /// What is to be said when the bar is so old.
+    fn text(&self, age: Duration) -> String {
+        let left = self.told.and_then(|(left, at)| left.checked_sub(age.saturating_sub(at)));
+        left.map_or_else(String::new, |left| format!("  {}", lines::left(left)))
+    }
 }
 
 /// The bar of what is being done.
@@ -41,14 +61,30 @@ struct Current {
 
 impl Bars {
     /// Draws on stderr, which is a terminal of these looks; `width` tells its present width.
-    pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static) -> Self {
-        Self::on(ProgressDrawTarget::stderr_with_hz(RATE), look, width, Some(BEAT))
+    pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static, expected: Expected) -> Self {
+        Self::on(ProgressDrawTarget::stderr_with_hz(RATE), look, width, expected, Some(BEAT))
     }
 
-    fn on(target: ProgressDrawTarget, look: Look, width: impl Fn() -> usize + 'static, beat: Option<Duration>) -> Self {
+    fn on(
+        target: ProgressDrawTarget,
+        look: Look,
+        width: impl Fn() -> usize + 'static,
+        expected: Expected,
+        beat: Option<Duration>,
+    ) -> Self {
         let multi = MultiProgress::with_draw_target(target);
         let overall = multi.add(ProgressBar::new(0));
-        Self { multi, overall, current: None, look, width: Box::new(width), beat, track: Track::default(), back: false }
+        Self {
+            multi,
+            overall,
+            current: None,
+            look,
+            width: Box::new(width),
+            beat,
+            track: Track::expecting(expected),
+            back: false,
+            left: Arc::default(),
+        }
     }
 
     /// A terminal can be resized at any time.
@@ -75,10 +111,39 @@ impl Bars {
             self.back = self.track.back();
             let label = if self.track.back() { "rolling back  " } else { "" };
             let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
-            self.overall.set_style(self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}")));
+            let left = if self.look.width < lines::NARROW { "" } else { "{left}" };
+            let style = self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}{left}"));
+            self.overall.set_style(style.with_key("left", self.left_at_draw()));
             self.overall.set_length(total);
+            if let Some(beat) = self.beat {
+                self.overall.enable_steady_tick(beat);
+            }
         }
         self.overall.set_position(done);
+        // A position that comes right after another is counted and not drawn, as in the first moment of `attach`.
+        self.overall.tick();
+    }
+
+    /// The time left, as it passes between two events.
+    fn left_at_draw(&self) -> impl Fn(&ProgressState, &mut dyn std::fmt::Write) + Clone + Send + Sync + 'static {
+        let left = Arc::clone(&self.left);
+        move |state, out| {
+            let text = left.lock().map(|left| left.text(state.elapsed())).unwrap_or_default();
+            let _ = out.write_str(&text);
+        }
+    }
+
+    /// Estimates the time left anew.
+    fn estimate(&self, now: Stamp) {
+        let age = self.overall.elapsed();
+        let changed = self.left.lock().is_ok_and(|mut left| {
+            left.told = self.track.left(now).map(|told| (told, age));
+            let text = left.text(age);
+            std::mem::replace(&mut left.shown, text.clone()) != text
+        });
+        if changed {
+            self.overall.tick();
+        }
     }
 
     /// Something begins.
@@ -168,7 +233,7 @@ impl Bars {
 impl Renderer for Bars {
     fn event(&mut self, event: &Event) {
         self.measure();
-        self.track.take_in(&event.what);
+        self.track.take_in(event);
         let look = self.look;
         match &event.what {
             What::RunStarted { guide, resumed, .. } => {
@@ -230,8 +295,9 @@ impl Renderer for Bars {
             What::Kept { what, why } => self.print_all(&lines::kept(look, what, why)),
             What::Dumped { what, file } => self.print_all(&lines::dumped(look, what, file)),
             What::Note { text } => self.print_all(&lines::hanging(look, MARK, text)),
-            What::RunEnded { .. } => self.clear(),
+            What::RunEnded { .. } => return self.clear(),
         }
+        self.estimate(event.at);
     }
 
     fn end(&mut self, how: Followed) {
@@ -256,13 +322,15 @@ mod tests {
 
     use super::*;
     use crate::error::Exit;
-    use crate::ui::track::tests::{at, gone_wrong, recorded};
+    use crate::ui::estimate::tests::recordings;
+    use crate::ui::track::tests::{at, decided, gone_wrong, recorded};
 
     fn shown(columns: u16, unicode: bool, events: &[Event]) -> String {
         let screen = InMemoryTerm::new(60, columns);
         let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
         let width = usize::from(columns);
-        let mut bars = Bars::on(target, Look { width, unicode, colour: false }, move || width, None);
+        let mut bars =
+            Bars::on(target, Look { width, unicode, colour: false }, move || width, Expected::default(), None);
         for event in events {
             bars.event(event);
         }
@@ -276,12 +344,12 @@ mod tests {
         let events = recorded();
         insta::assert_snapshot!(shown(80, true, &events[..5]), @r"
         Your own web application
-          ⠸ packages          ━━━━━━╸───  64 % unpacking postgresql-common (5 of 14)
+          ⠸ packages          ━━━━━━╸───  64 % 5 of 14, unpacking postgresql-common
           ──────────────────────────────────────── 0/5
         ");
         insta::assert_snapshot!(shown(40, false, &events[..5]), @r"
         Your own web application
-          \ ######>---  64 % unpacking postgresq
+          \ ######>---  64 % 5 of 14, unpacking
           -------------------- 0/5
         ");
         insta::assert_snapshot!(shown(80, true, &events[..11]), @r"
@@ -292,6 +360,39 @@ mod tests {
           ⠋ tls.page          proving that the page answers over TLS
           ━━━━━━━━━━━━━━━━━━━━━━━━╸─────────────── 3/5
         ");
+    }
+
+    #[test]
+    fn the_time_left_stands_beside_the_bar_of_the_whole_where_there_is_room() {
+        let [_, (plan, events)] = recordings();
+        let shown = |columns: u16| {
+            let screen = InMemoryTerm::new(60, columns);
+            let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+            let look = Look { width: usize::from(columns), unicode: false, colour: false };
+            let expected = Expected::of(&plan, &[(plan.clone(), events.clone())]);
+            let mut bars = Bars::on(target, look, move || usize::from(columns), expected, None);
+            for event in &events[..events.len() / 3] {
+                bars.event(event);
+            }
+            let contents = screen.contents();
+            bars.clear();
+            contents
+        };
+        let wide = shown(80);
+        let last = wide.lines().last().unwrap_or_default();
+        assert!(last.contains(" 0/48  about ") && last.ends_with(" s left"), "{wide}");
+        assert!(!shown(40).contains("about"));
+    }
+
+    #[test]
+    fn the_time_left_passes_between_two_events() {
+        let seconds = Duration::from_secs;
+        let left = Left { told: Some((seconds(40), seconds(100))), shown: String::new() };
+        assert_eq!(left.text(seconds(100)), "  about 40 s left");
+        assert_eq!(left.text(seconds(115)), "  about 25 s left");
+        // Nobody knows what takes so long.
+        assert_eq!(left.text(seconds(141)), "");
+        assert_eq!(Left::default().text(seconds(1)), "");
     }
 
     #[test]
@@ -396,10 +497,40 @@ mod tests {
         ");
     }
 
+    #[test]
+    fn while_it_asks_nothing_moves_and_afterwards_the_bars_are_back() {
+        let events = decided();
+        let until = |what: fn(&What) -> bool| {
+            let at = events.iter().rposition(|event| what(&event.what)).unwrap_or_default();
+            let text = shown(80, true, &events[..=at]);
+            let lines: Vec<&str> = text.lines().collect();
+            lines[lines.len() - 4..].join("\n")
+        };
+        insta::assert_snapshot!(until(|what| matches!(what, What::Waiting(_))), @r"
+            Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
+            What to do: systemctl status postgresql says why the engine does not run
+
+          ! waiting for a decision about database.role; 3 changes stand
+        ");
+        insta::assert_snapshot!(until(|what| matches!(what, What::Undone { .. })), @r"
+        Rolling back 1 change
+          ↩ database.role     dropped the database webapp
+          ↩ database.role     dropped the role webapp
+          rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1/1
+        ");
+        insta::assert_snapshot!(until(|what| matches!(what, What::ProofStarted { .. })), @r"
+          ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+            valid for app.example.org until 2027-11-21
+          ⠋ database.row      proving that a row can be written and read back
+          ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸─────── 4/5
+        ");
+    }
+
     fn after(how: Followed) -> (Vec<String>, Vec<String>) {
         let screen = InMemoryTerm::new(60, 80);
         let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
-        let mut bars = Bars::on(target, Look { width: 80, unicode: true, colour: false }, || 80, None);
+        let mut bars =
+            Bars::on(target, Look { width: 80, unicode: true, colour: false }, || 80, Expected::default(), None);
         for event in &recorded()[..9] {
             bars.event(event);
         }

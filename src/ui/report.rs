@@ -154,9 +154,7 @@ fn proof_lines(look: Look, describe: &str, result: &Outcome<String>) -> Vec<Stri
         Err(failure) => {
             let mut lines = lines::unproven(look, describe, failure);
             if let Some(hint) = &failure.hint {
-                lines.extend(
-                    text::wrap(&look.text(hint), look.width.saturating_sub(4)).iter().map(|l| format!("    {l}")),
-                );
+                lines.extend(lines::indented(look, hint));
             }
             lines
         }
@@ -282,9 +280,10 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::decision::Choice;
     use crate::engine::event::{Event, What};
     use crate::error::Failure;
-    use crate::ui::track::tests::{at, gone_wrong, recorded};
+    use crate::ui::track::tests::{at, decided, gone_wrong, recorded};
 
     const WIDE: Look = Look { width: 80, unicode: true, colour: false };
     const NARROW: Look = Look { width: 40, unicode: false, colour: false };
@@ -402,6 +401,27 @@ mod tests {
         assert_fits(&page, WIDE);
         assert!(page.contains("and 24 more"), "{page}");
         assert!(page.contains("bringup rollback"), "{page}");
+    }
+
+    #[test]
+    fn a_run_that_went_on_after_a_decision_ends_like_any_other_and_says_what_it_left_out() {
+        let story = Story::of(decided());
+        assert_eq!((story.failure, story.back, story.proofs.len()), (None, false, 2));
+        let page = finished(WIDE, &dir(), &Story::of(decided()), Some(&plan()), None);
+        assert_fits(&page, WIDE);
+        let skipped = page.lines().find(|line| line.contains("Skipped")).unwrap_or_default();
+        insta::assert_snapshot!(skipped, @"  Skipped       create the role and the database webapp in PostgreSQL: the role…");
+    }
+
+    #[test]
+    fn a_stage_that_was_taken_back_before_the_run_was_stopped_is_no_unfinished_rollback() {
+        let mut events = decided();
+        let stage = events.iter().position(|event| matches!(event.what, What::Undone { .. })).unwrap_or_default();
+        events.truncate(stage + 3);
+        events.push(at(What::Decided { choice: Choice::Stop }));
+        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
+        assert!(page.contains("Stopped half-way") && page.contains("bringup resume"), "{page}");
+        assert!(page.contains("could not create the role"), "the failure is told:\n{page}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! What the terminal can do, and the one question that needs no dialogue.
 
 use std::io::{self, BufRead, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::termios::tcgetwinsize;
 
 use crate::host::Host;
+use crate::ui::estimate::Expected;
 use crate::ui::json::Json;
 use crate::ui::look::Look;
 use crate::ui::plain::Plain;
@@ -16,15 +18,20 @@ const USUAL: usize = 80;
 /// Where no terminal says its height.
 const USUAL_ROWS: usize = 24;
 
-/// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere.
-pub fn renderer(host: &dyn Host, json: bool, plain: bool) -> Box<dyn Renderer> {
+/// Whether lines of the terminal on stderr can be redrawn, so that something moves on it.
+fn redraws(host: &dyn Host, plain: bool) -> bool {
+    !plain && io::stderr().is_terminal() && moves(host) && stderr_width().is_some()
+}
+
+/// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere. `expected` is asked where
+/// the time left can be shown.
+pub fn renderer(host: &dyn Host, json: bool, plain: bool, expected: impl FnOnce() -> Expected) -> Box<dyn Renderer> {
     if json {
         return Box::new(Json::new(out::print));
     }
-    let bars = !plain && io::stderr().is_terminal() && moves(host) && stderr_width().is_some();
-    if bars {
+    if redraws(host, plain) {
         let width = || stderr_width().unwrap_or(USUAL);
-        Box::new(Bars::on_stderr(look_of(host, width(), io::stderr().is_terminal()), width))
+        Box::new(Bars::on_stderr(look_of(host, width(), io::stderr().is_terminal()), width, expected()))
     } else {
         Box::new(Plain::new(look(host), out::print))
     }
@@ -72,6 +79,51 @@ pub fn confirm(host: &dyn Host, question: &str) -> bool {
     }
     out::error(&format!("{question} [y/N] "));
     read_yes(&mut io::stdin().lock())
+}
+
+/// Asks for one of several; none when nobody chose. A list to move in, or numbered lines where the terminal
+/// understands nothing else or lines are wanted. `reading` is true while a line is read, which hears of no signal
+/// but one that ends the program.
+pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool, reading: &AtomicBool) -> Option<usize> {
+    let look = look_of(host, stderr_width().unwrap_or(USUAL), io::stderr().is_terminal());
+    if !redraws(host, plain) {
+        reading.store(true, Ordering::Relaxed);
+        let chosen = choose_numbered(look, question, options, &mut io::stdin().lock(), &mut out::error);
+        reading.store(false, Ordering::Relaxed);
+        return chosen;
+    }
+    // Lines that are broken by the terminal would be counted wrong when the list is drawn again.
+    let room = look.width.saturating_sub(4);
+    let options = options.iter().map(|option| look.shorten(&look.text(option), room)).collect();
+    let select = inquire::Select::new(question, options).without_filtering();
+    let select = select.with_help_message("up and down move, enter chooses, escape leaves it waiting");
+    select.raw_prompt().ok().map(|chosen| chosen.index)
+}
+
+fn choose_numbered(
+    look: Look,
+    question: &str,
+    options: &[String],
+    from: &mut dyn BufRead,
+    write: &mut dyn FnMut(&str),
+) -> Option<usize> {
+    write(&format!("{question}\n"));
+    for (n, option) in options.iter().enumerate() {
+        write(&format!("  {}  {}\n", n + 1, look.text(option)));
+    }
+    loop {
+        write(&format!("Number (1 to {}), or nothing to leave it waiting: ", options.len()));
+        let mut answer = String::new();
+        let read = from.read_line(&mut answer).ok()?;
+        if read == 0 || answer.trim().is_empty() {
+            return None;
+        }
+        let chosen = answer.trim().parse::<usize>().ok().and_then(|n| n.checked_sub(1));
+        match chosen.filter(|chosen| *chosen < options.len()) {
+            Some(chosen) => return Some(chosen),
+            None => write(&format!("\"{}\" is none of them.\n", look.text(answer.trim()))),
+        }
+    }
 }
 
 fn read_yes(from: &mut dyn BufRead) -> bool {
@@ -156,6 +208,24 @@ mod tests {
             [("y\n", true), ("YES\n", true), (" yes \n", true), ("\n", false), ("", false), ("yep\n", false)]
         {
             assert_eq!(read_yes(&mut answer.as_bytes()), yes, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn numbered_lines_are_asked_until_one_is_chosen() {
+        let options = ["try again".to_owned(), "stop".to_owned()];
+        let ask = |typed: &str| {
+            let mut shown = String::new();
+            let mut write = |text: &str| shown.push_str(text);
+            let chosen = choose_numbered(Look::PLAIN, "What now?", &options, &mut typed.as_bytes(), &mut write);
+            (chosen, shown)
+        };
+        let (chosen, shown) = ask("3\nstop\n 2 \n");
+        assert_eq!(chosen, Some(1));
+        assert!(shown.starts_with("What now?\n  1  try again\n  2  stop\nNumber (1 to 2)"), "{shown}");
+        assert_eq!(shown.matches("is none of them").count(), 2, "{shown}");
+        for leaves in ["", "\n", "0\n"] {
+            assert_eq!(ask(leaves).0, None, "{leaves:?}");
         }
     }
 

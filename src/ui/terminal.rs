@@ -13,7 +13,6 @@ use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::layout::{Position, Size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process;
 
 use crate::host::Host;
 use crate::ui::look::Look;
@@ -29,25 +28,25 @@ mod signals;
 mod tty;
 
 pub use signals::{Signal, Waker};
-pub(super) use tty::controlled;
 pub use tty::restore;
 
+use grid::Grid;
+#[cfg(test)]
+pub(super) use grid::Grid as TestGrid;
 use keys::Parser;
 #[cfg(test)]
 pub(super) use paint::Painter as TestPainter;
 use paint::Painter;
-use signals::Signals;
+use signals::{Signals, Watch};
 use tty::{Tty, Wait};
 
-/// A sequence that stops half-way for so long was a key of its own: Esc. Slow lines send a sequence at once.
-const ESCAPE: Duration = Duration::from_millis(50);
 /// After so many inputs without a frame somebody wants to see something.
 const BURST: u32 = 4096;
 
 /// What [`Terminal::next`] waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A key. Ctrl-C is one like any other; Ctrl-Z only where nobody could continue us, elsewhere it suspends.
+    /// A key. Ctrl-C is one like any other; Ctrl-Z is not, it suspends.
     Key(KeyEvent),
     /// Text that was pasted, with line feeds between lines and otherwise as it came.
     Paste(String),
@@ -57,7 +56,7 @@ pub enum Input {
     Woken,
     /// Nothing came in time.
     Timeout,
-    /// The program was suspended and goes on: draw.
+    /// The program was suspended and goes on (or could not be, as nobody could continue it): draw.
     Continued,
     /// The program has to end. It is said again at every call.
     End(Signal),
@@ -68,16 +67,18 @@ pub fn suits(host: &dyn Host) -> bool {
     term::moves(host) && Tty::open().is_ok_and(|tty| tty.size().is_some())
 }
 
-/// The screen and the keyboard. Gives the terminal back when dropped; [`restore`] does the same for a panic hook.
+/// The screen and the keyboard; one at a time. Gives the terminal back when dropped; [`restore`] does the same
+/// for a panic hook.
 #[derive(Debug)]
 pub struct Terminal {
     tty: Tty,
     signals: &'static Signals,
     frames: ratatui::Terminal<Recorder>,
+    look: Look,
     painter: Painter,
     parser: Parser,
-    /// When a sequence that has begun becomes a key.
-    escape: Option<Instant>,
+    /// When a sequence that has begun is taken as it stands.
+    torn: Option<Instant>,
     entered: bool,
     gone: bool,
     /// Inputs since the last frame.
@@ -98,15 +99,16 @@ impl Terminal {
             tty,
             signals,
             frames,
-            painter: Painter::new(look),
+            look,
+            painter: Painter::new(),
             parser: Parser::default(),
-            escape: None,
+            torn: None,
             entered: false,
             gone: false,
             burst: 0,
         };
-        signals.watch(true, false);
-        terminal.enter()?;
+        signals.watch(Watch::Terminal);
+        terminal.take_screen()?;
         Ok(terminal)
     }
 
@@ -123,16 +125,16 @@ impl Terminal {
         if !self.entered || self.gone {
             return Ok(());
         }
-        let mut buffer = None;
+        let mut wanted = None;
         let drawn = self.frames.draw(|frame| {
             render(frame);
-            buffer = Some(frame.buffer_mut().clone());
+            wanted = Some(Grid::of(frame.buffer_mut(), self.look));
         });
         drawn.unwrap_or_else(|never| match never {});
-        let Some(buffer) = buffer else {
+        let Some(wanted) = wanted else {
             return Ok(());
         };
-        let bytes = self.painter.paint(&buffer, self.frames.backend().cursor);
+        let bytes = self.painter.paint(wanted, self.frames.backend().cursor);
         self.write(&bytes)
     }
 
@@ -144,12 +146,12 @@ impl Terminal {
             if let Some(input) = self.take()? {
                 return Ok(input);
             }
-            let due = [deadline, self.escape].into_iter().flatten().min();
+            let due = [deadline, self.torn].into_iter().flatten().min();
             let left = due.map(|due| due.saturating_duration_since(now()));
             self.wait(left)?;
-            if self.escape.is_some_and(|escape| escape <= now()) {
+            if self.torn.is_some_and(|torn| torn <= now()) {
                 self.parser.give_up();
-                self.escape = None;
+                self.torn = None;
             } else if deadline.is_some_and(|deadline| deadline <= now()) && !self.parser.ready() && !self.signals.any()
             {
                 return Ok(if self.gone { Input::End(Signal::HangUp) } else { Input::Timeout });
@@ -174,19 +176,20 @@ impl Terminal {
         self.signals.waker()
     }
 
-    /// Gives the terminal to somebody else, such as a shell, as it was before. Nothing is drawn until
-    /// [`Terminal::enter`]. Signals to end are noted meanwhile and told afterwards.
+    /// Gives the terminal to a child, such as a shell, as it was before. Nothing is drawn until
+    /// [`Terminal::enter`]. Ctrl-C is the child's meanwhile, Ctrl-Z stops us with it; other signals to end are
+    /// noted and told afterwards.
     pub fn leave(&mut self) {
-        restore();
-        self.entered = false;
+        self.give_back();
+        self.signals.watch(Watch::Child);
     }
 
     /// Takes the terminal back. The next frame is painted anew; what was typed before is forgotten.
     pub fn enter(&mut self) -> io::Result<()> {
+        self.signals.watch(Watch::Terminal);
         self.parser = Parser::default();
-        self.escape = None;
-        self.signals.take_suspended();
-        self.signals.take_continued();
+        self.torn = None;
+        self.tty.forget_input();
         self.take_screen()?;
         self.measure();
         Ok(())
@@ -211,7 +214,7 @@ impl Terminal {
         }
         if let Some(input) = self.parser.pop() {
             let suspend = Input::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
-            if input == suspend && tty::controlled() {
+            if input == suspend {
                 return self.suspend(true).map(Some);
             }
             return Ok(Some(input));
@@ -223,40 +226,35 @@ impl Terminal {
         Ok(self.signals.take_woken().then_some(Input::Woken))
     }
 
-    /// Stops us, as the terminal would have done at Ctrl-Z; with `group` everybody in our process group, which
-    /// the shell sees as one job.
+    /// Suspends us, alone or with our process `group`, without the screen.
     fn suspend(&mut self, group: bool) -> io::Result<Input> {
-        let was_entered = self.entered;
-        self.leave();
-        if group {
-            let _ = process::kill_current_process_group(process::Signal::TSTP);
+        self.give_back();
+        let mut stopped = self.signals.suspend(group);
+        // Continued in the background: there is no screen there.
+        while stopped && self.signals.end().is_none() && !self.tty.foreground() {
+            stopped = self.signals.suspend(false);
         }
-        loop {
-            self.signals.take_suspended();
-            process::kill_process(process::getpid(), process::Signal::STOP)?;
-            if let Some(signal) = self.signals.end() {
-                return Ok(Input::End(signal));
-            }
-            // Continued in the background: there is no screen there.
-            if self.tty.foreground() {
-                break;
-            }
+        if let Some(signal) = self.signals.end() {
+            return Ok(Input::End(signal));
         }
-        if was_entered {
-            self.enter()?;
-        }
+        self.enter()?;
         Ok(Input::Continued)
     }
 
     /// Waits until something comes, at most for `left`, and reads it.
     fn wait(&mut self, left: Option<Duration>) -> io::Result<()> {
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut fds = [PollFd::new(&self.tty, PollFlags::IN), PollFd::new(self.signals, PollFlags::IN)];
+        let [pipe, suspend] = self.signals.descriptors();
+        let mut fds = [
+            PollFd::new(&self.tty, PollFlags::IN),
+            PollFd::from_borrowed_fd(pipe, PollFlags::IN),
+            PollFd::from_borrowed_fd(suspend, PollFlags::IN),
+        ];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let (input, signalled) = (fds[0].revents(), !fds[1].revents().is_empty());
+        let (input, signalled) = (fds[0].revents(), fds[1..].iter().any(|fd| !fd.revents().is_empty()));
         if signalled {
             self.signals.drain();
         }
@@ -276,7 +274,7 @@ impl Terminal {
             Ok(0) => self.gone = true,
             Ok(read) => {
                 self.parser.feed(&buffer[..read]);
-                self.escape = if self.parser.waits() { now().checked_add(ESCAPE) } else { None };
+                self.torn = self.parser.patience().and_then(|patience| now().checked_add(patience));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(_) => self.gone = true,
@@ -284,8 +282,13 @@ impl Terminal {
         true
     }
 
+    fn give_back(&mut self) {
+        restore();
+        self.entered = false;
+    }
+
     fn take_screen(&mut self) -> io::Result<()> {
-        self.painter.forget();
+        self.painter = Painter::new();
         match self.tty.enter(&mut UntilEnd(self.signals)) {
             Ok(()) => {
                 self.entered = true;
@@ -312,7 +315,7 @@ impl Terminal {
         }
         let written = self.tty.write(bytes, &mut UntilEnd(self.signals));
         written.or_else(|error| {
-            self.painter.forget();
+            self.painter = Painter::new();
             self.lost(error)
         })
     }
@@ -332,7 +335,7 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         restore();
-        self.signals.watch(false, tty::controlled());
+        self.signals.watch(Watch::Nobody);
     }
 }
 

@@ -1,9 +1,12 @@
 //! Where a run is: which steps it announced, and how many of them are done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::engine::decision::Choice;
-use crate::engine::event::{Step, What};
+use crate::engine::event::{Event, Step, What};
+use crate::host::Stamp;
+use crate::ui::estimate::{Estimate, Expected};
 
 /// Keeps count of a run's steps from its events.
 #[derive(Debug, Default)]
@@ -14,12 +17,25 @@ pub struct Track {
     undone: BTreeSet<String>,
     records: usize,
     back: bool,
+    estimate: Estimate,
 }
 
 impl Track {
+    /// With what is known of the steps' times before the run.
+    pub fn expecting(expected: Expected) -> Self {
+        Self { estimate: Estimate::new(expected), ..Self::default() }
+    }
+
+    /// The time that the run will still take, at the moment `now`; none where that would be a guess, and on the
+    /// way back.
+    pub fn left(&self, now: Stamp) -> Option<Duration> {
+        self.estimate.left(now)
+    }
+
     /// Counts an event in.
-    pub fn take_in(&mut self, what: &What) {
-        match what {
+    pub fn take_in(&mut self, event: &Event) {
+        self.estimate.take_in(event);
+        match &event.what {
             What::RunStarted { actions, proofs, .. } => {
                 self.steps = actions.iter().chain(proofs).cloned().collect();
                 self.done.clear();
@@ -82,9 +98,9 @@ impl Track {
 pub mod tests {
     use super::*;
     use crate::action::{Amount, Progress, Unit};
+    use crate::engine::decision::{Skippable, Waiting};
     use crate::engine::event::{Ended, Event};
     use crate::error::{Exit, Failure};
-    use crate::host::Stamp;
 
     pub fn at(what: What) -> Event {
         Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }
@@ -177,6 +193,48 @@ pub mod tests {
         }
     }
 
+    /// A run that asks what to do about its third action.
+    pub fn waiting(number: usize) -> Waiting {
+        Waiting {
+            number,
+            step: "database.role".to_owned(),
+            stage: "database".to_owned(),
+            choices: vec![
+                Choice::Retry,
+                Choice::Skip,
+                Choice::Replan,
+                Choice::RollbackStage,
+                Choice::Rollback,
+                Choice::Stop,
+            ],
+            retry_from: "database.role".to_owned(),
+            skip: Some(Skippable {
+                step: "database.role".to_owned(),
+                because: "the role can be made by hand later".to_owned(),
+            }),
+            changed: 3,
+            since: Stamp { sec: 1_795_253_415, nsec: 0 },
+        }
+    }
+
+    /// A run that fails, takes its stage back, tries again in vain, and goes on without the step.
+    pub fn decided() -> Vec<Event> {
+        let decided = |choice| What::Decided { choice };
+        let wrong: Vec<What> = gone_wrong().into_iter().map(|event| event.what).collect();
+        let well = recorded().into_iter().map(|event| event.what);
+        let (run, step) = ("20261121-093015-webapp".to_owned(), "database.role".to_owned());
+        let mut all = wrong[..8].to_vec();
+        all.extend([What::Waiting(waiting(8)), decided(Choice::RollbackStage)]);
+        all.push(What::RollbackStarted { run, records: 1 });
+        all.extend_from_slice(&wrong[10..12]);
+        all.extend([What::Waiting(waiting(11)), decided(Choice::Retry), begins(&step)]);
+        all.extend_from_slice(&wrong[6..8]);
+        all.extend([What::Waiting(waiting(12)), decided(Choice::Skip)]);
+        all.push(What::Skipped { step, because: "the role can be made by hand later".to_owned() });
+        all.extend(well.skip(10));
+        all.into_iter().map(at).collect()
+    }
+
     /// A run that fails and is rolled back.
     pub fn gone_wrong() -> Vec<Event> {
         [
@@ -213,19 +271,34 @@ pub mod tests {
         let mut track = Track::default();
         let events = gone_wrong();
         for event in &events[..8] {
-            track.take_in(&event.what);
+            track.take_in(event);
         }
         assert_eq!((track.done(), track.total(), track.back()), (3, 5, false));
         for event in &events[8..] {
-            track.take_in(&event.what);
+            track.take_in(event);
         }
         assert_eq!((track.done(), track.total(), track.back()), (3, 3, true));
     }
 
     #[test]
+    fn after_a_decision_it_goes_forward_again() {
+        let mut track = Track::default();
+        let mut seen = Vec::new();
+        for event in decided() {
+            track.take_in(&event);
+            if matches!(event.what, What::Undone { .. } | What::Decided { .. } | What::Skipped { .. }) {
+                seen.push((track.done(), track.total(), track.back()));
+            }
+        }
+        let [forward, back] = [(2, 5, false), (1, 1, true)];
+        assert_eq!(seen, [(3, 5, false), back, back, forward, (3, 5, false), (3, 5, false)]);
+        assert_eq!((track.done(), track.total()), (5, 5));
+    }
+
+    #[test]
     fn a_step_is_known_by_its_description_and_place() {
         let mut track = Track::default();
-        track.take_in(&started());
+        track.take_in(&at(started()));
         assert_eq!(track.describe("application.user"), "create the system user webapp");
         assert_eq!(track.place("tls.page"), "[4/5] ");
         assert_eq!((track.describe("rollback"), track.place("rollback").as_str()), ("rollback", ""));

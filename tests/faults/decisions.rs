@@ -434,6 +434,32 @@ fn killed_while_it_waits_a_run_tries_the_failed_step_again() {
 }
 
 #[test]
+fn whatever_change_fails_after_other_answers_trying_again_ends_like_a_fresh_run() {
+    let (new, before) = (other_shop(), seen(&broken()));
+    let (end, mut asked_again) = (undisturbed(&new), 0);
+    // The first change is the decision itself.
+    for n in 2..140 {
+        let host = broken();
+        let asked = AtomicUsize::new(0);
+        let (exit, _) = attended(&host, &shop(as_it_was), &|host, waiting| {
+            // What failed on the way between two plans is no step of either.
+            assert!(waiting.step != "bringup" || !waiting.choices.contains(&Choice::RollbackStage));
+            let decision = if journal(host).1.plan == new.hash() { Decision::Retry } else { replan(new.clone()) };
+            if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+                host.fail_after(n);
+            }
+            Some(decision)
+        });
+        assert_eq!(exit, Exit::Done, "failure at change {n}");
+        asked_again += usize::from(asked.into_inner() > 1);
+        assert_same(&format!("failure at change {n}"), &seen(&host), &end);
+        back(&host).unwrap_or_else(|e| panic!("failure at change {n}: {e}"));
+        assert_same(&format!("rolled back after a failure at change {n}"), &seen(&host), &before);
+    }
+    assert!(asked_again > 60, "only {asked_again} failures were asked about");
+}
+
+#[test]
 fn killed_at_any_change_after_other_answers_a_resumed_run_ends_like_a_fresh_one_and_leads_back() {
     let before = seen(&broken());
     for (new, least) in [(other_shop(), 100), (more_shop(), 15)] {

@@ -15,7 +15,9 @@
 
 mod combinations;
 mod crashes;
+mod decisions;
 mod dialogue;
 mod failures;
 mod host;
 mod life;
+mod preflight;

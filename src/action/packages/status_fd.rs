@@ -21,6 +21,8 @@ pub struct Follower {
     /// Packages that it installs or upgrades, and those that it removes.
     arriving: u64,
     leaving: u64,
+    /// How many they are was told.
+    announced: bool,
     unpacked: HashSet<String>,
     configured: HashSet<String>,
     removed: HashSet<String>,
@@ -51,8 +53,13 @@ impl Follower {
                 let Some((percent, text)) = percent(rest) else {
                     return Line::Quiet;
                 };
-                let amount =
-                    self.to_fetch.map(|total| Amount { done: fetched(percent, text, total), total, unit: Unit::Bytes });
+                let amount = if !self.announced && self.arriving > 0 {
+                    self.announced = true;
+                    Some(Amount { done: 0, total: self.arriving, unit: Unit::Packages })
+                } else {
+                    let done = |total| fetched(percent, text, total);
+                    self.to_fetch.map(|total| Amount { done: done(total), total, unit: Unit::Bytes })
+                };
                 (percent * DOWNLOAD_SHARE / 100.0, "fetching".to_owned(), amount)
             }
             "pmstatus" => {
@@ -60,7 +67,7 @@ impl Follower {
                     return Line::Quiet;
                 };
                 let package = rest.split(':').next().unwrap_or_default();
-                let Some(amount) = self.step(package, text) else {
+                let Step::Told(amount) = self.step(package, text) else {
                     return Line::Quiet;
                 };
                 (DOWNLOAD_SHARE + percent * (100.0 - DOWNLOAD_SHARE) / 100.0, tidy(text), amount)
@@ -87,33 +94,23 @@ impl Follower {
         Line::Progress(progress)
     }
 
-    /// Counts a step of dpkg in. None when it tells nothing to a reader: each is announced before it begins, and
-    /// told again when it has ended.
-    fn step(&mut self, package: &str, text: &str) -> Option<Option<Amount>> {
-        let (verb, _) = text.split_once(' ')?;
-        let (done, total) = match verb {
-            "Preparing" | "Running" if !text.contains("trigger") => return None,
+    /// Counts a step of dpkg in.
+    fn step(&mut self, package: &str, text: &str) -> Step {
+        let Some((verb, _)) = text.split_once(' ') else { return Step::Quiet };
+        let set = match verb {
             // Told when it is unpacked, when it is configured, and when it is gone.
-            "Installing" | "Installed" | "Removed" => {
-                let set = match verb {
-                    "Installing" => &mut self.unpacked,
-                    "Installed" => &mut self.configured,
-                    _ => &mut self.removed,
-                };
-                set.insert(package.to_owned());
-                return None;
-            }
-            "Completely" if text.starts_with("Completely removed") => {
-                self.removed.insert(package.to_owned());
-                return None;
-            }
-            "Unpacking" => (self.unpacked.len(), self.arriving),
-            "Configuring" => (self.configured.len(), self.arriving),
-            "Removing" | "Completely" => (self.removed.len(), self.leaving),
-            _ => return Some(None),
+            "Installing" => &mut self.unpacked,
+            "Installed" => &mut self.configured,
+            "Removed" => &mut self.removed,
+            "Completely" if text.starts_with("Completely removed") => &mut self.removed,
+            "Unpacking" => return Step::told(self.unpacked.len(), self.arriving),
+            "Configuring" => return Step::told(self.configured.len(), self.arriving),
+            "Removing" | "Completely" => return Step::told(self.removed.len(), self.leaving),
+            "Preparing" | "Running" if !text.contains("trigger") => return Step::Quiet,
+            _ => return Step::Told(None),
         };
-        let done = u64::try_from(done).unwrap_or(u64::MAX).min(total);
-        Some((total > 0).then_some(Amount { done, total, unit: Unit::Packages }))
+        set.insert(package.to_owned());
+        Step::Quiet
     }
 
     fn output(&mut self, line: &str) -> Line {
@@ -134,6 +131,21 @@ impl Follower {
             self.leaving = count(" to remove");
         }
         Line::Output
+    }
+}
+
+/// A step of dpkg: each is announced before it begins, and told again when it has ended.
+enum Step {
+    /// It tells nothing to a reader.
+    Quiet,
+    /// It begins; how many are done before it, where that is known.
+    Told(Option<Amount>),
+}
+
+impl Step {
+    fn told(done: usize, total: u64) -> Self {
+        let done = u64::try_from(done).unwrap_or(u64::MAX).min(total);
+        Self::Told((total > 0).then_some(Amount { done, total, unit: Unit::Packages }))
     }
 }
 
@@ -233,6 +245,17 @@ mod tests {
     }
 
     #[test]
+    fn how_many_packages_come_is_told_before_their_bytes() {
+        let mut follower = after(&[
+            "0 upgraded, 33 newly installed, 0 to remove and 0 not upgraded.",
+            "Need to get 10.0 MB of archives.",
+        ]);
+        let line = "dlstatus:1:0.0000:Retrieving file 1 of 33";
+        assert_eq!(progress(&mut follower, line).1, "0 of 33, fetching");
+        assert_eq!(progress(&mut follower, line).1, "fetching 0.0 of 10.0 MB");
+    }
+
+    #[test]
     fn a_download_of_unknown_size_tells_its_percentage() {
         let mut follower = Follower::default();
         assert_eq!(progress(&mut follower, "dlstatus:3:50.0000:Retrieving file 3 of 6").1, "fetching");
@@ -268,10 +291,10 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "unpacking nginx-common (0 of 3)",
-                "unpacking libc6 (1 of 3)",
-                "configuring libc6 (0 of 3)",
-                "configuring nginx-common (1 of 3)",
+                "0 of 3, unpacking nginx-common",
+                "1 of 3, unpacking libc6",
+                "0 of 3, configuring libc6",
+                "1 of 3, configuring nginx-common",
                 "running post-installation trigger man-db"
             ]
         );
@@ -281,12 +304,12 @@ mod tests {
     fn a_purge_tells_how_many_are_gone() {
         // As apt 2.6 tells it.
         let mut follower = after(&["0 upgraded, 0 newly installed, 2 to remove and 0 not upgraded."]);
-        assert_eq!(progress(&mut follower, "pmstatus:nginx:7.6:Removing nginx (amd64)").1, "removing nginx (0 of 2)");
+        assert_eq!(progress(&mut follower, "pmstatus:nginx:7.6:Removing nginx (amd64)").1, "0 of 2, removing nginx");
         let (_, text) = progress(&mut follower, "pmstatus:nginx:23.0:Completely removing nginx (amd64)");
-        assert_eq!(text, "completely removing nginx (0 of 2)");
+        assert_eq!(text, "0 of 2, completely removing nginx");
         assert_eq!(follower.line("pmstatus:nginx:30.7:Completely removed nginx (amd64)"), Line::Quiet);
         let (percent, text) = progress(&mut follower, "pmstatus:redis:61.5:Removing redis (amd64)");
-        assert_eq!(text, "removing redis (1 of 2)");
+        assert_eq!(text, "1 of 2, removing redis");
         assert!((percent - 76.9).abs() < 0.01);
     }
 

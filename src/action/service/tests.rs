@@ -35,11 +35,11 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
     })
 }
 
-type Carry = fn(&UndoCx<'_>, &str, &str, bool, bool, bool) -> Outcome<Undone>;
+type Carry = fn(&UndoCx<'_>, Former<'_>) -> Outcome<Undone>;
 
 fn carry(host: &FakeHost, records: &[Undo], how: Carry) -> Outcome<Undone> {
-    let [Undo::Service { manager, name, existed, was_active, was_enabled }] = records else { panic!("{records:?}") };
-    undoing(host, |cx| how(cx, manager, name, *existed, *was_active, *was_enabled))
+    let [record] = records else { panic!("{records:?}") };
+    undoing(host, |cx| how(cx, Former::of(record).unwrap()))
 }
 
 fn service(manager: Manager, name: &str) -> Service {

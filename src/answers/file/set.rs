@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::answers::file::accepted;
-use crate::answers::near::did_you_mean;
 use crate::answers::resolve::Literals;
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind};
+use crate::near::did_you_mean;
 use crate::yaml::quoted;
 
 /// The path and the value of `stage.question=value`, for [`crate::answers::Given`] with the origin flag.

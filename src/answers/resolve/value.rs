@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::answers::near::did_you_mean;
 use crate::answers::resolve::hostname;
 use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
 use crate::guide::{Question, QuestionKind};
+use crate::near::did_you_mean;
 use crate::secret;
 use crate::yaml::quoted;
 

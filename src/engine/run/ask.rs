@@ -20,12 +20,13 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
     let mut asking = Asking::new(steps, at, told);
     loop {
         let question = asking.question(job, journal);
-        let decision = match wait(job, &question) {
+        let heard = wait(job, &question);
+        decision::close(job.host, job.dir);
+        let decision = match heard {
             Heard::Pause => return Next::Exit(stopped(job)),
             Heard::Cancel => Decision::Rollback,
             Heard::Decision(decision) => decision,
         };
-        decision::close(job.host, job.dir);
         (job.emit)(What::Decided { choice: decision.choice() });
         let tried = match decision {
             Decision::Retry => return Next::From(asking.from),
@@ -42,7 +43,10 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
             },
         };
         if let Err(failure) = tried {
-            (job.emit)(What::Failed { step: "bringup".to_owned(), failure });
+            let step = "bringup".to_owned();
+            (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
+            // As after any failure; the next question gets another number by it.
+            let _ = journal.write(job.host, Record::Failed { step, failure });
         }
     }
 }
@@ -76,8 +80,10 @@ fn wait(job: &Job<'_>, question: &Waiting) -> Heard {
 /// The failure that is asked about.
 struct Asking<'a> {
     steps: &'a [Step<'a>],
-    at: usize,
     told: &'a str,
+    /// The step that can be skipped; none where what failed is no step.
+    step: Option<Step<'a>>,
+    /// The stage of the step that was told; empty where that is none of the plan's.
     stage: &'a str,
     /// The step that a retry begins with.
     from: usize,
@@ -87,15 +93,21 @@ struct Asking<'a> {
 impl<'a> Asking<'a> {
     fn new(steps: &'a [Step<'a>], at: usize, told: &'a str) -> Self {
         let cause = steps.iter().position(|step| step.id() == told);
-        let stage = cause.or(Some(at)).and_then(|at| steps.get(at)).map_or("", |step| step.stage());
-        Self { steps, at, told, stage, from: cause.map_or(at, |cause| cause.min(at)), stage_rolled_back: false }
+        Self {
+            steps,
+            told,
+            step: cause.and_then(|_| steps.get(at)).copied(),
+            stage: cause.and_then(|cause| steps.get(cause)).map_or("", |step| step.stage()),
+            from: cause.map_or(at, |cause| cause.min(at)),
+            stage_rolled_back: false,
+        }
     }
 
     fn question(&self, job: &Job<'_>, journal: &Journal) -> Waiting {
-        let because = self.steps.get(self.at).and_then(|step| Some((step.id(), step.skippable()?)));
-        let skip = because
-            .filter(|_| !self.stage_rolled_back)
-            .map(|(step, because)| Skippable { step: step.to_owned(), because: because.to_owned() });
+        let skip = self.step.filter(|_| !self.stage_rolled_back).and_then(|step| {
+            let (step, because) = (step.id().to_owned(), step.skippable()?.to_owned());
+            Some(Skippable { step, because })
+        });
         let in_stage = journal.entries().iter().any(|entry| !entry.undone && entry.stage == self.stage);
         let choices = [
             (Choice::Retry, true),
@@ -118,7 +130,7 @@ impl<'a> Asking<'a> {
     }
 
     fn skip(&self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
-        let Some(step) = self.steps.get(self.at) else { return Ok(()) };
+        let Some(step) = self.step else { return Ok(()) };
         let (step, stage) = (step.id().to_owned(), step.stage().to_owned());
         journal.write(job.host, Record::Skipped { step, stage })
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::action::service::Former;
 use crate::action::{database, edit, packages, rabbitmq, service, user};
 use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
 use crate::error::{Failure, Outcome};
@@ -23,9 +24,7 @@ impl Undo {
             }
             Self::User { name, with_group } => user::undo_user(cx, name, *with_group),
             Self::Membership { user, group } => user::undo_membership(cx, user, group),
-            Self::Service { manager, name, existed, was_active, was_enabled } => {
-                service::undo(cx, manager, name, *existed, *was_active, *was_enabled)
-            }
+            Self::Service { .. } => Former::of(self).map_or(Ok(Undone::Nothing), |former| service::undo(cx, former)),
             Self::Database { engine, name, role, database_existed, role_existed, before } => {
                 database::undo(cx, engine, name, role, *database_existed, *role_existed, before.as_deref())
             }

@@ -34,7 +34,7 @@ fn hosts_line(facts: &Facts) -> String {
     format!("add the line `127.0.1.1 {names}` to /etc/hosts")
 }
 
-/// Our addresses, as the kernel's routing tables know them. Every line of /proc/net/fib_trie with an address is
+/// Our addresses, as the kernel's routing tables know them. Every line of `/proc/net/fib_trie` with an address is
 /// followed by lines that say what it is: `/32 host LOCAL` is one of ours.
 fn own_addresses(host: &dyn Host) -> Vec<IpAddr> {
     let mut own: Vec<IpAddr> = Vec::new();

@@ -85,13 +85,13 @@ pub(super) fn memory(_: &dyn Host, facts: &Facts) -> Finding {
     let limited = memory.usable_mib < memory.total_mib;
     let of = if limited { format!(" of {} ({})", memory.total_mib, memory.source) } else { String::new() };
     let found = format!("{} MiB{of}", memory.usable_mib);
-    match memory.usable_mib {
-        ..NEEDED_MIB => problem(found, format!("Debian itself needs {NEEDED_MIB} MiB: give the server more")),
-        ..RECOMMENDED_MIB => {
-            warning(found, format!("give the server at least {RECOMMENDED_MIB} MiB, better twice as much"))
-        }
-        _ => ok(found),
+    if memory.usable_mib < NEEDED_MIB {
+        return problem(found, format!("Debian itself needs {NEEDED_MIB} MiB: give the server more"));
     }
+    if memory.usable_mib < RECOMMENDED_MIB {
+        return warning(found, format!("give the server at least {RECOMMENDED_MIB} MiB, better twice as much"));
+    }
+    ok(found)
 }
 
 pub(super) fn swap(_: &dyn Host, facts: &Facts) -> Finding {

@@ -271,8 +271,8 @@ fn only_looks(argv: &[String]) -> bool {
     };
     let has = |words: &[&str]| argv.iter().skip(1).any(|arg| words.contains(&arg.as_str()));
     match base_name(first) {
-        "dpkg-query" | "apt-cache" | "getent" | "id" | "ss" | "cat" | "test" | "[" | "true" | "false" | "uname"
-        | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum" | "stat" | "readlink" => true,
+        "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat" | "test" | "[" | "true"
+        | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum" | "stat" | "readlink" => true,
         "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris"]),
         "apt-mark" => has(&["showauto", "showmanual", "showhold"]),
         "dpkg" => has(&[
@@ -286,7 +286,6 @@ fn only_looks(argv: &[String]) -> bool {
             "--print-architecture",
             "--compare-versions",
         ]),
-        "apt-config" => true,
         "timedatectl" => has(&["show", "status"]),
         "systemctl" => {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, getpid};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
@@ -16,7 +18,6 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::Exit;
 use crate::ui::out;
-use crate::ui::terminal::controlled;
 
 /// Pasted text is no longer marked as such, the cursor is shown (xterm's modes 2004 and 25).
 const EDITING_ENDS: &str = "\u{1b}[?2004l\u{1b}[?25h";
@@ -122,4 +123,39 @@ fn leave(exit: Exit) {
     }
     #[expect(clippy::exit, clippy::disallowed_methods, reason = "the other thread waits for a key")]
     std::process::exit(i32::from(exit.code()));
+}
+/// Whether somebody would continue us if we stopped: a process of our session outside our group that waits for
+/// it, as a shell does. (An orphaned process group would stand still for ever: POSIX 3.264.)
+fn controlled() -> bool {
+    let Some(us) = Kin::of(getpid()) else { return false };
+    let mut parent = us.parent;
+    while let Some(pid) = parent {
+        match Kin::of(pid) {
+            Some(kin) if kin.group == us.group => parent = kin.parent,
+            Some(kin) => return kin.session == us.session,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Where a process belongs. The numbers are 0 for what lives in another PID namespace.
+struct Kin {
+    parent: Option<Pid>,
+    group: i32,
+    session: i32,
+}
+
+impl Kin {
+    /// From the fields after the name in /proc/PID/stat, see proc(5). The name is in brackets and may hold any.
+    fn of(pid: Pid) -> Option<Self> {
+        let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut buffer = [0; 512];
+        let read = rustix::io::read(&file, &mut buffer).ok()?;
+        let text = String::from_utf8_lossy(&buffer[..read]);
+        let (_, fields) = text.rsplit_once(')')?;
+        let mut numbers = fields.split_ascii_whitespace().skip(1).map(|field| field.parse::<i32>().unwrap_or(0));
+        Some(Self { parent: Pid::from_raw(numbers.next()?), group: numbers.next()?, session: numbers.next()? })
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::engine::decision::Choice;
-use crate::engine::event::{Event, What};
+use crate::engine::event::{self, Event, What};
 use crate::error::Failure;
 use crate::host::Host;
 use crate::ui::track::Track;
@@ -34,9 +34,7 @@ pub struct Story {
 impl Story {
     /// Reads the events in a file. What cannot be read is not told.
     pub fn read(host: &dyn Host, events: &Path) -> Self {
-        let bytes = host.read(events).unwrap_or_default();
-        let events = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Event>(line).ok());
-        Self::of(events)
+        Self::of(event::read(host, events))
     }
 
     /// Takes events in.
@@ -44,7 +42,7 @@ impl Story {
         let mut story = Self::default();
         let mut track = Track::default();
         for event in events {
-            track.take_in(&event.what);
+            track.take_in(&event);
             match event.what {
                 What::RunStarted { guide, .. } => {
                     story.title = Some(guide);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ratatui::style::{Color, Modifier};
 
 /// Colours and attributes of a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Attr {
     pub fg: Color,
     pub bg: Color,

@@ -9,7 +9,7 @@ use crate::ui::terminal::attr::Attr;
 use crate::ui::text;
 
 /// What stands in one column.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Glyph {
     /// One character, one or two columns wide.
     Char(char),
@@ -19,7 +19,7 @@ pub(super) enum Glyph {
     Covered,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Cell {
     pub glyph: Glyph,
     pub attr: Attr,
@@ -45,10 +45,10 @@ impl Cell {
 
 /// Rows of cells. No sign crosses the right edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Grid {
+pub(in crate::ui) struct Grid {
     pub width: u16,
     pub height: u16,
-    pub rows: Vec<Vec<Cell>>,
+    pub(super) rows: Vec<Vec<Cell>>,
 }
 
 impl Grid {

@@ -5,11 +5,16 @@
 //! when the terminal is gone (its issue 793).
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::ui::terminal::Input;
 
+/// What can be a key of its own, such as Esc, is one after so long. Terminals send a sequence at once.
+const ESCAPE: Duration = Duration::from_millis(50);
+/// Nobody types the beginning of such a sequence: it was torn on its way.
+const SEQUENCE: Duration = Duration::from_secs(1);
 /// A longer sequence is no key.
 const LONGEST: usize = 64;
 /// What is kept of a paste, in bytes.
@@ -64,10 +69,15 @@ impl Parser {
         !self.queue.is_empty()
     }
 
-    /// Whether a sequence has begun that is a key of its own if nothing follows soon. A paste is not: it may
-    /// take its time, and its rest must not be taken for keys.
-    pub fn waits(&self) -> bool {
-        !matches!(self.state, State::Ground | State::Paste { .. })
+    /// How long the rest of what has begun is waited for. A character or a paste may take its time: its rest
+    /// must not be taken for keys.
+    pub fn patience(&self) -> Option<Duration> {
+        match self.state {
+            State::Ground | State::Character { .. } | State::Paste { .. } => None,
+            State::Escape | State::Shift3 => Some(ESCAPE),
+            State::Sequence if self.held.is_empty() => Some(ESCAPE),
+            State::Sequence | State::Console | State::Mouse { .. } | State::Report => Some(SEQUENCE),
+        }
     }
 
     /// Nothing has followed: what has come is taken as it stands.
@@ -469,7 +479,7 @@ mod tests {
         for _ in 0..40 {
             parser.feed(&vec![b'x'; PASTE / 32]);
         }
-        assert!(!parser.waits() && !parser.ready());
+        assert!(parser.patience().is_none() && !parser.ready());
         assert!(parser.held.len() <= PASTE);
         parser.feed(PASTE_END);
         assert!(matches!(parser.pop(), Some(Input::Paste(text)) if text.len() == PASTE));

@@ -1,9 +1,7 @@
 //! The difference between what the terminal shows and what it shall show, in as few bytes as possible.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
-use crate::ui::look::Look;
 use crate::ui::terminal::grid::{Cell, Grid};
 use crate::ui::terminal::pen::Pen;
 use crate::ui::terminal::scroll;
@@ -16,7 +14,6 @@ const SHORT: usize = 64;
 /// What the terminal shows, as far as we know.
 #[derive(Debug)]
 pub(in crate::ui) struct Painter {
-    look: Look,
     pen: Pen,
     /// `None` when the screen has to be painted anew.
     shown: Option<Grid>,
@@ -25,19 +22,13 @@ pub(in crate::ui) struct Painter {
 
 impl Painter {
     /// Of a terminal about which nothing is known but that its cursor is hidden.
-    pub const fn new(look: Look) -> Self {
-        Self { look, pen: Pen::new(0), shown: None, cursor_visible: false }
+    pub const fn new() -> Self {
+        Self { pen: Pen::new(0), shown: None, cursor_visible: false }
     }
 
-    /// Whatever stands on the screen is not ours: the next frame is painted anew.
-    pub fn forget(&mut self) {
-        *self = Self::new(self.look);
-    }
-
-    /// The bytes that make the terminal show `buffer`, with the cursor at `cursor` or without one. Empty when it
+    /// The bytes that make the terminal show `wanted`, with the cursor at `cursor` or without one. Empty when it
     /// does so already.
-    pub fn paint(&mut self, buffer: &Buffer, cursor: Option<Position>) -> Vec<u8> {
-        let wanted = Grid::of(buffer, self.look);
+    pub fn paint(&mut self, wanted: Grid, cursor: Option<Position>) -> Vec<u8> {
         if cursor.is_none() && self.cursor_visible {
             self.pen.out.extend_from_slice(b"\x1b[?25l");
             self.cursor_visible = false;

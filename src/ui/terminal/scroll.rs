@@ -1,6 +1,8 @@
 //! Rows that only moved: a log that grew by a line, a list that scrolled. Moving them on the terminal costs some
 //! twenty bytes, painting them again the whole pane.
 
+use std::collections::HashMap;
+
 use crate::ui::terminal::grid::{Cell, Grid};
 
 /// Rows `top..=bottom` move up by `rows` (down when negative).
@@ -16,27 +18,33 @@ const WORTH: usize = 3;
 
 /// The shift that keeps most rows, if one does. Whether it pays is for the caller to see.
 pub(super) fn find(shown: &Grid, wanted: &Grid) -> Option<Shift> {
-    let height = wanted.rows.len();
+    // Rows that are equal have equal numbers; blank ones have 0.
+    let mut numbers = HashMap::from([(vec![Cell::BLANK; usize::from(wanted.width)], 0)]);
+    let mut number = |row: &Vec<Cell>| {
+        let next = numbers.len();
+        *numbers.entry(row.clone()).or_insert(next)
+    };
+    let shown: Vec<usize> = shown.rows.iter().map(&mut number).collect();
+    let wanted: Vec<usize> = wanted.rows.iter().map(&mut number).collect();
+    let height = wanted.len();
     let mut best: Option<(usize, Shift)> = None;
-    for rows in 1..height {
-        for up in [true, false] {
-            let from = |y: usize| if up { y + rows } else { y };
-            let to = |y: usize| if up { y } else { y + rows };
-            let mut y = 0;
-            while y + rows < height {
-                let start = y;
-                let mut kept = 0;
-                while y + rows < height && wanted.rows[to(y)] == shown.rows[from(y)] {
-                    // Rows that stand there already gain nothing, blank ones hardly.
-                    let gain = shown.rows[to(y)] != wanted.rows[to(y)] && !empty(&wanted.rows[to(y)]);
-                    kept += usize::from(gain);
-                    y += 1;
+    for (by, up) in (1..height).flat_map(|by| [(by, true), (by, false)]) {
+        let mut start = 0;
+        while start + by < height {
+            let (mut end, mut kept) = (start, 0);
+            while end + by < height {
+                let (from, to) = if up { (end + by, end) } else { (end, end + by) };
+                if wanted[to] != shown[from] {
+                    break;
                 }
-                if kept >= WORTH && best.is_none_or(|(most, _)| kept > most) {
-                    best = shift(start, y - 1 + rows, rows, up).map(|shift| (kept, shift));
-                }
-                y = y.max(start + 1);
+                // Rows that stand there already gain nothing, blank ones hardly.
+                kept += usize::from(shown[to] != wanted[to] && wanted[to] != 0);
+                end += 1;
             }
+            if kept >= WORTH && best.is_none_or(|(most, _)| kept > most) {
+                best = shift(start, end - 1 + by, by, up).map(|shift| (kept, shift));
+            }
+            start = end.max(start + 1);
         }
     }
     best.map(|(_, shift)| shift)
@@ -49,10 +57,6 @@ fn shift(top: usize, bottom: usize, rows: usize, up: bool) -> Option<Shift> {
         bottom: u16::try_from(bottom).ok()?,
         rows: if up { rows } else { -rows },
     })
-}
-
-fn empty(row: &[Cell]) -> bool {
-    row.iter().all(|cell| *cell == Cell::BLANK)
 }
 
 impl Shift {

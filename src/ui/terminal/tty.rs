@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{self, Pid};
+use rustix::process;
 use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
 
 /// The other screen, pastes marked as such, no cursor.
@@ -123,6 +123,13 @@ impl Tty {
         }
     }
 
+    /// Forgets what was typed and not read yet.
+    pub fn forget_input(&self) {
+        if self.foreground() {
+            let _ = termios::tcflush(&self.fd, QueueSelector::IFlush);
+        }
+    }
+
     /// Whether we may use it, or are in the background of a shell.
     pub fn foreground(&self) -> bool {
         foreground(&self.fd)
@@ -158,32 +165,4 @@ fn write(tty: &OwnedFd, mut bytes: &[u8], wait: &mut dyn Wait) -> io::Result<()>
         }
     }
     Ok(())
-}
-
-/// Whether somebody would continue us if we stopped: a process of our session outside our group that waits for
-/// it, as a shell does. (An orphaned process group would stand still for ever: POSIX 3.264.)
-pub fn controlled() -> bool {
-    let (group, Ok(session)) = (process::getpgrp(), process::getsid(None)) else {
-        return false;
-    };
-    let mut parent = process::getppid();
-    while let Some(pid) = parent {
-        match process::getpgid(Some(pid)) {
-            Ok(its) if its == group => parent = parent_of(pid),
-            Ok(_) => return process::getsid(Some(pid)) == Ok(session),
-            Err(_) => return false,
-        }
-    }
-    false
-}
-
-/// The second field after the name in /proc/PID/stat, see proc(5). The name is in brackets and may hold any.
-fn parent_of(pid: Pid) -> Option<Pid> {
-    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-    let mut buffer = [0; 512];
-    let read = rustix::io::read(&file, &mut buffer).ok()?;
-    let text = String::from_utf8_lossy(&buffer[..read]);
-    let (_, fields) = text.rsplit_once(')')?;
-    Pid::from_raw(fields.split_ascii_whitespace().nth(1)?.parse().ok()?)
 }

@@ -20,10 +20,9 @@ use crate::ui::wizard::job::{Job, Message};
 use crate::ui::wizard::keys::{self, Act, Offer, offer};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::{self, Pager, Search, Sheet};
-use crate::ui::wizard::task::News;
+use crate::ui::wizard::sheet::{self, Search, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
-use crate::ui::wizard::watch::{self, Watch};
+use crate::ui::wizard::watch;
 
 /// What says that somebody was asked and is sure.
 pub const SURE: &str = "sure";
@@ -59,6 +58,8 @@ pub struct App {
     last_words: String,
     /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
     revealed: Option<Revealed>,
+    /// The page is shown from its top, wherever the pointer is.
+    at_top: bool,
 }
 
 /// A pointer's place on a screen.
@@ -76,6 +77,7 @@ impl App {
             doc: Doc::default(),
             last_words: String::new(),
             revealed: None,
+            at_top: false,
         };
         app.settle();
         app
@@ -95,29 +97,6 @@ impl App {
         }
         app.settle();
         app
-    }
-
-    /// At the page of a run that works, or that has ended.
-    pub fn attached(mut desk: Desk, run: &str, size: (u16, u16)) -> Self {
-        let (watch, job) = Watch::of(run);
-        desk.jobs = vec![job];
-        desk.watch = Some(Box::new(watch));
-        let mut app = Self::new(desk, size);
-        app.place = Place::Run;
-        app.settle();
-        app
-    }
-
-    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
-    /// the terminal is back.
-    pub fn run(&self) -> Option<(&str, Option<Exit>)> {
-        let watch = self.desk.watch.as_ref()?;
-        Some((watch.run.as_deref()?, watch.exit()))
-    }
-
-    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
-    pub fn ticks(&self) -> bool {
-        self.place == Place::Run && self.desk.watch.as_ref().is_some_and(|watch| watch.ticks())
     }
 
     /// Jobs to be done since the last call.
@@ -176,40 +155,6 @@ impl App {
         Leave::No
     }
 
-    /// News of the run. The pointer goes with the work while it stands on it.
-    fn hear(&mut self, news: News) {
-        let of = |desk: &Desk| desk.watch.as_ref().map(|watch| (watch.face(), watch.pointer()));
-        let (before, focus) = (of(&self.desk), self.views.get(&Place::Run).and_then(|view| view.focus.clone()));
-        if let News::Log { title, text } = news {
-            self.sheet = Some((Box::new(Sheet::Pager(Pager::log(&title, &text))), View::default()));
-            return;
-        }
-        if let News::Reopened(interview) = news {
-            self.reopened(*interview);
-            return;
-        }
-        watch::hear(&mut self.desk, news);
-        let (before, after) = (before.unzip(), of(&self.desk).unzip());
-        if before.0 != after.0 {
-            self.views.remove(&Place::Run);
-        }
-        if before.0 != after.0 || focus.is_none() || Some(focus) == before.1 {
-            self.views.entry(Place::Run).or_default().focus = after.1.flatten();
-        }
-    }
-
-    /// The answers of the run that waits can be changed.
-    fn reopened(&mut self, interview: Interview) {
-        self.desk.interview = Some(interview);
-        let Some(watch) = &mut self.desk.watch else { return };
-        if std::mem::take(&mut watch.changing)
-            && let Some(stage) = watch.waiting().map(|waiting| waiting.stage.clone())
-        {
-            let place = watch::questions(&self.desk, &stage);
-            self.go(place, None);
-        }
-    }
-
     /// A key was pressed.
     pub fn key(&mut self, key: KeyEvent) -> Leave {
         let typing = self.typing() && !self.acts_while_typing(key);
@@ -260,7 +205,13 @@ impl App {
         let step = match (&mut self.sheet, act) {
             (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
             (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
-            (None, Act::GoTo) => Step::Open(Box::new(Sheet::go_to(&self.desk))),
+            (None, Act::GoTo) => {
+                // The pointer begins at this page.
+                let here = self.desk.places().iter().position(|place| *place == self.place);
+                let view = View { focus: here.map(Stop::Item), ..View::default() };
+                self.sheet = Some((Box::new(Sheet::go_to(&self.desk)), view));
+                Step::Stay
+            }
             (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
             (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
             (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
@@ -311,12 +262,7 @@ impl App {
                 self.go(Place::Run, None);
             }
             Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
-            Step::Leave(exit) => {
-                if let Some(watch) = &self.desk.watch {
-                    watch.leave();
-                }
-                return Leave::Yes(exit);
-            }
+            Step::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
     }
@@ -326,6 +272,7 @@ impl App {
         self.desk.revealed = false;
         self.place = place;
         self.doc = Doc::default();
+        self.at_top = self.place == Place::Review && !self.views.contains_key(&self.place);
         let Some(stop) = stop else { return };
         self.point_at(stop.clone());
         self.doc = self.write();
@@ -457,6 +404,10 @@ impl App {
     /// To the stop beside; over text without stops, by a line.
     fn step_focus(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return self.scroll(if forward { 1 } else { -1 }) };
+        if self.is_away(forward) {
+            // Nothing on the way to it is jumped over.
+            return self.scroll(if forward { 1 } else { -1 });
+        }
         let to = if forward { at + 1 } else { at.wrapping_sub(1) };
         match self.doc.stops.get(to) {
             Some((stop, _)) => {
@@ -548,6 +499,7 @@ impl App {
         }
         let before = self.focused();
         let line = self.focused_line();
+        let seen = before.is_some() && !self.is_away(true) && !self.is_away(false);
         self.doc = self.write();
         if self.focused().is_none() && !self.doc.stops.is_empty() {
             let near = before.unwrap_or(0).min(self.doc.stops.len() - 1);
@@ -557,6 +509,9 @@ impl App {
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);
+        if seen && (self.is_away(true) || self.is_away(false)) {
+            self.revealed = None;
+        }
         self.reveal_focus();
         self.scroll(0);
     }
@@ -636,7 +591,7 @@ impl App {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 && self.place != Place::Run {
+        if at > 0 && self.sheet.is_none() && self.place != Place::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);
@@ -674,11 +629,13 @@ impl App {
         let theme = &self.desk.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
-        if above + below == 0 {
-            return String::new();
-        }
         let more = if self.size.0 < 60 { "" } else { " more" };
-        format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down))
+        match (above, below) {
+            (0, 0) => String::new(),
+            (0, below) => format!("{}{below}{more}", theme.sign(Sign::Down)),
+            (above, 0) => format!("{}{above}{more}", theme.sign(Sign::Up)),
+            (above, below) => format!("{}{above} {}{below}{more}", theme.sign(Sign::Up), theme.sign(Sign::Down)),
+        }
     }
 
     /// A line from top to bottom of `area`, in the column `x`.
@@ -761,5 +718,6 @@ fn draw_lines(lines: &[Line<'static>], scroll: usize, area: Rect, buffer: &mut B
     }
 }
 
+mod run;
 #[cfg(test)]
 mod tests;

@@ -151,6 +151,11 @@ impl Desk {
         }
     }
 
+    /// Whether a run waits for a decision: then other answers are a way for it to go on.
+    pub fn waits(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.waiting().is_some())
+    }
+
     /// The pages that can be gone to, in order.
     pub fn places(&self) -> Vec<Place> {
         let mut places = vec![Place::Welcome, Place::Product];
@@ -176,10 +181,13 @@ impl Desk {
     pub fn readiness(&self, place: &Place) -> Readiness {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {
-            (Place::Welcome, _) => done(self.facts.is_some()),
+            (Place::Welcome, _) => match self.machine.problems().count() {
+                0 => done(self.facts.is_some()),
+                count => Readiness::Missing(count),
+            },
             (Place::Product, interview) => done(interview.is_some()),
-            (Place::Review, Some(_)) if self.review.is_compared() => match obstacles(self).len() {
-                0 => Readiness::Ready,
+            (Place::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
+                0 => done(self.review.is_compared()),
                 count => Readiness::Missing(count),
             },
             (Place::Stage(id), Some(interview)) => match interview.standing(id) {

@@ -38,7 +38,7 @@ impl Earlier {
     /// How it stands, in a few words.
     pub const fn words(&self) -> &'static str {
         match self.state {
-            State::Running => "at work now",
+            State::Running => "is at work now",
             State::Unfinished => "was interrupted",
             State::RollbackUnfinished => "was interrupted while it was taken back",
             State::ProofFailed => "stands, but a proof failed",

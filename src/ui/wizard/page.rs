@@ -11,6 +11,7 @@ use crate::ui::wizard::theme::{Role, Sign};
 mod failure;
 mod field;
 mod help;
+mod parts;
 mod product;
 mod result;
 mod review;

@@ -17,6 +17,8 @@ use crate::ui::wizard::job::Job;
 /// The review of one set of answers.
 #[derive(Debug, Default)]
 pub struct Review {
+    /// Somebody looked at it.
+    begun: bool,
     made: Option<Made>,
 }
 
@@ -29,6 +31,7 @@ struct Made {
     verdicts: Option<Verdicts>,
     /// Secrets that cannot be had.
     missing: Vec<Problem>,
+    #[expect(clippy::option_option, reason = "not known yet, or known: none is needed")]
     forecast: Option<Option<Outcome<Forecast>>>,
 }
 
@@ -61,6 +64,7 @@ pub struct Obstacle {
 impl Review {
     /// Makes the plan anew when the answers or the machine are others; tells what is to be found out then.
     pub fn look_at(&mut self, interview: &Interview) -> Option<Job> {
+        self.begun = true;
         if interview.gaps().iter().any(|gap| gap.stage.is_some()) {
             self.made = None;
             return None;
@@ -98,6 +102,11 @@ impl Review {
         if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
             made.forecast = Some(forecast);
         }
+    }
+
+    /// Whether somebody looked at it.
+    pub fn is_begun(&self) -> bool {
+        self.begun
     }
 
     /// The plan, when the answers come to one.
@@ -168,7 +177,9 @@ impl Review {
 pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     let Some(interview) = &desk.interview else { return Vec::new() };
     let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(desk, gap)).collect();
-    found.extend(desk.machine.problems().map(|check| Obstacle {
+    // The run that waits for these answers is in nobody's way.
+    let problems = desk.machine.problems().filter(|check| check.id != "runs" || !desk.waits());
+    found.extend(problems.map(|check| Obstacle {
         says: format!("{}: {}", check.title, check.found),
         hint: check.fix.clone(),
         to: Some((Place::Welcome, None)),
@@ -185,7 +196,7 @@ pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     // Without root neither secrets nor every file can be read: that is no news.
     let missing = made.missing.iter().filter(|_| desk.root);
     found.extend(problems.chain(missing).map(|problem| of_problem(desk, problem)));
-    if desk.root {
+    if desk.root && !desk.waits() {
         let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
         found.extend(untold.map(|(id, failure)| of_failure(desk, id, failure)));
     }
@@ -207,10 +218,14 @@ fn of_gap(desk: &Desk, gap: &Gap) -> Obstacle {
     };
     let place = Place::Stage(stage.clone());
     let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
+    let question = path.as_ref().and_then(|path| desk.interview.as_ref()?.question(path));
+    let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
+    // What is missing is told with its question anyway.
+    let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
     let known = desk.places().contains(&place);
     Obstacle {
-        says: format!("{}: {}", desk.title(&place), gap.message),
-        hint: gap.hint.clone(),
+        says: format!("{}: {ask} {}", desk.title(&place), gap.message).replace(":  ", ": "),
+        hint: hint.to_owned(),
         to: known.then(|| (place, path.map(Stop::Field))),
     }
 }

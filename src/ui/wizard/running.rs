@@ -10,6 +10,7 @@ use crate::engine::event::{Ended, Event, Step, What};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
+use crate::ui::estimate::{Estimate, Expected};
 use crate::ui::lines;
 
 mod output;
@@ -152,17 +153,14 @@ pub struct Running {
     pub kept: Vec<(String, String)>,
     /// What was saved before it was dropped, and where.
     pub dumped: Vec<(String, String)>,
-    /// Notes for the reader.
-    pub notes: Vec<String>,
     /// Changes that the way back set out to undo.
     pub records: usize,
     /// A way back has begun, once at least.
     pub went_back: bool,
-    /// How many changes stand, where the end told.
-    pub changed: usize,
     /// What steps said.
     pub output: Output,
     noted: String,
+    estimate: Estimate,
     undone: BTreeSet<String>,
     current: Option<usize>,
     began: Option<Stamp>,
@@ -179,12 +177,11 @@ impl Default for Running {
             failures: Vec::new(),
             kept: Vec::new(),
             dumped: Vec::new(),
-            notes: Vec::new(),
             records: 0,
             went_back: false,
-            changed: 0,
             output: Output::default(),
             noted: String::new(),
+            estimate: Estimate::default(),
             undone: BTreeSet::new(),
             current: None,
             began: None,
@@ -198,6 +195,7 @@ impl Running {
     pub fn take_in(&mut self, event: Event) {
         self.began.get_or_insert(event.at);
         self.latest = Some(event.at);
+        self.estimate.take_in(&event);
         match event.what {
             What::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
             What::ActionStarted { action } => self.begin(&action, event.at),
@@ -224,7 +222,7 @@ impl Running {
             }
             What::Decided { choice } => {
                 self.phase = Phase::Forward;
-                self.meter.says = lines::decided(choice).to_owned();
+                lines::decided(choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
                     // A stage that was taken back is no way back of the run, and what failed is tried anew.
                     self.went_back = false;
@@ -261,19 +259,20 @@ impl Running {
                 self.tell(Kind::Saved, &format!("{what} is in {file}"));
                 self.dumped.push((what, file));
             }
-            What::Note { text } => {
-                self.tell(Kind::Note, &text);
-                self.notes.push(text);
-            }
-            What::RunEnded { exit, changed } => {
+            What::Note { text } => self.tell(Kind::Note, &text),
+            What::RunEnded { exit, .. } => {
                 if exit == Exit::RolledBack {
                     self.all_undone();
                 }
                 self.phase = Phase::Ended(exit);
-                self.changed = changed;
                 self.pause();
             }
         }
+    }
+
+    /// How long its steps are likely to take; to be told before its events.
+    pub fn expect(&mut self, expected: Expected) {
+        self.estimate = Estimate::new(expected);
     }
 
     /// The steps are known from a plan before the run tells them: those of a rollback.
@@ -448,8 +447,19 @@ impl Running {
         (over, self.steps.len())
     }
 
-    /// How far the whole is, from 0 to 1: the steps that are over, and the known part of the one at work.
-    pub fn share(&self) -> f32 {
+    /// The time that it will still take at `now`; none where that would be a guess.
+    pub fn left(&self, now: Option<Stamp>) -> Option<Duration> {
+        now.max(self.latest).and_then(|now| self.estimate.left(now))
+    }
+
+    /// How far the whole is, from 0 to 1: by time where the time left is known, else by the steps that are over and
+    /// the known part of the one at work.
+    pub fn share(&self, now: Option<Stamp>) -> f32 {
+        if let Some(left) = self.left(now) {
+            let worked: u64 = self.steps.iter().map(|step| step.millis).sum();
+            let worked = Duration::from_millis(worked) + self.step_elapsed(now);
+            return worked.as_secs_f32() / (worked + left).as_secs_f32().max(0.001);
+        }
         let (over, all) = self.count();
         if all == 0 {
             return 0.0;

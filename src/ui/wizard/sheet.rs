@@ -82,8 +82,8 @@ impl Sheet {
     pub fn offers(&self) -> Vec<Offer> {
         match self {
             Self::Pager(pager) => pager.offers(),
-            Self::Menu(menu) => menu.offers(),
-            Self::Prompt(prompt) => prompt.offers(),
+            Self::Menu(_) => Menu::offers(),
+            Self::Prompt(_) => Prompt::offers(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::answers::interview::Interview;
 use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::launch::{self, Checked};
 use crate::engine::rollback::Options;
@@ -23,7 +23,12 @@ use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::secret::{Secret, store};
 use crate::ui::Renderer;
+<<<<<<< HEAD
+use crate::ui::follow::{Asked, Followed, follow};
+=======
+use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow};
+>>>>>>> run
 
 /// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
 const LOG: u64 = 1 << 20;
@@ -118,8 +123,8 @@ pub enum News {
     },
     /// Its process works.
     Started(String),
-    /// What it works on.
-    Plan(Box<Plan>),
+    /// What it works on, and how long that is likely to take.
+    Plan(Box<Plan>, Expected),
     /// What happened.
     Events(Vec<Event>),
     /// Following has ended.
@@ -167,14 +172,15 @@ impl Task {
                 Ok(text) => tell(News::Log { title: step, text }),
                 Err(failure) => tell(News::Trouble(failure)),
             },
-            Self::Secret { guide, name } => match store::load(host, &guide).get(&name) {
-                Some(secret) => tell(News::Secret(name, secret.clone())),
-                None => {
+            Self::Secret { guide, name } => {
+                if let Some(secret) = store::load(host, &guide).get(&name) {
+                    tell(News::Secret(name, secret.clone()));
+                } else {
                     let file = store::path(&guide);
                     let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
                     tell(News::Trouble(failure));
                 }
-            },
+            }
         }
     }
 }
@@ -230,12 +236,22 @@ fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
 
 /// Hands events on in batches.
 struct Batches<'a> {
+    host: &'a dyn Host,
+    dir: &'a RunDir,
+    /// The run has begun once: when it begins again, it is on another plan.
+    begun: bool,
     waiting: Vec<Event>,
     looks: u32,
     tell: &'a (dyn Fn(News) + Sync),
 }
 
 impl Batches<'_> {
+    fn tell_plan(&self) {
+        if let Ok(plan) = self.dir.plan(self.host) {
+            (self.tell)(News::Plan(Box::new(plan), Expected::read(self.host, self.dir)));
+        }
+    }
+
     fn hand_on(&mut self) {
         self.looks = 0;
         if !self.waiting.is_empty() {
@@ -246,6 +262,10 @@ impl Batches<'_> {
 
 impl Renderer for Batches<'_> {
     fn event(&mut self, event: &Event) {
+        if matches!(event.what, What::RunStarted { .. }) && std::mem::replace(&mut self.begun, true) {
+            self.hand_on();
+            self.tell_plan();
+        }
         self.waiting.push(event.clone());
     }
 
@@ -262,13 +282,11 @@ impl Renderer for Batches<'_> {
 }
 
 fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News) + Sync)) {
-    if let Ok(plan) = dir.plan(host) {
-        tell(News::Plan(Box::new(plan)));
-    }
-    let mut batches = Batches { waiting: Vec::new(), looks: LOOKS, tell };
+    let mut batches = Batches { host, dir, begun: false, waiting: Vec::new(), looks: LOOKS, tell };
+    batches.tell_plan();
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let left = || leave.load(Ordering::Relaxed);
-    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left);
+    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left, &mut |_| Asked::GoOn);
     if matches!(followed, Followed::Ended(_)) {
         // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
         for _ in 0..250 {

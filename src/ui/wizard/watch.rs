@@ -69,20 +69,29 @@ pub struct Watch {
     pub changing: bool,
     /// The secret that is shown.
     pub revealed: Option<(String, Secret)>,
-    leave: Arc<AtomicBool>,
+    follower: Follower,
+}
+
+/// Tells the job that follows the run that nobody looks any more.
+#[derive(Debug, Default)]
+struct Follower(Arc<AtomicBool>);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Watch {
     /// A run that is to be followed from its beginning, with the job that does it.
     pub fn of(run: &str) -> (Self, Job) {
-        let mut watch = Self::default();
-        watch.run = Some(run.to_owned());
+        let watch = Self { run: Some(run.to_owned()), ..Self::default() };
         let job = watch.follow(run);
         (watch, job)
     }
 
     fn follow(&self, run: &str) -> Job {
-        Job::Run(Task::Follow { run: run.to_owned(), leave: Arc::clone(&self.leave) })
+        Job::Run(Task::Follow { run: run.to_owned(), leave: Arc::clone(&self.follower.0) })
     }
 
     /// What its page shows now.
@@ -200,17 +209,6 @@ impl Watch {
         let what = self.running.failure().map(|(_, failure, _)| format!("The run waits: {failure}\n"));
         format!("{}This is a shell on this server. `exit` leads back to bringup.\n", what.unwrap_or_default())
     }
-
-    /// Nobody looks any more: its follower ends.
-    pub fn leave(&self) {
-        self.leave.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.leave();
-    }
 }
 
 /// Starts a run with the answers on the desk; a run that waits goes on with them.
@@ -260,12 +258,14 @@ pub fn hear(desk: &mut Desk, news: News) {
         }
         News::Started(run) => {
             watch.running = Running::default();
-            watch.lost = false;
+            watch.folds.clear();
+            (watch.lost, watch.stopping, watch.decided, watch.trouble) = (false, false, None, None);
             let job = watch.follow(&run);
             watch.run = Some(run);
             desk.jobs.push(job);
         }
-        News::Plan(plan) => {
+        News::Plan(plan, expected) => {
+            watch.running.expect(expected);
             watch.running.describe(&plan);
             watch.plan = Some(plan);
         }
@@ -283,7 +283,6 @@ pub fn hear(desk: &mut Desk, news: News) {
             }
         }
         News::Followed(Followed::Died) => watch.lost = true,
-        News::Followed(_) => {}
         News::Time(now) => watch.now = Some(now),
         News::Trouble(failure) if watch.running.phase == Phase::Silent => {
             watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
@@ -293,7 +292,7 @@ pub fn hear(desk: &mut Desk, news: News) {
             (watch.decided, watch.stopping, watch.changing) = (None, false, false);
         }
         News::Secret(name, secret) => watch.revealed = Some((name, secret)),
-        // Shown by whoever asked for it.
-        News::Log { .. } | News::Reopened(_) => {}
+        // Shown by whoever asked for it; an end is told by the events.
+        News::Followed(_) | News::Log { .. } | News::Reopened(_) => {}
     }
 }

@@ -1,10 +1,12 @@
 //! What is painted is read by a terminal (the crate vt100) that has never seen our code.
 
 use proptest::prelude::*;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::*;
+use crate::ui::look::Look;
 use crate::ui::terminal::grid::Glyph;
 
 const LOOK: Look = Look { width: 20, unicode: true, colour: true };
@@ -82,15 +84,18 @@ impl Screen {
         let mut terminal = vt100::Parser::new(buffer.area.height, buffer.area.width, 0);
         // Nothing is known about what stood there.
         terminal.process(b"\x1b[?25l\x1b[45;7mrubbish\r\nof another\x1b[3;4H");
-        Self { painter: Painter::new(LOOK), terminal }
+        Self { painter: Painter::new(), terminal }
     }
 
     /// Paints a frame, checks what is seen, and gives the bytes.
     fn show(&mut self, buffer: &Buffer, cursor: Option<Position>) -> String {
-        let bytes = self.painter.paint(buffer, cursor);
+        let bytes = self.painter.paint(Grid::of(buffer, LOOK), cursor);
         self.terminal.process(&bytes);
         assert_eq!(seen(&self.terminal), expected(buffer, cursor), "{:?}", String::from_utf8_lossy(&bytes));
-        assert!(self.painter.paint(buffer, cursor).is_empty(), "what stands there is not painted again");
+        assert!(
+            self.painter.paint(Grid::of(buffer, LOOK), cursor).is_empty(),
+            "what stands there is not painted again"
+        );
         String::from_utf8(bytes).unwrap()
     }
 }
@@ -219,12 +224,12 @@ proptest! {
     #[test]
     fn a_change_is_never_longer_than_painting_it_all(changes in changes()) {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 20, 7));
-        let mut painter = Painter::new(LOOK);
-        painter.paint(&buffer, None);
+        let mut painter = Painter::new();
+        painter.paint(Grid::of(&buffer, LOOK), None);
         for (x, y, text, style, _) in changes {
             buffer.set_string(x, y, text, style);
         }
-        let step = painter.paint(&buffer, None).len();
-        prop_assert!(step <= Painter::new(LOOK).paint(&buffer, None).len());
+        let step = painter.paint(Grid::of(&buffer, LOOK), None).len();
+        prop_assert!(step <= Painter::new().paint(Grid::of(&buffer, LOOK), None).len());
     }
 }

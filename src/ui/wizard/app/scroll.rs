@@ -49,11 +49,17 @@ impl App {
             return;
         }
         self.revealed = Some(here);
+        // A first look at the plan begins with what it comes to.
+        if std::mem::take(&mut self.at_top) {
+            return;
+        }
         let height = usize::from(self.layout().main.height);
         let Some(at) = self.focused() else { return };
         let lines = self.doc.stops[at].1.clone();
-        let first = if at == 0 && lines.end <= height { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() {
+        // What stands above the first stop and below the last is seen with them, as far as that goes.
+        let top = at == 0 && lines.end <= height;
+        let first = if top { 0 } else { lines.start };
+        let last = if at + 1 == self.doc.stops.len() && !top {
             self.doc.lines.len()
         } else {
             (lines.end + 1).min(self.doc.lines.len())
@@ -64,6 +70,13 @@ impl App {
         } else if last > view.scroll + height {
             view.scroll = (last + height / 3 - height).min(lines.start);
         }
+    }
+
+    /// Whether the pointer is out of sight, that way.
+    pub(super) fn is_away(&self, forward: bool) -> bool {
+        let (top, height) = (self.view().scroll, usize::from(self.layout().main.height));
+        let lines = self.focused().map(|at| &self.doc.stops[at].1);
+        lines.is_some_and(|lines| if forward { lines.start >= top + height } else { lines.end <= top })
     }
 
     pub(super) fn focused_line(&self) -> Option<usize> {

@@ -4,43 +4,48 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::guide::load::Offered;
+use crate::guide::load;
 use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
 
 mod answering;
 mod bytes;
+mod captures;
 mod random;
 mod review;
+mod reviewing;
 mod run;
 mod stage;
+mod svg;
 
 /// A wizard on a machine that is not there, with its jobs done at once.
 fn wizard(size: (u16, u16)) -> App {
-    let products = vec![Offered {
-        id: "webapp".to_owned(),
-        title: "Your own web application".to_owned(),
-        summary: "A web application behind nginx or Apache.".to_owned(),
-    }];
     let look = Look { width: usize::from(size.0), unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, true, products), size);
+    let mut app = App::new(Desk::new(look, true, load::list()), size);
     settle(&mut app);
     app
 }
 
 fn settle(app: &mut App) {
-    let host = FakeHost::new();
+    settle_on(app, &FakeHost::new());
+}
+
+/// The jobs are done at once, on this machine; how the last word of the wizard was, if it came.
+fn settle_on(app: &mut App, host: &FakeHost) -> Leave {
     loop {
         let jobs = app.jobs();
         if jobs.is_empty() {
-            return;
+            return Leave::No;
         }
         let told = std::sync::Mutex::new(Vec::new());
         for job in jobs {
-            job.work(&host, &|message| told.lock().unwrap().push(message));
+            job.work(host, &|message| told.lock().unwrap().push(message));
         }
         for message in told.into_inner().unwrap() {
-            app.tell(message);
+            let leave = app.tell(message);
+            if leave != Leave::No {
+                return leave;
+            }
         }
     }
 }
@@ -52,11 +57,19 @@ fn screen(app: &App) -> String {
 }
 
 fn press(app: &mut App, keys: &str) {
+    press_on(app, &FakeHost::new(), keys);
+}
+
+fn press_on(app: &mut App, host: &FakeHost, keys: &str) -> Leave {
     for key in keys.split_whitespace() {
         let code = match key {
             "Enter" => KeyCode::Enter,
             "Esc" => KeyCode::Esc,
             "Tab" => KeyCode::Tab,
+            "Home" => KeyCode::Home,
+            "End" => KeyCode::End,
+            "Backspace" => KeyCode::Backspace,
+            "PageDown" => KeyCode::PageDown,
             "Down" => KeyCode::Down,
             "Up" => KeyCode::Up,
             "Space" => KeyCode::Char(' '),
@@ -64,20 +77,23 @@ fn press(app: &mut App, keys: &str) {
             "F2" => KeyCode::F(2),
             other => KeyCode::Char(other.chars().next().unwrap()),
         };
-        app.key(KeyEvent::new(code, KeyModifiers::NONE));
-        settle(app);
+        let mut leave = app.key(KeyEvent::new(code, KeyModifiers::NONE));
+        if leave == Leave::No {
+            leave = settle_on(app, host);
+        }
+        if leave != Leave::No {
+            return leave;
+        }
     }
+    Leave::No
 }
 
 #[test]
 fn enter_leads_through_all_pages() {
     let mut app = wizard((80, 24));
     press(&mut app, "Enter Enter");
-    println!("{}", screen(&app));
     assert_eq!(app.place, Place::Stage("application".to_owned()));
     press(&mut app, "s h o p Enter");
-    println!("{}", screen(&app));
     assert_eq!(app.desk.interview.as_ref().unwrap().text("application.name"), "shop");
     press(&mut app, "F1");
-    println!("{}", screen(&app));
 }

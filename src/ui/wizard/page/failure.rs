@@ -8,7 +8,7 @@ use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::{Step, result};
+use crate::ui::wizard::page::{Step, parts};
 use crate::ui::wizard::running::{Running, State, Work};
 use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
@@ -34,7 +34,7 @@ const CHOICES: [(Act, Option<Choice>, &str); 7] = [
 /// Writes the page.
 pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
     if let Some((step, failure, _)) = watch.running.failure() {
-        result::failure(step, failure, TAIL, writer);
+        parts::failure(step, failure, TAIL, writer);
     }
     for failure in watch.running.back_failures() {
         writer.note(Role::Bad, Sign::Bad, 2, &failure.to_string());
@@ -98,7 +98,7 @@ fn changes(running: &Running, waiting: &Waiting, writer: &mut Writer<'_>) {
         n => format!("{n} changes stand"),
     };
     let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
-    result::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
+    parts::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
 }
 
 fn changed(running: &Running) -> impl Iterator<Item = &Work> {

@@ -109,7 +109,7 @@ fn origin(desk: &Desk, field: &Field<'_>) -> String {
 /// Whether the default is reckoned, not just found.
 fn is_computed(question: &Question) -> bool {
     let template = question.default.as_ref().map(ToString::to_string).unwrap_or_default();
-    template.contains("size_workers(") || template.contains("figures.") || template.contains('*')
+    template.contains("size_workers(") || template.contains("figures.") || template.contains(" * ")
 }
 
 fn choice(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {

@@ -51,8 +51,7 @@ fn one(desk: &Desk, product: &Offered, stop: &Stop, writer: &mut Writer<'_>) {
     writer.prose(Role::Value, 6, &product.summary);
     let stands = desk.facts.as_ref().is_some_and(|facts| facts.standing.contains(&product.id));
     if stands {
-        let says =
-            "It stands on this server: its answers are the ones to begin with, and only what differs is changed.";
+        let says = "Stands on this server. You begin with its answers, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);
     }
     for unmet in desk.machine.unmet.get(&product.id).into_iter().flatten() {

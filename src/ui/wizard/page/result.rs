@@ -3,32 +3,35 @@
 use ratatui::text::Span;
 
 use crate::engine::runs::RunDir;
-use crate::error::{Exit, Failure};
+use crate::error::Exit;
+use crate::plan::ResultLine;
 use crate::secret::store;
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
-use crate::ui::wizard::desk::Desk;
+use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::Step;
-use crate::ui::wizard::running::{Phase, Running, State};
-use crate::ui::wizard::sheet::{Entry, Menu, Sheet, Target};
+use crate::ui::wizard::page::parts::{failure, field, fields, headline, short};
+use crate::ui::wizard::page::run::sign;
+use crate::ui::wizard::running::{Phase, Running, State, Work};
+use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
 
-/// Columns for the names of things.
+/// Columns for the names of secrets, at least.
 const LABEL: usize = 14;
-/// Narrower screens have values below their names.
-const NARROW: usize = 60;
 /// Of what may be many, so many are shown.
 const SOME: usize = 6;
+/// What the names of result lines begin with among the page's stops.
+const RESULT: &str = "result: ";
 /// What a secret looks like while it is not shown.
 const HIDDEN: usize = 8;
 
-/// Writes the page.
-pub fn write(watch: &Watch, face: Face, writer: &mut Writer<'_>) {
+/// Writes the page; `asked` says that the answers were given here.
+pub fn write(watch: &Watch, face: Face, asked: bool, writer: &mut Writer<'_>) {
     if let Some(trouble) = &watch.trouble {
         writer.note(Role::Bad, Sign::Bad, 0, &trouble.to_string());
         if let Some(hint) = &trouble.hint {
@@ -46,18 +49,22 @@ pub fn write(watch: &Watch, face: Face, writer: &mut Writer<'_>) {
         _ => {}
     }
     writer.blank();
-    for (name, says) in buttons(watch, face) {
+    for (name, says) in buttons(watch, face, asked) {
         writer.button(name, says);
     }
 }
 
 /// What can be pressed at the end of the page.
-fn buttons(watch: &Watch, face: Face) -> Vec<(&'static str, &'static str)> {
+fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'static str)> {
     let exit = watch.exit();
     let mut buttons = vec![match face {
-        Face::Refused => ("answers", "Back to the review"),
+        Face::Refused | Face::NothingToDo if asked => ("answers", "Back to the review"),
+        Face::Refused => ("answers", "Back to the start"),
         _ => ("leave", "Leave"),
     }];
+    if asked && exit == Some(Exit::RolledBack) {
+        buttons.insert(0, ("answers", "Change the answers and try again"));
+    }
     let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
     if unfinished && !watch.running.went_back {
         buttons.insert(0, ("resume", "Go on with the run"));
@@ -78,6 +85,7 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
             offers.push(offer(Act::Enter, ""));
         }
         Some(Stop::Button(_)) => offers.push(offer(Act::Enter, "choose")),
+        Some(Stop::Step(id)) if whole(watch, id).is_some() => offers.push(offer(Act::Enter, "show")),
         _ => offers.push(offer(Act::Enter, "next")),
     }
     if !watch.running.failures.is_empty() {
@@ -86,11 +94,22 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
     if can_go_back(watch) {
         offers.push(offer(Act::RollBack, "take back"));
     }
-    if face == Face::Refused {
+    if matches!(face, Face::Refused | Face::NothingToDo) {
         offers.push(offer(Act::Back, "back"));
     }
     offers.push(offer(Act::Quit, "leave"));
     offers
+}
+
+/// The whole of a line that was cut: its name and its text.
+fn whole(watch: &Watch, id: &str) -> Option<(String, String)> {
+    if let Some(label) = id.strip_prefix(RESULT) {
+        let line = watch.plan.as_ref()?.results.iter().find(|line| line.label == label)?;
+        return Some((line.label.clone(), line.value.clone()));
+    }
+    let step = watch.running.steps.iter().find(|step| step.id == id)?;
+    let evidence = step.evidence.as_deref().unwrap_or_default();
+    Some((step.id.clone(), format!("{}\n\n{evidence}", step.describe)))
 }
 
 /// Whether changes stand that can be taken back from here.
@@ -108,9 +127,12 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
         (Act::Quit, _) | (Act::Enter, Some(Stop::Button("leave"))) => {
             return Step::Leave(watch.exit().unwrap_or(Exit::Interrupted));
         }
-        (Act::Back, _) | (Act::Enter, Some(Stop::Button("answers"))) if watch.face() == Face::Refused => {
+        (Act::Back, _) if !matches!(watch.face(), Face::Refused | Face::NothingToDo) => {}
+        (Act::Back, _) | (Act::Enter, Some(Stop::Button("answers"))) => {
             desk.watch = None;
-            return Step::Go(crate::ui::wizard::desk::Place::Review, None);
+            desk.look_again();
+            let place = if desk.interview.is_some() { Place::Review } else { Place::Welcome };
+            return Step::Go(place, None);
         }
         (Act::Enter, Some(Stop::Button("resume"))) => {
             desk.jobs.push(Job::Run(Task::Again { run, back: false }));
@@ -135,6 +157,13 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
                 desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
             }
         }
+        (Act::Enter, Some(Stop::Step(id))) => {
+            if let Some((title, text)) = whole(watch, id) {
+                let lines = vec![Line::Prose(Role::Value, text)];
+                return Step::Open(Box::new(Sheet::Pager(Pager::new(title, lines))));
+            }
+            return Step::Next;
+        }
         (Act::Enter, _) => return Step::Next,
         _ => {}
     }
@@ -145,10 +174,16 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
 
 fn done(watch: &Watch, writer: &mut Writer<'_>) {
     headline(Role::Good, Sign::Good, &format!("{} is in production.", watch.running.title), writer);
+    let proven = proven(&watch.running).count();
+    if proven > 0 {
+        let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
+        writer.prose(Role::Dim, 4, &format!("{things} proven, see below"));
+    }
+    skipped(&watch.running, writer);
     results(watch, writer);
-    proofs(&watch.running, writer);
     credentials(watch, writer);
     next(watch, &[("Check again", "bringup verify"), ("Take it back", "bringup rollback")], writer);
+    proofs(&watch.running, writer);
 }
 
 fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
@@ -200,6 +235,9 @@ fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
         writer.note(Role::Bad, Sign::Bad, 2, &problem.to_string());
     }
     left(running, writer);
+    if exit == Exit::ProofFailed {
+        proofs(running, writer);
+    }
     let commands: &[(&str, &str)] = match exit {
         Exit::RolledBack => &[("Try again", "sudo bringup; nothing is left to clean up")],
         Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
@@ -238,57 +276,57 @@ fn lost(watch: &Watch, writer: &mut Writer<'_>) {
 
 // --- their parts ----------------------------------------------------------------
 
-/// What was tried, why it failed, the last lines, what to do, and where all of it is.
-pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'_>) {
-    headline(Role::Bad, Sign::Bad, &format!("Could not {}:", failure.what), writer);
-    writer.prose(Role::Value, 4, &failure.why);
-    let shown = &failure.tail[failure.tail.len().saturating_sub(tail)..];
-    // A tool's only line is often the cause itself.
-    let news: Vec<&String> = shown.iter().filter(|line| !failure.why.contains(line.trim())).collect();
-    if !news.is_empty() {
-        writer.blank();
-    }
-    for line in news {
-        let rule = writer.theme().sign(Sign::Rule).to_owned();
-        let pieces = vec![
-            Span::raw("    "),
-            writer.span(Role::Dim, &rule),
-            Span::raw(" "),
-            writer.span(Role::Value, line.trim_end()),
-        ];
-        writer.line(pieces);
-    }
-    writer.blank();
-    let mut about = vec![("Step", step.to_owned())];
-    about.extend(failure.hint.as_ref().map(|hint| ("What to do", hint.clone())));
-    about.extend(failure.log.as_ref().map(|log| ("Log", log.clone())));
-    fields(&about, writer);
-}
-
+/// What stands where, addresses first.
 fn results(watch: &Watch, writer: &mut Writer<'_>) {
     let Some(plan) = watch.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
     writer.blank();
-    for line in &plan.results {
-        field(&format!("result {}", line.label), &line.label, Role::Value, &line.value, writer);
+    let is_address = |line: &&ResultLine| line.value.starts_with("https://") || line.value.starts_with("http://");
+    for line in plan.results.iter().filter(is_address) {
+        field(&format!("{RESULT}{}", line.label), &line.label, Role::Heading, &line.value, writer);
+    }
+    for line in plan.results.iter().filter(|line| !is_address(line)) {
+        short(&format!("{RESULT}{}", line.label), &line.label, &line.value, writer);
     }
 }
 
+fn proven(running: &Running) -> impl Iterator<Item = &Work> {
+    running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done)
+}
+
 fn proofs(running: &Running, writer: &mut Writer<'_>) {
-    let proven = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done);
-    let mut first = true;
-    for step in proven {
-        if std::mem::take(&mut first) {
-            writer.blank();
-            let head = writer.span(Role::Heading, "Proven just now");
-            writer.line(vec![Span::raw("  "), head]);
-        }
+    let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Failed);
+    let (proven, failed): (Vec<_>, Vec<_>) = (proven(running).collect(), failed.collect());
+    if proven.is_empty() && failed.is_empty() {
+        return;
+    }
+    writer.blank();
+    let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
+    writer.line(vec![Span::raw("  "), head]);
+    for step in failed.into_iter().chain(proven) {
         let stop = Stop::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-        let pieces = vec![writer.sign(Role::Good, Sign::Good), Span::raw(" "), writer.span(role, &step.describe)];
+        let (sign_role, sign) = sign(step.state);
+        let says = text::shorten(
+            &writer.clean(&step.describe),
+            writer.width().saturating_sub(4),
+            writer.theme().sign(Sign::Ellipsis),
+        );
+        let pieces = vec![writer.sign(sign_role, sign), Span::raw(" "), writer.span(role, &says)];
         writer.stop_line(&stop, pieces, None);
-        writer.prose(Role::Dim, 4, step.evidence.as_deref().unwrap_or_default());
+        if let Some(evidence) = &step.evidence {
+            let piece = writer.span(Role::Dim, evidence);
+            writer.line(vec![Span::raw("    "), piece]);
+        }
         writer.stop(stop, from);
+    }
+}
+
+/// What somebody decided to go on without.
+fn skipped(running: &Running, writer: &mut Writer<'_>) {
+    for step in running.steps.iter().filter(|step| step.state == State::Skipped) {
+        let because = step.evidence.as_deref().unwrap_or_default();
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
     }
 }
 
@@ -339,68 +377,9 @@ fn next(watch: &Watch, commands: &[(&str, &str)], writer: &mut Writer<'_>) {
     if let Some(run) = &watch.run {
         let dir = RunDir::of(run);
         if !watch.running.title.is_empty() {
-            all.push(("Replay", format!("bringup --answers {}", dir.file("answers.yaml").display())));
+            all.push(("Replay", format!("sudo bringup --answers {}", dir.file("answers.yaml").display())));
         }
         all.push(("Logs", dir.file("log").display().to_string()));
     }
     fields(&all, writer);
-}
-
-/// The first thing to read: a line that the pointer can stand on, so that a long page opens at its top.
-fn headline(role: Role, sign: Sign, says: &str, writer: &mut Writer<'_>) {
-    let stop = Stop::Step("headline".to_owned());
-    let from = writer.row();
-    let lines = text::wrap(&writer.clean(says), writer.width().saturating_sub(4).max(8));
-    let pieces = vec![writer.sign(role, sign), Span::raw(" "), writer.span(Role::Heading, &lines[0])];
-    writer.stop_line(&stop, pieces, None);
-    for line in &lines[1..] {
-        let pieces = vec![Span::raw("    "), writer.span(Role::Heading, line)];
-        writer.line(pieces);
-    }
-    writer.stop(stop, from);
-}
-
-fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
-    for (label, value) in all {
-        field(&format!("field {label}"), label, Role::Value, value, writer);
-    }
-}
-
-/// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down. A value
-/// that has no room beside its name stands below it, whole, so that it can be copied.
-pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
-    let stop = Stop::Step(id.to_owned());
-    let from = writer.row();
-    let value = writer.clean(value);
-    let beside = writer.width().saturating_sub(2 + LABEL);
-    let below = writer.width() < NARROW || value.split_whitespace().any(|word| text::width(word) > beside);
-    let room = if below { writer.width().saturating_sub(4).max(8) } else { beside };
-    let mut lines: Vec<String> = text::wrap(&value, room).iter().flat_map(|line| chunks(line, room)).collect();
-    let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
-    let label = writer.clean(label);
-    let mut pieces = vec![writer.span(head, &text::pad(&label, LABEL))];
-    if !below {
-        pieces.push(writer.span(role, &lines.remove(0)));
-    }
-    writer.stop_line(&stop, pieces, None);
-    for line in lines {
-        let indent = if below { 4 } else { 2 + LABEL };
-        let pieces = vec![Span::raw(" ".repeat(indent)), writer.span(role, &line)];
-        writer.line(pieces);
-    }
-    writer.stop(stop, from);
-}
-
-/// A word that is wider than a line goes on in the next.
-fn chunks(line: &str, columns: usize) -> Vec<String> {
-    let mut chunks = vec![String::new()];
-    for c in line.chars() {
-        let last = chunks.len() - 1;
-        if text::width(&chunks[last]) + text::width(c.encode_utf8(&mut [0; 4])) > columns {
-            chunks.push(c.to_string());
-        } else {
-            chunks[last].push(c);
-        }
-    }
-    chunks
 }

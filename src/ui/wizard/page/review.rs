@@ -39,6 +39,8 @@ impl Page for ReviewPage {
             short::write(desk, plan, obstacles.is_empty(), &mut writer);
             actions(desk, plan, &mut writer);
             proofs(plan, &mut writer);
+        } else {
+            writer.prose(Role::Dim, 0, "The plan is shown when every question has its answer.");
         }
         writer.blank();
         buttons(desk, obstacles.len(), &mut writer);
@@ -97,7 +99,7 @@ impl Page for ReviewPage {
 
 /// Nothing is in the way, and there is something to do.
 fn can_start(desk: &Desk) -> bool {
-    desk.review.is_compared() && !desk.review.is_idle() && obstacles(desk).is_empty()
+    desk.review.is_compared() && (desk.waits() || !desk.review.is_idle()) && obstacles(desk).is_empty()
 }
 
 fn save(desk: &Desk) -> Step {
@@ -156,18 +158,17 @@ fn action(desk: &Desk, at: usize, planned: &Planned, writer: &mut Writer<'_>) {
         Effect::Same => (Role::Dim, Sign::Same),
         Effect::Untold => (Role::Dim, Sign::Untold),
     };
-    let says = match (writer.at(&stop), effect) {
-        (true, _) => Role::Focus,
-        (false, Effect::Same) => Role::Dim,
-        (false, _) => Role::Value,
-    };
+    let says = if effect == Effect::Same { Role::Dim } else { Role::Value };
     let wide = writer.width() >= WIDE;
     let room = if wide { (writer.width() - 4) / 2 } else { writer.width().saturating_sub(4) };
     let right = right(desk, planned, effect, writer);
     let kept = if wide { 0 } else { right.as_ref().map_or(0, |right| right.width() + 2) };
     let headline = writer.clean(details::headline(&desk.review, at, planned));
     let shown = text::shorten(&headline, room.saturating_sub(kept), writer.theme().sign(Sign::Ellipsis));
-    let mut pieces = vec![writer.sign(role, sign), Span::raw(" "), writer.span(says, &shown)];
+    // Only the first word is shown to be pointed at: over a slow line, a whole one would be felt.
+    let (verb, object) = shown.split_at(shown.find(' ').unwrap_or(shown.len()));
+    let verb = writer.span(if writer.at(&stop) { Role::Focus } else { says }, verb);
+    let mut pieces = vec![writer.sign(role, sign), Span::raw(" "), verb, writer.span(says, object)];
     if wide {
         let because = writer.clean(&planned.because);
         let rest = (writer.width() - 4 - room).saturating_sub(2 + right.as_ref().map_or(0, |right| right.width() + 2));
@@ -210,11 +211,28 @@ fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
         writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
     } else if !review.is_compared() {
         writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
-    } else if !review.is_idle() {
-        writer.button(START, "Start");
-        let undo = if review.for_good().is_empty() { "`bringup rollback` undoes them" } else { "most can be undone" };
-        writer.prose(Role::Dim, 4, &format!("Changes begin at once. Closing the terminal does not stop them; {undo}."));
+    } else if can_start(desk) {
+        start(desk, writer);
     }
     writer.button(SAVE, "Save the answers and leave");
     writer.button(BACK, "Back");
+}
+
+/// The button, with what happens then.
+fn start(desk: &Desk, writer: &mut Writer<'_>) {
+    let stop = Stop::Button(START);
+    let from = writer.row();
+    let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
+    let (label, says) = if desk.waits() {
+        let says = "The run goes on with them. What they no longer ask for is taken back.";
+        ("[ Go on with these answers ]", says.to_owned())
+    } else {
+        let all = desk.review.for_good().is_empty();
+        let undo = if all { "`bringup rollback` undoes them" } else { "most can be undone" };
+        ("[ Start ]", format!("Changes begin at once. Closing the terminal does not stop them; {undo}."))
+    };
+    let label = writer.span(role, label);
+    writer.stop_line(&stop, vec![label], None);
+    writer.prose(Role::Dim, 4, &says);
+    writer.stop(stop, from);
 }

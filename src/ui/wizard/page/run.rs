@@ -3,7 +3,6 @@
 use ratatui::text::Span;
 
 use crate::error::Exit;
-use crate::ui::text;
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
@@ -16,6 +15,7 @@ use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
+use crate::ui::{lines, text};
 
 /// Columns of a bar, at most.
 const BAR: usize = 30;
@@ -36,7 +36,7 @@ impl Page for RunPage {
                     failure::write(watch, waiting, &mut writer);
                 }
             }
-            face => result::write(watch, face, &mut writer),
+            face => result::write(watch, face, desk.interview.is_some(), &mut writer),
         }
         writer.done()
     }
@@ -175,17 +175,25 @@ fn stop() -> Sheet {
 
 /// Leaving while the run works leaves it working.
 fn detach(watch: &Watch) -> Sheet {
-    let text = if watch.run.is_some() {
+    let title = if watch.waiting().is_some() { "Leave it waiting?" } else { "Leave it running?" };
+    let text = if watch.waiting().is_some() {
+        "It waits for a decision for as long as it takes. What was changed so far stays.\n\n\
+         `sudo bringup attach` shows it again, from any terminal; `sudo bringup decide` answers it.\n\n\
+         `sudo bringup stop` takes everything back."
+    } else if watch.run.is_some() {
         "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
-         sudo bringup attach    shows it again, from any terminal\n\n\
-         sudo bringup stop      ends it and takes everything back"
+         `sudo bringup attach` shows it again, from any terminal.\n\n\
+         `sudo bringup stop` ends it and takes everything back."
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };
     Sheet::Menu(Menu {
-        title: "Leave it running?".to_owned(),
+        title: title.to_owned(),
         text: text.to_owned(),
-        entries: vec![Entry::new("Leave it running", Target::Out(Exit::Interrupted)), Entry::new("Stay", Target::Here)],
+        entries: vec![
+            Entry::new(title.trim_end_matches('?'), Target::Out(Exit::Interrupted)),
+            Entry::new("Stay", Target::Here),
+        ],
     })
 }
 
@@ -195,7 +203,7 @@ fn detach(watch: &Watch) -> Sheet {
 fn whole(watch: &Watch, writer: &mut Writer<'_>) {
     let running = &watch.running;
     let (over, all) = running.count();
-    let mut pieces = bar(Role::Good, running.share(), writer);
+    let mut pieces = bar(Role::Good, running.share(watch.now), writer);
     let unit = match running.phase {
         Phase::Back => "changes taken back",
         _ => "steps",
@@ -203,6 +211,9 @@ fn whole(watch: &Watch, writer: &mut Writer<'_>) {
     let unit = if writer.width() < 60 { "" } else { unit };
     pieces.push(writer.span(Role::Value, format!("  {over} of {all} {unit}").trim_end()));
     let mut time = seconds(running.elapsed(watch.now).as_secs());
+    if let Some(left) = running.left(watch.now).filter(|_| writer.width() >= 60) {
+        time = format!("{time}, {}", lines::left(left));
+    }
     if watch.stopping && running.phase != Phase::Back {
         "stops after this step".clone_into(&mut time);
     }
@@ -240,6 +251,7 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
             let percent = (share * 100.0) as u8;
             format!("  {percent} %  {}", running.meter.says)
         }
+        None if running.phase == Phase::Back => format!("{} {}", writer.theme().sign(Sign::Left), running.meter.says),
         None if running.meter.says.is_empty() => step.describe.clone(),
         None => running.meter.says.clone(),
     };
@@ -313,14 +325,16 @@ pub fn sign(state: State) -> (Role, Sign) {
 
 fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
     let (over, all) = (group.over(), group.steps.len());
+    let alone = all == 1;
     let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
     let right = match group.state() {
         State::Pending if over == 0 => steps(all),
+        State::Working if alone => String::new(),
         State::Pending | State::Working => format!("{over} of {all}"),
         State::Failed => "failed".to_owned(),
         State::Undone => "taken back".to_owned(),
         State::AlreadySo => "already so".to_owned(),
-        State::Done | State::Skipped => crate::ui::lines::duration(group.millis()),
+        State::Done | State::Skipped => lines::duration(group.millis()),
     };
     let stop = Stop::Stage(group.id.to_owned());
     entry(stop, group.state(), &watch.title_of(group.id), 0, Role::Heading, &right, writer);
@@ -332,7 +346,7 @@ fn line(step: &Work, writer: &mut Writer<'_>) {
         State::Failed => "failed".to_owned(),
         State::Skipped => "left out".to_owned(),
         State::Undone => "taken back".to_owned(),
-        State::Done => crate::ui::lines::duration(step.millis),
+        State::Done => lines::duration(step.millis),
         State::Pending | State::Working => String::new(),
     };
     let role = if step.state == State::Pending { Role::Dim } else { Role::Value };

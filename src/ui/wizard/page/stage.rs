@@ -128,9 +128,11 @@ impl Page for StagePage<'_> {
     fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
         let Some(interview) = &desk.interview else { return Vec::new() };
         let path = focus.and_then(Stop::path);
-        let kind = path.and_then(|path| interview.question(path)).map(|question| question.kind);
+        let question = path.and_then(|path| interview.question(path));
+        let kind = question.map(|question| question.kind);
         let given = path.is_some_and(|path| interview.given().values.contains_key(path));
-        let default = given.then(|| offer(Act::Default, "default"));
+        let has_default = question.is_some_and(|question| question.default.is_some());
+        let default = given.then(|| offer(Act::Default, if has_default { "default" } else { "clear" }));
         let help = offer(Act::Help, "help");
         let mut offers = Vec::new();
         match (focus, kind) {

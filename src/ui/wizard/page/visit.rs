@@ -43,9 +43,8 @@ impl Visit {
         let questions = |count: usize| if count == 1 { "question" } else { "questions" };
         match (self.more.len(), self.fewer) {
             (0, 0) => None,
-            (more, 0) => Some(format!("{more} more {}", questions(more))),
             (0, fewer) => Some(format!("{fewer} {} fewer", questions(fewer))),
-            (more, fewer) => Some(format!("{more} more {}, {fewer} fewer", questions(more))),
+            (more, _) => Some(format!("{more} more {}", questions(more))),
         }
     }
 

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use super::State::{AlreadySo, Done};
 use super::*;
 use crate::ui::track::tests::{at, gone_wrong, recorded, started};
 
@@ -17,13 +18,14 @@ fn states(running: &Running) -> Vec<State> {
 
 #[test]
 fn a_run_that_goes_well_is_told_step_by_step() {
+    use State::{AlreadySo, Done};
+
     let events = recorded();
     let running = after(&events[..4]);
     assert_eq!(running.current().unwrap().id, "packages");
     assert_eq!(running.meter.share, Some(0.615));
     assert_eq!((running.count(), running.works()), ((0, 5), true));
     let running = after(&events);
-    use State::{AlreadySo, Done};
     assert_eq!(states(&running), [Done, AlreadySo, Done, Done, Done]);
     assert_eq!(running.phase, Phase::Ended(Exit::Done));
     assert!(!running.works() && running.steps[4].evidence.as_deref() == Some("written and read in PostgreSQL 15.8"));

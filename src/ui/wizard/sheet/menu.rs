@@ -85,7 +85,7 @@ impl Menu {
         writer.done()
     }
 
-    pub(super) fn offers(&self) -> Vec<Offer> {
+    pub(super) fn offers() -> Vec<Offer> {
         vec![offer(Act::Enter, "choose"), offer(Act::Back, "close")]
     }
 

@@ -1,5 +1,6 @@
 //! Something to type: the name of a file for the answers.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ratatui::style::Modifier;
@@ -72,14 +73,14 @@ impl Prompt {
         writer.done()
     }
 
-    pub(super) fn offers(&self) -> Vec<Offer> {
+    pub(super) fn offers() -> Vec<Offer> {
         vec![offer(Act::Enter, "save and leave"), offer(Act::Back, "close")]
     }
 
     pub(super) fn act(&mut self, act: Act, desk: &mut Desk) -> Step {
         match act {
             Act::Enter if self.editor.text().trim().is_empty() => {
-                "type a name for the file".clone_into(&mut self.refusal)
+                "type a name for the file".clone_into(&mut self.refusal);
             }
             Act::Enter => {
                 let path = PathBuf::from(self.editor.text().trim());
@@ -101,7 +102,7 @@ pub fn saved(desk: &Desk, path: &Path) -> String {
     let secrets = typed_secrets(desk);
     let mut words = format!("The answers are in {path}. Nothing was changed.\n");
     if !secrets.is_empty() {
-        words += &format!("Set {} first: passwords that you typed are not in it.\n", secrets.join(" and "));
+        let _ = writeln!(words, "Set {} first: passwords that you typed are not in it.", secrets.join(" and "));
     }
     let keep = if secrets.is_empty() { String::new() } else { format!(" --preserve-env={}", secrets.join(",")) };
     words + &format!("Go on with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))

@@ -26,7 +26,8 @@ impl Sheet {
             State::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
             State::Done | State::ProofFailed | State::RolledBack => vec![to("Look at it", Attend::Look)],
         };
-        let mut text = format!("Run {run} {}; {changes} changes of it are on this server.", earlier.words());
+        let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
+        let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
         match state {
             State::Running | State::RollbackUnfinished => {}
             _ if last => {

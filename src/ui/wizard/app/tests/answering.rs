@@ -221,3 +221,24 @@ fn the_drawing_stays_while_a_number_is_refused() {
     assert!(screen(&app).contains("no Python process is that small"), "{}", screen(&app));
     assert!(screen(&app).contains("Memory, 4,096 MiB  (before this change)"), "{}", screen(&app));
 }
+
+#[test]
+fn on_a_small_screen_every_question_can_be_seen_under_the_pointer() {
+    let opened = [("application.source", "git"), ("database.engine", "mariadb"), ("database.place", "remote")];
+    let mut app = at(load::load("webapp").unwrap(), (40, 12), true, &opened);
+    while let Place::Stage(stage) = app.place.clone() {
+        for at in 0..app.doc.stops.len() {
+            let (stop, lines) = app.doc.stops[at].clone();
+            app.follow(Step::Go(app.place.clone(), Some(stop.clone())));
+            app.settle();
+            let lines = app.doc.stops.get(at).map_or(lines, |(_, lines)| lines.clone());
+            let (top, height) = (app.view().scroll, usize::from(app.layout().main.height));
+            let seen =
+                (top..top + height).contains(&lines.start) && (lines.end <= top + height || lines.len() > height);
+            assert!(seen, "{stop:?}\n{}", screen(&app));
+        }
+        let next = app.desk.beside(&Place::Stage(stage), true).unwrap();
+        app.follow(Step::Go(next, None));
+        app.settle();
+    }
+}

@@ -3,7 +3,12 @@
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
+<<<<<<< HEAD
+use crate::ui::terminal::{TestGrid, TestPainter};
+=======
 use crate::ui::terminal::TestPainter;
+use crate::ui::wizard::task::News;
+>>>>>>> run
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
 struct Seat {
@@ -18,7 +23,19 @@ impl Seat {
         app.desk.look = look;
         app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
         open(&mut app, stage);
-        let mut seat = Self { app, painter: TestPainter::new(look) };
+        let mut seat = Self { app, painter: TestPainter::new() };
+        seat.paint();
+        seat
+    }
+
+    /// At the review of the plan.
+    fn reviewing() -> Self {
+        let mut app = super::review::reviewing(&super::review::fit(), (80, 24), &[]);
+        let look = Look { width: 80, unicode: true, colour: true };
+        app.desk.look = look;
+        app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.settle();
+        let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
         seat
     }
@@ -35,7 +52,7 @@ impl Seat {
             .unwrap();
         let backend = terminal.backend();
         let cursor = backend.cursor_visible().then(|| backend.cursor_position());
-        self.painter.paint(&buffer, cursor).len()
+        self.painter.paint(TestGrid::of(&buffer, self.app.desk.look), cursor).len()
     }
 
     fn press(&mut self, code: KeyCode) -> usize {
@@ -74,4 +91,41 @@ fn moving_and_typing_write_little() {
     println!("median: {moved} moving, {typed} typing");
     assert!(moved <= 60 && typed <= 12, "{moved} for moving, {typed} for typing");
     assert_eq!(Seat::at("database").paint(), 0, "nothing has changed");
+}
+
+<<<<<<< HEAD
+#[test]
+fn moving_in_a_plan_writes_little() {
+    let mut seat = Seat::reviewing();
+    let actions = seat.app.desk.review.plan().map_or(0, |plan| plan.actions.len());
+    let moves: Vec<usize> = (1..actions).map(|_| seat.press(KeyCode::Down)).collect();
+    println!("{moves:?}");
+    assert!(median(moves.clone()) <= 60, "{moves:?}");
+=======
+/// The wizard at a run that works, with what its terminal shows.
+fn at_work() -> Seat {
+    let look = Look { width: 80, unicode: true, colour: true };
+    let mut app = super::run::attached((80, 24), true);
+    app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+    app.tell(Message::Run(News::Events(super::run::quickstart()[..50].to_vec())));
+    let mut seat = Seat { app, painter: TestPainter::new(look) };
+    seat.paint();
+    seat
+}
+
+#[test]
+fn a_second_that_passes_and_a_step_in_the_list_of_a_run_write_little() {
+    let mut seat = at_work();
+    let moves: Vec<usize> = [KeyCode::Up; 6].into_iter().map(|code| seat.press(code)).collect();
+    let mut seat = at_work();
+    let mut second = |sec: i64| {
+        seat.app.tell(Message::Run(News::Time(crate::host::Stamp { sec: 1_795_253_460 + sec, nsec: 0 })));
+        seat.paint()
+    };
+    second(0);
+    let seconds: Vec<usize> = (1..30).map(&mut second).collect();
+    println!("moving {moves:?}, a second {seconds:?}");
+    assert!(median(moves) <= 60 && median(seconds) <= 24);
+    assert_eq!(second(29), 0, "nothing has changed");
+>>>>>>> run
 }

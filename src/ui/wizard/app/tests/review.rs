@@ -1,20 +1,281 @@
-//! Welcome, product, review, and what lies over pages.
+//! How welcome, product, review and the sheets look.
+
+use std::fmt::Write as _;
 
 use super::*;
+use crate::action::Verdict;
+use crate::engine::detach;
+use crate::engine::journal::Record;
+use crate::engine::runs::RunDir;
+use crate::facts::probe::probe;
+use crate::host::Address;
+use crate::host::fake::{Package, output};
+use crate::plan::Plan;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// A fresh Debian that is fit for everything.
+pub(super) fn fit() -> FakeHost {
+    let host = FakeHost::new();
+    host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(0, "192.0.2.80 STREAM\n", ""));
+    host.answer(Address::Tcp("192.0.2.80:80".parse().unwrap()), |_| Vec::new());
+    host.on(&["timedatectl", "show"], |_, _| output(0, "NTP=yes\nCanNTP=yes\nNTPSynchronized=yes\n", ""));
+    host.put_file("/etc/resolv.conf", "nameserver 192.0.2.1\n", 0o644);
+    host.put_file("/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm_main_Packages", "", 0o644);
+    host.offer(Package::new("nginx", "1.22.1-9").depends(&["nginx-common"]).size(527_000, 1_500));
+    host.offer(Package::new("nginx-common", "1.22.1-9").size(112_000, 300));
+    host
+}
+
+fn desk(size: (u16, u16), root: bool, unicode: bool) -> Desk {
+    Desk::new(Look { width: usize::from(size.0), unicode, colour: false }, root, load::list())
+}
+
+/// A wizard on this machine, with everything found out.
+pub(super) fn on(host: &FakeHost, size: (u16, u16)) -> App {
+    let mut app = App::new(desk(size, true, true), size);
+    settle_on(&mut app, host);
+    app
+}
+
+/// The same at the review of the first guide, with these answers.
+pub(super) fn reviewing(host: &FakeHost, size: (u16, u16), answers: &[(&str, &str)]) -> App {
+    review(on(host, size), host, answers)
+}
+
+fn review(mut app: App, host: &FakeHost, answers: &[(&str, &str)]) -> App {
+    press_on(&mut app, host, "Enter Enter");
+    for (path, text) in answers {
+        app.desk.interview.as_mut().unwrap().type_in(path, text);
+    }
+    app.follow(Step::Go(Place::Review, None));
+    app.settle();
+    settle_on(&mut app, host);
+    app
+}
+
+/// What is seen at each size after the same keys.
+fn seen(sizes: &[(u16, u16)], keys: &str, make: impl Fn((u16, u16)) -> App) -> String {
+    let mut all = String::new();
+    for size in sizes {
+        let mut app = make(*size);
+        press_on(&mut app, &fit(), keys);
+        let _ = writeln!(all, "{}", screen(&app));
+    }
+    all
+}
+
+/// A run whose changes stand, with what became of it.
+fn ran(host: &FakeHost, records: Vec<Record>) -> String {
+    let plan = Plan {
+        schema: 1,
+        guide: "webapp".to_owned(),
+        title: String::new(),
+        stages: vec![],
+        answers: vec![],
+        actions: vec![],
+        proofs: vec![],
+        results: vec![],
+        warnings: vec![],
+    };
+    let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
+    let begin = Record::Begin { action: "web.site".to_owned(), stage: "web".to_owned(), undo: vec![] };
+    for record in std::iter::once(begin).chain(records) {
+        journal.write(host, record).unwrap();
+    }
+    dir.id
+}
+
+fn finished(exit: Exit) -> Record {
+    Record::Finished { exit, data: BTreeMap::new() }
+}
 
 #[test]
-fn look() {
-    for size in [(80, 24), (120, 40), (40, 12)] {
-        let mut app = wizard(size);
-        println!("{}", screen(&app));
-        press(&mut app, "Enter");
-        println!("{}", screen(&app));
-        press(&mut app, "Enter");
-        app.place = Place::Review;
-        app.resize(size.0, size.1);
-        settle(&mut app);
-        println!("{}", screen(&app));
-        press(&mut app, "Enter");
-        println!("{}", screen(&app));
+fn the_first_frame_needs_nothing_from_the_machine() {
+    let seen = seen(&SIZES[..1], "", |size| {
+        let mut app = App::new(desk(size, true, true), size);
+        assert!(matches!(app.jobs().as_slice(), [Job::Probe]));
+        app
+    });
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn a_fit_machine() {
+    insta::assert_snapshot!(seen(&SIZES, "", |size| on(&fit(), size)));
+}
+
+#[test]
+fn problems_and_warnings_come_first_and_say_what_to_do() {
+    let host = fit();
+    host.put_file("/run/reboot-required", "", 0o644);
+    host.put_file("/proc/meminfo", "MemTotal: 204800 kB\nMemFree: 100000 kB\nSwapTotal: 0 kB\n", 0o444);
+    insta::assert_snapshot!(seen(&SIZES, "", |size| on(&host, size)));
+}
+
+#[test]
+fn whoever_is_not_root_is_told_at_once_what_still_works() {
+    let host = fit().as_user(1000);
+    let seen = seen(&SIZES[..1], "", |size| {
+        let mut app = App::new(desk(size, false, true), size);
+        assert!(screen(&app).contains("You are not root"), "{}", screen(&app));
+        settle_on(&mut app, &host);
+        app
+    });
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn earlier_runs_are_said_first() {
+    let host = fit();
+    ran(&host, vec![finished(Exit::Done)]);
+    ran(&host, vec![]);
+    insta::assert_snapshot!(seen(&SIZES, "", |size| on(&host, size)));
+}
+
+#[test]
+fn what_can_be_done_about_an_earlier_run() {
+    let host = fit();
+    let choices = |size, keys: &str| {
+        let mut app = on(&host, size);
+        press_on(&mut app, &host, keys);
+        screen(&app)
+    };
+    let mut all = String::new();
+    ran(&host, vec![finished(Exit::ProofFailed)]);
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
+    let last = ran(&host, vec![]);
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Up Enter"));
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
+    let working = detach::lock(&host, &last).unwrap();
+    let _ = writeln!(all, "{}", choices((80, 12), "Up Enter"));
+    drop(working);
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn products_with_what_stands_and_what_they_miss_here() {
+    let host = FakeHost::debian("sid");
+    host.put_file("/var/lib/bringup/standing.json", "[\"webapp\"]", 0o644);
+    insta::assert_snapshot!(seen(&SIZES, "Enter", |size| on(&host, size)));
+}
+
+#[test]
+fn a_plan_that_can_be_started() {
+    insta::assert_snapshot!(seen(&SIZES, "", |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn the_end_of_the_plan_with_the_start() {
+    insta::assert_snapshot!(seen(&SIZES, "Tab", |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn a_wide_screen_shows_the_action_under_the_pointer() {
+    insta::assert_snapshot!(seen(&[(200, 50)], "Down Down", |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn a_plan_that_is_being_compared() {
+    let host = fit();
+    let mut app = on(&host, (80, 24));
+    press_on(&mut app, &host, "Enter Enter");
+    app.follow(Step::Go(Place::Review, None));
+    app.settle();
+    assert!(matches!(app.jobs().as_slice(), [Job::Preview { .. }]));
+    insta::assert_snapshot!(screen(&app));
+}
+
+#[test]
+fn a_plan_with_things_in_the_way() {
+    let host = fit();
+    host.put_file("/proc/meminfo", "MemTotal: 204800 kB\nMemFree: 100000 kB\nSwapTotal: 0 kB\n", 0o444);
+    insta::assert_snapshot!(seen(&SIZES, "", |size| reviewing(&host, size, &[("web.https_port", "0")])));
+}
+
+#[test]
+fn a_plan_that_changes_nothing() {
+    let seen = seen(&SIZES[..1], "", |size| {
+        let mut app = reviewing(&fit(), size, &[]);
+        let plan = app.desk.review.plan().unwrap();
+        let same = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(Verdict::AlreadySo))).collect();
+        let hash = plan.hash();
+        app.tell(Message::Forecast(hash.clone(), None));
+        app.tell(Message::Compared(hash, same, vec![]));
+        app
+    });
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn the_packages_of_a_plan() {
+    insta::assert_snapshot!(seen(&SIZES, "Enter", |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn the_diff_of_a_file_that_is_searched() {
+    let host = fit();
+    host.put_file("/etc/nginx/sites-available/webapp", "# mine\nserver {\n    listen 8080;\n}\n", 0o644);
+    let make = |size| {
+        let mut app = reviewing(&host, size, &[]);
+        let plan = app.desk.review.plan().unwrap();
+        let site = plan.actions.iter().position(|planned| planned.id == "web.nginx_site").unwrap();
+        app.follow(Step::Go(Place::Review, Some(Stop::Line("actions", site))));
+        app
+    };
+    insta::assert_snapshot!(seen(&SIZES, "Enter / l i s t e n Enter n n", make));
+}
+
+#[test]
+fn what_is_typed_to_be_searched_stands_at_the_bottom() {
+    let keys = "Enter / n g i n x";
+    insta::assert_snapshot!(seen(&[(80, 12), (40, 12)], keys, |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn all_pages_to_go_to_with_how_they_stand() {
+    let make = |size| reviewing(&fit(), size, &[("web.https_port", "0"), ("application.name", "")]);
+    insta::assert_snapshot!(seen(&SIZES, "g", make));
+}
+
+#[test]
+fn leaving_is_asked_about() {
+    insta::assert_snapshot!(seen(&[(80, 12), (40, 12)], "q", |size| reviewing(&fit(), size, &[])));
+}
+
+#[test]
+fn saving_asks_for_a_file() {
+    let make = |size| reviewing(&fit(), size, &[("application.proof_token", "hunter22hunter22")]);
+    insta::assert_snapshot!(seen(&SIZES, "s", make));
+}
+
+#[test]
+fn ascii_is_enough() {
+    let host = fit();
+    host.put_file("/run/reboot-required", "", 0o644);
+    let mut all = String::new();
+    let make = || {
+        let mut app = App::new(desk((80, 24), true, false), (80, 24));
+        settle_on(&mut app, &host);
+        app
+    };
+    let _ = writeln!(all, "{}", screen(&make()));
+    for keys in ["", "Tab", "Enter", "g"] {
+        let mut app = review(make(), &host, &[]);
+        press_on(&mut app, &host, keys);
+        let _ = writeln!(all, "{}", screen(&app));
     }
+    assert!(all.is_ascii());
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_machine_is_looked_at_again_on_demand() {
+    let host = fit();
+    host.put_file("/run/reboot-required", "", 0o644);
+    let mut app = on(&host, (80, 24));
+    assert!(screen(&app).contains("1 warning: see below"), "{}", screen(&app));
+    assert_eq!(app.desk.facts, Some(probe(&host)));
+    press_on(&mut app, &fit(), "r");
+    assert!(screen(&app).contains("This server is fit"), "{}", screen(&app));
 }

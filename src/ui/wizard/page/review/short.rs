@@ -11,7 +11,7 @@ use crate::ui::wizard::sheet::typed_secrets;
 use crate::ui::wizard::theme::{Role, Sign};
 
 /// Where values begin.
-const VALUES: usize = 10;
+const VALUES: usize = 9;
 
 /// Writes it. `ready`: nothing is in the way.
 pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
@@ -20,7 +20,7 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
     entry("Packages", &packages(desk), writer);
     let ports = |scope| {
         let ports = plan.ports().into_iter().filter(|port| port.on == scope);
-        ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join(", ")
+        ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join("; ")
     };
     let open = ports(Scope::Any);
     entry(
@@ -37,7 +37,9 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
         brings.services.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(_, name)| name)).collect();
     entry("Services", &services.join(", "), writer);
     undo(desk, writer);
-    entry("Answers", &format!("{STATE_DIR}/runs/…-{}/answers.yaml, for root", plan.guide), writer);
+    let run = desk.watch.as_ref().filter(|_| desk.waits()).and_then(|watch| watch.run.clone());
+    let run = run.unwrap_or_else(|| format!("…-{}", plan.guide));
+    entry("Answers", &format!("{STATE_DIR}/runs/{run}/answers.yaml (root)"), writer);
     entry("Replay", &replay(desk), writer);
     for warning in &plan.warnings {
         let about = warning.split_once(": ").map_or(warning.as_str(), |(_, says)| says);
@@ -60,13 +62,13 @@ fn headline(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
         n => format!(", {n} that cannot be told yet"),
     };
     if review.is_looking() {
-        let says = format!("Comparing {} actions with this server {}", plan.actions.len(), "…");
+        let says = format!("Checking this server: {} actions are compared with it.", plan.actions.len());
         writer.note(Role::Dim, Sign::Working, 0, &says);
     } else if review.is_idle() {
         let says = "Nothing to change: this server is as the answers want it. `bringup verify` proves it again.";
         writer.note(Role::Good, Sign::Good, 0, says);
     } else if ready {
-        let says = format!("Ready: {changes}{same}{untold}. Enter shows one, Tab leads to the start.");
+        let says = format!("Ready: {changes}{same}{untold}. Tab leads to the start.");
         writer.note(Role::Good, Sign::Good, 0, &says);
     } else {
         writer.prose(Role::Value, 0, &format!("The plan: {changes}{same}{untold}."));
@@ -76,7 +78,10 @@ fn headline(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
 fn packages(desk: &Desk) -> String {
     match desk.review.packages() {
         Some(Ok(forecast)) => forecast.to_string(),
-        Some(Err(failure)) => failure.to_string(),
+        Some(Err(failure)) => match &failure.hint {
+            Some(hint) => format!("{failure}; {hint}"),
+            None => failure.to_string(),
+        },
         None if desk.review.is_forecast() => "none to install".to_owned(),
         None => "asking apt …".to_owned(),
     }
@@ -96,10 +101,10 @@ fn undo(desk: &Desk, writer: &mut Writer<'_>) {
 fn replay(desk: &Desk) -> String {
     let secrets = typed_secrets(desk);
     if secrets.is_empty() {
-        return "sudo bringup --answers FILE".to_owned();
+        return "sudo bringup --answers THAT-FILE".to_owned();
     }
     let keep = secrets.join(",");
-    format!("sudo --preserve-env={keep} bringup --answers FILE; typed passwords are not in it, set them so")
+    format!("sudo --preserve-env={keep} bringup --answers THAT-FILE, with typed passwords in these variables")
 }
 
 /// A label with its value beside it, in as many lines as it takes; nothing without a value.

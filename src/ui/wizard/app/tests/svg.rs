@@ -90,11 +90,8 @@ fn run(out: &mut String, (from, to, row): (u16, u16, u16), text: &str, (ink, pap
     let text = text.trim_matches(' ');
     let columns = u16::try_from(unicode_width::UnicodeWidthStr::width(text)).unwrap_or(1);
     let length = f32::from(columns) * CELL.0;
-    let _ = writeln!(
-        out,
-        r#"<text x="{left:.1}" y="{base:.1}" textLength="{length:.1}"{style}>{}</text>"#,
-        escape(text)
-    );
+    let _ =
+        writeln!(out, r#"<text x="{left:.1}" y="{base:.1}" textLength="{length:.1}"{style}>{}</text>"#, escape(text));
 }
 
 type Look = (&'static str, Option<&'static str>, Modifier);

@@ -6,7 +6,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
 }
 
 /// The most similar name, when at most a third of it differs.
-fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nothing this long is a slip of the pen, and comparing costs the product of the lengths.
     if name.len() > 100 {
         return None;
@@ -29,6 +29,7 @@ mod tests {
         assert_eq!(did_you_mean("hots", ["port", "host"]), "; did you mean host?");
         assert_eq!(did_you_mean("Engine", ["engine"]), "; did you mean engine?");
         assert_eq!(did_you_mean("zebra", ["port", "host"]), "");
+        assert_eq!(nearest("postgres", ["postgresql", "sqlite"]), Some("postgresql"));
         assert_eq!(did_you_mean("16", ["15"]), "");
         assert_eq!(did_you_mean(&"x".repeat(100_000), ["port"]), "");
     }

@@ -1,0 +1,82 @@
+//! What becomes of a run that waits: asked at the terminal that follows it, or told with `bringup decide`.
+
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+
+use crate::cli::{Output, answers};
+use crate::engine::decision::{self, Decision, Waiting};
+use crate::engine::detach;
+use crate::engine::runs::RunDir;
+use crate::error::{Exit, Failure, Problem};
+use crate::host::Host;
+use crate::ui::follow::Asked;
+use crate::ui::{ask, out, term};
+
+/// Asks whoever sits at the terminal; `reading` as in [`term::choose`].
+pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
+    let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
+    // A program reads the question for itself; what somebody else has answered is no question.
+    if output.json || !is_open() {
+        return Asked::GoOn;
+    }
+    if !term::interactive(host) {
+        out::error(&ask::how_to(term::look(host), waiting));
+        return Asked::GoOn;
+    }
+    let options = ask::options(waiting);
+    let labels: Vec<String> = options.iter().map(|(_, label)| label.clone()).collect();
+    loop {
+        let chosen = term::choose(host, "What now?", &labels, output.plain, reading);
+        let Some((decision, _)) = chosen.and_then(|chosen| options.get(chosen)) else {
+            return Asked::Left;
+        };
+        match decision::send(host, dir, waiting.number, decision) {
+            Ok(()) => return Asked::GoOn,
+            Err(failure) => {
+                tell(&failure);
+                if !is_open() {
+                    return Asked::GoOn;
+                }
+            }
+        }
+    }
+}
+
+/// Decides for the run that waits.
+pub(super) fn decide(host: &dyn Host, decision: &Decision, output: Output) -> Exit {
+    let refuse = |problem: Problem| answers::refuse(&[problem], output);
+    if host.euid() != 0 {
+        return refuse(Problem::new("only root can decide what becomes of a run", "run it again with sudo"));
+    }
+    let Some(id) = detach::running(host) else {
+        let hint = "`bringup status` shows what stands, `bringup resume` goes on with what was interrupted";
+        return refuse(Problem::new("no run is at work, so none waits for a decision", hint));
+    };
+    let dir = RunDir::of(&id);
+    let waiting = match decision::waiting(host, &dir) {
+        Ok(Some(waiting)) => waiting,
+        Ok(None) => {
+            let message = format!("run {id} is at work and does not wait for a decision");
+            return refuse(Problem::new(message, "`bringup attach` shows what it does"));
+        }
+        Err(failure) => return refuse(Problem::in_step("", &failure)),
+    };
+    if let Err(failure) = decision::send(host, &dir, waiting.number, decision) {
+        return refuse(Problem::in_step("", &failure));
+    }
+    let name = decision.choice().name();
+    if output.json {
+        out::print(&format!("{}\n", json!({ "ok": true, "run": id, "step": waiting.step, "decision": name })));
+    } else {
+        out::print(&format!("Decided about {}: {name}. `bringup attach` shows the run.\n", waiting.step));
+    }
+    Exit::Done
+}
+
+fn tell(failure: &Failure) {
+    out::error(&format!("error: {failure}\n"));
+    if let Some(hint) = &failure.hint {
+        out::error(&format!("hint: {hint}\n"));
+    }
+}

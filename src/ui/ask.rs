@@ -1,0 +1,99 @@
+//! What can be decided about a failed run, in words.
+
+use std::fmt::Write as _;
+
+use crate::engine::decision::{Choice, Decision, Waiting};
+use crate::ui::look::Look;
+use crate::ui::{lines, text};
+
+/// The column where the meaning of a command begins.
+const MEANING: usize = 34;
+
+/// The choices that a line of text can answer, each with its meaning. Other answers need questions to be asked
+/// again: that is for whoever can show them.
+pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
+    let option = |choice: &Choice| {
+        Some(match choice {
+            Choice::Retry if waiting.retry_from == waiting.step => (Decision::Retry, "try again".to_owned()),
+            Choice::Retry => (Decision::Retry, format!("try again, beginning with {}", waiting.retry_from)),
+            Choice::Skip => {
+                let skip = waiting.skip.as_ref()?;
+                (Decision::Skip, format!("go on without {}: {}", skip.step, skip.because))
+            }
+            Choice::RollbackStage => {
+                (Decision::RollbackStage, format!("take the stage {} back, then ask again", waiting.stage))
+            }
+            Choice::Rollback => (Decision::Rollback, format!("take everything back ({})", changes(waiting.changed))),
+            Choice::Stop => (Decision::Stop, "stop and leave everything as it is; `bringup resume` goes on".to_owned()),
+            Choice::Replan => return None,
+        })
+    };
+    waiting.choices.iter().filter_map(option).collect()
+}
+
+/// A question that is open, for a list of runs.
+pub fn standing(waiting: &Waiting) -> String {
+    let since = jiff::Timestamp::from_second(waiting.since.sec).unwrap_or_default();
+    let since = since.strftime("%Y-%m-%d %H:%M:%S UTC");
+    format!("{}, since {since}; `bringup attach` asks", lines::waiting(waiting))
+}
+
+/// How to decide where nobody can be asked.
+pub fn how_to(look: Look, waiting: &Waiting) -> String {
+    let mut page = "The run waits until somebody decides, in any terminal:\n".to_owned();
+    for (decision, meaning) in options(waiting) {
+        let command = format!("  bringup decide {}", decision.choice().name());
+        let room = look.width.saturating_sub(MEANING).max(20);
+        for (n, line) in text::wrap(&look.text(&meaning), room).into_iter().enumerate() {
+            let label = if n == 0 { command.as_str() } else { "" };
+            let _ = writeln!(page, "{label:MEANING$}{line}");
+        }
+    }
+    page
+}
+
+fn changes(count: usize) -> String {
+    match count {
+        0 => "nothing is changed".to_owned(),
+        1 => "1 change".to_owned(),
+        n => format!("{n} changes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::track::tests::waiting;
+
+    #[test]
+    fn every_choice_says_what_it_does() {
+        insta::assert_snapshot!(how_to(Look::PLAIN, &waiting(3)), @r"
+        The run waits until somebody decides, in any terminal:
+          bringup decide retry            try again
+          bringup decide skip             go on without database.role: the role can be
+                                          made by hand later
+          bringup decide rollback-stage   take the stage database back, then ask again
+          bringup decide rollback         take everything back (3 changes)
+          bringup decide stop             stop and leave everything as it is; `bringup
+                                          resume` goes on
+        ");
+    }
+
+    #[test]
+    fn an_open_question_says_about_what_and_since_when() {
+        let expected = "waiting for a decision about database.role; 3 changes stand, since 2026-11-21 09:30:15 UTC; \
+                        `bringup attach` asks";
+        assert_eq!(standing(&waiting(3)), expected);
+    }
+
+    #[test]
+    fn only_what_is_offered_is_named() {
+        let mut waiting = waiting(3);
+        waiting.choices = vec![Choice::Retry, Choice::Replan, Choice::Stop];
+        waiting.retry_from = "database.engine".to_owned();
+        let options = options(&waiting);
+        let names: Vec<&str> = options.iter().map(|(decision, _)| decision.choice().name()).collect();
+        assert_eq!(names, ["retry", "stop"]);
+        assert_eq!(options[0].1, "try again, beginning with database.engine");
+    }
+}

@@ -1,0 +1,90 @@
+//! The pictures of the README: the wizard's own frames as SVG, kept beside the tests. They are compared here, so
+//! they cannot show what is not so; `CAPTURES=write cargo test --lib captures` makes them anew.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::path::Path;
+
+use super::run::{stuck, told};
+use super::svg::svg;
+use super::*;
+use crate::facts::{Cpus, Disk, Facts, Memory, Os};
+use crate::ui::track::tests::recorded;
+
+const SIZE: (u16, u16) = (80, 24);
+
+/// A small server, as many have it.
+fn facts() -> Facts {
+    let mut facts = Facts {
+        os: Os {
+            id: "debian".to_owned(),
+            codename: "bookworm".to_owned(),
+            version: "12".to_owned(),
+            name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        },
+        arch: "amd64".to_owned(),
+        hostname: "app".to_owned(),
+        fqdn: "app.example.org".to_owned(),
+        cpus: Cpus { usable: 2, cores: 2, threads: 2, source: "2 processors".to_owned() },
+        memory: Memory { usable_mib: 2048, total_mib: 2048, swap_mib: 0, source: String::new() },
+        init: "systemd".to_owned(),
+        root: true,
+        firewall: "none".to_owned(),
+        ipv6: true,
+        ..Facts::default()
+    };
+    facts.disks.insert("/".to_owned(), Disk { free_mib: 20_000, total_mib: 30_000 });
+    facts
+}
+
+/// The wizard in colour, at a stage of the shipped guide.
+fn at(stage: &str, focus: Option<Stop>) -> App {
+    let mut app = coloured(wizard(SIZE));
+    app.tell(Message::Facts(Box::new(facts())));
+    app.jobs();
+    let guide = crate::guide::load::load("webapp").unwrap();
+    app.tell(Message::Opened(Box::new(Interview::new(guide, facts(), crate::answers::Given::default()))));
+    app.go(Place::Stage(stage.to_owned()), focus);
+    app.settle();
+    app
+}
+
+fn coloured(mut app: App) -> App {
+    app.desk.theme = crate::ui::wizard::theme::Theme::new(Look { colour: true, ..app.desk.look });
+    app.settle();
+    app
+}
+
+fn picture(title: &str, app: &App) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(SIZE.0, SIZE.1)).unwrap();
+    let mut cursor = None;
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    if let (Some(_), Ok(position)) = (&app.doc.cursor, terminal.get_cursor_position()) {
+        cursor = Some((position.x, position.y));
+    }
+    svg(title, terminal.backend().buffer(), cursor)
+}
+
+#[test]
+fn captures_show_what_is_so() {
+    let mut database = at("database", None);
+    press(&mut database, "Down Space");
+    let mut workers = at("workers", Some(Stop::Field("workers.users".to_owned())));
+    press(&mut workers, "4 0");
+    let scenes = [
+        ("stage", "A stage: why it matters, its questions, where each answer comes from", database),
+        ("sizing", "Workers and memory, drawn while the numbers change", workers),
+        ("failure", "A run that failed asks what to do", coloured(told(SIZE, &stuck()))),
+        ("result", "The result, with the evidence of every proof", coloured(told(SIZE, &recorded()))),
+    ];
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
+    for (name, title, app) in scenes {
+        let path = dir.join(format!("{name}.svg"));
+        let now = picture(title, &app);
+        if std::env::var_os("CAPTURES").is_some() {
+            std::fs::write(&path, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(kept == now, "{} is not what the wizard shows; see this file's head", path.display());
+    }
+}
