@@ -20,6 +20,9 @@ const CALM_SIMPLE: Duration = Duration::from_millis(500);
 /// Services that report readiness have got further when their start job is done.
 const CALM_READY: Duration = Duration::from_millis(100);
 
+/// So many lines of a service's last words are shown as they are, on any screen.
+const FEW_LINES: usize = 8;
+
 /// What systemd knows of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
@@ -249,7 +252,9 @@ fn last_words(host: &dyn Host, name: &str, since: Option<i64>) -> Vec<String> {
 }
 
 /// The last 20 lines of a service's life that has ended: what comes after belongs to its next start, and is cut
-/// off in the middle. systemd's own lines are left out, unless there is nothing else.
+/// off in the middle. systemd's own lines are left out, unless there is nothing else. Of many lines only those that
+/// begin at the margin are kept: in the tracebacks of Python, Java and Node these say what happened, the indented
+/// ones where.
 fn before_the_last_death(name: &str, mut lines: Vec<String>) -> Vec<String> {
     let of_systemd = |line: &String| line.starts_with(name) || line.contains(&format!(" {name} - "));
     if let Some(death) = lines.iter().rposition(|line| of_systemd(line) && line.contains("process exited")) {
@@ -258,7 +263,14 @@ fn before_the_last_death(name: &str, mut lines: Vec<String>) -> Vec<String> {
     if !lines.iter().all(of_systemd) {
         lines.retain(|line| !of_systemd(line));
     }
+    if lines.len() > FEW_LINES && !lines.iter().all(|line| indented(line)) {
+        lines.retain(|line| !indented(line));
+    }
     lines.split_off(lines.len().saturating_sub(20))
+}
+
+fn indented(line: &str) -> bool {
+    line.starts_with([' ', '\t'])
 }
 
 fn systemctl(work: &Work<'_>, arguments: &[&str], what: &str) -> Outcome<()> {
@@ -295,6 +307,8 @@ mod tests {
         assert_eq!(said(silent).len(), 2, "systemd alone knows why");
         let long = "x\n".repeat(50);
         assert_eq!(said(&long).len(), 20);
+        let chained = format!("ValueError: no luck\n{}HaltServer: 3\n", "  File arbiter.py, line 3\n".repeat(30));
+        assert_eq!(said(&chained), ["ValueError: no luck", "HaltServer: 3"]);
     }
 
     #[test]
