@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 
-use crate::session::{CTRL_C, CTRL_Z, DOWN, ESC, Modes, Session, UP};
+use crate::session::{CTRL_C, CTRL_Z, DOWN, ESC, Session, UP, untouched};
 use crate::trial;
 
 macro_rules! trials {
@@ -56,13 +56,6 @@ fn demo() -> Session {
     session.wait_for("F3 shell");
     session.settle();
     session
-}
-
-/// How the terminal is before anybody has touched it, under the same shell.
-fn untouched() -> Modes {
-    let mut session = Session::start("/bin/true".as_ref(), &[], &[], (80, 24));
-    session.exit_status();
-    session.modes()
 }
 
 #[track_caller]
