@@ -158,8 +158,12 @@ fn suspended(page: Page) {
     session.wait_for("Stopped");
     session.wait_until("the modes of the shell", |session| session.modes() == before);
     assert_eq!(session.state(), "T");
+    // Nobody tells it that the terminal has another size now.
+    session.resize(100, 30);
     session.keys("fg\r");
     session.wait_for(page.shows);
+    let keys = |line: &str| line.contains("Enter") || line.contains("Esc");
+    session.wait_until("the keys in the last line", |session| session.screen().lines().nth(29).is_some_and(keys));
     assert_eq!(session.modes(), shown);
     assert!(!session.screen().contains("Stopped"), "{}", session.screen());
     assert_idle(&mut session);
