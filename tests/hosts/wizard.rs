@@ -14,13 +14,13 @@ use crate::session::{ENTER, Session, TAB, untouched};
 const INSTALL: Duration = Duration::from_mins(10);
 
 /// Ends the server's side of every line.
-const KILL_SSH_SESSIONS: &str = r#"
+const KILL_SSH_SESSIONS: &str = r"
     for process in /proc/[0-9]*; do
         case $(tr '\0' ' ' <$process/cmdline 2>/dev/null) in
             sshd:*@pts/*) kill -KILL ${process#/proc/} ;;
         esac
     done
-"#;
+";
 
 /// A host that is reached over SSH, with a key that nobody else has.
 struct Remote {
@@ -104,7 +104,8 @@ fn answer(session: &mut Session, question: &str, text: &str) {
 /// From the first page to the first question.
 fn begin(session: &mut Session) {
     session.wait_for("[ Choose a product ]");
-    session.wait_until("the checks", |session| !session.screen().contains("Looking at this server"));
+    let looked = ["This server is fit.", "You can go on."];
+    session.wait_until("the checks", |session| looked.iter().any(|says| session.screen().contains(says)));
     press(session, ENTER);
     session.wait_for("What shall this server become?");
     session.keys(ENTER);

@@ -47,7 +47,7 @@ pub fn main(what: &str) -> ExitCode {
         "fresh" => None,
         "works" => Some(run(|| {
             loop {
-                thread::park()
+                thread::park();
             }
         })),
         "fails" => Some(run(|| 1)),
