@@ -124,7 +124,11 @@ fn review(session: &mut Session) {
     on_to(session, "Certificate");
     on_to(session, "Services");
     on_to(session, "Review");
-    session.wait_for("Ready:");
+    // What comes in while the pointer is moved would be taken for its move.
+    session.wait_until("the plan", |session| {
+        let screen = session.screen();
+        screen.contains("Ready:") && screen.contains("on disk")
+    });
     point_at(session, "[ Start ]");
 }
 

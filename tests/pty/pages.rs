@@ -33,11 +33,13 @@ const FIT: &str = "This server is fit.";
 const PRODUCT: &str = "What shall this server become?";
 const FIELD: &str = "What is the application called?";
 const SHEET: &str = "Esc close";
+/// The plan was compared with the machine; apt, which is asked beside it, has answered.
 const READY: &str = "Ready:";
+const FORECAST: &str = "on disk";
 
 const TO_FIELD: &[Step] = &[(FIT, ENTER), (PRODUCT, ENTER)];
 /// Over the list of pages, which ends with the review and the way out.
-const TO_REVIEW: &[Step] = &[(FIELD, F2), (SHEET, "\x1b[F\x1b[A\r")];
+const TO_REVIEW: &[Step] = &[(FIELD, F2), (SHEET, "\x1b[F\x1b[A\r"), (READY, "")];
 
 /// From the first action of the plan to the one that writes nginx's site.
 const TO_SITE: &str = "\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\r";
@@ -51,8 +53,8 @@ const PAGES: [Page; 13] = [
     page("leaving", "fresh", &[TO_FIELD, &[(FIELD, CTRL_C)]], SHEET),
     page("choice", "fresh", &[TO_FIELD, &[(FIELD, F2), (SHEET, "\x1b[B\r")]], "Which database engine?"),
     page("sizing", "fresh", &[TO_FIELD, &[(FIELD, F2), (SHEET, "\x1b[B\x1b[B\x1b[B\r")]], "to run"),
-    page("review", "fresh", &[TO_FIELD, TO_REVIEW], READY),
-    page("diff", "fresh", &[TO_FIELD, TO_REVIEW, &[(READY, TO_SITE)]], "+++ /etc/nginx/sites-available/webapp"),
+    page("review", "fresh", &[TO_FIELD, TO_REVIEW], FORECAST),
+    page("diff", "fresh", &[TO_FIELD, TO_REVIEW, &[(FORECAST, TO_SITE)]], "+++ /etc/nginx/sites-available/webapp"),
     Page { still: false, ..page("running", "works", &[], "do the work") },
     page("failure", "fails", &[], "Try again"),
     page("result", "succeeds", &[], "https://shop.example.test/"),
