@@ -21,3 +21,6 @@ mod failures;
 mod host;
 mod life;
 mod preflight;
+#[path = "../pty/session.rs"]
+mod session;
+mod wizard;
