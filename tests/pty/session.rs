@@ -289,6 +289,11 @@ impl Session {
     /// How many bytes were written since the last call, once nothing more comes.
     pub fn bytes_since(&mut self) -> usize {
         self.settle();
+        self.bytes_already()
+    }
+
+    /// How many bytes of those that were written since the last call have been read.
+    pub fn bytes_already(&mut self) -> usize {
         let bytes = self.written.len() - self.counted;
         self.counted = self.written.len();
         bytes

@@ -5,6 +5,7 @@ use super::*;
 use crate::guide::load;
 use crate::ui::terminal::{TestGrid, TestPainter};
 use crate::ui::wizard::task::News;
+use ratatui::buffer::Buffer;
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
 struct Seat {
