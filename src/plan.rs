@@ -14,6 +14,9 @@ use crate::proof::listens::{Expected, Scope};
 pub mod build;
 pub mod preview;
 
+/// The version of a plan's form that this program writes.
+const SCHEMA: u32 = 1;
+
 /// Everything that will be done, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -35,6 +38,23 @@ pub struct Plan {
     pub results: Vec<ResultLine>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// One in which nothing is to be done.
+    pub fn new(guide: &str, title: &str) -> Self {
+        Self {
+            schema: SCHEMA,
+            guide: guide.to_owned(),
+            title: title.to_owned(),
+            stages: Vec::new(),
+            answers: Vec::new(),
+            actions: Vec::new(),
+            proofs: Vec::new(),
+            results: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 /// A stage in a plan.

@@ -53,17 +53,7 @@ fn plan() -> Plan {
 }
 
 fn plan_of(actions: Vec<Planned>) -> Plan {
-    Plan {
-        schema: 1,
-        guide: "shop".to_owned(),
-        title: "Shop".to_owned(),
-        stages: Vec::new(),
-        answers: Vec::new(),
-        actions,
-        proofs: Vec::new(),
-        results: Vec::new(),
-        warnings: Vec::new(),
-    }
+    Plan { actions, ..Plan::new("shop", "Shop") }
 }
 
 /// An action by its id (`stage.action`) and what a plan says of it.

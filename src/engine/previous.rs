@@ -57,17 +57,7 @@ mod tests {
     use crate::plan::Plan;
 
     fn ran(host: &FakeHost, guide: &str, answers: &str, taken_back: bool) -> String {
-        let plan = Plan {
-            schema: 1,
-            guide: guide.to_owned(),
-            title: String::new(),
-            stages: vec![],
-            answers: vec![],
-            actions: vec![],
-            proofs: vec![],
-            results: vec![],
-            warnings: vec![],
-        };
+        let plan = Plan::new(guide, "");
         let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
         dir.write(host, "answers.yaml", answers.as_bytes()).unwrap();
         if taken_back {

@@ -15,9 +15,6 @@ use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
 use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine};
 use crate::proof::Proof;
 
-/// The version of the plan's form.
-const SCHEMA: u32 = 1;
-
 /// The id of the one package transaction, and of the stage it forms.
 pub const PACKAGES: &str = "packages";
 
@@ -89,15 +86,13 @@ impl Builder<'_> {
         }
         name_what_is_planned(&mut actions);
         Plan {
-            schema: SCHEMA,
-            guide: guide.id.clone(),
-            title: guide.title.clone(),
             stages,
             answers: answered(guide, resolved),
             actions,
             proofs,
             results,
             warnings: resolved.warnings.clone(),
+            ..Plan::new(&guide.id, &guide.title)
         }
     }
 

@@ -296,13 +296,6 @@ mod tests {
     fn plan() -> Plan {
         let line = |label: &str, value: &str| ResultLine { label: label.to_owned(), value: value.to_owned() };
         Plan {
-            schema: 1,
-            guide: "webapp".to_owned(),
-            title: "Your own web application".to_owned(),
-            answers: Vec::new(),
-            stages: Vec::new(),
-            actions: Vec::new(),
-            proofs: Vec::new(),
             results: vec![
                 line("Address", "https://app.example.org/"),
                 line("Application", "/srv/webapp, as the user webapp, 5 workers"),
@@ -310,7 +303,7 @@ mod tests {
                 line("Jobs", "Redis, on this host only, 2 workers"),
                 line("Certificate", "self-signed, until 2027-11-21; browsers will warn"),
             ],
-            warnings: Vec::new(),
+            ..Plan::new("webapp", "Your own web application")
         }
     }
 

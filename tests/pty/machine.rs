@@ -96,18 +96,13 @@ fn run(work: impl Fn() -> i32 + Send + Sync + 'static) -> String {
 fn plan() -> Plan {
     let work = json!({"command": {"describe": "do the work", "run": [WORK], "check": ["done"], "undo": ["true"]}});
     Plan {
-        schema: 1,
-        guide: "shop".to_owned(),
-        title: "A shop".to_owned(),
         stages: vec![PlannedStage { id: "shop".to_owned(), title: "Shop".to_owned() }],
-        answers: Vec::new(),
         actions: vec![
             planned("settings", json!({"file": {"path": "/etc/shop.conf", "content": "open\n"}})),
             planned("work", work),
         ],
-        proofs: Vec::new(),
         results: vec![ResultLine { label: "Address".to_owned(), value: "https://shop.example.test/".to_owned() }],
-        warnings: Vec::new(),
+        ..Plan::new("shop", "A shop")
     }
 }
 

@@ -312,11 +312,7 @@ mod tests {
         let ports = [(5432, "PostgreSQL", Scope::Loopback), (443, "nginx", Scope::Any), (81, "old", Scope::Closed)];
         let ports = ports.map(|(port, name, on)| Expected { port, name: name.to_owned(), on }).to_vec();
         Plan {
-            schema: 1,
-            guide: "t".to_owned(),
-            title: "A title".to_owned(),
             stages: vec![PlannedStage { id: "web".to_owned(), title: "Web server".to_owned() }],
-            answers: vec![],
             actions,
             proofs: vec![PlannedProof {
                 id: "web.listens".to_owned(),
@@ -325,8 +321,8 @@ mod tests {
                 skippable: None,
                 proof: Proof::Listens(Listens { ports }),
             }],
-            results: vec![],
             warnings: vec!["mind the gap".to_owned()],
+            ..Plan::new("t", "A title")
         }
     }
 

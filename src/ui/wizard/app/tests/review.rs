@@ -67,17 +67,7 @@ fn seen(sizes: &[(u16, u16)], keys: &str, make: impl Fn((u16, u16)) -> App) -> S
 
 /// A run whose changes stand, with what became of it.
 fn ran(host: &FakeHost, records: Vec<Record>) -> String {
-    let plan = Plan {
-        schema: 1,
-        guide: "webapp".to_owned(),
-        title: String::new(),
-        stages: vec![],
-        answers: vec![],
-        actions: vec![],
-        proofs: vec![],
-        results: vec![],
-        warnings: vec![],
-    };
+    let plan = Plan::new("webapp", "");
     let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
     let begin = Record::Begin { action: "web.site".to_owned(), stage: "web".to_owned(), undo: vec![] };
     for record in std::iter::once(begin).chain(records) {
