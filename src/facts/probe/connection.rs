@@ -1,5 +1,6 @@
 //! How the administrator is connected.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::text;
@@ -11,13 +12,24 @@ const GENERATIONS: usize = 32;
 
 /// From our environment, or from that of a parent, because sudo drops the variable.
 pub(super) fn find(host: &dyn Host) -> Option<Ssh> {
+    first(host, parse)
+}
+
+/// Both ends of that connection: ours, and the other.
+pub(super) fn ends(host: &dyn Host) -> Option<(SocketAddr, SocketAddr)> {
+    first(host, parse_ends)
+}
+
+fn first<T>(host: &dyn Host, parse: fn(&str) -> Option<T>) -> Option<T> {
     if let Some(found) = host.env("SSH_CONNECTION").as_deref().and_then(parse) {
         return Some(found);
     }
     let mut process = "self".to_owned();
     for _ in 0..GENERATIONS {
         let directory = Path::new("/proc").join(&process);
-        if let Some(found) = from_environment(&text(host, directory.join("environ"))) {
+        let environment = text(host, directory.join("environ"));
+        let mut values = environment.split('\0').filter_map(|variable| variable.strip_prefix("SSH_CONNECTION="));
+        if let Some(found) = values.next().and_then(parse) {
             return Some(found);
         }
         let status = text(host, directory.join("status"));
@@ -30,16 +42,22 @@ pub(super) fn find(host: &dyn Host) -> Option<Ssh> {
     None
 }
 
-fn from_environment(environment: &str) -> Option<Ssh> {
-    environment.split('\0').find_map(|variable| variable.strip_prefix("SSH_CONNECTION=")).and_then(parse)
-}
-
 /// `client port server port`.
 fn parse(value: &str) -> Option<Ssh> {
     let mut fields = value.split_whitespace();
     let client = fields.next()?;
     let port = fields.nth(2)?.parse().ok()?;
     Some(Ssh { client: client.strip_prefix("::ffff:").unwrap_or(client).to_owned(), port })
+}
+
+fn parse_ends(value: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let fields: Vec<&str> = value.split_whitespace().collect();
+    let end = |address: usize, port: usize| {
+        // A link-local address comes with its interface, which the kernel's tables do not have.
+        let ip: IpAddr = fields.get(address)?.split('%').next()?.parse().ok()?;
+        Some(SocketAddr::new(ip.to_canonical(), fields.get(port)?.parse().ok()?))
+    };
+    Some((end(2, 3)?, end(0, 1)?))
 }
 
 #[cfg(test)]
@@ -55,6 +73,8 @@ mod tests {
         host.put_file("/proc/40/status", "PPid:\t39\n", 0o444);
         host.put_file("/proc/39/environ", "A=1\0SSH_CONNECTION=192.0.2.7 51000 192.0.2.1 2222\0B=2\0", 0o400);
         assert_eq!(find(&host), Some(Ssh { client: "192.0.2.7".to_owned(), port: 2222 }));
+        let ends = ends(&host).map(|(ours, theirs)| (ours.to_string(), theirs.to_string()));
+        assert_eq!(ends, Some(("192.0.2.1:2222".to_owned(), "192.0.2.7:51000".to_owned())));
         host.set_env("SSH_CONNECTION", "::ffff:192.0.2.8 1 192.0.2.1 22");
         assert_eq!(find(&host), Some(Ssh { client: "192.0.2.8".to_owned(), port: 22 }));
     }

@@ -1,7 +1,11 @@
 //! Who manages the firewall: the one that is switched on, not the ones that are merely installed.
 
 use super::{exists, text};
+use crate::facts::Netfilter;
 use crate::host::Host;
+
+/// The bit of `CAP_NET_ADMIN`, `linux/capability.h`.
+const CAP_NET_ADMIN: u32 = 12;
 
 /// `firewalld`, `ufw`, `nftables`, `iptables` or `none`.
 pub(super) fn find(host: &dyn Host) -> &'static str {
@@ -24,10 +28,30 @@ pub(super) fn find(host: &dyn Host) -> &'static str {
     "none"
 }
 
+/// Whether packets can be filtered here. The bounding set counts: it is what root could have.
+pub(super) fn netfilter(host: &dyn Host) -> Netfilter {
+    let status = text(host, "/proc/self/status");
+    let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let bits = bounding.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let nft = ["/usr/sbin/nft", "/sbin/nft"].iter().any(|path| exists(host, path));
+    Netfilter { allowed: bits >> CAP_NET_ADMIN & 1 == 1, nft }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::host::fake::FakeHost;
+
+    #[test]
+    fn a_container_without_the_capability_cannot_filter() {
+        let host = FakeHost::new();
+        for (bounding, allowed) in [("000001ffffffffff", true), ("00000000a80425fb", false), ("", false)] {
+            host.put_file("/proc/self/status", format!("PPid:\t1\nCapBnd:\t{bounding}\n"), 0o444);
+            assert_eq!(netfilter(&host), Netfilter { allowed, nft: false });
+        }
+        host.put_file("/usr/sbin/nft", "", 0o755);
+        assert!(netfilter(&host).nft);
+    }
 
     #[test]
     fn what_is_switched_on_counts() {
