@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::Outcome;
-use crate::host::Host;
+use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
 pub mod absent;
@@ -26,6 +26,7 @@ mod diff;
 pub mod directory;
 pub mod edit;
 pub mod file;
+pub mod firewall;
 mod names;
 pub mod packages;
 mod place;
@@ -69,6 +70,15 @@ pub enum Progress {
     Note(String),
     /// A line of output.
     Output(String),
+    /// Something waits for a person, and will be taken back without them.
+    Deadline {
+        /// When.
+        at: Stamp,
+        /// Seconds until then, when this was told.
+        left: u64,
+        /// What the person must do.
+        note: String,
+    },
 }
 
 /// What `check` found.
@@ -162,6 +172,7 @@ pub enum Action {
     Database(database::Database),
     Rabbitmq(rabbitmq::Rabbitmq),
     Certificate(certificate::Certificate),
+    Firewall(firewall::Firewall),
     Command(command::RawCommand),
 }
 
@@ -181,6 +192,7 @@ impl Action {
         "database",
         "rabbitmq",
         "certificate",
+        "firewall",
         "command",
     ];
 
@@ -200,6 +212,7 @@ impl Action {
             Self::Database(a) => a,
             Self::Rabbitmq(a) => a,
             Self::Certificate(a) => a,
+            Self::Firewall(a) => a,
             Self::Command(a) => a,
         }
     }

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::action::{Progress, service};
+use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
 use crate::engine::runs::RunDir;
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::engine::undo::{Undo, UndoCx, Undone, carry};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 
@@ -49,6 +50,7 @@ pub fn roll_back(
     let whole = options.stage.is_none();
     let records = journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     emit(What::RollbackStarted { run: dir.id.clone(), records });
+    deadman::put_back_now(host);
     journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
 
     let base = Manifest::load(host, dir, "base")?;
@@ -149,7 +151,7 @@ fn carry_out(
         post,
     };
     let mut errors = Vec::new();
-    for undo in &entry.undo {
+    for undo in carry::in_order(&entry.undo) {
         match undo.carry_out(&cx) {
             Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
             Ok(Undone::Nothing) => {}

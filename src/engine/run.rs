@@ -269,6 +269,7 @@ fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
         Progress::Percent { percent, note } => Progress::Percent { percent, note: secrets.conceal(&note) },
         Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
         Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
+        Progress::Deadline { at, left, note } => Progress::Deadline { at, left, note: secrets.conceal(&note) },
     }
 }
 

@@ -115,6 +115,9 @@ impl Bars {
             Progress::Note(note) | Progress::Output(note) if !note.trim().is_empty() => {
                 current.bar.set_message(look.text(note));
             }
+            Progress::Deadline { left, note, .. } => {
+                current.bar.set_message(look.text(&format!("{left} s left: {note}")));
+            }
             Progress::Note(_) | Progress::Output(_) => {}
         }
     }

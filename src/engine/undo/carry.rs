@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::action::{database, edit, packages, rabbitmq, service, user};
+use crate::action::{database, edit, firewall, packages, rabbitmq, service, user};
 use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
@@ -31,6 +31,9 @@ impl Undo {
             }
             Self::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
                 rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
+            }
+            Self::Firewall { manager, name, loaded, files } => {
+                firewall::undo(cx, manager, name, loaded.as_deref(), files)
             }
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
         }
@@ -198,6 +201,19 @@ pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     })
 }
 
+/// The order in which the records of an action are carried out: as they stand, but directories come last, the
+/// innermost first, when what was in them is gone.
+pub fn in_order(records: &[Undo]) -> impl Iterator<Item = &Undo> {
+    let dir = |record: &Undo| match record {
+        Undo::RemoveDir { path } => Some(path.clone()),
+        _ => None,
+    };
+    let mut dirs: Vec<&Undo> = records.iter().filter(|record| dir(record).is_some()).collect();
+    dirs.sort_by_key(|record| std::cmp::Reverse(dir(record)));
+    dirs.dedup();
+    records.iter().filter(move |record| dir(record).is_none()).chain(dirs)
+}
+
 impl Undo {
     /// The files and links that the action of this record writes.
     pub fn path(&self) -> Option<&Path> {
@@ -205,5 +221,19 @@ impl Undo {
             Self::Restore { path, .. } | Self::Remove { path } | Self::Unedit { path, .. } => Some(path),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_go_last_and_the_innermost_first() {
+        let dir = |path: &str| Undo::RemoveDir { path: path.into() };
+        let file = |path: &str| Undo::Remove { path: path.into() };
+        let records = [dir("/a"), dir("/a/b"), file("/a/b/c"), dir("/a"), file("/a/d")];
+        let order: Vec<Undo> = in_order(&records).cloned().collect();
+        assert_eq!(order, [file("/a/b/c"), file("/a/d"), dir("/a/b"), dir("/a")]);
     }
 }
