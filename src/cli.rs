@@ -13,9 +13,11 @@ use crate::ui::out;
 
 mod answers;
 mod execute;
+mod guard;
 mod inputs;
 mod past;
 mod plan;
+mod probe;
 mod start;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
@@ -115,6 +117,22 @@ enum Verb {
     Verify,
     /// List all runs
     History,
+    /// Keep a change that would be taken back, such as the firewall's; type it in a new SSH session
+    Confirm,
+    /// Try the ports of another machine from here; needs no root
+    Probe {
+        /// Its name or address
+        host: String,
+        /// Ports to try, such as 22,443,5432=closed
+        #[arg(long, value_name = "PORTS")]
+        ports: Option<String>,
+        /// What it was set up with: its plan says what should be open
+        #[command(flatten)]
+        inputs: Inputs,
+        /// Its facts (from `bringup facts --json` there), to make the plan with
+        #[arg(long, value_name = "FILE", requires = "answers")]
+        facts: Option<PathBuf>,
+    },
     /// Print shell completions
     #[command(hide = true)]
     Completions {
@@ -124,6 +142,13 @@ enum Verb {
     /// Print the manual page
     #[command(hide = true)]
     Man,
+    /// Take back what nobody confirmed; started by a timer
+    #[command(hide = true)]
+    Deadman {
+        /// Wait until the time is up
+        #[arg(long)]
+        wait: bool,
+    },
     /// Work through a run's plan; started by bringup itself
     #[command(hide = true)]
     Execute {
@@ -209,6 +234,12 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Status) => past::status(host, output),
         Some(Verb::History) => past::history(host, output),
         Some(Verb::Verify) => past::verify(host, output),
+        Some(Verb::Confirm) => guard::confirm(host),
+        Some(Verb::Deadman { wait }) => guard::deadman(host, wait),
+        Some(Verb::Probe { host: other, ports, inputs, facts }) => {
+            let (ports, facts) = (ports.as_deref(), facts.as_deref());
+            probe::probe(host, &probe::Request { host: &other, ports, inputs: &inputs, facts }, output)
+        }
         Some(Verb::Attach) => past::attach(host, output),
         Some(Verb::Stop) => past::stop(host),
         Some(Verb::Resume { yes }) => past::resume(host, yes, output),

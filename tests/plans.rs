@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use bringup::action::Action;
+use bringup::action::firewall::opening::Allow;
 use bringup::error::Problem;
 use bringup::facts::Facts;
 use bringup::plan::Plan;
@@ -68,12 +69,18 @@ fn outline(plan: &Plan) -> String {
             Action::Database(a) => format!("{:?} {} {} {:?} {}", a.engine, a.name, a.role, a.auth, a.password),
             Action::Rabbitmq(a) => format!("{} {} {}", a.user, a.vhost, a.password),
             Action::Certificate(a) => format!("{:?} {} {}", a.from, a.certificate.display(), a.names.join(" ")),
+            Action::Firewall(a) => {
+                let allowed: Vec<String> = a.allow.iter().map(Allow::shown).collect();
+                let (manager, confirm) = (a.manager, a.confirm);
+                format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
+            }
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
     }
     for planned in &plan.proofs {
         let about = match &planned.proof {
+            Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
             Proof::Http(p) => format!("{} {} {} {}", p.url, p.status, p.location, p.contains),
             Proof::Job(p) => format!("{} {}", p.url, p.submit),
             Proof::Listens(p) => {

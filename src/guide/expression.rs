@@ -19,6 +19,7 @@ pub use context::Context;
 
 mod context;
 mod filters;
+mod networks;
 
 /// Evaluates the expressions and templates of one guide.
 pub struct Expressions {
@@ -178,6 +179,7 @@ fn environment(assets: Arc<Tree>) -> Environment<'static> {
     });
     environment.add_function("size_workers", size_workers);
     filters::add(&mut environment);
+    networks::add(&mut environment);
     environment
 }
 
