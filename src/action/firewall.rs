@@ -22,9 +22,13 @@ use crate::host::Host;
 use opening::{Allow, Network, Opening, Ports, Protocol};
 
 mod boot;
+mod firewalld;
+mod iptables;
 mod loaded;
+mod managers;
 mod nftables;
 pub mod opening;
+mod ufw;
 
 /// Lets in what the plan says and SSH, and drops everything else that comes in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +54,9 @@ pub struct Firewall {
     /// What loads the rules at boot, where that is not the manager's own: `systemd` or `sysv`.
     #[serde(default = "systemd")]
     pub at_boot: service::Manager,
+    /// iptables only: chains of others that are asked before the rest is dropped; made empty where they are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<String>,
 }
 
 const fn two_minutes() -> u64 {
@@ -66,6 +73,12 @@ const fn systemd() -> service::Manager {
 pub enum Manager {
     /// A table of our own, loaded at boot by a unit or a script of our own.
     Nftables,
+    /// ufw, which is active here: rules with our name in their comments.
+    Ufw,
+    /// firewalld, which runs here: ports and rich rules in its zones.
+    Firewalld,
+    /// Chains of our own, for products that bring chains themselves.
+    Iptables,
 }
 
 /// One way to manage rules. Openings are always all that one name has.
@@ -74,8 +87,8 @@ trait Backend {
     fn shown(&self) -> &'static str;
     /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
-    /// Which openings of ours are in force; `None` when what drops the rest is not, or not as we want it.
-    fn in_force(&self, host: &dyn Host) -> Outcome<Option<BTreeSet<Opening>>>;
+    /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when what drops the rest is not, or not as we want it.
+    fn in_force(&self, host: &dyn Host, wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>>;
     /// Whether exactly these will be in force after a reboot.
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
     /// What the plan shows.
@@ -141,7 +154,7 @@ impl Act for Firewall {
         };
         deadman::guarded(cx.host, &plan, cx.progress, &mut || {
             backend.load(cx, &wanted)?;
-            match backend.in_force(cx.host)? {
+            match backend.in_force(cx.host, &wanted)? {
                 Some(loaded) if loaded == wanted => Ok(()),
                 _ => Err(Failure::new("load the rules", "what is in force afterwards is not what was asked for")
                     .hint("another program may be changing the firewall at the same time")),
@@ -159,6 +172,11 @@ impl Firewall {
     fn backend(&self) -> Box<dyn Backend + '_> {
         match self.manager {
             Manager::Nftables => Box::new(nftables::Nftables { name: &self.name, at_boot: self.at_boot }),
+            Manager::Ufw => Box::new(ufw::Ufw::new(&self.name)),
+            Manager::Firewalld => Box::new(firewalld::Firewalld { name: &self.name }),
+            Manager::Iptables => {
+                Box::new(iptables::Iptables { name: &self.name, at_boot: self.at_boot, chains: &self.chains })
+            }
         }
     }
 
@@ -168,6 +186,14 @@ impl Firewall {
         if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(good) {
             return Err(refused(format!("\"{}\" is no name for its rules", self.name))
                 .hint("correct the guide: lower case letters, digits, - and _"));
+        }
+        // The kernel's limit is 28 characters, and a script has them between its words.
+        let is_chain = |name: &String| {
+            let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            !name.is_empty() && name.len() <= 28 && name.chars().all(good) && !name.starts_with('-')
+        };
+        if let Some(chain) = self.chains.iter().find(|chain| !is_chain(chain)) {
+            return Err(refused(format!("\"{chain}\" is no name of a chain")).hint("correct the guide"));
         }
         if let Some(clash) = opening::clashes(&self.allow).into_iter().next() {
             return Err(refused(clash).hint("decide who may reach it"));
@@ -208,8 +234,8 @@ impl Firewall {
     /// kept open for somebody at an earlier time may be among them.
     fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
         let backend = self.backend();
-        let Some(present) = backend.in_force(host)? else { return Ok(None) };
         let wanted = self.wanted(sshd);
+        let Some(present) = backend.in_force(host, &wanted)? else { return Ok(None) };
         let kept_earlier = |opening: &&Opening| {
             let for_ssh = sshd.ports.iter().any(|port| opening.ports == Ports::one(*port));
             for_ssh && opening.source.is_some_and(Network::is_host) && !self.ssh_sources.is_empty()
@@ -226,7 +252,8 @@ impl Firewall {
         let what = "find the firewall as planned";
         let backend = self.backend();
         let sshd = ssh::now(host);
-        let Some(present) = backend.in_force(host)? else {
+        let wanted = self.wanted(&sshd);
+        let Some(present) = backend.in_force(host, &wanted)? else {
             return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
                 .hint("`systemctl restart bringup-firewall` loads them again; find out who took them away"));
         };
@@ -237,7 +264,6 @@ impl Firewall {
                 backend.shown()
             ));
         }
-        let wanted = self.wanted(&sshd);
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();
         let why = match (lacking.is_empty(), more.is_empty()) {
@@ -265,12 +291,12 @@ pub fn undo(
     loaded: Option<&str>,
     files: &[(PathBuf, Option<Image>)],
 ) -> Outcome<Undone> {
-    let _ = (name, files);
+    let before = || loaded.map(|blob| cx.blobs.get(cx.host, blob)).transpose();
     let changed = match manager {
-        "nftables" => {
-            let before = loaded.map(|blob| cx.blobs.get(cx.host, blob)).transpose()?;
-            nftables::restore(cx.host, before.as_deref())?
-        }
+        "nftables" => nftables::restore(cx.host, before()?.as_deref())?,
+        "iptables" => iptables::restore(cx.host, before()?.as_deref())?,
+        "ufw" => ufw::restore(cx, name, files)?,
+        "firewalld" => firewalld::restore(cx, files)?,
         other => {
             return Err(Failure::new(
                 "bring the firewall back",

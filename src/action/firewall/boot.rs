@@ -84,7 +84,8 @@ impl AtBoot {
         }
     }
 
-    /// Before there is a network. What flushes everything (Debian's nftables.service does) has us load ours again.
+    /// Before there is a network, whoever brings it up: network-pre.target, which nothing else may want, would stay
+    /// when the unit is gone. What flushes everything (Debian's nftables.service does) has us load ours again.
     /// Nothing stops it at shutdown: the rules hold to the end.
     fn unit(&self) -> Text {
         let Self { load, unload, .. } = self;
@@ -93,8 +94,7 @@ impl AtBoot {
              [Unit]\n\
              Description=Firewall rules of bringup\n\
              DefaultDependencies=no\n\
-             Wants=network-pre.target\n\
-             Before=network-pre.target\n\
+             Before=network-pre.target network.target systemd-networkd.service networking.service NetworkManager.service\n\
              After=local-fs.target systemd-modules-load.service nftables.service\n\
              PartOf=nftables.service\n\
              ReloadPropagatedFrom=nftables.service\n\

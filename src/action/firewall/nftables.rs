@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::loaded::{self, Table};
 use super::opening::Opening;
-use super::{Backend, boot};
+use super::{Backend, boot, managers};
 use crate::action::{Act, Cx, diff, service};
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Failure, Outcome};
@@ -125,6 +125,7 @@ impl Backend for Nftables<'_> {
     }
 
     fn refuse(&self, host: &dyn Host, _openings: &BTreeSet<Opening>) -> Outcome<()> {
+        managers::refuse_any(host, "open ports with nftables")?;
         let others = loaded::others_that_drop(host)?;
         if others.is_empty() {
             return Ok(());
@@ -136,7 +137,7 @@ impl Backend for Nftables<'_> {
         .hint("take those rules away, or open the ports there by hand and answer `firewall.manage: false`"))
     }
 
-    fn in_force(&self, host: &dyn Host) -> Outcome<Option<BTreeSet<Opening>>> {
+    fn in_force(&self, host: &dyn Host, _wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
         let Some(table) = loaded::table(host)? else { return Ok(None) };
         Ok(self.openings(&table))
     }
