@@ -145,9 +145,9 @@ enum Verb {
     /// Take back what nobody confirmed; started by a timer
     #[command(hide = true)]
     Deadman {
-        /// Wait until the time is up
-        #[arg(long)]
-        wait: bool,
+        /// Wait so many seconds before
+        #[arg(long, default_value_t = 0)]
+        wait: u64,
     },
     /// Work through a run's plan; started by bringup itself
     #[command(hide = true)]

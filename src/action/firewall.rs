@@ -85,6 +85,10 @@ pub enum Manager {
 trait Backend {
     /// Its name for people.
     fn shown(&self) -> &'static str;
+    /// What becomes of everything else. In the rules of others it is theirs to say.
+    fn rest(&self) -> &'static str {
+        "drop everything else"
+    }
     /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
     /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when what drops the rest is not, or not as we want it.
@@ -110,7 +114,8 @@ impl Act for Firewall {
         let mut ports: Vec<String> = self.allow.iter().map(|allow| allow.port.to_string()).collect();
         ports.dedup();
         let ports = if ports.is_empty() { String::new() } else { format!("{} and ", ports.join(", ")) };
-        format!("let in {ports}SSH, drop everything else ({})", self.backend().shown())
+        let backend = self.backend();
+        format!("let in {ports}SSH, {} ({})", backend.rest(), backend.shown())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
@@ -125,7 +130,7 @@ impl Act for Firewall {
             return Ok(Verdict::AlreadySo);
         }
         backend.refuse(cx.host, &wanted)?;
-        let summary = format!("let in {}, drop everything else ({})", list(&wanted), backend.shown());
+        let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest(), backend.shown());
         Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
@@ -173,7 +178,7 @@ impl Firewall {
         match self.manager {
             Manager::Nftables => Box::new(nftables::Nftables { name: &self.name, at_boot: self.at_boot }),
             Manager::Ufw => Box::new(ufw::Ufw::new(&self.name)),
-            Manager::Firewalld => Box::new(firewalld::Firewalld { name: &self.name }),
+            Manager::Firewalld => Box::new(firewalld::Firewalld::new(&self.name)),
             Manager::Iptables => {
                 Box::new(iptables::Iptables { name: &self.name, at_boot: self.at_boot, chains: &self.chains })
             }
@@ -258,11 +263,8 @@ impl Firewall {
                 .hint("`systemctl restart bringup-firewall` loads them again; find out who took them away"));
         };
         if let Some(standing) = self.standing(host, &sshd)? {
-            return Ok(format!(
-                "{} let in, everything else dropped; loaded, and again at boot ({})",
-                list(&standing),
-                backend.shown()
-            ));
+            let (rest, shown) = (backend.rest(), backend.shown());
+            return Ok(format!("{} let in, {rest}: loaded, and again at boot ({shown})", list(&standing)));
         }
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();

@@ -30,7 +30,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
 }
 
 /// Takes back what nobody confirmed.
-pub(super) fn deadman(host: &dyn Host, wait: bool) -> Exit {
+pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
     match deadman::fire(host, wait) {
         Ok(()) => Exit::Done,
         Err(failure) => {

@@ -23,6 +23,10 @@ use crate::host::{Command, Host, Meta, Stamp};
 
 /// The transient timer and its service are called so.
 const UNIT: &str = "bringup-deadman";
+/// The timer that is started before the change is made, and its time beyond that of the other: making the change
+/// takes seconds where the manager is slow.
+const EARLY_UNIT: &str = "bringup-deadman-early";
+const EARLY: u64 = 120;
 /// How often a confirmation is looked for.
 const POLL: Duration = Duration::from_millis(250);
 /// A timer that has not gone off so long after its time never will: then we do it ourselves.
@@ -110,18 +114,25 @@ pub fn guarded(
     progress: &(dyn Fn(Progress) + Sync),
     change: &mut dyn FnMut() -> Outcome<()>,
 ) -> Outcome<()> {
-    let armed = arm(host, plan)?;
+    arm(host, plan)?;
     let changed = under_lock(host, |pending| {
         still_armed(host, pending)?;
         change()?;
+        if plan.confirm != Confirm::None {
+            start_timer(host, plan, UNIT, plan.seconds)?;
+        }
         // Whatever reached us before this moment proves nothing.
         pending.known = known(host, &pending.ports);
-        Ok(())
+        pending.deadline = after(host, plan.seconds);
+        Ok(pending.clone())
     });
-    if let Err(failure) = changed {
-        put_back_now(host);
-        return Err(failure);
-    }
+    let armed = match changed {
+        Ok(armed) => armed,
+        Err(failure) => {
+            put_back_now(host);
+            return Err(failure);
+        }
+    };
     match plan.confirm {
         Confirm::None => keep(host),
         Confirm::NewConnection | Confirm::Local => wait(host, &armed, progress),
@@ -129,14 +140,13 @@ pub fn guarded(
 }
 
 /// Writes the way back down and starts the timer. Nothing is changed yet.
-fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<Pending> {
+fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
     let sshd = ssh::now(host);
-    let now = host.now();
     let pending = Pending {
         state: State::Armed,
         what: plan.what.to_owned(),
         boot: boot(host),
-        deadline: Stamp { sec: now.sec.saturating_add(i64::try_from(plan.seconds).unwrap_or(i64::MAX)), ..now },
+        deadline: after(host, plan.seconds + EARLY),
         seconds: plan.seconds,
         confirm: plan.confirm,
         known: known(host, &sshd.ports),
@@ -148,11 +158,17 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<Pending> {
         errors: Vec::new(),
     };
     save(host, &pending)?;
-    if let Err(failure) = start_timer(host, plan) {
+    stop_timer(host);
+    if let Err(failure) = start_timer(host, plan, EARLY_UNIT, plan.seconds + EARLY) {
         end(host, State::Off)?;
         return Err(failure);
     }
-    Ok(pending)
+    Ok(())
+}
+
+fn after(host: &dyn Host, seconds: u64) -> Stamp {
+    let now = host.now();
+    Stamp { sec: now.sec.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)), ..now }
 }
 
 /// Waits for the confirmation; an error when the time is up first.
@@ -231,17 +247,15 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
     })
 }
 
-/// What the timer does: puts everything back unless it was confirmed. With `wait`, sleeps until the time is up.
-pub fn fire(host: &dyn Host, wait: bool) -> Outcome<()> {
-    if wait {
-        let seconds = load(host)?.map_or(0, |pending| pending.seconds);
-        // Counted in pauses, since somebody may set the clock meanwhile.
-        for _ in 0..seconds * 1000 / 250 {
-            if load(host)?.is_none_or(|pending| pending.state != State::Armed) {
-                return Ok(());
-            }
-            host.sleep(POLL);
+/// What the timer does: puts everything back unless it was confirmed. Sleeps for `wait` seconds before, where the
+/// timer is no other's.
+pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
+    // Counted in pauses, since somebody may set the clock meanwhile.
+    for _ in 0..wait.saturating_mul(1000) / 250 {
+        if load(host)?.is_none_or(|pending| pending.state != State::Armed) {
+            return Ok(());
         }
+        host.sleep(POLL);
     }
     under_lock(host, |pending| {
         if still_armed(host, pending).is_ok() {
@@ -291,7 +305,7 @@ fn keep(host: &dyn Host) -> Outcome<()> {
 pub fn put_back_now(host: &dyn Host) {
     if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
         // Should it fail, the timer remains.
-        if fire(host, false).is_ok() {
+        if fire(host, 0).is_ok() {
             stop_timer(host);
         }
     }
@@ -340,20 +354,19 @@ fn known(host: &dyn Host, ports: &[u16]) -> Vec<(SocketAddr, SocketAddr)> {
     ssh::connections(host, ports).iter().map(|connection| (connection.local, connection.peer)).collect()
 }
 
-fn start_timer(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
+fn start_timer(host: &dyn Host, plan: &Plan<'_>, unit: &str, seconds: u64) -> Outcome<()> {
     let what = || format!("start the timer that would put {} back", plan.what);
     let program = program(host, plan.blobs);
     let mut argv: Vec<String> = Vec::new();
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
-        stop_timer(host);
         argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
-        argv.push(format!("--unit={UNIT}"));
-        argv.push(format!("--on-active={}", plan.seconds));
+        argv.push(format!("--unit={unit}"));
+        argv.push(format!("--on-active={seconds}"));
         argv.push(format!("--description=bringup puts {} back unless it is confirmed", plan.what));
         argv.extend([program, "deadman".to_owned()]);
     } else {
         argv.extend(["setsid", "--fork"].map(str::to_owned));
-        argv.extend([program, "deadman".to_owned(), "--wait".to_owned()]);
+        argv.extend([program, "deadman".to_owned(), format!("--wait={seconds}")]);
     }
     let command = Command::new(argv).timeout(Duration::from_secs(30)).log(plan.log);
     let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
@@ -368,10 +381,12 @@ fn stop_timer(host: &dyn Host) {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return;
     }
-    let timer = format!("{UNIT}.timer");
+    let units = [EARLY_UNIT, UNIT].map(|unit| [format!("{unit}.timer"), format!("{unit}.service")]);
+    let timers = units.iter().map(|[timer, _]| timer.as_str());
     // Of one that is not there nothing needs to be stopped.
-    let _ = host.run(&Command::new(["systemctl", "stop", "--", &timer]));
-    let _ = host.run(&Command::new(["systemctl", "reset-failed", "--", &timer, &format!("{UNIT}.service")]));
+    let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers)));
+    let all = units.iter().flatten().map(String::as_str);
+    let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
 }
 
 /// The copy of this program that lies with the run and that nobody replaces; else this one itself.

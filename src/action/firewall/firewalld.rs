@@ -4,6 +4,7 @@
 //! to reload, since that takes away what others have added for the moment. It has no comments, so a note of ours
 //! says which entries are ours.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +26,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// firewalld, for one of those who ask for openings.
 pub(super) struct Firewalld<'a> {
-    pub(super) name: &'a str,
+    name: &'a str,
+    /// Asked once.
+    zones: OnceCell<Vec<String>>,
 }
 
 /// Something of ours in a zone: `public port 443/tcp`, `public rich-rule rule family="ipv4" …`.
@@ -73,14 +76,22 @@ impl Entry {
         let mut parts = line.splitn(3, ' ').map(str::to_owned);
         Some(Self { zone: parts.next()?, kind: parts.next()?, value: parts.next()? })
     }
+}
 
-    /// `firewall-cmd --zone=public --add-port=443/tcp`.
-    fn command(&self, verb: &str, permanent: bool) -> Vec<String> {
-        let mut words = vec!["firewall-cmd".to_owned()];
-        words.extend(permanent.then(|| "--permanent".to_owned()));
-        words.extend([format!("--zone={}", self.zone), format!("--{verb}-{}={}", self.kind, self.value)]);
-        words
+/// `firewall-cmd --zone=public --add-port=443/tcp --add-port=80/tcp`: as few commands as it takes, since each starts
+/// Python anew; it takes several values of one kind at once.
+fn commands<'e>(entries: impl IntoIterator<Item = &'e Entry>, verb: &str, permanent: bool) -> Vec<Vec<String>> {
+    let mut by_kind: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for Entry { zone, kind, value } in entries {
+        let words = by_kind.entry((zone, kind)).or_insert_with(|| {
+            let mut words = vec!["firewall-cmd".to_owned()];
+            words.extend(permanent.then(|| "--permanent".to_owned()));
+            words.push(format!("--zone={zone}"));
+            words
+        });
+        words.push(format!("--{verb}-{kind}={value}"));
     }
+    by_kind.into_values().collect()
 }
 
 /// What a zone lets in.
@@ -88,9 +99,22 @@ struct Zone {
     entries: BTreeSet<Entry>,
     /// Ports of its services, which are not ours.
     by_service: BTreeSet<String>,
+    /// What becomes of everything else: `default`, `ACCEPT`, `DROP`.
+    target: String,
 }
 
-impl Firewalld<'_> {
+impl<'a> Firewalld<'a> {
+    pub(super) const fn new(name: &'a str) -> Self {
+        Self { name, zones: OnceCell::new() }
+    }
+
+    fn zones(&self, host: &dyn Host) -> Outcome<&[String]> {
+        if self.zones.get().is_none() {
+            let _ = self.zones.set(zones(host)?);
+        }
+        Ok(self.zones.get().map(Vec::as_slice).unwrap_or_default())
+    }
+
     fn note(&self) -> PathBuf {
         Path::new(NOTES).join(format!("{}.firewalld", self.name))
     }
@@ -119,12 +143,12 @@ impl Firewalld<'_> {
         openings: &BTreeSet<Opening>,
         permanent: bool,
     ) -> Outcome<(BTreeSet<Entry>, BTreeSet<Entry>)> {
-        let zones = zones(host)?;
-        let mut wanted = Self::entries(&zones, openings);
+        let zones = self.zones(host)?;
+        let mut wanted = Self::entries(zones, openings);
         let ours = self.ours(host);
         let mut present = BTreeSet::new();
         let mut surplus = BTreeSet::new();
-        for zone in &zones {
+        for zone in zones {
             let found = look(host, zone, permanent)?;
             surplus.extend(ours.intersection(&found.entries).filter(|entry| !wanted.contains(entry)).cloned());
             wanted.retain(|entry| entry.zone != *zone || !found.by_service.contains(&entry.value));
@@ -139,19 +163,23 @@ impl Backend for Firewalld<'_> {
         "firewalld"
     }
 
+    fn rest(&self) -> &'static str {
+        "leave the rest as it is"
+    }
+
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let what = "open ports with firewalld";
         let refused = |why: String, hint: String| Err(Failure::new(what, why).hint(hint));
         managers::refuse_others(host, managers::Active::Firewalld, what)?;
-        if !ask(host, &["--state"])?.ok() {
+        if !runs(host)? {
             return refused(
                 "it is to start at boot, but does not run".to_owned(),
                 "`systemctl start firewalld`, or `systemctl disable firewalld`; then run bringup again".to_owned(),
             );
         }
-        for zone in zones(host)? {
-            let target = ask(host, &["--permanent", &format!("--zone={zone}"), "--get-target"])?.text();
-            if target == "ACCEPT" {
+        for zone in self.zones(host)? {
+            let found = look(host, zone, false)?;
+            if found.target == "ACCEPT" {
                 let hint =
                     format!("`firewall-cmd --permanent --zone={zone} --set-target=default` and a reload change that");
                 return refused(
@@ -159,9 +187,8 @@ impl Backend for Firewalld<'_> {
                     hint,
                 );
             }
-            let found = look(host, &zone, false)?;
             for opening in openings.iter().filter(|opening| opening.source.is_some()) {
-                let for_all = Entry::of(&zone, Opening { source: None, ..*opening });
+                let for_all = Entry::of(zone, Opening { source: None, ..*opening });
                 let ours = self.ours(host).contains(&for_all);
                 if found.by_service.contains(&for_all.value) || (found.entries.contains(&for_all) && !ours) {
                     let why = format!(
@@ -179,7 +206,7 @@ impl Backend for Firewalld<'_> {
     }
 
     fn in_force(&self, host: &dyn Host, wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
-        if !ask(host, &["--state"])?.ok() {
+        if !runs(host)? {
             return Ok(None);
         }
         let (missing, surplus) = self.difference(host, wanted, false)?;
@@ -206,7 +233,7 @@ impl Backend for Firewalld<'_> {
 
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo> {
         let mut paths = vec![self.note()];
-        for zone in zones(host)? {
+        for zone in self.zones(host)? {
             paths.extend(["xml", "xml.old"].map(|ending| Path::new(ZONES).join(format!("{zone}.{ending}"))));
         }
         let files = paths.into_iter().map(|path| Ok((path.clone(), blobs.image(host, &path)?)));
@@ -227,24 +254,15 @@ impl Backend for Firewalld<'_> {
         let mut ours = self.ours(cx.host);
         ours.extend(missing.iter().chain(&missing_at_boot).cloned());
         self.write_note(cx.host, &ours)?;
-        for entry in &missing {
-            change(cx, entry, "add", false)?;
-        }
-        for entry in &surplus {
-            change(cx, entry, "remove", false)?;
-        }
-        Ok(())
+        change(cx, &missing, "add", false)?;
+        change(cx, &surplus, "remove", false)
     }
 
     fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let (missing, surplus) = self.difference(cx.host, openings, true)?;
-        for entry in &missing {
-            change(cx, entry, "add", true)?;
-        }
-        for entry in &surplus {
-            change(cx, entry, "remove", true)?;
-        }
-        let wanted = Self::entries(&zones(cx.host)?, openings);
+        change(cx, &missing, "add", true)?;
+        change(cx, &surplus, "remove", true)?;
+        let wanted = Self::entries(self.zones(cx.host)?, openings);
         let ours = self.ours(cx.host).into_iter().filter(|entry| wanted.contains(entry)).collect();
         self.write_note(cx.host, &ours)
     }
@@ -265,18 +283,16 @@ pub(super) fn restore(cx: &UndoCx<'_>, files: &[(PathBuf, Option<Image>)]) -> Ou
     let Some(((note, image), zones)) = files.split_first() else { return Ok(false) };
     let before = entries(&content(image)?.unwrap_or_default());
     let now = entries(&host.read(note).unwrap_or_default());
-    let runs = matches!(ask(host, &["--state"]), Ok(output) if output.ok());
+    let runs = runs(host).unwrap_or(false);
     if !runs && now.is_empty() {
         return Ok(false);
     }
     // Entries that are there already, or gone already, are no failure.
-    for entry in now.difference(&before).filter(|_| runs) {
-        run(host, &entry.command("remove", false))?;
-        run(host, &entry.command("remove", true))?;
-    }
-    for entry in before.iter().filter(|_| runs) {
-        run(host, &entry.command("add", false))?;
-        run(host, &entry.command("add", true))?;
+    for permanent in [false, true].into_iter().filter(|_| runs) {
+        let remove = commands(now.difference(&before), "remove", permanent);
+        for words in remove.into_iter().chain(commands(&before, "add", permanent)) {
+            run(host, &words)?;
+        }
     }
     put(cx, note, image, content(image)?)?;
     for pair in zones.chunks(2) {
@@ -334,23 +350,32 @@ fn zones(host: &dyn Host) -> Outcome<Vec<String>> {
     Ok(zones.into_iter().collect())
 }
 
+fn runs(host: &dyn Host) -> Outcome<bool> {
+    Ok(ask(host, &["--state"])?.ok())
+}
+
 fn look(host: &dyn Host, zone: &str, permanent: bool) -> Outcome<Zone> {
-    let list = |what: &str| -> Outcome<String> {
-        let at = format!("--zone={zone}");
-        let arguments: Vec<&str> = permanent.then_some("--permanent").into_iter().chain([at.as_str(), what]).collect();
-        Ok(ask(host, &arguments)?.text())
-    };
+    let at = format!("--zone={zone}");
+    let arguments: Vec<&str> = permanent.then_some("--permanent").into_iter().chain([&at, "--list-all"]).collect();
+    let listed = ask(host, &arguments)?.text();
+    let line = |key: &str| listed.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_default();
     let entry =
         |kind: &str, value: &str| Entry { zone: zone.to_owned(), kind: kind.to_owned(), value: value.to_owned() };
-    let mut entries: BTreeSet<Entry> =
-        list("--list-ports")?.split_whitespace().map(|port| entry("port", port)).collect();
-    entries.extend(list("--list-rich-rules")?.lines().map(|rule| entry("rich-rule", rule.trim())));
-    let mut by_service = BTreeSet::new();
-    for service in list("--list-services")?.split_whitespace() {
-        let ports = ask(host, &["--permanent", &format!("--service={service}"), "--get-ports"])?.text();
-        by_service.extend(ports.split_whitespace().map(str::to_owned));
-    }
-    Ok(Zone { entries, by_service })
+    let mut entries: BTreeSet<Entry> = line("ports:").split_whitespace().map(|port| entry("port", port)).collect();
+    let rules = listed.lines().map(str::trim).filter(|line| line.starts_with("rule "));
+    entries.extend(rules.map(|rule| entry("rich-rule", rule)));
+    let by_service = line("services:").split_whitespace().flat_map(|service| service_ports(host, service)).collect();
+    Ok(Zone { entries, by_service, target: line("target:").trim().to_owned() })
+}
+
+/// The ports of a service, such as `22/tcp`: from the file that a person wrote, or else from the one that came with it.
+fn service_ports(host: &dyn Host, service: &str) -> Vec<String> {
+    let of = |top: &str| host.read(&Path::new(top).join(format!("{service}.xml"))).ok();
+    let file = of("/etc/firewalld/services").or_else(|| of("/usr/lib/firewalld/services")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&file).into_owned();
+    let value = |line: &str, key: &str| Some(line.split_once(&format!("{key}=\""))?.1.split('"').next()?.to_owned());
+    let ports = text.lines().filter(|line| line.trim().starts_with("<port "));
+    ports.filter_map(|line| Some(format!("{}/{}", value(line, " port")?, value(line, " protocol")?))).collect()
 }
 
 fn ask(host: &dyn Host, arguments: &[&str]) -> Outcome<Output> {
@@ -358,11 +383,11 @@ fn ask(host: &dyn Host, arguments: &[&str]) -> Outcome<Output> {
     host.run(&command).map_err(|e| Failure::new("ask firewalld", e))
 }
 
-fn change(cx: &Cx<'_>, entry: &Entry, verb: &str, permanent: bool) -> Outcome<()> {
-    let command = Command::new(entry.command(verb, permanent)).timeout(PATIENCE);
-    Child::new(command)
-        .run(cx, &format!("{verb} {} {} in firewalld's zone {}", entry.kind, entry.value, entry.zone))
-        .map(drop)
+fn change(cx: &Cx<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bool) -> Outcome<()> {
+    for words in commands(entries, verb, permanent) {
+        Child::new(Command::new(words).timeout(PATIENCE)).run(cx, "change the rules of firewalld")?;
+    }
+    Ok(())
 }
 
 fn run(host: &dyn Host, words: &[String]) -> Outcome<()> {
@@ -393,10 +418,11 @@ mod tests {
         assert!(text.contains(rule), "{text}");
         assert_eq!(super::entries(text.as_bytes()), entries);
         assert_eq!(entries.iter().map(Entry::opening).collect::<Option<BTreeSet<_>>>(), Some(wanted));
-        assert_eq!(
-            entries.first().unwrap().command("add", true),
-            ["firewall-cmd", "--permanent", "--zone=public", "--add-port=443/tcp"]
-        );
+        let commands = commands(&entries, "add", true);
+        let ports =
+            ["firewall-cmd", "--permanent", "--zone=public", "--add-port=443/tcp", "--add-port=60000-61000/udp"];
+        assert_eq!(commands[0], ports);
+        assert_eq!((commands.len(), commands[1].len()), (2, 5), "both rich rules in one: {commands:?}");
     }
 
     #[test]

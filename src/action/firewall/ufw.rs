@@ -156,6 +156,10 @@ impl Backend for Ufw<'_> {
         "ufw"
     }
 
+    fn rest(&self) -> &'static str {
+        "leave the rest as it is"
+    }
+
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let what = "open ports with ufw";
         let refused = |why: String, hint: &str| Err(Failure::new(what, why).hint(hint.to_owned()));
@@ -393,7 +397,8 @@ fn is_loaded(rules: &[String], key: &Key) -> bool {
         let value =
             |option: &str| words.iter().position(|word| *word == option).and_then(|at| words.get(at + 1)).copied();
         let source = value("-s").unwrap_or(everywhere(key.ipv6));
-        let same_source = source.trim_end_matches("/32").trim_end_matches("/128") == key.source;
+        let host_bits = if key.ipv6 { "/128" } else { "/32" };
+        let same_source = source == key.source || source.strip_suffix(host_bits) == Some(key.source.as_str());
         let port = value("--dport").or(value("--dports"));
         let let_in = words.last().is_some_and(|last| *last == "ACCEPT" || last.ends_with("-limit-accept"));
         let_in && same_source && value("-p") == Some(key.protocol.as_str()) && port == Some(key.port.as_str())

@@ -71,11 +71,15 @@ fn a_new_connection_from_where_somebody_was_logged_in_keeps_the_change() {
     change(&host, Confirm::NewConnection, come).unwrap();
     assert!(is_changed(&host));
     // The timer may go off late: it finds nothing to do.
-    fire(&host, false).unwrap();
+    fire(&host, 0).unwrap();
     assert!(is_changed(&host));
     let commands: Vec<String> = host.commands().iter().map(|command| command.argv.join(" ")).collect();
     assert!(commands.iter().any(|line| line.starts_with("systemd-run ") && line.contains("--on-active=60")));
-    assert_eq!(commands.iter().filter(|line| *line == "systemctl stop -- bringup-deadman.timer").count(), 2);
+    assert!(commands.iter().any(|line| line.contains("--on-active=180")), "armed before the change");
+    assert!(
+        commands.last().unwrap().starts_with("systemctl reset-failed -- bringup-deadman-early.timer"),
+        "{commands:?}"
+    );
 }
 
 #[test]
@@ -146,7 +150,7 @@ fn the_timer_puts_the_change_back_and_the_run_hears_of_it() {
     let host = host();
     let come = |left| {
         if left == 20 {
-            fire(&host, false).unwrap();
+            fire(&host, 0).unwrap();
             assert!(!is_changed(&host));
         }
     };
@@ -160,7 +164,7 @@ fn what_cannot_be_put_back_at_first_is_tried_again_and_told() {
     let come = |left| {
         if left == 20 {
             host.fail_after(host.changes() + 1);
-            fire(&host, false).unwrap();
+            fire(&host, 0).unwrap();
             assert!(!is_changed(&host), "one failure is no reason to give up");
         }
     };
@@ -174,7 +178,7 @@ fn without_a_timer_nothing_is_changed() {
     let failure = change(&host, Confirm::None, |_| {}).unwrap_err();
     assert!(failure.tail.join("").contains("transient timer"), "{failure:?}");
     assert!(!is_changed(&host));
-    fire(&host, false).unwrap();
+    fire(&host, 0).unwrap();
 }
 
 #[test]
@@ -184,10 +188,10 @@ fn without_systemd_a_process_of_its_own_waits() {
     change(&host, Confirm::None, |_| {}).unwrap();
     let commands: Vec<String> = host.commands().iter().map(|command| command.argv.join(" ")).collect();
     assert!(
-        commands.contains(&"setsid --fork /var/lib/bringup/runs/r/bringup deadman --wait".to_owned()),
+        commands.contains(&"setsid --fork /var/lib/bringup/runs/r/bringup deadman --wait=180".to_owned()),
         "{commands:?}"
     );
-    fire(&host, true).unwrap();
+    fire(&host, 60).unwrap();
     assert!(is_changed(&host));
 }
 
@@ -219,7 +223,7 @@ fn a_switch_of_an_earlier_boot_guards_nothing() {
     host.revive();
     host.put_file("/proc/sys/kernel/random/boot_id", "two\n", 0o444);
     put_back_now(&host);
-    fire(&host, false).unwrap();
+    fire(&host, 0).unwrap();
     assert!(is_changed(&host));
     assert!(confirm(&host).is_err());
 }
