@@ -85,9 +85,9 @@ pub enum Manager {
 trait Backend {
     /// Its name for people.
     fn shown(&self) -> &'static str;
-    /// What becomes of everything else. In the rules of others it is theirs to say.
-    fn rest(&self) -> &'static str {
-        "drop everything else"
+    /// What becomes of everything else, to be done and as it is then. In the rules of others it is theirs to say.
+    fn rest(&self) -> [&'static str; 2] {
+        ["drop everything else", "everything else is dropped"]
     }
     /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
@@ -115,7 +115,7 @@ impl Act for Firewall {
         ports.dedup();
         let ports = if ports.is_empty() { String::new() } else { format!("{} and ", ports.join(", ")) };
         let backend = self.backend();
-        format!("let in {ports}SSH, {} ({})", backend.rest(), backend.shown())
+        format!("let in {ports}SSH, {} ({})", backend.rest()[0], backend.shown())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
@@ -130,7 +130,7 @@ impl Act for Firewall {
             return Ok(Verdict::AlreadySo);
         }
         backend.refuse(cx.host, &wanted)?;
-        let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest(), backend.shown());
+        let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest()[0], backend.shown());
         Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
@@ -263,8 +263,8 @@ impl Firewall {
                 .hint("`systemctl restart bringup-firewall` loads them again; find out who took them away"));
         };
         if let Some(standing) = self.standing(host, &sshd)? {
-            let (rest, shown) = (backend.rest(), backend.shown());
-            return Ok(format!("{} let in, {rest}: loaded, and again at boot ({shown})", list(&standing)));
+            let (rest, shown) = (backend.rest()[1], backend.shown());
+            return Ok(format!("{} let in, {rest}; so it is now, and at boot again ({shown})", list(&standing)));
         }
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();
@@ -292,11 +292,12 @@ pub fn undo(
     name: &str,
     loaded: Option<&str>,
     files: &[(PathBuf, Option<Image>)],
+    made: &[String],
 ) -> Outcome<Undone> {
     let before = || loaded.map(|blob| cx.blobs.get(cx.host, blob)).transpose();
     let changed = match manager {
         "nftables" => nftables::restore(cx.host, before()?.as_deref())?,
-        "iptables" => iptables::restore(cx.host, before()?.as_deref())?,
+        "iptables" => iptables::restore(cx.host, before()?.as_deref(), made)?,
         "ufw" => ufw::restore(cx, name, files)?,
         "firewalld" => firewalld::restore(cx, files)?,
         other => {

@@ -139,6 +139,9 @@ pub enum Undo {
         /// The manager's own files as they were; none where there was none. (ufw and firewalld)
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         files: Vec<(PathBuf, Option<Image>)>,
+        /// Chains of others that were not asked before, and are because of us. (iptables)
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        made: Vec<String>,
     },
     /// Run a command that the guide declared as the way back.
     Command {

@@ -6,7 +6,7 @@
 mod cgroup;
 mod connection;
 mod cpus;
-mod firewall;
+pub mod firewall;
 mod installed;
 mod listening;
 mod memory;

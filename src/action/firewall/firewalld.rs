@@ -163,8 +163,8 @@ impl Backend for Firewalld<'_> {
         "firewalld"
     }
 
-    fn rest(&self) -> &'static str {
-        "leave the rest as it is"
+    fn rest(&self) -> [&'static str; 2] {
+        ["leave the rest as it is", "the rest is up to its other rules"]
     }
 
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
@@ -238,7 +238,13 @@ impl Backend for Firewalld<'_> {
         }
         let files = paths.into_iter().map(|path| Ok((path.clone(), blobs.image(host, &path)?)));
         let files = files.collect::<Outcome<_>>()?;
-        Ok(Undo::Firewall { manager: "firewalld".to_owned(), name: self.name.to_owned(), loaded: None, files })
+        Ok(Undo::Firewall {
+            manager: "firewalld".to_owned(),
+            name: self.name.to_owned(),
+            loaded: None,
+            files,
+            made: Vec::new(),
+        })
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {

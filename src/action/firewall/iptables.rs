@@ -104,15 +104,11 @@ load() {{
     }} | $1-restore -w --noflush
 }}
 
-# unload PROGRAM CHAINS: a chain of others that has rules stays, and is asked as before.
+# unload PROGRAM: only ours; what is asked in between stays.
 unload() {{
     for chain in BRINGUP BRINGUP-END; do
         while $1 -w -D INPUT -j $chain 2>/dev/null; do :; done
         $1 -w -F $chain 2>/dev/null && $1 -w -X $chain
-    done
-    for chain in $2; do
-        $1 -w -D INPUT -j "$chain" 2>/dev/null || continue
-        $1 -w -X "$chain" 2>/dev/null || $1 -w -A INPUT -j "$chain"
     done
     return 0
 }}
@@ -122,10 +118,10 @@ is_loaded() {{
 }}
 
 six=no
-[ ! -s /proc/net/if_inet6 ] || six=yes
+if grep -q . /proc/net/if_inet6 2>/dev/null; then six=yes; fi
 case "${{1-}}" in
 start) load iptables rules4 "$chains" && if [ $six = yes ]; then load ip6tables rules6 ''; fi ;;
-stop) unload iptables "$chains"; if [ $six = yes ]; then unload ip6tables ''; fi ;;
+stop) unload iptables; if [ $six = yes ]; then unload ip6tables; fi ;;
 status) is_loaded iptables || exit 3 ;;
 *) echo "usage: $0 start|stop|status" >&2; exit 2 ;;
 esac
@@ -215,7 +211,11 @@ impl Backend for Iptables<'_> {
         let is_loaded = ask(host, "iptables", &["-C", "INPUT", "-j", "BRINGUP"])?.ok();
         let script = host.read(Path::new(SCRIPT)).ok().filter(|_| is_loaded);
         let loaded = script.map(|script| blobs.put(host, &script)).transpose()?;
-        Ok(Undo::Firewall { manager: "iptables".to_owned(), name: self.name.to_owned(), loaded, files: Vec::new() })
+        let input = ask(host, "iptables", &["-S", "INPUT"])?.text();
+        let is_asked = |chain: &&String| input.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
+        let made = self.chains.iter().filter(|chain| !is_asked(chain)).cloned().collect();
+        let (manager, name) = ("iptables".to_owned(), self.name.to_owned());
+        Ok(Undo::Firewall { manager, name, loaded, files: Vec::new(), made })
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
@@ -267,21 +267,22 @@ impl Iptables<'_> {
     }
 }
 
-/// Brings our chains back to what they were: as the script of before loads them, or gone.
-pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
+/// Brings our chains back to what they were: as the script of before loads them, or gone. `made` are chains of others
+/// that were not asked before.
+pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String]) -> Outcome<bool> {
     let present = ask(host, "iptables", &["-S", "INPUT"])?.text();
-    let jumps: Vec<&str> = present.lines().filter_map(|line| line.strip_prefix("-A INPUT -j ")).collect();
-    let (first, last) = (jumps.iter().position(|j| *j == "BRINGUP"), jumps.iter().position(|j| *j == "BRINGUP-END"));
-    if first.is_none() && last.is_none() && before.is_none() {
+    let is_asked = |chain: &str| present.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
+    let ours = ["BRINGUP", "BRINGUP-END"].into_iter().chain(made.iter().map(String::as_str));
+    if before.is_none() && !ours.into_iter().any(is_asked) {
         return Ok(false);
     }
-    // What stands between our chains is there because of us.
-    let between = match (first, last) {
-        (Some(first), Some(last)) => jumps.get(first + 1..last).unwrap_or_default().join(" "),
-        _ => String::new(),
-    };
-    let nobody = Iptables { name: "nobody", at_boot: service::Manager::Systemd, chains: &[between] };
+    let nobody = Iptables { name: "nobody", at_boot: service::Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
+    for chain in made {
+        // Where it is not asked any more there is nothing to take away, and one that has rules is its owner's.
+        let _ = ask(host, "iptables", &["-D", "INPUT", "-j", chain])?;
+        let _ = ask(host, "iptables", &["-X", chain])?;
+    }
     if let Some(before) = before {
         script(host, &String::from_utf8_lossy(before), "start")?;
     }

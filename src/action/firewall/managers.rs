@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Failure, Outcome};
+use crate::facts::probe::firewall::firewalld_runs;
 use crate::host::Host;
 
 /// A manager that is switched on.
@@ -41,7 +42,7 @@ impl Active {
                 let conf = host.read(Path::new("/etc/ufw/ufw.conf")).unwrap_or_default();
                 String::from_utf8_lossy(&conf).lines().any(|line| line.trim().eq_ignore_ascii_case("ENABLED=yes"))
             }
-            Self::Firewalld => exists(host, "/run/firewalld") || is_enabled(host, "firewalld.service"),
+            Self::Firewalld => firewalld_runs(host) || is_enabled(host, "firewalld.service"),
             Self::NftablesService => is_enabled(host, "nftables.service"),
         }
     }

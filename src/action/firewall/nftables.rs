@@ -158,7 +158,13 @@ impl Backend for Nftables<'_> {
             true => Some(blobs.put(host, &listed.stdout)?),
             false => None,
         };
-        Ok(Undo::Firewall { manager: "nftables".to_owned(), name: self.name.to_owned(), loaded, files: Vec::new() })
+        Ok(Undo::Firewall {
+            manager: "nftables".to_owned(),
+            name: self.name.to_owned(),
+            loaded,
+            files: Vec::new(),
+            made: Vec::new(),
+        })
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {

@@ -156,8 +156,8 @@ impl Backend for Ufw<'_> {
         "ufw"
     }
 
-    fn rest(&self) -> &'static str {
-        "leave the rest as it is"
+    fn rest(&self) -> [&'static str; 2] {
+        ["leave the rest as it is", "the rest is up to its other rules"]
     }
 
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
@@ -247,7 +247,13 @@ impl Backend for Ufw<'_> {
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo> {
         let files = FILES.iter().map(|path| Ok((PathBuf::from(path), blobs.image(host, Path::new(path))?)));
         let files = files.collect::<Outcome<_>>()?;
-        Ok(Undo::Firewall { manager: "ufw".to_owned(), name: self.name.to_owned(), loaded: None, files })
+        Ok(Undo::Firewall {
+            manager: "ufw".to_owned(),
+            name: self.name.to_owned(),
+            loaded: None,
+            files,
+            made: Vec::new(),
+        })
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {

@@ -1,5 +1,7 @@
 //! Who manages the firewall: the one that is switched on, not the ones that are merely installed.
 
+use std::path::Path;
+
 use super::{exists, text};
 use crate::facts::Netfilter;
 use crate::host::Host;
@@ -11,7 +13,7 @@ const CAP_NET_ADMIN: u32 = 12;
 pub(super) fn find(host: &dyn Host) -> &'static str {
     let starts = |target: &str, unit: &str| exists(host, format!("/etc/systemd/system/{target}.target.wants/{unit}"));
     // firewalld and ufw write nftables and iptables rules themselves: they come first.
-    if starts("multi-user", "firewalld.service") || exists(host, "/run/firewalld") {
+    if starts("multi-user", "firewalld.service") || firewalld_runs(host) {
         return "firewalld";
     }
     let ufw = text(host, "/etc/ufw/ufw.conf");
@@ -26,6 +28,14 @@ pub(super) fn find(host: &dyn Host) -> &'static str {
         return "iptables";
     }
     "none"
+}
+
+/// Whether its daemon runs; the directory that it makes stays when it ends.
+pub fn firewalld_runs(host: &dyn Host) -> bool {
+    let is_process = |name: &Path| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit());
+    let named = |name: &Path| text(host, Path::new("/proc").join(name).join("comm")).trim() == "firewalld";
+    exists(host, "/run/firewalld")
+        && host.list(Path::new("/proc")).unwrap_or_default().iter().any(|name| is_process(name) && named(name))
 }
 
 /// Whether packets can be filtered here. The bounding set counts: it is what root could have.
@@ -64,6 +74,11 @@ mod tests {
         assert_eq!(find(&host), "nftables");
         host.put_file("/etc/ufw/ufw.conf", "ENABLED=yes\n", 0o644);
         assert_eq!(find(&host), "ufw");
+        host.put_file("/run/firewalld/.keep", "", 0o644);
+        assert_eq!(find(&host), "ufw");
+        host.put_file("/proc/77/comm", "firewalld\n", 0o444);
+        assert_eq!(find(&host), "firewalld");
+        host.take_away("/proc/77");
         host.put_file("/etc/systemd/system/multi-user.target.wants/firewalld.service", "", 0o644);
         assert_eq!(find(&host), "firewalld");
     }

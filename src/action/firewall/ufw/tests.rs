@@ -195,7 +195,10 @@ fn where_ours_would_mean_nothing_it_is_refused_with_what_to_do() {
     let denies =
         |host: &FakeHost| write(host, false, &["### tuple ### deny any 443 0.0.0.0/0 any 0.0.0.0/0 in".to_owned()]);
     assert!(refused(&denies, &plain()).contains("denies 443/tcp"));
-    let both = |host: &FakeHost| host.put_file("/run/firewalld/.keep", "", 0o644);
+    let both = |host: &FakeHost| {
+        host.put_file("/run/firewalld/.keep", "", 0o644);
+        host.put_file("/proc/77/comm", "firewalld\n", 0o444);
+    };
     assert!(refused(&both, &plain()).contains("both switched on"));
 }
 
