@@ -224,7 +224,8 @@ fn program(argv: &[String]) -> Option<Main> {
         "touch" => tools::touch,
         "cat" => tools::cat,
         "test" | "[" => tools::test,
-        "true" | "sync" | ":" => |_| 0,
+        // A timer that a test lets go off by itself.
+        "true" | "sync" | ":" | "systemd-run" => |_| 0,
         "false" => |_| 1,
         "tar" => tools::tar,
         "git" => tools::git,
