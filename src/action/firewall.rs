@@ -67,6 +67,13 @@ const fn systemd() -> service::Manager {
     service::Manager::Systemd
 }
 
+/// What to do when nobody confirmed the rules.
+const HINT: &str = "if you could not log in: add your address to `firewall.ssh_sources`; else log in while the time \
+    runs, give it more by `firewall.revert_after`, or answer `firewall.confirm: none`";
+
+/// Nobody opens a connection in less, in seconds.
+const SHORTEST: u64 = 5;
+
 /// Who manages the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,7 +98,8 @@ trait Backend {
     }
     /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
-    /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when what drops the rest is not, or not as we want it.
+    /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when
+    /// what drops the rest is not in force, or not as we want it.
     fn in_force(&self, host: &dyn Host, wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>>;
     /// Whether exactly these will be in force after a reboot.
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
@@ -129,6 +137,7 @@ impl Act for Firewall {
         if self.standing(cx.host, &sshd)?.is_some() {
             return Ok(Verdict::AlreadySo);
         }
+        self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest()[0], backend.shown());
         Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
@@ -146,11 +155,13 @@ impl Act for Firewall {
             return Ok(());
         }
         let wanted = self.wanted(&sshd);
+        self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         // A dead run's change is taken back before anything is remembered as the state to come back to.
         deadman::put_back_now(cx.host);
         let plan = deadman::Plan {
             what: "the firewall",
+            hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
@@ -203,11 +214,27 @@ impl Firewall {
         if let Some(clash) = opening::clashes(&self.allow).into_iter().next() {
             return Err(refused(clash).hint("decide who may reach it"));
         }
+        if self.revert_after < SHORTEST {
+            return Err(refused(format!("{} s are too short to confirm anything", self.revert_after))
+                .hint(format!("answer at least {SHORTEST}")));
+        }
         let networks = self.allow.iter().flat_map(|allow| &allow.sources).chain(&self.ssh_sources);
         if let Some(network) = networks.copied().find(|network| network.is_ipv6() && !has_ipv6(host)) {
             return Err(refused(format!("{network} is IPv6, and this host has none")).hint("leave it out"));
         }
         Ok(())
+    }
+
+    /// A confirmation that cannot come would only take the rules back.
+    fn refuse_unconfirmable(&self, sshd: &Sshd) -> Outcome<()> {
+        if self.confirm != Confirm::NewConnection || !sshd.ports.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "set up the firewall",
+            "it shall be confirmed by a new SSH connection, but there is no SSH server here",
+        )
+        .hint("answer `firewall.confirm: none`, or `local` to confirm it by a command"))
     }
 
     /// Everything that is to be let in: the plan's, and SSH for whoever needs it.
@@ -243,7 +270,10 @@ impl Firewall {
         let Some(present) = backend.in_force(host, &wanted)? else { return Ok(None) };
         let kept_earlier = |opening: &&Opening| {
             let for_ssh = sshd.ports.iter().any(|port| opening.ports == Ports::one(*port));
-            for_ssh && opening.source.is_some_and(Network::is_host) && !self.ssh_sources.is_empty()
+            for_ssh
+                && opening.protocol == Protocol::Tcp
+                && opening.source.is_some_and(Network::is_host)
+                && !self.ssh_sources.is_empty()
         };
         let as_planned = wanted.is_subset(&present) && present.difference(&wanted).all(|more| kept_earlier(&more));
         if !as_planned || !backend.survives(host, &present)? {
@@ -260,7 +290,7 @@ impl Firewall {
         let wanted = self.wanted(&sshd);
         let Some(present) = backend.in_force(host, &wanted)? else {
             return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
-                .hint("`systemctl restart bringup-firewall` loads them again; find out who took them away"));
+                .hint("running bringup again with the same answers mends it; find out who took them away"));
         };
         if let Some(standing) = self.standing(host, &sshd)? {
             let (rest, shown) = (backend.rest()[1], backend.shown());

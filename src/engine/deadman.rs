@@ -19,7 +19,7 @@ use crate::engine::runs::STATE_DIR;
 use crate::engine::undo::{Blobs, Undo, UndoCx};
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
-use crate::host::{Command, Host, Meta, Stamp};
+use crate::host::{Command, Host, Kind, Meta, Stamp};
 
 /// The transient timer and its service are called so.
 const UNIT: &str = "bringup-deadman";
@@ -31,6 +31,10 @@ const EARLY: u64 = 120;
 const POLL: Duration = Duration::from_millis(250);
 /// A timer that has not gone off so long after its time never will: then we do it ourselves.
 const LATE: Duration = Duration::from_secs(15);
+/// Whoever puts everything back holds the lock meanwhile, which takes seconds; so does whoever makes the change. The
+/// timer waits longer than any of that can take.
+const HELD: Duration = Duration::from_mins(1);
+const HELD_LONG: Duration = Duration::from_mins(15);
 /// How often putting a thing back is tried: another program may hold the firewall's lock for a moment.
 const TRIES: u32 = 5;
 
@@ -67,6 +71,8 @@ struct Pending {
     state: State,
     /// What is changed, for messages: "the firewall".
     what: String,
+    /// What to do when nobody confirmed it.
+    hint: String,
     /// A reboot ends everything: rules that are not confirmed are not on the disk.
     boot: String,
     /// When everything is put back.
@@ -95,6 +101,8 @@ struct Pending {
 pub struct Plan<'a> {
     /// What is changed, for messages: "the firewall".
     pub what: &'a str,
+    /// What to do when nobody confirmed it.
+    pub hint: &'a str,
     /// What keeps the change.
     pub confirm: Confirm,
     /// Seconds after which it comes back.
@@ -145,6 +153,7 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
     let pending = Pending {
         state: State::Armed,
         what: plan.what.to_owned(),
+        hint: plan.hint.to_owned(),
         boot: boot(host),
         deadline: after(host, plan.seconds + EARLY),
         seconds: plan.seconds,
@@ -174,11 +183,11 @@ fn after(host: &dyn Host, seconds: u64) -> Stamp {
 /// Waits for the confirmation; an error when the time is up first.
 fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()> {
     let note = match (armed.confirm, armed.ports.as_slice()) {
-        (Confirm::Local, _) => "type `bringup confirm` to keep the firewall".to_owned(),
-        (_, []) => "log in by SSH once more to keep the firewall".to_owned(),
+        (Confirm::Local, _) => format!("type `bringup confirm` to keep {}", armed.what),
+        (_, []) => format!("log in by SSH once more to keep {}", armed.what),
         (_, ports) => {
             let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-            format!("open a second SSH connection (port {}) to keep the firewall", ports.join(" or "))
+            format!("open a second SSH connection (port {}) to keep {}", ports.join(" or "), armed.what)
         }
     };
     let mut told = None;
@@ -257,7 +266,7 @@ pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
         }
         host.sleep(POLL);
     }
-    under_lock(host, |pending| {
+    under_lock_within(host, HELD_LONG, |pending| {
         if still_armed(host, pending).is_ok() {
             put_back(host, pending);
         }
@@ -281,10 +290,7 @@ fn missed(pending: &Pending) -> Failure {
             format!("nobody confirmed it by {by} within {seconds} s, and it could not all be put back: {error}"),
         ),
     };
-    failure.hint(
-        "if you could not log in: add your address to `firewall.ssh_sources`; else log in while the time runs, give it \
-         more by `firewall.revert_after`, or answer `firewall.confirm: none`",
-    )
+    failure.hint(&pending.hint)
 }
 
 /// The change stays: the timer is stopped.
@@ -389,12 +395,16 @@ fn stop_timer(host: &dyn Host) {
     let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
 }
 
-/// The copy of this program that lies with the run and that nobody replaces; else this one itself.
+/// The copy of this program that lies with the run and that nobody replaces; this one itself where there is none, or
+/// where it cannot be started, since the file system is mounted so.
 fn program(host: &dyn Host, blobs: &Blobs) -> String {
-    let copy = blobs.dir().with_file_name("bringup");
-    let there = host.stat(&copy).ok().flatten().is_some_and(|stat| stat.kind == crate::host::Kind::File);
-    let this = || host.read_link(Path::new("/proc/self/exe")).unwrap_or_else(|_| PathBuf::from("bringup"));
-    if there { copy } else { this() }.display().to_string()
+    let copy = blobs.dir().with_file_name("bringup").display().to_string();
+    let there = host.stat(Path::new(&copy)).ok().flatten().is_some_and(|stat| stat.kind == Kind::File);
+    if there && host.run(&Command::new([copy.as_str(), "--version"])).is_ok_and(|output| output.ok()) {
+        return copy;
+    }
+    let this = host.read_link(Path::new("/proc/self/exe")).unwrap_or_else(|_| PathBuf::from("bringup"));
+    this.display().to_string()
 }
 
 /// Tells one boot from the next.
@@ -432,19 +442,27 @@ fn end(host: &dyn Host, state: State) -> Outcome<()> {
 /// Works on what is written down while nobody else does; what `works` changes in it is written down, also when it
 /// fails.
 fn under_lock<T>(host: &dyn Host, works: impl FnOnce(&mut Pending) -> Outcome<T>) -> Outcome<T> {
+    under_lock_within(host, HELD, works)
+}
+
+fn under_lock_within<T>(
+    host: &dyn Host,
+    patience: Duration,
+    works: impl FnOnce(&mut Pending) -> Outcome<T>,
+) -> Outcome<T> {
     let path = Path::new(STATE_DIR).join("deadman.lock");
     let what = || format!("lock {}", path.display());
     let mut guard = None;
-    // Whoever holds it puts everything back, which takes seconds.
-    for _ in 0..1200 {
+    let pause = Duration::from_millis(50);
+    for _ in 0..patience.as_millis() / pause.as_millis() {
         guard = host.lock(&path).map_err(|e| Failure::new(what(), e))?;
         if guard.is_some() {
             break;
         }
-        host.sleep(Duration::from_millis(50));
+        host.sleep(pause);
     }
     if guard.is_none() {
-        return Err(Failure::new(what(), "another process has held it for a minute"));
+        return Err(Failure::new(what(), "another process holds it"));
     }
     let Some(mut pending) = load(host)? else {
         return Err(Failure::new("find a change that waits for its confirmation", "there is none"));

@@ -16,5 +16,6 @@
 mod combinations;
 mod crashes;
 mod failures;
+mod firewall;
 mod host;
 mod life;

@@ -177,6 +177,12 @@ impl Backend for Firewalld<'_> {
                 "`systemctl start firewalld`, or `systemctl disable firewalld`; then run bringup again".to_owned(),
             );
         }
+        if !managers::is_enabled(host, "firewalld.service") {
+            return refused(
+                "it runs, but would not after a reboot: its service is not enabled".to_owned(),
+                "`systemctl enable firewalld`, or `systemctl stop firewalld`; then run bringup again".to_owned(),
+            );
+        }
         for zone in self.zones(host)? {
             let found = look(host, zone, false)?;
             if found.target == "ACCEPT" {

@@ -135,8 +135,9 @@ pub(super) fn others_that_drop(host: &dyn Host) -> Outcome<Vec<String>> {
 
 /// A rule without a condition that lets nothing pass.
 fn is_final(rule: &str) -> bool {
-    rule.split(' ').all(|word| word == "drop" || word.contains("\"counter\"") || word.contains("\"reject\""))
-        && !rule.is_empty()
+    rule.split(' ').all(|word| {
+        word == "drop" || word.contains("\"counter\"") || word.contains("\"log\"") || word.contains("\"reject\"")
+    }) && !rule.is_empty()
 }
 
 /// Rules of the kind that `nft` does not see, from before nftables.

@@ -203,3 +203,14 @@ fn rules_that_cannot_be_loaded_change_nothing_and_leave_no_timer() {
         });
     assert!(stopped);
 }
+
+#[test]
+fn a_confirmation_that_cannot_come_is_refused() {
+    let bench = Bench::new();
+    let act = firewall(&serde_json::json!({"confirm": "new_connection"}));
+    let failure = bench.check(&act).unwrap_err();
+    assert!(failure.why.contains("no SSH server") && failure.hint.is_some(), "{failure}");
+    assert!(bench.check(&plain()).is_ok());
+    let hasty = firewall(&serde_json::json!({"revert_after": 1}));
+    assert!(bench.check(&hasty).unwrap_err().why.contains("too short"));
+}

@@ -170,6 +170,12 @@ impl Backend for Ufw<'_> {
                 "`ufw reload` loads them, `ufw disable` gives it up; then run bringup again",
             );
         }
+        if !managers::is_enabled(host, "ufw.service") {
+            return refused(
+                "its rules are loaded, but would not be after a reboot: its service is not enabled".to_owned(),
+                "`systemctl enable ufw`, or `ufw disable`; then run bringup again",
+            );
+        }
         let defaults = host.read(Path::new("/etc/default/ufw")).unwrap_or_default();
         if String::from_utf8_lossy(&defaults).lines().any(|line| line.trim() == "DEFAULT_INPUT_POLICY=\"ACCEPT\"") {
             return refused(

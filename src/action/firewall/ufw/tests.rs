@@ -190,6 +190,8 @@ fn where_ours_would_mean_nothing_it_is_refused_with_what_to_do() {
     assert!(refused(&|_| {}, &sources).contains("a rule of somebody else lets everybody in"));
     let status = |host: &FakeHost| host.on(&["ufw"], |_, _| output(0, "Status: inactive\n", ""));
     assert!(refused(&status, &plain()).contains("not loaded"));
+    let not_at_boot = |host: &FakeHost| host.take_away("/etc/systemd/system/multi-user.target.wants/ufw.service");
+    assert!(refused(&not_at_boot, &plain()).contains("not enabled"));
     let accept = |host: &FakeHost| host.put_file("/etc/default/ufw", "DEFAULT_INPUT_POLICY=\"ACCEPT\"\n", 0o644);
     assert!(refused(&accept, &plain()).contains("lets everything in by default"));
     let denies =
