@@ -6,6 +6,9 @@ use crate::ui::look::Look;
 use crate::ui::track::Track;
 use crate::ui::{Renderer, lines};
 
+/// A deadline is told again so many seconds before it.
+const LAST_CALL: u64 = 10;
+
 /// Writes lines.
 pub struct Plain {
     look: Look,
@@ -58,6 +61,15 @@ impl Plain {
                 if self.told.2 != *note {
                     self.told.2.clone_from(note);
                     self.step(id, note);
+                }
+            }
+            // Told once, and again shortly before.
+            Progress::Deadline { left, note, .. } => {
+                let last_call = self.told.1.is_none() && *left <= LAST_CALL;
+                if self.told.2 != *note || last_call {
+                    self.told.1 = last_call.then_some(0);
+                    self.told.2.clone_from(note);
+                    self.step(id, &progress.text());
                 }
             }
             // The log has it.
