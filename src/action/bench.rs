@@ -119,7 +119,7 @@ impl<H: Host> Bench<H> {
             data: None,
             post: None,
         };
-        carry::in_order(&done.records).map(|record| record.carry_out(&cx).unwrap()).collect()
+        done.records.iter().rev().map(|record| record.carry_out(&cx).unwrap()).collect()
     }
 }
 

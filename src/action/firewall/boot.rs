@@ -1,9 +1,12 @@
 //! What loads our rules at boot: a unit, or an init script where systemd does not run.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::action::file::File;
 use crate::action::service::{Manager, Service};
+use crate::action::{Act, Cx};
+use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind};
 
@@ -66,6 +69,27 @@ impl AtBoot {
     pub(super) fn is_enabled(&self, host: &dyn Host) -> Outcome<bool> {
         let state = self.manager.state(host, self.name())?;
         Ok(state.known && state.active && state.enabled)
+    }
+
+    /// The way back from rules that this loads and from the files that they lie in, `rules` being the way back to the
+    /// rules themselves. It is gone from the last to the first: nothing loads them again, they go, then the files,
+    /// and the directories when they are empty, the innermost first.
+    pub(super) fn records(&self, cx: &Cx<'_>, files: &[Text], rules: Undo) -> Outcome<Vec<Undo>> {
+        let mut dirs = BTreeSet::new();
+        let mut others = Vec::new();
+        for file in files {
+            for record in file.action().prepare(cx)? {
+                match record {
+                    Undo::RemoveDir { path } => drop(dirs.insert(path)),
+                    other => others.push(other),
+                }
+            }
+        }
+        let mut records: Vec<Undo> = dirs.into_iter().map(|path| Undo::RemoveDir { path }).collect();
+        records.extend(others);
+        records.push(rules);
+        records.extend(self.service().prepare(cx)?);
+        Ok(records)
     }
 
     /// Its name.

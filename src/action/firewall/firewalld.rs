@@ -254,8 +254,8 @@ impl Backend for Firewalld<'_> {
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        let mut records = vec![self.snapshot(cx.host, cx.blobs)?];
-        records.extend(place::parent_records(cx.host, &self.note())?);
+        let mut records = place::parent_records(cx.host, &self.note())?;
+        records.push(self.snapshot(cx.host, cx.blobs)?);
         Ok(records)
     }
 

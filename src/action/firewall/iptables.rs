@@ -219,12 +219,8 @@ impl Backend for Iptables<'_> {
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        let mut records = self.boot().service().prepare(cx)?;
-        records.push(self.snapshot(cx.host, cx.blobs)?);
-        for file in self.files(&BTreeSet::new()) {
-            records.extend(file.action().prepare(cx)?);
-        }
-        Ok(records)
+        let rules = self.snapshot(cx.host, cx.blobs)?;
+        self.boot().records(cx, &self.files(&BTreeSet::new()), rules)
     }
 
     fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
