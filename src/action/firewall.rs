@@ -119,11 +119,8 @@ trait Backend {
 
 impl Act for Firewall {
     fn describe(&self) -> String {
-        let mut ports: Vec<String> = self.allow.iter().map(|allow| allow.port.to_string()).collect();
-        ports.dedup();
-        let ports = if ports.is_empty() { String::new() } else { format!("{} and ", ports.join(", ")) };
         let backend = self.backend();
-        format!("let in {ports}SSH, {} ({})", backend.rest()[0], backend.shown())
+        format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
@@ -185,6 +182,27 @@ impl Act for Firewall {
 }
 
 impl Firewall {
+    /// What the answers let in, before the host was asked: `80, 5671 from 10.1.0.0/16, and SSH`.
+    fn planned(&self) -> String {
+        let mut ports: Vec<String> = self.allow.iter().map(Allow::in_short).collect();
+        ports.dedup();
+        let sources: Vec<String> = self.ssh_sources.iter().map(ToString::to_string).collect();
+        let ssh = if sources.is_empty() { "SSH".to_owned() } else { format!("SSH from {}", sources.join(", ")) };
+        let plain = self.allow.iter().all(|allow| allow.sources.is_empty());
+        match ports.join(", ") {
+            ports if ports.is_empty() => ssh,
+            ports if plain => format!("{ports} and {ssh}"),
+            // What stands behind the last network is none.
+            ports => format!("{ports}, and {ssh}"),
+        }
+    }
+
+    /// What can be reached: `80, 443 and SSH; everything else is dropped (nftables)`.
+    pub fn summary(&self) -> String {
+        let backend = self.backend();
+        format!("{} let in; {} ({})", self.planned(), backend.rest()[1], backend.shown())
+    }
+
     fn backend(&self) -> Box<dyn Backend + '_> {
         match self.manager {
             Manager::Nftables => Box::new(nftables::Nftables { name: &self.name, at_boot: self.at_boot }),

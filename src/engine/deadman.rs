@@ -182,12 +182,11 @@ fn after(host: &dyn Host, seconds: u64) -> Stamp {
 
 /// Waits for the confirmation; an error when the time is up first.
 fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()> {
-    let note = match (armed.confirm, armed.ports.as_slice()) {
-        (Confirm::Local, _) => format!("type `bringup confirm` to keep {}", armed.what),
-        (_, []) => format!("log in by SSH once more to keep {}", armed.what),
-        (_, ports) => {
-            let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
-            format!("open a second SSH connection (port {}) to keep {}", ports.join(" or "), armed.what)
+    let note = match armed.confirm {
+        Confirm::Local => format!("run `bringup confirm` to keep {}", armed.what),
+        _ => {
+            let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
+            format!("log in by SSH once more (port {}) to keep {}", ports.join(" or "), armed.what)
         }
     };
     let mut told = None;

@@ -97,9 +97,9 @@ impl Pair {
     /// From the first rule to the last: changed over SSH, confirmed by a second connection, seen from outside before
     /// and after a reboot, and taken back to exactly what was there.
     fn there_and_back(&self, firewall: &str) {
+        let run = self.answer(firewall);
         let before = self.server.manifest("before");
         let rules = self.rules();
-        let run = self.answer(firewall);
         std::thread::scope(|scope| {
             let running = scope.spawn(|| self.ssh(run));
             self.await_deadline();
@@ -123,9 +123,9 @@ fn install(host: &Host, packages: &str) {
 #[ignore = "needs root and test hosts: tests/run"]
 fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
     let pair = Pair::start("bullseye", "nftables");
-    let before = pair.server.manifest("before");
     // Nobody is logged in, and the administrator's machine is in none of the networks.
     let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
     std::thread::scope(|scope| {
         let running = scope.spawn(|| pair.server.sh(run));
         pair.await_deadline();
@@ -141,8 +141,8 @@ fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
 #[ignore = "needs root and test hosts: tests/run"]
 fn the_timer_outlives_the_run_and_the_journal_agrees() {
     let pair = Pair::start("bookworm", "nftables");
-    let before = pair.server.manifest("before");
     let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
     std::thread::scope(|scope| {
         let running = scope.spawn(|| pair.server.sh(run));
         pair.await_deadline();
@@ -166,7 +166,7 @@ fn a_second_host_finds_open_what_is_planned_before_and_after_a_reboot() {
     let pair = Pair::start("trixie", "nftables");
     pair.server.write("/root/theirs.nft", THEIRS);
     pair.server.sh("nft -f /root/theirs.nft").expect(0);
-    let run = pair.answer("ports: [8443]");
+    let run = pair.answer("ports: [\"8443\"]");
     pair.server.sh(run).expect(0);
     let as_planned = || {
         assert_eq!(pair.state(22), "open");

@@ -248,6 +248,13 @@ impl Allow {
         format!("{}/{}{name}", self.port, self.protocol.name())
     }
 
+    /// `443`, `60000-61000/udp`, `5671 from 10.1.0.0/16`: as people write it.
+    pub fn in_short(&self) -> String {
+        let protocol = if self.protocol == Protocol::Udp { "/udp" } else { "" };
+        let from = if self.sources.is_empty() { String::new() } else { format!(" from {}", self.from_where()) };
+        format!("{}{protocol}{from}", self.port)
+    }
+
     /// `everybody`, or its networks.
     fn from_where(&self) -> String {
         if self.sources.is_empty() {
@@ -321,6 +328,9 @@ mod tests {
     fn what_people_write_is_read() {
         assert_eq!(allow("8443").shown(), "8443/tcp");
         assert_eq!(allow("60000-61000/udp").shown(), "60000-61000/udp");
+        for short in ["443", "60000-61000/udp", "5671 from 10.1.0.0/16, 2001:db8::/32"] {
+            assert_eq!(allow(short).in_short(), short);
+        }
         let from = allow("5671/tcp from 10.1.0.0/16, 2001:db8::/32 192.0.2.7");
         assert_eq!(from.from_where(), "10.1.0.0/16, 2001:db8::/32, 192.0.2.7");
         for wrong in ["0", "65536", "x", "9-1", "80/sctp", "80 from", "80 from ", "80 from 10.0.0.1/8", "80 to 1", ""] {
