@@ -333,7 +333,12 @@ fn has_ipv6(host: &dyn Host) -> bool {
     host.read(std::path::Path::new("/proc/net/if_inet6")).is_ok_and(|list| !list.trim_ascii().is_empty())
 }
 
-/// Carries out [`Undo::Firewall`]. A change that still waits for its confirmation needs none any more.
+/// Carries out [`Undo::Firewall`], for a rollback and for the dead-man switch alike.
+///
+/// A rollback has no dead-man switch of its own. Where no rules of ours were there before, taking ours away opens
+/// what they shut, so nobody is locked out. Where there were some, they come back exactly, and may let in fewer than
+/// those of now: that is what was asked for, the session that asks survives it, and whoever it shuts out was let in
+/// by the run that is taken back. Holding those rules back for a confirmation would leave a rollback half done.
 pub fn undo(
     cx: &UndoCx<'_>,
     manager: &str,
@@ -341,11 +346,12 @@ pub fn undo(
     loaded: Option<&str>,
     files: &[(PathBuf, Option<Image>)],
     made: &[String],
+    tables: &[String],
 ) -> Outcome<Undone> {
     let before = || loaded.map(|blob| cx.blobs.get(cx.host, blob)).transpose();
     let changed = match manager {
         "nftables" => nftables::restore(cx.host, before()?.as_deref())?,
-        "iptables" => iptables::restore(cx.host, before()?.as_deref(), made)?,
+        "iptables" => iptables::restore(cx.host, before()?.as_deref(), made, tables)?,
         "ufw" => ufw::restore(cx, name, files)?,
         "firewalld" => firewalld::restore(cx, files)?,
         other => {

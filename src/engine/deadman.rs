@@ -75,6 +75,8 @@ struct Pending {
     hint: String,
     /// A reboot ends everything: rules that are not confirmed are not on the disk.
     boot: String,
+    /// When this was written down first: what tells it from another.
+    since: Stamp,
     /// When everything is put back.
     deadline: Stamp,
     seconds: u64,
@@ -155,6 +157,7 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
         what: plan.what.to_owned(),
         hint: plan.hint.to_owned(),
         boot: boot(host),
+        since: host.now(),
         deadline: after(host, plan.seconds + EARLY),
         seconds: plan.seconds,
         confirm: plan.confirm,
@@ -167,7 +170,7 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
         errors: Vec::new(),
     };
     save(host, &pending)?;
-    stop_timer(host);
+    forget_timers(host);
     if let Err(failure) = start_timer(host, plan, EARLY_UNIT, plan.seconds + EARLY) {
         end(host, State::Off)?;
         return Err(failure);
@@ -258,19 +261,28 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
 /// What the timer does: puts everything back unless it was confirmed. Sleeps for `wait` seconds before, where the
 /// timer is no other's.
 pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
+    let since = load(host)?.map(|pending| pending.since);
+    // A change that was made later has timers of its own.
+    let mine = |pending: &Pending| pending.state == State::Armed && Some(pending.since) == since;
     // Counted in pauses, since somebody may set the clock meanwhile.
     for _ in 0..wait.saturating_mul(1000) / 250 {
-        if load(host)?.is_none_or(|pending| pending.state != State::Armed) {
+        if !load(host)?.is_some_and(|pending| mine(&pending)) {
             return Ok(());
         }
         host.sleep(POLL);
     }
-    under_lock_within(host, HELD_LONG, |pending| {
-        if still_armed(host, pending).is_ok() {
+    let put_back = under_lock_within(host, HELD_LONG, |pending| {
+        let armed = mine(pending) && still_armed(host, pending).is_ok();
+        if armed {
             put_back(host, pending);
         }
-        Ok(())
-    })
+        Ok(armed)
+    })?;
+    // The run that would stop the other timer may be dead.
+    if put_back {
+        stop_timers(host);
+    }
+    Ok(())
 }
 
 fn missed(pending: &Pending) -> Failure {
@@ -301,7 +313,7 @@ fn keep(host: &dyn Host) -> Outcome<()> {
         }
         State::Fired | State::Off => Err(missed(pending)),
     })?;
-    stop_timer(host);
+    forget_timers(host);
     Ok(())
 }
 
@@ -311,7 +323,7 @@ pub fn put_back_now(host: &dyn Host) {
     if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
         // Should it fail, the timer remains.
         if fire(host, 0).is_ok() {
-            stop_timer(host);
+            forget_timers(host);
         }
     }
 }
@@ -382,15 +394,24 @@ fn start_timer(host: &dyn Host, plan: &Plan<'_>, unit: &str, seconds: u64) -> Ou
     Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
 }
 
-/// Where the timer is not systemd's, its process sees by itself that it is not needed any more.
-fn stop_timer(host: &dyn Host) {
+/// Stops the timers, but not what they started: it may be us. Where they are not systemd's, their processes see by
+/// themselves that they are not needed any more.
+fn stop_timers(host: &dyn Host) {
+    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+        return;
+    }
+    let timers = [EARLY_UNIT, UNIT].map(|unit| format!("{unit}.timer"));
+    // Of one that is not there nothing needs to be stopped.
+    let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers.iter().map(String::as_str))));
+}
+
+/// Stops the timers, and has systemd forget how they ended.
+fn forget_timers(host: &dyn Host) {
+    stop_timers(host);
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return;
     }
     let units = [EARLY_UNIT, UNIT].map(|unit| [format!("{unit}.timer"), format!("{unit}.service")]);
-    let timers = units.iter().map(|[timer, _]| timer.as_str());
-    // Of one that is not there nothing needs to be stopped.
-    let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers)));
     let all = units.iter().flatten().map(String::as_str);
     let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
 }

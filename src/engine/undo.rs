@@ -142,6 +142,9 @@ pub enum Undo {
         /// Chains of others that were not asked before, and are because of us. (iptables)
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         made: Vec<String>,
+        /// Tables of the kernel that were not there, such as `ip6 filter`: they go when nothing is in them. (iptables)
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tables: Vec<String>,
     },
     /// Run a command that the guide declared as the way back.
     Command {

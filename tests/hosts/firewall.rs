@@ -22,6 +22,21 @@ figures:
   - {name: public, value: \"{'name': 'test', 'ports': [{'port': 443, 'name': 'https'}]}\"}
 ";
 
+/// The stage of a product that brings a chain of its own.
+const CHAIN: &str = "\
+id: firewall
+title: Firewall
+why: For a test.
+questions:
+  - {id: manage, ask: Shall it?, type: bool, default: true}
+  - {id: revert_after, ask: When?, type: integer, default: 60}
+actions:
+  - id: rules
+    because: a test
+    firewall:
+      {manager: iptables, name: test, allow: ['443'], chains: [RAVADA], revert_after: '{{ firewall.revert_after }}'}
+";
+
 /// Rules of somebody else.
 const THEIRS: &str = "\
 table inet theirs {
@@ -39,6 +54,10 @@ struct Pair {
 
 impl Pair {
     fn start(release: &str, packages: &str) -> Self {
+        Self::with(release, Init::Systemd, packages)
+    }
+
+    fn with(release: &str, init: Init, packages: &str) -> Self {
         let (server, admin) = std::thread::scope(|scope| {
             let admin = scope.spawn(|| {
                 let admin = Host::start("bookworm", Init::Systemd);
@@ -46,8 +65,11 @@ impl Pair {
                 admin.sh("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519").expect(0);
                 admin
             });
-            let server = Host::start(release, Init::Systemd);
+            let server = Host::start(release, init);
             install(&server, &format!("openssh-server {packages}"));
+            if matches!(init, Init::None) {
+                server.sh("service ssh start").expect(0);
+            }
             (server, admin.join().unwrap())
         });
         let key = admin.sh("cat /root/.ssh/id_ed25519.pub").expect(0).stdout;
@@ -76,11 +98,7 @@ impl Pair {
     /// Waits until the server waits for its confirmation.
     fn await_deadline(&self) {
         let events = "grep -qs '\"deadline\"' /var/lib/bringup/runs/*/events.jsonl";
-        let started = Instant::now();
-        while self.server.sh(events).status != 0 {
-            assert!(started.elapsed() < Duration::from_secs(60), "no deadline is told");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        until("a deadline is told", || self.server.sh(events).status == 0);
     }
 
     /// How a port looks from outside.
@@ -119,6 +137,15 @@ fn install(host: &Host, packages: &str) {
     host.sh(&format!("apt-get install -y -qq --no-install-recommends {packages} >/dev/null")).expect(0);
 }
 
+/// Waits for what comes by itself, for a minute.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
 fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
@@ -151,10 +178,7 @@ fn the_timer_outlives_the_run_and_the_journal_agrees() {
     });
     assert_eq!(pair.ssh("true").status, 255);
     pair.server.sh("bringup confirm").expect(1);
-    let started = Instant::now();
-    while pair.ssh("true").status != 0 {
-        assert!(started.elapsed() < Duration::from_secs(60), "the line does not come back");
-    }
+    until("the line comes back", || pair.ssh("true").status == 0);
     pair.server.sh("! nft list table inet bringup").expect(0);
     pair.server.sh("bringup rollback --yes --plain").expect(0);
     pair.server.assert_identical(&before);
@@ -175,8 +199,9 @@ fn a_second_host_finds_open_what_is_planned_before_and_after_a_reboot() {
     };
     as_planned();
     assert!(pair.rules().contains("table inet theirs"));
-    // What flushes everything has ours loaded again.
-    pair.server.sh("systemctl restart nftables && nft list table inet bringup").expect(0);
+    // What flushes everything has ours loaded again, right behind it.
+    pair.server.sh("systemctl restart nftables").expect(0);
+    until("our table is loaded again", || pair.server.sh("nft list table inet bringup").status == 0);
     pair.server.reboot();
     pair.admin.sh("ip neigh flush all").expect(0);
     as_planned();
@@ -209,4 +234,36 @@ fn rules_in_firewalld_leave_no_trace() {
     let pair = Pair::start("trixie", "firewalld nftables");
     pair.server.sh("firewall-cmd --add-port=7777/tcp && firewall-cmd --permanent --add-service=http").expect(0);
     pair.there_and_back("revert_after: 60, ports: [\"5671 from 10.0.0.0/8\", 60000-61000/udp]");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn chains_of_iptables_leave_no_trace() {
+    let pair = Pair::start("bullseye", "iptables nftables");
+    pair.server.write("/root/guide/02-chain.yaml", CHAIN);
+    pair.server.sh("sed -i s,common/firewall,02-chain, /root/guide/guide.yaml").expect(0);
+    pair.there_and_back("revert_after: 60");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn without_systemd_a_process_of_its_own_puts_the_rules_back() {
+    let pair = Pair::with("bookworm", Init::None, "nftables");
+    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| pair.server.sh(run));
+        pair.await_deadline();
+        assert_eq!(pair.ssh("true").status, 255, "the rules do not cut anybody off, so they prove nothing");
+        // The run is gone, and with it all that it could do.
+        let of_the_run = "tr '\\0' ' ' <$p/cmdline | grep -q '^[^ ]*bringup execute '";
+        pair.server
+            .sh(&format!("for p in /proc/[0-9]*; do {of_the_run} && kill -9 ${{p#/proc/}}; done; true"))
+            .expect(0);
+        running.join().unwrap().expect(4);
+    });
+    until("the line comes back", || pair.ssh("true").status == 0);
+    pair.server.sh("bringup rollback --yes --plain").expect(0);
+    pair.server.assert_identical(&before);
+    pair.there_and_back("revert_after: 60");
 }

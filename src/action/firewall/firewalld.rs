@@ -250,6 +250,7 @@ impl Backend for Firewalld<'_> {
             loaded: None,
             files,
             made: Vec::new(),
+            tables: Vec::new(),
         })
     }
 

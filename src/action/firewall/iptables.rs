@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::opening::{Network, Opening, Protocol};
-use super::{Backend, boot, managers};
+use super::{Backend, boot, loaded, managers};
 use crate::action::{Act, Cx, diff, service};
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Failure, Outcome};
@@ -17,6 +17,9 @@ use crate::host::{Command, Host, Output};
 /// What loads and unloads the rules.
 const SCRIPT: &str = "/etc/bringup/firewall-iptables";
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What iptables makes in the kernel where it filters through nftables, once it is to change something.
+const TABLES: [&str; 2] = ["ip filter", "ip6 filter"];
 
 /// What both families let in, in the words of `iptables -S`.
 const BOTH: &[&str] = &[
@@ -215,7 +218,9 @@ impl Backend for Iptables<'_> {
         let is_asked = |chain: &&String| input.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
         let made = self.chains.iter().filter(|chain| !is_asked(chain)).cloned().collect();
         let (manager, name) = ("iptables".to_owned(), self.name.to_owned());
-        Ok(Undo::Firewall { manager, name, loaded, files: Vec::new(), made })
+        let there = loaded::tables(host)?;
+        let tables = TABLES.iter().filter(|table| !there.contains(**table)).map(|table| (*table).to_owned()).collect();
+        Ok(Undo::Firewall { manager, name, loaded, files: Vec::new(), made, tables })
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
@@ -264,13 +269,14 @@ impl Iptables<'_> {
 }
 
 /// Brings our chains back to what they were: as the script of before loads them, or gone. `made` are chains of others
-/// that were not asked before.
-pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String]) -> Outcome<bool> {
+/// that were not asked before, `tables` those that were not there.
+pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], tables: &[String]) -> Outcome<bool> {
     let present = ask(host, "iptables", &["-S", "INPUT"])?.text();
     let is_asked = |chain: &str| present.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
     let ours = ["BRINGUP", "BRINGUP-END"].into_iter().chain(made.iter().map(String::as_str));
     if before.is_none() && !ours.into_iter().any(is_asked) {
-        return Ok(false);
+        // What loads them at boot may have unloaded them already.
+        return loaded::drop_empty(host, tables).map(|()| false);
     }
     let nobody = Iptables { name: "nobody", at_boot: service::Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
@@ -279,8 +285,9 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String]) -
         let _ = ask(host, "iptables", &["-D", "INPUT", "-j", chain])?;
         let _ = ask(host, "iptables", &["-X", chain])?;
     }
-    if let Some(before) = before {
-        script(host, &String::from_utf8_lossy(before), "start")?;
+    match before {
+        Some(before) => script(host, &String::from_utf8_lossy(before), "start")?,
+        None => loaded::drop_empty(host, tables)?,
     }
     Ok(true)
 }

@@ -1,12 +1,12 @@
 //! What the kernel has loaded, as `nft -j` tells it, in the words of `nft list`. The JSON is the same on Debian 11,
 //! 12 and 13, while the text is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::nftables::nft;
+use super::nftables::{self, nft};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 
@@ -30,6 +30,32 @@ pub(super) fn table(host: &dyn Host) -> Outcome<Option<Table>> {
     }
     let tables = read(&output.stdout)?;
     Ok(tables.into_iter().find(|(name, _)| name == "inet bringup").map(|(_, table)| table))
+}
+
+/// The tables that are loaded, by family and name; none where there is no `nft` to tell.
+pub(super) fn tables(host: &dyn Host) -> Outcome<BTreeSet<String>> {
+    let output = nft(host, &["-j", "list", "ruleset"], None)?;
+    if !output.ok() {
+        return Ok(BTreeSet::new());
+    }
+    Ok(read(&output.stdout)?.into_keys().collect())
+}
+
+/// Removes those of these tables that do nothing: no rules, and chains that only the kernel calls and that let
+/// everything pass.
+pub(super) fn drop_empty(host: &dyn Host, tables: &[String]) -> Outcome<()> {
+    let output = nft(host, &["-j", "list", "ruleset"], None)?;
+    if !output.ok() {
+        return Ok(());
+    }
+    let idle =
+        |chain: &Chain| chain.rules.is_empty() && chain.hook.as_ref().is_some_and(|hook| hook.ends_with(" accept"));
+    for (name, chains) in read(&output.stdout)? {
+        if tables.contains(&name) && chains.values().all(idle) {
+            nftables::feed(host, "remove what iptables left", &format!("delete table {name}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every table, by family and name.

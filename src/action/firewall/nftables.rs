@@ -164,6 +164,7 @@ impl Backend for Nftables<'_> {
             loaded,
             files: Vec::new(),
             made: Vec::new(),
+            tables: Vec::new(),
         })
     }
 
@@ -280,7 +281,7 @@ pub(super) fn nft(host: &dyn Host, arguments: &[&str], stdin: Option<&str>) -> O
 }
 
 /// Has `nft` read commands, as one transaction.
-fn feed(host: &dyn Host, what: &str, text: &str) -> Outcome<()> {
+pub(super) fn feed(host: &dyn Host, what: &str, text: &str) -> Outcome<()> {
     let output = nft(host, &["-f", "-"], Some(text))?;
     if output.ok() {
         return Ok(());

@@ -259,6 +259,7 @@ impl Backend for Ufw<'_> {
             loaded: None,
             files,
             made: Vec::new(),
+            tables: Vec::new(),
         })
     }
 

@@ -152,6 +152,8 @@ fn the_timer_puts_the_change_back_and_the_run_hears_of_it() {
         if left == 20 {
             fire(&host, 0).unwrap();
             assert!(!is_changed(&host));
+            let last = host.commands().last().unwrap().argv.join(" ");
+            assert_eq!(last, "systemctl stop -- bringup-deadman-early.timer bringup-deadman.timer");
         }
     };
     assert!(change(&host, Confirm::NewConnection, come).unwrap_err().why.contains("again as it was before"));

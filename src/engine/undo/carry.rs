@@ -31,8 +31,8 @@ impl Undo {
             Self::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
                 rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
             }
-            Self::Firewall { manager, name, loaded, files, made } => {
-                firewall::undo(cx, manager, name, loaded.as_deref(), files, made)
+            Self::Firewall { manager, name, loaded, files, made, tables } => {
+                firewall::undo(cx, manager, name, loaded.as_deref(), files, made, tables)
             }
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
         }
