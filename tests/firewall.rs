@@ -31,6 +31,7 @@ fn plan(confirm: &str) -> Plan {
         because: "the test".to_owned(),
         describe: action.act().describe(),
         reversible: action.act().reversible(),
+        skippable: None,
         action,
     };
     Plan {

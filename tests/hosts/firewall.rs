@@ -28,8 +28,8 @@ id: firewall
 title: Firewall
 why: For a test.
 questions:
-  - {id: manage, ask: Shall it?, type: bool, default: true}
-  - {id: revert_after, ask: When?, type: integer, default: 60}
+  - {id: manage, ask: Shall it?, type: bool, default: true, help: For a test.}
+  - {id: revert_after, ask: When?, type: integer, default: 60, help: For a test.}
 actions:
   - id: rules
     because: a test
