@@ -27,7 +27,10 @@ const UNIT: &str = "bringup-deadman";
 /// takes seconds where the manager is slow.
 const EARLY_UNIT: &str = "bringup-deadman-early";
 const EARLY: u64 = 120;
-/// How often a confirmation is looked for.
+/// How often a confirmation is looked for by whoever waits for it: a connection that does nothing but `true` is there
+/// for a fifth of a second.
+const WATCH: Duration = Duration::from_millis(50);
+/// How often a timer that is a process sees whether it is still needed.
 const POLL: Duration = Duration::from_millis(250);
 /// A timer that has not gone off so long after its time never will: then we do it ourselves.
 const LATE: Duration = Duration::from_secs(15);
@@ -216,17 +219,16 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) 
             told = Some(left);
             progress(Progress::Deadline { at: armed.deadline, left, note: note.clone() });
         }
-        host.sleep(POLL);
+        host.sleep(WATCH);
     }
 }
 
 /// Whether somebody has come in since the change: from where an administrator was logged in, or logged in from
 /// elsewhere. On a public address anybody can knock, so a mere connection from elsewhere is no proof.
 fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
-    ssh::connections(host, &pending.ports)
+    ssh::connections_but(host, &pending.ports, &pending.known)
         .iter()
         .filter(|connection| connection.established && !connection.peer.ip().is_loopback())
-        .filter(|connection| !pending.known.contains(&(connection.local, connection.peer)))
         .any(|connection| connection.logged_in || pending.peers.contains(&connection.peer.ip()))
 }
 

@@ -65,8 +65,14 @@ pub fn now(host: &dyn Host) -> Sshd {
 
 /// Connections to these ports.
 pub fn connections(host: &dyn Host, ports: &[u16]) -> Vec<Connection> {
-    let sockets: Vec<Socket> =
-        listening::connections(host).into_iter().filter(|socket| ports.contains(&socket.local.port())).collect();
+    connections_but(host, ports, &[])
+}
+
+/// Connections to these ports, but for those that are known, ours and the other end. Where all are, that is told
+/// without a look at every process.
+pub fn connections_but(host: &dyn Host, ports: &[u16], known: &[(SocketAddr, SocketAddr)]) -> Vec<Connection> {
+    let mut sockets = listening::connections(host);
+    sockets.retain(|socket| ports.contains(&socket.local.port()) && !known.contains(&(socket.local, socket.peer)));
     let logged_in = if sockets.is_empty() { BTreeSet::new() } else { logged_in(host) };
     let connection = |socket: Socket| Connection {
         local: socket.local,
