@@ -328,10 +328,11 @@ fn as_table(host: &str, targets: &Targets, addresses: &[IpAddr], found: &Found, 
     }
     if judged {
         let all = targets.len();
-        text.push_str(&match wrong {
+        let judgement = match wrong {
             0 => format!("\nAs expected: {all} of {all} ports.\n"),
             n => format!("\nNot as expected: {n} of {all} ports.\n"),
-        });
+        };
+        text.push_str(&judgement);
     }
     text
 }

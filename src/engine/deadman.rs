@@ -188,12 +188,11 @@ fn after(host: &dyn Host, seconds: u64) -> Stamp {
 
 /// Waits for the confirmation; an error when the time is up first.
 fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()> {
-    let note = match armed.confirm {
-        Confirm::Local => format!("run `bringup confirm` to keep {}", armed.what),
-        _ => {
-            let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
-            format!("log in by SSH once more (port {}) to keep {}", ports.join(" or "), armed.what)
-        }
+    let note = if armed.confirm == Confirm::Local {
+        format!("run `bringup confirm` to keep {}", armed.what)
+    } else {
+        let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
+        format!("log in by SSH once more (port {}) to keep {}", ports.join(" or "), armed.what)
     };
     let mut told = None;
     loop {

@@ -141,7 +141,7 @@ fn install(host: &Host, packages: &str) {
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        assert!(started.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        assert!(started.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

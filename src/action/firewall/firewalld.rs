@@ -307,7 +307,7 @@ pub(super) fn restore(cx: &UndoCx<'_>, files: &[(PathBuf, Option<Image>)]) -> Ou
             run(host, &words)?;
         }
     }
-    put(cx, note, image, content(image)?)?;
+    put(cx, note, image.as_ref(), content(image)?)?;
     for pair in zones.chunks(2) {
         let [(zone, image), backup] = pair else { continue };
         let then = content(image)?;
@@ -320,15 +320,15 @@ pub(super) fn restore(cx: &UndoCx<'_>, files: &[(PathBuf, Option<Image>)]) -> Ou
             (None, Some(_)) => false,
         };
         if same {
-            put(cx, zone, image, then)?;
-            put(cx, &backup.0, &backup.1, content(&backup.1)?)?;
+            put(cx, zone, image.as_ref(), then)?;
+            put(cx, &backup.0, backup.1.as_ref(), content(&backup.1)?)?;
         }
     }
     Ok(true)
 }
 
 /// Makes a file what it was.
-fn put(cx: &UndoCx<'_>, path: &Path, image: &Option<Image>, content: Option<Vec<u8>>) -> Outcome<()> {
+fn put(cx: &UndoCx<'_>, path: &Path, image: Option<&Image>, content: Option<Vec<u8>>) -> Outcome<()> {
     let failed = |e| Failure::new(format!("restore {}", path.display()), e);
     let (Some(image), Some(content)) = (image, content) else {
         return cx.host.remove(path).map_err(failed);

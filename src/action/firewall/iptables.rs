@@ -72,7 +72,8 @@ impl Iptables<'_> {
     }
 
     fn script(&self, openings: &BTreeSet<Opening>) -> String {
-        let part = |ipv6| rules(openings, ipv6).iter().map(|rule| format!("-A BRINGUP {rule}\n")).collect::<String>();
+        let line = |rule: &String| format!("-A BRINGUP {rule}\n");
+        let part = |ipv6| rules(openings, ipv6).iter().map(line).collect::<Vec<_>>().concat();
         let (four, six) = (part(false), part(true));
         let (name, chains) = (self.name, self.chains.join(" "));
         format!(

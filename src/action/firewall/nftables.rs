@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The rules that everybody shares, in order. `nft` lists them in the same words, on Debian 11 to 13.
 ///
-/// ICMPv6 types after RFC 4890, section 4.4; without them IPv6 does not work at all. Replies of DHCP servers belong
+/// Types of `ICMPv6` after RFC 4890, section 4.4; without them IPv6 does not work at all. Replies of DHCP servers belong
 /// to no connection that the kernel knows. The last ones are for the name and address servers that libvirt and LXC
 /// run on this host for their guests.
 const INPUT: &[&str] = &[
@@ -70,7 +70,7 @@ impl Nftables<'_> {
 
     /// The file with what this one lets in.
     fn own_rules(&self, openings: &BTreeSet<Opening>) -> String {
-        let rules: String = openings.iter().map(|opening| format!("\t\t{}\n", rule(*opening))).collect();
+        let rules = openings.iter().map(|opening| format!("\t\t{}\n", rule(*opening))).collect::<Vec<_>>().concat();
         let chain = self.chain();
         format!(
             "# What {} lets in; written by bringup.\ntable inet bringup {{\n\tchain {chain} {{\n{rules}\t}}\n\
@@ -154,10 +154,7 @@ impl Backend for Nftables<'_> {
 
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo> {
         let listed = nft(host, &["list", "table", "inet", "bringup"], None)?;
-        let loaded = match listed.ok() {
-            true => Some(blobs.put(host, &listed.stdout)?),
-            false => None,
-        };
+        let loaded = if listed.ok() { Some(blobs.put(host, &listed.stdout)?) } else { None };
         Ok(Undo::Firewall {
             manager: "nftables".to_owned(),
             name: self.name.to_owned(),
@@ -220,7 +217,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
 const REPLACE: &str = "table inet bringup\ndelete table inet bringup\n";
 
 fn base() -> String {
-    let rules: String = INPUT.iter().map(|rule| format!("\t\t{rule}\n")).collect();
+    let rules = INPUT.iter().map(|rule| format!("\t\t{rule}\n")).collect::<Vec<_>>().concat();
     format!(
         "{REPLACE}table inet bringup {{\n\tchain open {{\n\t}}\n\tchain input {{\n\
          \t\ttype filter hook input priority 0; policy drop;\n{rules}\t}}\n}}\n"

@@ -251,12 +251,12 @@ impl Allow {
     /// `443`, `60000-61000/udp`, `5671 from 10.1.0.0/16`: as people write it.
     pub fn in_short(&self) -> String {
         let protocol = if self.protocol == Protocol::Udp { "/udp" } else { "" };
-        let from = if self.sources.is_empty() { String::new() } else { format!(" from {}", self.from_where()) };
+        let from = if self.sources.is_empty() { String::new() } else { format!(" from {}", self.whence()) };
         format!("{}{protocol}{from}", self.port)
     }
 
     /// `everybody`, or its networks.
-    fn from_where(&self) -> String {
+    fn whence(&self) -> String {
         if self.sources.is_empty() {
             return "everybody".to_owned();
         }
@@ -274,9 +274,9 @@ pub fn clashes(allowed: &[Allow]) -> Vec<String> {
                 found.push(format!(
                     "{} is open to {}, but {} to {}",
                     one.shown(),
-                    one.from_where(),
+                    one.whence(),
                     other.shown(),
-                    other.from_where()
+                    other.whence()
                 ));
             }
         }
@@ -332,7 +332,7 @@ mod tests {
             assert_eq!(allow(short).in_short(), short);
         }
         let from = allow("5671/tcp from 10.1.0.0/16, 2001:db8::/32 192.0.2.7");
-        assert_eq!(from.from_where(), "10.1.0.0/16, 2001:db8::/32, 192.0.2.7");
+        assert_eq!(from.whence(), "10.1.0.0/16, 2001:db8::/32, 192.0.2.7");
         for wrong in ["0", "65536", "x", "9-1", "80/sctp", "80 from", "80 from ", "80 from 10.0.0.1/8", "80 to 1", ""] {
             assert!(wrong.parse::<Allow>().is_err(), "{wrong}");
         }

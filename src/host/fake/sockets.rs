@@ -105,9 +105,9 @@ impl World {
                 in_table(peer.unwrap_or(SocketAddr::new(nobody, 0)))
             );
             if local.is_ipv4() {
-                tcp += &line
+                tcp += &line;
             } else {
-                tcp6 += &line
+                tcp6 += &line;
             }
             let process = format!("/proc/{inode}");
             self.files.put(

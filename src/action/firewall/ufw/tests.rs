@@ -23,7 +23,7 @@ fn lines(host: &FakeHost, ipv6: bool) -> Vec<String> {
 }
 
 fn write(host: &FakeHost, ipv6: bool, lines: &[String]) {
-    let rules: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let rules = lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
     host.put_file(FILES[usize::from(ipv6)], format!("{HEAD}{rules}{TAIL}"), 0o640);
 }
 
@@ -74,7 +74,8 @@ fn bench() -> Bench {
             let mut all = lines(host, ipv6);
             all.retain(|line| !line.starts_with(&rule));
             if !deletes {
-                let hex: String = after("comment").unwrap().bytes().map(|byte| format!("{byte:02x}")).collect();
+                let hex =
+                    after("comment").unwrap().bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
                 all.push(format!("{rule} comment={hex}"));
             }
             write(host, ipv6, &all);
