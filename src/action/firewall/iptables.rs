@@ -92,18 +92,19 @@ cat <<'RULES'
 {six}RULES
 }}
 
-# load PROGRAM RULES CHAINS: ours first, then the chains of others, then the end, in one transaction.
+# load PROGRAM RULES CHAINS: ours first, then the chains of others, then the end, in one transaction. Debian 11's
+# iptables prints the rule that -C asks for.
 load() {{
     {{
         printf '*filter\n:BRINGUP - [0:0]\n:BRINGUP-END - [0:0]\n'
         $2
         echo '-A BRINGUP-END -j DROP'
-        $1 -w -C INPUT -j BRINGUP 2>/dev/null || echo '-I INPUT -j BRINGUP'
+        $1 -w -C INPUT -j BRINGUP >/dev/null 2>&1 || echo '-I INPUT -j BRINGUP'
         for chain in $3; do
             $1 -w -n -L "$chain" >/dev/null 2>&1 || echo ":$chain - [0:0]"
-            $1 -w -C INPUT -j "$chain" 2>/dev/null || echo "-A INPUT -j $chain"
+            $1 -w -C INPUT -j "$chain" >/dev/null 2>&1 || echo "-A INPUT -j $chain"
         done
-        $1 -w -C INPUT -j BRINGUP-END 2>/dev/null || echo '-A INPUT -j BRINGUP-END'
+        $1 -w -C INPUT -j BRINGUP-END >/dev/null 2>&1 || echo '-A INPUT -j BRINGUP-END'
         echo COMMIT
     }} | $1-restore -w --noflush
 }}
@@ -111,14 +112,14 @@ load() {{
 # unload PROGRAM: only ours; what is asked in between stays.
 unload() {{
     for chain in BRINGUP BRINGUP-END; do
-        while $1 -w -D INPUT -j $chain 2>/dev/null; do :; done
+        while $1 -w -D INPUT -j $chain >/dev/null 2>&1; do :; done
         $1 -w -F $chain 2>/dev/null && $1 -w -X $chain
     done
     return 0
 }}
 
 is_loaded() {{
-    $1 -w -C INPUT -j BRINGUP 2>/dev/null && $1 -w -C INPUT -j BRINGUP-END 2>/dev/null
+    $1 -w -C INPUT -j BRINGUP >/dev/null 2>&1 && $1 -w -C INPUT -j BRINGUP-END >/dev/null 2>&1
 }}
 
 six=no
