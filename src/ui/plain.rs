@@ -259,4 +259,21 @@ mod tests {
         events.extend((0u16..=1000).map(|n| at(goes_on("packages", f32::from(n) / 10.0, "unpacking"))));
         assert_eq!(shown(Look::PLAIN, &events).lines().count(), 1 + 11);
     }
+
+    #[test]
+    fn a_deadline_is_told_at_once_and_shortly_before() {
+        let progress = |left| {
+            let note = "log in by SSH once more (port 22) to keep the firewall".to_owned();
+            let at = crate::host::Stamp { sec: 1_795_253_475, nsec: 0 };
+            What::ActionProgress { action: "packages".to_owned(), progress: Progress::Deadline { at, left, note } }
+        };
+        // A second may be left out where the machine is busy.
+        let lefts = (0..=60).rev().filter(|left| *left != LAST_CALL);
+        let events: Vec<Event> = [started()].into_iter().chain(lefts.map(progress)).map(at).collect();
+        insta::assert_snapshot!(shown(Look::PLAIN, &events), @r"
+        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
+        [1/5] packages: 60 s left: log in by SSH once more (port 22) to keep the firewall
+        [1/5] packages: 9 s left: log in by SSH once more (port 22) to keep the firewall
+        ");
+    }
 }

@@ -214,3 +214,11 @@ fn a_confirmation_that_cannot_come_is_refused() {
     let hasty = firewall(&serde_json::json!({"revert_after": 1}));
     assert!(bench.check(&hasty).unwrap_err().why.contains("too short"));
 }
+
+#[test]
+fn who_can_reach_the_host_is_told_before_it_is_asked() {
+    assert_eq!(plain().summary(), "80, 443 and SSH let in; everything else is dropped (nftables)");
+    let narrow = firewall(&serde_json::json!({"allow": ["80", "5671 from 10.0.0.0/8"], "ssh_sources": ["192.0.2.7"]}));
+    let told = "80, 5671 from 10.0.0.0/8, and SSH from 192.0.2.7 let in; everything else is dropped (nftables)";
+    assert_eq!(narrow.summary(), told);
+}
