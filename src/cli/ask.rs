@@ -8,9 +8,9 @@ use crate::answers::interview::Interview;
 use crate::cli::inputs::{self, Made};
 use crate::cli::past::Scope;
 use crate::cli::{Inputs, Output, answers, past, start, wizard};
-use crate::engine::detach;
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, RunDir, State};
+use crate::engine::{detach, launch};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
@@ -104,10 +104,7 @@ fn line_by_line(
         let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
         dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
         match dialogue.run()? {
-            Decision::Start(plan) => {
-                drop(asking);
-                return started(host, &mut dialogue, *plan, output);
-            }
+            Decision::Start(plan) => return started(host, &mut dialogue, asking, *plan, output),
             Decision::Saved(_) => return Ok(Exit::Done),
             Decision::Back => {
                 let interview = dialogue.interview;
@@ -118,8 +115,13 @@ fn line_by_line(
 }
 
 /// Carries out what was decided; what keeps it from beginning goes back to the review.
-fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output: Output) -> Result<Exit, Exit> {
-    let mut plan = plan;
+fn started(
+    host: &dyn Host,
+    dialogue: &mut Dialogue<'_, '_>,
+    asking: Asking,
+    mut plan: Plan,
+    output: Output,
+) -> Result<Exit, Exit> {
     loop {
         let interview = &dialogue.interview;
         let made = Made {
@@ -132,10 +134,12 @@ fn started(host: &dyn Host, dialogue: &mut Dialogue<'_, '_>, plan: Plan, output:
             },
             plan,
         };
-        match start::begin(host, &made, output) {
-            Ok(exit) => return Ok(exit),
+        match launch::check(host, &made.plan, &made.resolved.secrets) {
+            Ok(checked) => {
+                drop(asking);
+                return Ok(start::begin(host, &made, checked, output));
+            }
             Err(problems) => {
-                let _asking = Asking::begin();
                 dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
                 match dialogue.review()? {
                     Decision::Start(again) => plan = *again,

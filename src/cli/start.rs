@@ -5,7 +5,7 @@ use crate::cli::inputs::{self, Made};
 use crate::cli::{Inputs, Output, answers, past};
 use crate::engine::event::{Event, What};
 use crate::engine::launch::{self, Checked};
-use crate::error::{Exit, Problem};
+use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -20,24 +20,27 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailur
         Err(problems) => return answers::refuse(&problems, output),
     };
     made.on_failure = on_failure.unwrap_or(made.on_failure);
-    begin(host, &made, output).unwrap_or_else(|problems| answers::refuse(&problems, output))
+    match launch::check(host, &made.plan, &made.resolved.secrets) {
+        Ok(checked) => begin(host, &made, checked, output),
+        Err(problems) => answers::refuse(&problems, output),
+    }
 }
 
-/// Does what was planned and follows it to its end. The problems are those that keep it from beginning.
-pub(super) fn begin(host: &dyn Host, made: &Made, output: Output) -> Result<Exit, Vec<Problem>> {
-    match launch::check(host, &made.plan, &made.resolved.secrets)? {
+/// Does what was planned and checked, and follows it to its end.
+pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Output) -> Exit {
+    match checked {
         // Nothing to change is not enough where a proof had failed.
-        Checked::NothingToDo { proven: false } => Ok(past::verify(host, output)),
+        Checked::NothingToDo { proven: false } => past::verify(host, output),
         Checked::NothingToDo { proven: true } => {
             nothing_to_do(host, &made.plan, output);
-            Ok(Exit::Done)
+            Exit::Done
         }
         Checked::Go(secrets) => {
             match launch::start(host, &made.guide, &made.resolved, &made.plan, made.on_failure, &secrets) {
-                Ok(dir) => Ok(past::follow(host, &dir, output)),
+                Ok(dir) => past::follow(host, &dir, output),
                 Err(failure) => {
                     out::error(&format!("error: {failure}\n"));
-                    Ok(Exit::Rejected)
+                    Exit::Rejected
                 }
             }
         }

@@ -50,6 +50,8 @@ struct World {
     files: Files,
     /// Nanoseconds since the epoch.
     clock: u64,
+    /// Whoever waits loses the time.
+    waits: bool,
     euid: u32,
     env: BTreeMap<String, String>,
     disk: (u64, u64),
@@ -109,6 +111,13 @@ impl FakeHost {
     #[must_use]
     pub fn without_systemd(self) -> Self {
         self.world().take_systemd_away();
+        self
+    }
+
+    /// Waiting takes as long as on a real machine; else it only moves the clock.
+    #[must_use]
+    pub fn in_real_time(self) -> Self {
+        self.world().waits = true;
         self
     }
 
@@ -421,7 +430,13 @@ impl Host for FakeHost {
     }
 
     fn sleep(&self, duration: Duration) {
-        self.world().clock += u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4);
+        let mut world = self.world();
+        world.clock += u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4);
+        if world.waits {
+            drop(world);
+            #[expect(clippy::disallowed_methods, reason = "this is the door")]
+            std::thread::sleep(duration);
+        }
     }
 
     fn random(&self, bytes: &mut [u8]) -> io::Result<()> {

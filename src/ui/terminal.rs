@@ -81,6 +81,8 @@ pub struct Terminal {
     torn: Option<Instant>,
     entered: bool,
     gone: bool,
+    /// The size has changed, and nobody was told yet.
+    resized: bool,
     /// Inputs since the last frame.
     burst: u32,
 }
@@ -105,6 +107,7 @@ impl Terminal {
             torn: None,
             entered: false,
             gone: false,
+            resized: false,
             burst: 0,
         };
         signals.watch(Watch::Terminal);
@@ -164,11 +167,16 @@ impl Terminal {
         if self.burst >= BURST {
             return false;
         }
-        if !self.parser.ready() && !self.signals.any() && !self.gone {
+        if !self.ready() {
             // What cannot be waited for now cannot be waited for in `next` either, which says so.
             let _ = self.wait(Some(Duration::ZERO));
         }
-        self.parser.ready() || self.signals.any() || self.gone
+        self.ready()
+    }
+
+    /// Whether there is an input that needs no waiting.
+    fn ready(&self) -> bool {
+        self.parser.ready() || self.signals.any() || self.resized || self.gone
     }
 
     /// Wakes [`Terminal::next`] from another thread.
@@ -219,7 +227,10 @@ impl Terminal {
             }
             return Ok(Some(input));
         }
-        if self.signals.take_resized() && self.measure() {
+        if self.signals.take_resized() {
+            self.measure();
+        }
+        if std::mem::take(&mut self.resized) {
             let (width, height) = self.size();
             return Ok(Some(Input::Resize(width, height)));
         }
@@ -298,15 +309,15 @@ impl Terminal {
         }
     }
 
-    /// Asks for the size; whether it is another one. A terminal that has forgotten its size keeps its old one.
-    fn measure(&mut self) -> bool {
-        let size = self.tty.size().map(|(width, height)| Size::new(width, height));
+    /// Asks for the size; another one is told by the next input, whoever had the terminal when it changed. A
+    /// terminal that has forgotten its size keeps its old one.
+    fn measure(&mut self) {
         let backend = self.frames.backend_mut();
-        let changed = size.is_some_and(|size| size != backend.size);
-        if let Some(size) = size {
+        if let Some((width, height)) = self.tty.size() {
+            let size = Size::new(width, height);
+            self.resized |= size != backend.size;
             backend.size = size;
         }
-        changed
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

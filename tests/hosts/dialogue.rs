@@ -81,7 +81,7 @@ fn the_terminal_comes_back_and_a_lost_one_takes_the_questions_with_it() {
         &host,
         "xterm",
         r#"
-        open 'stty -g >/tmp/before; bringup --guide webapp; echo "status $?" >/tmp/status; stty -g >/tmp/after'
+        open 'stty -g >/tmp/before; bringup --guide webapp --save /root/s; echo "status $?" >/tmp/status; stty -g >/tmp/after'
         await 'application called'; sleep 1
         kill -TERM $(pidof bringup)
         wait $shell
@@ -89,7 +89,7 @@ fn the_terminal_comes_back_and_a_lost_one_takes_the_questions_with_it() {
         cmp /tmp/before /tmp/after
 
         rm /tmp/keys /tmp/screen; mkfifo /tmp/keys
-        open 'bringup --guide webapp'
+        open 'bringup --guide webapp --save /root/s'
         await 'application called'; sleep 1
         kill -KILL $shell
         for i in $(seq 50); do pidof bringup >/dev/null || exit 0; sleep 0.1; done

@@ -99,6 +99,17 @@ impl Host {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
+    /// Its address, reached from this machine.
+    pub fn address(&self) -> String {
+        let out = machine(&["ip", &self.name], None);
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A directory of this machine for files of the test; it goes with the host.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// Lays out a release archive in `/tmp/release`: the program, its SHA-256, `install.sh` and the shipped answers.
     pub fn release_archive(&self) {
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -22,3 +22,6 @@ mod firewall;
 mod host;
 mod life;
 mod preflight;
+#[path = "../pty/session.rs"]
+mod session;
+mod wizard;

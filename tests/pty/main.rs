@@ -1,8 +1,8 @@
 //! Programs in real pseudo-terminals: whatever happens to them, the terminal comes back as it was, nothing spins,
 //! and little is written. Needs neither root nor test hosts.
 //!
-//! Started with `demo` as its first argument, this program is the one under test; else it runs the tests, as
-//! cargo's own harness would: `cargo test --test pty [NAME]`.
+//! Started with `demo` or `wizard` as its first argument, this program is the one under test; else it runs the tests,
+//! as cargo's own harness would: `cargo test --test pty [NAME]`.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -19,17 +19,23 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 mod demo;
+mod machine;
+mod pages;
 mod session;
 mod terminal;
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|first| first == "demo") {
-        return demo::main();
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("demo") => return demo::main(),
+        Some("wizard") => return machine::main(&arguments.next().unwrap()),
+        _ => {}
     }
     // What loses its parent becomes our child: its end and its CPU time can be seen.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, terminal::tests()).exit_code()
+    let tests = terminal::tests().into_iter().chain(pages::tests()).collect();
+    libtest_mimic::run(&arguments, tests).exit_code()
 }
 
 /// A test that passes unless it panics.

@@ -19,8 +19,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
-/// How long anything is waited for before the test fails.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long anything is waited for before the test fails, unless it says otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// So long nothing is written when a program has said all.
 const QUIET: Duration = Duration::from_millis(60);
 
@@ -29,6 +29,7 @@ pub const DOWN: &str = "\x1b[B";
 pub const RIGHT: &str = "\x1b[C";
 pub const LEFT: &str = "\x1b[D";
 pub const ENTER: &str = "\r";
+pub const TAB: &str = "\t";
 pub const ESC: &str = "\x1b";
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_Z: &str = "\x1a";
@@ -43,6 +44,13 @@ pub struct Modes {
     pub bracketed_paste: bool,
     /// Colours and attributes of what is written next.
     pub attributes: String,
+}
+
+/// How a terminal is before anybody has touched it, under the same shell.
+pub fn untouched() -> Modes {
+    let mut session = Session::start("/bin/true".as_ref(), &[], &[], (80, 24));
+    session.exit_status();
+    session.modes()
 }
 
 /// What the terminal answers by itself.
@@ -86,6 +94,7 @@ pub struct Session {
     written_at: Instant,
     /// Whether what the program writes is read, or piles up.
     reading: bool,
+    patience: Duration,
 }
 
 impl Session {
@@ -153,7 +162,13 @@ impl Session {
             counted: 0,
             written_at: Instant::now(),
             reading: true,
+            patience: PATIENCE,
         }
+    }
+
+    /// How long anything is waited for from now on.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// The first child of the shell is the program; it may not have been started yet.
@@ -189,7 +204,7 @@ impl Session {
     /// Sends bytes that need not be text.
     #[track_caller]
     pub fn bytes(&mut self, mut bytes: &[u8]) {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.patience;
         while !bytes.is_empty() {
             match rustix::io::write(self.master.as_ref().expect("a terminal that was not hung up"), bytes) {
                 Ok(written) => bytes = &bytes[written..],
@@ -220,7 +235,7 @@ impl Session {
     /// Waits until `done`; `what` says for what.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.patience;
         while !done(self) {
             assert!(Instant::now() < deadline, "waited in vain for {what}\n{}", self.describe());
             self.pump(Duration::from_millis(10));

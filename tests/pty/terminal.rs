@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 
-use crate::session::{CTRL_C, CTRL_Z, DOWN, ESC, Modes, Session, UP};
+use crate::session::{CTRL_C, CTRL_Z, DOWN, ESC, Session, UP, untouched};
 use crate::trial;
 
 macro_rules! trials {
@@ -31,6 +31,7 @@ pub fn tests() -> Vec<Trial> {
         a_suspended_child_suspends_the_program,
         a_signal_that_came_while_a_child_had_the_terminal_is_told,
         another_size_is_painted_anew,
+        a_size_that_changed_while_a_child_had_the_terminal_is_told,
         a_terminal_without_a_size_is_refused,
         a_pipe_is_refused,
         a_paste_is_one_input,
@@ -56,13 +57,6 @@ fn demo() -> Session {
     session.wait_for("F3 shell");
     session.settle();
     session
-}
-
-/// How the terminal is before anybody has touched it, under the same shell.
-fn untouched() -> Modes {
-    let mut session = Session::start("/bin/true".as_ref(), &[], &[], (80, 24));
-    session.exit_status();
-    session.modes()
 }
 
 #[track_caller]
@@ -325,6 +319,16 @@ fn another_size_is_painted_anew() {
     session.keys(CTRL_C);
     session.exit_status();
     assert_restored(&mut session);
+}
+
+fn a_size_that_changed_while_a_child_had_the_terminal_is_told() {
+    let mut session = demo();
+    session.keys("\x1bOR");
+    session.wait_for("in the shell");
+    session.resize(100, 30);
+    session.keys("7\r");
+    session.wait_for("100x30");
+    session.wait_for("shell: Some(7)");
 }
 
 fn a_terminal_without_a_size_is_refused() {

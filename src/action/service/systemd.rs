@@ -20,6 +20,9 @@ const CALM_SIMPLE: Duration = Duration::from_millis(500);
 /// Services that report readiness have got further when their start job is done.
 const CALM_READY: Duration = Duration::from_millis(100);
 
+/// So many lines of a service's last words are shown as they are, on any screen.
+const FEW_LINES: usize = 8;
+
 /// What systemd knows of a unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
@@ -223,29 +226,51 @@ pub fn ailing(host: &dyn Host, name: &str) -> Option<Failure> {
         0 => format!("it does not run any more: {}", state.detail),
         times => format!("it died and was started again {times} times: {}", state.detail),
     };
-    let argv = ["journalctl", "--no-pager", "--quiet", "-n", "60", "-o", "cat"].map(str::to_owned);
-    let command = Command::new(argv.into_iter().chain([format!("--unit={name}")]));
-    let lines = host.run(&command).map(|output| output.tail(60)).unwrap_or_default();
-    // What systemd says of each restart hides what the service said before it died.
-    let own = lines
-        .into_iter()
-        .filter(|line| !line.starts_with(name) && !line.contains(&format!(" {name} - ")))
-        .collect::<Vec<_>>();
-    let last = own[own.len().saturating_sub(20)..].to_vec();
     Some(
         Failure::new(format!("keep {name} running"), why)
-            .tail(last)
+            .tail(last_words(host, name, None))
             .hint(format!("`journalctl -u {name}` shows all it said")),
     )
 }
 
 /// Adds what the service itself said.
 fn with_journal(work: &Work<'_>, name: &str, since: i64, failure: Failure) -> Failure {
-    let argv = ["journalctl", "--no-pager", "--quiet", "-n", "20", "-o", "cat"].map(str::to_owned);
-    let command = Command::new(argv.into_iter().chain([format!("--since=@{since}"), format!("--unit={name}")]));
-    let lines = work.host.run(&command).map(|output| output.tail(20)).unwrap_or_default();
+    let lines = last_words(work.host, name, Some(since));
     let failure = if lines.is_empty() { failure } else { failure.tail(lines) };
     failure.hint(format!("`journalctl -u {name}` shows what it said, `systemctl status {name}` its state"))
+}
+
+/// What a service said before it died last, since a time of day in Unix seconds when one is given.
+fn last_words(host: &dyn Host, name: &str, since: Option<i64>) -> Vec<String> {
+    // The journal takes in what services say a moment after they said it.
+    let _ = host.run(&Command::new(["journalctl", "--sync"]));
+    let argv = ["journalctl", "--no-pager", "--quiet", "-n", "200", "-o", "cat"].map(str::to_owned);
+    let since = since.map(|time| format!("--since=@{time}"));
+    let command = Command::new(argv.into_iter().chain(since).chain([format!("--unit={name}")]));
+    let lines = host.run(&command).map(|output| output.tail(200)).unwrap_or_default();
+    before_the_last_death(name, lines)
+}
+
+/// The last 20 lines of a service's life that has ended: what comes after belongs to its next start, and is cut
+/// off in the middle. systemd's own lines are left out, unless there is nothing else. Of many lines only those that
+/// begin at the margin are kept: in the tracebacks of Python, Java and Node these say what happened, the indented
+/// ones where.
+fn before_the_last_death(name: &str, mut lines: Vec<String>) -> Vec<String> {
+    let of_systemd = |line: &String| line.starts_with(name) || line.contains(&format!(" {name} - "));
+    if let Some(death) = lines.iter().rposition(|line| of_systemd(line) && line.contains("process exited")) {
+        lines.truncate(death + 1);
+    }
+    if !lines.iter().all(of_systemd) {
+        lines.retain(|line| !of_systemd(line));
+    }
+    if lines.len() > FEW_LINES && !lines.iter().all(|line| indented(line)) {
+        lines.retain(|line| !indented(line));
+    }
+    lines.split_off(lines.len().saturating_sub(20))
+}
+
+fn indented(line: &str) -> bool {
+    line.starts_with([' ', '\t'])
 }
 
 fn systemctl(work: &Work<'_>, arguments: &[&str], what: &str) -> Outcome<()> {
@@ -266,6 +291,24 @@ mod tests {
 
     fn unit(text: &str) -> State {
         Unit::parse(text).state()
+    }
+
+    #[test]
+    fn what_a_service_said_before_it_died_is_kept_whole() {
+        let said = |text: &str| before_the_last_death("app.service", text.lines().map(str::to_owned).collect());
+        let journal = "Started app.service - An application.\nTraceback:\n  no luck\n\
+                       app.service: Main process exited, code=exited, status=3\n\
+                       app.service: Scheduled restart job, restart counter is at 1.\n\
+                       Started app.service - An application.\nTraceback:\n";
+        assert_eq!(said(journal), ["Traceback:", "  no luck"]);
+        assert_eq!(said("listening\n"), ["listening"]);
+        let silent = "app.service: Failed at step EXEC spawning /bin/no: No such file or directory\n\
+                      app.service: Main process exited, code=exited, status=203/EXEC\n";
+        assert_eq!(said(silent).len(), 2, "systemd alone knows why");
+        let long = "x\n".repeat(50);
+        assert_eq!(said(&long).len(), 20);
+        let chained = format!("ValueError: no luck\n{}HaltServer: 3\n", "  File arbiter.py, line 3\n".repeat(30));
+        assert_eq!(said(&chained), ["ValueError: no luck", "HaltServer: 3"]);
     }
 
     #[test]

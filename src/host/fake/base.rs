@@ -53,6 +53,7 @@ pub(super) fn debian(codename: &str) -> World {
     let mut world = World {
         files: Files::new(Stamp::default()),
         clock: START,
+        waits: false,
         euid: 0,
         env: BTreeMap::new(),
         disk: (20 << 30, 40 << 30),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
-use crate::engine::decision::{self, Decision, Replan};
+use crate::engine::decision::{self, Decision};
 use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::launch::{self, Checked};
@@ -199,29 +199,22 @@ fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
     }
 }
 
-/// Makes the plan of other answers, keeps their secrets, and hands it to the run that waits.
+/// Makes the plan of other answers and hands it to the run that waits.
 fn replan(host: &dyn Host, dir: &RunDir, number: usize, with: &Launch) -> Outcome<()> {
-    let told = |problems: Vec<Problem>| {
-        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::new("go on with these answers", words.join("; "))
-    };
-    let plan = build(&with.guide, &with.facts, &with.resolved).map_err(told)?;
-    let mut secrets = store::load(host, &plan.guide);
-    for (name, secret) in store::gather(host, &secrets, &with.resolved.secrets).map_err(told)?.iter() {
-        secrets.insert(name, secret.clone());
-    }
-    store::save(host, &plan.guide, &secrets)?;
-    let answers = file::write(&with.guide, &with.resolved, OnFailure::Ask)?;
-    decision::send(host, dir, number, &Decision::Replan(Box::new(Replan { plan, answers })))
+    build(&with.guide, &with.facts, &with.resolved)
+        .and_then(|plan| launch::replan(host, dir, number, &with.guide, &with.resolved, &plan))
+        .map_err(|problems| told("go on with these answers", &problems))
+}
+
+fn told(what: &str, problems: &[Problem]) -> Failure {
+    let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Failure::new(what, words.join("; "))
 }
 
 /// The questions of a run's guide with the run's answers. A guide of somebody's own is not found again.
 fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
     let what = "read the answers of the run";
-    let told = |problems: Vec<Problem>| {
-        let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Failure::new(what, words.join("; "))
-    };
+    let told = |problems: Vec<Problem>| told(what, &problems);
     let path = dir.file("answers.yaml");
     let bytes = host.read(&path).map_err(|e| Failure::new(what, e))?;
     let name = path.display().to_string();
