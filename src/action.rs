@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bytes;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::Outcome;
-use crate::host::Host;
+use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
 pub mod absent;
@@ -28,6 +28,7 @@ mod diff;
 pub mod directory;
 pub mod edit;
 pub mod file;
+pub mod firewall;
 mod names;
 mod pace;
 pub mod packages;
@@ -75,10 +76,20 @@ pub enum Progress {
     Note(String),
     /// A line of output.
     Output(String),
+    /// Something waits for a person, and will be taken back without them.
+    Deadline {
+        /// When.
+        at: Stamp,
+        /// Seconds until then, when this was told.
+        left: u64,
+        /// What the person must do.
+        note: String,
+    },
 }
 
 impl Progress {
-    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "5 of 14, unpacking nginx-common".
+    /// What is being done, with its figures: "fetching 12.4 of 38.2 MB", "5 of 14, unpacking nginx-common",
+    /// "93 s left: log in by SSH once more".
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
@@ -87,6 +98,7 @@ impl Progress {
                 Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },
             Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
+            Self::Deadline { left, note, .. } => format!("{left} s left: {note}").into(),
         }
     }
 }
@@ -208,6 +220,7 @@ pub enum Action {
     Database(database::Database),
     Rabbitmq(rabbitmq::Rabbitmq),
     Certificate(certificate::Certificate),
+    Firewall(firewall::Firewall),
     Command(command::RawCommand),
 }
 
@@ -227,6 +240,7 @@ impl Action {
         "database",
         "rabbitmq",
         "certificate",
+        "firewall",
         "command",
     ];
 
@@ -264,6 +278,7 @@ impl Action {
             Self::Database(a) => a,
             Self::Rabbitmq(a) => a,
             Self::Certificate(a) => a,
+            Self::Firewall(a) => a,
             Self::Command(a) => a,
         }
     }

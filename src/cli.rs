@@ -18,10 +18,12 @@ mod answers;
 mod ask;
 mod decide;
 mod execute;
+mod guard;
 mod inputs;
 mod past;
 mod plan;
 mod preflight;
+mod probe;
 mod start;
 mod wizard;
 
@@ -172,6 +174,22 @@ enum Verb {
     Verify,
     /// List all runs
     History,
+    /// Keep a change that would be taken back, such as the firewall's; type it in a new SSH session
+    Confirm,
+    /// Try the ports of another machine from here; needs no root
+    Probe {
+        /// Its name or address
+        host: String,
+        /// Ports to try, such as 22,443,5432=closed
+        #[arg(long, value_name = "PORTS")]
+        ports: Option<String>,
+        /// What it was set up with: its plan says what should be open
+        #[command(flatten)]
+        inputs: Inputs,
+        /// Its facts (from `bringup facts --json` there), to make the plan with
+        #[arg(long, value_name = "FILE", requires = "answers")]
+        facts: Option<PathBuf>,
+    },
     /// Print shell completions
     #[command(hide = true)]
     Completions {
@@ -181,6 +199,13 @@ enum Verb {
     /// Print the manual page
     #[command(hide = true)]
     Man,
+    /// Take back what nobody confirmed; started by a timer
+    #[command(hide = true)]
+    Deadman {
+        /// Wait so many seconds before
+        #[arg(long, default_value_t = 0)]
+        wait: u64,
+    },
     /// Work through a run's plan; started by bringup itself
     #[command(hide = true)]
     Execute {
@@ -303,6 +328,12 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Status) => past::status(host, output),
         Some(Verb::History) => past::history(host, output),
         Some(Verb::Verify) => past::verify(host, output),
+        Some(Verb::Confirm) => guard::confirm(host),
+        Some(Verb::Deadman { wait }) => guard::deadman(host, wait),
+        Some(Verb::Probe { host: other, ports, inputs, facts }) => {
+            let (ports, facts) = (ports.as_deref(), facts.as_deref());
+            probe::probe(host, &probe::Request { host: &other, ports, inputs: &inputs, facts }, output)
+        }
         Some(Verb::Attach) => past::attach(host, output),
         Some(Verb::Stop) => past::stop(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),

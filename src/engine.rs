@@ -2,11 +2,13 @@
 //!
 //! [`journal`] is the write-ahead log, [`undo`] the small vocabulary of records that lead back, [`run`]
 //! executes, [`rollback`] reverts, [`manifest`] knows what the disk looked like before and after,
+//! [`deadman`] takes back by itself what could cut the administrator off,
 //! [`event`] is what it tells the world, [`decision`] what it asks after a failure, [`replan`] what becomes of a
 //! run that is given other answers, [`runs`] the directory of all runs, [`previous`] the answers of an earlier
 //! one, [`launch`] the way into a run, [`detach`] the process that outlives the terminal.
 
 pub mod data;
+pub mod deadman;
 pub mod decision;
 pub mod detach;
 pub mod event;

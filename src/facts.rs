@@ -35,8 +35,12 @@ pub struct Facts {
     pub installed: BTreeMap<String, String>,
     /// How the administrator is connected, when over SSH.
     pub ssh: Option<Ssh>,
+    /// How administrators reach this host.
+    pub sshd: Sshd,
     /// Active firewall manager: `none`, `nftables`, `ufw`, `firewalld`, `iptables`.
     pub firewall: String,
+    /// Whether packets can be filtered here.
+    pub netfilter: Netfilter,
     /// Whether IPv6 is there.
     pub ipv6: bool,
     /// Our own runs of guides that still stand: guide ids.
@@ -115,4 +119,26 @@ pub struct Ssh {
     pub client: String,
     /// The port on this side.
     pub port: u16,
+}
+
+/// SSH servers of this host, and who is logged in through them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sshd {
+    /// TCP ports: configured, and really listening.
+    pub ports: Vec<u16>,
+    /// `address:port` of each of them that listens now.
+    pub listening: Vec<String>,
+    /// Addresses from which somebody is logged in now. Only root sees those of others.
+    pub peers: Vec<String>,
+}
+
+/// What the kernel and the installed programs let us do with packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Netfilter {
+    /// Whether root may change rules here: the capability `CAP_NET_ADMIN`, which many containers lack.
+    pub allowed: bool,
+    /// Whether the program `nft` is there.
+    pub nft: bool,
 }

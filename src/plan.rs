@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
 use crate::engine::undo::fingerprint;
 use crate::proof::Proof;
@@ -149,6 +150,14 @@ impl Plan {
         all.paths.sort_unstable();
         all.paths.dedup();
         all
+    }
+
+    /// The firewall that it sets up.
+    pub fn firewall(&self) -> Option<&Firewall> {
+        self.actions.iter().find_map(|planned| match &planned.action {
+            Action::Firewall(firewall) => Some(firewall),
+            _ => None,
+        })
     }
 
     /// The ports that its proofs look at: those open to everybody first.

@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::secret::Secrets;
 
 pub mod client;
+mod firewall;
 pub mod http;
 pub mod job;
 pub mod listens;
@@ -44,6 +45,7 @@ pub trait Prove {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Proof {
+    Firewall(crate::action::firewall::Firewall),
     Http(http::Http),
     Job(job::Job),
     Listens(listens::Listens),
@@ -54,11 +56,12 @@ pub enum Proof {
 
 impl Proof {
     /// The kinds' names as a guide writes them.
-    pub const KINDS: &'static [&'static str] = &["http", "job", "listens", "row", "service", "tcp"];
+    pub const KINDS: &'static [&'static str] = &["firewall", "http", "job", "listens", "row", "service", "tcp"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
         match self {
+            Self::Firewall(p) => p,
             Self::Http(p) => p,
             Self::Job(p) => p,
             Self::Listens(p) => p,

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use bringup::action::Action;
+use bringup::action::firewall::opening::Allow;
 use bringup::error::Problem;
 use bringup::facts::Facts;
 use bringup::plan::Plan;
@@ -68,12 +69,18 @@ fn outline(plan: &Plan) -> String {
             Action::Database(a) => format!("{:?} {} {} {:?} {}", a.engine, a.name, a.role, a.auth, a.password),
             Action::Rabbitmq(a) => format!("{} {} {}", a.user, a.vhost, a.password),
             Action::Certificate(a) => format!("{:?} {} {}", a.from, a.certificate.display(), a.names.join(" ")),
+            Action::Firewall(a) => {
+                let allowed: Vec<String> = a.allow.iter().map(Allow::shown).collect();
+                let (manager, confirm) = (a.manager, a.confirm);
+                format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
+            }
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
     }
     for planned in &plan.proofs {
         let about = match &planned.proof {
+            Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
             Proof::Http(p) => format!("{} {} {} {}", p.url, p.status, p.location, p.contains),
             Proof::Job(p) => format!("{} {}", p.url, p.submit),
             Proof::Listens(p) => {
@@ -341,6 +348,11 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts.installed.insert(package.to_owned(), "1".to_owned());
         facts
     };
+    let without = |change: fn(&mut Facts)| {
+        let mut facts = facts("bookworm", "systemd");
+        change(&mut facts);
+        facts
+    };
     for (facts, answers, expected) in [
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
@@ -363,11 +375,77 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
             "database: {engine: postgresql, place: remote, host: db.example.org}\n",
             "must be answered",
         ),
+        (facts("bookworm", "systemd"), "firewall: {ssh_sources: [10.0.0.5/8]}\n", "write 10.0.0.0/8 for the network"),
+        (
+            facts("bookworm", "systemd"),
+            "firewall: {ports: [\"443 from 10.0.0.0/8\"]}\n",
+            "443/tcp (https) is open to everybody",
+        ),
+        (facts("bookworm", "systemd"), "firewall: {ports: [20-30]}\n", "opens port 22, which is SSH"),
+        (facts("bookworm", "systemd"), "firewall: {ports: [http]}\n", "is no port"),
+        (without(|facts| facts.ipv6 = false), "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n", "this host has none"),
+        (without(|facts| facts.netfilter.allowed = false), "firewall: {manage: true}\n", "CAP_NET_ADMIN"),
     ] {
         let problems = webapp(&facts, answers).expect_err(expected);
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|line| line.contains(expected)), "expected `{expected}`, got {told:#?}");
     }
+}
+
+fn firewall_of(facts: &Facts, sections: &str) -> Option<bringup::action::firewall::Firewall> {
+    let planned = plan(facts, sections);
+    planned.actions.into_iter().find_map(|planned| match planned.action {
+        Action::Firewall(firewall) => Some(firewall),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_firewall_is_managed_by_whoever_does_so_already_and_confirmed_where_somebody_can() {
+    use bringup::action::firewall::Manager;
+    use bringup::engine::deadman::Confirm;
+    let mut host = facts("bookworm", "systemd");
+    assert_eq!(firewall_of(&host, "").map(|f| (f.manager, f.confirm)), Some((Manager::Nftables, Confirm::None)));
+    host.ssh = Some(bringup::facts::Ssh { client: "192.0.2.7".to_owned(), port: 22 });
+    for (found, manager) in [("ufw", Manager::Ufw), ("firewalld", Manager::Firewalld), ("iptables", Manager::Nftables)]
+    {
+        found.clone_into(&mut host.firewall);
+        let firewall = firewall_of(&host, "").expect(found);
+        assert_eq!((firewall.manager, firewall.confirm), (manager, Confirm::NewConnection), "{found}");
+        let brings_nftables = packages_of(&plan(&host, "")).contains(&"nftables".to_owned());
+        assert_eq!(brings_nftables, manager == Manager::Nftables, "{found}");
+    }
+    let narrow =
+        firewall_of(&host, "firewall: {ssh_sources: [10.0.0.0/8], revert_after: 30, confirm: local}\n").unwrap();
+    assert_eq!((narrow.ssh_sources.len(), narrow.revert_after, narrow.confirm), (1, 30, Confirm::Local));
+}
+
+fn packages_of(plan: &Plan) -> Vec<String> {
+    let packages = plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Packages(packages) => Some(packages.names.clone()),
+        _ => None,
+    });
+    packages.unwrap_or_default()
+}
+
+#[test]
+fn where_rules_may_not_be_changed_or_nothing_can_there_is_no_firewall() {
+    for (allowed, nft) in [(false, true), (true, false)] {
+        let mut host = facts("bookworm", "systemd");
+        host.netfilter = bringup::facts::Netfilter { allowed, nft };
+        assert_eq!(firewall_of(&host, ""), None);
+        assert!(!packages_of(&plan(&host, "")).contains(&"nftables".to_owned()));
+    }
+    assert_eq!(firewall_of(&facts("bookworm", "systemd"), "firewall: {manage: false}\n"), None);
+}
+
+#[test]
+fn a_way_in_that_no_answer_names_is_kept_and_told() {
+    let mut host = facts("bookworm", "systemd");
+    host.sshd.peers = vec!["192.0.2.7".to_owned(), "10.1.2.3".to_owned()];
+    let plan = plan(&host, "firewall: {ssh_sources: [10.0.0.0/8]}\n");
+    let told = plan.warnings.iter().find(|warning| warning.contains("logged in from 192.0.2.7, which"));
+    assert!(told.is_some(), "{:?}", plan.warnings);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::answers::schema;
 use crate::cli::{Inputs, Output, inputs};
 use crate::error::{Exit, Problem};
 use crate::facts::probe::probe;
+use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
 use crate::ui::out;
@@ -85,6 +86,7 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
         .ssh
         .as_ref()
         .map_or_else(|| "not over SSH".to_owned(), |ssh| format!("from {} on port {}", ssh.client, ssh.port));
+    let filter = firewall(&facts);
     for (label, value) in [
         ("system", format!("{} ({})", facts.os.name, facts.arch)),
         ("name", facts.fqdn),
@@ -93,12 +95,31 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
         ("disks", disks.join(", ")),
         ("init", facts.init),
         ("connected", ssh),
-        ("firewall", facts.firewall),
+        ("SSH", ssh_server(&facts.sshd)),
+        ("firewall", filter),
         ("listening", ports.join(", ")),
     ] {
         out::print(&format!("{label:<11} {value}\n"));
     }
     Exit::Done
+}
+
+fn ssh_server(sshd: &Sshd) -> String {
+    if sshd.ports.is_empty() {
+        return "no server".to_owned();
+    }
+    let ports: Vec<String> = sshd.ports.iter().map(ToString::to_string).collect();
+    let who = if sshd.peers.is_empty() { "nobody seen".to_owned() } else { sshd.peers.join(", ") };
+    format!("port {}, logged in from: {who}", ports.join(", "))
+}
+
+fn firewall(facts: &Facts) -> String {
+    let filter = match (facts.netfilter.allowed, facts.netfilter.nft) {
+        (false, _) => "may not be changed here (no CAP_NET_ADMIN)",
+        (true, true) => "nft is there",
+        (true, false) => "nft is not installed",
+    };
+    format!("{}; {filter}", facts.firewall)
 }
 
 /// Says everything that is wrong.

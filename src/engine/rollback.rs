@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::action::Progress;
 use crate::action::service::{self, Former};
+use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
@@ -51,6 +52,7 @@ pub fn roll_back(
     let whole = options.stage.is_none();
     let records = journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     emit(What::RollbackStarted { run: dir.id.clone(), records });
+    deadman::put_back_now(host);
     journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
 
     let base = Manifest::load(host, dir, "base")?;

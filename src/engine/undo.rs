@@ -126,6 +126,26 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
     },
+    /// Bring a firewall back to the rules of ours that it had, and leave those of others alone.
+    Firewall {
+        /// `nftables`, `ufw`, `firewalld` or `iptables`.
+        manager: String,
+        /// Whose rules they are: the name in our chains and comments.
+        name: String,
+        /// A blob with our rules as they were loaded, in the form that their program reads; none when there were
+        /// none. (nftables and iptables)
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loaded: Option<String>,
+        /// The manager's own files as they were; none where there was none. (ufw and firewalld)
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        files: Vec<(PathBuf, Option<Image>)>,
+        /// Chains of others that were not asked before, and are because of us. (iptables)
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        made: Vec<String>,
+        /// Tables of the kernel that were not there, such as `ip6 filter`: they go when nothing is in them. (iptables)
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tables: Vec<String>,
+    },
     /// Run a command that the guide declared as the way back.
     Command {
         /// Program and arguments.
@@ -175,6 +195,11 @@ impl Blobs {
     /// The store in `dir`, which must exist before the first [`Blobs::put`].
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
+    }
+
+    /// Where they lie.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Keeps `content` durably and returns its name.

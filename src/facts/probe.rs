@@ -1,14 +1,16 @@
-//! Finds out what this machine is, by reading files: no name is looked up, and nothing is started.
+//! Finds out what this machine is, by reading files: no name is looked up, and nothing is started but what tells
+//! the ports of SSH.
 //!
 //! What cannot be read is left empty, never an error: a guide's rules say what it cannot do without.
 
 mod cgroup;
 pub(in crate::facts) mod connection;
 mod cpus;
-mod firewall;
+pub mod firewall;
 mod installed;
 mod listening;
 mod memory;
+pub mod ssh;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +30,8 @@ pub fn probe(host: &dyn Host) -> Facts {
     let packages = installed::Packages::read(host);
     let root = host.euid() == 0;
     let hostname = hostname(host);
+    let listening = listening::find(host, root);
+    let ssh = connection::find(host);
     Facts {
         os: os(host),
         arch: packages.arch.clone().unwrap_or_else(|| own_arch().to_owned()),
@@ -38,10 +42,12 @@ pub fn probe(host: &dyn Host) -> Facts {
         disks: disks(host),
         init: init(host),
         root,
-        listening: listening::find(host, root),
+        sshd: ssh::find(host, &listening, ssh.as_ref()),
+        listening,
         firewall: firewall::find(host).to_owned(),
+        netfilter: firewall::netfilter(host),
         installed: packages.versions,
-        ssh: connection::find(host),
+        ssh,
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         standing: standing(host),
     }

@@ -19,6 +19,7 @@ pub use context::Context;
 
 mod context;
 mod filters;
+mod networks;
 
 pub(crate) use filters::shell_quote;
 
@@ -210,6 +211,7 @@ fn environment(assets: Arc<Tree>) -> Environment<'static> {
     });
     environment.add_function("size_workers", size_workers);
     filters::add(&mut environment);
+    networks::add(&mut environment);
     environment
 }
 

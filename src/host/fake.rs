@@ -12,6 +12,7 @@ mod engines;
 mod faults;
 mod files;
 mod locks;
+mod nft;
 mod packages;
 mod programs;
 mod services;
@@ -60,6 +61,7 @@ struct World {
     services: services::Services,
     databases: databases::Databases,
     sockets: sockets::Sockets,
+    nft: nft::Ruleset,
     missing_programs: BTreeSet<String>,
     handlers: Vec<(Vec<String>, Handler)>,
     answers: Vec<(Address, Answer)>,

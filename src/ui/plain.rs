@@ -6,6 +6,9 @@ use crate::ui::look::Look;
 use crate::ui::track::Track;
 use crate::ui::{Renderer, lines};
 
+/// A deadline is told again so many seconds before it.
+const LAST_CALL: u64 = 10;
+
 /// Writes lines.
 pub struct Plain {
     look: Look,
@@ -58,6 +61,15 @@ impl Plain {
                 if self.told.2 != *note {
                     self.told.2.clone_from(note);
                     self.step(id, note);
+                }
+            }
+            // Told once, and again shortly before.
+            Progress::Deadline { left, note, .. } => {
+                let last_call = self.told.1.is_none() && *left <= LAST_CALL;
+                if self.told.2 != *note || last_call {
+                    self.told.1 = last_call.then_some(0);
+                    self.told.2.clone_from(note);
+                    self.step(id, &progress.text());
                 }
             }
             // The log has it.
@@ -246,5 +258,22 @@ mod tests {
         let mut events = vec![at(started())];
         events.extend((0u16..=1000).map(|n| at(goes_on("packages", f32::from(n) / 10.0, "unpacking"))));
         assert_eq!(shown(Look::PLAIN, &events).lines().count(), 1 + 11);
+    }
+
+    #[test]
+    fn a_deadline_is_told_at_once_and_shortly_before() {
+        let progress = |left| {
+            let note = "log in by SSH once more (port 22) to keep the firewall".to_owned();
+            let at = crate::host::Stamp { sec: 1_795_253_475, nsec: 0 };
+            What::ActionProgress { action: "packages".to_owned(), progress: Progress::Deadline { at, left, note } }
+        };
+        // A second may be left out where the machine is busy.
+        let lefts = (0..=60).rev().filter(|left| *left != LAST_CALL);
+        let events: Vec<Event> = [started()].into_iter().chain(lefts.map(progress)).map(at).collect();
+        insta::assert_snapshot!(shown(Look::PLAIN, &events), @r"
+        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
+        [1/5] packages: 60 s left: log in by SSH once more (port 22) to keep the firewall
+        [1/5] packages: 9 s left: log in by SSH once more (port 22) to keep the firewall
+        ");
     }
 }

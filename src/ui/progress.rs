@@ -183,6 +183,7 @@ impl Bars {
             Progress::Note(note) | Progress::Output(note) if !note.trim().is_empty() => {
                 current.bar.set_message(look.text(note));
             }
+            Progress::Deadline { .. } => current.bar.set_message(look.text(&progress.text())),
             Progress::Note(_) | Progress::Output(_) => {}
         }
     }

@@ -142,6 +142,19 @@ impl Host {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
+    /// Reboots it cleanly.
+    pub fn reboot(&self) {
+        let out = machine(&["reboot", &self.name], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> String {
+        let out = machine(&["ip", &self.name], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+
     /// Writes down everything that a rollback must bring back.
     pub fn manifest(&self, label: &str) -> PathBuf {
         let file = self.scratch.join(label);

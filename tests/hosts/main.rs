@@ -18,6 +18,7 @@ mod crashes;
 mod decisions;
 mod dialogue;
 mod failures;
+mod firewall;
 mod host;
 mod life;
 mod preflight;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use bringup::answers::file::{self, peek_guide};
 use bringup::answers::resolve::{Literals, resolve_file};
 use bringup::error::Problem;
-use bringup::facts::{Cpus, Disk, Facts, Memory, Os};
+use bringup::facts::{Cpus, Disk, Facts, Memory, Netfilter, Os, Sshd};
 use bringup::guide::{Guide, load};
 use bringup::plan::Plan;
 use bringup::plan::build::build;
@@ -34,6 +34,8 @@ pub fn facts(codename: &str, init: &str) -> Facts {
         init: init.to_owned(),
         root: true,
         firewall: "none".to_owned(),
+        netfilter: Netfilter { allowed: true, nft: true },
+        sshd: Sshd { ports: vec![22], listening: vec!["0.0.0.0:22".to_owned()], peers: Vec::new() },
         ipv6: true,
         ..Facts::default()
     };

@@ -139,6 +139,7 @@ fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
         }
         Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
         Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
+        Progress::Deadline { at, left, note } => Progress::Deadline { at, left, note: secrets.conceal(&note) },
     }
 }
 

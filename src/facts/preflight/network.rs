@@ -31,12 +31,8 @@ pub(super) fn ports(_: &dyn Host, facts: &Facts) -> Finding {
 pub(super) fn firewall(_: &dyn Host, facts: &Facts) -> Finding {
     match facts.firewall.as_str() {
         "" | "none" => ok("no manager is active"),
-        "ufw" => warning("ufw is active", "ports that are to be reached need a rule there: `ufw allow 80,443/tcp`"),
-        "firewalld" => warning(
-            "firewalld is active",
-            "ports that are to be reached need a rule there: `firewall-cmd --permanent --add-service=http \
-             --add-service=https`, then `firewall-cmd --reload`",
-        ),
+        // The stage of the firewall hands its rules to them.
+        manager @ ("ufw" | "firewalld") => ok(format!("{manager} is active; bringup opens there what the plan says")),
         "nftables" => warning(
             "rules of nftables are loaded at boot",
             "see that they let in what is to be reached: `nft list ruleset`",

@@ -1,5 +1,6 @@
 //! How the administrator is connected.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::text;
@@ -11,6 +12,11 @@ const GENERATIONS: usize = 32;
 
 pub(super) fn find(host: &dyn Host) -> Option<Ssh> {
     inherited(host, "SSH_CONNECTION").as_deref().and_then(parse)
+}
+
+/// Both ends of that connection: ours, and the other.
+pub(super) fn ends(host: &dyn Host) -> Option<(SocketAddr, SocketAddr)> {
+    inherited(host, "SSH_CONNECTION").as_deref().and_then(parse_ends)
 }
 
 /// A variable of our environment, or of a parent's, because sudo drops most of them.
@@ -44,6 +50,16 @@ fn parse(value: &str) -> Option<Ssh> {
     Some(Ssh { client: client.strip_prefix("::ffff:").unwrap_or(client).to_owned(), port })
 }
 
+fn parse_ends(value: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let fields: Vec<&str> = value.split_whitespace().collect();
+    let end = |address: usize, port: usize| {
+        // A link-local address comes with its interface, which the kernel's tables do not have.
+        let ip: IpAddr = fields.get(address)?.split('%').next()?.parse().ok()?;
+        Some(SocketAddr::new(ip.to_canonical(), fields.get(port)?.parse().ok()?))
+    };
+    Some((end(2, 3)?, end(0, 1)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,8 @@ mod tests {
         host.put_file("/proc/40/status", "PPid:\t39\n", 0o444);
         host.put_file("/proc/39/environ", "A=1\0SSH_CONNECTION=192.0.2.7 51000 192.0.2.1 2222\0B=2\0", 0o400);
         assert_eq!(find(&host), Some(Ssh { client: "192.0.2.7".to_owned(), port: 2222 }));
+        let ends = ends(&host).map(|(ours, theirs)| (ours.to_string(), theirs.to_string()));
+        assert_eq!(ends, Some(("192.0.2.1:2222".to_owned(), "192.0.2.7:51000".to_owned())));
         host.set_env("SSH_CONNECTION", "::ffff:192.0.2.8 1 192.0.2.1 22");
         assert_eq!(find(&host), Some(Ssh { client: "192.0.2.8".to_owned(), port: 22 }));
     }

@@ -1,7 +1,7 @@
-//! Listening TCP sockets, from the kernel's tables.
+//! TCP sockets, from the kernel's tables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::text;
@@ -10,43 +10,70 @@ use crate::host::Host;
 
 /// State "listening" in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
+/// State "established".
+const ESTABLISHED: &str = "01";
+/// State "the first packet has been answered".
+const HALF_OPEN: &str = "03";
 
 /// Every listening socket; with the program that holds it when `with_owners` (which takes root).
 pub(super) fn find(host: &dyn Host, with_owners: bool) -> Vec<Listener> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| text(host, path));
-    let sockets: Vec<Socket> = tables.iter().flat_map(|table| table.lines().filter_map(Socket::parse)).collect();
+    let sockets = in_state(host, &[LISTEN]);
     let owners =
         if with_owners { owners(host, sockets.iter().map(|socket| socket.inode).collect()) } else { BTreeMap::new() };
     let listeners: BTreeSet<Listener> = sockets
         .iter()
         .map(|socket| Listener {
-            port: socket.port,
-            address: socket.address.to_string(),
+            port: socket.local.port(),
+            address: socket.local.ip().to_string(),
             process: owners.get(&socket.inode).cloned().unwrap_or_default(),
         })
         .collect();
     listeners.into_iter().collect()
 }
 
-struct Socket {
-    address: IpAddr,
-    port: u16,
-    inode: u64,
+/// A TCP socket in a table of the kernel's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Our end.
+    pub(super) local: SocketAddr,
+    /// The other end; unspecified while it listens.
+    pub(super) peer: SocketAddr,
+    /// Its number, by which a process holds it.
+    pub(super) inode: u64,
+    is_whole: bool,
 }
 
 impl Socket {
-    fn parse(line: &str) -> Option<Self> {
+    /// Whether the connection stands, and is not only being made.
+    pub(super) const fn is_established(&self) -> bool {
+        self.is_whole
+    }
+
+    fn parse(line: &str, states: &[&str]) -> Option<Self> {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        if *fields.get(3)? != LISTEN {
+        let state = *fields.get(3)?;
+        if !states.contains(&state) {
             return None;
         }
-        let (address, port) = fields[1].split_once(':')?;
-        Some(Self {
-            address: address_from(address)?,
-            port: u16::from_str_radix(port, 16).ok()?,
-            inode: fields.get(9)?.parse().ok()?,
-        })
+        let inode = fields.get(9)?.parse().ok()?;
+        Some(Self { local: end(fields[1])?, peer: end(fields[2])?, inode, is_whole: state == ESTABLISHED })
     }
+}
+
+/// Every connection that stands or is just being made.
+pub(super) fn connections(host: &dyn Host) -> Vec<Socket> {
+    in_state(host, &[ESTABLISHED, HALF_OPEN])
+}
+
+fn in_state(host: &dyn Host, states: &[&str]) -> Vec<Socket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| text(host, path));
+    tables.iter().flat_map(|table| table.lines().filter_map(|line| Socket::parse(line, states))).collect()
+}
+
+/// `0100007F:1F90`.
+fn end(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    Some(SocketAddr::new(address_from(address)?, u16::from_str_radix(port, 16).ok()?))
 }
 
 /// Words of four bytes in the machine's order, which is little-endian on all of Debian's common architectures.
@@ -111,10 +138,11 @@ mod tests {
     #[test]
     fn only_listening_sockets_count_and_mapped_addresses_are_plain() {
         let line = |local: &str, state: &str| format!("   0: {local} 00000000:0000 {state} 0:0 0:0 0 0 0 77 1");
-        assert!(Socket::parse(&line("0100007F:0050", "01")).is_none());
-        let socket = Socket::parse(&line("0000000000000000FFFF00000100007F:1F90", LISTEN)).unwrap();
-        assert_eq!((socket.address.to_string(), socket.port, socket.inode), ("127.0.0.1".to_owned(), 8080, 77));
+        assert!(Socket::parse(&line("0100007F:0050", "01"), &[LISTEN]).is_none());
+        let mapped = line("0000000000000000FFFF00000100007F:1F90", LISTEN);
+        let socket = Socket::parse(&mapped, &[LISTEN]).unwrap();
+        assert_eq!((socket.local.to_string(), socket.inode), ("127.0.0.1:8080".to_owned(), 77));
         assert_eq!(address_from("B80D01200000000000000000010000FF").unwrap().to_string(), "2001:db8::ff00:1");
-        assert!(Socket::parse("  sl  local_address rem_address   st").is_none());
+        assert!(Socket::parse("  sl  local_address rem_address   st", &[LISTEN]).is_none());
     }
 }

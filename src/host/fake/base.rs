@@ -63,6 +63,7 @@ pub(super) fn debian(codename: &str) -> World {
         services: services::Services::default(),
         databases: super::databases::Databases::default(),
         sockets: sockets::Sockets::default(),
+        nft: super::nft::Ruleset::default(),
         missing_programs: BTreeSet::new(),
         handlers: Vec::new(),
         answers: Vec::new(),

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::faults::{self, Fate};
-use super::{Cut, FakeHost, World, accounts, databases, engines, given_stdin, packages, services, sockets, tools};
+use super::{Cut, FakeHost, World, accounts, databases, engines, given_stdin, nft, packages, services, sockets, tools};
 use crate::host::{Command, Output};
 
 /// A running program: what it sees and what it writes.
@@ -199,6 +199,7 @@ fn program(argv: &[String]) -> Option<Main> {
         "update-rc.d" => services::update_rc_d,
         "supervisorctl" => services::supervisorctl,
         "ss" => sockets::ss,
+        "nft" => nft::nft,
         "useradd" | "adduser" => accounts::useradd,
         "groupadd" | "addgroup" => accounts::groupadd,
         "userdel" | "deluser" => accounts::userdel,
@@ -223,7 +224,8 @@ fn program(argv: &[String]) -> Option<Main> {
         "touch" => tools::touch,
         "cat" => tools::cat,
         "test" | "[" => tools::test,
-        "true" | "sync" | ":" => |_| 0,
+        // A timer that a test lets go off by itself.
+        "true" | "sync" | ":" | "systemd-run" => |_| 0,
         "false" => |_| 1,
         "tar" => tools::tar,
         "git" => tools::git,
@@ -291,6 +293,7 @@ fn only_looks(argv: &[String]) -> bool {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])
         }
         "service" | "supervisorctl" => has(&["status"]),
+        "nft" => has(&["list", "-c"]),
         "rabbitmqctl" => has(&["list_users", "list_vhosts", "list_permissions", "status", "ping", "await_startup"]),
         "git" => has(&["rev-parse", "ls-remote", "status", "describe"]),
         _ => false,

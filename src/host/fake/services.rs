@@ -68,6 +68,7 @@ impl FakeHost {
             world.files.remove_tree(&path, now);
         }
         world.services.active.clear();
+        world.nft = super::nft::Ruleset::default();
         world.services.running_programs.clear();
         world.services.known_programs.clear();
         for unit in world.enabled_units() {
@@ -205,6 +206,7 @@ impl World {
             return Ok(());
         }
         self.services.active.insert(unit.to_owned());
+        self.nft_of_unit(unit, "ExecStart=");
         if unit == "supervisor.service" {
             self.reread_programs();
         }
@@ -213,7 +215,9 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, unit: &str) {
-        self.services.active.remove(unit);
+        if self.services.active.remove(unit) {
+            self.nft_of_unit(unit, "ExecStop=");
+        }
         self.services.failed.remove(unit);
         if unit == "supervisor.service" {
             self.services.running_programs.clear();

@@ -24,11 +24,13 @@ pub struct Snapshot {
     running: BTreeSet<String>,
     databases: Databases,
     listening: BTreeSet<String>,
+    rules: BTreeSet<String>,
 }
 
 impl FakeHost {
     /// Looks at everything except what lies below `without`, the kernel's file systems and memory.
     pub fn snapshot(&self, without: &[&str]) -> Snapshot {
+        let rules = self.loaded_rules().lines().map(str::to_owned).collect();
         let world = self.world();
         let is_left_out = |path: &Path| {
             ["/proc", "/sys", "/run", "/tmp"].iter().chain(without).any(|prefix| path.starts_with(prefix))
@@ -46,6 +48,7 @@ impl FakeHost {
             running: world.services.active.union(&world.services.running_programs).cloned().collect(),
             databases: world.databases.clone(),
             listening: world.listening().into_iter().map(|(address, program)| format!("{address} {program}")).collect(),
+            rules,
         }
     }
 }
@@ -61,6 +64,7 @@ impl Snapshot {
         let sets = [
             ("running ", &self.running, &other.running),
             ("listening ", &self.listening, &other.listening),
+            ("rule ", &self.rules, &other.rules),
             ("role ", &self.databases.roles, &other.databases.roles),
             ("broker user ", &self.databases.broker_users, &other.databases.broker_users),
             ("virtual host ", &self.databases.vhosts, &other.databases.vhosts),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::programs::Program;
@@ -16,6 +16,8 @@ pub(super) struct Sockets {
     of_units: BTreeMap<String, Vec<SocketAddr>>,
     /// Programs that no unit knows.
     of_programs: BTreeMap<SocketAddr, String>,
+    /// Connections that stand: our end, the other, the title of the process that holds it.
+    established: Vec<(SocketAddr, SocketAddr, String)>,
 }
 
 impl FakeHost {
@@ -31,6 +33,15 @@ impl FakeHost {
         let mut world = self.world();
         world.sockets.of_programs.insert(address, program.to_owned());
         world.show_sockets();
+    }
+
+    /// Somebody is connected: our end and the other, as `address:port`, and the title of the process that serves.
+    pub fn connected(&self, title: &str, local: &str, peer: &str) {
+        if let (Ok(local), Ok(peer)) = (local.parse(), peer.parse()) {
+            let mut world = self.world();
+            world.sockets.established.push((local, peer, title.to_owned()));
+            world.show_sockets();
+        }
     }
 }
 
@@ -78,25 +89,25 @@ impl World {
         for pid in 5000..5100 {
             self.files.remove_tree(Path::new(&format!("/proc/{pid}")), now);
         }
-        for (index, (address, program)) in self.listening().into_iter().enumerate() {
+        let listening = self.listening().into_iter().map(|(address, program)| (address, None, program));
+        let connected = self.sockets.established.clone().into_iter();
+        let connected = connected.map(|(local, peer, title)| (local, Some(peer), title));
+        for (index, (local, peer, title)) in listening.chain(connected).enumerate() {
             let inode = 5000 + index;
-            let line = |local: String, none: &str| {
-                format!(
-                    "   {index}: {local} {none}:0000 0A 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n"
-                )
+            let (state, program) = match peer {
+                None => ("0A", title.as_str()),
+                Some(_) => ("01", title.split(':').next().unwrap_or_default()),
             };
-            let port = address.port();
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    let word = u32::from_le_bytes(ip.octets());
-                    tcp += &line(format!("{word:08X}:{port:04X}"), "00000000");
-                }
-                IpAddr::V6(ip) => {
-                    let words = ip.octets().chunks_exact(4).fold(String::new(), |all, four| {
-                        all + &format!("{:08X}", u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
-                    });
-                    tcp6 += &line(format!("{words}:{port:04X}"), "00000000000000000000000000000000");
-                }
+            let nobody = if local.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let line = format!(
+                "   {index}: {} {} {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0\n",
+                in_table(local),
+                in_table(peer.unwrap_or(SocketAddr::new(nobody, 0)))
+            );
+            if local.is_ipv4() {
+                tcp += &line;
+            } else {
+                tcp6 += &line;
             }
             let process = format!("/proc/{inode}");
             self.files.put(
@@ -105,6 +116,7 @@ impl World {
                 Meta::root(0o444),
                 now,
             );
+            self.files.put(Path::new(&format!("{process}/cmdline")), title.as_bytes(), Meta::root(0o444), now);
             self.files.make_dirs(Path::new(&format!("{process}/fd")), now);
             let _ = self.files.make_symlink(
                 Path::new(&format!("{process}/fd/3")),
@@ -115,6 +127,18 @@ impl World {
         self.files.put(Path::new("/proc/net/tcp"), tcp.as_bytes(), Meta::root(0o444), now);
         self.files.put(Path::new("/proc/net/tcp6"), tcp6.as_bytes(), Meta::root(0o444), now);
     }
+}
+
+/// `0100007F:1F90`: how the kernel's tables show an end of a socket.
+fn in_table(end: SocketAddr) -> String {
+    let octets = match end.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).fold(String::new(), |all, four| {
+        all + &format!("{:08X}", u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+    });
+    format!("{words}:{:04X}", end.port())
 }
 
 /// `ss`: listening TCP sockets, in its columns.

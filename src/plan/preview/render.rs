@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::action::firewall::Firewall;
 use crate::action::packages::forecast::Forecast;
 use crate::action::{Reversible, Verdict};
 use crate::error::Outcome;
@@ -141,6 +142,7 @@ impl Page {
         self.entry("users", &join(brings.users));
         self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
+        self.entry("firewall", &firewall(plan));
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
         self.entry("undoing", &undoing(plan));
         self.entry("to know", &plan.warnings);
@@ -201,6 +203,11 @@ fn ports(plan: &Plan) -> Vec<String> {
             Some(format!("{:<5} {who}: {}", port.port, port.name))
         })
         .collect()
+}
+
+/// What the firewall makes of them.
+fn firewall(plan: &Plan) -> Vec<String> {
+    plan.firewall().map(Firewall::summary).into_iter().collect()
 }
 
 /// What can be taken back, and what cannot.

@@ -119,6 +119,8 @@ pub struct Meter {
     pub says: String,
     /// That says how much is done, in bytes or packages.
     pub figures: bool,
+    /// It waits for somebody to do what that says.
+    pub waits: bool,
 }
 
 /// What the run is doing as a whole.
@@ -331,11 +333,15 @@ impl Running {
             Progress::Percent { percent, note, amount } => {
                 self.note(id, note);
                 let share = Some((percent / 100.0).clamp(0.0, 1.0));
-                self.meter = Meter { share, says, figures: amount.is_some() };
+                self.meter = Meter { share, says, figures: amount.is_some(), waits: false };
             }
             Progress::Note(note) => {
                 self.note(id, note);
-                self.meter.says = says;
+                (self.meter.says, self.meter.waits) = (says, false);
+            }
+            Progress::Deadline { note, .. } => {
+                self.note(id, note);
+                self.meter = Meter { says, waits: true, ..Meter::default() };
             }
             Progress::Output(line) => self.output.push(id, Kind::Output, &line),
         }

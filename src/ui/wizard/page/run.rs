@@ -237,6 +237,10 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
         writer.line(vec![piece]);
         return;
     };
+    if running.meter.waits {
+        writer.note(Role::Warning, Sign::Warning, 0, &running.meter.says);
+        return;
+    }
     let waited = running.step_elapsed(watch.now).as_secs();
     let waited = if waited < 2 { String::new() } else { seconds(waited) };
     let mut pieces = Vec::new();

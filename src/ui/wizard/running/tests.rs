@@ -75,3 +75,18 @@ fn five_thousand_lines_and_more_stay_bounded() {
     assert_eq!(running.output.len(), 5_000);
     assert_eq!(running.output.all().map(|line| line.text.len()).max(), Some(500));
 }
+
+#[test]
+fn what_waits_for_somebody_is_told_with_the_time_left_until_it_goes_on() {
+    let mut running = after(&recorded()[..2]);
+    for left in [60, 59] {
+        let note = "log in by SSH once more".to_owned();
+        let progress = Progress::Deadline { at: Stamp { sec: 1, nsec: 0 }, left, note };
+        running.take_in(at(What::ActionProgress { action: "packages".to_owned(), progress }));
+    }
+    assert_eq!((running.meter.waits, running.meter.says.as_str()), (true, "59 s left: log in by SSH once more"));
+    assert_eq!(running.output.len(), 1, "said once among what the step said");
+    let progress = Progress::Note("enable the service".to_owned());
+    running.take_in(at(What::ActionProgress { action: "packages".to_owned(), progress }));
+    assert!(!running.meter.waits);
+}

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::run::{stuck, told};
 use super::svg::svg;
 use super::*;
-use crate::facts::{Cpus, Disk, Facts, Memory, Os};
+use crate::facts::{Cpus, Disk, Facts, Memory, Netfilter, Os, Sshd};
 use crate::ui::track::tests::recorded;
 
 const SIZE: (u16, u16) = (80, 24);
@@ -31,6 +31,8 @@ fn facts() -> Facts {
         root: true,
         firewall: "none".to_owned(),
         ipv6: true,
+        netfilter: Netfilter { allowed: true, nft: true },
+        sshd: Sshd { ports: vec![22], ..Sshd::default() },
         ..Facts::default()
     };
     facts.disks.insert("/".to_owned(), Disk { free_mib: 20_000, total_mib: 30_000 });

@@ -6,7 +6,7 @@ use super::*;
 use crate::answers::Given;
 use crate::answers::fixture::tiny;
 use crate::answers::interview::Interview;
-use crate::facts::{Cpus, Facts, Memory, Os};
+use crate::facts::{Cpus, Facts, Memory, Netfilter, Os, Sshd};
 use crate::guide::{Guide, load};
 
 /// A small fresh server.
@@ -23,6 +23,8 @@ pub(super) fn facts() -> Facts {
         memory: Memory { usable_mib: 4096, total_mib: 4096, ..Memory::default() },
         init: "systemd".to_owned(),
         root: true,
+        netfilter: Netfilter { allowed: true, nft: true },
+        sshd: Sshd { ports: vec![22], ..Sshd::default() },
         ..Facts::default()
     }
 }

@@ -1,5 +1,6 @@
 //! The plan in short: how much it changes, what comes with it, who can reach it, what stays for good.
 
+use crate::action::firewall::Firewall;
 use crate::engine::runs::STATE_DIR;
 use crate::plan::Plan;
 use crate::proof::listens::Scope;
@@ -32,6 +33,8 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
     if !local.is_empty() {
         entry("", &format!("to this server only: {local}"), writer);
     }
+    let firewall = plan.firewall().map_or_else(|| "none is set up".to_owned(), Firewall::summary);
+    entry("Firewall", &firewall, writer);
     entry("Users", &brings.users.join(", "), writer);
     let services: Vec<&str> =
         brings.services.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(_, name)| name)).collect();

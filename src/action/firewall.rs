@@ -1,0 +1,369 @@
+//! `firewall`: lets in what the plan says and SSH, and drops everything else that comes in.
+//!
+//! Whoever manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
+//! commands. Where nobody does, nftables gets a table of its own. What others have set is never touched.
+//!
+//! The ports of SSH and the addresses from which administrators are logged in are found on the host and kept open
+//! whatever the answers say, and the change is made under the dead-man switch of [`crate::engine::deadman`].
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Act, Brings, Change, Cx, Verdict, service};
+use crate::engine::deadman::{self, Confirm};
+use crate::engine::undo::{Blobs, Image, Undo, UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+use crate::facts::Sshd;
+use crate::facts::probe::ssh;
+use crate::host::Host;
+
+use opening::{Allow, Network, Opening, Ports, Protocol};
+
+mod boot;
+mod firewalld;
+mod iptables;
+mod loaded;
+mod managers;
+mod nftables;
+pub mod opening;
+mod ufw;
+
+/// Lets in what the plan says and SSH, and drops everything else that comes in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Firewall {
+    /// Who manages the rules.
+    pub manager: Manager,
+    /// Who asks for them: lower case, digits, `-` and `_`. Two guides on one host have two names.
+    pub name: String,
+    /// What is let in besides SSH: `{port: 443, protocol: tcp, sources: [], name: https}`, or as text
+    /// `5671 from 10.1.0.0/16`.
+    #[serde(default)]
+    pub allow: Vec<Allow>,
+    /// Networks from which SSH is let in; empty: from everywhere. Who is logged in now keeps their way in.
+    #[serde(default)]
+    pub ssh_sources: Vec<Network>,
+    /// What keeps the change: `new_connection`, `local` or `none`.
+    #[serde(default)]
+    pub confirm: Confirm,
+    /// Seconds after which the change is taken back unless it was confirmed.
+    #[serde(default = "two_minutes")]
+    pub revert_after: u64,
+    /// What loads the rules at boot, where that is not the manager's own: `systemd` or `sysv`.
+    #[serde(default = "systemd")]
+    pub at_boot: service::Manager,
+    /// iptables only: chains of others that are asked before the rest is dropped; made empty where they are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<String>,
+}
+
+const fn two_minutes() -> u64 {
+    120
+}
+
+const fn systemd() -> service::Manager {
+    service::Manager::Systemd
+}
+
+/// What to do when nobody confirmed the rules.
+const HINT: &str = "if you could not log in: add your address to `firewall.ssh_sources`; else log in while the time \
+    runs, give it more by `firewall.revert_after`, or answer `firewall.confirm: none`";
+
+/// Nobody opens a connection in less, in seconds.
+const SHORTEST: u64 = 5;
+
+/// Who manages the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manager {
+    /// A table of our own, loaded at boot by a unit or a script of our own.
+    Nftables,
+    /// ufw, which is active here: rules with our name in their comments.
+    Ufw,
+    /// firewalld, which runs here: ports and rich rules in its zones.
+    Firewalld,
+    /// Chains of our own, for products that bring chains themselves.
+    Iptables,
+}
+
+/// One way to manage rules. Openings are always all that one name has.
+trait Backend {
+    /// Its name for people.
+    fn shown(&self) -> &'static str;
+    /// What becomes of everything else, to be done and as it is then. In the rules of others it is theirs to say.
+    fn rest(&self) -> [&'static str; 2] {
+        ["drop everything else", "everything else is dropped"]
+    }
+    /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
+    fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
+    /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when
+    /// what drops the rest is not in force, or not as we want it.
+    fn in_force(&self, host: &dyn Host, wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>>;
+    /// Whether exactly these will be in force after a reboot.
+    fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
+    /// What the plan shows.
+    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
+    /// The way back to what is in force now.
+    fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo>;
+    /// The way back to what is in force now and after a reboot.
+    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// Puts them in force at once, all or nothing; gone after a reboot.
+    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
+    /// Sees to it that they stay in force after a reboot.
+    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
+    /// Files of ours.
+    fn paths(&self) -> Vec<PathBuf>;
+}
+
+impl Act for Firewall {
+    fn describe(&self) -> String {
+        let backend = self.backend();
+        format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        self.validate(cx.host)?;
+        if cx.host.euid() != 0 {
+            return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
+        }
+        let sshd = ssh::now(cx.host);
+        let wanted = self.wanted(&sshd);
+        let backend = self.backend();
+        if self.standing(cx.host, &sshd)?.is_some() {
+            return Ok(Verdict::AlreadySo);
+        }
+        self.refuse_unconfirmable(&sshd)?;
+        backend.refuse(cx.host, &wanted)?;
+        let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest()[0], backend.shown());
+        Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        self.backend().records(cx)
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        self.validate(cx.host)?;
+        let sshd = ssh::now(cx.host);
+        let backend = self.backend();
+        if self.standing(cx.host, &sshd)?.is_some() {
+            return Ok(());
+        }
+        let wanted = self.wanted(&sshd);
+        self.refuse_unconfirmable(&sshd)?;
+        backend.refuse(cx.host, &wanted)?;
+        // A dead run's change is taken back before anything is remembered as the state to come back to.
+        deadman::put_back_now(cx.host);
+        let plan = deadman::Plan {
+            what: "the firewall",
+            hint: HINT,
+            confirm: self.confirm,
+            seconds: self.revert_after,
+            restore: vec![backend.snapshot(cx.host, cx.blobs)?],
+            blobs: cx.blobs,
+            log: cx.log,
+        };
+        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+            backend.load(cx, &wanted)?;
+            match backend.in_force(cx.host, &wanted)? {
+                Some(loaded) if loaded == wanted => Ok(()),
+                _ => Err(Failure::new("load the rules", "what is in force afterwards is not what was asked for")
+                    .hint("another program may be changing the firewall at the same time")),
+            }
+        })?;
+        backend.keep(cx, &wanted)
+    }
+
+    fn brings(&self) -> Brings {
+        Brings { paths: self.backend().paths(), ..Brings::default() }
+    }
+}
+
+impl Firewall {
+    /// What the answers let in, before the host was asked: `80, 5671 from 10.1.0.0/16, and SSH`.
+    fn planned(&self) -> String {
+        let mut ports: Vec<String> = self.allow.iter().map(Allow::in_short).collect();
+        ports.dedup();
+        let sources: Vec<String> = self.ssh_sources.iter().map(ToString::to_string).collect();
+        let ssh = if sources.is_empty() { "SSH".to_owned() } else { format!("SSH from {}", sources.join(", ")) };
+        let plain = self.allow.iter().all(|allow| allow.sources.is_empty());
+        match ports.join(", ") {
+            ports if ports.is_empty() => ssh,
+            ports if plain => format!("{ports} and {ssh}"),
+            // What stands behind the last network is none.
+            ports => format!("{ports}, and {ssh}"),
+        }
+    }
+
+    /// What can be reached: `80, 443 and SSH; everything else is dropped (nftables)`.
+    pub fn summary(&self) -> String {
+        let backend = self.backend();
+        format!("{} let in; {} ({})", self.planned(), backend.rest()[1], backend.shown())
+    }
+
+    fn backend(&self) -> Box<dyn Backend + '_> {
+        match self.manager {
+            Manager::Nftables => Box::new(nftables::Nftables { name: &self.name, at_boot: self.at_boot }),
+            Manager::Ufw => Box::new(ufw::Ufw::new(&self.name)),
+            Manager::Firewalld => Box::new(firewalld::Firewalld::new(&self.name)),
+            Manager::Iptables => {
+                Box::new(iptables::Iptables { name: &self.name, at_boot: self.at_boot, chains: &self.chains })
+            }
+        }
+    }
+
+    fn validate(&self, host: &dyn Host) -> Outcome<()> {
+        let refused = |why: String| Failure::new("set up the firewall", why);
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(good) {
+            return Err(refused(format!("\"{}\" is no name for its rules", self.name))
+                .hint("correct the guide: lower case letters, digits, - and _"));
+        }
+        // The kernel's limit is 28 characters, and a script has them between its words.
+        let is_chain = |name: &String| {
+            let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            !name.is_empty() && name.len() <= 28 && name.chars().all(good) && !name.starts_with('-')
+        };
+        if let Some(chain) = self.chains.iter().find(|chain| !is_chain(chain)) {
+            return Err(refused(format!("\"{chain}\" is no name of a chain")).hint("correct the guide"));
+        }
+        if let Some(clash) = opening::clashes(&self.allow).into_iter().next() {
+            return Err(refused(clash).hint("decide who may reach it"));
+        }
+        if self.revert_after < SHORTEST {
+            return Err(refused(format!("{} s are too short to confirm anything", self.revert_after))
+                .hint(format!("answer at least {SHORTEST}")));
+        }
+        let networks = self.allow.iter().flat_map(|allow| &allow.sources).chain(&self.ssh_sources);
+        if let Some(network) = networks.copied().find(|network| network.is_ipv6() && !has_ipv6(host)) {
+            return Err(refused(format!("{network} is IPv6, and this host has none")).hint("leave it out"));
+        }
+        Ok(())
+    }
+
+    /// A confirmation that cannot come would only take the rules back.
+    fn refuse_unconfirmable(&self, sshd: &Sshd) -> Outcome<()> {
+        if self.confirm != Confirm::NewConnection || !sshd.ports.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "set up the firewall",
+            "it shall be confirmed by a new SSH connection, but there is no SSH server here",
+        )
+        .hint("answer `firewall.confirm: none`, or `local` to confirm it by a command"))
+    }
+
+    /// Everything that is to be let in: the plan's, and SSH for whoever needs it.
+    fn wanted(&self, sshd: &Sshd) -> BTreeSet<Opening> {
+        let mut allowed = self.allow.clone();
+        let mut sources = self.ssh_sources.clone();
+        if !sources.is_empty() {
+            sources.extend(self.kept(sshd));
+        }
+        allowed.extend(sshd.ports.iter().map(|port| Allow {
+            port: Ports::one(*port),
+            protocol: Protocol::Tcp,
+            sources: sources.clone(),
+            name: "SSH".to_owned(),
+        }));
+        opening::openings(&allowed)
+    }
+
+    /// Who is logged in from an address that is in none of the networks for SSH.
+    fn kept(&self, sshd: &Sshd) -> Vec<Network> {
+        let peers = sshd.peers.iter().filter_map(|peer| peer.parse().ok());
+        peers
+            .filter(|peer| !self.ssh_sources.iter().any(|network| network.contains(*peer)))
+            .map(Network::host)
+            .collect()
+    }
+
+    /// The openings that are in force and survive a reboot, when they are what the plan says. Addresses that were
+    /// kept open for somebody at an earlier time may be among them.
+    fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
+        let backend = self.backend();
+        let wanted = self.wanted(sshd);
+        let Some(present) = backend.in_force(host, &wanted)? else { return Ok(None) };
+        let kept_earlier = |opening: &&Opening| {
+            let for_ssh = sshd.ports.iter().any(|port| opening.ports == Ports::one(*port));
+            for_ssh
+                && opening.protocol == Protocol::Tcp
+                && opening.source.is_some_and(Network::is_host)
+                && !self.ssh_sources.is_empty()
+        };
+        let as_planned = wanted.is_subset(&present) && present.difference(&wanted).all(|more| kept_earlier(&more));
+        if !as_planned || !backend.survives(host, &present)? {
+            return Ok(None);
+        }
+        Ok(Some(present))
+    }
+
+    /// Evidence that the rules are in force and survive a reboot.
+    pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
+        let what = "find the firewall as planned";
+        let backend = self.backend();
+        let sshd = ssh::now(host);
+        let wanted = self.wanted(&sshd);
+        let Some(present) = backend.in_force(host, &wanted)? else {
+            return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
+                .hint("running bringup again with the same answers mends it; find out who took them away"));
+        };
+        if let Some(standing) = self.standing(host, &sshd)? {
+            let (rest, shown) = (backend.rest()[1], backend.shown());
+            return Ok(format!("{} let in, {rest}; so it is now, and at boot again ({shown})", list(&standing)));
+        }
+        let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
+        let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();
+        let why = match (lacking.is_empty(), more.is_empty()) {
+            (true, true) => "the rules are loaded, but would not be after a reboot".to_owned(),
+            (false, _) => format!("not let in: {}", list(&lacking)),
+            (true, false) => format!("let in besides: {}", list(&more)),
+        };
+        Err(Failure::new(what, why).hint("running bringup again with the same answers mends it"))
+    }
+}
+
+fn list(openings: &BTreeSet<Opening>) -> String {
+    openings.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn has_ipv6(host: &dyn Host) -> bool {
+    host.read(std::path::Path::new("/proc/net/if_inet6")).is_ok_and(|list| !list.trim_ascii().is_empty())
+}
+
+/// Carries out [`Undo::Firewall`], for a rollback and for the dead-man switch alike.
+///
+/// A rollback has no dead-man switch of its own. Where no rules of ours were there before, taking ours away opens
+/// what they shut, so nobody is locked out. Where there were some, they come back exactly, and may let in fewer than
+/// those of now: that is what was asked for, the session that asks survives it, and whoever it shuts out was let in
+/// by the run that is taken back. Holding those rules back for a confirmation would leave a rollback half done.
+pub fn undo(
+    cx: &UndoCx<'_>,
+    manager: &str,
+    name: &str,
+    loaded: Option<&str>,
+    files: &[(PathBuf, Option<Image>)],
+    made: &[String],
+    tables: &[String],
+) -> Outcome<Undone> {
+    let before = || loaded.map(|blob| cx.blobs.get(cx.host, blob)).transpose();
+    let changed = match manager {
+        "nftables" => nftables::restore(cx.host, before()?.as_deref())?,
+        "iptables" => iptables::restore(cx.host, before()?.as_deref(), made, tables)?,
+        "ufw" => ufw::restore(cx, name, files)?,
+        "firewalld" => firewalld::restore(cx, files)?,
+        other => {
+            return Err(Failure::new(
+                "bring the firewall back",
+                format!("there is no firewall manager called {other}"),
+            )
+            .hint("the journal was written by a newer bringup: use the binary that lies with the run"));
+        }
+    };
+    Ok(if changed { Undone::Done(format!("brought the rules in {manager} back")) } else { Undone::Nothing })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What loads our rules at boot: a unit, or an init script where systemd does not run.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::action::file::File;
+use crate::action::service::{Manager, Service};
+use crate::action::{Act, Cx};
+use crate::engine::undo::Undo;
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Kind};
+
+/// A file that is ours.
+pub(super) struct Text {
+    pub(super) path: PathBuf,
+    pub(super) content: String,
+    pub(super) mode: &'static str,
+}
+
+impl Text {
+    /// The action that writes it.
+    pub(super) fn action(&self) -> File {
+        let root = || "root".to_owned();
+        let Self { path, content, mode } = self;
+        File { path: path.clone(), content: content.clone(), mode: (*mode).to_owned(), owner: root(), group: root() }
+    }
+}
+
+/// Whether all of them stand there as they shall.
+pub(super) fn stand(host: &dyn Host, files: &[Text]) -> Outcome<bool> {
+    for file in files {
+        let failed = |e| Failure::new(format!("read {}", file.path.display()), e);
+        let is_file = host.stat(&file.path).map_err(failed)?.is_some_and(|stat| stat.kind == Kind::File);
+        if !is_file || host.read(&file.path).map_err(failed)? != file.content.as_bytes() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The service that loads rules.
+pub(super) struct AtBoot {
+    manager: Manager,
+    load: String,
+    unload: String,
+    is_loaded: String,
+}
+
+impl AtBoot {
+    /// With the commands (absolute paths, no quotes) that load the rules, unload them, and tell by their status
+    /// whether they are loaded.
+    pub(super) fn new(manager: Manager, load: &str, unload: &str, is_loaded: &str) -> Self {
+        Self { manager, load: load.to_owned(), unload: unload.to_owned(), is_loaded: is_loaded.to_owned() }
+    }
+
+    /// The action that has it run, now and at boot.
+    pub(super) fn service(&self) -> Service {
+        Service {
+            manager: self.manager,
+            name: self.name().to_owned(),
+            running: true,
+            restart_after: Vec::new(),
+            reload_after: Vec::new(),
+            test: Vec::new(),
+        }
+    }
+
+    /// Whether the rules will be loaded at boot.
+    pub(super) fn is_enabled(&self, host: &dyn Host) -> Outcome<bool> {
+        let state = self.manager.state(host, self.name())?;
+        Ok(state.known && state.active && state.enabled)
+    }
+
+    /// The way back from rules that this loads and from the files that they lie in, `rules` being the way back to the
+    /// rules themselves. It is gone from the last to the first: nothing loads them again, they go, then the files,
+    /// and the directories when they are empty, the innermost first.
+    pub(super) fn records(&self, cx: &Cx<'_>, files: &[Text], rules: Undo) -> Outcome<Vec<Undo>> {
+        let mut dirs = BTreeSet::new();
+        let mut others = Vec::new();
+        for file in files {
+            for record in file.action().prepare(cx)? {
+                match record {
+                    Undo::RemoveDir { path } => drop(dirs.insert(path)),
+                    other => others.push(other),
+                }
+            }
+        }
+        let mut records: Vec<Undo> = dirs.into_iter().map(|path| Undo::RemoveDir { path }).collect();
+        records.extend(others);
+        records.push(rules);
+        records.extend(self.service().prepare(cx)?);
+        Ok(records)
+    }
+
+    /// Its name.
+    pub(super) const fn name(&self) -> &'static str {
+        match self.manager {
+            Manager::Systemd => "bringup-firewall.service",
+            Manager::Sysv | Manager::Supervisor => "bringup-firewall",
+        }
+    }
+
+    /// Its unit or script.
+    pub(super) fn file(&self) -> Text {
+        match self.manager {
+            Manager::Systemd => self.unit(),
+            Manager::Sysv | Manager::Supervisor => self.script(),
+        }
+    }
+
+    /// Before there is a network, whoever brings it up: network-pre.target, which nothing else may want, would stay
+    /// when the unit is gone. What flushes everything (Debian's nftables.service does) has us load ours again.
+    /// Nothing stops it at shutdown: the rules hold to the end.
+    fn unit(&self) -> Text {
+        let Self { load, unload, .. } = self;
+        let content = format!(
+            "# Written by bringup.\n\
+             [Unit]\n\
+             Description=Firewall rules of bringup\n\
+             DefaultDependencies=no\n\
+             Before=network-pre.target network.target systemd-networkd.service networking.service NetworkManager.service\n\
+             After=local-fs.target systemd-modules-load.service nftables.service\n\
+             PartOf=nftables.service\n\
+             ReloadPropagatedFrom=nftables.service\n\
+             \n\
+             [Service]\n\
+             Type=oneshot\n\
+             RemainAfterExit=yes\n\
+             ExecStart={load}\n\
+             ExecReload={load}\n\
+             ExecStop=-{unload}\n\
+             \n\
+             [Install]\n\
+             WantedBy=sysinit.target\n"
+        );
+        Text { path: "/etc/systemd/system/bringup-firewall.service".into(), content, mode: "0644" }
+    }
+
+    fn script(&self) -> Text {
+        let Self { load, unload, is_loaded, .. } = self;
+        let content = format!(
+            "#!/bin/sh\n\
+             # Written by bringup.\n\
+             ### BEGIN INIT INFO\n\
+             # Provides:          bringup-firewall\n\
+             # Required-Start:    $local_fs\n\
+             # Required-Stop:\n\
+             # Default-Start:     2 3 4 5\n\
+             # Default-Stop:\n\
+             # Short-Description: Firewall rules of bringup\n\
+             ### END INIT INFO\n\
+             is_loaded() {{ {is_loaded} >/dev/null 2>&1; }}\n\
+             case \"$1\" in\n\
+             start | restart | reload | force-reload) {load} ;;\n\
+             stop) ! is_loaded || {unload} ;;\n\
+             status) is_loaded || exit 3 ;;\n\
+             *) echo \"usage: $0 start|stop|restart|reload|status\" >&2; exit 2 ;;\n\
+             esac\n"
+        );
+        Text { path: "/etc/init.d/bringup-firewall".into(), content, mode: "0755" }
+    }
+}

@@ -1,0 +1,309 @@
+//! nftables: a table of our own, `inet bringup`, for IPv4 and IPv6 at once. Nothing of others is touched, and
+//! their tables still have their say: what any table drops is dropped.
+//!
+//! What everybody who asked shares (`input`) stands in one file, what each of them lets in in a file of its own.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::loaded::{self, Table};
+use super::opening::Opening;
+use super::{Backend, boot, managers};
+use crate::action::{Act, Cx, diff, service};
+use crate::engine::undo::{Blobs, Undo};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Output};
+
+/// Nobody waits longer for `nft`.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The rules that everybody shares, in order. `nft` lists them in the same words, on Debian 11 to 13.
+///
+/// Types of `ICMPv6` after RFC 4890, section 4.4; without them IPv6 does not work at all. Replies of DHCP servers belong
+/// to no connection that the kernel knows. The last ones are for the name and address servers that libvirt and LXC
+/// run on this host for their guests.
+const INPUT: &[&str] = &[
+    "ct state established,related accept",
+    "ct state invalid drop",
+    "iifname \"lo\" accept",
+    "icmp type echo-request accept",
+    "icmp type destination-unreachable accept",
+    "icmp type time-exceeded accept",
+    "icmp type parameter-problem accept",
+    "icmpv6 type echo-request accept",
+    "icmpv6 type destination-unreachable accept",
+    "icmpv6 type packet-too-big accept",
+    "icmpv6 type time-exceeded accept",
+    "icmpv6 type parameter-problem accept",
+    "icmpv6 type nd-router-advert accept",
+    "icmpv6 type nd-neighbor-solicit accept",
+    "icmpv6 type nd-neighbor-advert accept",
+    "icmpv6 type mld-listener-query accept",
+    "udp sport 67 udp dport 68 accept",
+    "ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept",
+    "iifname \"virbr*\" udp dport 53 accept",
+    "iifname \"virbr*\" tcp dport 53 accept",
+    "iifname \"virbr*\" udp dport 67 accept",
+    "iifname \"lxcbr*\" udp dport 53 accept",
+    "iifname \"lxcbr*\" tcp dport 53 accept",
+    "iifname \"lxcbr*\" udp dport 67 accept",
+    "jump open",
+];
+
+/// Our table, for one of those who ask for openings in it.
+pub(super) struct Nftables<'a> {
+    /// Who asks.
+    pub(super) name: &'a str,
+    /// What loads the rules at boot.
+    pub(super) at_boot: service::Manager,
+}
+
+impl Nftables<'_> {
+    fn chain(&self) -> String {
+        format!("open_{}", self.name)
+    }
+
+    fn fragment(&self) -> PathBuf {
+        Path::new(FRAGMENTS).join(format!("{}.nft", self.name))
+    }
+
+    /// The file with what this one lets in.
+    fn own_rules(&self, openings: &BTreeSet<Opening>) -> String {
+        let rules = openings.iter().map(|opening| format!("\t\t{}\n", rule(*opening))).collect::<Vec<_>>().concat();
+        let chain = self.chain();
+        format!(
+            "# What {} lets in; written by bringup.\ntable inet bringup {{\n\tchain {chain} {{\n{rules}\t}}\n\
+             \tchain open {{\n\t\tjump {chain}\n\t}}\n}}\n",
+            self.name
+        )
+    }
+
+    /// Everything that is to be loaded: our part as given, those of others as they stand in their files.
+    fn whole(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<String> {
+        let mut text = base();
+        let dir = Path::new(FRAGMENTS);
+        for name in host.list(dir).unwrap_or_default() {
+            let path = dir.join(name);
+            if path != self.fragment() && path.extension().is_some_and(|extension| extension == "nft") {
+                let part = host.read(&path).map_err(|e| Failure::new(format!("read {}", path.display()), e))?;
+                text.push_str(&String::from_utf8_lossy(&part));
+            }
+        }
+        Ok(text + &self.own_rules(openings))
+    }
+
+    fn boot(&self) -> boot::AtBoot {
+        let stop = "/usr/sbin/nft delete table inet bringup";
+        boot::AtBoot::new(
+            self.at_boot,
+            &format!("/usr/sbin/nft -f {BASE}"),
+            stop,
+            "/usr/sbin/nft list table inet bringup",
+        )
+    }
+
+    /// Files as they shall be: path, content.
+    fn files(&self, openings: &BTreeSet<Opening>) -> Vec<boot::Text> {
+        let mut files = vec![
+            boot::Text { path: self.fragment(), content: self.own_rules(openings), mode: "0644" },
+            boot::Text { path: BASE.into(), content: base_file(), mode: "0755" },
+        ];
+        files.push(self.boot().file());
+        files
+    }
+}
+
+/// The rules that everybody shares, loaded at boot with all others.
+const BASE: &str = "/etc/bringup/firewall.nft";
+/// A file for each of those who let something in.
+const FRAGMENTS: &str = "/etc/bringup/firewall.d";
+
+impl Backend for Nftables<'_> {
+    fn shown(&self) -> &'static str {
+        "nftables"
+    }
+
+    fn refuse(&self, host: &dyn Host, _openings: &BTreeSet<Opening>) -> Outcome<()> {
+        managers::refuse_any(host, "open ports with nftables")?;
+        let others = loaded::others_that_drop(host)?;
+        if others.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "open ports with nftables",
+            format!("other rules here drop incoming traffic too, whatever ours let in: {}", others.join(", ")),
+        )
+        .hint("take those rules away, or open the ports there by hand and answer `firewall.manage: false`"))
+    }
+
+    fn in_force(&self, host: &dyn Host, _wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
+        let Some(table) = loaded::table(host)? else { return Ok(None) };
+        Ok(self.openings(&table))
+    }
+
+    fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool> {
+        boot::stand(host, &self.files(openings)).and_then(|stand| Ok(stand && self.boot().is_enabled(host)?))
+    }
+
+    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+        let path = self.fragment();
+        let old = cx.host.read(&path).ok();
+        diff::unified(&path, old.as_deref(), &self.own_rules(openings), cx.secrets)
+    }
+
+    fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo> {
+        let listed = nft(host, &["list", "table", "inet", "bringup"], None)?;
+        let loaded = if listed.ok() { Some(blobs.put(host, &listed.stdout)?) } else { None };
+        Ok(Undo::Firewall {
+            manager: "nftables".to_owned(),
+            name: self.name.to_owned(),
+            loaded,
+            files: Vec::new(),
+            made: Vec::new(),
+            tables: Vec::new(),
+        })
+    }
+
+    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        let rules = self.snapshot(cx.host, cx.blobs)?;
+        self.boot().records(cx, &self.files(&BTreeSet::new()), rules)
+    }
+
+    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+        let text = self.whole(cx.host, openings)?;
+        feed(cx.host, "load the rules", &text)
+    }
+
+    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+        for file in self.files(openings) {
+            file.action().apply(cx)?;
+        }
+        self.boot().service().apply(cx)
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        self.files(&BTreeSet::new()).into_iter().map(|file| file.path).collect()
+    }
+}
+
+impl Nftables<'_> {
+    /// What of ours is in force; `None` when the table is not whole.
+    fn openings(&self, table: &Table) -> Option<BTreeSet<Opening>> {
+        let input = table.get("input")?;
+        let ours = table.get(&self.chain())?;
+        let reached = table.get("open")?.rules.contains(&format!("jump {}", self.chain()));
+        if input.hook.as_deref() != Some("filter input 0 drop") || input.rules != INPUT || !reached {
+            return None;
+        }
+        ours.rules.iter().map(|rule| opening(rule)).collect()
+    }
+}
+
+/// Brings our table back to what it was: `before` as `nft list` told it, or gone.
+pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
+    let present = nft(host, &["list", "table", "inet", "bringup"], None)?;
+    match before {
+        None if present.ok() => feed(host, "remove our rules", "delete table inet bringup\n").map(|()| true),
+        Some(before) if !present.ok() || present.stdout != before => {
+            let text = format!("{REPLACE}{}", String::from_utf8_lossy(before));
+            feed(host, "put the former rules back", &text).map(|()| true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Makes the table anew in the same transaction: the first line sees to it that there is one to delete.
+const REPLACE: &str = "table inet bringup\ndelete table inet bringup\n";
+
+fn base() -> String {
+    let rules = INPUT.iter().map(|rule| format!("\t\t{rule}\n")).collect::<Vec<_>>().concat();
+    format!(
+        "{REPLACE}table inet bringup {{\n\tchain open {{\n\t}}\n\tchain input {{\n\
+         \t\ttype filter hook input priority 0; policy drop;\n{rules}\t}}\n}}\n"
+    )
+}
+
+fn base_file() -> String {
+    format!(
+        "#!/usr/sbin/nft -f\n# Written by bringup: everything that comes in is dropped, but for what stands here and \
+         in the files\n# of firewall.d. Loaded at boot by bringup-firewall.\n{}include \"{FRAGMENTS}/*.nft\"\n",
+        base()
+    )
+}
+
+/// A rule in the words of `nft list`.
+fn rule(opening: Opening) -> String {
+    let source = opening.source.map_or_else(String::new, |source| {
+        let family = if source.is_ipv6() { "ip6" } else { "ip" };
+        format!("{family} saddr {source} ")
+    });
+    format!("{source}{} dport {} accept", opening.protocol.name(), opening.ports)
+}
+
+/// What a rule of ours opens; `None` when it is none of ours.
+fn opening(rule: &str) -> Option<Opening> {
+    use super::opening::Protocol;
+    let words: Vec<&str> = rule.split(' ').collect();
+    let (source, rest) = match words.as_slice() {
+        ["ip" | "ip6", "saddr", source, rest @ ..] => (Some(source.parse().ok()?), rest),
+        rest => (None, rest),
+    };
+    let [protocol, "dport", ports, "accept"] = rest else { return None };
+    let protocol = [Protocol::Tcp, Protocol::Udp].into_iter().find(|known| known.name() == *protocol)?;
+    Some(Opening { protocol, ports: ports.parse().ok()?, source })
+}
+
+/// Runs `nft`. An error means that it may not do here what it does.
+pub(super) fn nft(host: &dyn Host, arguments: &[&str], stdin: Option<&str>) -> Outcome<Output> {
+    let mut command = Command::new(["nft"].iter().chain(arguments).copied()).timeout(PATIENCE);
+    if let Some(stdin) = stdin {
+        command = command.stdin(stdin);
+    }
+    let what = || format!("run nft {}", arguments.join(" "));
+    let output = match host.run(&command) {
+        Ok(output) => output,
+        // It comes with a package of the plan: until then nothing is loaded.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(Output { status: 127, stdout: Vec::new(), stderr: b"there is no program nft".to_vec() });
+        }
+        Err(e) => return Err(Failure::new(what(), e)),
+    };
+    if !output.ok() && String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") {
+        return Err(Failure::new(what(), "the kernel does not permit it").tail(output.tail(3)).hint(
+            "it takes root; and a container needs the capability CAP_NET_ADMIN, else answer `firewall.manage: false`",
+        ));
+    }
+    Ok(output)
+}
+
+/// Has `nft` read commands, as one transaction.
+pub(super) fn feed(host: &dyn Host, what: &str, text: &str) -> Outcome<()> {
+    let output = nft(host, &["-f", "-"], Some(text))?;
+    if output.ok() {
+        return Ok(());
+    }
+    Err(Failure::new(what, format!("nft ended with status {}", output.status)).tail(output.tail(10)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::opening::{Allow, openings};
+    use super::*;
+
+    #[test]
+    fn a_rule_is_read_back_as_it_was_written() {
+        let allowed: Vec<Allow> =
+            ["80", "60000-61000/udp", "22 from 10.0.0.0/8, 192.0.2.7, 2001:db8::/32, 2001:db9::1"]
+                .map(|text| text.parse().unwrap())
+                .into();
+        let wanted = openings(&allowed);
+        let rules: Vec<String> = wanted.iter().map(|opening| rule(*opening)).collect();
+        assert!(rules.contains(&"ip6 saddr 2001:db9::1 tcp dport 22 accept".to_owned()), "{rules:?}");
+        assert_eq!(rules.iter().map(|rule| opening(rule)).collect::<Option<BTreeSet<_>>>(), Some(wanted));
+        for other in ["tcp dport 22 drop", "ct state new accept", "ip saddr x tcp dport 1 accept", "jump there"] {
+            assert_eq!(opening(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `confirm`, and the hidden `deadman` of the timer: the two ends of a change that could cut the administrator off.
+
+use crate::engine::{deadman, detach};
+use crate::error::{Exit, Failure};
+use crate::host::Host;
+use crate::ui::out;
+
+/// Keeps the change that waits for it.
+pub(super) fn confirm(host: &dyn Host) -> Exit {
+    if host.euid() != 0 {
+        out::error("error: changing the host needs root: run it again with sudo.\n");
+        return Exit::Rejected;
+    }
+    // Nobody would make it last: it is taken back whatever is said now.
+    let confirmed = match detach::running(host) {
+        Some(_) => deadman::confirm(host),
+        None => Err(Failure::new("confirm a change", "no run is working on this host")
+            .hint("what a run changed that died is taken back by itself; `bringup resume` goes on")),
+    };
+    match confirmed {
+        Ok(what) => {
+            out::print(&format!("Confirmed: {what} stays as it is now.\n"));
+            Exit::Done
+        }
+        Err(failure) => {
+            told(&failure);
+            Exit::Rejected
+        }
+    }
+}
+
+/// Takes back what nobody confirmed.
+pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
+    match deadman::fire(host, wait) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            told(&failure);
+            Exit::Internal
+        }
+    }
+}
+
+fn told(failure: &Failure) {
+    out::error(&format!("error: {failure}\n"));
+    if let Some(hint) = &failure.hint {
+        out::error(&format!("hint: {hint}\n"));
+    }
+}

@@ -1,0 +1,498 @@
+//! The dead-man switch: a change that could cut the administrator off comes back by itself unless somebody shows
+//! that the line still stands.
+//!
+//! Before the change, the way back is written down and handed to PID 1 as a timer (a process of its own where
+//! systemd does not run), so that it is gone neither with the SSH session nor with the run. A session that is open
+//! already survives rules that shut SSH out, so only a connection made after the change proves anything.
+//!
+//! What happens when is decided under a lock: the change is not made any more when the time is up, and it is not
+//! taken back any more when it is confirmed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Progress;
+use crate::engine::runs::STATE_DIR;
+use crate::engine::undo::{Blobs, Undo, UndoCx};
+use crate::error::{Failure, Outcome};
+use crate::facts::probe::ssh;
+use crate::host::{Command, Host, Kind, Meta, Stamp};
+
+/// The transient timer and its service are called so.
+const UNIT: &str = "bringup-deadman";
+/// The timer that is started before the change is made, and its time beyond that of the other: making the change
+/// takes seconds where the manager is slow.
+const EARLY_UNIT: &str = "bringup-deadman-early";
+const EARLY: u64 = 120;
+/// How often a confirmation is looked for by whoever waits for it: a connection that does nothing but `true` is there
+/// for a fifth of a second.
+const WATCH: Duration = Duration::from_millis(50);
+/// How often a timer that is a process sees whether it is still needed.
+const POLL: Duration = Duration::from_millis(250);
+/// A timer that has not gone off so long after its time never will: then we do it ourselves.
+const LATE: Duration = Duration::from_secs(15);
+/// Whoever puts everything back holds the lock meanwhile, which takes seconds; so does whoever makes the change. The
+/// timer waits longer than any of that can take.
+const HELD: Duration = Duration::from_mins(1);
+const HELD_LONG: Duration = Duration::from_mins(15);
+/// How often putting a thing back is tried: another program may hold the firewall's lock for a moment.
+const TRIES: u32 = 5;
+
+/// What shows that the administrator was not cut off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// An SSH connection that is newer than the change, or `bringup confirm` typed in one.
+    #[default]
+    NewConnection,
+    /// `bringup confirm`, typed anywhere, such as at the console.
+    Local,
+    /// Nothing: the change is kept as soon as it is made and found in force.
+    None,
+}
+
+/// Where the switch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// The time runs.
+    Armed,
+    /// The change stays.
+    Confirmed,
+    /// The time was up, and everything was put back.
+    Fired,
+    /// Its timer could not be started, and nothing was changed.
+    Off,
+}
+
+/// What is written down before the change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    state: State,
+    /// What is changed, for messages: "the firewall".
+    what: String,
+    /// What to do when nobody confirmed it.
+    hint: String,
+    /// A reboot ends everything: rules that are not confirmed are not on the disk.
+    boot: String,
+    /// When this was written down first: what tells it from another.
+    since: Stamp,
+    /// When everything is put back.
+    deadline: Stamp,
+    seconds: u64,
+    confirm: Confirm,
+    /// TCP ports of SSH.
+    ports: Vec<u16>,
+    /// Addresses from which somebody was logged in: a new connection from there counts by itself.
+    peers: Vec<IpAddr>,
+    /// Connections that were there already, ours and the other end.
+    known: Vec<(SocketAddr, SocketAddr)>,
+    /// The way back.
+    restore: Vec<Undo>,
+    /// Where its before-images lie.
+    blobs: PathBuf,
+    /// Takes the output of commands.
+    log: PathBuf,
+    /// What could not be put back.
+    #[serde(default)]
+    errors: Vec<Failure>,
+}
+
+/// A change under a switch.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    /// What is changed, for messages: "the firewall".
+    pub what: &'a str,
+    /// What to do when nobody confirmed it.
+    pub hint: &'a str,
+    /// What keeps the change.
+    pub confirm: Confirm,
+    /// Seconds after which it comes back.
+    pub seconds: u64,
+    /// The way back.
+    pub restore: Vec<Undo>,
+    /// Where its before-images lie.
+    pub blobs: &'a Blobs,
+    /// Takes the output of commands.
+    pub log: &'a Path,
+}
+
+/// Makes `change` so that it comes back by itself, waits until it is confirmed, and leaves it in force.
+pub fn guarded(
+    host: &dyn Host,
+    plan: &Plan<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+    change: &mut dyn FnMut() -> Outcome<()>,
+) -> Outcome<()> {
+    arm(host, plan)?;
+    let changed = under_lock(host, |pending| {
+        still_armed(host, pending)?;
+        change()?;
+        if plan.confirm != Confirm::None {
+            start_timer(host, plan, UNIT, plan.seconds)?;
+        }
+        // Whatever reached us before this moment proves nothing.
+        pending.known = known(host, &pending.ports);
+        pending.deadline = after(host, plan.seconds);
+        Ok(pending.clone())
+    });
+    let armed = match changed {
+        Ok(armed) => armed,
+        Err(failure) => {
+            put_back_now(host);
+            return Err(failure);
+        }
+    };
+    match plan.confirm {
+        Confirm::None => keep(host),
+        Confirm::NewConnection | Confirm::Local => wait(host, &armed, progress),
+    }
+}
+
+/// Writes the way back down and starts the timer. Nothing is changed yet.
+fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
+    let sshd = ssh::now(host);
+    let pending = Pending {
+        state: State::Armed,
+        what: plan.what.to_owned(),
+        hint: plan.hint.to_owned(),
+        boot: boot(host),
+        since: host.now(),
+        deadline: after(host, plan.seconds + EARLY),
+        seconds: plan.seconds,
+        confirm: plan.confirm,
+        known: known(host, &sshd.ports),
+        peers: sshd.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
+        ports: sshd.ports,
+        restore: plan.restore.clone(),
+        blobs: plan.blobs.dir().to_owned(),
+        log: plan.log.to_owned(),
+        errors: Vec::new(),
+    };
+    save(host, &pending)?;
+    forget_timers(host);
+    if let Err(failure) = start_timer(host, plan, EARLY_UNIT, plan.seconds + EARLY) {
+        end(host, State::Off)?;
+        return Err(failure);
+    }
+    Ok(())
+}
+
+fn after(host: &dyn Host, seconds: u64) -> Stamp {
+    let now = host.now();
+    Stamp { sec: now.sec.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)), ..now }
+}
+
+/// Waits for the confirmation; an error when the time is up first.
+fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()> {
+    let note = if armed.confirm == Confirm::Local {
+        format!("run `bringup confirm` to keep {}", armed.what)
+    } else {
+        let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
+        format!("log in by SSH once more (port {}) to keep {}", ports.join(" or "), armed.what)
+    };
+    let mut told = None;
+    loop {
+        match load(host)?.map(|pending| (pending.state, pending)) {
+            Some((State::Armed, pending)) => {
+                if pending.confirm == Confirm::NewConnection && is_reached(host, &pending) {
+                    return keep(host);
+                }
+            }
+            Some((State::Confirmed, _)) => return keep(host),
+            Some((State::Fired, pending)) => return Err(missed(&pending)),
+            Some((State::Off, _)) | None => {
+                return Err(Failure::new(format!("keep {}", armed.what), "its confirmation was called off"));
+            }
+        }
+        let left = armed.deadline.sec.saturating_sub(host.now().sec);
+        if left < -i64::try_from(LATE.as_secs()).unwrap_or(0) {
+            put_back_now(host);
+            continue;
+        }
+        let left = u64::try_from(left).unwrap_or(0);
+        if told != Some(left) {
+            told = Some(left);
+            progress(Progress::Deadline { at: armed.deadline, left, note: note.clone() });
+        }
+        host.sleep(WATCH);
+    }
+}
+
+/// Whether somebody has come in since the change: from where an administrator was logged in, or logged in from
+/// elsewhere. On a public address anybody can knock, so a mere connection from elsewhere is no proof.
+fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
+    ssh::connections_but(host, &pending.ports, &pending.known)
+        .iter()
+        .filter(|connection| connection.established && !connection.peer.ip().is_loopback())
+        .any(|connection| connection.logged_in || pending.peers.contains(&connection.peer.ip()))
+}
+
+/// `bringup confirm`: keeps the change whose time runs.
+pub fn confirm(host: &dyn Host) -> Outcome<String> {
+    let what = "confirm a change";
+    under_lock(host, |pending| {
+        if pending.state == State::Fired {
+            return Err(missed(pending));
+        }
+        if still_armed(host, pending).is_err() {
+            return Err(Failure::new(what, "none waits for it").hint("`bringup attach` shows the run that works now"));
+        }
+        if pending.confirm == Confirm::NewConnection {
+            let Some(ends) = ssh::own(host) else {
+                return Err(Failure::new(what, "this is no SSH session, and proves nothing about one")
+                    .hint("log in by SSH, that is enough; `firewall.confirm: local` lets the console confirm"));
+            };
+            if pending.known.contains(&ends) {
+                return Err(Failure::new(
+                    what,
+                    "this session is older than the change, and would survive even rules that shut SSH out",
+                )
+                .hint("open a new SSH connection, that is enough"));
+            }
+        }
+        pending.state = State::Confirmed;
+        Ok(pending.what.clone())
+    })
+}
+
+/// What the timer does: puts everything back unless it was confirmed. Sleeps for `wait` seconds before, where the
+/// timer is no other's.
+pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
+    let since = load(host)?.map(|pending| pending.since);
+    // A change that was made later has timers of its own.
+    let mine = |pending: &Pending| pending.state == State::Armed && Some(pending.since) == since;
+    // Counted in pauses, since somebody may set the clock meanwhile.
+    for _ in 0..wait.saturating_mul(1000) / 250 {
+        if !load(host)?.is_some_and(|pending| mine(&pending)) {
+            return Ok(());
+        }
+        host.sleep(POLL);
+    }
+    let put_back = under_lock_within(host, HELD_LONG, |pending| {
+        let armed = mine(pending) && still_armed(host, pending).is_ok();
+        if armed {
+            put_back(host, pending);
+        }
+        Ok(armed)
+    })?;
+    // The run that would stop the other timer may be dead.
+    if put_back {
+        stop_timers(host);
+    }
+    Ok(())
+}
+
+fn missed(pending: &Pending) -> Failure {
+    let Pending { what, seconds, .. } = pending;
+    let by = match pending.confirm {
+        Confirm::Local => "`bringup confirm`",
+        Confirm::NewConnection | Confirm::None => "a new SSH connection",
+    };
+    let failure = match pending.errors.first() {
+        None => Failure::new(
+            format!("keep {what}"),
+            format!("nobody confirmed it by {by} within {seconds} s; it is again as it was before"),
+        ),
+        Some(error) => Failure::new(
+            format!("keep {what}"),
+            format!("nobody confirmed it by {by} within {seconds} s, and it could not all be put back: {error}"),
+        ),
+    };
+    failure.hint(&pending.hint)
+}
+
+/// The change stays: the timer is stopped.
+fn keep(host: &dyn Host) -> Outcome<()> {
+    under_lock(host, |pending| match pending.state {
+        State::Armed | State::Confirmed => {
+            pending.state = State::Confirmed;
+            Ok(())
+        }
+        State::Fired | State::Off => Err(missed(pending)),
+    })?;
+    forget_timers(host);
+    Ok(())
+}
+
+/// Puts back what a switch of this boot still guards, without waiting for its timer. To be called before the state
+/// to come back to is remembered, and before a run is taken back: the run that armed it may be dead.
+pub fn put_back_now(host: &dyn Host) {
+    if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
+        // Should it fail, the timer remains.
+        if fire(host, 0).is_ok() {
+            forget_timers(host);
+        }
+    }
+}
+
+fn put_back(host: &dyn Host, pending: &mut Pending) {
+    let blobs = Blobs::new(&pending.blobs);
+    let nothing = std::collections::BTreeMap::new();
+    let cx = UndoCx {
+        host,
+        blobs: &blobs,
+        log: &pending.log,
+        progress: &|_| {},
+        dumped: &|_, _| {},
+        dumps: Path::new("/nonexistent"),
+        drop_data: false,
+        wrote: &nothing,
+        data: None,
+        post: None,
+    };
+    pending.errors.clear();
+    for record in &pending.restore {
+        let mut tries = 1;
+        while let Err(failure) = record.carry_out(&cx) {
+            if tries == TRIES {
+                pending.errors.push(failure);
+                break;
+            }
+            tries += 1;
+            host.sleep(Duration::from_secs(1));
+        }
+    }
+    pending.state = State::Fired;
+    let line = format!("{}: not confirmed, put back\n", pending.what);
+    // A log that cannot be written must not stop anything.
+    let _ = host.append_lazily(&pending.log, line.as_bytes());
+}
+
+fn still_armed(host: &dyn Host, pending: &Pending) -> Outcome<()> {
+    if pending.state == State::Armed && pending.boot == boot(host) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("change {}", pending.what), "the time to confirm it was over before it was made"))
+}
+
+fn known(host: &dyn Host, ports: &[u16]) -> Vec<(SocketAddr, SocketAddr)> {
+    ssh::connections(host, ports).iter().map(|connection| (connection.local, connection.peer)).collect()
+}
+
+fn start_timer(host: &dyn Host, plan: &Plan<'_>, unit: &str, seconds: u64) -> Outcome<()> {
+    let what = || format!("start the timer that would put {} back", plan.what);
+    let program = program(host, plan.blobs);
+    let mut argv: Vec<String> = Vec::new();
+    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
+        argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
+        argv.push(format!("--unit={unit}"));
+        argv.push(format!("--on-active={seconds}"));
+        argv.push(format!("--description=bringup puts {} back unless it is confirmed", plan.what));
+        argv.extend([program, "deadman".to_owned()]);
+    } else {
+        argv.extend(["setsid", "--fork"].map(str::to_owned));
+        argv.extend([program, "deadman".to_owned(), format!("--wait={seconds}")]);
+    }
+    let command = Command::new(argv).timeout(Duration::from_secs(30)).log(plan.log);
+    let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
+    if output.ok() {
+        return Ok(());
+    }
+    Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
+}
+
+/// Stops the timers, but not what they started: it may be us. Where they are not systemd's, their processes see by
+/// themselves that they are not needed any more.
+fn stop_timers(host: &dyn Host) {
+    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+        return;
+    }
+    let timers = [EARLY_UNIT, UNIT].map(|unit| format!("{unit}.timer"));
+    // Of one that is not there nothing needs to be stopped.
+    let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers.iter().map(String::as_str))));
+}
+
+/// Stops the timers, and has systemd forget how they ended.
+fn forget_timers(host: &dyn Host) {
+    stop_timers(host);
+    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+        return;
+    }
+    let units = [EARLY_UNIT, UNIT].map(|unit| [format!("{unit}.timer"), format!("{unit}.service")]);
+    let all = units.iter().flatten().map(String::as_str);
+    let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
+}
+
+/// The copy of this program that lies with the run and that nobody replaces; this one itself where there is none, or
+/// where it cannot be started, since the file system is mounted so.
+fn program(host: &dyn Host, blobs: &Blobs) -> String {
+    let copy = blobs.dir().with_file_name("bringup").display().to_string();
+    let there = host.stat(Path::new(&copy)).ok().flatten().is_some_and(|stat| stat.kind == Kind::File);
+    if there && host.run(&Command::new([copy.as_str(), "--version"])).is_ok_and(|output| output.ok()) {
+        return copy;
+    }
+    let this = host.read_link(Path::new("/proc/self/exe")).unwrap_or_else(|_| PathBuf::from("bringup"));
+    this.display().to_string()
+}
+
+/// Tells one boot from the next.
+fn boot(host: &dyn Host) -> String {
+    let id = host.read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    String::from_utf8_lossy(&id).trim().to_owned()
+}
+
+fn file() -> PathBuf {
+    Path::new(STATE_DIR).join("deadman.json")
+}
+
+fn load(host: &dyn Host) -> Outcome<Option<Pending>> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("read {}", file().display()), e);
+    if host.stat(&file()).map_err(|e| failed(&e))?.is_none() {
+        return Ok(None);
+    }
+    let bytes = host.read(&file()).map_err(|e| failed(&e))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(&e))
+}
+
+fn save(host: &dyn Host, pending: &Pending) -> Outcome<()> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("write {}", file().display()), e);
+    let bytes = serde_json::to_vec_pretty(pending).map_err(|e| failed(&e))?;
+    host.write(&file(), &bytes, Meta::root(0o600)).map_err(|e| failed(&e))
+}
+
+fn end(host: &dyn Host, state: State) -> Outcome<()> {
+    under_lock(host, |pending| {
+        pending.state = state;
+        Ok(())
+    })
+}
+
+/// Works on what is written down while nobody else does; what `works` changes in it is written down, also when it
+/// fails.
+fn under_lock<T>(host: &dyn Host, works: impl FnOnce(&mut Pending) -> Outcome<T>) -> Outcome<T> {
+    under_lock_within(host, HELD, works)
+}
+
+fn under_lock_within<T>(
+    host: &dyn Host,
+    patience: Duration,
+    works: impl FnOnce(&mut Pending) -> Outcome<T>,
+) -> Outcome<T> {
+    let path = Path::new(STATE_DIR).join("deadman.lock");
+    let what = || format!("lock {}", path.display());
+    let mut guard = None;
+    let pause = Duration::from_millis(50);
+    for _ in 0..patience.as_millis() / pause.as_millis() {
+        guard = host.lock(&path).map_err(|e| Failure::new(what(), e))?;
+        if guard.is_some() {
+            break;
+        }
+        host.sleep(pause);
+    }
+    if guard.is_none() {
+        return Err(Failure::new(what(), "another process holds it"));
+    }
+    let Some(mut pending) = load(host)? else {
+        return Err(Failure::new("find a change that waits for its confirmation", "there is none"));
+    };
+    let done = works(&mut pending);
+    save(host, &pending)?;
+    done
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,269 @@
+//! The firewall over real SSH between two machines: who is cut off is let in again by itself, a second machine sees
+//! what is open, a reboot changes nothing, and a rollback leaves the rules of others as they were.
+
+use std::time::{Duration, Instant};
+
+use crate::host::{Ended, Host, Init};
+
+/// A guide that is nothing but the shared stage.
+const GUIDE: &str = "\
+version: 1
+guide: firewall
+title: A firewall
+summary: Nothing but the stage that all guides share.
+stages: [01-public.yaml, common/firewall.yaml]
+";
+
+const PUBLIC: &str = "\
+id: public
+title: What is open
+why: For a test.
+figures:
+  - {name: public, value: \"{'name': 'test', 'ports': [{'port': 443, 'name': 'https'}]}\"}
+";
+
+/// The stage of a product that brings a chain of its own.
+const CHAIN: &str = "\
+id: firewall
+title: Firewall
+why: For a test.
+questions:
+  - {id: manage, ask: Shall it?, type: bool, default: true, help: For a test.}
+  - {id: revert_after, ask: When?, type: integer, default: 60, help: For a test.}
+actions:
+  - id: rules
+    because: a test
+    firewall:
+      {manager: iptables, name: test, allow: ['443'], chains: [RAVADA], revert_after: '{{ firewall.revert_after }}'}
+";
+
+/// Rules of somebody else.
+const THEIRS: &str = "\
+table inet theirs {
+  chain input { type filter hook input priority 10; policy accept; tcp dport 4444 counter drop; }
+  chain other { ip saddr 198.51.100.0/24 drop; }
+}
+";
+
+/// A server to be changed, and an administrator's machine with a key for it.
+struct Pair {
+    server: Host,
+    admin: Host,
+    address: String,
+}
+
+impl Pair {
+    fn start(release: &str, packages: &str) -> Self {
+        Self::with(release, Init::Systemd, packages)
+    }
+
+    fn with(release: &str, init: Init, packages: &str) -> Self {
+        let (server, admin) = std::thread::scope(|scope| {
+            let admin = scope.spawn(|| {
+                let admin = Host::start("bookworm", Init::Systemd);
+                install(&admin, "openssh-client");
+                admin.sh("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519").expect(0);
+                admin
+            });
+            let server = Host::start(release, init);
+            install(&server, &format!("openssh-server {packages}"));
+            if matches!(init, Init::None) {
+                server.sh("service ssh start").expect(0);
+            }
+            (server, admin.join().unwrap())
+        });
+        let key = admin.sh("cat /root/.ssh/id_ed25519.pub").expect(0).stdout;
+        server.sh("mkdir -p -m 0700 /root/.ssh /root/guide").expect(0);
+        server.write("/root/.ssh/authorized_keys", &key);
+        server.write("/root/guide/guide.yaml", GUIDE);
+        server.write("/root/guide/01-public.yaml", PUBLIC);
+        let address = server.ip();
+        let pair = Self { server, admin, address };
+        pair.ssh("true").expect(0);
+        pair
+    }
+
+    /// Runs a command on the server, over SSH.
+    fn ssh(&self, command: &str) -> Ended {
+        let options = "-o StrictHostKeyChecking=no -o LogLevel=ERROR -o ConnectTimeout=3";
+        self.admin.sh(&format!("timeout 120 ssh {options} root@{} '{command}'", self.address))
+    }
+
+    fn answer(&self, firewall: &str) -> &'static str {
+        let text = format!("version: 1\nguide: firewall\nfirewall: {{manage: true, {firewall}}}\n");
+        self.server.write("/root/answers.yaml", &text);
+        "bringup --plain --guide /root/guide --answers /root/answers.yaml"
+    }
+
+    /// Waits until the server waits for its confirmation.
+    fn await_deadline(&self) {
+        let events = "grep -qs '\"deadline\"' /var/lib/bringup/runs/*/events.jsonl";
+        until("a deadline is told", || self.server.sh(events).status == 0);
+    }
+
+    /// How a port looks from outside.
+    fn state(&self, port: u16) -> String {
+        let probed = self.admin.sh(&format!("bringup probe {} --ports {port} --json", self.address));
+        let state = probed.stdout.split("\"state\": \"").nth(1).unwrap_or_default();
+        state.split('"').next().unwrap_or_default().to_owned()
+    }
+
+    fn rules(&self) -> String {
+        self.server.sh("nft -s list ruleset; iptables-save 2>/dev/null | grep -v '^[#:]'; true").expect(0).stdout
+    }
+
+    /// From the first rule to the last: changed over SSH, confirmed by a second connection, seen from outside before
+    /// and after a reboot, and taken back to exactly what was there.
+    fn there_and_back(&self, firewall: &str) {
+        let run = self.answer(firewall);
+        let before = self.server.manifest("before");
+        let rules = self.rules();
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| self.ssh(run));
+            self.await_deadline();
+            self.ssh("true").expect(0);
+            running.join().unwrap().expect(0);
+        });
+        let again = self.ssh(run).expect(0);
+        assert!(again.both().contains("othing to do"), "{}", again.both());
+        self.server.sh("bringup verify").expect(0);
+        self.server.sh("bringup rollback --yes --plain").expect(0);
+        assert_eq!(self.rules(), rules);
+        self.server.assert_identical(&before);
+    }
+}
+
+fn install(host: &Host, packages: &str) {
+    host.sh(&format!("apt-get install -y -qq --no-install-recommends {packages} >/dev/null")).expect(0);
+}
+
+/// Waits for what comes by itself, for a minute.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
+    let pair = Pair::start("bullseye", "nftables");
+    // Nobody is logged in, and the administrator's machine is in none of the networks.
+    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| pair.server.sh(run));
+        pair.await_deadline();
+        assert_eq!(pair.ssh("true").status, 255, "the rules do not cut anybody off, so they prove nothing");
+        let ended = running.join().unwrap().expect(3);
+        assert!(ended.both().contains("nobody confirmed it by a new SSH connection"), "{}", ended.both());
+        pair.ssh("true").expect(0);
+    });
+    pair.server.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn the_timer_outlives_the_run_and_the_journal_agrees() {
+    let pair = Pair::start("bookworm", "nftables");
+    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| pair.server.sh(run));
+        pair.await_deadline();
+        pair.server.sh("systemctl kill -s KILL 'bringup-2*'").expect(0);
+        running.join().unwrap().expect(4);
+    });
+    assert_eq!(pair.ssh("true").status, 255);
+    pair.server.sh("bringup confirm").expect(1);
+    until("the line comes back", || pair.ssh("true").status == 0);
+    pair.server.sh("! nft list table inet bringup").expect(0);
+    pair.server.sh("bringup rollback --yes --plain").expect(0);
+    pair.server.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_second_host_finds_open_what_is_planned_before_and_after_a_reboot() {
+    let pair = Pair::start("trixie", "nftables");
+    pair.server.write("/root/theirs.nft", THEIRS);
+    pair.server.sh("nft -f /root/theirs.nft").expect(0);
+    let run = pair.answer("ports: [\"8443\"]");
+    pair.server.sh(run).expect(0);
+    let as_planned = || {
+        assert_eq!(pair.state(22), "open");
+        assert_eq!([pair.state(443), pair.state(8443)], ["refused", "refused"], "let in, but nothing listens");
+        assert_eq!([pair.state(5432), pair.state(4444)], ["timed_out", "timed_out"]);
+    };
+    as_planned();
+    assert!(pair.rules().contains("table inet theirs"));
+    // What flushes everything has ours loaded again, right behind it.
+    pair.server.sh("systemctl restart nftables").expect(0);
+    until("our table is loaded again", || pair.server.sh("nft list table inet bringup").status == 0);
+    pair.server.reboot();
+    pair.admin.sh("ip neigh flush all").expect(0);
+    as_planned();
+    pair.server.sh("bringup verify").expect(0);
+    let exit = pair.admin.sh(&format!("bringup probe {} --ports 22,5432=closed", pair.address));
+    assert!(exit.expect(0).stdout.contains("As expected: 2 of 2"));
+    pair.admin.sh(&format!("bringup probe {} --ports 5432", pair.address)).expect(6);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_table_of_our_own_leaves_no_trace_and_those_of_others_alone() {
+    let pair = Pair::start("bookworm", "nftables");
+    pair.server.write("/root/theirs.nft", THEIRS);
+    pair.server.sh("nft -f /root/theirs.nft").expect(0);
+    pair.there_and_back("revert_after: 60");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn rules_in_ufw_leave_no_trace() {
+    let pair = Pair::start("bookworm", "ufw python3");
+    pair.server.sh("ufw allow 22/tcp && ufw limit 9999 && ufw --force enable").expect(0);
+    pair.there_and_back("revert_after: 60, ports: [\"5671 from 10.0.0.0/8\", 60000-61000/udp]");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn rules_in_firewalld_leave_no_trace() {
+    let pair = Pair::start("trixie", "firewalld nftables");
+    pair.server.sh("firewall-cmd --add-port=7777/tcp && firewall-cmd --permanent --add-service=http").expect(0);
+    pair.there_and_back("revert_after: 60, ports: [\"5671 from 10.0.0.0/8\", 60000-61000/udp]");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn chains_of_iptables_leave_no_trace() {
+    let pair = Pair::start("bullseye", "iptables nftables");
+    pair.server.write("/root/guide/02-chain.yaml", CHAIN);
+    pair.server.sh("sed -i s,common/firewall,02-chain, /root/guide/guide.yaml").expect(0);
+    pair.there_and_back("revert_after: 60");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn without_systemd_a_process_of_its_own_puts_the_rules_back() {
+    let pair = Pair::with("bookworm", Init::None, "nftables");
+    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| pair.server.sh(run));
+        pair.await_deadline();
+        assert_eq!(pair.ssh("true").status, 255, "the rules do not cut anybody off, so they prove nothing");
+        // The run is gone, and with it all that it could do.
+        let of_the_run = "tr '\\0' ' ' <$p/cmdline | grep -q '^[^ ]*bringup execute '";
+        pair.server
+            .sh(&format!("for p in /proc/[0-9]*; do {of_the_run} && kill -9 ${{p#/proc/}}; done; true"))
+            .expect(0);
+        running.join().unwrap().expect(4);
+    });
+    until("the line comes back", || pair.ssh("true").status == 0);
+    pair.server.sh("bringup rollback --yes --plain").expect(0);
+    pair.server.assert_identical(&before);
+    pair.there_and_back("revert_after: 60");
+}
