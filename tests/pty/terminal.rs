@@ -277,7 +277,8 @@ fn a_suspended_child_suspends_the_program() {
     session.keys(CTRL_Z);
     session.wait_for("Stopped");
     session.keys("fg\r");
-    session.settle();
+    // Only then the terminal is the child's: before, the shell above reads what is typed.
+    session.wait_until("the program to go on", |session| session.state() != "T");
     session.keys("7\r");
     session.wait_for("shell: Some(7)");
     session.keys(DOWN);

@@ -4,6 +4,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::facts::preflight;
 use crate::guide::load;
 use crate::host::fake::FakeHost;
 use crate::ui::look::Look;
@@ -41,7 +42,13 @@ fn settle_on(app: &mut App, host: &FakeHost) -> Leave {
         for job in jobs {
             job.work(host, &|message| told.lock().unwrap().push(message));
         }
-        for message in told.into_inner().unwrap() {
+        let mut told = told.into_inner().unwrap();
+        // The checks are made side by side: here they come in the order of their list.
+        told.sort_by_key(|message| match message {
+            Message::Check(check) => preflight::checks().position(|(id, _)| id == check.id).map_or(0, |at| at + 1),
+            _ => 0,
+        });
+        for message in told {
             let leave = app.tell(message);
             if leave != Leave::No {
                 return leave;
