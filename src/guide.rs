@@ -4,6 +4,7 @@
 //! and templates. A guide never changes once loaded, and knows nothing of this host.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,6 +29,9 @@ pub struct Guide {
     /// The templates and other files it may refer to, by their relative path.
     #[serde(skip)]
     pub assets: BTreeMap<String, Vec<u8>>,
+    /// The directory it was read from; none for a shipped one.
+    #[serde(skip)]
+    pub dir: Option<PathBuf>,
 }
 
 /// `guide.yaml`, as written.

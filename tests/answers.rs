@@ -36,6 +36,7 @@ fn load(dir: &Path) -> Guide {
         stages: file.stages.iter().map(stage).collect(),
         requires: file.requires,
         assets: BTreeMap::new(),
+        dir: None,
     }
 }
 

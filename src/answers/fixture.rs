@@ -21,6 +21,7 @@ pub(crate) fn tiny() -> Guide {
         stages: stages.iter().map(|bytes| yaml::from_slice("stage.yaml", bytes).unwrap()).collect(),
         requires: file.requires,
         assets: std::collections::BTreeMap::default(),
+        dir: None,
     }
 }
 

@@ -162,7 +162,8 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
             return Ok(Exit::Rejected);
         }
         if let Some(on_failure) = on_failure {
-            run.dir.keep_settings(host, Settings { on_failure })?;
+            let settings = run.dir.settings(host)?;
+            run.dir.keep_settings(host, &Settings { on_failure, ..settings })?;
         }
         detach::keep_program(host, &run.dir)?;
         detach::start(host, &run.dir, &[])?;

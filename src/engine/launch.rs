@@ -97,7 +97,7 @@ pub fn start(
     let (dir, _) = RunDir::create(host, plan)?;
     let recorded = file::write(guide, resolved, on_failure)?;
     dir.write(host, "answers.yaml", recorded.as_bytes())?;
-    dir.keep_settings(host, Settings { on_failure })?;
+    dir.keep_settings(host, &Settings { on_failure, guide: guide.dir.clone() })?;
     store::save(host, &plan.guide, secrets)?;
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
@@ -157,6 +157,7 @@ mod tests {
             stages: vec![crate::yaml::from_slice("a.yaml", STAGE.as_bytes()).unwrap()],
             requires: vec![],
             assets: BTreeMap::new(),
+            dir: None,
         };
         let mut resolved = Resolved { stages: vec!["a".into()], ..Resolved::default() };
         resolved.values.insert("a".into(), [("key".to_owned(), json!(mark("a.key")))].into());

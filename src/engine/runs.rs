@@ -190,11 +190,13 @@ fn compact(at: Stamp) -> String {
 }
 
 /// How a run behaves, kept beside its plan.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// What to do when a step fails.
     pub on_failure: OnFailure,
+    /// Where the guide lies; none for a shipped one.
+    pub guide: Option<PathBuf>,
 }
 
 impl RunDir {
@@ -207,8 +209,8 @@ impl RunDir {
     }
 
     /// Keeps the settings of the run.
-    pub fn keep_settings(&self, host: &dyn Host, settings: Settings) -> Outcome<()> {
-        let bytes = serde_json::to_vec(&settings).map_err(|e| Failure::new("write the settings", e))?;
+    pub fn keep_settings(&self, host: &dyn Host, settings: &Settings) -> Outcome<()> {
+        let bytes = serde_json::to_vec(settings).map_err(|e| Failure::new("write the settings", e))?;
         self.write(host, "settings.json", &bytes)
     }
 }

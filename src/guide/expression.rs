@@ -271,6 +271,7 @@ mod tests {
             stages: vec![],
             requires: vec![],
             assets: assets.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect(),
+            dir: None,
         })
     }
 

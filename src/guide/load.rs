@@ -78,7 +78,9 @@ pub fn load_dir(host: &dyn Host, dir: &Path) -> Result<Guide, Vec<Problem>> {
             Some((path.to_owned(), shared.to_vec()))
         })
     };
-    assemble(None, &read, tree)
+    // Read again later, perhaps by a process that works elsewhere.
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    Ok(Guide { dir: Some(dir), ..assemble(None, &read, tree)? })
 }
 
 type Read<'a> = &'a dyn Fn(&str) -> Option<(String, Vec<u8>)>;
@@ -124,6 +126,7 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         stages,
         requires: file.requires,
         assets: tree,
+        dir: None,
     };
     if problems.is_empty() {
         problems = lint::lint(&guide);

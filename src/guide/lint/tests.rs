@@ -10,8 +10,15 @@ fn problems(stage: &str) -> Vec<String> {
     assets.insert("key.env".to_owned(), b"KEY={{ a.key }}\n".to_vec());
     assets.insert("outer.env".to_owned(), b"{% include \"key.env\" %}\n".to_vec());
     assets.insert("typo.conf".to_owned(), b"{{ a.nmae }}\n".to_vec());
-    let guide =
-        Guide { id: "t".into(), title: "T".into(), summary: "S".into(), stages: vec![stage], requires: vec![], assets };
+    let guide = Guide {
+        id: "t".into(),
+        title: "T".into(),
+        summary: "S".into(),
+        stages: vec![stage],
+        requires: vec![],
+        assets,
+        dir: None,
+    };
     lint(&guide).iter().map(ToString::to_string).collect()
 }
 

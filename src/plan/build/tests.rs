@@ -41,6 +41,7 @@ fn guide(stage: &str) -> Guide {
         stages: vec![crate::yaml::from_slice("a.yaml", stage.as_bytes()).unwrap()],
         requires: vec![],
         assets,
+        dir: None,
     }
 }
 

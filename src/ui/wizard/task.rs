@@ -211,14 +211,18 @@ fn told(what: &str, problems: &[Problem]) -> Failure {
     Failure::new(what, words.join("; "))
 }
 
-/// The questions of a run's guide with the run's answers. A guide of somebody's own is not found again.
+/// The questions of a run's guide with the run's answers.
 fn reopen(host: &dyn Host, dir: &RunDir) -> Outcome<Interview> {
     let what = "read the answers of the run";
     let told = |problems: Vec<Problem>| told(what, &problems);
     let path = dir.file("answers.yaml");
     let bytes = host.read(&path).map_err(|e| Failure::new(what, e))?;
     let name = path.display().to_string();
-    let guide = load::load(&file::peek_guide(&name, &bytes).map_err(told)?).map_err(told)?;
+    let guide = match dir.settings(host)?.guide {
+        Some(own) => load::load_dir(host, &own),
+        None => file::peek_guide(&name, &bytes).and_then(|id| load::load(&id)),
+    }
+    .map_err(told)?;
     let answers = file::read_leniently(&name, &bytes, &guide, Literals::Refused).map_err(told)?;
     Ok(Interview::new(guide, probe(host), answers.given))
 }
@@ -318,4 +322,33 @@ fn log(host: &dyn Host, dir: &RunDir, step: &str) -> Outcome<String> {
     }
     let whole = text.split_once('\n').map_or(&*text, |(_, rest)| rest);
     Ok(format!("(the last megabyte of {})\n{whole}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::runs::Settings;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn the_answers_of_a_run_are_opened_with_the_guide_it_was_started_from() {
+        let host = FakeHost::new();
+        host.put_file("/root/own/guide.yaml", "version: 1\nguide: t\ntitle: T\nsummary: S\nstages: [a.yaml]\n", 0o644);
+        let stage = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: name, ask: n?, type: text, help: h}\n\
+                     actions:\n  - {id: x, because: b, file: {path: /x, content: '{{ a.name }}'}}\n";
+        host.put_file("/root/own/a.yaml", stage, 0o644);
+        let guide = load::load_dir(&host, Path::new("/root/own")).unwrap();
+        let (dir, _) = RunDir::create(&host, &Plan::new("t", "T")).unwrap();
+        dir.write(&host, "answers.yaml", b"version: 1\nguide: t\na: {name: shop}\n").unwrap();
+        dir.keep_settings(&host, &Settings { on_failure: OnFailure::Ask, guide: guide.dir }).unwrap();
+        let interview = reopen(&host, &dir).unwrap();
+        assert_eq!(interview.text("a.name"), "shop");
+
+        dir.keep_settings(&host, &Settings::default()).unwrap();
+        assert!(reopen(&host, &dir).is_err(), "no shipped guide has this name");
+    }
 }
