@@ -14,7 +14,7 @@ pub mod lint;
 pub mod load;
 
 /// One product's way to production.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Guide {
     /// Its name on the command line and in answers files.
     pub id: String,

@@ -3,7 +3,6 @@
 // A test reads its fixtures itself: the door is for the program.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -35,8 +34,7 @@ fn load(dir: &Path) -> Guide {
         summary: file.summary,
         stages: file.stages.iter().map(stage).collect(),
         requires: file.requires,
-        assets: BTreeMap::new(),
-        dir: None,
+        ..Guide::default()
     }
 }
 

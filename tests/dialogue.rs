@@ -66,6 +66,6 @@ fn tiny() -> Guide {
     let bytes = |name: &str| std::fs::read(folder.join(name)).unwrap();
     let file: GuideFile = yaml::from_slice("guide.yaml", &bytes("guide.yaml")).unwrap();
     let stages = file.stages.iter().map(|name| yaml::from_slice(name, &bytes(name)).unwrap()).collect();
-    let assets = BTreeMap::default();
-    Guide { id: file.guide, title: file.title, summary: file.summary, stages, requires: file.requires, assets }
+    let (id, title, summary, requires) = (file.guide, file.title, file.summary, file.requires);
+    Guide { id, title, summary, stages, requires, ..Guide::default() }
 }

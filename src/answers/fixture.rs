@@ -20,8 +20,7 @@ pub(crate) fn tiny() -> Guide {
         summary: file.summary,
         stages: stages.iter().map(|bytes| yaml::from_slice("stage.yaml", bytes).unwrap()).collect(),
         requires: file.requires,
-        assets: std::collections::BTreeMap::default(),
-        dir: None,
+        ..Guide::default()
     }
 }
 

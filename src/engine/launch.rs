@@ -155,9 +155,7 @@ mod tests {
             title: "T".into(),
             summary: "S".into(),
             stages: vec![crate::yaml::from_slice("a.yaml", STAGE.as_bytes()).unwrap()],
-            requires: vec![],
-            assets: BTreeMap::new(),
-            dir: None,
+            ..Guide::default()
         };
         let mut resolved = Resolved { stages: vec!["a".into()], ..Resolved::default() };
         resolved.values.insert("a".into(), [("key".to_owned(), json!(mark("a.key")))].into());

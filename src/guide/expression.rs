@@ -266,12 +266,8 @@ mod tests {
     fn expressions(assets: &[(&str, &str)]) -> Expressions {
         Expressions::new(&Guide {
             id: "t".into(),
-            title: String::new(),
-            summary: String::new(),
-            stages: vec![],
-            requires: vec![],
             assets: assets.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect(),
-            dir: None,
+            ..Guide::default()
         })
     }
 

@@ -15,9 +15,8 @@ fn problems(stage: &str) -> Vec<String> {
         title: "T".into(),
         summary: "S".into(),
         stages: vec![stage],
-        requires: vec![],
         assets,
-        dir: None,
+        ..Guide::default()
     };
     lint(&guide).iter().map(ToString::to_string).collect()
 }

@@ -39,9 +39,8 @@ fn guide(stage: &str) -> Guide {
         title: "T".into(),
         summary: "S".into(),
         stages: vec![crate::yaml::from_slice("a.yaml", stage.as_bytes()).unwrap()],
-        requires: vec![],
         assets,
-        dir: None,
+        ..Guide::default()
     }
 }
 
