@@ -9,7 +9,7 @@ use crate::host::{Command, Host, Output};
 
 /// What is asked of `systemctl show`, in one go.
 const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID,Type,\
-    Result,FragmentPath,DropInPaths,TasksCurrent";
+    Result,FragmentPath,DropInPaths,TasksCurrent,ControlGroup";
 /// Above systemd's own limit for a start (90 s) and `MariaDB`'s (15 min is only for recovery).
 const JOB_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a service may take to stand after its start job is done.
@@ -18,7 +18,10 @@ const STAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// within this time.
 const CALM_SIMPLE: Duration = Duration::from_millis(500);
 /// Services that report readiness have got further when their start job is done.
-const CALM_READY: Duration = Duration::from_millis(100);
+const CALM_READY: Duration = Duration::from_millis(200);
+/// While a service still computes it is not calm: gunicorn says that it is ready before its workers have loaded the
+/// application, and on a slow machine these die of it seconds later. One that always computes is believed after this.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// So many lines of a service's last words are shown as they are, on any screen.
 const FEW_LINES: usize = 8;
@@ -38,6 +41,7 @@ pub struct Unit {
     restarts: u32,
     main_pid: u32,
     tasks: u64,
+    control_group: String,
 }
 
 impl Unit {
@@ -69,6 +73,7 @@ impl Unit {
                 "NeedDaemonReload" => unit.stale = value == "yes",
                 "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
                 "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
+                "ControlGroup" => value.clone_into(&mut unit.control_group),
                 // "[not set]" where it does not run.
                 "TasksCurrent" => unit.tasks = value.parse().unwrap_or(0),
                 _ => {}
@@ -88,6 +93,20 @@ impl Unit {
                 .filter_map(|entry| entry.file_name()?.to_str())
                 .filter(|file| Path::new(file).extension().is_some_and(|e| e == "conf"))
                 .any(|file| !known.contains(&format!("{dir}/{file}").as_str()))
+        })
+    }
+
+    /// Whether one of its processes runs, would run if a CPU were free, or waits for a disk; see proc(5).
+    fn computes(&self, host: &dyn Host) -> bool {
+        let read =
+            |path: String| String::from_utf8(host.read(Path::new(&path)).unwrap_or_default()).unwrap_or_default();
+        if self.control_group.is_empty() {
+            return false;
+        }
+        read(format!("/sys/fs/cgroup{}/cgroup.procs", self.control_group)).lines().any(|pid| {
+            // The name before it may hold spaces and brackets.
+            let stat = read(format!("/proc/{pid}/stat"));
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'D']))
         })
     }
 
@@ -169,6 +188,7 @@ fn stands(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     let mut calm = Duration::ZERO;
+    let mut busy = Duration::ZERO;
     let mut restarts = None;
     let mut up: Option<u32> = None;
     loop {
@@ -188,7 +208,11 @@ fn stands(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
                 if calm >= needed || unit.kind == "oneshot" {
                     return Ok(());
                 }
-                calm += pause;
+                if busy < BUSY && unit.computes(work.host) {
+                    busy += pause;
+                } else {
+                    calm += pause;
+                }
             }
             "activating" if unit.sub != "auto-restart" => {}
             "inactive" if unit.kind == "oneshot" && unit.result == "success" => return Ok(()),
@@ -291,6 +315,21 @@ mod tests {
 
     fn unit(text: &str) -> State {
         Unit::parse(text).state()
+    }
+
+    #[test]
+    fn a_service_is_calm_when_none_of_its_processes_has_anything_to_do() {
+        let host = FakeHost::new();
+        let unit = Unit::parse("ControlGroup=/system.slice/app.service\n");
+        assert!(!unit.computes(&host), "nothing is known of it");
+        host.put_file("/sys/fs/cgroup/system.slice/app.service/cgroup.procs", "7\n8\n", 0o444);
+        host.put_file("/proc/7/stat", "7 (gunicorn) S 1 7 7\n", 0o444);
+        host.put_file("/proc/8/stat", "8 (a) R (b) S 7 7 7\n", 0o444);
+        assert!(!unit.computes(&host));
+        host.put_file("/proc/8/stat", "8 (a) S (b) R 7 7 7\n", 0o444);
+        assert!(unit.computes(&host));
+        host.put_file("/sys/fs/cgroup/cgroup.procs", "8\n", 0o444);
+        assert!(!Unit::default().computes(&host), "all of the machine is not the unit's");
     }
 
     #[test]
