@@ -5,6 +5,8 @@
 
 #[path = "faults/decisions.rs"]
 mod decisions;
+#[path = "faults/firewall.rs"]
+mod firewall;
 
 use std::path::PathBuf;
 
@@ -111,22 +113,24 @@ fn seen(host: &FakeHost) -> Snapshot {
 
 /// Starts a run, or goes on with the one that is there.
 fn run(host: &FakeHost, on_failure: OnFailure) -> Exit {
-    let plan = plan();
+    run_plan(host, &plan(), &secrets(), on_failure)
+}
+
+fn run_plan(host: &FakeHost, plan: &Plan, secrets: &Secrets, on_failure: OnFailure) -> Exit {
     let (dir, mut journal) = match newest(host) {
         Some((dir, Ok(journal))) => (dir, journal),
-        _ => match RunDir::create(host, &plan) {
+        _ => match RunDir::create(host, plan) {
             Ok(made) => made,
             Err(_) => return Exit::Incomplete,
         },
     };
-    let secrets = secrets();
     // Shown when a test fails.
     let emit = |what: What| {
         if let What::Failed { step, failure } = what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
     };
-    let job = Job { host, dir: &dir, plan: &plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
+    let job = Job { host, dir: &dir, plan, secrets, on_failure, emit: &emit, stop: &|| None };
     execute(&job, &mut journal)
 }
 

@@ -155,6 +155,20 @@ fn a_service_that_dies_after_its_start_is_a_failure() {
 }
 
 #[test]
+fn a_service_that_still_computes_is_waited_for_but_not_for_ever() {
+    let seconds = |state: &str| {
+        let (host, action) = ready(Manager::Systemd);
+        host.put_file("/sys/fs/cgroup/system.slice/app.service/cgroup.procs", "7\n", 0o444);
+        host.put_file("/proc/7/stat", format!("7 (app) {state} 1 7\n"), 0o444);
+        let before = host.now().sec;
+        with(&host, &[], |cx| action.apply(cx)).unwrap();
+        host.now().sec - before
+    };
+    assert!(seconds("S") <= 1, "it is at rest");
+    assert_eq!(seconds("R"), 5, "it is at work");
+}
+
+#[test]
 fn a_masked_unit_is_refused_before_anything_is_done() {
     let host = FakeHost::new();
     host.make_symlink(Path::new("/etc/systemd/system/app.service"), Path::new("/dev/null")).unwrap();

@@ -474,6 +474,7 @@ fn show(program: &mut Program<'_>, unit: &str) {
         ("ExecMainStatus", if failed { "1" } else { "0" }.to_owned()),
         ("NRestarts", "0".to_owned()),
         ("NeedDaemonReload", "no".to_owned()),
+        ("ControlGroup", if state == "active" { format!("/system.slice/{unit}") } else { String::new() }),
     ];
     let mut wanted = program.values(&["-p", "--property", "-P"]);
     wanted.extend(

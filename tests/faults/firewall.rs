@@ -1,23 +1,17 @@
 //! Every fault and every kill point of a change of the firewall, on a machine in memory: whatever happens, the
 //! rules are those of before or all of ours, and nobody is cut off.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
-
-use std::path::PathBuf;
 
 use bringup::action::Action;
 use bringup::answers::OnFailure;
 use bringup::engine::deadman;
-use bringup::engine::event::What;
-use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{Options, roll_back};
-use bringup::engine::run::{Job, execute};
-use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
-use bringup::host::Host;
 use bringup::host::fake::{Cut, FakeHost, Snapshot};
 use bringup::plan::{Plan, Planned};
 use bringup::secret::Secrets;
 use serde_json::json;
+
+use super::{newest, run_plan};
 
 const CUTS: [Cut; 3] = [Cut::Before, Cut::Halfway, Cut::After];
 
@@ -34,17 +28,7 @@ fn plan(confirm: &str) -> Plan {
         skippable: None,
         action,
     };
-    Plan {
-        schema: 1,
-        guide: "shop".to_owned(),
-        title: "Shop".to_owned(),
-        stages: Vec::new(),
-        answers: Vec::new(),
-        actions: vec![planned],
-        proofs: Vec::new(),
-        results: Vec::new(),
-        warnings: Vec::new(),
-    }
+    Plan { actions: vec![planned], ..Plan::new("shop", "Shop") }
 }
 
 /// SSH on 2222, and rules of somebody else.
@@ -61,31 +45,7 @@ fn seen(host: &FakeHost) -> Snapshot {
 }
 
 fn run(host: &FakeHost, confirm: &str, on_failure: OnFailure) -> Exit {
-    let plan = plan(confirm);
-    let (dir, mut journal) = match newest(host) {
-        Some((dir, Ok(journal))) => (dir, journal),
-        _ => match RunDir::create(host, &plan) {
-            Ok(made) => made,
-            Err(_) => return Exit::Incomplete,
-        },
-    };
-    let secrets = Secrets::default();
-    let emit = |what: What| {
-        if let What::Failed { step, failure } = what {
-            println!("{step}: {failure} {:?}", failure.tail);
-        }
-    };
-    let job = Job { host, dir: &dir, plan: &plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
-    execute(&job, &mut journal)
-}
-
-fn newest(host: &FakeHost) -> Option<(RunDir, Result<Journal, bringup::error::Failure>)> {
-    let names = host.list(&PathBuf::from("/var/lib/bringup/runs")).ok()?;
-    let name = names.last()?.file_name()?.to_string_lossy().into_owned();
-    let dir = RunDir::of(&name);
-    host.stat(&dir.file("journal.jsonl")).ok()??;
-    let journal = Journal::open(host, &dir.file("journal.jsonl"));
-    Some((dir, journal))
+    run_plan(host, &plan(confirm), &Secrets::default(), on_failure)
 }
 
 fn back(host: &FakeHost) {
