@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::secret::Secrets;
 
 pub mod client;
+pub mod command;
 mod firewall;
 pub mod http;
 pub mod job;
@@ -45,6 +46,7 @@ pub trait Prove {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Proof {
+    Command(command::Checked),
     Firewall(crate::action::firewall::Firewall),
     Http(http::Http),
     Job(job::Job),
@@ -56,11 +58,13 @@ pub enum Proof {
 
 impl Proof {
     /// The kinds' names as a guide writes them.
-    pub const KINDS: &'static [&'static str] = &["firewall", "http", "job", "listens", "row", "service", "tcp"];
+    pub const KINDS: &'static [&'static str] =
+        &["command", "firewall", "http", "job", "listens", "row", "service", "tcp"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
         match self {
+            Self::Command(p) => p,
             Self::Firewall(p) => p,
             Self::Http(p) => p,
             Self::Job(p) => p,

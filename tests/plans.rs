@@ -80,6 +80,7 @@ fn outline(plan: &Plan) -> String {
     }
     for planned in &plan.proofs {
         let about = match &planned.proof {
+            Proof::Command(p) => p.run.join(" "),
             Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
             Proof::Http(p) => format!("{} {} {} {}", p.url, p.status, p.location, p.contains),
             Proof::Job(p) => format!("{} {}", p.url, p.submit),

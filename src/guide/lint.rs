@@ -181,7 +181,10 @@ impl Linter {
         for action in &stage.actions {
             self.action(stage, action, ids);
         }
-        self.unique(&format!("{}.proofs", stage.id), stage.proofs.iter().map(|proof| proof.id.as_str()));
+        // An action and a proof share their ids' room: events and journal name both by them.
+        let actions = stage.actions.iter().map(|action| action.id.as_str()).collect::<BTreeSet<_>>();
+        let proofs = stage.proofs.iter().map(|proof| proof.id.as_str());
+        self.unique(&format!("{}.proofs", stage.id), actions.into_iter().chain(proofs));
         for proof in &stage.proofs {
             let at = format!("{}.proofs.{}", stage.id, proof.id);
             self.id(&at, &proof.id);

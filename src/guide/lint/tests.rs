@@ -195,6 +195,9 @@ fn ids_are_unique_and_rules_are_about_questions() {
         &problems("actions: [{id: x, because: b, absent: {path: /x}}, {id: x, because: b, absent: {path: /y}}]\n"),
         "`x` stands here twice",
     );
+    let both = "actions: [{id: x, because: b, absent: {path: /x}}]\n\
+                proofs: [{id: x, service: {manager: systemd, names: [x]}}]\n";
+    one(&problems(both), "`x` stands here twice");
     one(&with_questions("rules: [{that: 'true', message: m, about: a.nam}]\n"), "did you mean a.name?");
 }
 
