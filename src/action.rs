@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::secret::Secrets;
 
 pub mod absent;
+pub mod acme;
 #[cfg(test)]
 mod bench;
 pub mod certificate;
@@ -75,6 +76,8 @@ pub enum Progress {
     Note(String),
     /// A line of output.
     Output(String),
+    /// What did not go as it should although the step goes on; the last page tells it again.
+    Warning(String),
 }
 
 impl Progress {
@@ -86,7 +89,9 @@ impl Progress {
                 // Figures first: a narrow line loses its end.
                 Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },
-            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
+            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) | Self::Warning(note) => {
+                note.into()
+            },
         }
     }
 }
@@ -208,6 +213,7 @@ pub enum Action {
     Database(database::Database),
     Rabbitmq(rabbitmq::Rabbitmq),
     Certificate(certificate::Certificate),
+    Acme(acme::Acme),
     Command(command::RawCommand),
 }
 
@@ -227,6 +233,7 @@ impl Action {
         "database",
         "rabbitmq",
         "certificate",
+        "acme",
         "command",
     ];
 
@@ -264,6 +271,7 @@ impl Action {
             Self::Database(a) => a,
             Self::Rabbitmq(a) => a,
             Self::Certificate(a) => a,
+            Self::Acme(a) => a,
             Self::Command(a) => a,
         }
     }

@@ -23,6 +23,7 @@ mod past;
 mod plan;
 mod preflight;
 mod start;
+mod tls;
 mod wizard;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
@@ -168,6 +169,11 @@ enum Verb {
     },
     /// Ask the running run to stop at the next step and take everything back
     Stop,
+    /// Certificates from an authority
+    Tls {
+        #[command(subcommand)]
+        verb: TlsVerb,
+    },
     /// Prove again that everything works
     Verify,
     /// List all runs
@@ -223,6 +229,12 @@ impl From<Way> for Decision {
             Way::Stop => Self::Stop,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+enum TlsVerb {
+    /// Ask the authority again for the certificate that it did not issue
+    Retry,
 }
 
 #[derive(Debug, Subcommand)]
@@ -304,6 +316,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::History) => past::history(host, output),
         Some(Verb::Verify) => past::verify(host, output),
         Some(Verb::Attach) => past::attach(host, output),
+        Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
         Some(Verb::Stop) => past::stop(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),

@@ -68,6 +68,7 @@ fn outline(plan: &Plan) -> String {
             Action::Database(a) => format!("{:?} {} {} {:?} {}", a.engine, a.name, a.role, a.auth, a.password),
             Action::Rabbitmq(a) => format!("{} {} {}", a.user, a.vhost, a.password),
             Action::Certificate(a) => format!("{:?} {} {}", a.from, a.certificate.display(), a.names.join(" ")),
+            Action::Acme(a) => format!("{} {} {}", a.name, a.directory, a.reload.join(" ")),
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
@@ -80,6 +81,7 @@ fn outline(plan: &Plan) -> String {
                 let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
                 ports.join(", ")
             }
+            Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.rehearse),
             Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
             Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
             Proof::Tcp(p) => {

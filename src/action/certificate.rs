@@ -11,7 +11,7 @@ use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta, Stat};
 
 pub mod inspect;
-mod self_signed;
+pub(super) mod self_signed;
 
 use inspect::Provided;
 

@@ -150,7 +150,7 @@ fn kinds(file: &str, stage: &Stage) -> Vec<Problem> {
 fn one_kind(file: &str, path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in body.keys().filter(|key| !known.contains(&key.as_str())) {
-        let all = [known, &["id", "because", "when", "each", "skippable"]].concat();
+        let all = [known, &["id", "because", "when", "late", "each", "skippable"]].concat();
         let hint = nearest(key, all.iter().copied())
             .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
         problems.push(problem(file, path, format!("`{key}` is no kind and no common key"), hint));

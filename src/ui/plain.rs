@@ -60,6 +60,7 @@ impl Plain {
                     self.step(id, note);
                 }
             }
+            Progress::Warning(text) => self.step(id, &format!("warning: {text}")),
             // The log has it.
             Progress::Output(_) => {}
         }

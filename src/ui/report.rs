@@ -41,6 +41,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
 pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, secrets: Option<&str>) -> String {
     let mut page = Page::new(look, &format!("{} is in production.", story.title.as_deref().unwrap_or("Everything")));
     let mut next = Vec::new();
+    next.extend(story.warnings.iter().take(SOME).map(|text| ("Warning", text.clone())));
     for (step, because) in story.skipped.iter().take(SOME) {
         next.push(("Skipped", format!("{step}: {because}")));
     }

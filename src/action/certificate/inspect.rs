@@ -187,7 +187,7 @@ fn readable_certificates(provided: &Provided, problems: &mut Vec<Problem>) -> Ve
 }
 
 /// DER begins with a SEQUENCE in the long form.
-fn looks_like_der(content: &[u8]) -> bool {
+pub fn looks_like_der(content: &[u8]) -> bool {
     matches!(content, [0x30, 0x81..=0x84, ..])
 }
 

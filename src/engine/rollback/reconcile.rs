@@ -20,6 +20,13 @@ const STATE: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool"];
 /// Where applications and sites lie. As [`STATE`], but what somebody changed in a directory of ours stays.
 const SITES: &[&str] = &["/opt", "/var/www"];
 
+/// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
+/// renewals have made of it.
+const RENEWED: &str = "/etc/letsencrypt";
+/// Directories there that are of no certificate alone: copies of keys and requests that certbot before 2.3 writes and
+/// never reads, and accounts.
+const SHARED: &[&str] = &["keys", "csr", "accounts"];
+
 /// Below [`STATE`], but what is new there came with our packages.
 const FETCHED: &str = "/var/cache/apt/archives";
 
@@ -159,6 +166,9 @@ impl Guard {
         if base.is_none() && states.brought(path) && (lies_below(STATE, path) || same(cur, post)) {
             return Want::Gone;
         }
+        if base.is_none() && states.renewed(path) {
+            return Want::Gone;
+        }
         if lives(path) && !states.brought(path) && !path.starts_with(FETCHED) && !is_kept(path) {
             return Want::AsIs;
         }
@@ -200,6 +210,17 @@ impl<'a> States<'a> {
     fn content(&self, manifest: &Manifest, path: &Path) -> Option<&'a [u8]> {
         let hash = manifest.entries.get(path)?.hash.as_ref()?;
         self.contents.iter().find_map(|contents| contents.get(hash)).map(Vec::as_slice)
+    }
+
+    /// Whether `path` belongs to a certificate that the run brought and certbot renews.
+    fn renewed(&self, path: &Path) -> bool {
+        let Ok(below) = path.strip_prefix(RENEWED) else { return false };
+        let shared = SHARED.iter().any(|name| below.starts_with(name));
+        let depth = if shared { 1 } else { 2 };
+        let top: PathBuf = Path::new(RENEWED).join(below.components().take(depth).collect::<PathBuf>());
+        below.components().count() >= depth
+            && !self.base.entries.contains_key(&top)
+            && self.post.entries.contains_key(&top)
     }
 
     /// Whether the run brought `path` with a whole directory of running state.

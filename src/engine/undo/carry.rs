@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::action::service::Former;
-use crate::action::{database, edit, packages, rabbitmq, service, user};
+use crate::action::{acme, database, edit, packages, rabbitmq, service, user};
 use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
@@ -31,6 +31,7 @@ impl Undo {
             Self::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
                 rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
             }
+            Self::AcmeCertificate { name } => acme::undo(cx, name),
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
         }
     }

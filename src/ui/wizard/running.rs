@@ -149,6 +149,8 @@ pub struct Running {
     pub meter: Meter,
     /// Every failure with its step, and whether it came up on the way back.
     pub failures: Vec<(String, Failure, bool)>,
+    /// What did not go as it should although the run went on.
+    pub warnings: Vec<String>,
     /// What was left in place, and why.
     pub kept: Vec<(String, String)>,
     /// What was saved before it was dropped, and where.
@@ -175,6 +177,7 @@ impl Default for Running {
             phase: Phase::Silent,
             meter: Meter::default(),
             failures: Vec::new(),
+            warnings: Vec::new(),
             kept: Vec::new(),
             dumped: Vec::new(),
             records: 0,
@@ -336,6 +339,12 @@ impl Running {
             Progress::Note(note) => {
                 self.note(id, note);
                 self.meter.says = says;
+            }
+            Progress::Warning(text) => {
+                self.note(id, text.clone());
+                if !self.warnings.contains(&text) {
+                    self.warnings.push(text);
+                }
             }
             Progress::Output(line) => self.output.push(id, Kind::Output, &line),
         }
