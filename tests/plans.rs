@@ -327,7 +327,37 @@ fn strict_transport_security_is_for_certificates_that_browsers_trust() {
         assert!(!file(&plan(&facts("bookworm", "systemd"), &web), path).contains("Strict-Transport-Security"));
         let with = plan(&facts("bookworm", "systemd"), &format!("{web}{own}"));
         assert!(file(&with, path).contains("Strict-Transport-Security"));
+        let without = plan(&facts("bookworm", "systemd"), &format!("{web}{}", own.replace("}", ", hsts: false}")));
+        assert!(!file(&without, path).contains("Strict-Transport-Security"));
     }
+}
+
+const ACME: &str = "web: {server: SERVER, host: app.example.org}\ntls: {mode: acme, terms: true}\n";
+
+#[test]
+fn a_certificate_from_lets_encrypt_on_bookworm() {
+    let answers = ACME.replace("SERVER", "apache");
+    let plan = plan(&facts("bookworm", "systemd"), &answers);
+    insta::assert_snapshot!(outline(&plan));
+    let ids: Vec<&str> = plan.actions.iter().map(|planned| planned.id.as_str()).collect();
+    assert_eq!(ids.last(), Some(&"tls.acme"), "the web server must be at work before the authority is asked");
+}
+
+#[test]
+fn what_the_authority_wants_to_see_is_the_only_thing_on_the_plain_site() {
+    let site = |server: &str, path: &str| {
+        let plan = plan(&facts("bookworm", "systemd"), &ACME.replace("SERVER", server));
+        file(&plan, path).to_owned()
+    };
+    let nginx = site("nginx", "/etc/nginx/sites-available/webapp");
+    let plain = nginx.split("ssl http2").next().unwrap();
+    assert!(plain.contains("location ^~ /.well-known/acme-challenge/ {\n        root /var/www/acme;"), "{plain}");
+    assert!(plain.contains("return 301 https://app.example.org$request_uri;") && !plain.contains("proxy_pass"));
+    let apache = site("apache", "/etc/apache2/sites-available/webapp.conf");
+    let plain = apache.split("</VirtualHost>").next().unwrap();
+    assert!(plain.contains("Alias /.well-known/acme-challenge/ /var/www/acme/.well-known/acme-challenge/"), "{plain}");
+    assert!(plain.contains(r#"RedirectMatch permanent "^(?!/\.well-known/acme-challenge/)(.*)$" https://app.example.org$1"#));
+    assert!(!plain.contains("    ProxyPass"), "{plain}");
 }
 
 #[test]
@@ -355,6 +385,19 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
         (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),
         (facts("bookworm", "tini"), "services: {manager: systemd}\n", "not on offer"),
+        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "not on offer"),
+        (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "do not agree to its terms"),
+        (facts("bookworm", "systemd"), "web: {http_port: 8080}\ntls: {mode: acme, terms: true}\n", "port 80 only"),
+        (
+            facts("bookworm", "systemd"),
+            "web: {host: app.corp.internal}\ntls: {mode: acme, terms: true}\n",
+            "a name for private networks, and Let's Encrypt",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "web: {host: app.example.org}\ntls: {mode: acme, terms: true, directory: \"http://ca.example.org\"}\n",
+            "begins with https://",
+        ),
         (
             facts("bookworm", "systemd"),
             "application: {source: git, location: \"https://me:secret@git.example.org/x.git\"}\n",

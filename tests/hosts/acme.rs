@@ -54,7 +54,7 @@ impl Authority {
         );
         // One that names no default address, so that an unknown name is unknown.
         host.sh(
-            "systemd-run -q --unit=dns pebble-challtestsrv -dns01 :53 -management :8055 -defaultIPv4 '' -defaultIPv6 '' \
+            "systemd-run -q --unit=dns pebble-challtestsrv -dnsserver :53 -management :8055 -defaultIPv4 '' -defaultIPv6 '' \
              -http01 '' -https01 '' -tlsalpn01 '' -doh ''",
         )
         .expect(0);
