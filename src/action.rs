@@ -91,7 +91,7 @@ impl Progress {
             },
             Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) | Self::Warning(note) => {
                 note.into()
-            },
+            }
         }
     }
 }

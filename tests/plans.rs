@@ -356,7 +356,10 @@ fn what_the_authority_wants_to_see_is_the_only_thing_on_the_plain_site() {
     let apache = site("apache", "/etc/apache2/sites-available/webapp.conf");
     let plain = apache.split("</VirtualHost>").next().unwrap();
     assert!(plain.contains("Alias /.well-known/acme-challenge/ /var/www/acme/.well-known/acme-challenge/"), "{plain}");
-    assert!(plain.contains(r#"RedirectMatch permanent "^(?!/\.well-known/acme-challenge/)(.*)$" https://app.example.org$1"#));
+    assert!(
+        plain
+            .contains(r#"RedirectMatch permanent "^(?!/\.well-known/acme-challenge/)(.*)$" https://app.example.org$1"#)
+    );
     assert!(!plain.contains("    ProxyPass"), "{plain}");
 }
 

@@ -250,9 +250,8 @@ impl Acme {
         }
         match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Ok(Some(content)),
-            _ => Err(Failure::new(what(), "there is no readable certificate in it").hint(
-                "it must hold whole blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`",
-            )),
+            _ => Err(Failure::new(what(), "there is no readable certificate in it")
+                .hint("it must hold whole blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`")),
         }
     }
 

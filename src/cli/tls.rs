@@ -24,7 +24,9 @@ pub(super) fn retry(host: &dyn Host, output: Output) -> Exit {
         };
         match launch::again(host, all, run) {
             Ok(Again::NothingToDo) => {
-                out::print("Nothing to do: the certificate is there. `bringup verify` proves that it can be renewed.\n");
+                out::print(
+                    "Nothing to do: the certificate is there. `bringup verify` proves that it can be renewed.\n",
+                );
                 Ok(Exit::Done)
             }
             Ok(Again::Started(dir)) => Ok(past::follow(host, &dir, output)),

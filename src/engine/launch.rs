@@ -200,6 +200,7 @@ mod tests {
     use crate::facts::Facts;
     use crate::host::Stamp;
     use crate::host::fake::FakeHost;
+    use crate::plan::Planned;
     use crate::plan::build::build;
     use crate::secret::{Secret, mark};
 
@@ -225,6 +226,26 @@ mod tests {
 
     fn told(problems: Result<Checked, Vec<Problem>>) -> String {
         problems.unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn asking_again_for_a_certificate_does_nothing_else_and_fails_without_it() {
+        let (_, _, mut plan) = made();
+        assert!(!asks_an_authority(&plan));
+        let acme = json!({
+            "name": "app.example.org", "directory": "https://ca.example.org/dir", "webroot": "/var/www/acme",
+            "certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key", "reload": ["nginx.service"],
+        });
+        let first = plan.actions[0].clone();
+        plan.actions.push(Planned {
+            id: "tls.acme".into(),
+            action: Action::Acme(serde_json::from_value(acme).unwrap()),
+            ..first
+        });
+        assert!(asks_an_authority(&plan));
+        let again = only_certificates(plan);
+        let [Planned { action: Action::Acme(acme), .. }] = again.actions.as_slice() else { panic!("{again:?}") };
+        assert_eq!(acme.on_failure, acme::OnFailure::Fail);
     }
 
     #[test]

@@ -238,8 +238,9 @@ mod tests {
     #[test]
     fn a_directory_of_the_users_brings_its_own_assets_and_shares_the_common_stages() {
         let host = FakeHost::new();
-        let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n\
-            figures:\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
+        let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n  \
+            - {id: http_port, ask: p?, type: port, help: h}\n  - {id: https_port, ask: p?, type: port, help: h}\n\
+            figures:\n  - {name: web_process, value: \"'nginx'\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
             actions:\n  - {id: site, because: b, file: {path: /x, template: site.conf}}\n";
         let guide = GUIDE.replace("[a.yaml]", "[web.yaml, common/tls.yaml]");
         host.put_file("/root/checkout/guide.yaml", &guide, 0o644);

@@ -92,8 +92,15 @@ impl Job {
             headers.push(("Content-Type".to_owned(), form.to_owned()));
         }
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
-        let request =
-            Request { method, url: &url, connect: &self.connect, trust: &self.trust, stand_in: &self.stand_in, headers: &headers, body };
+        let request = Request {
+            method,
+            url: &url,
+            connect: &self.connect,
+            trust: &self.trust,
+            stand_in: &self.stand_in,
+            headers: &headers,
+            body,
+        };
         let response = client::send(cx.host, &request)?;
         let what = || format!("{method} {url}");
         if !(200..300).contains(&response.status) {

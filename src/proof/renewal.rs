@@ -43,7 +43,9 @@ impl Prove for Renewal {
         let settings = format!("/etc/letsencrypt/renewal/{}.conf", self.name);
         let there = cx.host.stat(settings.as_ref()).map_err(|e| Failure::new(format!("look at {settings}"), e))?;
         if there.is_none() {
-            return Ok("nothing to renew yet: the certificate is self-signed until `bringup tls retry` gets one".to_owned());
+            return Ok(
+                "nothing to renew yet: the certificate is self-signed until `bringup tls retry` gets one".to_owned()
+            );
         }
         self.timer_runs(cx.host)?;
         if self.rehearse {
@@ -55,7 +57,11 @@ impl Prove for Renewal {
         for _ in 0..RELOAD {
             let now = self.served(cx.host)?;
             if now != before {
-                return Ok(format!("renewed, and served at once: serial {} before, {} now", short(&before), short(&now)));
+                return Ok(format!(
+                    "renewed, and served at once: serial {} before, {} now",
+                    short(&before),
+                    short(&now)
+                ));
             }
             cx.host.sleep(Duration::from_secs(1));
         }
@@ -87,7 +93,8 @@ impl Renewal {
 
     /// Renews it as the timer does, with the same environment.
     fn renew(&self, host: &dyn Host, how: &str) -> Outcome<()> {
-        let argv = ["certbot", "renew", "--non-interactive", "--no-random-sleep-on-renew", "--cert-name", &self.name, how];
+        let argv =
+            ["certbot", "renew", "--non-interactive", "--no-random-sleep-on-renew", "--cert-name", &self.name, how];
         let mut command = Command::new(argv).timeout(PATIENCE);
         let ask = Command::new(["systemctl", "show", "--value", "--property", "Environment", SERVICE]);
         let environment = host.run(&ask).map_err(|e| Failure::new(format!("ask about {SERVICE}"), e))?.text();
@@ -120,4 +127,56 @@ impl Renewal {
 /// The end of a serial number, which is random throughout.
 fn short(serial: &str) -> &str {
     serial.get(serial.len().saturating_sub(11)..).unwrap_or(serial)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::{FakeHost, output};
+    use crate::secret::Secrets;
+
+    const SETTINGS: &str = "/etc/letsencrypt/renewal/app.example.org.conf";
+
+    fn proof(rehearse: bool) -> Renewal {
+        Renewal { name: "app.example.org".into(), connect: "127.0.0.1".into(), port: 443, rehearse }
+    }
+
+    fn prove(host: &FakeHost, rehearse: bool) -> Outcome<String> {
+        proof(rehearse).prove(&Cx { host, secrets: &Secrets::default() })
+    }
+
+    #[test]
+    fn without_a_certificate_of_the_authority_nothing_is_asked() {
+        let host = FakeHost::new();
+        assert!(prove(&host, false).unwrap().contains("bringup tls retry"));
+        assert!(host.commands().is_empty());
+    }
+
+    #[test]
+    fn a_rehearsal_has_the_environment_of_the_timers_service_and_leaves_the_certificate() {
+        let host = FakeHost::new();
+        host.put_file(SETTINGS, "", 0o644);
+        host.on(&["systemctl", "is-active"], |_, _| output(0, "active\n", ""));
+        host.on(&["systemctl", "show"], |_, _| output(0, "REQUESTS_CA_BUNDLE=/etc/ssl/trust.pem A=b\n", ""));
+        host.on(&["certbot"], |_, command| output(i32::from(!command.argv.contains(&"--dry-run".to_owned())), "", ""));
+        assert!(prove(&host, true).unwrap().contains("rehearsed"));
+        let renewed = host.commands().into_iter().rfind(|command| command.argv[0] == "certbot").unwrap();
+        let expected = [("REQUESTS_CA_BUNDLE", "/etc/ssl/trust.pem"), ("A", "b")];
+        assert_eq!(renewed.env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_timer_that_does_not_run_and_a_renewal_that_fails_are_told() {
+        let host = FakeHost::new();
+        host.put_file(SETTINGS, "", 0o644);
+        host.on(&["systemctl", "is-active"], |_, _| output(3, "inactive\n", ""));
+        assert!(prove(&host, true).unwrap_err().why.contains("certbot.timer, which renews it, is inactive"));
+        host.on(&["systemctl", "is-active"], |_, _| output(0, "active\n", ""));
+        host.on(&["systemctl", "show"], |_, _| output(0, "", ""));
+        host.on(&["certbot"], |_, _| output(1, "", "no luck\n"));
+        let failure = prove(&host, true).unwrap_err();
+        assert!(failure.why.contains("ended with status 1") && failure.tail == ["no luck"], "{failure:?}");
+    }
 }

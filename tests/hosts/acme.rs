@@ -271,7 +271,8 @@ fn acme_refuses_what_cannot_work_before_anything_is_changed() {
     let directory = "https://ca.example.test/dir";
     let with = |more: &[(&str, &str)]| {
         let base = [("web.host", NAME), ("tls.mode", "acme"), ("tls.terms", "true"), ("tls.directory", directory)];
-        let kept: Vec<_> = base.iter().filter(|(key, _)| !more.iter().any(|(other, _)| other == key)).copied().collect();
+        let kept: Vec<_> =
+            base.iter().filter(|(key, _)| !more.iter().any(|(other, _)| other == key)).copied().collect();
         answers(&[kept.as_slice(), more].concat())
     };
     for (file, says) in [

@@ -68,7 +68,8 @@ impl Token {
     fn fetch(&self, cx: &Cx<'_>, acme: &Acme, address: IpAddr) -> Outcome<()> {
         let url = format!("http://{}/.well-known/acme-challenge/{}", acme.name, self.name);
         let connect = address.to_string();
-        let request = Request { method: "GET", url: &url, connect: &connect, trust: "", stand_in: "", headers: &[], body: &[] };
+        let request =
+            Request { method: "GET", url: &url, connect: &connect, trust: "", stand_in: "", headers: &[], body: &[] };
         let mut last = None;
         for n in 0..TRIES {
             if n > 0 {
@@ -88,11 +89,16 @@ impl Token {
                 (cx.progress)(Progress::Note(text));
                 Ok(())
             }
-            Some(Err(failure)) => Err(Failure::new(what, format!("port 80 of {address} does not answer: {}", failure.why))
-                .hint("open port 80 to everybody: authorities come from many addresses")),
+            Some(Err(failure)) => {
+                Err(Failure::new(what, format!("port 80 of {address} does not answer: {}", failure.why))
+                    .hint("open port 80 to everybody: authorities come from many addresses"))
+            }
             Some(Ok(answer)) => Err(Failure::new(
                 what,
-                format!("{} leads to {address}, and another server answers there (status {})", acme.name, answer.status),
+                format!(
+                    "{} leads to {address}, and another server answers there (status {})",
+                    acme.name, answer.status
+                ),
             )
             .hint("have the name lead to this server; an old IPv6 address (AAAA) counts too")),
             None => Ok(()),

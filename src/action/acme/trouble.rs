@@ -52,8 +52,13 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
             "answer tls.authority with the root certificate of your authority".to_owned(),
         ));
     }
-    if says(&["Max retries exceeded", "ConnectionError", "Connection refused", "Name or service not known", "timed out"])
-    {
+    if says(&[
+        "Max retries exceeded",
+        "ConnectionError",
+        "Connection refused",
+        "Name or service not known",
+        "timed out",
+    ]) {
         return Some((
             format!("{issuer} cannot be reached ({})", acme.directory),
             "check the address, and that this server may go out to it".to_owned(),

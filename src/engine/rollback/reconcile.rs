@@ -377,3 +377,40 @@ fn packages(status: &[u8]) -> BTreeMap<String, String> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn manifest(host: &FakeHost) -> (Manifest, Contents) {
+        let mut contents = Contents::new();
+        (Manifest::take(host, None, &mut contents).unwrap(), contents)
+    }
+
+    /// A certificate that was renewed since the run goes with all that is left of it; another's stays.
+    #[test]
+    fn what_renewals_made_of_a_certificate_goes_with_it() {
+        let host = FakeHost::new();
+        let base = manifest(&host);
+        host.put_file("/etc/letsencrypt/renewal/ours.conf", "first", 0o644);
+        host.put_file("/etc/letsencrypt/archive/ours/cert1.pem", "1", 0o644);
+        host.put_file("/etc/letsencrypt/keys/0000_key-certbot.pem", "1", 0o600);
+        let post = manifest(&host);
+        host.put_file("/etc/letsencrypt/renewal/ours.conf", "renewed", 0o644);
+        host.put_file("/etc/letsencrypt/archive/ours/cert2.pem", "2", 0o644);
+        host.put_file("/etc/letsencrypt/keys/0001_key-certbot.pem", "2", 0o600);
+        host.put_file("/etc/letsencrypt/renewal/theirs.conf", "theirs", 0o644);
+        host.put_file("/etc/letsencrypt/archive/theirs/cert1.pem", "3", 0o644);
+        let cur = manifest(&host);
+        host.take_away("/etc/letsencrypt/renewal/ours.conf");
+        let states = States { base: &base.0, post: &post.0, cur: &cur.0, contents: [&base.1, &post.1, &cur.1] };
+        reconcile(&host, &states).unwrap();
+        let left = manifest(&host).0;
+        let files = left.entries.keys().filter(|path| path.starts_with(RENEWED)).map(|path| path.display().to_string());
+        let files: Vec<String> = files.filter(|path| path.ends_with(".pem") || path.ends_with(".conf")).collect();
+        assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
+    }
+}

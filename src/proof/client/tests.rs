@@ -66,7 +66,8 @@ fn urls_are_taken_apart() {
 fn a_header_cannot_smuggle_in_another() {
     let headers = [("X-Token".to_owned(), "a\r\nHost: b".to_owned())];
     let url = Url::parse("http://a/").unwrap();
-    let request = Request { method: "GET", url: "", connect: "", trust: "", stand_in: "", headers: &headers, body: b"" };
+    let request =
+        Request { method: "GET", url: "", connect: "", trust: "", stand_in: "", headers: &headers, body: b"" };
     assert!(compose(&request, &url).is_err());
 }
 
