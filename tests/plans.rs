@@ -327,7 +327,7 @@ fn strict_transport_security_is_for_certificates_that_browsers_trust() {
         assert!(!file(&plan(&facts("bookworm", "systemd"), &web), path).contains("Strict-Transport-Security"));
         let with = plan(&facts("bookworm", "systemd"), &format!("{web}{own}"));
         assert!(file(&with, path).contains("Strict-Transport-Security"));
-        let without = plan(&facts("bookworm", "systemd"), &format!("{web}{}", own.replace("}", ", hsts: false}")));
+        let without = plan(&facts("bookworm", "systemd"), &format!("{web}{}", own.replace('}', ", hsts: false}")));
         assert!(!file(&without, path).contains("Strict-Transport-Security"));
     }
 }

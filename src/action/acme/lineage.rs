@@ -1,5 +1,6 @@
 //! What certbot keeps of a certificate: its settings for renewals, and links to its present files.
 
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -104,7 +105,7 @@ pub fn set_hook(host: &dyn Host, acme: &Acme) -> Outcome<()> {
             out.push('\n');
         }
         if line.trim() == "[renewalparams]" {
-            out.push_str(&format!("{HOOK} = {hook}\n"));
+            let _ = writeln!(out, "{HOOK} = {hook}");
         }
     }
     let stat = host.stat(&path).map_err(failed)?.ok_or_else(|| Failure::new(what(), "it is gone"))?;

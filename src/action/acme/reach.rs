@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Acme;
 use crate::action::{Cx, Progress, place};
+use crate::engine::undo::fingerprint;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 use crate::proof::client::{self, Request};
@@ -22,10 +23,12 @@ pub fn leads_here(cx: &Cx<'_>, acme: &Acme) -> Outcome<()> {
     result
 }
 
-/// The addresses that the DNS has for the name. `/etc/hosts` is left out: the authority does not read ours.
+/// The addresses that the DNS has for the name, also of a kind that this machine does not have. `/etc/hosts` is left
+/// out: the authority does not read ours.
 fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
     let what = || format!("find {name} in the DNS");
-    let command = Command::new(["getent", "-s", "dns", "ahosts", name]).timeout(Duration::from_secs(30));
+    let command =
+        Command::new(["getent", "-s", "dns", "--no-addrconfig", "ahosts", name]).timeout(Duration::from_secs(30));
     let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
     for line in output.text().lines() {
@@ -54,7 +57,7 @@ impl Token {
     fn lay(cx: &Cx<'_>, acme: &Acme) -> Outcome<Self> {
         let mut bytes = [0; 12];
         cx.host.random(&mut bytes).map_err(|e| Failure::new("make a random name", e))?;
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = fingerprint(&bytes);
         let name = format!("bringup-{text}");
         let path = acme.webroot.join(".well-known/acme-challenge").join(&name);
         let made = place::missing_parents(cx.host, &path)?;
@@ -106,7 +109,7 @@ impl Token {
     }
 
     fn remove(&self, host: &dyn Host) {
-        // A file of 24 letters that cannot be removed harms nobody; the directory's own undo reports it.
+        // A short file that cannot be removed harms nobody; the directory's own undo reports it.
         let _ = host.remove(&self.path);
         for dir in self.made.iter().rev() {
             let _ = host.remove_dir(dir);

@@ -32,7 +32,7 @@ fn bench() -> Bench {
     bench.host.put_file("/var/www/acme/.keep", "", 0o644);
     bench.host.on(&["getent", "-s", "dns"], |_, _| output(0, "192.0.2.7 STREAM app\n192.0.2.7 DGRAM\n", ""));
     bench.host.on(&["ip"], |_, _| output(0, "2: eth0    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth0\n", ""));
-    answers(&bench, |asked| asked.to_owned());
+    answers(&bench, str::to_owned);
     bench.host.on(&["certbot", "certonly"], |host, command| {
         if !command.argv.contains(&"--dry-run".to_owned()) {
             keep(host, &value_of(command, "--server"), &value_of(command, "--deploy-hook"));

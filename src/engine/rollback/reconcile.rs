@@ -409,8 +409,8 @@ mod tests {
         let states = States { base: &base.0, post: &post.0, cur: &cur.0, contents: [&base.1, &post.1, &cur.1] };
         reconcile(&host, &states).unwrap();
         let left = manifest(&host).0;
-        let files = left.entries.keys().filter(|path| path.starts_with(RENEWED)).map(|path| path.display().to_string());
-        let files: Vec<String> = files.filter(|path| path.ends_with(".pem") || path.ends_with(".conf")).collect();
+        let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
+        let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
         assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
     }
 }
