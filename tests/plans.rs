@@ -344,6 +344,26 @@ fn a_certificate_from_lets_encrypt_on_bookworm() {
 }
 
 #[test]
+fn a_signing_request_waits_for_its_answer() {
+    let tls = |issued: &str| {
+        let answers = format!("web: {{host: app.example.org}}\ntls: {{mode: requested{issued}}}\n");
+        let plan = plan(&facts("bookworm", "systemd"), &answers);
+        let is_it = |planned: &&bringup::plan::Planned| planned.id == "tls.certificate";
+        let made = plan.actions.iter().find(is_it).map(|planned| planned.describe.clone()).unwrap();
+        let results: Vec<String> = plan.results.iter().map(|line| format!("{}: {}", line.label, line.value)).collect();
+        let site = file(&plan, "/etc/nginx/sites-available/webapp").to_owned();
+        (made, results.join("\n"), site.contains("Strict-Transport-Security"))
+    };
+    let (made, results, strict) = tls("");
+    assert!(made.contains("a key and a signing request for app.example.org"), "{made}");
+    assert!(results.contains("Signing request: /etc/ssl/app.example.org/request.csr"), "{results}");
+    assert!(!strict, "browsers must not be told to refuse what stands in");
+    let (made, results, strict) = tls(", issued: /root/issued.pem");
+    assert!(made.contains("put your certificate for app.example.org in place"), "{made}");
+    assert!(!results.contains("request.csr") && strict, "{results}");
+}
+
+#[test]
 fn what_the_authority_wants_to_see_is_the_only_thing_on_the_plain_site() {
     let site = |server: &str, path: &str| {
         let plan = plan(&facts("bookworm", "systemd"), &ACME.replace("SERVER", server));
