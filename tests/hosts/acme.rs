@@ -295,3 +295,33 @@ fn acme_refuses_what_cannot_work_before_anything_is_changed() {
     }
     server.assert_identical(&before);
 }
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn acme_is_not_needed_where_a_signing_request_is_answered_by_hand() {
+    let server = Host::start("bookworm", Init::Systemd);
+    server
+        .sh("mkdir /root/ca && cd /root/ca && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=by-hand -days 30 \
+             -keyout key.pem -out ca.pem 2>/dev/null")
+        .expect(0);
+    let before = server.manifest("before");
+    let with = |more: &[(&str, &str)]| answers(&[&[("web.host", NAME), ("tls.mode", "requested")], more].concat());
+    let request = format!("/etc/ssl/{NAME}/request.csr");
+    let waits = server.bringup(&with(&[])).expect(0);
+    assert!(waits.both().contains(&format!("send {request} to your authority")), "{}", waits.both());
+    assert!(server.bringup(&with(&[])).expect(0).both().contains("othing to do"));
+    let key = server.sh(&format!("sha256sum /etc/ssl/{NAME}/privkey.pem")).expect(0).stdout;
+    server
+        .sh(&format!(
+            "cd /tmp && echo subjectAltName=DNS:{NAME} > names && openssl x509 -req -in {request} -CA /root/ca/ca.pem \
+             -CAkey /root/ca/key.pem -CAserial /tmp/serial -CAcreateserial -days 30 -extfile names -out issued.pem \
+             2>/dev/null"
+        ))
+        .expect(0);
+    let answered = with(&[("tls.issued", "/tmp/issued.pem"), ("tls.authority", "/root/ca/ca.pem")]);
+    server.bringup(&answered).expect(0);
+    assert!(shown(&server).contains("by-hand"), "{}", shown(&server));
+    assert_eq!(server.sh(&format!("sha256sum /etc/ssl/{NAME}/privkey.pem")).expect(0).stdout, key);
+    server.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
+    server.assert_identical(&before);
+}
