@@ -27,14 +27,20 @@ pub fn leads_here(cx: &Cx<'_>, acme: &Acme) -> Outcome<()> {
 /// out: the authority does not read ours.
 fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
     let what = || format!("find {name} in the DNS");
-    let command =
-        Command::new(["getent", "-s", "dns", "--no-addrconfig", "ahosts", name]).timeout(Duration::from_secs(30));
-    let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
     let mut addresses: Vec<IpAddr> = Vec::new();
-    for line in output.text().lines() {
-        let Some(Ok(address)) = line.split_whitespace().next().map(str::parse) else { continue };
-        if !addresses.contains(&address) {
-            addresses.push(address);
+    // The `getent` of Debian 11 does not have the option, and leaves out what this machine has no address of its own for.
+    for option in [&["--no-addrconfig"][..], &[]] {
+        let argv = [&["getent", "-s", "dns"], option, &["ahosts", name]].concat();
+        let command = Command::new(argv).timeout(Duration::from_secs(30));
+        let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
+        for line in output.text().lines() {
+            let Some(Ok(address)) = line.split_whitespace().next().map(str::parse) else { continue };
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        if output.ok() {
+            break;
         }
     }
     if addresses.is_empty() {
