@@ -150,6 +150,16 @@ fn from_the_authority(server: &Host) -> String {
     shown
 }
 
+/// Compressed pages tell secrets by their length.
+fn assert_not_compressed(server: &Host) {
+    let script = format!(
+        "(printf 'GET / HTTP/1.1\\r\\nHost: {NAME}\\r\\nAccept-Encoding: gzip\\r\\nConnection: close\\r\\n\\r\\n'; sleep 2) | \
+         openssl s_client -quiet -connect 127.0.0.1:443 -servername {NAME} 2>/dev/null | tr -d '\\000'"
+    );
+    let answer = server.sh(&script).expect(0).stdout.to_lowercase();
+    assert!(answer.contains("http/1.1 200") && !answer.contains("content-encoding"), "{answer}");
+}
+
 /// Renews as the timer does, without its random pause, after a certificate has become due.
 fn renew_in_time(server: &Host) {
     let before = from_the_authority(server);
@@ -180,6 +190,7 @@ fn whole_life(release: &str, web: &str) {
     assert!(done.both().contains("renewed, and served at once"), "{}", done.both());
     assert!(!done.both().contains("stands in"), "{}", done.both());
     from_the_authority(&server);
+    assert_not_compressed(&server);
     let again = server.bringup(&file).expect(0);
     assert!(again.both().contains("othing to do"), "{}", again.both());
     renew_in_time(&server);
