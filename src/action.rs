@@ -18,6 +18,7 @@ use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
 pub mod absent;
+pub mod acme;
 #[cfg(test)]
 mod bench;
 pub mod certificate;
@@ -85,6 +86,8 @@ pub enum Progress {
         /// What the person must do.
         note: String,
     },
+    /// What did not go as it should although the step goes on; the last page tells it again.
+    Warning(String),
 }
 
 impl Progress {
@@ -97,7 +100,9 @@ impl Progress {
                 // Figures first: a narrow line loses its end.
                 Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },
-            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) => note.into(),
+            Self::Percent { note, amount: None, .. } | Self::Note(note) | Self::Output(note) | Self::Warning(note) => {
+                note.into()
+            }
             Self::Deadline { left, note, .. } => format!("{left} s left: {note}").into(),
         }
     }
@@ -221,6 +226,7 @@ pub enum Action {
     Rabbitmq(rabbitmq::Rabbitmq),
     Certificate(certificate::Certificate),
     Firewall(firewall::Firewall),
+    Acme(acme::Acme),
     Command(command::RawCommand),
 }
 
@@ -241,6 +247,7 @@ impl Action {
         "rabbitmq",
         "certificate",
         "firewall",
+        "acme",
         "command",
     ];
 
@@ -279,6 +286,7 @@ impl Action {
             Self::Rabbitmq(a) => a,
             Self::Certificate(a) => a,
             Self::Firewall(a) => a,
+            Self::Acme(a) => a,
             Self::Command(a) => a,
         }
     }

@@ -25,6 +25,7 @@ mod plan;
 mod preflight;
 mod probe;
 mod start;
+mod tls;
 mod wizard;
 
 /// Takes a fresh Linux server to a production set-up that works, and takes it back again.
@@ -170,6 +171,11 @@ enum Verb {
     },
     /// Ask the running run to stop at the next step and take everything back
     Stop,
+    /// Certificates from an authority
+    Tls {
+        #[command(subcommand)]
+        verb: TlsVerb,
+    },
     /// Prove again that everything works
     Verify,
     /// List all runs
@@ -248,6 +254,12 @@ impl From<Way> for Decision {
             Way::Stop => Self::Stop,
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+enum TlsVerb {
+    /// Ask the authority again for the certificate that it did not issue
+    Retry,
 }
 
 #[derive(Debug, Subcommand)]
@@ -335,6 +347,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             probe::probe(host, &probe::Request { host: &other, ports, inputs: &inputs, facts }, output)
         }
         Some(Verb::Attach) => past::attach(host, output),
+        Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
         Some(Verb::Stop) => past::stop(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),

@@ -238,6 +238,9 @@ pub struct ActionSpec {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// Whether it comes after the actions of all stages, for what needs them all at work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// An expression that yields a list; the action is repeated with `item` set to each (and `index` from 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,

@@ -14,6 +14,7 @@ mod firewall;
 pub mod http;
 pub mod job;
 pub mod listens;
+pub mod renewal;
 pub mod row;
 pub mod service;
 pub mod tcp;
@@ -51,6 +52,7 @@ pub enum Proof {
     Http(http::Http),
     Job(job::Job),
     Listens(listens::Listens),
+    Renewal(renewal::Renewal),
     Row(row::Row),
     Service(service::Running),
     Tcp(tcp::Tcp),
@@ -59,7 +61,7 @@ pub enum Proof {
 impl Proof {
     /// The kinds' names as a guide writes them.
     pub const KINDS: &'static [&'static str] =
-        &["command", "firewall", "http", "job", "listens", "row", "service", "tcp"];
+        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "tcp"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
@@ -69,6 +71,7 @@ impl Proof {
             Self::Http(p) => p,
             Self::Job(p) => p,
             Self::Listens(p) => p,
+            Self::Renewal(p) => p,
             Self::Row(p) => p,
             Self::Service(p) => p,
             Self::Tcp(p) => p,

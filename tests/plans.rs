@@ -74,6 +74,7 @@ fn outline(plan: &Plan) -> String {
                 let (manager, confirm) = (a.manager, a.confirm);
                 format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
             }
+            Action::Acme(a) => format!("{} {} {}", a.name, a.directory, a.reload.join(" ")),
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
@@ -88,6 +89,7 @@ fn outline(plan: &Plan) -> String {
                 let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
                 ports.join(", ")
             }
+            Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.rehearse),
             Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
             Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
             Proof::Tcp(p) => {
@@ -333,7 +335,60 @@ fn strict_transport_security_is_for_certificates_that_browsers_trust() {
         assert!(!file(&plan(&facts("bookworm", "systemd"), &web), path).contains("Strict-Transport-Security"));
         let with = plan(&facts("bookworm", "systemd"), &format!("{web}{own}"));
         assert!(file(&with, path).contains("Strict-Transport-Security"));
+        let without = plan(&facts("bookworm", "systemd"), &format!("{web}{}", own.replace('}', ", hsts: false}")));
+        assert!(!file(&without, path).contains("Strict-Transport-Security"));
     }
+}
+
+const ACME: &str = "web: {server: SERVER, host: app.example.org}\ntls: {mode: acme, terms: true}\n";
+
+#[test]
+fn a_certificate_from_lets_encrypt_on_bookworm() {
+    let answers = ACME.replace("SERVER", "apache");
+    let plan = plan(&facts("bookworm", "systemd"), &answers);
+    insta::assert_snapshot!(outline(&plan));
+    let ids: Vec<&str> = plan.actions.iter().map(|planned| planned.id.as_str()).collect();
+    assert_eq!(ids.last(), Some(&"tls.acme"), "the web server must be at work before the authority is asked");
+}
+
+#[test]
+fn a_signing_request_waits_for_its_answer() {
+    let tls = |issued: &str| {
+        let answers = format!("web: {{host: app.example.org}}\ntls: {{mode: requested{issued}}}\n");
+        let plan = plan(&facts("bookworm", "systemd"), &answers);
+        let is_it = |planned: &&bringup::plan::Planned| planned.id == "tls.certificate";
+        let made = plan.actions.iter().find(is_it).map(|planned| planned.describe.clone()).unwrap();
+        let results: Vec<String> = plan.results.iter().map(|line| format!("{}: {}", line.label, line.value)).collect();
+        let site = file(&plan, "/etc/nginx/sites-available/webapp").to_owned();
+        (made, results.join("\n"), site.contains("Strict-Transport-Security"))
+    };
+    let (made, results, strict) = tls("");
+    assert!(made.contains("a key and a signing request for app.example.org"), "{made}");
+    assert!(results.contains("Signing request: /etc/ssl/app.example.org/request.csr"), "{results}");
+    assert!(!strict, "browsers must not be told to refuse what stands in");
+    let (made, results, strict) = tls(", issued: /root/issued.pem");
+    assert!(made.contains("put your certificate for app.example.org in place"), "{made}");
+    assert!(!results.contains("request.csr") && strict, "{results}");
+}
+
+#[test]
+fn what_the_authority_wants_to_see_is_the_only_thing_on_the_plain_site() {
+    let site = |server: &str, path: &str| {
+        let plan = plan(&facts("bookworm", "systemd"), &ACME.replace("SERVER", server));
+        file(&plan, path).to_owned()
+    };
+    let nginx = site("nginx", "/etc/nginx/sites-available/webapp");
+    let plain = nginx.split("ssl http2").next().unwrap();
+    assert!(plain.contains("location ^~ /.well-known/acme-challenge/ {\n        root /var/www/acme;"), "{plain}");
+    assert!(plain.contains("return 301 https://app.example.org$request_uri;") && !plain.contains("proxy_pass"));
+    let apache = site("apache", "/etc/apache2/sites-available/webapp.conf");
+    let plain = apache.split("</VirtualHost>").next().unwrap();
+    assert!(plain.contains("Alias /.well-known/acme-challenge/ /var/www/acme/.well-known/acme-challenge/"), "{plain}");
+    assert!(
+        plain
+            .contains(r#"RedirectMatch permanent "^(?!/\.well-known/acme-challenge/)(.*)$" https://app.example.org$1"#)
+    );
+    assert!(!plain.contains("    ProxyPass"), "{plain}");
 }
 
 #[test]
@@ -366,6 +421,19 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
         (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),
         (facts("bookworm", "tini"), "services: {manager: systemd}\n", "not on offer"),
+        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "not on offer"),
+        (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "do not agree to its terms"),
+        (facts("bookworm", "systemd"), "web: {http_port: 8080}\ntls: {mode: acme, terms: true}\n", "port 80 only"),
+        (
+            facts("bookworm", "systemd"),
+            "web: {host: app.corp.internal}\ntls: {mode: acme, terms: true}\n",
+            "a name for private networks, and Let's Encrypt",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "web: {host: app.example.org}\ntls: {mode: acme, terms: true, directory: \"http://ca.example.org\"}\n",
+            "begins with https://",
+        ),
         (
             facts("bookworm", "systemd"),
             "application: {source: git, location: \"https://me:secret@git.example.org/x.git\"}\n",

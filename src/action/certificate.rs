@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Verdict, names, place};
+use crate::action::{Act, Brings, Cx, Progress, Verdict, names, place};
 use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta, Stat};
 
 pub mod inspect;
-mod self_signed;
+pub(super) mod self_signed;
 
 use inspect::Provided;
 
@@ -31,12 +31,15 @@ pub struct Certificate {
     pub key_group: String,
     /// Host names or addresses it must be good for; the first is its common name.
     pub names: Vec<String>,
-    /// Where it comes from: `self_signed` or `provided`.
+    /// Where it comes from: `self_signed`, `provided` or `requested`.
     pub from: From,
+    /// Where the signing request goes; needed with `requested`.
+    #[serde(default)]
+    pub request: PathBuf,
     /// Validity of a self-signed one in days.
     #[serde(default = "days")]
     pub days: u32,
-    /// The path of the user's certificate, PEM.
+    /// The path of the user's certificate, PEM; with `requested` empty until it has been issued.
     #[serde(default)]
     pub provided_certificate: String,
     /// The path of the user's key, PEM.
@@ -55,6 +58,9 @@ pub enum From {
     SelfSigned,
     /// The user's own files.
     Provided,
+    /// An authority is to issue it for a signing request and a key that are made here; until then a self-signed one
+    /// with that key stands in.
+    Requested,
 }
 
 fn root() -> String {
@@ -73,7 +79,12 @@ impl Act for Certificate {
         let names = self.names.join(", ");
         match self.from {
             From::SelfSigned => format!("make a self-signed certificate for {names}"),
-            From::Provided => format!("put your certificate for {names} in place"),
+            From::Requested if self.awaits() => {
+                format!(
+                    "make a key and a signing request for {names}, and a self-signed certificate until it is answered"
+                )
+            }
+            From::Provided | From::Requested => format!("put your certificate for {names} in place"),
         }
     }
 
@@ -92,7 +103,10 @@ impl Act for Certificate {
         };
         let content_stands = match self.from {
             From::SelfSigned => readable.is_some_and(|(certificate, key)| self.is_good(cx, &certificate, &key)),
-            From::Provided => match self.provided(cx)? {
+            From::Requested if self.awaits() => readable.is_some_and(|(certificate, key)| {
+                self.is_good(cx, &certificate, &key) && self.is_requested(cx, &certificate)
+            }),
+            From::Provided | From::Requested => match self.provided(cx)? {
                 None => {
                     return Ok(Verdict::change(format!("{} (only root can read its key)", self.describe())));
                 }
@@ -111,9 +125,9 @@ impl Act for Certificate {
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
         let mut records: Vec<Undo> = Vec::new();
-        for path in [&self.certificate, &self.key] {
+        for path in self.paths() {
             self.stat(cx, path)?;
-            // Both may share directories that are missing: one record each.
+            // They may share directories that are missing: one record each.
             for record in place::parent_records(cx.host, path)? {
                 if !records.contains(&record) {
                     records.push(record);
@@ -136,7 +150,11 @@ impl Act for Certificate {
                 let made = self_signed::make(&self.names, self.days, cx.host.now())?;
                 (made.certificate.into_bytes(), made.key.into_bytes())
             }
-            (From::Provided, _) => {
+            (From::Requested, standing) if self.awaits() => {
+                let made = self.make_requested(cx, standing)?;
+                (made.certificate.into_bytes(), made.key.into_bytes())
+            }
+            (From::Provided | From::Requested, _) => {
                 let provided = self.provided(cx)?.ok_or_else(|| Failure::new(self.describe(), "permission denied"))?;
                 (provided.bundle(), provided.key)
             }
@@ -151,11 +169,58 @@ impl Act for Certificate {
     }
 
     fn brings(&self) -> Brings {
-        Brings { paths: vec![self.certificate.clone(), self.key.clone()], ..Brings::default() }
+        Brings { paths: self.paths().cloned().collect(), ..Brings::default() }
     }
 }
 
 impl Certificate {
+    /// What it writes.
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let request = (self.from == From::Requested).then_some(&self.request);
+        [&self.certificate, &self.key].into_iter().chain(request)
+    }
+
+    /// Whether nothing has been issued yet for the request.
+    fn awaits(&self) -> bool {
+        self.from == From::Requested && self.provided_certificate.is_empty()
+    }
+
+    /// Whether the request is for the key of the certificate that stands in.
+    fn is_requested(&self, cx: &Cx<'_>, certificate: &[u8]) -> bool {
+        let request = cx.host.read(&self.request).unwrap_or_default();
+        self_signed::is_request_for(&request, certificate, &self.names)
+    }
+
+    /// A key, unless one is there, with what can be made of it: the request, and a certificate that stands in.
+    fn make_requested(&self, cx: &Cx<'_>, standing: Option<(Vec<u8>, Vec<u8>)>) -> Outcome<self_signed::Made> {
+        let (certificate, key) = standing.map_or((None, None), |(certificate, key)| (Some(certificate), Some(key)));
+        let key = match key.and_then(|key| String::from_utf8(key).ok()) {
+            // An issued certificate would not belong to another key.
+            Some(key) if self_signed::request(&self.names, &key).is_ok() => key,
+            _ => self_signed::new_key()?,
+        };
+        let made = match certificate.and_then(|certificate| String::from_utf8(certificate).ok()) {
+            Some(certificate) if self.is_good(cx, certificate.as_bytes(), key.as_bytes()) => {
+                self_signed::Made { certificate, key }
+            }
+            _ => self_signed::make_with(&self.names, self.days, cx.host.now(), &key)?,
+        };
+        if !self.is_requested(cx, made.certificate.as_bytes()) {
+            self.stat(cx, &self.request)?;
+            place::make_parents(cx.host, &self.request)?;
+            let request = self_signed::request(&self.names, &made.key)?;
+            cx.host
+                .write(&self.request, request.as_bytes(), Meta::root(0o644))
+                .map_err(|e| Failure::new(format!("write {}", self.request.display()), e))?;
+        }
+        (cx.progress)(Progress::Warning(format!(
+            "a self-signed certificate stands in: send {} to your authority, answer tls.issued with the file that it \
+             sends back, and run bringup again",
+            self.request.display()
+        )));
+        Ok(made)
+    }
+
     /// Root's, and readable by the group if there is one.
     fn key_meta(&self, host: &dyn Host) -> Outcome<Option<Meta>> {
         let mode = if self.key_group == "root" { "0600" } else { "0640" };
@@ -191,10 +256,13 @@ impl Certificate {
 
     /// The user's own files, when nothing is wrong with them; `None` when we may not read the key.
     fn provided(&self, cx: &Cx<'_>) -> Outcome<Option<Provided>> {
-        let paths = [&self.provided_certificate, &self.provided_key, &self.provided_chain];
-        let Some(provided) = Provided::read(cx.host, paths.map(String::as_str))? else {
-            return Ok(None);
+        let (certificate, chain) = (self.provided_certificate.as_str(), self.provided_chain.as_str());
+        let provided = if self.from == From::Requested {
+            Provided::issued(cx.host, certificate, &self.key, chain)?
+        } else {
+            Provided::read(cx.host, [certificate, &self.provided_key, chain])?
         };
+        let Some(provided) = provided else { return Ok(None) };
         let problems = inspect::inspect(&provided, &self.names, cx.host.now().sec);
         if problems.is_empty() {
             return Ok(Some(provided));
@@ -272,6 +340,52 @@ mod tests {
         bench.host.put_file("/etc/webapp/tls/key.pem", other.key, 0o640);
         bench.with(|cx| certificate().apply(cx)).unwrap();
         assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+    }
+
+    fn requested(issued: &str) -> Certificate {
+        Certificate {
+            from: From::Requested,
+            request: "/etc/webapp/tls/request.csr".into(),
+            provided_certificate: issued.to_owned(),
+            ..certificate()
+        }
+    }
+
+    #[test]
+    fn a_request_comes_and_goes_and_its_key_stays() {
+        let bench = Bench::new();
+        bench.round_trip(&requested(""));
+        bench.make(&requested(""));
+        let key = bench.host.text("/etc/webapp/tls/key.pem").unwrap();
+        let request = bench.host.text("/etc/webapp/tls/request.csr").unwrap();
+        assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"), "{request}");
+        // What stands in runs out; the authority still works on the request.
+        bench.host.sleep(std::time::Duration::from_hours(9000));
+        bench.make(&requested(""));
+        assert_eq!(bench.host.text("/etc/webapp/tls/key.pem").unwrap(), key);
+        assert_eq!(bench.host.text("/etc/webapp/tls/request.csr").unwrap(), request);
+        // Other names need another request.
+        let other = Certificate { names: vec!["www.example.org".to_owned()], ..requested("") };
+        bench.make(&other);
+        assert_ne!(bench.host.text("/etc/webapp/tls/request.csr").unwrap(), request);
+    }
+
+    #[test]
+    fn an_issued_certificate_is_taken_for_the_key_that_it_was_asked_for_with() {
+        let bench = Bench::new();
+        let missing = bench.check(&requested("/root/issued.pem")).unwrap_err();
+        assert!(missing.why.contains("the key that it was asked for with is not here"), "{missing}");
+        bench.make(&requested(""));
+        let foreign = self_signed::make(&certificate().names, 90, bench.host.now()).unwrap();
+        bench.host.put_file("/root/issued.pem", foreign.certificate, 0o644);
+        assert!(bench.check(&requested("/root/issued.pem")).is_err(), "it belongs to another key");
+        let key = bench.host.text("/etc/webapp/tls/key.pem").unwrap();
+        let issued = self_signed::make_with(&certificate().names, 90, bench.host.now(), &key).unwrap();
+        bench.host.put_file("/root/issued.pem", &issued.certificate, 0o644);
+        bench.round_trip(&requested("/root/issued.pem"));
+        bench.make(&requested("/root/issued.pem"));
+        assert_eq!(bench.host.text("/etc/webapp/tls/cert.pem").unwrap(), issued.certificate);
+        assert_eq!(bench.host.text("/etc/webapp/tls/key.pem").unwrap(), key);
     }
 
     fn provided(bench: &Bench) -> Certificate {

@@ -1,6 +1,6 @@
 //! `symlink`: makes a symbolic link.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct Symlink {
     pub path: PathBuf,
     /// What it points to.
     pub target: PathBuf,
+    /// What it may point to instead: where a later action turns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub or: Option<PathBuf>,
 }
 
 impl Act for Symlink {
@@ -29,7 +32,7 @@ impl Act for Symlink {
         let (path, target) = (self.path.display(), self.target.display());
         Ok(match self.standing(cx)? {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
-            Standing::Link(present) if present == self.target => Verdict::AlreadySo,
+            Standing::Link(present) if self.is_content_with(&present) => Verdict::AlreadySo,
             Standing::Link(present) => {
                 Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
             }
@@ -63,6 +66,10 @@ enum Standing {
 }
 
 impl Symlink {
+    fn is_content_with(&self, present: &Path) -> bool {
+        present == self.target || self.or.as_deref() == Some(present)
+    }
+
     fn standing(&self, cx: &Cx<'_>) -> Outcome<Standing> {
         Ok(match place::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
             None => Standing::Nothing,
@@ -85,7 +92,7 @@ mod tests {
     use crate::host::Host as _;
 
     fn link(path: &str, target: &str) -> Symlink {
-        Symlink { path: path.into(), target: target.into() }
+        Symlink { path: path.into(), target: target.into(), or: None }
     }
 
     #[test]
@@ -101,6 +108,16 @@ mod tests {
         bench.round_trip(&link("/etc/a", "new"));
         bench.host.put_file("/etc/b", "theirs", 0o600);
         bench.round_trip(&link("/etc/b", "new"));
+    }
+
+    #[test]
+    fn a_link_that_a_later_action_turned_stays() {
+        let bench = Bench::new();
+        let act = Symlink { or: Some("later".into()), ..link("/etc/a", "first") };
+        bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
+        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();
+        assert_eq!(bench.summary(&act), "turn the link /etc/a from elsewhere to first");
     }
 
     #[test]

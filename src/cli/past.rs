@@ -335,7 +335,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     }
 }
 
-fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
+pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
     if host.euid() != 0 {
         out::error("error: the records of runs can be read by root only; run it again with sudo.\n");
         return Exit::Rejected;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::action::Verdict;
+use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
 use crate::engine::detach;
@@ -104,6 +104,64 @@ pub fn start(
     Ok(dir)
 }
 
+/// What asking again for a certificate came to.
+#[derive(Debug)]
+pub enum Again {
+    /// It is there.
+    NothingToDo,
+    /// This run asks for it.
+    Started(RunDir),
+}
+
+/// Whether a plan has a certificate issued.
+pub fn asks_an_authority(plan: &Plan) -> bool {
+    plan.actions.iter().any(|planned| matches!(planned.action, Action::Acme(_)))
+}
+
+/// Starts a run that does nothing of an earlier one's plan but ask for its certificates, and fails without them; the
+/// proofs are all tried. `all` are the runs of this host.
+pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<Problem>> {
+    if let Some(problem) = runs::standing(all).find_map(in_the_way) {
+        return Err(vec![problem]);
+    }
+    let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
+    let plan = only_certificates(earlier.dir.plan(host).map_err(|e| refuse(&e))?);
+    let secrets = store::load(host, &plan.guide);
+    let verdicts = preview(host, &plan, &secrets);
+    let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
+    let problems: Vec<Problem> = failed.collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if verdicts.iter().all(|(_, verdict)| matches!(verdict, Ok(Verdict::AlreadySo))) {
+        return Ok(Again::NothingToDo);
+    }
+    let started = || {
+        let answers = earlier.dir.file("answers.yaml");
+        let recorded = host.read(&answers).map_err(|e| Failure::new(format!("read {}", answers.display()), e))?;
+        let (dir, _) = RunDir::create(host, &plan)?;
+        dir.write(host, "answers.yaml", &recorded)?;
+        let guide = earlier.dir.settings(host)?.guide;
+        dir.keep_settings(host, &Settings { on_failure: OnFailure::Rollback, guide })?;
+        detach::keep_program(host, &dir)?;
+        detach::start(host, &dir, &[])?;
+        Ok(dir)
+    };
+    started().map(Again::Started).map_err(|e: Failure| refuse(&e))
+}
+
+/// The plan without its other actions, and without leave to go on self-signed.
+fn only_certificates(mut plan: Plan) -> Plan {
+    plan.actions.retain_mut(|planned| match &mut planned.action {
+        Action::Acme(acme) => {
+            acme.on_failure = acme::OnFailure::Fail;
+            true
+        }
+        _ => false,
+    });
+    plan
+}
+
 /// Hands other answers to a run that waits for a decision. `number` is the question that was shown
 /// ([`Waiting::number`](decision::Waiting::number)). Facts that were found before the run give the plan that a fresh
 /// run would have: those of now tell of the run's own work.
@@ -143,6 +201,7 @@ mod tests {
     use crate::facts::Facts;
     use crate::host::Stamp;
     use crate::host::fake::FakeHost;
+    use crate::plan::Planned;
     use crate::plan::build::build;
     use crate::secret::{Secret, mark};
 
@@ -167,6 +226,26 @@ mod tests {
 
     fn told(problems: Result<Checked, Vec<Problem>>) -> String {
         problems.unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn asking_again_for_a_certificate_does_nothing_else_and_fails_without_it() {
+        let (_, _, mut plan) = made();
+        assert!(!asks_an_authority(&plan));
+        let acme = json!({
+            "name": "app.example.org", "directory": "https://ca.example.org/dir", "webroot": "/var/www/acme",
+            "certificate": "/etc/ssl/a.pem", "key": "/etc/ssl/a.key", "reload": ["nginx.service"],
+        });
+        let first = plan.actions[0].clone();
+        plan.actions.push(Planned {
+            id: "tls.acme".into(),
+            action: Action::Acme(serde_json::from_value(acme).unwrap()),
+            ..first
+        });
+        assert!(asks_an_authority(&plan));
+        let again = only_certificates(plan);
+        let [Planned { action: Action::Acme(acme), .. }] = again.actions.as_slice() else { panic!("{again:?}") };
+        assert_eq!(acme.on_failure, acme::OnFailure::Fail);
     }
 
     #[test]

@@ -146,6 +146,11 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tables: Vec<String>,
     },
+    /// Remove a certificate that certbot keeps, with the settings of its renewal.
+    AcmeCertificate {
+        /// The name under which certbot keeps it.
+        name: String,
+    },
     /// Run a command that the guide declared as the way back.
     Command {
         /// Program and arguments.

@@ -153,7 +153,7 @@ fn kinds(file: &str, stage: &Stage) -> Vec<Problem> {
 fn one_kind(file: &str, path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in body.keys().filter(|key| !known.contains(&key.as_str())) {
-        let all = [known, &["id", "because", "when", "each", "skippable"]].concat();
+        let all = [known, &["id", "because", "when", "late", "each", "skippable"]].concat();
         let hint = nearest(key, all.iter().copied())
             .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
         problems.push(problem(file, path, format!("`{key}` is no kind and no common key"), hint));
@@ -241,8 +241,9 @@ mod tests {
     #[test]
     fn a_directory_of_the_users_brings_its_own_assets_and_shares_the_common_stages() {
         let host = FakeHost::new();
-        let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n\
-            figures:\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
+        let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n  \
+            - {id: http_port, ask: p?, type: port, help: h}\n  - {id: https_port, ask: p?, type: port, help: h}\n\
+            figures:\n  - {name: web_process, value: \"'nginx'\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
             actions:\n  - {id: site, because: b, file: {path: /x, template: site.conf}}\n";
         let guide = GUIDE.replace("[a.yaml]", "[web.yaml, common/tls.yaml]");
         host.put_file("/root/checkout/guide.yaml", &guide, 0o644);

@@ -59,6 +59,7 @@ impl Builder<'_> {
         let applying: Vec<&Stage> = guide.stages.iter().filter(|stage| resolved.stages.contains(&stage.id)).collect();
         let mut stages = Vec::new();
         let mut actions = Vec::new();
+        let mut late = Vec::new();
         let mut proofs = Vec::new();
         let mut results = Vec::new();
         if let Some(packages) = self.packages(&applying) {
@@ -68,7 +69,8 @@ impl Builder<'_> {
         for stage in applying {
             stages.push(PlannedStage { id: stage.id.clone(), title: stage.title.clone() });
             for spec in &stage.actions {
-                actions.extend(self.action(stage, spec));
+                let planned = self.action(stage, spec);
+                if spec.late { late.extend(planned) } else { actions.extend(planned) }
             }
             for spec in &stage.proofs {
                 let id = format!("{}.{}", stage.id, spec.id);
@@ -84,6 +86,7 @@ impl Builder<'_> {
                 }
             }
         }
+        actions.append(&mut late);
         name_what_is_planned(&mut actions);
         Plan {
             stages,

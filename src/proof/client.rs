@@ -20,6 +20,8 @@ pub struct Request<'a> {
     pub connect: &'a str,
     /// PEM file to trust instead of the system's bundle.
     pub trust: &'a str,
+    /// PEM file with a certificate that is trusted too, where it exists.
+    pub stand_in: &'a str,
     /// Names and values.
     pub headers: &'a [(String, String)],
     /// What is sent.
@@ -62,7 +64,7 @@ pub fn send(host: &dyn Host, request: &Request<'_>) -> Outcome<Response> {
     let what = || format!("{} {}", request.method, request.url);
     let url = Url::parse(request.url).map_err(|why| Failure::new(what(), why))?;
     let message = compose(request, &url).map_err(|why| Failure::new(what(), why))?;
-    let config = if url.tls { Some(tls::verified(host, request.trust)?) } else { None };
+    let config = if url.tls { Some(tls::verified(host, request.trust, request.stand_in)?) } else { None };
     let place = if request.connect.is_empty() { url.host } else { request.connect };
     let (mut stream, _) = wire::connect(host, place, url.port)?;
     let Some(config) = config else {

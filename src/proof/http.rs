@@ -20,6 +20,10 @@ pub struct Http {
     /// PEM file of the authority (or the self-signed certificate) to trust; the system's bundle when empty.
     #[serde(default)]
     pub trust: String,
+    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
+    /// there.
+    #[serde(default)]
+    pub stand_in: String,
     /// Expected status.
     #[serde(default = "ok")]
     pub status: u16,
@@ -50,6 +54,7 @@ impl Prove for Http {
             url: &self.url,
             connect: &self.connect,
             trust: &self.trust,
+            stand_in: &self.stand_in,
             headers: &[],
             body: &[],
         };

@@ -22,6 +22,10 @@ pub struct Job {
     /// PEM file to trust.
     #[serde(default)]
     pub trust: String,
+    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
+    /// there.
+    #[serde(default)]
+    pub stand_in: String,
     /// Path to POST to (`/jobs`); the answer is JSON with an `id`.
     pub submit: String,
     /// Path to poll, `{id}` in it replaced (`/jobs/{id}`); the answer is JSON with a `state`.
@@ -88,8 +92,15 @@ impl Job {
             headers.push(("Content-Type".to_owned(), form.to_owned()));
         }
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
-        let request =
-            Request { method, url: &url, connect: &self.connect, trust: &self.trust, headers: &headers, body };
+        let request = Request {
+            method,
+            url: &url,
+            connect: &self.connect,
+            trust: &self.trust,
+            stand_in: &self.stand_in,
+            headers: &headers,
+            body,
+        };
         let response = client::send(cx.host, &request)?;
         let what = || format!("{method} {url}");
         if !(200..300).contains(&response.status) {

@@ -24,14 +24,19 @@ pub const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// A protected stream.
 pub type Protected = StreamOwned<ClientConnection, Box<dyn Duplex>>;
 
-/// Trusts the certificates in the PEM file `trust`, or the system's bundle when that is empty.
-pub fn verified(host: &dyn Host, trust: &str) -> Outcome<Arc<ClientConfig>> {
+/// Trusts the certificates in the PEM file `trust`, or the system's bundle when that is empty; and besides the one
+/// in `stand_in`, where there is such a file.
+pub fn verified(host: &dyn Host, trust: &str, stand_in: &str) -> Outcome<Arc<ClientConfig>> {
     let path = if trust.is_empty() { SYSTEM_BUNDLE } else { trust };
     let what = || format!("read the trusted certificates in {path}");
-    let pem = host.read(Path::new(path)).map_err(|e| {
+    let mut pem = host.read(Path::new(path)).map_err(|e| {
         let failure = Failure::new(what(), e);
         if trust.is_empty() { failure.hint("apt-get install ca-certificates") } else { failure }
     })?;
+    if !stand_in.is_empty() {
+        pem.push(b'\n');
+        pem.extend(host.read(Path::new(stand_in)).unwrap_or_default());
+    }
     config(Trust::read(&pem).map_err(|why| Failure::new(what(), why))?).map_err(|e| Failure::new(what(), e))
 }
 

@@ -72,6 +72,7 @@ impl Plain {
                     self.step(id, &progress.text());
                 }
             }
+            Progress::Warning(text) => self.step(id, &format!("warning: {text}")),
             // The log has it.
             Progress::Output(_) => {}
         }

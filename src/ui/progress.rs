@@ -180,11 +180,11 @@ impl Bars {
                 current.bar.set_position(percent.clamp(0.0, 100.0) as u64);
                 current.bar.set_message(look.text(&progress.text()));
             }
-            Progress::Note(note) | Progress::Output(note) if !note.trim().is_empty() => {
+            Progress::Note(note) | Progress::Output(note) | Progress::Warning(note) if !note.trim().is_empty() => {
                 current.bar.set_message(look.text(note));
             }
             Progress::Deadline { .. } => current.bar.set_message(look.text(&progress.text())),
-            Progress::Note(_) | Progress::Output(_) => {}
+            Progress::Note(_) | Progress::Output(_) | Progress::Warning(_) => {}
         }
     }
 

@@ -40,6 +40,10 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
 /// Everything is done and proven.
 pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, secrets: Option<&str>) -> String {
     let mut page = Page::new(look, &format!("{} is in production.", story.title.as_deref().unwrap_or("Everything")));
+    for warning in story.warnings.iter().take(SOME) {
+        page.blank();
+        page.lines.extend(lines::hanging(look, MARK, warning));
+    }
     let mut next = Vec::new();
     for (step, because) in story.skipped.iter().take(SOME) {
         next.push(("Skipped", format!("{step}: {because}")));
@@ -318,6 +322,22 @@ mod tests {
             assert!(text::width(line) <= look.width, "{line}");
         }
         assert!(look.unicode || page.is_ascii(), "{page}");
+    }
+
+    #[test]
+    fn what_did_not_go_as_it_should_comes_first() {
+        let text = "a self-signed certificate stands in: Let's Encrypt cannot reach port 80 of app.example.org (open \
+                    port 80 to everybody). `bringup tls retry` asks again";
+        let warned = What::ActionProgress {
+            action: "tls.acme".to_owned(),
+            progress: crate::action::Progress::Warning(text.to_owned()),
+        };
+        let page = finished(WIDE, &dir(), &Story::of([recorded(), vec![at(warned)]].concat()), Some(&plan()), None);
+        assert_fits(&page, WIDE);
+        let begins = "\nYour own web application is in production.\n\n  \
+                      ! a self-signed certificate stands in: Let's Encrypt cannot reach port 80 of\n    \
+                      app.example.org (open port 80 to everybody). `bringup tls retry` asks again\n\n  Address ";
+        assert!(page.starts_with(begins), "{page}");
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "shop",
             "/srv/application",
             "https://example.org/shop.tar.gz",
+            "https://ca.example.org/acme/directory",
             "https://user:word@example.org/shop.git",
             "shop.wsgi:application",
             "python3 serve.py --port $PORT",

@@ -237,7 +237,8 @@ pub fn answers(pairs: &[(&str, &str)]) -> String {
     text
 }
 
-fn machine(args: &[&str], stdin: Option<&str>) -> Output {
+/// Runs `tests/hosts/machine`.
+pub fn machine(args: &[&str], stdin: Option<&str>) -> Output {
     let mut command = Command::new(dir().join("machine"));
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });

@@ -13,6 +13,7 @@
     missing_docs
 )]
 
+mod acme;
 mod combinations;
 mod crashes;
 mod decisions;

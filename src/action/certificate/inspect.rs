@@ -60,6 +60,17 @@ impl Provided {
         Ok(Some(Self { certificate, key: key_content, chain, key_mode, trusted }))
     }
 
+    /// The same for a certificate that was issued for a key of ours; `None` when we may not read the key.
+    pub fn issued(host: &dyn Host, certificate: &str, key: &Path, chain: &str) -> Outcome<Option<Self>> {
+        if host.stat(key).map_err(|e| Failure::new(format!("look at {}", key.display()), e))?.is_none() {
+            let why = format!("the key that it was asked for with is not here ({})", key.display());
+            return Err(Failure::new(format!("use the certificate {certificate}"), why).hint(
+                "leave tls.issued empty once, so that key and request are made; or choose your own certificate",
+            ));
+        }
+        Self::read(host, [certificate, &key.to_string_lossy(), chain])
+    }
+
     /// Certificate and chain in one file, as servers want them.
     pub fn bundle(&self) -> Vec<u8> {
         let mut bundle = self.certificate.clone();
@@ -187,7 +198,7 @@ fn readable_certificates(provided: &Provided, problems: &mut Vec<Problem>) -> Ve
 }
 
 /// DER begins with a SEQUENCE in the long form.
-fn looks_like_der(content: &[u8]) -> bool {
+pub fn looks_like_der(content: &[u8]) -> bool {
     matches!(content, [0x30, 0x81..=0x84, ..])
 }
 

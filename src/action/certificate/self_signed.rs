@@ -7,7 +7,9 @@
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::pem::parse_x509_pem;
+use x509_parser::prelude::{FromDer as _, GeneralName, ParsedExtension, X509Certificate};
 
 use super::inspect::key_matches;
 use crate::error::{Failure, Outcome};
@@ -26,12 +28,63 @@ pub struct Made {
 
 /// Makes a certificate for `names`, valid from the day before `now` (clocks differ) for `days` days.
 pub fn make(names: &[String], days: u32, now: Stamp) -> Outcome<Made> {
-    let failed = |e: &dyn std::fmt::Display| Failure::new("make a certificate", e);
-    let mut params = CertificateParams::new(names).map_err(|e| failed(&e))?;
+    make_with(names, days, now, &new_key()?)
+}
+
+/// A new key, PEM: ECDSA P-256.
+pub fn new_key() -> Outcome<String> {
+    let key = KeyPair::generate().map_err(|e| Failure::new("make a key", e))?;
+    Ok(key.serialize_pem())
+}
+
+/// What both a certificate and a request for one say.
+fn params(names: &[String]) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     if let Some(first) = names.first().filter(|name| name.len() <= LONGEST_COMMON_NAME) {
         params.distinguished_name.push(DnType::CommonName, first.as_str());
     }
+    Ok(params)
+}
+
+/// A request (PKCS #10, PEM) to have a certificate for `names` and this key issued.
+pub fn request(names: &[String], key: &str) -> Outcome<String> {
+    let made = || params(names)?.serialize_request(&KeyPair::from_pem(key)?)?.pem();
+    made().map_err(|e| Failure::new("make a signing request", e).hint("the key must be ECDSA or Ed25519, PEM"))
+}
+
+/// Whether `request` asks for a certificate for exactly these names and the key of `certificate`.
+pub fn is_request_for(request: &[u8], certificate: &[u8], names: &[String]) -> bool {
+    let (Ok((_, request)), Ok(certificate)) = (parse_x509_pem(request), CertificateDer::from_pem_slice(certificate))
+    else {
+        return false;
+    };
+    let (Ok((_, request)), Ok((_, certificate))) =
+        (X509CertificationRequest::from_der(&request.contents), X509Certificate::from_der(&certificate))
+    else {
+        return false;
+    };
+    let mut wanted = names.to_vec();
+    let mut found: Vec<String> = request
+        .requested_extensions()
+        .into_iter()
+        .flatten()
+        .filter_map(|extension| match extension {
+            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+            _ => None,
+        })
+        .flatten()
+        .filter_map(name)
+        .collect();
+    wanted.sort();
+    found.sort();
+    found == wanted && request.certification_request_info.subject_pki.raw == certificate.public_key().raw
+}
+
+/// Makes a certificate with a key that is there already.
+pub fn make_with(names: &[String], days: u32, now: Stamp, key: &str) -> Outcome<Made> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new("make a certificate", e);
+    let mut params = params(names).map_err(|e| failed(&e))?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let day = jiff::Timestamp::from_second(now.sec)
@@ -44,7 +97,7 @@ pub fn make(names: &[String], days: u32, now: Stamp) -> Outcome<Made> {
     let part = |number: i8| u8::try_from(number).unwrap_or(1);
     let midnight = |day: jiff::civil::Date| date_time_ymd(i32::from(day.year()), part(day.month()), part(day.day()));
     (params.not_before, params.not_after) = (midnight(day), midnight(last));
-    let key = KeyPair::generate().map_err(|e| failed(&e))?;
+    let key = KeyPair::from_pem(key).map_err(|e| failed(&e))?;
     let certificate = params.self_signed(&key).map_err(|e| failed(&e))?;
     Ok(Made { certificate: certificate.pem(), key: key.serialize_pem() })
 }
@@ -73,15 +126,18 @@ pub fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };
-    let name = |name: &GeneralName<'_>| match name {
+    extension.value.general_names.iter().filter_map(name).collect()
+}
+
+fn name(name: &GeneralName<'_>) -> Option<String> {
+    match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         GeneralName::IPAddress(bytes) => match *bytes {
             [a, b, c, d] => Some(std::net::Ipv4Addr::from([*a, *b, *c, *d]).to_string()),
             bytes => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
         },
         _ => None,
-    };
-    extension.value.general_names.iter().filter_map(name).collect()
+    }
 }
 
 #[cfg(test)]

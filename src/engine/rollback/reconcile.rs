@@ -20,6 +20,13 @@ const STATE: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool"];
 /// Where applications and sites lie. As [`STATE`], but what somebody changed in a directory of ours stays.
 const SITES: &[&str] = &["/opt", "/var/www"];
 
+/// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
+/// renewals have made of it.
+const RENEWED: &str = "/etc/letsencrypt";
+/// Directories there that are of no certificate alone: copies of keys and requests that certbot before 2.3 writes and
+/// never reads, and accounts.
+const SHARED: &[&str] = &["keys", "csr", "accounts"];
+
 /// Below [`STATE`], but what is new there came with our packages.
 const FETCHED: &str = "/var/cache/apt/archives";
 
@@ -159,6 +166,9 @@ impl Guard {
         if base.is_none() && states.brought(path) && (lies_below(STATE, path) || same(cur, post)) {
             return Want::Gone;
         }
+        if base.is_none() && states.renewed(path) {
+            return Want::Gone;
+        }
         if lives(path) && !states.brought(path) && !path.starts_with(FETCHED) && !is_kept(path) {
             return Want::AsIs;
         }
@@ -200,6 +210,17 @@ impl<'a> States<'a> {
     fn content(&self, manifest: &Manifest, path: &Path) -> Option<&'a [u8]> {
         let hash = manifest.entries.get(path)?.hash.as_ref()?;
         self.contents.iter().find_map(|contents| contents.get(hash)).map(Vec::as_slice)
+    }
+
+    /// Whether `path` belongs to a certificate that the run brought and certbot renews.
+    fn renewed(&self, path: &Path) -> bool {
+        let Ok(below) = path.strip_prefix(RENEWED) else { return false };
+        let shared = SHARED.iter().any(|name| below.starts_with(name));
+        let depth = if shared { 1 } else { 2 };
+        let top: PathBuf = Path::new(RENEWED).join(below.components().take(depth).collect::<PathBuf>());
+        below.components().count() >= depth
+            && !self.base.entries.contains_key(&top)
+            && self.post.entries.contains_key(&top)
     }
 
     /// Whether the run brought `path` with a whole directory of running state.
@@ -355,4 +376,41 @@ fn packages(status: &[u8]) -> BTreeMap<String, String> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn manifest(host: &FakeHost) -> (Manifest, Contents) {
+        let mut contents = Contents::new();
+        (Manifest::take(host, None, &mut contents).unwrap(), contents)
+    }
+
+    /// A certificate that was renewed since the run goes with all that is left of it; another's stays.
+    #[test]
+    fn what_renewals_made_of_a_certificate_goes_with_it() {
+        let host = FakeHost::new();
+        let base = manifest(&host);
+        host.put_file("/etc/letsencrypt/renewal/ours.conf", "first", 0o644);
+        host.put_file("/etc/letsencrypt/archive/ours/cert1.pem", "1", 0o644);
+        host.put_file("/etc/letsencrypt/keys/0000_key-certbot.pem", "1", 0o600);
+        let post = manifest(&host);
+        host.put_file("/etc/letsencrypt/renewal/ours.conf", "renewed", 0o644);
+        host.put_file("/etc/letsencrypt/archive/ours/cert2.pem", "2", 0o644);
+        host.put_file("/etc/letsencrypt/keys/0001_key-certbot.pem", "2", 0o600);
+        host.put_file("/etc/letsencrypt/renewal/theirs.conf", "theirs", 0o644);
+        host.put_file("/etc/letsencrypt/archive/theirs/cert1.pem", "3", 0o644);
+        let cur = manifest(&host);
+        host.take_away("/etc/letsencrypt/renewal/ours.conf");
+        let states = States { base: &base.0, post: &post.0, cur: &cur.0, contents: [&base.1, &post.1, &cur.1] };
+        reconcile(&host, &states).unwrap();
+        let left = manifest(&host).0;
+        let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
+        let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
+        assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
+    }
 }

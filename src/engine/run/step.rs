@@ -138,6 +138,7 @@ fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
             Progress::Percent { percent, note: secrets.conceal(&note), amount }
         }
         Progress::Note(note) => Progress::Note(secrets.conceal(&note)),
+        Progress::Warning(text) => Progress::Warning(secrets.conceal(&text)),
         Progress::Output(line) => Progress::Output(secrets.conceal(&line)),
         Progress::Deadline { at, left, note } => Progress::Deadline { at, left, note: secrets.conceal(&note) },
     }

@@ -66,7 +66,8 @@ fn urls_are_taken_apart() {
 fn a_header_cannot_smuggle_in_another() {
     let headers = [("X-Token".to_owned(), "a\r\nHost: b".to_owned())];
     let url = Url::parse("http://a/").unwrap();
-    let request = Request { method: "GET", url: "", connect: "", trust: "", headers: &headers, body: b"" };
+    let request =
+        Request { method: "GET", url: "", connect: "", trust: "", stand_in: "", headers: &headers, body: b"" };
     assert!(compose(&request, &url).is_err());
 }
 
@@ -138,7 +139,7 @@ fn server(is_authority: bool, until: i32) -> Identity {
 fn get(stream: Box<dyn Duplex>, trust: &str, name: &str) -> Result<Response, Failure> {
     let host = crate::host::fake::FakeHost::new();
     host.put_file("/trust.pem", trust, 0o644);
-    let config = tls::verified(&host, "/trust.pem")?;
+    let config = tls::verified(&host, "/trust.pem", "")?;
     let url = format!("https://{name}/");
     let url = Url::parse(&url).unwrap();
     let failed = |e: io::Error| failure("GET".to_owned(), &url, &e);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::action::Progress;
 use crate::engine::decision::Choice;
 use crate::engine::event::{self, Event, What};
 use crate::error::Failure;
@@ -17,6 +18,8 @@ pub struct Story {
     pub proofs: Vec<(String, String)>,
     /// Each step that was left out, with the guide's leave.
     pub skipped: Vec<(String, String)>,
+    /// What did not go as it should although the run went on.
+    pub warnings: Vec<String>,
     /// The first failure, with its step; after a decision to go on, the first since.
     pub failure: Option<(String, Failure)>,
     /// Failures after the first.
@@ -49,6 +52,7 @@ impl Story {
                     story.back = false;
                     story.proofs.clear();
                     story.skipped.clear();
+                    story.warnings.clear();
                 }
                 // A stage that was taken back is no rollback of the run.
                 What::Waiting(_) => story.back = false,
@@ -58,6 +62,9 @@ impl Story {
                     story.others.clear();
                     story.kept.clear();
                     story.back = false;
+                }
+                What::ActionProgress { progress: Progress::Warning(text), .. } if !story.warnings.contains(&text) => {
+                    story.warnings.push(text);
                 }
                 What::Skipped { step, because } => {
                     let describe = track.describe(&step).to_owned();

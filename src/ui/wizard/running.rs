@@ -151,6 +151,8 @@ pub struct Running {
     pub meter: Meter,
     /// Every failure with its step, and whether it came up on the way back.
     pub failures: Vec<(String, Failure, bool)>,
+    /// What did not go as it should although the run went on.
+    pub warnings: Vec<String>,
     /// What was left in place, and why.
     pub kept: Vec<(String, String)>,
     /// What was saved before it was dropped, and where.
@@ -177,6 +179,7 @@ impl Default for Running {
             phase: Phase::Silent,
             meter: Meter::default(),
             failures: Vec::new(),
+            warnings: Vec::new(),
             kept: Vec::new(),
             dumped: Vec::new(),
             records: 0,
@@ -342,6 +345,12 @@ impl Running {
             Progress::Deadline { note, .. } => {
                 self.note(id, note);
                 self.meter = Meter { says, waits: true, ..Meter::default() };
+            }
+            Progress::Warning(text) => {
+                self.note(id, text.clone());
+                if !self.warnings.contains(&text) {
+                    self.warnings.push(text);
+                }
             }
             Progress::Output(line) => self.output.push(id, Kind::Output, &line),
         }

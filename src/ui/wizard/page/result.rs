@@ -179,6 +179,9 @@ fn done(watch: &Watch, writer: &mut Writer<'_>) {
         let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
         writer.prose(Role::Dim, 4, &format!("{things} proven, see below"));
     }
+    for text in &watch.running.warnings {
+        writer.note(Role::Warning, Sign::Warning, 2, text);
+    }
     skipped(&watch.running, writer);
     results(watch, writer);
     credentials(watch, writer);

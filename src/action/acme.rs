@@ -1,0 +1,323 @@
+//! `acme`: a certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde::{Deserialize, Serialize};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use crate::action::certificate::inspect::looks_like_der;
+use crate::action::child::{Child, run_undo};
+use crate::action::{Act, Brings, Cx, Progress, Verdict, place};
+use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+use crate::host::{Command, Host, Kind, Meta};
+use crate::proof::tls::SYSTEM_BUNDLE;
+
+mod lineage;
+mod reach;
+mod trouble;
+
+pub use lineage::Lineage;
+
+/// A certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01.
+///
+/// The web server must already serve `webroot` on port 80, with a certificate of its own at `certificate` and
+/// `key`, which are links; they are turned to what certbot keeps and renews. Before the authority is asked the name
+/// and the port are tried from here, and Let's Encrypt's staging server is asked first, because its real one allows
+/// few failures (<https://letsencrypt.org/docs/rate-limits/>).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// The host name; certbot keeps the certificate under it.
+    pub name: String,
+    /// URL of the authority's directory.
+    pub directory: String,
+    /// PEM file with the certificates to trust when talking to the authority, besides the system's; none when empty.
+    #[serde(default)]
+    pub authority: String,
+    /// Where a copy of `authority` with the system's certificates goes, for renewals; needed with `authority`.
+    #[serde(default)]
+    pub trust: PathBuf,
+    /// Where the authority writes to when a certificate runs out; nobody when empty.
+    #[serde(default)]
+    pub email: String,
+    /// What the web server serves at `http://<name>/.well-known/acme-challenge/`.
+    pub webroot: PathBuf,
+    /// The link that becomes the certificate with its chain.
+    pub certificate: PathBuf,
+    /// The link that becomes its key.
+    pub key: PathBuf,
+    /// Units of systemd that use the certificate: reloaded now and after each renewal.
+    pub reload: Vec<String>,
+    /// What a failure means.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of the run when the authority issues nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It goes on with the certificate that the links lead to, and says so.
+    #[default]
+    SelfSigned,
+    /// It fails.
+    Fail,
+}
+
+/// Let's Encrypt's servers.
+const LETS_ENCRYPT: &str = "api.letsencrypt.org";
+/// An authority may take its time to look at the web server, from several places.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// The variable by which certbot's HTTP library is told whom to trust; it replaces the system's bundle.
+const TRUST_VARIABLE: &str = "REQUESTS_CA_BUNDLE";
+/// What the renewals of `certbot.timer` run as.
+const SERVICE: &str = "certbot.service";
+
+impl Act for Acme {
+    fn describe(&self) -> String {
+        format!("get a certificate for {} from {}", self.name, self.issuer())
+    }
+
+    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+        self.read_authority(cx.host)?;
+        match self.stands(cx.host) {
+            Ok(true) => Ok(Verdict::AlreadySo),
+            Ok(false) => {
+                self.lineage(cx.host)?.refuse(self)?;
+                Ok(Verdict::change(self.describe()))
+            }
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                Ok(Verdict::change(format!("{} (only root can see whether it is there)", self.describe())))
+            }
+            Err(e) => Err(Failure::new(self.describe(), e)),
+        }
+    }
+
+    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        let mut records = Vec::new();
+        // Undone last: until then the links lead to it.
+        match self.lineage(cx.host)? {
+            Lineage::None => records.push(Undo::AcmeCertificate { name: self.name.clone() }),
+            _ => records.push(cx.blobs.before(cx.host, &lineage::settings(&self.name))?),
+        }
+        if let Some((drop_in, _)) = self.drop_in() {
+            // systemd has to forget what the drop-in said.
+            records.push(Undo::Service {
+                manager: "systemd".to_owned(),
+                name: SERVICE.to_owned(),
+                existed: true,
+                was_active: false,
+                was_enabled: false,
+            });
+            for path in [&drop_in, &self.trust] {
+                records.extend(place::parent_records(cx.host, path)?);
+                records.push(cx.blobs.before(cx.host, path)?);
+            }
+        }
+        for link in [&self.certificate, &self.key] {
+            records.push(cx.blobs.before(cx.host, link)?);
+        }
+        Ok(records)
+    }
+
+    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+        match self.obtain(cx) {
+            Ok(()) => Ok(()),
+            Err(failure) if self.on_failure == OnFailure::SelfSigned => {
+                (cx.progress)(Progress::Warning(stand_in(&failure)));
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn brings(&self) -> Brings {
+        let drop_in = self.drop_in().map(|(path, _)| path);
+        let trust = drop_in.is_some().then(|| self.trust.clone());
+        Brings { paths: drop_in.into_iter().chain(trust).collect(), ..Brings::default() }
+    }
+}
+
+impl Acme {
+    /// Whether the authority is Let's Encrypt, which has a staging server and strict limits.
+    fn is_lets_encrypt(&self) -> bool {
+        authority_of(&self.directory).ends_with(LETS_ENCRYPT)
+    }
+
+    fn issuer(&self) -> &str {
+        if self.is_lets_encrypt() { "Let's Encrypt" } else { authority_of(&self.directory) }
+    }
+
+    /// Whether nothing is left to do.
+    fn stands(&self, host: &dyn Host) -> std::io::Result<bool> {
+        let leads = |link: &Path, file: &str| -> std::io::Result<bool> {
+            let is_link = host.stat(link)?.is_some_and(|stat| stat.kind == Kind::Symlink);
+            Ok(is_link && host.read_link(link)? == lineage::live(&self.name).join(file))
+        };
+        Ok(leads(&self.certificate, lineage::CERTIFICATE)?
+            && leads(&self.key, lineage::KEY)?
+            && lineage::read(host, self)? == Lineage::Ours { reloads: true }
+            && self.is_valid(host)
+            && self.trust_stands(host))
+    }
+
+    fn lineage(&self, host: &dyn Host) -> Outcome<Lineage> {
+        lineage::read(host, self).map_err(|e| Failure::new(self.describe(), e))
+    }
+
+    /// Whether the certificate that certbot keeps has not run out.
+    fn is_valid(&self, host: &dyn Host) -> bool {
+        let pem = host.read(&lineage::live(&self.name).join(lineage::CERTIFICATE)).unwrap_or_default();
+        let Ok(der) = CertificateDer::from_pem_slice(&pem) else { return false };
+        X509Certificate::from_der(&der)
+            .is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() > host.now().sec)
+    }
+
+    fn obtain(&self, cx: &Cx<'_>) -> Outcome<()> {
+        self.lay_trust(cx)?;
+        let found = self.lineage(cx.host)?;
+        found.refuse(self)?;
+        if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
+            (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
+            reach::leads_here(cx, self)?;
+            if self.is_lets_encrypt() {
+                (cx.progress)(Progress::Note("asking Let's Encrypt's staging server first".to_owned()));
+                self.certbot(cx, &["--dry-run"])?;
+            }
+            (cx.progress)(Progress::Note(format!("asking {}", self.issuer())));
+            self.certbot(cx, &[])?;
+        }
+        lineage::set_hook(cx.host, self)?;
+        for (link, file) in [(&self.certificate, lineage::CERTIFICATE), (&self.key, lineage::KEY)] {
+            let target = lineage::live(&self.name).join(file);
+            cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("turn {}", link.display()), e))?;
+        }
+        self.reload(cx)
+    }
+
+    fn certbot(&self, cx: &Cx<'_>, more: &[&str]) -> Outcome<()> {
+        let webroot = self.webroot.to_string_lossy().into_owned();
+        let mut argv = vec!["certbot", "certonly", "--non-interactive", "--agree-tos", "--server", &self.directory];
+        if self.email.is_empty() {
+            argv.push("--register-unsafely-without-email");
+        } else {
+            argv.extend(["--email", &self.email, "--no-eff-email"]);
+        }
+        let hook = self.hook();
+        argv.extend(["--webroot", "--webroot-path", &webroot, "--cert-name", &self.name, "--domain", &self.name]);
+        argv.extend(["--deploy-hook", &hook]);
+        argv.extend(more);
+        let mut command = Command::new(argv).timeout(PATIENCE);
+        if !self.authority.is_empty() {
+            command = command.env(TRUST_VARIABLE, self.trust.to_string_lossy());
+        }
+        Child::new(command).run(cx, &self.describe()).map_err(|failure| trouble::explain(failure, self)).map(drop)
+    }
+
+    /// What certbot runs after each renewal: it reloads those that use the certificate, and nobody else.
+    fn hook(&self) -> String {
+        format!("systemctl try-reload-or-restart {}", self.reload.join(" "))
+    }
+
+    fn reload(&self, cx: &Cx<'_>) -> Outcome<()> {
+        let mut argv = vec!["systemctl".to_owned(), "try-reload-or-restart".to_owned()];
+        argv.extend(self.reload.iter().cloned());
+        Child::new(Command::new(argv)).run(cx, &format!("reload {}", self.reload.join(", "))).map(drop)
+    }
+
+    /// The authority's own certificates; refused when the file is anything else.
+    fn read_authority(&self, host: &dyn Host) -> Outcome<Option<Vec<u8>>> {
+        if self.authority.is_empty() {
+            return Ok(None);
+        }
+        let what = || format!("trust the authority in {}", self.authority);
+        let content = host.read(Path::new(&self.authority)).map_err(|e| {
+            Failure::new(what(), e).hint("give the full path of a PEM file on this server, or leave it empty")
+        })?;
+        if looks_like_der(&content) {
+            let hint = format!("openssl x509 -inform der -in {} -out authority.pem", self.authority);
+            return Err(Failure::new(what(), "it is DER, not PEM").hint(hint));
+        }
+        if String::from_utf8_lossy(&content).contains("PRIVATE KEY") {
+            return Err(Failure::new(what(), "a private key is in it")
+                .hint("only certificates belong into it; it is copied to where everybody can read it"));
+        }
+        match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
+            Ok(certificates) if !certificates.is_empty() => Ok(Some(content)),
+            _ => Err(Failure::new(what(), "there is no readable certificate in it")
+                .hint("it must hold whole blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`")),
+        }
+    }
+
+    /// The drop-in by which renewals trust the authority too, where it needs one.
+    fn drop_in(&self) -> Option<(PathBuf, String)> {
+        if self.authority.is_empty() {
+            return None;
+        }
+        let path = format!("/etc/systemd/system/{SERVICE}.d/{}.conf", self.name);
+        let text = format!(
+            "# Written by bringup: the authority of {} is not one that the system trusts.\n\
+             [Service]\nEnvironment={TRUST_VARIABLE}={}\n",
+            self.name,
+            self.trust.display()
+        );
+        Some((PathBuf::from(path), text))
+    }
+
+    fn trust_stands(&self, host: &dyn Host) -> bool {
+        let Some((drop_in, text)) = self.drop_in() else { return true };
+        let Ok(Some(authority)) = self.read_authority(host) else { return false };
+        // The system's part may be of another day.
+        let trust = host.read(&self.trust).unwrap_or_default();
+        trust.ends_with(&authority) && host.read(&drop_in).is_ok_and(|standing| standing == text.as_bytes())
+    }
+
+    fn lay_trust(&self, cx: &Cx<'_>) -> Outcome<()> {
+        let (Some((drop_in, text)), Some(authority)) = (self.drop_in(), self.read_authority(cx.host)?) else {
+            return Ok(());
+        };
+        let mut trust = cx.host.read(Path::new(SYSTEM_BUNDLE)).unwrap_or_default();
+        trust.extend_from_slice(&authority);
+        for (path, content) in [(&self.trust, trust.as_slice()), (&drop_in, text.as_bytes())] {
+            place::make_parents(cx.host, path)?;
+            cx.host
+                .write(path, content, Meta::root(0o644))
+                .map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
+        }
+        Child::new(Command::new(["systemctl", "daemon-reload"])).run(cx, "have systemd read its units").map(drop)
+    }
+}
+
+/// `ca.example.org` of `https://ca.example.org:9000/acme/directory`.
+fn authority_of(directory: &str) -> &str {
+    let rest = directory.split_once("://").map_or(directory, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or(rest)
+}
+
+/// What whoever reads the result must know when the authority issued nothing.
+fn stand_in(failure: &Failure) -> String {
+    let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("a self-signed certificate stands in: {}{hint}. `bringup tls retry` asks again", failure.why)
+}
+
+/// Removes a certificate that certbot keeps, with all that its renewals have left.
+pub fn undo(cx: &UndoCx<'_>, name: &str) -> Outcome<Undone> {
+    let settings = lineage::settings(name);
+    let there = cx.host.stat(&settings).map_err(|e| Failure::new(format!("look at {}", settings.display()), e))?;
+    if there.is_none() {
+        return Ok(Undone::Nothing);
+    }
+    let what = format!("remove the certificate of {name}");
+    let command = Command::new(["certbot", "delete", "--non-interactive", "--cert-name", name]);
+    run_undo(cx, &what, &command, Some("`certbot certificates` shows what certbot keeps"))?;
+    Ok(Undone::Done(format!("removed the certificate of {name} that certbot kept")))
+}
+
+#[cfg(test)]
+mod tests;
