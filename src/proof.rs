@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Outcome;
-use crate::host::Host;
+use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
 pub mod client;
@@ -80,8 +80,13 @@ impl Proof {
 
     /// Tries until it succeeds or the patience ends; then the last failure.
     pub fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+        self.prove_since(cx, cx.host.now())
+    }
+
+    /// The same with a patience that began at `start`, tried once at least. Proofs that follow one another share one
+    /// in this way: what makes a dozen of them fail is waited for once.
+    pub fn prove_since(&self, cx: &Cx<'_>, start: Stamp) -> Outcome<String> {
         let prover = self.prover();
-        let start = cx.host.now();
         let mut pause = Duration::from_millis(50);
         loop {
             let last = match prover.prove(cx) {
@@ -95,5 +100,30 @@ impl Proof {
             cx.host.sleep(pause);
             pause = (pause * 2).min(Duration::from_secs(2));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn proofs_that_follow_one_another_wait_only_once() {
+        let host = FakeHost::debian("bookworm");
+        let cx = Cx { host: &host, secrets: &Secrets::default() };
+        let proof: Proof =
+            serde_json::from_str(r#"{"tcp": {"protocol": "redis", "host": "127.0.0.1", "port": 1}}"#).unwrap();
+        let start = host.now();
+        let waited = || host.now().since(start).as_secs();
+        proof.prove_since(&cx, start).unwrap_err();
+        let first = waited();
+        assert!((30..40).contains(&first), "{first}");
+        proof.prove_since(&cx, start).unwrap_err();
+        assert_eq!(waited(), first, "the second waited again");
+        proof.prove(&cx).unwrap_err();
+        assert!(waited() >= first + 30);
     }
 }

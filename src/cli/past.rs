@@ -78,6 +78,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         let mut guides = Vec::new();
         let mut results = Vec::new();
         let untouched = data::untouched(host, runs::standing(runs));
+        let start = host.now();
         for run in runs::standing(runs).rev().filter(|run| matches!(run.state, State::Done | State::ProofFailed)) {
             if guides.contains(&run.journal.header.guide) {
                 continue;
@@ -87,7 +88,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             let secrets = store::load(host, &plan.guide);
             let cx = proof::Cx { host, secrets: &secrets };
             for planned in &plan.proofs {
-                let result = planned.proof.prove(&cx);
+                let result = planned.proof.prove_since(&cx, start);
                 if !output.json {
                     out::print(&report::proof_line(host, &planned.describe, &result));
                 }
