@@ -27,6 +27,8 @@ pub struct Facts {
     pub disks: BTreeMap<String, Disk>,
     /// `systemd`, or what PID 1 is called.
     pub init: String,
+    /// What kind of container this is (`systemd-nspawn`, `docker`, `lxc`); empty on a machine, real or virtual.
+    pub container: String,
     /// Whether we run as root.
     pub root: bool,
     /// Listening sockets.

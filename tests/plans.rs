@@ -174,6 +174,27 @@ fn the_files_of_the_other_choice() {
     insta::assert_snapshot!(out);
 }
 
+/// Each file that the shared stages write only when somebody wants more than the default.
+#[test]
+fn the_files_of_what_the_shared_stages_can_do_besides() {
+    let answers = "\
+queue: {backend: rabbitmq}
+broker: {reach: network, networks: [10.1.0.0/16], plain: false, management: true}
+logs: {remote: \"logs.example.org:6514\", authority: /root/logs.pem, journal_mib: 64}
+upkeep: {reboot: true, clock: true, time_servers: [ntp1.example.org, 192.0.2.1]}
+";
+    let plan = plan(&facts("bookworm", "systemd"), answers);
+    let mut out = outline(&plan);
+    for planned in &plan.actions {
+        if let Action::File(file) = &planned.action
+            && ["broker", "logs", "upkeep", "services.env", "web"].iter().any(|part| planned.id.starts_with(part))
+        {
+            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
+        }
+    }
+    insta::assert_snapshot!(out);
+}
+
 /// Every combination of the four choices, on every release, with and without systemd: a name and its plan.
 static EVERY: LazyLock<Vec<(String, Plan)>> = LazyLock::new(every_combination);
 

@@ -14,6 +14,7 @@ use crate::action::{Act, Cx, Verdict};
 use crate::engine::undo::{Undo, UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Address, Command, Host, Meta, Output};
+use crate::proof::tls;
 use crate::proof::wire::{Login, TIMEOUT, WireError, amqp};
 
 /// Makes a RabbitMQ user and virtual host with full permissions in it, and takes `guest` away.
@@ -29,9 +30,15 @@ pub struct Rabbitmq {
     /// Whether to remove the user `guest`.
     #[serde(default = "yes")]
     pub remove_guest: bool,
-    /// Where the broker listens on the loopback address, without TLS.
+    /// What it may do besides, such as `management` (log in to the management page).
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Where the broker listens on the loopback address.
     #[serde(default = "amqp_port")]
     pub port: u16,
+    /// Whether it speaks TLS there. Its certificate is not looked at: a proof does that.
+    #[serde(default)]
+    pub tls: bool,
 }
 
 const fn yes() -> bool {
@@ -51,12 +58,12 @@ impl Act for Rabbitmq {
         format!("make the RabbitMQ user {} for the virtual host {}{guest}", self.user, self.vhost)
     }
 
-    /// Asks the broker in its own protocol: `rabbitmqctl` takes a second or more to start.
+    /// Asks the broker in its own protocol as far as that goes: `rabbitmqctl` takes a second or more to start.
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
         let password = cx.secrets.reveal(&self.password)?;
         let ours = self.login(cx.host, &self.user, &password);
         let so = ours.is_ok() && (!self.remove_guest || self.guest_is_gone(cx.host));
-        Ok(if so { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
+        Ok(if so && self.has_its_tags(cx.host)? { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
@@ -88,7 +95,7 @@ impl Act for Rabbitmq {
                 "name": self.user,
                 "password_hash": password_hash(salt, &password),
                 "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": "",
+                "tags": self.tags.join(","),
             }],
             "vhosts": [{"name": self.vhost}],
             "permissions": [{
@@ -107,12 +114,27 @@ impl Rabbitmq {
     fn login(&self, host: &dyn Host, user: &str, password: &str) -> Result<String, WireError> {
         let address = Address::Tcp(([127, 0, 0, 1], self.port).into());
         let mut stream = host.connect(&address, TIMEOUT)?;
+        if self.tls {
+            let config = tls::unverified().map_err(std::io::Error::other)?;
+            stream = Box::new(tls::protect(config, "127.0.0.1", stream)?);
+        }
         amqp::login(&mut *stream, &Login { user, password, database: &self.vhost })
     }
 
     /// Whether the broker refuses `guest`. Any answer but a refused password means that it knows the account.
     fn guest_is_gone(&self, host: &dyn Host) -> bool {
         matches!(self.login(host, GUEST, GUEST), Err(WireError::Credentials(_)))
+    }
+
+    fn has_its_tags(&self, host: &dyn Host) -> Outcome<bool> {
+        let listed = ctl(host, "read the tags of RabbitMQ's users", &["list_users"])?.text();
+        let tags = listed.lines().find_map(|line| line.strip_prefix(&self.user)?.strip_prefix("\t["));
+        let mut has: Vec<&str> = tags.unwrap_or_default().trim_end_matches(']').split(", ").collect();
+        has.retain(|tag| !tag.is_empty());
+        has.sort_unstable();
+        let mut wants: Vec<&str> = self.tags.iter().map(String::as_str).collect();
+        wants.sort_unstable();
+        Ok(has == wants)
     }
 
     /// The definitions of what exists and will be changed or removed.

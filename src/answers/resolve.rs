@@ -157,9 +157,8 @@ impl<'a> Walk<'a> {
             }
         }
         if applies == Some(false) {
-            // The names stay defined, so that other stages can refer to them.
             for figure in &stage.figures {
-                self.set_figure(&figure.name, Value::Null);
+                self.figure_does_not_apply(&figure.name);
             }
             return;
         }
@@ -337,7 +336,7 @@ impl<'a> Walk<'a> {
         }
         let value = match self.condition(when, &path) {
             Some(true) => self.evaluate(expression, &path),
-            Some(false) => Some(Value::Null),
+            Some(false) => return self.figure_does_not_apply(name),
             None => None,
         };
         match value {
@@ -439,6 +438,13 @@ impl<'a> Walk<'a> {
     fn set_figure(&mut self, name: &str, value: Value) {
         self.context.set_figure(name, &value);
         self.resolved.figures.insert(name.to_owned(), value);
+    }
+
+    /// It is what an earlier stage said, or else none: the name stays defined, so that others can refer to it.
+    fn figure_does_not_apply(&mut self, name: &str) {
+        if !self.resolved.figures.contains_key(name) {
+            self.set_figure(name, Value::Null);
+        }
     }
 
     /// Given answers to questions that the guide does not have.

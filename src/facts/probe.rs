@@ -41,6 +41,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         memory: memory::find(host, &limits),
         disks: disks(host),
         init: init(host),
+        container: container(host),
         root,
         sshd: ssh::find(host, &listening, ssh.as_ref()),
         listening,
@@ -50,6 +51,19 @@ pub fn probe(host: &dyn Host) -> Facts {
         ssh,
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         standing: standing(host),
+    }
+}
+
+/// What systemd found when it started, what whoever made the container says (the environment of process 1), and the
+/// file by which Docker marks its own.
+fn container(host: &dyn Host) -> String {
+    let environment = text(host, "/proc/1/environ");
+    let told = environment.split('\0').find_map(|line| line.strip_prefix("container="));
+    let found = text(host, "/run/systemd/container");
+    match (found.trim(), told) {
+        ("", None | Some("")) if exists(host, "/.dockerenv") => "docker".to_owned(),
+        ("", told) => told.unwrap_or_default().to_owned(),
+        (found, _) => found.to_owned(),
     }
 }
 

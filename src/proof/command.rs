@@ -25,6 +25,9 @@ pub struct Checked {
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
+    /// Seconds for which it is tried again, for what needs time to become so.
+    #[serde(default)]
+    pub patience: u64,
 }
 
 const fn ten_minutes() -> u64 {
@@ -56,9 +59,9 @@ impl Prove for Checked {
         Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| line.trim().to_owned()))
     }
 
-    /// It does not wait for a service to come up, and may be long at work: once is enough.
+    /// Most do not wait for a service to come up, and may be long at work: once is enough for them.
     fn patience(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_secs(self.patience)
     }
 }
 
@@ -78,6 +81,7 @@ mod tests {
             run: ["app-backup", "test"].map(str::to_owned).to_vec(),
             contains: contains.to_owned(),
             timeout: 10,
+            patience: 0,
         };
         proof.prove(&Cx { host: &host, secrets: &Secrets::default() })
     }

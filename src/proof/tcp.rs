@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::host::Duplex;
 use crate::proof::wire::{self, Channel, Login, WireError};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Cx, Prove, tls};
 
 /// A server that answers in its own protocol to these credentials: before anything is changed for a remote one, afterwards for a local one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tcp {
-    /// `postgresql`, `mariadb`, `redis` or `rabbitmq`.
+    /// `postgresql`, `mariadb`, `redis`, `rabbitmq` or `tls`.
     pub protocol: Protocol,
     /// Host name or address.
     pub host: String,
@@ -29,9 +29,26 @@ pub struct Tcp {
     /// Database, virtual host or Redis database number.
     #[serde(default)]
     pub database: String,
+    /// The certificate that it must show, for those that speak TLS from the first byte on: Redis, RabbitMQ, `tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Certificate>,
     /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
     #[serde(default)]
     pub before: bool,
+}
+
+/// The certificate that a server must show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// For whom it must be.
+    pub name: String,
+    /// PEM file with whom to trust; the system's authorities when empty.
+    #[serde(default)]
+    pub trust: String,
+    /// PEM file with one that is good enough for now; may be missing.
+    #[serde(default)]
+    pub stand_in: String,
 }
 
 /// Protocols that can be spoken.
@@ -46,6 +63,8 @@ pub enum Protocol {
     Redis,
     /// AMQP 0-9-1, RabbitMQ's.
     Rabbitmq,
+    /// Nothing but TLS: the certificate of a server that only listens, such as one that takes logs.
+    Tls,
 }
 
 impl Protocol {
@@ -56,6 +75,7 @@ impl Protocol {
             Self::Mariadb => "MariaDB",
             Self::Redis => "Redis",
             Self::Rabbitmq => "RabbitMQ",
+            Self::Tls => "the server",
         }
     }
 }
@@ -69,10 +89,23 @@ impl Prove for Tcp {
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
         let password = cx.secrets.reveal(&self.password)?;
         let login = Login { user: &self.user, password: &password, database: &self.database };
+        let what = || format!("log in to {} at {}:{}", self.protocol.name(), self.host, self.port);
+        if self.tls.is_none() && self.protocol == Protocol::Tls {
+            return Err(Failure::new(what(), "the guide does not say which certificate it must show")
+                .hint("correct the guide: `tls` is needed"));
+        }
         let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
-        self.speak(stream, channel, &login).map_err(|error| {
-            error.failure(format!("log in to {} at {}:{}", self.protocol.name(), self.host, self.port))
-        })
+        let Some(certificate) = &self.tls else {
+            return self.speak(stream, channel, &login).map_err(|error| error.failure(what()));
+        };
+        let config = tls::verified(cx.host, &certificate.trust, &certificate.stand_in)?;
+        let stream = tls::protect(config, &certificate.name, stream).map_err(|error| {
+            Failure::new(what(), error)
+                .hint("the server must show a certificate for this name, and its key must be readable for it")
+        })?;
+        let version = tls::version(&stream);
+        let evidence = self.speak(Box::new(stream), Channel::Local, &login).map_err(|error| error.failure(what()))?;
+        Ok(format!("{evidence}, {version}, certificate for {}", certificate.name))
     }
 
     /// Before anything is changed somebody waits for the answer, and nothing is about to come up.
@@ -96,6 +129,8 @@ impl Tcp {
             }
             Protocol::Redis => (format!("Redis {}", wire::redis::login(&mut *stream, login)?), None),
             Protocol::Rabbitmq => (wire::amqp::login(&mut *stream, login)?, None),
+            // Whoever shook hands has answered.
+            Protocol::Tls => ("it".to_owned(), None),
         };
         let mut evidence = if login.user.is_empty() {
             format!("{version} answers")

@@ -35,8 +35,8 @@ fn from_the_first_question_to_the_start_at_80_columns() {
     let host = FakeHost::debian("bookworm");
     let application = "1|shop||80|?|8080|";
     let database = "PostgreSQL||2|||sp ace|<||a-typed-secret";
-    let rest = "<|||40||auto||shop.example.org|||||||||||||";
-    let lines = [application, database, rest, "9|2|6|<|3|<|1"].join("|");
+    let rest = "<|||40||auto||shop.example.org|||||||||||||||||";
+    let lines = [application, database, rest, "10|2|6|<|3|<|1"].join("|");
     let (ended, screen) = talked(&host, at(80), &lines);
     assert!(matches!(ended, Ok(Decision::Start(_))), "{ended:?}\n{screen}");
     assert!(!screen.contains("a-typed-secret"));

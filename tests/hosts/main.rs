@@ -14,6 +14,7 @@
 )]
 
 mod acme;
+mod broker;
 mod combinations;
 mod crashes;
 mod decisions;
@@ -22,6 +23,7 @@ mod failures;
 mod firewall;
 mod host;
 mod life;
+mod logs;
 mod preflight;
 #[path = "../pty/session.rs"]
 mod session;

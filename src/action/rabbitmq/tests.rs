@@ -72,6 +72,21 @@ fn a_user_is_made_guest_goes_and_both_come_back() {
 }
 
 #[test]
+fn tags_are_given_seen_and_taken_away() {
+    let host = host();
+    let plain = Rabbitmq { remove_guest: false, ..action() };
+    let manager = Rabbitmq { tags: vec!["management".to_owned()], ..plain.clone() };
+    with_cx(&host, |cx| {
+        plain.apply(cx).unwrap();
+        assert!(plain.has_its_tags(cx.host).unwrap() && !manager.has_its_tags(cx.host).unwrap());
+        manager.apply(cx).unwrap();
+        assert!(manager.has_its_tags(cx.host).unwrap() && !plain.has_its_tags(cx.host).unwrap());
+        plain.apply(cx).unwrap();
+        assert!(plain.has_its_tags(cx.host).unwrap());
+    });
+}
+
+#[test]
 fn a_user_that_existed_stays() {
     let host = host();
     host.run(&Command::new(["rabbitmqctl", "add_user", "shop"])).unwrap();

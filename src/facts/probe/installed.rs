@@ -9,6 +9,7 @@ use crate::host::Host;
 const NAMES: &[&str] = &[
     "apache2",
     "certbot",
+    "chrony",
     "docker.io",
     "firewalld",
     "libvirt-daemon-system",
@@ -16,6 +17,8 @@ const NAMES: &[&str] = &[
     "mysql-server",
     "nftables",
     "nginx",
+    "ntpsec",
+    "openntpd",
     "postgresql",
     "python2.7",
     "python3",

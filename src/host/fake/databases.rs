@@ -16,6 +16,8 @@ pub(super) struct Databases {
     pub(super) roles: BTreeSet<String>,
     /// Users of the broker.
     pub(super) broker_users: BTreeSet<String>,
+    /// `user tag,tag`, for those that have any.
+    pub(super) broker_tags: BTreeSet<String>,
     /// Virtual hosts of the broker.
     pub(super) vhosts: BTreeSet<String>,
     /// `vhost user conf write read`.
@@ -261,6 +263,7 @@ pub(super) fn rabbitmqctl(program: &mut Program<'_>) -> i32 {
             return if is_new { 0 } else { program.fail(70, refused) };
         }
         "delete_user" => {
+            broker.broker_tags.retain(|line| !line.starts_with(&format!("{name} ")));
             if !broker.broker_users.remove(&name) {
                 return program.fail(70, format!("Error:\nUser \"{name}\" does not exist"));
             }
@@ -278,7 +281,12 @@ pub(super) fn rabbitmqctl(program: &mut Program<'_>) -> i32 {
         }
         "clear_permissions" => broker.permissions.retain(|line| !line.starts_with(&format!("{vhost} {name} "))),
         "list_users" => {
-            let lines: Vec<String> = broker.broker_users.iter().map(|user| format!("{user}\t[]")).collect();
+            let tags = |user: &str| {
+                let line = broker.broker_tags.iter().find_map(|line| line.strip_prefix(user)?.strip_prefix(' '));
+                line.unwrap_or_default().replace(',', ", ")
+            };
+            let lines: Vec<String> =
+                broker.broker_users.iter().map(|user| format!("{user}\t[{}]", tags(user))).collect();
             for line in lines {
                 program.say(line);
             }

@@ -99,7 +99,12 @@ pub(super) fn rabbitmqctl(program: &mut Program<'_>) -> i32 {
                 .filter_map(|line| line.split_once(' '))
                 .map(|(vhost, rest)| json!({"vhost": vhost, "user": rest.split(' ').next()}))
                 .collect();
-            let (users, vhosts) = (named(&broker.broker_users), named(&broker.vhosts));
+            let (mut users, vhosts) = (named(&broker.broker_users), named(&broker.vhosts));
+            for user in &mut users {
+                let prefix = format!("{} ", user["name"].as_str().unwrap_or_default());
+                let tags = broker.broker_tags.iter().find_map(|line| line.strip_prefix(&prefix));
+                user["tags"] = json!(tags.unwrap_or_default());
+            }
             program.say(json!({"users": users, "vhosts": vhosts, "permissions": permissions}).to_string());
             0
         }
@@ -111,7 +116,14 @@ pub(super) fn rabbitmqctl(program: &mut Program<'_>) -> i32 {
             let entries = |list: &str| definitions.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
             let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
             let broker = &mut program.world.databases;
-            broker.broker_users.extend(entries("users").iter().map(|user| text(user, "name")));
+            for user in &entries("users") {
+                let (name, tags) = (text(user, "name"), text(user, "tags"));
+                broker.broker_tags.retain(|line| !line.starts_with(&format!("{name} ")));
+                if !tags.is_empty() {
+                    broker.broker_tags.insert(format!("{name} {tags}"));
+                }
+                broker.broker_users.insert(name);
+            }
             broker.vhosts.extend(entries("vhosts").iter().map(|vhost| text(vhost, "name")));
             let allowed = |entry: &Value| format!("{} {} .* .* .*", text(entry, "vhost"), text(entry, "user"));
             broker.permissions.extend(entries("permissions").iter().map(allowed));

@@ -67,6 +67,7 @@ impl Snapshot {
             ("rule ", &self.rules, &other.rules),
             ("role ", &self.databases.roles, &other.databases.roles),
             ("broker user ", &self.databases.broker_users, &other.databases.broker_users),
+            ("broker tags ", &self.databases.broker_tags, &other.databases.broker_tags),
             ("virtual host ", &self.databases.vhosts, &other.databases.vhosts),
             ("permission ", &self.databases.permissions, &other.databases.permissions),
         ];

@@ -45,3 +45,11 @@ fn nobody_waits_for_a_server_before_anything_is_changed() {
     assert_eq!(redis("a", true).patience(), Duration::ZERO);
     assert!(redis("a", false).patience() > Duration::ZERO);
 }
+
+#[test]
+fn tls_alone_proves_nothing_without_a_certificate_to_look_for() {
+    let host = FakeHost::new();
+    host.answer(Address::Tcp(([127, 0, 0, 1], 6514).into()), |_| Vec::new());
+    let proof: Tcp = serde_json::from_str(r#"{"protocol": "tls", "host": "127.0.0.1", "port": 6514}"#).unwrap();
+    assert!(prove(&host, &proof).unwrap_err().why.contains("which certificate"));
+}
