@@ -38,6 +38,7 @@ pub mod rabbitmq;
 mod release;
 pub mod service;
 pub mod source;
+pub mod sshd;
 pub mod symlink;
 mod tree;
 pub mod user;
@@ -221,6 +222,7 @@ pub enum Action {
     Rabbitmq(rabbitmq::Rabbitmq),
     Certificate(certificate::Certificate),
     Firewall(firewall::Firewall),
+    Sshd(sshd::Sshd),
     Command(command::RawCommand),
 }
 
@@ -241,6 +243,7 @@ impl Action {
         "rabbitmq",
         "certificate",
         "firewall",
+        "sshd",
         "command",
     ];
 
@@ -279,6 +282,7 @@ impl Action {
             Self::Rabbitmq(a) => a,
             Self::Certificate(a) => a,
             Self::Firewall(a) => a,
+            Self::Sshd(a) => a,
             Self::Command(a) => a,
         }
     }

@@ -15,6 +15,7 @@ pub mod job;
 pub mod listens;
 pub mod row;
 pub mod service;
+mod sshd;
 pub mod tcp;
 pub mod tls;
 pub mod wire;
@@ -51,12 +52,13 @@ pub enum Proof {
     Listens(listens::Listens),
     Row(row::Row),
     Service(service::Running),
+    Sshd(crate::action::sshd::Sshd),
     Tcp(tcp::Tcp),
 }
 
 impl Proof {
     /// The kinds' names as a guide writes them.
-    pub const KINDS: &'static [&'static str] = &["firewall", "http", "job", "listens", "row", "service", "tcp"];
+    pub const KINDS: &'static [&'static str] = &["firewall", "http", "job", "listens", "row", "service", "sshd", "tcp"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
@@ -67,6 +69,7 @@ impl Proof {
             Self::Listens(p) => p,
             Self::Row(p) => p,
             Self::Service(p) => p,
+            Self::Sshd(p) => p,
             Self::Tcp(p) => p,
         }
     }

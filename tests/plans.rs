@@ -74,6 +74,7 @@ fn outline(plan: &Plan) -> String {
                 let (manager, confirm) = (a.manager, a.confirm);
                 format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
             }
+            Action::Sshd(a) => format!("{} {:?} {} {:?} {:?}", a.port, a.listen, a.keys_only, a.root_login, a.confirm),
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
@@ -89,6 +90,7 @@ fn outline(plan: &Plan) -> String {
             }
             Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
             Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
+            Proof::Sshd(p) => format!("{} {:?} {}", p.port, p.listen, p.keys_only),
             Proof::Tcp(p) => {
                 format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
             }

@@ -21,7 +21,9 @@ mod failures;
 mod firewall;
 mod host;
 mod life;
+mod pair;
 mod preflight;
 #[path = "../pty/session.rs"]
 mod session;
+mod ssh;
 mod wizard;

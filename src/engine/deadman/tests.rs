@@ -22,7 +22,8 @@ fn change(host: &FakeHost, confirm: Confirm, meanwhile: impl Fn(u64)) -> Outcome
     let blobs = Blobs::new("/var/lib/bringup/runs/r/blobs");
     let restore = vec![Undo::Remove { path: FLAG.into() }];
     let log = Path::new("/var/lib/bringup/log");
-    let plan = Plan { what: "the firewall", hint: "log in", confirm, seconds: 60, restore, blobs: &blobs, log };
+    let plan =
+        Plan { what: "the firewall", hint: "log in", confirm, seconds: 60, way: None, restore, blobs: &blobs, log };
     // The engine's closures must be shareable; a test has one thread.
     let told = std::sync::Mutex::new(Vec::new());
     let done = std::thread::scope(|scope| {

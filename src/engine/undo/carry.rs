@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::action::service::Former;
-use crate::action::{database, edit, firewall, packages, rabbitmq, service, user};
+use crate::action::{database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
@@ -34,6 +34,7 @@ impl Undo {
             Self::Firewall { manager, name, loaded, files, made, tables } => {
                 firewall::undo(cx, manager, name, loaded.as_deref(), files, made, tables)
             }
+            Self::Sshd { server_ran } => sshd::undo(cx, *server_ran),
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
         }
     }
