@@ -79,6 +79,9 @@ impl RootLogin {
 const HINT: &str = "if you could not log in: is the port let in by whatever stands in front of this host, and does your \
     key work? Else log in while the time runs, give it more by `ssh.revert_after`, or answer `ssh.confirm: none`";
 
+/// What is guarded, for messages.
+const CONFIGURATION: &str = "SSH's configuration";
+
 const WHAT: &str = "change how SSH is reached";
 
 impl Act for Sshd {
@@ -141,7 +144,7 @@ impl Act for Sshd {
         let mut restore = files.clone();
         restore.push(Undo::Sshd { server_ran: true });
         let plan = deadman::Plan {
-            what: "SSH's configuration",
+            what: CONFIGURATION,
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
@@ -302,7 +305,8 @@ impl Sshd {
             }
         }
         config.refuse(&self.settings())?;
-        if server == Server::Socket {
+        // Where an earlier attempt of ours was cut short, the server and its files need not agree.
+        if server == Server::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
             return Ok(());
         }
         let effective = Effective::read(host)?;

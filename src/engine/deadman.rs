@@ -363,6 +363,14 @@ pub fn put_back_now(host: &dyn Host) {
     }
 }
 
+/// Whether a change of `what` was begun since the last boot, and was not put back: a run that died may have left it
+/// half made.
+pub fn is_begun(host: &dyn Host, what: &str) -> bool {
+    load(host).ok().flatten().is_some_and(|pending| {
+        pending.what == what && pending.boot == boot(host) && matches!(pending.state, State::Armed | State::Confirmed)
+    })
+}
+
 fn put_back(host: &dyn Host, pending: &mut Pending) {
     let blobs = Blobs::new(&pending.blobs);
     let nothing = std::collections::BTreeMap::new();

@@ -80,6 +80,11 @@ impl Config {
         Ok(Self { main, others, ours })
     }
 
+    /// Whether a file of ours is there.
+    pub(super) fn has_ours(&self) -> bool {
+        self.ours.is_some()
+    }
+
     fn sources(&self) -> impl Iterator<Item = &Source> {
         std::iter::once(&self.main).chain(&self.others)
     }
