@@ -198,7 +198,7 @@ fn taken_out(source: &Source) -> Option<String> {
     Some(source.text.split_inclusive('\n').enumerate().map(mark).collect())
 }
 
-/// Two names of one setting: the older one is ChallengeResponseAuthentication.
+/// Two names of one setting: the older one is `ChallengeResponseAuthentication`.
 fn same(one: &str, other: &str) -> bool {
     let name = |keyword: &str| match keyword.to_ascii_lowercase().as_str() {
         "challengeresponseauthentication" => "kbdinteractiveauthentication".to_owned(),

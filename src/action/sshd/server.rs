@@ -117,7 +117,7 @@ impl Server {
     /// Where it listens now, with the numbers of the sockets.
     pub(super) fn sockets(self, host: &dyn Host) -> BTreeSet<(SocketAddr, u64)> {
         let held = ssh::listening(host);
-        let ports = if self == Self::Socket { self.ports(host) } else { BTreeSet::new() };
+        let ports = if self == Self::Socket { held_ports(host) } else { BTreeSet::new() };
         let is_its = |(at, _, program): &(SocketAddr, u64, String)| match self {
             Self::Socket => ports.contains(&at.port()) && matches!(program.as_str(), "systemd" | "sshd"),
             Self::Service | Self::Script => program == "sshd",
@@ -130,22 +130,13 @@ impl Server {
         self.sockets(host).into_iter().map(|(at, _)| at).collect()
     }
 
-    /// The ports that systemd holds for it.
-    fn ports(self, host: &dyn Host) -> BTreeSet<u16> {
-        let command = Command::new(["systemctl", "show", "--property=Listen", "ssh.socket"]);
-        let output = host.run(&command).map(|output| output.text()).unwrap_or_default();
-        let port = |line: &str| line.strip_prefix("Listen=")?.split(' ').next()?.rsplit(':').next()?.parse().ok();
-        output.lines().filter_map(port).collect()
-    }
-
     /// Every address, on this port.
     pub(super) fn everywhere(self, host: &dyn Host, family: &str, port: u16) -> BTreeSet<SocketAddr> {
         let (v4, v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let both = match (self, has_ipv6(host), family) {
             // systemd's one socket takes both.
-            (Self::Socket, true, _) => vec![v6],
+            (Self::Socket, true, _) | (_, true, "inet6") => vec![v6],
             (_, true, "any" | "") => vec![v4, v6],
-            (_, true, "inet6") => vec![v6],
             _ => vec![v4],
         };
         both.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
@@ -213,6 +204,19 @@ impl Server {
     }
 }
 
+/// The ports that systemd holds for the server.
+fn held_ports(host: &dyn Host) -> BTreeSet<u16> {
+    held_at(host).iter().filter_map(|at| at.rsplit(':').next()?.parse().ok()).collect()
+}
+
+/// Where systemd has the server's socket listen, as it shows it: `[::]:22`.
+fn held_at(host: &dyn Host) -> Vec<String> {
+    let command = Command::new(["systemctl", "show", "--property=Listen", "ssh.socket"]);
+    let output = host.run(&command).map(|output| output.text()).unwrap_or_default();
+    let at = |line: &str| Some(line.strip_prefix("Listen=")?.split(' ').next()?.to_owned());
+    output.lines().filter_map(at).collect()
+}
+
 /// Carries out [`crate::engine::undo::Undo::Sshd`] for the running server: it takes up the files that are back.
 pub(super) fn come_back(host: &dyn Host, log: &Path, server_ran: bool) -> Outcome<bool> {
     let Ok(server) = Server::find(host) else { return Ok(false) };
@@ -221,10 +225,7 @@ pub(super) fn come_back(host: &dyn Host, log: &Path, server_ran: bool) -> Outcom
     let at = match server {
         Server::Socket => {
             run(host, log, &["systemctl", "daemon-reload"])?;
-            let command = Command::new(["systemctl", "show", "--property=Listen", "ssh.socket"]);
-            let shown = host.run(&command).map_err(|e| Failure::new("look at ssh.socket", e))?.text();
-            let at = |line: &str| line.strip_prefix("Listen=")?.split(' ').next()?.parse::<SocketAddr>().ok();
-            shown.lines().filter_map(at).collect()
+            held_at(host).iter().filter_map(|at| at.parse().ok()).collect()
         }
         Server::Service | Server::Script => effective.at.clone(),
     };
