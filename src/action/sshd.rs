@@ -105,7 +105,8 @@ impl Act for Sshd {
             diff::unified(path, present.as_deref(), text, cx.secrets)
         });
         let diff = diffs.collect::<String>();
-        Ok(Verdict::WillChange(Change { summary: self.describe(), diff: (!diff.is_empty()).then_some(diff) }))
+        let summary = format!("{}{}", self.describe(), self.what_of_the_old_way(cx.host, server));
+        Ok(Verdict::WillChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
@@ -185,6 +186,23 @@ impl Sshd {
             RootLogin::Never => parts.push("keep root out".to_owned()),
         }
         parts.join(", ")
+    }
+
+    /// What becomes of the way in that there is now, and who uses it.
+    fn what_of_the_old_way(&self, host: &dyn Host, server: Server) -> String {
+        let old: BTreeSet<SocketAddr> =
+            server.listening(host).difference(&self.wanted(host, server)).copied().collect();
+        if old.is_empty() {
+            return String::new();
+        }
+        let fate = match self.confirm {
+            Confirm::NewConnection => "stays open until somebody has logged in so",
+            Confirm::Local => "stays open until `bringup confirm`",
+            Confirm::None => "is closed",
+        };
+        let peers = probe::ssh::now(host).peers.join(", ");
+        let who = if peers.is_empty() { String::new() } else { format!(" (logged in now: from {peers})") };
+        format!("; {} {fate}{who}", server::list(&old))
     }
 
     /// The settings, as keyword and value.
