@@ -185,6 +185,25 @@ fn where_systemd_holds_the_socket_the_port_is_changed_there() {
 
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
+fn a_single_address_is_listened_at_after_a_reboot_too() {
+    let pair = Pair::for_ssh("bookworm", "");
+    let run = pair.hardened(&format!("port: 2222, listen: [{}], confirm: none", pair.address));
+    let before = pair.server.manifest("before");
+    pair.ssh(run).expect(0);
+    assert!(pair.lets_in(2222));
+    pair.server.reboot();
+    pair.admin.sh("ip neigh flush all").expect(0);
+    assert!(pair.lets_in(2222) && !pair.lets_in(22));
+    let ordered = pair.server.sh("systemctl show -p After ssh.service").expect(0);
+    assert!(ordered.stdout.contains("network-online.target"));
+    pair.server.sh("bringup verify").expect(0);
+    pair.server.sh("bringup rollback --yes --plain").expect(0);
+    assert!(pair.lets_in(22));
+    pair.server.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
 fn without_systemd_the_init_script_takes_it_up_and_one_address_is_enough() {
     let pair = Pair::with("bookworm", Init::None, "");
     pair.server.write("/root/guide/guide.yaml", GUIDE);
