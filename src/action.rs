@@ -39,6 +39,7 @@ pub mod rabbitmq;
 mod release;
 pub mod service;
 pub mod source;
+pub mod sshd;
 pub mod symlink;
 mod tree;
 pub mod user;
@@ -227,6 +228,7 @@ pub enum Action {
     Certificate(certificate::Certificate),
     Firewall(firewall::Firewall),
     Acme(acme::Acme),
+    Sshd(sshd::Sshd),
     Command(command::RawCommand),
 }
 
@@ -248,6 +250,7 @@ impl Action {
         "certificate",
         "firewall",
         "acme",
+        "sshd",
         "command",
     ];
 
@@ -287,6 +290,7 @@ impl Action {
             Self::Certificate(a) => a,
             Self::Firewall(a) => a,
             Self::Acme(a) => a,
+            Self::Sshd(a) => a,
             Self::Command(a) => a,
         }
     }

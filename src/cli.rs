@@ -180,7 +180,7 @@ enum Verb {
     Verify,
     /// List all runs
     History,
-    /// Keep a change that would be taken back, such as the firewall's; type it in a new SSH session
+    /// Keep a change that would be taken back, such as the firewall's or SSH's; type it in a new SSH session
     Confirm,
     /// Try the ports of another machine from here; needs no root
     Probe {

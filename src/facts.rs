@@ -45,6 +45,8 @@ pub struct Facts {
     pub netfilter: Netfilter,
     /// Whether IPv6 is there.
     pub ipv6: bool,
+    /// Addresses of this host, but for link-local ones.
+    pub addresses: Vec<String>,
     /// Our own runs of guides that still stand: guide ids.
     pub standing: Vec<String>,
 }
@@ -133,6 +135,22 @@ pub struct Sshd {
     pub listening: Vec<String>,
     /// Addresses from which somebody is logged in now. Only root sees those of others.
     pub peers: Vec<String>,
+    /// Who may administer this host when logged in.
+    pub admins: Vec<Admin>,
+}
+
+/// root, or somebody who may become root by sudo.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Admin {
+    /// Login name.
+    pub name: String,
+    /// Whether an authorized key lies where the server reads it. Only root sees those of others.
+    pub key: bool,
+    /// Whether there is a password, and it is not locked. Only root sees it.
+    pub password: bool,
+    /// Whether nothing more is needed to become root than what they have: a password for sudo, or sudo without one.
+    pub root: bool,
 }
 
 /// What the kernel and the installed programs let us do with packets.

@@ -17,6 +17,7 @@ pub mod listens;
 pub mod renewal;
 pub mod row;
 pub mod service;
+mod sshd;
 pub mod tcp;
 pub mod tls;
 pub mod wire;
@@ -55,13 +56,14 @@ pub enum Proof {
     Renewal(renewal::Renewal),
     Row(row::Row),
     Service(service::Running),
+    Sshd(crate::action::sshd::Sshd),
     Tcp(tcp::Tcp),
 }
 
 impl Proof {
     /// The kinds' names as a guide writes them.
     pub const KINDS: &'static [&'static str] =
-        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "tcp"];
+        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
@@ -74,6 +76,7 @@ impl Proof {
             Self::Renewal(p) => p,
             Self::Row(p) => p,
             Self::Service(p) => p,
+            Self::Sshd(p) => p,
             Self::Tcp(p) => p,
         }
     }

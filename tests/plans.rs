@@ -75,6 +75,7 @@ fn outline(plan: &Plan) -> String {
                 format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
             }
             Action::Acme(a) => format!("{} {} {}", a.name, a.directory, a.reload.join(" ")),
+            Action::Sshd(a) => format!("{} {:?} {} {:?} {:?}", a.port, a.listen, a.keys_only, a.root_login, a.confirm),
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
@@ -92,6 +93,7 @@ fn outline(plan: &Plan) -> String {
             Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.rehearse),
             Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
             Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
+            Proof::Sshd(p) => format!("{} {:?} {}", p.port, p.listen, p.keys_only),
             Proof::Tcp(p) => {
                 format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
             }
@@ -473,6 +475,17 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         ),
         (facts("bookworm", "systemd"), "firewall: {ports: [20-30]}\n", "opens port 22, which is SSH"),
         (facts("bookworm", "systemd"), "firewall: {ports: [http]}\n", "is no port"),
+        (facts("bookworm", "systemd"), "ssh: {manage: true, port: 0}\n", "1 to 65535"),
+        (facts("bookworm", "systemd"), "ssh: {manage: true, port: 443}\n", "needed for something else here"),
+        (held(2222, "gitea"), "ssh: {manage: true, port: 2222}\n", "port 2222 is already taken by gitea"),
+        (
+            without(|facts| facts.addresses = vec!["10.0.0.5".to_owned()]),
+            "ssh: {manage: true, listen: [10.0.0.6]}\n",
+            "this server has no address 10.0.0.6 (it has 10.0.0.5)",
+        ),
+        (facts("bookworm", "systemd"), "ssh: {manage: true, keys_only: true}\n", "you would be locked out"),
+        (facts("bookworm", "systemd"), "ssh: {manage: true, root_login: never}\n", "nobody could log in any more"),
+        (without(|facts| facts.sshd.ports.clear()), "ssh: {manage: true}\n", "there is no SSH server here"),
         (without(|facts| facts.ipv6 = false), "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n", "this host has none"),
         (without(|facts| facts.netfilter.allowed = false), "firewall: {manage: true}\n", "CAP_NET_ADMIN"),
     ] {
@@ -508,6 +521,29 @@ fn the_firewall_is_managed_by_whoever_does_so_already_and_confirmed_where_somebo
     let narrow =
         firewall_of(&host, "firewall: {ssh_sources: [10.0.0.0/8], revert_after: 30, confirm: local}\n").unwrap();
     assert_eq!((narrow.ssh_sources.len(), narrow.revert_after, narrow.confirm), (1, 30, Confirm::Local));
+}
+
+#[test]
+fn a_new_port_of_ssh_is_let_in_before_and_the_old_one_shut_afterwards() {
+    let mut host = facts("bookworm", "systemd");
+    let ids = |plan: &Plan| -> Vec<String> {
+        let ours = |id: &&String| id.starts_with("ssh.") || id.starts_with("firewall.");
+        plan.actions.iter().map(|planned| &planned.id).filter(ours).cloned().collect()
+    };
+    assert_eq!(ids(&plan(&host, "")), ["firewall.rules"], "SSH is left alone unless somebody asks for it");
+    let answers = "ssh: {manage: true, port: 2222}\n";
+    assert_eq!(ids(&plan(&host, answers)), ["firewall.rules", "ssh.server", "ssh.old_ports"]);
+    assert_eq!(firewall_of(&host, answers).unwrap().ssh_ports, [2222]);
+    let alone = plan(&host, &format!("firewall: {{manage: false}}\n{answers}"));
+    assert_eq!(ids(&alone), ["ssh.server"]);
+    assert_eq!(alone.warnings.iter().filter(|warning| warning.contains("2222")).count(), 0);
+    host.firewall = "ufw".to_owned();
+    let alone = plan(&host, &format!("firewall: {{manage: false}}\n{answers}"));
+    assert!(
+        alone.warnings.iter().any(|warning| warning.contains("unless it lets in port 2222")),
+        "{:?}",
+        alone.warnings
+    );
 }
 
 fn packages_of(plan: &Plan) -> Vec<String> {

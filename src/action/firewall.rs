@@ -45,6 +45,9 @@ pub struct Firewall {
     /// Networks from which SSH is let in; empty: from everywhere. Who is logged in now keeps their way in.
     #[serde(default)]
     pub ssh_sources: Vec<Network>,
+    /// Ports on which SSH is to listen later in the plan: let in as those on which it listens now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_ports: Vec<u16>,
     /// What keeps the change: `new_connection`, `local` or `none`.
     #[serde(default)]
     pub confirm: Confirm,
@@ -128,7 +131,7 @@ impl Act for Firewall {
         if cx.host.euid() != 0 {
             return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
         }
-        let sshd = ssh::now(cx.host);
+        let sshd = self.sshd(cx.host);
         let wanted = self.wanted(&sshd);
         let backend = self.backend();
         if self.standing(cx.host, &sshd)?.is_some() {
@@ -146,7 +149,7 @@ impl Act for Firewall {
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.validate(cx.host)?;
-        let sshd = ssh::now(cx.host);
+        let sshd = self.sshd(cx.host);
         let backend = self.backend();
         if self.standing(cx.host, &sshd)?.is_some() {
             return Ok(());
@@ -161,6 +164,7 @@ impl Act for Firewall {
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
+            way: None,
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
             blobs: cx.blobs,
             log: cx.log,
@@ -243,6 +247,15 @@ impl Firewall {
         Ok(())
     }
 
+    /// How SSH is reached now, and will be later in the plan.
+    fn sshd(&self, host: &dyn Host) -> Sshd {
+        let mut sshd = ssh::now(host);
+        sshd.ports.extend(&self.ssh_ports);
+        sshd.ports.sort_unstable();
+        sshd.ports.dedup();
+        sshd
+    }
+
     /// A confirmation that cannot come would only take the rules back.
     fn refuse_unconfirmable(&self, sshd: &Sshd) -> Outcome<()> {
         if self.confirm != Confirm::NewConnection || !sshd.ports.is_empty() {
@@ -304,7 +317,7 @@ impl Firewall {
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
         let what = "find the firewall as planned";
         let backend = self.backend();
-        let sshd = ssh::now(host);
+        let sshd = self.sshd(host);
         let wanted = self.wanted(&sshd);
         let Some(present) = backend.in_force(host, &wanted)? else {
             return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))

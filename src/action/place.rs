@@ -11,6 +11,11 @@ pub fn stat(host: &dyn Host, path: &Path) -> Outcome<Option<Stat>> {
     host.stat(path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))
 }
 
+/// Whether a file stands at `path`.
+pub fn is_file(host: &dyn Host, path: &Path) -> bool {
+    stat(host, path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::File))
+}
+
 /// The directories above `path` that do not exist yet, outermost first.
 ///
 /// Refuses a path that is not absolute or climbs with `..`, one that leads through something that is no

@@ -245,10 +245,19 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
             targets.insert(port, Target { name: allow.name.clone(), expected: Some(expected) });
         }
     }
+    let sshd = plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Sshd(sshd) => Some(sshd),
+        _ => None,
+    });
+    let restricted = firewall.is_some_and(|firewall| !firewall.ssh_sources.is_empty())
+        || sshd.is_some_and(|sshd| !sshd.listen.is_empty());
+    let expected = if restricted { Expected::Either } else { Expected::Open };
     for port in facts.iter().flat_map(|facts| &facts.sshd.ports) {
-        let restricted = firewall.is_some_and(|firewall| !firewall.ssh_sources.is_empty());
-        let expected = if restricted { Expected::Either } else { Expected::Open };
+        let expected = if sshd.is_some() { Expected::Closed } else { expected };
         targets.insert(*port, Target { name: "SSH".to_owned(), expected: Some(expected) });
+    }
+    if let Some(sshd) = sshd {
+        targets.insert(sshd.port, Target { name: "SSH".to_owned(), expected: Some(expected) });
     }
     targets
 }

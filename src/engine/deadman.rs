@@ -86,6 +86,9 @@ struct Pending {
     confirm: Confirm,
     /// TCP ports of SSH.
     ports: Vec<u16>,
+    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
+    #[serde(default)]
+    way: Option<Way>,
     /// Addresses from which somebody was logged in: a new connection from there counts by itself.
     peers: Vec<IpAddr>,
     /// Connections that were there already, ours and the other end.
@@ -101,6 +104,21 @@ struct Pending {
     errors: Vec<Failure>,
 }
 
+/// A way in over SSH: nothing but a login on it keeps a change of SSH itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Way {
+    /// The TCP port.
+    pub port: u16,
+    /// Addresses of this host; none: all of them.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Way {
+    fn leads(&self, to: SocketAddr) -> bool {
+        to.port() == self.port && (self.addresses.is_empty() || self.addresses.contains(&to.ip()))
+    }
+}
+
 /// A change under a switch.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
@@ -112,6 +130,8 @@ pub struct Plan<'a> {
     pub confirm: Confirm,
     /// Seconds after which it comes back.
     pub seconds: u64,
+    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
+    pub way: Option<Way>,
     /// The way back.
     pub restore: Vec<Undo>,
     /// Where its before-images lie.
@@ -166,7 +186,8 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
         confirm: plan.confirm,
         known: known(host, &sshd.ports),
         peers: sshd.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
-        ports: sshd.ports,
+        ports: plan.way.as_ref().map_or(sshd.ports, |way| vec![way.port]),
+        way: plan.way.clone(),
         restore: plan.restore.clone(),
         blobs: plan.blobs.dir().to_owned(),
         log: plan.log.to_owned(),
@@ -192,7 +213,9 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) 
         format!("run `bringup confirm` to keep {}", armed.what)
     } else {
         let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
-        format!("log in by SSH once more (port {}) to keep {}", ports.join(" or "), armed.what)
+        let addresses: Vec<String> =
+            armed.way.iter().flat_map(|way| &way.addresses).map(|address| format!("{address}, ")).collect();
+        format!("log in by SSH once more ({}port {}) to keep {}", addresses.concat(), ports.join(" or "), armed.what)
     };
     let mut told = None;
     loop {
@@ -228,7 +251,10 @@ fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
     ssh::connections_but(host, &pending.ports, &pending.known)
         .iter()
         .filter(|connection| connection.established && !connection.peer.ip().is_loopback())
-        .any(|connection| connection.logged_in || pending.peers.contains(&connection.peer.ip()))
+        .any(|connection| match &pending.way {
+            Some(way) => connection.logged_in && way.leads(connection.local),
+            None => connection.logged_in || pending.peers.contains(&connection.peer.ip()),
+        })
 }
 
 /// `bringup confirm`: keeps the change whose time runs.
@@ -244,8 +270,16 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
         if pending.confirm == Confirm::NewConnection {
             let Some(ends) = ssh::own(host) else {
                 return Err(Failure::new(what, "this is no SSH session, and proves nothing about one")
-                    .hint("log in by SSH, that is enough; `firewall.confirm: local` lets the console confirm"));
+                    .hint("log in by SSH, that is enough; the answer `confirm: local` lets the console confirm"));
             };
+            if pending.way.as_ref().is_some_and(|way| !way.leads(ends.0)) {
+                let ports: Vec<String> = pending.ports.iter().map(ToString::to_string).collect();
+                return Err(Failure::new(
+                    what,
+                    "this session came in the old way, and proves nothing about the new one",
+                )
+                .hint(format!("log in on port {}, that is enough", ports.join(" or "))));
+            }
             if pending.known.contains(&ends) {
                 return Err(Failure::new(
                     what,
@@ -327,6 +361,14 @@ pub fn put_back_now(host: &dyn Host) {
             forget_timers(host);
         }
     }
+}
+
+/// Whether a change of `what` was begun since the last boot, and was not put back: a run that died may have left it
+/// half made.
+pub fn is_begun(host: &dyn Host, what: &str) -> bool {
+    load(host).ok().flatten().is_some_and(|pending| {
+        pending.what == what && pending.boot == boot(host) && matches!(pending.state, State::Armed | State::Confirmed)
+    })
 }
 
 fn put_back(host: &dyn Host, pending: &mut Pending) {

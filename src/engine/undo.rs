@@ -151,6 +151,11 @@ pub enum Undo {
         /// The name under which certbot keeps it.
         name: String,
     },
+    /// Have the SSH server take up its files, which other records have brought back.
+    Sshd {
+        /// Whether the server itself ran, where systemd holds its socket.
+        server_ran: bool,
+    },
     /// Run a command that the guide declared as the way back.
     Command {
         /// Program and arguments.

@@ -3,6 +3,8 @@
 //!
 //! What cannot be read is left empty, never an error: a guide's rules say what it cannot do without.
 
+pub(crate) mod addresses;
+pub mod admins;
 mod cgroup;
 pub(in crate::facts) mod connection;
 mod cpus;
@@ -15,7 +17,7 @@ pub mod ssh;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Disk, Facts, Os};
+use super::{Disk, Facts, Os, Sshd};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
@@ -43,7 +45,8 @@ pub fn probe(host: &dyn Host) -> Facts {
         init: init(host),
         container: container(host),
         root,
-        sshd: ssh::find(host, &listening, ssh.as_ref()),
+        sshd: Sshd { admins: admins::find(host, &ssh::key_files(host)), ..ssh::find(host, &listening, ssh.as_ref()) },
+        addresses: addresses::find(host),
         listening,
         firewall: firewall::find(host).to_owned(),
         netfilter: firewall::netfilter(host),

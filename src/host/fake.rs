@@ -18,6 +18,7 @@ mod programs;
 mod services;
 mod snapshot;
 mod sockets;
+mod sshd;
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,26 +1,8 @@
 //! The firewall over real SSH between two machines: who is cut off is let in again by itself, a second machine sees
 //! what is open, a reboot changes nothing, and a rollback leaves the rules of others as they were.
 
-use std::time::{Duration, Instant};
-
-use crate::host::{Ended, Host, Init};
-
-/// A guide that is nothing but the shared stage.
-const GUIDE: &str = "\
-version: 1
-guide: firewall
-title: A firewall
-summary: Nothing but the stage that all guides share.
-stages: [01-public.yaml, common/firewall.yaml]
-";
-
-const PUBLIC: &str = "\
-id: public
-title: What is open
-why: For a test.
-figures:
-  - {name: public, value: \"{'name': 'test', 'ports': [{'port': 443, 'name': 'https'}]}\"}
-";
+use crate::host::Init;
+use crate::pair::{Pair, until};
 
 /// The stage of a product that brings a chain of its own.
 const CHAIN: &str = "\
@@ -45,64 +27,13 @@ table inet theirs {
 }
 ";
 
-/// A server to be changed, and an administrator's machine with a key for it.
-struct Pair {
-    server: Host,
-    admin: Host,
-    address: String,
-}
-
 impl Pair {
-    fn start(release: &str, packages: &str) -> Self {
-        Self::with(release, Init::Systemd, packages)
-    }
-
-    fn with(release: &str, init: Init, packages: &str) -> Self {
-        let (server, admin) = std::thread::scope(|scope| {
-            let admin = scope.spawn(|| {
-                let admin = Host::start("bookworm", Init::Systemd);
-                install(&admin, "openssh-client");
-                admin.sh("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519").expect(0);
-                admin
-            });
-            let server = Host::start(release, init);
-            install(&server, &format!("openssh-server {packages}"));
-            if matches!(init, Init::None) {
-                server.sh("service ssh start").expect(0);
-            }
-            (server, admin.join().unwrap())
-        });
-        let key = admin.sh("cat /root/.ssh/id_ed25519.pub").expect(0).stdout;
-        server.sh("mkdir -p -m 0700 /root/.ssh /root/guide").expect(0);
-        server.write("/root/.ssh/authorized_keys", &key);
-        server.write("/root/guide/guide.yaml", GUIDE);
-        server.write("/root/guide/01-public.yaml", PUBLIC);
-        let address = server.ip();
-        let pair = Self { server, admin, address };
-        pair.ssh("true").expect(0);
-        pair
-    }
-
-    /// Runs a command on the server, over SSH.
-    fn ssh(&self, command: &str) -> Ended {
-        let options = "-o StrictHostKeyChecking=no -o LogLevel=ERROR -o ConnectTimeout=3";
-        self.admin.sh(&format!("timeout 120 ssh {options} root@{} '{command}'", self.address))
-    }
-
-    fn answer(&self, firewall: &str) -> &'static str {
-        let text = format!("version: 1\nguide: firewall\nfirewall: {{manage: true, {firewall}}}\n");
-        self.server.write("/root/answers.yaml", &text);
-        "bringup --plain --guide /root/guide --answers /root/answers.yaml"
-    }
-
-    /// Waits until the server waits for its confirmation.
-    fn await_deadline(&self) {
-        let events = "grep -qs '\"deadline\"' /var/lib/bringup/runs/*/events.jsonl";
-        until("a deadline is told", || self.server.sh(events).status == 0);
+    fn firewall(&self, answers: &str) -> &'static str {
+        self.answer(&format!("firewall: {{manage: true, {answers}}}"))
     }
 
     /// How a port looks from outside.
-    fn state(&self, port: u16) -> String {
+    pub fn state(&self, port: u16) -> String {
         let probed = self.admin.sh(&format!("bringup probe {} --ports {port} --json", self.address));
         let state = probed.stdout.split("\"state\": \"").nth(1).unwrap_or_default();
         state.split('"').next().unwrap_or_default().to_owned()
@@ -115,7 +46,7 @@ impl Pair {
     /// From the first rule to the last: changed over SSH, confirmed by a second connection, seen from outside before
     /// and after a reboot, and taken back to exactly what was there.
     fn there_and_back(&self, firewall: &str) {
-        let run = self.answer(firewall);
+        let run = self.firewall(firewall);
         let before = self.server.manifest("before");
         let rules = self.rules();
         std::thread::scope(|scope| {
@@ -133,25 +64,12 @@ impl Pair {
     }
 }
 
-fn install(host: &Host, packages: &str) {
-    host.sh(&format!("apt-get install -y -qq --no-install-recommends {packages} >/dev/null")).expect(0);
-}
-
-/// Waits for what comes by itself, for a minute.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
 fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
     let pair = Pair::start("bullseye", "nftables");
     // Nobody is logged in, and the administrator's machine is in none of the networks.
-    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let run = pair.firewall("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
     let before = pair.server.manifest("before");
     std::thread::scope(|scope| {
         let running = scope.spawn(|| pair.server.sh(run));
@@ -168,7 +86,7 @@ fn rules_that_cut_the_administrator_off_come_back_by_themselves() {
 #[ignore = "needs root and test hosts: tests/run"]
 fn the_timer_outlives_the_run_and_the_journal_agrees() {
     let pair = Pair::start("bookworm", "nftables");
-    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let run = pair.firewall("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
     let before = pair.server.manifest("before");
     std::thread::scope(|scope| {
         let running = scope.spawn(|| pair.server.sh(run));
@@ -190,7 +108,7 @@ fn a_second_host_finds_open_what_is_planned_before_and_after_a_reboot() {
     let pair = Pair::start("trixie", "nftables");
     pair.server.write("/root/theirs.nft", THEIRS);
     pair.server.sh("nft -f /root/theirs.nft").expect(0);
-    let run = pair.answer("ports: [\"8443\"]");
+    let run = pair.firewall("ports: [\"8443\"]");
     pair.server.sh(run).expect(0);
     let as_planned = || {
         assert_eq!(pair.state(22), "open");
@@ -249,7 +167,7 @@ fn chains_of_iptables_leave_no_trace() {
 #[ignore = "needs root and test hosts: tests/run"]
 fn without_systemd_a_process_of_its_own_puts_the_rules_back() {
     let pair = Pair::with("bookworm", Init::None, "nftables");
-    let run = pair.answer("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
+    let run = pair.firewall("ssh_sources: [192.0.2.0/24], confirm: new_connection, revert_after: 20");
     let before = pair.server.manifest("before");
     std::thread::scope(|scope| {
         let running = scope.spawn(|| pair.server.sh(run));

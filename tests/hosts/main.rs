@@ -24,7 +24,9 @@ mod firewall;
 mod host;
 mod life;
 mod logs;
+mod pair;
 mod preflight;
 #[path = "../pty/session.rs"]
 mod session;
+mod ssh;
 mod wizard;

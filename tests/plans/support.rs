@@ -35,7 +35,7 @@ pub fn facts(codename: &str, init: &str) -> Facts {
         root: true,
         firewall: "none".to_owned(),
         netfilter: Netfilter { allowed: true, nft: true },
-        sshd: Sshd { ports: vec![22], listening: vec!["0.0.0.0:22".to_owned()], peers: Vec::new() },
+        sshd: Sshd { ports: vec![22], listening: vec!["0.0.0.0:22".to_owned()], peers: Vec::new(), admins: Vec::new() },
         ipv6: true,
         ..Facts::default()
     };

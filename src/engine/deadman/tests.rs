@@ -19,10 +19,15 @@ fn host() -> FakeHost {
 
 /// Changes the host under the switch; `meanwhile` happens whenever the reader hears how much time is left.
 fn change(host: &FakeHost, confirm: Confirm, meanwhile: impl Fn(u64)) -> Outcome<()> {
+    change_way(host, confirm, None, meanwhile)
+}
+
+/// The same for a change of SSH itself.
+fn change_way(host: &FakeHost, confirm: Confirm, way: Option<Way>, meanwhile: impl Fn(u64)) -> Outcome<()> {
     let blobs = Blobs::new("/var/lib/bringup/runs/r/blobs");
     let restore = vec![Undo::Remove { path: FLAG.into() }];
     let log = Path::new("/var/lib/bringup/log");
-    let plan = Plan { what: "the firewall", hint: "log in", confirm, seconds: 60, restore, blobs: &blobs, log };
+    let plan = Plan { what: "the firewall", hint: "log in", confirm, seconds: 60, way, restore, blobs: &blobs, log };
     // The engine's closures must be shareable; a test has one thread.
     let told = std::sync::Mutex::new(Vec::new());
     let done = std::thread::scope(|scope| {
@@ -94,6 +99,36 @@ fn neither_old_connections_nor_strangers_who_knock_nor_this_host_itself_count() 
     let failure = change(&host, Confirm::NewConnection, come).unwrap_err();
     assert!(failure.why.contains("within 60 s") && failure.hint.is_some(), "{failure}");
     assert!(!is_changed(&host));
+}
+
+#[test]
+fn of_a_new_way_in_only_a_login_on_it_counts() {
+    let way = Way { port: 2222, addresses: vec!["10.0.0.1".parse().unwrap()] };
+    assert!(way.leads("10.0.0.1:2222".parse().unwrap()));
+    assert!(!way.leads("10.0.0.1:22".parse().unwrap()) && !way.leads("10.0.0.2:2222".parse().unwrap()));
+    let host = host();
+    let come = |left: u64| {
+        let port = 60_000 + left;
+        match left {
+            // On the old port; on the new one, but not logged in; logged in at another address.
+            50 => host.connected("sshd: alice@pts/1", "10.0.0.1:22", &format!("192.0.2.7:{port}")),
+            40 => host.connected("sshd: alice [preauth]", "10.0.0.1:2222", &format!("192.0.2.7:{port}")),
+            30 => host.connected("sshd: alice@pts/1", "10.0.0.2:2222", &format!("192.0.2.7:{port}")),
+            20 => {
+                host.set_env("SSH_CONNECTION", &format!("192.0.2.7 {port} 10.0.0.1 22"));
+                assert!(confirm(&host).unwrap_err().why.contains("the old way"));
+            }
+            _ => {}
+        }
+    };
+    assert!(change_way(&host, Confirm::NewConnection, Some(way.clone()), come).is_err());
+    let come = |left: u64| {
+        if left == 50 {
+            host.connected("sshd: alice@pts/2", "10.0.0.1:2222", "192.0.2.7:61000");
+        }
+    };
+    change_way(&host, Confirm::NewConnection, Some(way), come).unwrap();
+    assert!(is_changed(&host));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::action::service::Former;
-use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, user};
+use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
@@ -35,6 +35,7 @@ impl Undo {
                 firewall::undo(cx, manager, name, loaded.as_deref(), files, made, tables)
             }
             Self::AcmeCertificate { name } => acme::undo(cx, name),
+            Self::Sshd { server_ran } => sshd::undo(cx, *server_ran),
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
         }
     }

@@ -31,6 +31,14 @@ pub(super) fn find(host: &dyn Host, with_owners: bool) -> Vec<Listener> {
     listeners.into_iter().collect()
 }
 
+/// Every listening socket, its number and the program that holds it.
+pub(super) fn held(host: &dyn Host) -> Vec<(SocketAddr, u64, String)> {
+    let sockets = in_state(host, &[LISTEN]);
+    let mut owners = owners(host, sockets.iter().map(|socket| socket.inode).collect());
+    let held = |socket: Socket| (socket.local, socket.inode, owners.remove(&socket.inode).unwrap_or_default());
+    sockets.into_iter().map(held).collect()
+}
+
 /// A TCP socket in a table of the kernel's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Socket {

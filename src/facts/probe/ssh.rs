@@ -37,7 +37,9 @@ pub struct Connection {
 
 /// Ports and peers, as far as they can be seen: an ordinary user does not see who else is connected.
 pub fn find(host: &dyn Host, listening: &[Listener], ours: Option<&Ssh>) -> Sshd {
-    let mut ports: BTreeSet<u16> = ours.map(|ssh| ssh.port).into_iter().collect();
+    // Where nothing listens any more nobody comes in any more: the session is older than a change of the port.
+    let open = |port: &u16| listening.is_empty() || listening.iter().any(|listener| listener.port == *port);
+    let mut ports: BTreeSet<u16> = ours.map(|ssh| ssh.port).filter(open).into_iter().collect();
     let served = |listener: &&Listener| SERVERS.contains(&listener.process.as_str());
     ports.extend(listening.iter().filter(served).map(|listener| listener.port));
     match socket_unit(host, listening) {
@@ -54,6 +56,7 @@ pub fn find(host: &dyn Host, listening: &[Listener], ours: Option<&Ssh>) -> Sshd
         ports: ports.into_iter().collect(),
         listening: listening.into_iter().collect(),
         peers: peers.iter().filter(|peer| !peer.is_loopback()).map(ToString::to_string).collect(),
+        admins: Vec::new(),
     }
 }
 
@@ -61,6 +64,11 @@ pub fn find(host: &dyn Host, listening: &[Listener], ours: Option<&Ssh>) -> Sshd
 pub fn now(host: &dyn Host) -> Sshd {
     let listening = listening::find(host, host.euid() == 0);
     find(host, &listening, connection::find(host).as_ref())
+}
+
+/// Listening sockets with their numbers and the programs that hold them, SSH servers or not.
+pub fn listening(host: &dyn Host) -> Vec<(SocketAddr, u64, String)> {
+    listening::held(host)
 }
 
 /// Connections to these ports.
@@ -163,12 +171,25 @@ fn configured(host: &dyn Host) -> Vec<u16> {
             }
         }
     }
-    let mut files = vec![config.to_owned()];
-    let drop_ins = Path::new("/etc/ssh/sshd_config.d");
-    files.extend(host.list(drop_ins).unwrap_or_default().iter().map(|name| drop_ins.join(name)));
-    let lines: Vec<String> = files.iter().flat_map(|file| lines(&text(host, file))).collect();
-    let ports: Vec<u16> = lines.iter().filter_map(|line| line.strip_prefix("port ")?.trim().parse().ok()).collect();
+    let ports: Vec<u16> =
+        statements(host).iter().filter_map(|line| line.strip_prefix("port ")?.trim().parse().ok()).collect();
     if ports.is_empty() { vec![22] } else { ports }
+}
+
+/// All settings in the configuration's files.
+fn statements(host: &dyn Host) -> Vec<String> {
+    let drop_ins = Path::new("/etc/ssh/sshd_config.d");
+    let parts = host.list(drop_ins).unwrap_or_default().into_iter().map(|name| drop_ins.join(name));
+    let files = parts.chain([PathBuf::from("/etc/ssh/sshd_config")]);
+    files.flat_map(|file| lines(&text(host, file))).collect()
+}
+
+/// The files of authorized keys, as the configuration names them.
+pub fn key_files(host: &dyn Host) -> Vec<String> {
+    let named = |line: &String| line.strip_prefix("authorizedkeysfile ").map(str::to_owned);
+    let first = statements(host).iter().find_map(named);
+    let files = first.unwrap_or_else(|| ".ssh/authorized_keys .ssh/authorized_keys2".to_owned());
+    files.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Of `sshd -T`: where it listens, which has the port in it, else its ports.
@@ -181,7 +202,7 @@ fn told(output: &str) -> Vec<u16> {
     if at.is_empty() { value("port ") } else { at }
 }
 
-/// The settings of a configuration, in lower case and with one blank behind the keyword.
+/// The settings of a configuration, the keyword in lower case and with one blank behind the keyword.
 fn lines(config: &str) -> Vec<String> {
     let words = |line: &str| {
         line.split(['#'])
@@ -191,9 +212,12 @@ fn lines(config: &str) -> Vec<String> {
             .filter(|w| !w.is_empty())
             .collect::<Vec<_>>()
             .join(" ")
-            .to_ascii_lowercase()
     };
-    config.lines().map(words).filter(|line| !line.is_empty()).collect()
+    let lower = |line: String| match line.split_once(' ') {
+        Some((keyword, value)) => format!("{} {value}", keyword.to_ascii_lowercase()),
+        None => line,
+    };
+    config.lines().map(words).map(lower).filter(|line| !line.is_empty()).collect()
 }
 
 fn shown(address: &str, port: u16) -> String {
@@ -226,6 +250,8 @@ mod tests {
         assert_eq!(ports(&host), [2200, 2201]);
         host.occupy("sshd", "0.0.0.0:2022".parse().unwrap());
         host.set_env("SSH_CONNECTION", "192.0.2.7 51000 192.0.2.1 9022");
+        assert_eq!(ports(&host), [2022, 2200, 2201], "the session is older than a change of the port");
+        host.occupy("other", "0.0.0.0:9022".parse().unwrap());
         assert_eq!(ports(&host), [2022, 2200, 2201, 9022]);
     }
 
@@ -236,7 +262,10 @@ mod tests {
         host.put_file("/lib/systemd/system/ssh.socket", "", 0o644);
         host.occupy("systemd", "[::]:2222".parse().unwrap());
         host.on(&["systemctl", "show"], |_, _| output(0, "Listen=[::]:2222 (Stream)\nActiveState=active\n", ""));
-        assert_eq!(now(&host), Sshd { ports: vec![2222], listening: vec!["[::]:2222".to_owned()], peers: vec![] });
+        assert_eq!(
+            now(&host),
+            Sshd { ports: vec![2222], listening: vec!["[::]:2222".to_owned()], peers: vec![], ..Sshd::default() }
+        );
         host.on(&["systemctl", "show"], |_, _| output(0, "Listen=[::]:22 (Stream)\nActiveState=inactive\n", ""));
         assert_eq!(ports(&host), [22]);
     }

@@ -1,16 +1,23 @@
 //! Filters over networks and ports that people wrote: each tells what is wrong, in words, so that a rule can refuse
 //! an answer before anything is changed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use crate::action::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
+use crate::facts::Admin;
+use crate::facts::probe::admins::left;
 
 /// Makes the filters known.
 pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("network_problems", |networks: Vec<String>, ipv6: bool| network_problems(&networks, ipv6));
     environment.add_filter("port_problems", port_problems);
+    environment.add_filter("address_problems", |addresses: Vec<String>, own: Vec<String>| {
+        addresses.iter().filter_map(|address| address_problem(address, &own)).collect::<Vec<_>>()
+    });
+    environment.add_filter("single_addresses", |listening: Vec<String>| single_addresses(&listening));
+    environment.add_filter("who_logs_in", who_logs_in);
     environment.add_filter("outside", |addresses: Vec<String>, networks: Vec<String>| outside(addresses, &networks));
 }
 
@@ -55,6 +62,35 @@ fn port_problems(ports: Vec<String>, opened: Value, ssh: Vec<u16>, ipv6: bool) -
     Ok(problems)
 }
 
+/// `["10.0.0.5"] | address_problems(facts.addresses)`: what is wrong with one. Of a host whose addresses are not known
+/// every one may be.
+fn address_problem(text: &str, own: &[String]) -> Option<String> {
+    match text.parse::<IpAddr>() {
+        Err(_) => Some(format!("\"{text}\" is no IP address")),
+        Ok(ip) if own.is_empty() || ip.is_unspecified() || own.contains(&ip.to_string()) => None,
+        Ok(ip) => Some(format!("this server has no address {ip}")),
+    }
+}
+
+/// `facts.sshd.listening | single_addresses`: the addresses at which SSH listens, where it is not every one.
+fn single_addresses(listening: &[String]) -> Vec<String> {
+    let at: Vec<IpAddr> = listening.iter().filter_map(|at| Some(at.parse::<SocketAddr>().ok()?.ip())).collect();
+    let mut single: Vec<String> = Vec::new();
+    if !at.iter().any(IpAddr::is_unspecified) {
+        single.extend(at.iter().map(ToString::to_string));
+        single.dedup();
+    }
+    single
+}
+
+/// `facts.sshd.admins | who_logs_in(keys_only, root_login)`: who can still log in and become root.
+#[expect(clippy::needless_pass_by_value, reason = "a filter takes what the template engine hands over")]
+fn who_logs_in(admins: Value, keys_only: bool, root_login: &str) -> Result<Vec<String>, Error> {
+    let failed = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, format!("who_logs_in: {e}"));
+    let admins: Vec<Admin> = serde_json::from_value(serde_json::to_value(&admins).map_err(failed)?).map_err(failed)?;
+    Ok(left(&admins, keys_only, root_login))
+}
+
 /// `facts.sshd.peers | outside(networks)`: the addresses that are in none of them.
 fn outside(mut addresses: Vec<String>, networks: &[String]) -> Vec<String> {
     let networks: Vec<Network> = networks.iter().filter_map(|network| network.parse().ok()).collect();
@@ -86,6 +122,18 @@ mod tests {
         assert!(ports("['443 from 10.0.0.0/8']").contains("443/tcp (https) is open to everybody"));
         assert!(ports("['20-30']").contains("opens port 22, which is SSH"));
         assert!(ports("['x']").contains("is no port"));
+    }
+
+    #[test]
+    fn addresses_and_those_who_log_in_are_looked_at() {
+        assert_eq!(eval("['10.0.0.5', '0.0.0.0'] | address_problems(['10.0.0.5'])"), "[]");
+        assert!(eval("['10.0.0.6'] | address_problems(['10.0.0.5'])").contains("no address 10.0.0.6"));
+        assert!(eval("['x'] | address_problems([])").contains("is no IP address"));
+        assert_eq!(eval("['10.0.0.5:22', '10.0.0.5:2222', '[::1]:22'] | single_addresses"), "['10.0.0.5', '::1']");
+        assert_eq!(eval("['0.0.0.0:22', '10.0.0.5:2222'] | single_addresses"), "[]");
+        let admins = "[{'name': 'root', 'key': true}, {'name': 'al', 'password': true, 'root': true}]";
+        assert_eq!(eval(&format!("{admins} | who_logs_in(true, 'keep')")), "['root']");
+        assert_eq!(eval(&format!("{admins} | who_logs_in(false, 'never')")), "['al']");
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(super) struct Sockets {
     of_units: BTreeMap<String, Vec<SocketAddr>>,
     /// Programs that no unit knows.
     of_programs: BTreeMap<SocketAddr, String>,
+    /// The numbers of their sockets: one that is opened anew has another.
+    numbers: BTreeMap<SocketAddr, usize>,
+    opened: usize,
     /// Connections that stand: our end, the other, the title of the process that holds it.
     established: Vec<(SocketAddr, SocketAddr, String)>,
 }
@@ -31,7 +34,17 @@ impl FakeHost {
     /// Makes a program that no unit knows listen.
     pub fn occupy(&self, program: &str, address: SocketAddr) {
         let mut world = self.world();
-        world.sockets.of_programs.insert(address, program.to_owned());
+        let sockets = &mut world.sockets;
+        sockets.opened += 1;
+        sockets.numbers.insert(address, 10_000 + sockets.opened);
+        sockets.of_programs.insert(address, program.to_owned());
+        world.show_sockets();
+    }
+
+    /// Makes it listen no more.
+    pub fn vacate(&self, program: &str) {
+        let mut world = self.world();
+        world.sockets.of_programs.retain(|_, known| known != program);
         world.show_sockets();
     }
 
@@ -93,7 +106,9 @@ impl World {
         let connected = self.sockets.established.clone().into_iter();
         let connected = connected.map(|(local, peer, title)| (local, Some(peer), title));
         for (index, (local, peer, title)) in listening.chain(connected).enumerate() {
-            let inode = 5000 + index;
+            let pid = 5000 + index;
+            let number = self.sockets.numbers.get(&local).filter(|_| peer.is_none());
+            let inode = number.copied().unwrap_or(pid);
             let (state, program) = match peer {
                 None => ("0A", title.as_str()),
                 Some(_) => ("01", title.split(':').next().unwrap_or_default()),
@@ -109,7 +124,7 @@ impl World {
             } else {
                 tcp6 += &line;
             }
-            let process = format!("/proc/{inode}");
+            let process = format!("/proc/{pid}");
             self.files.put(
                 Path::new(&format!("{process}/comm")),
                 format!("{program}\n").as_bytes(),

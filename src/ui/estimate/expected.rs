@@ -91,6 +91,8 @@ fn typical(action: &Action) -> Option<f64> {
         Action::Database(_) => Some(300.0),
         // Without the time in which somebody confirms it: 0.32 s with nftables on trixie; others unmeasured.
         Action::Firewall(_) => Some(350.0),
+        // Without that time, too; not measured.
+        Action::Sshd(_) => Some(500.0),
         Action::Service(_) => Some(1_500.0),
         Action::Rabbitmq(_) => Some(2_400.0),
         _ => None,
