@@ -3,6 +3,8 @@
 //! A plan holds no secret (marks stand for them) and nothing of the host's present state: what would change
 //! is found by checking each action against the host, see [`preview`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,6 +37,9 @@ pub struct Plan {
     pub results: Vec<ResultLine>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
+    /// Secrets (`stage.question`) with other characters than the usual, and the regular expression they must match.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_patterns: BTreeMap<String, String>,
 }
 
 /// A stage in a plan.

@@ -26,6 +26,17 @@ pub fn legible(text: &str) -> String {
     text.replace(OPEN, "«secret: ").replace(CLOSE, "»")
 }
 
+/// Whether a secret survives in URLs and configuration files: letters, digits, `-`, `_` and `.`.
+pub fn is_plain(value: &str) -> bool {
+    value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// Whether a secret is one line of the form that its question asks for, a regular expression.
+pub fn has_form(value: &str, pattern: &str) -> bool {
+    let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
+    whole.is_ok_and(|whole| whole.is_match(value)) && !value.contains(char::is_control) && !value.contains(OPEN)
+}
+
 /// A value that does not show itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -67,6 +67,7 @@ mod tests {
             proofs: vec![],
             results: vec![],
             warnings: vec![],
+            secret_patterns: std::collections::BTreeMap::new(),
         };
         let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
         dir.write(host, "answers.yaml", answers.as_bytes()).unwrap();

@@ -1,6 +1,6 @@
 //! guide + facts + answers -> plan. Pure: no host, no clock, no randomness, so the same input gives the same bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,14 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
         }
     }
     context
+}
+
+/// The forms of the secrets that are asked for.
+fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, String> {
+    let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
+    let forms = questions
+        .filter_map(|(stage, question)| Some((format!("{}.{}", stage.id, question.id), question.pattern.clone()?)));
+    forms.filter(|(path, _)| resolved.secrets.contains_key(path)).collect()
 }
 
 struct Builder<'a> {
@@ -101,6 +109,7 @@ impl Builder<'_> {
             proofs,
             results,
             warnings: resolved.warnings.clone(),
+            secret_patterns: secret_patterns(guide, resolved),
         }
     }
 

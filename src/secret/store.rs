@@ -9,7 +9,7 @@ use crate::answers::SecretSource;
 use crate::engine::runs::STATE_DIR;
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta};
-use crate::secret::{Secret, Secrets};
+use crate::secret::{Secret, Secrets, has_form, is_plain};
 
 /// Characters of generated secrets: safe in URLs, YAML, INI, shells and SQL.
 const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
@@ -49,16 +49,18 @@ pub fn forget(host: &dyn Host, guide: &str) -> Outcome<()> {
     host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))
 }
 
-/// Gets every secret from its source, in memory only; the kept value of a generated one stays.
+/// Gets every secret from its source, in memory only; the kept value of a generated one stays. `patterns` has the
+/// form of those that need other characters than the usual ([`crate::plan::Plan::secret_patterns`]).
 pub fn gather(
     host: &dyn Host,
     kept: &Secrets,
     sources: &BTreeMap<String, SecretSource>,
+    patterns: &BTreeMap<String, String>,
 ) -> Result<Secrets, Vec<Problem>> {
     let mut secrets = Secrets::default();
     let mut problems = Vec::new();
     for (name, source) in sources {
-        match value(host, kept, name, source) {
+        match value(host, kept, name, source, patterns.get(name)) {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err((message, hint)) => {
                 problems.push(Problem { place: String::new(), path: name.clone(), message, hint });
@@ -70,7 +72,13 @@ pub fn gather(
 
 type Refusal = (String, String);
 
-fn value(host: &dyn Host, kept: &Secrets, name: &str, source: &SecretSource) -> Result<Secret, Refusal> {
+fn value(
+    host: &dyn Host,
+    kept: &Secrets,
+    name: &str,
+    source: &SecretSource,
+    pattern: Option<&String>,
+) -> Result<Secret, Refusal> {
     let secret = match source {
         SecretSource::Literal(value) => Secret::new(value),
         SecretSource::Env(variable) => host.env(variable).map(Secret::new).ok_or_else(|| {
@@ -85,14 +93,16 @@ fn value(host: &dyn Host, kept: &Secrets, name: &str, source: &SecretSource) -> 
     if secret.expose().is_empty() {
         return Err(("the secret is empty".to_owned(), "give it at least one character".to_owned()));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !secret.expose().chars().all(allowed) {
-        return Err((
+    match pattern {
+        Some(pattern) if !has_form(secret.expose(), pattern) => {
+            Err(("the secret has not the form that it should have".to_owned(), format!("it must match {pattern}")))
+        }
+        None if !is_plain(secret.expose()) => Err((
             "the secret has characters that do not survive URLs and configuration files".to_owned(),
             "allowed are letters, digits, `-`, `_` and `.`".to_owned(),
-        ));
+        )),
+        _ => Ok(secret),
     }
-    Ok(secret)
 }
 
 fn from_file(host: &dyn Host, path: &Path) -> Result<Secret, Refusal> {

@@ -315,6 +315,7 @@ mod tests {
                 line("Certificate", "self-signed, until 2027-11-21; browsers will warn"),
             ],
             warnings: Vec::new(),
+            secret_patterns: std::collections::BTreeMap::new(),
         }
     }
 

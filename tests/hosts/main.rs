@@ -14,6 +14,7 @@
 )]
 
 mod acme;
+mod acme_dns;
 mod combinations;
 mod crashes;
 mod decisions;

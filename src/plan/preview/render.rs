@@ -327,6 +327,7 @@ mod tests {
             }],
             results: vec![],
             warnings: vec!["mind the gap".to_owned()],
+            secret_patterns: std::collections::BTreeMap::new(),
         }
     }
 

@@ -77,6 +77,7 @@ fn ran(host: &FakeHost, records: Vec<Record>) -> String {
         proofs: vec![],
         results: vec![],
         warnings: vec![],
+        secret_patterns: std::collections::BTreeMap::new(),
     };
     let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
     let begin = Record::Begin { action: "web.site".to_owned(), stage: "web".to_owned(), undo: vec![] };
