@@ -117,6 +117,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_secret_is_plain_or_has_the_form_that_is_asked_for() {
+        let base64 = "([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?";
+        assert!(is_plain("aB3-_.") && !is_plain("a+/="));
+        assert!(has_form("+//7abc=", base64) && has_form("abcd", base64));
+        for bad in ["", "abc", "abcd=", "abcd ef=", "abcd\nabcd", "ab#d"] {
+            assert!(!has_form(bad, base64), "{bad}");
+        }
+        assert!(!has_form("a\nb", "(?s).*") && !has_form("⟦secret:x⟧", ".*"));
+    }
+
+    #[test]
     fn reveals_what_it_knows_and_refuses_what_it_does_not() {
         let mut secrets = Secrets::default();
         secrets.insert("db.pw", Secret::new("hunter22"));

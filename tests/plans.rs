@@ -367,7 +367,8 @@ fn a_wildcard_through_a_name_server_on_trixie() {
 
 #[test]
 fn the_token_for_cloudflare_stands_in_a_file_of_roots_alone() {
-    let plan = plan(&facts("bookworm", "systemd"), &over_dns("provider: cloudflare, cloudflare_token: {file: /root/t}"));
+    let plan =
+        plan(&facts("bookworm", "systemd"), &over_dns("provider: cloudflare, cloudflare_token: {file: /root/t}"));
     let holds = |planned: &&bringup::plan::Planned| serde_json::to_string(planned).unwrap().contains(secret::OPEN);
     let with_secrets: Vec<_> = plan.actions.iter().filter(holds).filter(|planned| planned.stage == "tls").collect();
     let [planned] = with_secrets.as_slice() else { panic!("{with_secrets:?}") };

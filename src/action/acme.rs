@@ -243,7 +243,10 @@ impl Acme {
         if !self.authority.is_empty() {
             command = command.env(TRUST_VARIABLE, self.trust.to_string_lossy());
         }
-        Child::new(command).run(cx, &self.describe()).map_err(|failure| trouble::explain(failure, self)).map(drop)
+        Child::new(command)
+            .run(cx, &self.describe())
+            .map_err(|failure| trouble::explain(cx.host, failure, self))
+            .map(drop)
     }
 
     /// What the certificate is good for.

@@ -143,3 +143,25 @@ fn generate(host: &dyn Host, length: u32) -> std::io::Result<Secret> {
     }
     Ok(Secret::new(out))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn a_secret_has_the_usual_characters_or_the_form_of_its_question() {
+        let host = FakeHost::new();
+        host.set_env("KEY", "c2Vj+/8=");
+        let sources = BTreeMap::from([("a.key".to_owned(), SecretSource::Env("KEY".to_owned()))]);
+        let gather = |patterns| gather(&host, &Secrets::default(), &sources, &patterns);
+        let told = gather(BTreeMap::new()).unwrap_err();
+        assert!(told[0].message.contains("characters that do not survive"), "{told:?}");
+        let form = |pattern: &str| BTreeMap::from([("a.key".to_owned(), pattern.to_owned())]);
+        assert_eq!(gather(form("[A-Za-z0-9+/=]+")).unwrap().get("a.key").unwrap().expose(), "c2Vj+/8=");
+        let told = gather(form("[a-z]+")).unwrap_err();
+        assert!(told[0].message.contains("not the form") && !format!("{told:?}").contains("c2Vj"), "{told:?}");
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, Init, answers, machine};
@@ -94,12 +94,16 @@ impl Authority {
         }
     }
 
-    /// Tells the DNS an address for a name.
+    /// Tells the DNS the one address of a name.
     fn name(&self, name: &str, address: &str) {
-        let body = format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#);
+        self.tell_dns("clear-a", &format!(r#"{{"host": "{name}"}}"#));
+        self.tell_dns("add-a", &format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#));
+    }
+
+    fn tell_dns(&self, what: &str, body: &str) {
         let mut stream = TcpStream::connect((self.address.as_str(), 8055)).unwrap();
         let length = body.len();
-        let request = format!("POST /add-a HTTP/1.0\r\nHost: dns\r\nContent-Length: {length}\r\n\r\n{body}");
+        let request = format!("POST /{what} HTTP/1.0\r\nHost: dns\r\nContent-Length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -120,7 +124,8 @@ impl Authority {
     /// answers who has had too many (RFC 8555, section 6.6); its directory.
     fn refuses(&self) -> String {
         self.host.sh("apt-get install -y -qq --no-install-recommends python3 >/dev/null 2>&1").expect(0);
-        self.host.write("/root/ca/refuses.py", REFUSES);
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/refusing_authority.py");
+        self.host.push(&program, "/root/ca/refuses.py");
         self.host
             .sh("cd /root/ca && systemd-run -q --unit=refuses --working-directory=/root/ca python3 refuses.py")
             .expect(0);
@@ -159,42 +164,6 @@ impl Authority {
         answers(&pairs)
     }
 }
-
-const REFUSES: &str = r#"
-import http.server, json, ssl
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in {"Replay-Nonce": "bm9uY2U", "Content-Type": "application/json", **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(json.dumps(body).encode())
-
-    def do_GET(self):
-        here = "https://" + self.headers["Host"]
-        names = ["newNonce", "newAccount", "newOrder", "revokeCert", "keyChange"]
-        self.answer(200, {name: here + "/" + name for name in names})
-
-    do_HEAD = do_GET
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path == "/newAccount":
-            return self.answer(201, {"status": "valid"}, Location="https://" + self.headers["Host"] + "/account/1")
-        self.answer(429, {
-            "type": "urn:ietf:params:acme:error:rateLimited", "status": 429,
-            "detail": "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, "
-                      "retry after 2030-01-02 03:04:05 UTC",
-        }, Content_Type="application/problem+json", Retry_After="3600")
-
-server = http.server.ThreadingHTTPServer(("0.0.0.0", 14001), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain("cert.pem", "key.pem")
-server.socket = context.wrap_socket(server.socket, server_side=True)
-server.serve_forever()
-"#;
 
 /// Issuer and serial number of the certificate that the web server shows.
 fn shown(server: &Host) -> String {

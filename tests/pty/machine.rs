@@ -108,6 +108,7 @@ fn plan() -> Plan {
         proofs: Vec::new(),
         results: vec![ResultLine { label: "Address".to_owned(), value: "https://shop.example.test/".to_owned() }],
         warnings: Vec::new(),
+        secret_patterns: std::collections::BTreeMap::new(),
     }
 }
 

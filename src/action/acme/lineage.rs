@@ -42,7 +42,7 @@ pub enum Lineage {
         /// Whether renewals do what we want, such as to reload who uses it.
         as_wanted: bool,
     },
-    /// Ours, but another one: "from https://ca.example.org/dir".
+    /// Ours, but another one: which, as "from …", "without …".
     Other(String),
     /// Somebody else's.
     Foreign,

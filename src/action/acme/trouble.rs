@@ -1,16 +1,33 @@
 //! What certbot says when it gets no certificate, in plain words and with what to do.
 
+use std::path::Path;
+
 use super::{Acme, Dns, Provider};
 use crate::error::Failure;
+use crate::host::Host;
+
+/// Where certbot writes more than it says.
+const LOG: &str = "/var/log/letsencrypt/letsencrypt.log";
 
 /// A failure of certbot, explained where its cause is known.
-pub fn explain(mut failure: Failure, acme: &Acme) -> Failure {
+pub fn explain(host: &dyn Host, mut failure: Failure, acme: &Acme) -> Failure {
+    // Of what an authority answers, certbot 2.1 under Python 3.11 (Debian 12) says only that it cannot set an attribute.
+    if failure.tail.iter().any(|line| line.contains("AttributeError")) {
+        failure.tail.extend(last_answer(host));
+    }
     let text = failure.tail.join("\n");
     if let Some((why, hint)) = cause(&text, acme) {
         failure.why = why;
         failure.hint = Some(hint);
     }
     failure
+}
+
+/// What an authority answered last, as certbot logs it.
+fn last_answer(host: &dyn Host) -> Option<String> {
+    let log = host.read(Path::new(LOG)).ok()?;
+    let log = String::from_utf8_lossy(&log);
+    log.lines().rev().find_map(|line| line.strip_prefix("acme.messages.Error: ")).map(str::to_owned)
 }
 
 fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
@@ -21,7 +38,10 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     if says(&["rateLimited", "too many certificates", "too many failed", "too many new", "rate limit"]) {
         let said = text.lines().find(|line| line.contains("too many") || line.contains("rate limit")).unwrap_or("");
         return Some((
-            format!("{issuer} refuses, because it was asked too often: {}", said.trim()),
+            format!(
+                "{issuer} refuses, because it was asked too often: {}",
+                said.rsplit(" :: ").next().unwrap_or(said).trim()
+            ),
             "wait until the time that it names; https://letsencrypt.org/docs/rate-limits/ has the limits".to_owned(),
         ));
     }
@@ -79,7 +99,7 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
             "check the address, and that this server may go out to it".to_owned(),
         ));
     }
-    if says(&["accountDoesNotExist", "AttributeError"]) {
+    if says(&["accountDoesNotExist"]) {
         return Some((
             format!("{issuer} does not know the account that certbot has there"),
             "remove its directory below /etc/letsencrypt/accounts".to_owned(),
