@@ -63,6 +63,7 @@ fn plan_of(actions: Vec<Planned>) -> Plan {
         proofs: Vec::new(),
         results: Vec::new(),
         warnings: Vec::new(),
+        secret_patterns: std::collections::BTreeMap::new(),
     }
 }
 
