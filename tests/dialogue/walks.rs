@@ -77,6 +77,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "shop.wsgi:application",
             "python3 serve.py --port $PORT",
             "db.example.org",
+            "192.0.2.53",
             "root",
             "x",
             "Straße 日本",
