@@ -37,9 +37,18 @@ pub struct Plan {
     pub results: Vec<ResultLine>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
-    /// Secrets (`stage.question`) with other characters than the usual, and the regular expression they must match.
+    /// Secrets (`stage.question`) with other characters than the usual, and their form.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub secret_patterns: BTreeMap<String, String>,
+    pub secret_patterns: BTreeMap<String, SecretForm>,
+}
+
+/// The form of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretForm {
+    /// The regular expression that it must match.
+    pub pattern: String,
+    /// The same in words.
+    pub words: String,
 }
 
 /// A stage in a plan.

@@ -12,7 +12,7 @@ use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
 use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
-use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine};
+use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine, SecretForm};
 use crate::proof::Proof;
 
 /// The version of the plan's form.
@@ -50,10 +50,13 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
 }
 
 /// The forms of the secrets that are asked for.
-fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, String> {
+fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, SecretForm> {
     let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
-    let forms = questions
-        .filter_map(|(stage, question)| Some((format!("{}.{}", stage.id, question.id), question.pattern.clone()?)));
+    let forms = questions.filter_map(|(stage, question)| {
+        let words = question.pattern_hint.clone().unwrap_or_default();
+        let form = SecretForm { pattern: question.pattern.clone()?, words };
+        Some((format!("{}.{}", stage.id, question.id), form))
+    });
     forms.filter(|(path, _)| resolved.secrets.contains_key(path)).collect()
 }
 

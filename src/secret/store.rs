@@ -9,6 +9,7 @@ use crate::answers::SecretSource;
 use crate::engine::runs::STATE_DIR;
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta};
+use crate::plan::SecretForm;
 use crate::secret::{Secret, Secrets, has_form, is_plain};
 
 /// Characters of generated secrets: safe in URLs, YAML, INI, shells and SQL.
@@ -55,7 +56,7 @@ pub fn gather(
     host: &dyn Host,
     kept: &Secrets,
     sources: &BTreeMap<String, SecretSource>,
-    patterns: &BTreeMap<String, String>,
+    patterns: &BTreeMap<String, SecretForm>,
 ) -> Result<Secrets, Vec<Problem>> {
     let mut secrets = Secrets::default();
     let mut problems = Vec::new();
@@ -77,7 +78,7 @@ fn value(
     kept: &Secrets,
     name: &str,
     source: &SecretSource,
-    pattern: Option<&String>,
+    form: Option<&SecretForm>,
 ) -> Result<Secret, Refusal> {
     let secret = match source {
         SecretSource::Literal(value) => Secret::new(value),
@@ -93,9 +94,9 @@ fn value(
     if secret.expose().is_empty() {
         return Err(("the secret is empty".to_owned(), "give it at least one character".to_owned()));
     }
-    match pattern {
-        Some(pattern) if !has_form(secret.expose(), pattern) => {
-            Err(("the secret has not the form that it should have".to_owned(), format!("it must match {pattern}")))
+    match form {
+        Some(form) if !has_form(secret.expose(), &form.pattern) => {
+            Err(("the secret has not the form that it should have".to_owned(), form.words.clone()))
         }
         None if !is_plain(secret.expose()) => Err((
             "the secret has characters that do not survive URLs and configuration files".to_owned(),
@@ -159,9 +160,17 @@ mod tests {
         let gather = |patterns| gather(&host, &Secrets::default(), &sources, &patterns);
         let told = gather(BTreeMap::new()).unwrap_err();
         assert!(told[0].message.contains("characters that do not survive"), "{told:?}");
-        let form = |pattern: &str| BTreeMap::from([("a.key".to_owned(), pattern.to_owned())]);
+        let form = |pattern: &str| {
+            let form = SecretForm { pattern: pattern.to_owned(), words: "in words".to_owned() };
+            BTreeMap::from([("a.key".to_owned(), form)])
+        };
         assert_eq!(gather(form("[A-Za-z0-9+/=]+")).unwrap().get("a.key").unwrap().expose(), "c2Vj+/8=");
         let told = gather(form("[a-z]+")).unwrap_err();
-        assert!(told[0].message.contains("not the form") && !format!("{told:?}").contains("c2Vj"), "{told:?}");
+        assert!(
+            told[0].message.contains("not the form")
+                && told[0].hint == "in words"
+                && !format!("{told:?}").contains("c2Vj"),
+            "{told:?}"
+        );
     }
 }

@@ -201,11 +201,11 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
     stage.questions.iter().find(|candidate| candidate.id == question).unwrap()
 }
 
-/// A host where the secrets that the walks refer to can be had.
+/// A host where the secrets that the walks refer to can be had; they are Base64, too.
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
-    host.put_file("/root/secret", "from-a-file\n", 0o600);
-    host.set_env("SECRET", "from-the-environment");
+    host.put_file("/root/secret", "fromthefile1\n", 0o600);
+    host.set_env("SECRET", "fromtheenvironment12");
     host
 }
 
