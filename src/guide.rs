@@ -117,7 +117,8 @@ pub struct Question {
     /// Largest integer allowed (or longest text, in characters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
-    /// A regular expression that the whole text must match, with `pattern_hint` in words.
+    /// A regular expression that the whole text must match, with `pattern_hint` in words. For a secret it stands in
+    /// the place of the usual characters: what the secret is written into must cope with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// What `pattern` allows, in words.
@@ -158,7 +159,7 @@ pub enum QuestionKind {
     /// An absolute path without `..`.
     Path,
     /// A secret, given by reference: `{file: …}`, `{env: …}` or `{generate: 32}`. Letters, digits, `-`, `_`
-    /// and `.` only, because it travels through URLs and configuration files.
+    /// and `.` only, because it travels through URLs and configuration files, unless it has a `pattern`.
     Secret,
     /// A list of texts.
     List,

@@ -3,6 +3,8 @@
 //! A plan holds no secret (marks stand for them) and nothing of the host's present state: what would change
 //! is found by checking each action against the host, see [`preview`].
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,6 +41,18 @@ pub struct Plan {
     pub results: Vec<ResultLine>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
+    /// Secrets (`stage.question`) with other characters than the usual, and their form.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_patterns: BTreeMap<String, SecretForm>,
+}
+
+/// The form of a secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretForm {
+    /// The regular expression that it must match.
+    pub pattern: String,
+    /// The same in words.
+    pub words: String,
 }
 
 impl Plan {
@@ -54,6 +68,7 @@ impl Plan {
             proofs: Vec::new(),
             results: Vec::new(),
             warnings: Vec::new(),
+            secret_patterns: BTreeMap::new(),
         }
     }
 }

@@ -26,6 +26,17 @@ pub fn legible(text: &str) -> String {
     text.replace(OPEN, "«secret: ").replace(CLOSE, "»")
 }
 
+/// Whether a secret survives in URLs and configuration files: letters, digits, `-`, `_` and `.`.
+pub fn is_plain(value: &str) -> bool {
+    value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// Whether a secret is one line of the form that its question asks for, a regular expression.
+pub fn has_form(value: &str, pattern: &str) -> bool {
+    let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
+    whole.is_ok_and(|whole| whole.is_match(value)) && !value.contains(char::is_control) && !value.contains(OPEN)
+}
+
 /// A value that does not show itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -104,6 +115,17 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_plain_or_has_the_form_that_is_asked_for() {
+        let base64 = "([A-Za-z0-9+/]{4})+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?";
+        assert!(is_plain("aB3-_.") && !is_plain("a+/="));
+        assert!(has_form("+//7abc=", base64) && has_form("abcd", base64));
+        for bad in ["", "abc", "abcd=", "abcd ef=", "abcd\nabcd", "ab#d"] {
+            assert!(!has_form(bad, base64), "{bad}");
+        }
+        assert!(!has_form("a\nb", "(?s).*") && !has_form("⟦secret:x⟧", ".*"));
+    }
 
     #[test]
     fn reveals_what_it_knows_and_refuses_what_it_does_not() {

@@ -374,6 +374,60 @@ fn a_certificate_from_lets_encrypt_on_bookworm() {
     assert_eq!(ids.last(), Some(&"tls.acme"), "the web server must be at work before the authority is asked");
 }
 
+/// Answers for DNS-01 with further ones.
+fn over_dns(more: &str) -> String {
+    let web = "web: {server: apache, host: app.example.org, http_port: 8080}\n";
+    format!("{web}tls: {{mode: acme, terms: true, challenge: dns, {more}}}\n")
+}
+
+#[test]
+fn a_wildcard_through_a_name_server_on_trixie() {
+    let more = "wildcard: true, provider: rfc2136, dns_server: 192.0.2.53, tsig_name: acme., tsig_secret: {env: KEY}";
+    let plan = plan(&facts("trixie", "systemd"), &over_dns(more));
+    let file_of_key = file(&plan, "/etc/ssl/app.example.org/dns.ini");
+    insta::assert_snapshot!(format!("{}=== dns.ini\n{file_of_key}", outline(&plan)));
+    let site = file(&plan, "/etc/apache2/sites-available/webapp.conf");
+    assert_eq!(site.matches("    ServerAlias *.app.example.org\n").count(), 2, "{site}");
+    assert!(!site.contains("acme-challenge"), "{site}");
+    let nginx = over_dns(more).replace("apache", "nginx");
+    let plan = self::plan(&facts("trixie", "systemd"), &nginx);
+    let site = file(&plan, "/etc/nginx/sites-available/webapp");
+    assert_eq!(site.matches("    server_name app.example.org *.app.example.org;\n").count(), 2, "{site}");
+    assert!(!site.contains("acme-challenge"), "{site}");
+}
+
+#[test]
+fn the_token_for_cloudflare_stands_in_a_file_of_roots_alone() {
+    let plan =
+        plan(&facts("bookworm", "systemd"), &over_dns("provider: cloudflare, cloudflare_token: {file: /root/t}"));
+    let holds = |planned: &&bringup::plan::Planned| serde_json::to_string(planned).unwrap().contains(secret::OPEN);
+    let with_secrets: Vec<_> = plan.actions.iter().filter(holds).filter(|planned| planned.stage == "tls").collect();
+    let [planned] = with_secrets.as_slice() else { panic!("{with_secrets:?}") };
+    let Action::File(file) = &planned.action else { panic!("{planned:?}") };
+    assert_eq!(file.path.display().to_string(), "/etc/ssl/app.example.org/dns.ini");
+    assert_eq!((file.mode.as_str(), file.owner.as_str(), file.group.as_str()), ("0600", "root", "root"));
+    assert!(file.content.ends_with("\ndns_cloudflare_api_token = ⟦secret:tls.cloudflare_token⟧\n"), "{}", file.content);
+    let is_it = |planned: &&bringup::plan::Planned| planned.id == "packages";
+    let packages = plan.actions.iter().find(is_it).unwrap();
+    let listed = serde_json::to_string(packages).unwrap();
+    assert!(listed.contains(r#""python3-certbot-dns-cloudflare""#), "{listed}");
+    let Some(Action::Acme(acme)) = plan.actions.last().map(|planned| &planned.action) else { panic!("{plan:?}") };
+    assert_eq!(acme.dns.as_ref().map(|dns| (dns.credentials.clone(), dns.propagation)), Some((file.path.clone(), 10)));
+}
+
+#[test]
+fn a_hook_needs_no_plugin_and_gets_the_time_it_takes() {
+    let hook = "provider: hook, auth_hook: /usr/local/sbin/enter";
+    let plan = plan(&facts("bookworm", "systemd"), &over_dns(hook));
+    assert!(!serde_json::to_string(&plan).unwrap().contains("certbot-dns-"));
+    assert!(!plan.actions.iter().any(|planned| planned.describe.contains("dns.ini")));
+    let renewal = plan.proofs.iter().find_map(|planned| match &planned.proof {
+        Proof::Renewal(renewal) => Some(renewal.seconds),
+        _ => None,
+    });
+    assert_eq!(renewal, Some(2100));
+}
+
 #[test]
 fn a_signing_request_waits_for_its_answer() {
     let tls = |issued: &str| {
@@ -432,7 +486,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         change(&mut facts);
         facts
     };
-    for (facts, answers, expected) in [
+    for (facts, answers, expected) in vec![
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
         (held(8000, "java"), "", "port 8000 is already taken by java"),
@@ -447,6 +501,26 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "not on offer"),
         (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "do not agree to its terms"),
         (facts("bookworm", "systemd"), "web: {http_port: 8080}\ntls: {mode: acme, terms: true}\n", "port 80 only"),
+        (
+            facts("bookworm", "systemd"),
+            "tls: {mode: acme, terms: true, wildcard: true}\n",
+            "over http nobody can show that every name below this one is theirs",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "tls: {mode: acme, terms: true, challenge: dns, provider: rfc2136, dns_server: ns.example.org}\n",
+            "certbot takes no name here",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "tls: {mode: acme, terms: true, challenge: dns, provider: cloudflare}\n",
+            "tls.cloudflare_token: must be answered",
+        ),
+        (
+            facts("bookworm", "systemd"),
+            "tls: {mode: acme, terms: true, challenge: dns, provider: hook, auth_hook: \"/root/my hook\"}\n",
+            "without blanks",
+        ),
         (
             facts("bookworm", "systemd"),
             "web: {host: app.corp.internal}\ntls: {mode: acme, terms: true}\n",

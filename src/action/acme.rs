@@ -1,4 +1,4 @@
-//! `acme`: a certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01.
+//! `acme`: a certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01 or DNS-01.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,21 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
 use crate::proof::tls::SYSTEM_BUNDLE;
 
+mod dns;
 mod lineage;
 mod reach;
 mod trouble;
 
+pub use dns::{Dns, Provider};
 pub use lineage::Lineage;
 
-/// A certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01.
+/// A certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01 or DNS-01.
 ///
-/// The web server must already serve `webroot` on port 80, with a certificate of its own at `certificate` and
-/// `key`, which are links; they are turned to what certbot keeps and renews. Before the authority is asked the name
-/// and the port are tried from here, and Let's Encrypt's staging server is asked first, because its real one allows
-/// few failures (<https://letsencrypt.org/docs/rate-limits/>).
+/// The web server must already be at work, with a certificate of its own at `certificate` and `key`, which are links;
+/// they are turned to what certbot keeps and renews. Over HTTP-01 it must serve `webroot` on port 80; over DNS-01 a
+/// record in the DNS shows that the name is ours. Before the authority is asked, what it will look at is tried from
+/// here, and Let's Encrypt's staging server is asked first, because its real one allows few failures
+/// (<https://letsencrypt.org/docs/rate-limits/>).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acme {
@@ -46,8 +49,15 @@ pub struct Acme {
     /// Where the authority writes to when a certificate runs out; nobody when empty.
     #[serde(default)]
     pub email: String,
-    /// What the web server serves at `http://<name>/.well-known/acme-challenge/`.
+    /// What the web server serves at `http://<name>/.well-known/acme-challenge/`; empty with `dns`.
+    #[serde(default)]
     pub webroot: PathBuf,
+    /// How the authority's records get into the DNS; over HTTP-01 none.
+    #[serde(default)]
+    pub dns: Option<Dns>,
+    /// Whether the certificate is good for `*.<name>` too; authorities issue that over DNS-01 only.
+    #[serde(default)]
+    pub wildcard: bool,
     /// The link that becomes the certificate with its chain.
     pub certificate: PathBuf,
     /// The link that becomes its key.
@@ -76,16 +86,19 @@ const LETS_ENCRYPT: &str = "api.letsencrypt.org";
 const PATIENCE: Duration = Duration::from_mins(5);
 /// The variable by which certbot's HTTP library is told whom to trust; it replaces the system's bundle.
 const TRUST_VARIABLE: &str = "REQUESTS_CA_BUNDLE";
+/// How what certbot runs after renewals begins.
+const RELOADS: &str = "systemctl try-reload-or-restart";
 /// What the renewals of `certbot.timer` run as.
 const SERVICE: &str = "certbot.service";
 
 impl Act for Acme {
     fn describe(&self) -> String {
-        format!("get a certificate for {} from {}", self.name, self.issuer())
+        format!("get a certificate for {} from {}", self.names().join(", "), self.issuer())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
         self.read_authority(cx.host)?;
+        self.refuse_what_cannot_work(cx.host)?;
         match self.stands(cx.host) {
             Ok(true) => Ok(Verdict::AlreadySo),
             Ok(false) => {
@@ -162,7 +175,7 @@ impl Acme {
         };
         Ok(leads(&self.certificate, lineage::CERTIFICATE)?
             && leads(&self.key, lineage::KEY)?
-            && lineage::read(host, self)? == Lineage::Ours { reloads: true }
+            && lineage::read(host, self)? == Lineage::Ours { as_wanted: true }
             && self.is_valid(host)
             && self.trust_stands(host))
     }
@@ -181,11 +194,17 @@ impl Acme {
 
     fn obtain(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.lay_trust(cx)?;
+        self.refuse_what_cannot_work(cx.host)?;
         let found = self.lineage(cx.host)?;
         found.refuse(self)?;
         if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
-            (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
-            reach::leads_here(cx, self)?;
+            match &self.dns {
+                None => {
+                    (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
+                    reach::leads_here(cx, self)?;
+                }
+                Some(dns) => dns.answers(cx, &self.name)?,
+            }
             if self.is_lets_encrypt() {
                 (cx.progress)(Progress::Note("asking Let's Encrypt's staging server first".to_owned()));
                 self.certbot(cx, &["--dry-run"])?;
@@ -193,7 +212,7 @@ impl Acme {
             (cx.progress)(Progress::Note(format!("asking {}", self.issuer())));
             self.certbot(cx, &[])?;
         }
-        lineage::set_hook(cx.host, self)?;
+        lineage::set(cx.host, self)?;
         for (link, file) in [(&self.certificate, lineage::CERTIFICATE), (&self.key, lineage::KEY)] {
             let target = lineage::live(&self.name).join(file);
             cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("turn {}", link.display()), e))?;
@@ -202,7 +221,6 @@ impl Acme {
     }
 
     fn certbot(&self, cx: &Cx<'_>, more: &[&str]) -> Outcome<()> {
-        let webroot = self.webroot.to_string_lossy().into_owned();
         let mut argv = vec!["certbot", "certonly", "--non-interactive", "--agree-tos", "--server", &self.directory];
         if self.email.is_empty() {
             argv.push("--register-unsafely-without-email");
@@ -210,19 +228,48 @@ impl Acme {
             argv.extend(["--email", &self.email, "--no-eff-email"]);
         }
         let hook = self.hook();
-        argv.extend(["--webroot", "--webroot-path", &webroot, "--cert-name", &self.name, "--domain", &self.name]);
+        let how = self.dns.as_ref().map_or_else(
+            || vec!["--webroot".to_owned(), "--webroot-path".to_owned(), self.webroot.to_string_lossy().into_owned()],
+            Dns::options,
+        );
+        argv.extend(how.iter().map(String::as_str));
+        argv.extend(["--cert-name", &self.name]);
+        let names = self.names();
+        argv.extend(names.iter().flat_map(|name| ["--domain", name]));
         argv.extend(["--deploy-hook", &hook]);
         argv.extend(more);
-        let mut command = Command::new(argv).timeout(PATIENCE);
+        let patience = PATIENCE + self.dns.as_ref().map_or(Duration::ZERO, Dns::patience);
+        let mut command = Command::new(argv).timeout(patience);
         if !self.authority.is_empty() {
             command = command.env(TRUST_VARIABLE, self.trust.to_string_lossy());
         }
-        Child::new(command).run(cx, &self.describe()).map_err(|failure| trouble::explain(failure, self)).map(drop)
+        Child::new(command)
+            .run(cx, &self.describe())
+            .map_err(|failure| trouble::explain(cx.host, failure, self))
+            .map(drop)
+    }
+
+    /// What the certificate is good for.
+    fn names(&self) -> Vec<String> {
+        let wildcard = self.wildcard.then(|| format!("*.{}", self.name));
+        std::iter::once(self.name.clone()).chain(wildcard).collect()
+    }
+
+    fn refuse_what_cannot_work(&self, host: &dyn Host) -> Outcome<()> {
+        match &self.dns {
+            Some(dns) => dns.refuse(host),
+            None if self.wildcard => Err(Failure::new(
+                self.describe(),
+                "over http nobody can show that every name below this one is theirs (RFC 8555 leaves it to the DNS)",
+            )
+            .hint("use the DNS, or leave the wildcard out")),
+            None => Ok(()),
+        }
     }
 
     /// What certbot runs after each renewal: it reloads those that use the certificate, and nobody else.
     fn hook(&self) -> String {
-        format!("systemctl try-reload-or-restart {}", self.reload.join(" "))
+        format!("{RELOADS} {}", self.reload.join(" "))
     }
 
     fn reload(&self, cx: &Cx<'_>) -> Outcome<()> {

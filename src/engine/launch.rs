@@ -41,7 +41,7 @@ pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSour
     if let Some(problem) = runs::standing(&all).find_map(in_the_way) {
         return Err(vec![problem]);
     }
-    let secrets = store::gather(host, &store::load(host, &plan.guide), sources)?;
+    let secrets = store::gather(host, &store::load(host, &plan.guide), sources, &plan.secret_patterns)?;
     remote(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
@@ -175,7 +175,7 @@ pub fn replan(
 ) -> Result<(), Vec<Problem>> {
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let kept = store::load(host, &plan.guide);
-    let secrets = store::gather(host, &kept, &resolved.secrets)?;
+    let secrets = store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
     remote(host, plan, &secrets)?;
     let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));

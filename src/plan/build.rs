@@ -1,6 +1,6 @@
 //! guide + facts + answers -> plan. Pure: no host, no clock, no randomness, so the same input gives the same bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
 use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
-use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine};
+use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine, SecretForm};
 use crate::proof::Proof;
 
 /// The id of the one package transaction, and of the stage it forms.
@@ -44,6 +44,17 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
         }
     }
     context
+}
+
+/// The forms of the secrets that are asked for.
+fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, SecretForm> {
+    let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
+    let forms = questions.filter_map(|(stage, question)| {
+        let words = question.pattern_hint.clone().unwrap_or_default();
+        let form = SecretForm { pattern: question.pattern.clone()?, words };
+        Some((format!("{}.{}", stage.id, question.id), form))
+    });
+    forms.filter(|(path, _)| resolved.secrets.contains_key(path)).collect()
 }
 
 struct Builder<'a> {
@@ -95,6 +106,7 @@ impl Builder<'_> {
             proofs,
             results,
             warnings: resolved.warnings.clone(),
+            secret_patterns: secret_patterns(guide, resolved),
             ..Plan::new(&guide.id, &guide.title)
         }
     }

@@ -24,13 +24,18 @@ pub struct Renewal {
     /// Whether the renewal is only rehearsed.
     #[serde(default)]
     pub rehearse: bool,
+    /// How long it may take: it asks the authority, and waits for its answer.
+    #[serde(default = "seconds")]
+    pub seconds: u64,
+}
+
+const fn seconds() -> u64 {
+    300
 }
 
 /// What renews certificates, twice a day.
 const TIMER: &str = "certbot.timer";
 const SERVICE: &str = "certbot.service";
-/// A renewal asks the authority, and waits for its answer.
-const PATIENCE: Duration = Duration::from_mins(5);
 /// A reload lets the old workers finish: new ones show the new certificate within so many seconds.
 const RELOAD: u32 = 15;
 
@@ -95,7 +100,7 @@ impl Renewal {
     fn renew(&self, host: &dyn Host, how: &str) -> Outcome<()> {
         let argv =
             ["certbot", "renew", "--non-interactive", "--no-random-sleep-on-renew", "--cert-name", &self.name, how];
-        let mut command = Command::new(argv).timeout(PATIENCE);
+        let mut command = Command::new(argv).timeout(Duration::from_secs(self.seconds));
         let ask = Command::new(["systemctl", "show", "--value", "--property", "Environment", SERVICE]);
         let environment = host.run(&ask).map_err(|e| Failure::new(format!("ask about {SERVICE}"), e))?.text();
         for (name, value) in environment.split_whitespace().filter_map(|pair| pair.split_once('=')) {
@@ -140,7 +145,7 @@ mod tests {
     const SETTINGS: &str = "/etc/letsencrypt/renewal/app.example.org.conf";
 
     fn proof(rehearse: bool) -> Renewal {
-        Renewal { name: "app.example.org".into(), connect: "127.0.0.1".into(), port: 443, rehearse }
+        Renewal { name: "app.example.org".into(), connect: "127.0.0.1".into(), port: 443, rehearse, seconds: seconds() }
     }
 
     fn prove(host: &FakeHost, rehearse: bool) -> Outcome<String> {

@@ -11,6 +11,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Address, Command, Duplex, Host};
 
 pub mod amqp;
+pub mod dns;
 pub mod mysql;
 pub mod postgresql;
 pub mod redis;

@@ -9,7 +9,8 @@ use crate::answers::SecretSource;
 use crate::engine::runs::STATE_DIR;
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta};
-use crate::secret::{Secret, Secrets};
+use crate::plan::SecretForm;
+use crate::secret::{Secret, Secrets, has_form, is_plain};
 
 /// Characters of generated secrets: safe in URLs, YAML, INI, shells and SQL.
 const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
@@ -49,16 +50,18 @@ pub fn forget(host: &dyn Host, guide: &str) -> Outcome<()> {
     host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))
 }
 
-/// Gets every secret from its source, in memory only; the kept value of a generated one stays.
+/// Gets every secret from its source, in memory only; the kept value of a generated one stays. `patterns` has the
+/// form of those that need other characters than the usual ([`crate::plan::Plan::secret_patterns`]).
 pub fn gather(
     host: &dyn Host,
     kept: &Secrets,
     sources: &BTreeMap<String, SecretSource>,
+    patterns: &BTreeMap<String, SecretForm>,
 ) -> Result<Secrets, Vec<Problem>> {
     let mut secrets = Secrets::default();
     let mut problems = Vec::new();
     for (name, source) in sources {
-        match value(host, kept, name, source) {
+        match value(host, kept, name, source, patterns.get(name)) {
             Ok(secret) => secrets.insert(name.clone(), secret),
             Err((message, hint)) => {
                 problems.push(Problem { place: String::new(), path: name.clone(), message, hint });
@@ -70,7 +73,13 @@ pub fn gather(
 
 type Refusal = (String, String);
 
-fn value(host: &dyn Host, kept: &Secrets, name: &str, source: &SecretSource) -> Result<Secret, Refusal> {
+fn value(
+    host: &dyn Host,
+    kept: &Secrets,
+    name: &str,
+    source: &SecretSource,
+    form: Option<&SecretForm>,
+) -> Result<Secret, Refusal> {
     let secret = match source {
         SecretSource::Literal(value) => Secret::new(value),
         SecretSource::Env(variable) => host.env(variable).map(Secret::new).ok_or_else(|| {
@@ -85,14 +94,16 @@ fn value(host: &dyn Host, kept: &Secrets, name: &str, source: &SecretSource) -> 
     if secret.expose().is_empty() {
         return Err(("the secret is empty".to_owned(), "give it at least one character".to_owned()));
     }
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !secret.expose().chars().all(allowed) {
-        return Err((
+    match form {
+        Some(form) if !has_form(secret.expose(), &form.pattern) => {
+            Err(("the secret has not the form that it should have".to_owned(), form.words.clone()))
+        }
+        None if !is_plain(secret.expose()) => Err((
             "the secret has characters that do not survive URLs and configuration files".to_owned(),
             "allowed are letters, digits, `-`, `_` and `.`".to_owned(),
-        ));
+        )),
+        _ => Ok(secret),
     }
-    Ok(secret)
 }
 
 fn from_file(host: &dyn Host, path: &Path) -> Result<Secret, Refusal> {
@@ -132,4 +143,34 @@ fn generate(host: &dyn Host, length: u32) -> std::io::Result<Secret> {
         }
     }
     Ok(Secret::new(out))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn a_secret_has_the_usual_characters_or_the_form_of_its_question() {
+        let host = FakeHost::new();
+        host.set_env("KEY", "c2Vj+/8=");
+        let sources = BTreeMap::from([("a.key".to_owned(), SecretSource::Env("KEY".to_owned()))]);
+        let gather = |patterns| gather(&host, &Secrets::default(), &sources, &patterns);
+        let told = gather(BTreeMap::new()).unwrap_err();
+        assert!(told[0].message.contains("characters that do not survive"), "{told:?}");
+        let form = |pattern: &str| {
+            let form = SecretForm { pattern: pattern.to_owned(), words: "in words".to_owned() };
+            BTreeMap::from([("a.key".to_owned(), form)])
+        };
+        assert_eq!(gather(form("[A-Za-z0-9+/=]+")).unwrap().get("a.key").unwrap().expose(), "c2Vj+/8=");
+        let told = gather(form("[a-z]+")).unwrap_err();
+        assert!(
+            told[0].message.contains("not the form")
+                && told[0].hint == "in words"
+                && !format!("{told:?}").contains("c2Vj"),
+            "{told:?}"
+        );
+    }
 }

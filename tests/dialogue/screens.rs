@@ -35,8 +35,8 @@ fn from_the_first_question_to_the_start_at_80_columns() {
     let host = FakeHost::debian("bookworm");
     let application = "1|shop||80|?|8080|";
     let database = "PostgreSQL||2|||sp ace|<||a-typed-secret";
-    let rest = "<|||40||auto||shop.example.org|||||||||||||||||";
-    let lines = [application, database, rest, "10|2|6|<|3|<|1"].join("|");
+    let rest = "<|||40||auto||shop.example.org|||||||||||||||||||";
+    let lines = [application, database, rest, "9|2|6|<|3|<|1"].join("|");
     let (ended, screen) = talked(&host, at(80), &lines);
     assert!(matches!(ended, Ok(Decision::Start(_))), "{ended:?}\n{screen}");
     assert!(!screen.contains("a-typed-secret"));
@@ -49,7 +49,7 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
     let (ended, screen) = talked(
         &host.as_user(1000),
         at(40),
-        "|<||2||/srv/shop|||nodejs, git|-||3000|||||||||||||||||1||||||||1||/root/no.yaml|<|4",
+        "|<||2||/srv/shop|||nodejs, git|-||3000||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
     assert_snapshot!(screen);

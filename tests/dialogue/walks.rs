@@ -78,6 +78,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "shop.wsgi:application",
             "python3 serve.py --port $PORT",
             "db.example.org",
+            "192.0.2.53",
             "root",
             "x",
             "Straße 日本",
@@ -201,11 +202,11 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
     stage.questions.iter().find(|candidate| candidate.id == question).unwrap()
 }
 
-/// A host where the secrets that the walks refer to can be had.
+/// A host where the secrets that the walks refer to can be had; they are Base64, too.
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
-    host.put_file("/root/secret", "from-a-file\n", 0o600);
-    host.set_env("SECRET", "from-the-environment");
+    host.put_file("/root/secret", "fromthefile1\n", 0o600);
+    host.set_env("SECRET", "fromtheenvironment12");
     host
 }
 

@@ -4,17 +4,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::host::{Host, Init, answers, machine};
 
-const NAME: &str = "app.example.test";
+pub const NAME: &str = "app.example.test";
 
 /// Pebble on a host of its own, with the DNS that it and the server under test ask.
-struct Authority {
-    host: Host,
-    address: String,
+pub struct Authority {
+    pub host: Host,
+    pub address: String,
+    /// The port of the DNS that Pebble asks.
+    dns: u16,
 }
 
 /// The directory of Pebble's programs; nothing, with a word about it, where they cannot be had.
@@ -30,7 +32,7 @@ fn pebble() -> Option<PathBuf> {
 }
 
 impl Authority {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let programs = pebble()?;
         let host = Host::start("bookworm", Init::Systemd);
         let address = host.address();
@@ -58,7 +60,7 @@ impl Authority {
              -http01 '' -https01 '' -tlsalpn01 '' -doh ''",
         )
         .expect(0);
-        let authority = Self { host, address };
+        let authority = Self { host, address, dns: 53 };
         authority.await_port(8055);
         authority.power_on();
         authority.resolve_mirrors();
@@ -67,14 +69,24 @@ impl Authority {
 
     fn power_on(&self) {
         self.host
-            .sh("systemd-run -q --unit=pebble -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_AUTHZREUSE=0 -E PEBBLE_WFE_NONCEREJECT=0 \
-                 pebble -config /root/ca/config.json -dnsserver 127.0.0.1:53")
+            .sh(&format!(
+                "systemd-run -q --unit=pebble -E PEBBLE_VA_NOSLEEP=1 -E PEBBLE_AUTHZREUSE=0 -E PEBBLE_WFE_NONCEREJECT=0 \
+                 pebble -config /root/ca/config.json -dnsserver 127.0.0.1:{}",
+                self.dns
+            ))
             .expect(0);
         self.await_port(14000);
         self.await_port(15000);
     }
 
-    fn await_port(&self, port: u16) {
+    /// Has Pebble look into another DNS of its host from now on.
+    pub fn ask_dns(&mut self, port: u16) {
+        self.dns = port;
+        self.host.sh("systemctl stop pebble").expect(0);
+        self.power_on();
+    }
+
+    pub fn await_port(&self, port: u16) {
         let deadline = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect((self.address.as_str(), port)).is_err() {
             assert!(Instant::now() < deadline, "nothing listens on port {port} of the authority");
@@ -82,12 +94,16 @@ impl Authority {
         }
     }
 
-    /// Tells the DNS an address for a name.
+    /// Tells the DNS the one address of a name.
     fn name(&self, name: &str, address: &str) {
-        let body = format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#);
+        self.tell_dns("clear-a", &format!(r#"{{"host": "{name}"}}"#));
+        self.tell_dns("add-a", &format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#));
+    }
+
+    fn tell_dns(&self, what: &str, body: &str) {
         let mut stream = TcpStream::connect((self.address.as_str(), 8055)).unwrap();
         let length = body.len();
-        let request = format!("POST /add-a HTTP/1.0\r\nHost: dns\r\nContent-Length: {length}\r\n\r\n{body}");
+        let request = format!("POST /{what} HTTP/1.0\r\nHost: dns\r\nContent-Length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -104,6 +120,19 @@ impl Authority {
         }
     }
 
+    /// An authority at another port that lets everybody have an account and nobody a certificate, as Let's Encrypt
+    /// answers who has had too many (RFC 8555, section 6.6); its directory.
+    fn refuses(&self) -> String {
+        self.host.sh("apt-get install -y -qq --no-install-recommends python3 >/dev/null 2>&1").expect(0);
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/refusing_authority.py");
+        self.host.push(&program, "/root/ca/refuses.py");
+        self.host
+            .sh("cd /root/ca && systemd-run -q --unit=refuses --working-directory=/root/ca python3 refuses.py")
+            .expect(0);
+        self.await_port(14001);
+        format!("https://{}:14001/dir", self.address)
+    }
+
     /// Whom to trust: the authority's own server, and what it issues.
     fn roots(&self) -> String {
         let ask = "cat /root/ca/ca.pem; printf 'GET /roots/0 HTTP/1.0\\r\\n\\r\\n' | \
@@ -114,14 +143,14 @@ impl Authority {
     }
 
     /// A server that asks this DNS and has been given the roots.
-    fn server(&self, release: &str) -> Host {
+    pub fn server(&self, release: &str) -> Host {
         let server = Host::start(release, Init::Systemd);
         server.sh(&format!("echo nameserver {} > /etc/resolv.conf", self.address)).expect(0);
         server.write("/root/authority.pem", &self.roots());
         server
     }
 
-    fn answers(&self, more: &[(&str, &str)]) -> String {
+    pub fn answers(&self, more: &[(&str, &str)]) -> String {
         let directory = format!("https://{}:14000/dir", self.address);
         let mut pairs = vec![
             ("web.host", NAME),
@@ -130,6 +159,7 @@ impl Authority {
             ("tls.directory", directory.as_str()),
             ("tls.authority", "/root/authority.pem"),
         ];
+        pairs.retain(|(key, _)| !more.iter().any(|(other, _)| other == key));
         pairs.extend(more);
         answers(&pairs)
     }
@@ -144,7 +174,7 @@ fn shown(server: &Host) -> String {
     server.sh(&script).expect(0).stdout
 }
 
-fn from_the_authority(server: &Host) -> String {
+pub fn from_the_authority(server: &Host) -> String {
     let shown = shown(server);
     assert!(shown.contains("Pebble Intermediate"), "{shown}");
     shown
@@ -161,7 +191,7 @@ fn assert_not_compressed(server: &Host) {
 }
 
 /// Renews as the timer does, without its random pause, after a certificate has become due.
-fn renew_in_time(server: &Host) {
+pub fn renew_in_time(server: &Host) {
     let before = from_the_authority(server);
     server
         .sh(&format!(
@@ -272,6 +302,17 @@ fn acme_for_a_name_that_leads_nowhere_or_elsewhere() {
         "{}",
         done.both()
     );
+    assert!(!shown(&server).contains("Pebble"));
+
+    // It leads here, and the authority has issued enough.
+    authority.name(NAME, &server.address());
+    let refuses = authority.refuses();
+    let done = server.bringup(&authority.answers(&[("tls.directory", &refuses)])).expect(0);
+    for said in
+        ["asked too often", "retry after 2030-01-02 03:04:05 UTC", "letsencrypt.org/docs/rate-limits", "tls retry"]
+    {
+        assert!(done.both().contains(said), "\"{said}\" is not said:\n{}", done.both());
+    }
     assert!(!shown(&server).contains("Pebble"));
     server.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
     server.assert_identical(&before);

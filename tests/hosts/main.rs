@@ -14,6 +14,7 @@
 )]
 
 mod acme;
+mod acme_dns;
 mod broker;
 mod combinations;
 mod crashes;

@@ -4,7 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Acme;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use super::{Acme, Provider, RELOADS};
 use crate::action::Act as _;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
@@ -31,25 +37,25 @@ pub fn settings(name: &str) -> PathBuf {
 pub enum Lineage {
     /// It keeps none.
     None,
-    /// Ours: from our authority, through our directory.
+    /// Ours: from our authority, in our way, for our names.
     Ours {
-        /// Whether a renewal reloads who uses it.
-        reloads: bool,
+        /// Whether renewals do what we want, such as to reload who uses it.
+        as_wanted: bool,
     },
-    /// Ours, from the authority at this URL.
-    From(String),
+    /// Ours, but another one: which, as "from …", "without …".
+    Other(String),
     /// Somebody else's.
     Foreign,
 }
 
 impl Lineage {
-    /// Refuses to touch what is not ours, or not from this authority.
+    /// Refuses to touch what is not ours, or was asked for in another way.
     pub fn refuse(&self, acme: &Acme) -> Outcome<()> {
         match self {
             Self::None | Self::Ours { .. } => Ok(()),
-            Self::From(other) => Err(Failure::new(
+            Self::Other(other) => Err(Failure::new(
                 acme.describe(),
-                format!("its certificate from {other} stands, and certbot keeps one of a name"),
+                format!("its certificate {other} stands, and certbot keeps one of a name"),
             )
             .hint("take that one back first: `bringup rollback --stage tls`")),
             Self::Foreign => Err(Failure::new(
@@ -72,40 +78,102 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
         return Ok(Lineage::None);
     }
     let text = String::from_utf8_lossy(&host.read(&path)?).into_owned();
-    let webroot = acme.webroot.to_string_lossy();
-    if value(&text, &acme.name) != Some(&*webroot) {
-        return Ok(Lineage::Foreign);
+    if !is_our_way(&text, acme) {
+        // What we asked for in another way reloads in ours.
+        let ours = value(&text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS));
+        let way = value(&text, "authenticator").unwrap_or("another authenticator");
+        return Ok(if ours { Lineage::Other(format!("by way of {way}")) } else { Lineage::Foreign });
     }
-    Ok(match value(&text, "server") {
-        Some(server) if server == acme.directory => {
-            Lineage::Ours { reloads: value(&text, HOOK) == Some(acme.hook().as_str()) }
-        }
-        server => Lineage::From(server.unwrap_or("another authority").to_owned()),
-    })
+    let server = value(&text, "server");
+    if server != Some(acme.directory.as_str()) {
+        return Ok(Lineage::Other(format!("from {}", server.unwrap_or("another authority"))));
+    }
+    let wildcard = format!("*.{}", acme.name);
+    if is_for(host, acme, &wildcard).is_some_and(|is_for| is_for != acme.wildcard) {
+        let with = if acme.wildcard { "without" } else { "with" };
+        return Ok(Lineage::Other(format!("{with} {wildcard}")));
+    }
+    Ok(Lineage::Ours { as_wanted: wanted(acme).iter().all(|setting| setting.stands(&text)) })
+}
+
+/// Whether it was asked for over our directory, with our credentials or by our hook.
+fn is_our_way(text: &str, acme: &Acme) -> bool {
+    let is = |key: &str, path: &Path| value(text, key) == Some(&*path.to_string_lossy());
+    match &acme.dns {
+        None => is(&acme.name, &acme.webroot),
+        Some(dns) => match dns.plugin() {
+            Some(plugin) => is(&format!("dns_{plugin}_credentials"), &dns.credentials),
+            // Others may have the same hook.
+            None => {
+                is("manual_auth_hook", &dns.auth_hook)
+                    && value(text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS))
+            }
+        },
+    }
+}
+
+/// Whether the certificate that certbot keeps is for a name; nothing when it cannot be read.
+fn is_for(host: &dyn Host, acme: &Acme, name: &str) -> Option<bool> {
+    let pem = host.read(&live(&acme.name).join(CERTIFICATE)).ok()?;
+    let der = CertificateDer::from_pem_slice(&pem).ok()?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    Some(names.value.general_names.iter().any(|general| matches!(general, GeneralName::DNSName(dns) if *dns == name)))
 }
 
 /// The setting for what runs after a renewal.
 const HOOK: &str = "renew_hook";
 
-/// Has renewals reload who uses the certificate now. certbot saves its `--deploy-hook` only with a new certificate.
-pub fn set_hook(host: &dyn Host, acme: &Acme) -> Outcome<()> {
+/// A setting of renewals.
+struct Setting {
+    key: String,
+    value: String,
+    /// What certbot takes where it does not stand; it leaves such settings out.
+    default: String,
+}
+
+impl Setting {
+    fn stands(&self, text: &str) -> bool {
+        value(text, &self.key).unwrap_or(&self.default) == self.value
+    }
+}
+
+/// The settings that may change although the certificate stays. certbot saves them only with a new certificate.
+fn wanted(acme: &Acme) -> Vec<Setting> {
+    let setting =
+        |key: &str, value: String, default: &str| Setting { key: key.to_owned(), value, default: default.to_owned() };
+    let mut all = vec![setting(HOOK, acme.hook(), "")];
+    if let Some(dns) = &acme.dns {
+        all.push(match dns.provider {
+            // The defaults of certbot 1.12 to 4.0.
+            Provider::Cloudflare => setting("dns_cloudflare_propagation_seconds", dns.propagation.to_string(), "10"),
+            Provider::Rfc2136 => setting("dns_rfc2136_propagation_seconds", dns.propagation.to_string(), "60"),
+            Provider::Hook => setting("manual_cleanup_hook", dns.cleanup_hook.to_string_lossy().into_owned(), ""),
+        });
+    }
+    all
+}
+
+/// Has renewals do what we want now.
+pub fn set(host: &dyn Host, acme: &Acme) -> Outcome<()> {
     let path = settings(&acme.name);
     let what = || format!("change {}", path.display());
     let failed = |e| Failure::new(what(), e);
     let text = String::from_utf8_lossy(&host.read(&path).map_err(failed)?).into_owned();
-    let hook = acme.hook();
-    if value(&text, HOOK) == Some(hook.as_str()) {
+    let wanted = wanted(acme);
+    if wanted.iter().all(|setting| setting.stands(&text)) {
         return Ok(());
     }
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
-        let is_hook = key(line) == Some(HOOK);
-        if !is_hook {
+        if !wanted.iter().any(|setting| key(line) == Some(&setting.key)) {
             out.push_str(line);
             out.push('\n');
         }
         if line.trim() == "[renewalparams]" {
-            let _ = writeln!(out, "{HOOK} = {hook}");
+            for Setting { key, value, .. } in wanted.iter().filter(|setting| setting.value != setting.default) {
+                let _ = writeln!(out, "{key} = {value}");
+            }
         }
     }
     let stat = host.stat(&path).map_err(failed)?.ok_or_else(|| Failure::new(what(), "it is gone"))?;

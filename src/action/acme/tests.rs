@@ -1,11 +1,14 @@
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::*;
 use crate::action::bench::Bench;
 use crate::host::Address;
 use crate::host::fake::output;
+
+mod dns;
 
 const NAME: &str = "app.example.org";
 const CHALLENGES: &str = "/var/www/acme/.well-known/acme-challenge";
@@ -35,7 +38,7 @@ fn bench() -> Bench {
     answers(&bench, str::to_owned);
     bench.host.on(&["certbot", "certonly"], |host, command| {
         if !command.argv.contains(&"--dry-run".to_owned()) {
-            keep(host, &value_of(command, "--server"), &value_of(command, "--deploy-hook"));
+            keep(host, command);
         }
         output(0, "", "")
     });
@@ -62,23 +65,38 @@ fn answers(bench: &Bench, text: impl Fn(&str) -> String + Send + Sync + 'static)
     });
 }
 
-fn value_of(command: &Command, option: &str) -> String {
-    let at = command.argv.iter().position(|argument| argument == option).unwrap();
-    command.argv[at + 1].clone()
+/// What stands behind each occurrence of an option.
+fn options(command: &Command, option: &str) -> Vec<String> {
+    let pairs = command.argv.iter().zip(&command.argv[1..]);
+    pairs.filter(|(argument, _)| *argument == option).map(|(_, value)| value.clone()).collect()
 }
 
-fn keep(host: &crate::host::fake::FakeHost, server: &str, hook: &str) {
-    let made = rcgen_pem();
-    host.put_file(format!("/etc/letsencrypt/live/{NAME}/fullchain.pem"), made, 0o644);
-    let settings = format!(
-        "version = 2.1.0\n[renewalparams]\nserver = {server}\nrenew_hook = {hook}\n[[webroot_map]]\n{NAME} = /var/www/acme\n"
-    );
+/// Keeps a certificate as certbot does: of its options those that differ from the defaults.
+fn keep(host: &crate::host::fake::FakeHost, command: &Command) {
+    let names: Vec<String> = options(command, "--domain");
+    host.put_file(format!("/etc/letsencrypt/live/{NAME}/fullchain.pem"), rcgen_pem(&names), 0o644);
+    let mut settings = "version = 2.1.0\n[renewalparams]\n".to_owned();
+    for (key, option) in [
+        ("server", "--server"),
+        ("renew_hook", "--deploy-hook"),
+        ("dns_rfc2136_credentials", "--dns-rfc2136-credentials"),
+        ("dns_rfc2136_propagation_seconds", "--dns-rfc2136-propagation-seconds"),
+        ("manual_auth_hook", "--manual-auth-hook"),
+        ("manual_cleanup_hook", "--manual-cleanup-hook"),
+    ] {
+        for value in options(command, option).iter().filter(|value| *value != "60") {
+            writeln!(settings, "{key} = {value}").unwrap();
+        }
+    }
+    for path in options(command, "--webroot-path") {
+        write!(settings, "authenticator = webroot\n[[webroot_map]]\n{NAME} = {path}\n").unwrap();
+    }
     host.put_file(format!("/etc/letsencrypt/renewal/{NAME}.conf"), settings, 0o644);
 }
 
-fn rcgen_pem() -> String {
+fn rcgen_pem(names: &[String]) -> String {
     let now = Bench::new().host.now();
-    crate::action::certificate::self_signed::make(&[NAME.to_owned()], 90, now).unwrap().certificate
+    crate::action::certificate::self_signed::make(names, 90, now).unwrap().certificate
 }
 
 fn commands(bench: &Bench, program: &str) -> Vec<String> {
@@ -145,6 +163,25 @@ fn what_the_authority_says_is_told_in_plain_words() {
 }
 
 #[test]
+fn what_certbot_keeps_to_itself_is_read_in_its_log() {
+    for (answered, why) in [
+        ("rateLimited :: too many requests :: too many certificates (5), retry after 2030-01-02", "asked too often"),
+        ("accountDoesNotExist :: The request specified an account that does not exist", "does not know the account"),
+    ] {
+        let bench = bench();
+        let log =
+            format!("acme.messages.Error: older\nacme.messages.Error: urn:ietf:params:acme:error:{answered}\nmore\n");
+        bench.host.put_file("/var/log/letsencrypt/letsencrypt.log", log, 0o600);
+        bench.host.on(&["certbot", "certonly"], |_, _| output(1, "", "AttributeError: can't set attribute"));
+        let failure = bench.try_to_make(&failing()).err().unwrap();
+        assert!(failure.why.contains(why), "{failure}");
+    }
+    let bench = bench();
+    bench.host.on(&["certbot", "certonly"], |_, _| output(1, "", "AttributeError: can't set attribute"));
+    assert!(bench.try_to_make(&failing()).err().unwrap().why.contains("ended with status 1"));
+}
+
+#[test]
 fn a_certificate_of_somebody_else_or_of_another_authority_is_not_touched() {
     let foreign = bench();
     foreign.host.put_file(format!("/etc/letsencrypt/renewal/{NAME}.conf"), "authenticator = nginx\n", 0o644);
@@ -175,7 +212,7 @@ fn another_web_server_is_reloaded_after_renewals_without_a_new_certificate() {
 fn renewals_trust_a_private_authority_too() {
     let bench = bench();
     bench.host.put_file("/etc/ssl/certs/ca-certificates.crt", "system\n", 0o644);
-    bench.host.put_file("/root/ca.pem", rcgen_pem(), 0o644);
+    bench.host.put_file("/root/ca.pem", rcgen_pem(&[NAME.to_owned()]), 0o644);
     let act = Acme { authority: "/root/ca.pem".to_owned(), trust: "/etc/ssl/app/authority.pem".into(), ..acme() };
     bench.round_trip(&act);
     bench.make(&act);

@@ -1,16 +1,33 @@
 //! What certbot says when it gets no certificate, in plain words and with what to do.
 
-use super::Acme;
+use std::path::Path;
+
+use super::{Acme, Dns, Provider};
 use crate::error::Failure;
+use crate::host::Host;
+
+/// Where certbot writes more than it says.
+const LOG: &str = "/var/log/letsencrypt/letsencrypt.log";
 
 /// A failure of certbot, explained where its cause is known.
-pub fn explain(mut failure: Failure, acme: &Acme) -> Failure {
+pub fn explain(host: &dyn Host, mut failure: Failure, acme: &Acme) -> Failure {
+    // Of what an authority answers, certbot 2.1 under Python 3.11 (Debian 12) says only that it cannot set an attribute.
+    if failure.tail.iter().any(|line| line.contains("AttributeError")) {
+        failure.tail.extend(last_answer(host));
+    }
     let text = failure.tail.join("\n");
     if let Some((why, hint)) = cause(&text, acme) {
         failure.why = why;
         failure.hint = Some(hint);
     }
     failure
+}
+
+/// What an authority answered last, as certbot logs it.
+fn last_answer(host: &dyn Host) -> Option<String> {
+    let log = host.read(Path::new(LOG)).ok()?;
+    let log = String::from_utf8_lossy(&log);
+    log.lines().rev().find_map(|line| line.strip_prefix("acme.messages.Error: ")).map(str::to_owned)
 }
 
 fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
@@ -21,11 +38,29 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     if says(&["rateLimited", "too many certificates", "too many failed", "too many new", "rate limit"]) {
         let said = text.lines().find(|line| line.contains("too many") || line.contains("rate limit")).unwrap_or("");
         return Some((
-            format!("{issuer} refuses, because it was asked too often: {}", said.trim()),
+            format!(
+                "{issuer} refuses, because it was asked too often: {}",
+                said.rsplit(" :: ").next().unwrap_or(said).trim()
+            ),
             "wait until the time that it names; https://letsencrypt.org/docs/rate-limits/ has the limits".to_owned(),
         ));
     }
+    if let Some(cause) = acme.dns.as_ref().and_then(|dns| cause_in_dns(text, dns)) {
+        return Some(cause);
+    }
     match field(text, "Type:") {
+        Some(_) if acme.dns.is_some() => {
+            return Some((
+                format!("{issuer} does not find what it wants to see at _acme-challenge.{name}{detail}"),
+                match acme.dns.as_ref().map(|dns| dns.provider) {
+                    Some(Provider::Hook) => "have the hook wait until every name server of the zone has the record",
+                    _ => {
+                        "the record reached other name servers too late, or another zone: try a longer tls.propagation"
+                    }
+                }
+                .to_owned(),
+            ));
+        }
         Some("dns") => {
             return Some((
                 format!("{issuer} finds no address for {name}{detail}"),
@@ -64,13 +99,63 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
             "check the address, and that this server may go out to it".to_owned(),
         ));
     }
-    if says(&["accountDoesNotExist", "AttributeError"]) {
+    if says(&["accountDoesNotExist"]) {
         return Some((
             format!("{issuer} does not know the account that certbot has there"),
             "remove its directory below /etc/letsencrypt/accounts".to_owned(),
         ));
     }
     None
+}
+
+/// What keeps the records out of the DNS. The words of certbot's plugins, of its manual plugin and of dnspython.
+fn cause_in_dns(text: &str, dns: &Dns) -> Option<(String, String)> {
+    let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    // Without the names of Python's classes.
+    let line = |parts: &[&str]| {
+        let line = text.lines().find(|line| parts.iter().any(|part| line.contains(part))).unwrap_or("");
+        line.rsplit_once("PluginError: ").map_or(line, |(_, rest)| rest).trim()
+    };
+    let told = |why: String, hint: &str| Some((why, hint.to_owned()));
+    match dns.provider {
+        Provider::Cloudflare => {
+            let parts = ["Error determining zone_id", "Unable to determine zone_id", "the Cloudflare API"];
+            let hint = "the token needs Zone / DNS / Edit for the zone that the name is in; it is no global API key";
+            says(&parts).then(|| (format!("Cloudflare does not do it: {}", line(&parts)), hint.to_owned()))
+        }
+        Provider::Rfc2136 => {
+            let server = &dns.server;
+            if says(&["the time we sent", "not within the TSIG's validity"]) {
+                return told(format!("the clock of the name server {server} is another than here"), "set both by NTP");
+            }
+            if says(&["know the key we used", "the signature we sent", "TSIG", "BADKEY", "BADSIG"]) {
+                return told(
+                    format!("the name server {server} does not accept the key"),
+                    "compare tls.tsig_name, tls.tsig_algorithm and tls.tsig_secret with the server's configuration",
+                );
+            }
+            let parts = [
+                "Received response from server",
+                "TXT record:",
+                "Unable to determine base domain",
+                "when making query",
+            ];
+            says(&parts).then(|| {
+                let hint = "the zone must allow updates of _acme-challenge for this key (in BIND: update-policy)";
+                (format!("the name server {server} does not take the record: {}", line(&parts)), hint.to_owned())
+            })
+        }
+        Provider::Hook => {
+            let parts = ["error code", "Unable to find auth-hook", "auth-hook command"];
+            says(&parts).then(|| {
+                let hint = format!(
+                    "what it said is in the log; {} is given CERTBOT_DOMAIN and CERTBOT_VALIDATION, and must end with 0",
+                    dns.auth_hook.display()
+                );
+                (format!("the hook does not enter the record: {}", line(&parts)), hint)
+            })
+        }
+    }
 }
 
 /// What stands behind a label such as `Type:`.

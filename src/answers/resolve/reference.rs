@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::answers::SecretSource;
 use crate::answers::resolve::refusal::Refusal;
 use crate::guide::Question;
+use crate::secret;
 
 /// How long a generated secret may be, in characters. 16 of 64 kinds are 96 bits.
 pub(crate) const GENERATED: RangeInclusive<i64> = 16..=128;
@@ -64,13 +65,17 @@ fn literal(question: &Question, text: String) -> Result<SecretSource, Refusal> {
         };
         return Err(Refusal::new("the secret has a length that is not allowed", hint));
     }
-    if text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
-        return Ok(SecretSource::Literal(text));
+    match &question.pattern {
+        Some(pattern) if !secret::has_form(&text, pattern) => Err(Refusal::new(
+            "the secret has not the form that it should have",
+            question.pattern_hint.clone().unwrap_or_default(),
+        )),
+        None if !secret::is_plain(&text) => Err(Refusal::new(
+            "the secret contains characters that do not survive in URLs and configuration files",
+            "use letters, digits, -, _ and . only",
+        )),
+        _ => Ok(SecretSource::Literal(text)),
     }
-    Err(Refusal::new(
-        "the secret contains characters that do not survive in URLs and configuration files",
-        "use letters, digits, -, _ and . only",
-    ))
 }
 
 fn length_refused() -> Refusal {

@@ -28,7 +28,7 @@ impl Write for Replay {
     }
 }
 
-fn replay(says: &[u8]) -> (Box<dyn Duplex>, Arc<Mutex<Vec<u8>>>) {
+pub(super) fn replay(says: &[u8]) -> (Box<dyn Duplex>, Arc<Mutex<Vec<u8>>>) {
     let sent = Arc::default();
     (Box::new(Replay { says: Cursor::new(says.to_vec()), sent: Arc::clone(&sent) }), sent)
 }

@@ -113,7 +113,10 @@ fn help(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path:
     let allowed = match question.kind {
         QuestionKind::Choice => "the number of a choice, or its name".to_owned(),
         QuestionKind::Bool => "yes or no".to_owned(),
-        QuestionKind::Secret => "letters, digits, -, _ and ., or file:/path, env:NAME, generate:32".to_owned(),
+        QuestionKind::Secret => {
+            let form = question.pattern_hint.as_deref().unwrap_or("letters, digits, -, _ and .");
+            format!("{form}, or file:/path, env:NAME, generate:32")
+        }
         _ => allowed(question),
     };
     let auto = if question.auto { ", or auto" } else { "" };

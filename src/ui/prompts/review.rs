@@ -104,7 +104,7 @@ impl Dialogue<'_, '_> {
         let (guide, resolved) = (self.interview.guide(), self.interview.resolved());
         let plan = build(guide, self.interview.facts(), resolved).map_err(told)?;
         let known = store::load(self.host, &guide.id);
-        let secrets = match store::gather(self.host, &known, &resolved.secrets) {
+        let secrets = match store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
             Ok(secrets) => secrets,
             // Whoever only plans need not have the secrets.
             Err(_) if !self.means.start => known,
