@@ -53,7 +53,7 @@ fn logs_are_sent_over_tls_and_kept_while_nobody_takes_them() {
     // Another name than the certificate's, an authority that did not issue it, nobody there: nothing is begun.
     host.bringup(&file("other.example.test", "/root/ca.pem")).expect(1);
     host.bringup(&file("logs.example.test", "''")).expect(1);
-    receiver.sh("systemctl stop rsyslog").expect(0);
+    receiver.sh("systemctl stop syslog.socket rsyslog").expect(0);
     host.bringup(&file("logs.example.test", "/root/ca.pem")).expect(1);
     host.assert_identical(&before);
 
@@ -68,7 +68,7 @@ fn logs_are_sent_over_tls_and_kept_while_nobody_takes_them() {
             .contains("SystemMaxUse=64M")
     );
 
-    receiver.sh("systemctl stop rsyslog").expect(0);
+    receiver.sh("systemctl stop syslog.socket rsyslog").expect(0);
     host.sh("logger -t kept second-line; sleep 1; logger third-line").expect(0);
     host.reboot();
     receiver.sh("systemctl start rsyslog").expect(0);
