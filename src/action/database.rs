@@ -33,6 +33,11 @@ pub struct Database {
     /// The role's password (a mark) for `auth: password`.
     #[serde(default)]
     pub password: String,
+    /// Whether the role may make databases (PostgreSQL's CREATEDB), for products that make them themselves; an
+    /// existing role gets or loses the right. Unanswered it is refused to a new role, and an existing role that has it
+    /// is not used.
+    #[serde(default)]
+    pub createdb: Option<bool>,
 }
 
 /// Database engines.
@@ -162,7 +167,7 @@ impl Database {
                 Failure::new(self.describe(), "its password is empty").hint("give a password, or use `auth: socket`")
             );
         }
-        Ok(Wanted { name: self.name.clone(), role: self.role.clone(), password })
+        Ok(Wanted { name: self.name.clone(), role: self.role.clone(), password, createdb: self.createdb })
     }
 }
 
@@ -171,6 +176,7 @@ pub struct Wanted {
     name: String,
     role: String,
     password: Option<String>,
+    createdb: Option<bool>,
 }
 
 /// What there was.

@@ -22,7 +22,10 @@ pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
         Some(password) => state_as_role(host, wanted, password),
         None => state(host, &wanted.name, &wanted.role).ok(),
     };
-    state.is_some_and(|state| state.role && state.obstacle(wanted).is_none() && state.database && !state.public)
+    state.is_some_and(|state| {
+        let rights = wanted.createdb.is_none_or(|createdb| createdb == state.createdb);
+        state.role && state.obstacle(wanted).is_none() && rights && state.database && !state.public
+    })
 }
 
 /// What there is now.
@@ -35,6 +38,9 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
             literal(&wanted.role)
         );
         restore.push(ask(host, "read the role's password hash", &sql)?);
+    }
+    if state.role && wanted.createdb.is_some_and(|createdb| createdb != state.createdb) {
+        restore.push(format!("ALTER ROLE {} {}", quoted(&wanted.role), right(state.createdb)));
     }
     if state.database && state.public {
         restore.push(format!("GRANT CONNECT ON DATABASE {} TO PUBLIC", quoted(&wanted.name)));
@@ -60,10 +66,16 @@ fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
         format!(" PASSWORD {}", literal(&hash))
     });
     let mut statements = Vec::new();
+    let createdb = right(wanted.createdb.unwrap_or(false));
     if !state.role {
-        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE{password}"));
-    } else if !password.is_empty() {
-        statements.push(format!("ALTER ROLE {role}{password}"));
+        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER {createdb} NOCREATEROLE{password}"));
+    } else {
+        if !password.is_empty() {
+            statements.push(format!("ALTER ROLE {role}{password}"));
+        }
+        if wanted.createdb.is_some_and(|createdb| createdb != state.createdb) {
+            statements.push(format!("ALTER ROLE {role} {createdb}"));
+        }
     }
     if !state.database {
         // template0, because template1 may have the encoding of a cluster that was made in the C locale. Sorted
@@ -74,6 +86,11 @@ fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
     }
     statements.push(format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"));
     statements
+}
+
+/// Whether a role may make databases, as an option of a role.
+const fn right(createdb: bool) -> &'static str {
+    if createdb { "CREATEDB" } else { "NOCREATEDB" }
 }
 
 /// Whether the database and the role are there.
@@ -171,6 +188,8 @@ struct State {
     /// Whether anyone may connect to the database.
     public: bool,
     encoding: String,
+    /// Whether the role may make databases.
+    createdb: bool,
 }
 
 impl State {
@@ -178,36 +197,37 @@ impl State {
         let (name, role) = (literal(name), literal(role));
         format!(
             "SELECT r.rolname IS NOT NULL, coalesce(r.rolcanlogin, false), \
-             coalesce(r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication, false), \
+             coalesce(r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication, false), \
              d.datname IS NOT NULL, coalesce(d.datdba = r.oid, false), \
              coalesce(has_database_privilege('public', d.oid, 'CONNECT'), false), \
-             coalesce(pg_encoding_to_char(d.encoding), '') \
+             coalesce(pg_encoding_to_char(d.encoding), ''), coalesce(r.rolcreatedb, false) \
              FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = {role} \
              LEFT JOIN pg_database d ON d.datname = {name}"
         )
     }
 
     fn from_values<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let mut flag = || match values.next()? {
+        let flag = |value: Option<&str>| match value? {
             "t" => Some(true),
             "f" => Some(false),
             _ => None,
         };
         Some(Self {
-            role: flag()?,
-            login: flag()?,
-            privileged: flag()?,
-            database: flag()?,
-            owned: flag()?,
-            public: flag()?,
+            role: flag(values.next())?,
+            login: flag(values.next())?,
+            privileged: flag(values.next())?,
+            database: flag(values.next())?,
+            owned: flag(values.next())?,
+            public: flag(values.next())?,
             encoding: values.next()?.to_owned(),
+            createdb: flag(values.next())?,
         })
     }
 
     /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is somebody else's.
     fn obstacle(&self, wanted: &Wanted) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
-        if self.role && self.privileged {
+        if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {
             return Some(format!(
                 "the role {role} exists and may do more than an application should (superuser, CREATEDB, CREATEROLE ...)"
             ));
