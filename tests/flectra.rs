@@ -95,7 +95,9 @@ fn every_release_plans_the_same_bytes_twice_and_every_step_can_be_taken_back() {
                 "noble" => 16,
                 _ => 17,
             };
-            assert!(file(&one, &format!("/etc/postgresql/{version}/main/conf.d/90-flectra.conf")).contains("127.0.0.1"));
+            assert!(
+                file(&one, &format!("/etc/postgresql/{version}/main/conf.d/90-flectra.conf")).contains("127.0.0.1")
+            );
         }
     }
 }
@@ -119,7 +121,9 @@ fn what_the_guide_has_wrong_is_right_here() {
     let plan = plan(&bullseye(), LOGIN);
     let site = file(&plan, SITE);
     // The names of the servers behind nginx, and the port of long polling.
-    assert!(site.contains("upstream flectra {\n    server 127.0.0.1:7073;") && site.contains("proxy_pass http://flectra;"));
+    assert!(
+        site.contains("upstream flectra {\n    server 127.0.0.1:7073;") && site.contains("proxy_pass http://flectra;")
+    );
     assert!(site.contains("server 127.0.0.1:7072;") && site.contains("proxy_pass http://flectra_longpolling;"));
     for wrong in ["flectrahq", "8072", "ssl on", "TLSv1 ", "TLSv1.1", "DES", "$host$"] {
         assert!(!site.contains(wrong), "{wrong}");

@@ -52,7 +52,9 @@ impl Prove for Checked {
         let output =
             cx.host.run(&command).map_err(|e| advised(Failure::new(what(), format!("`{program}` cannot run: {e}"))))?;
         if !output.ok() {
-            let why = format!("`{program}` ended with status {}", output.status);
+            // Beforehand nobody sees the lines, so the last one stands in the reason.
+            let said = output.tail(1).pop().map_or_else(String::new, |line| format!(": {}", line.trim()));
+            let why = format!("`{program}` ended with status {}{said}", output.status);
             return Err(advised(Failure::new(what(), why).tail(output.tail(TAIL))));
         }
         let said = output.text();
@@ -106,7 +108,7 @@ mod tests {
     #[test]
     fn another_status_or_other_words_are_no_proof() {
         let failure = prove(1, "", "").unwrap_err();
-        assert_eq!(failure.why, "`app-backup` ended with status 1");
+        assert_eq!(failure.why, "`app-backup` ended with status 1: cannot open it");
         assert_eq!(failure.tail, ["cannot open it"]);
         assert_eq!(failure.hint.as_deref(), Some("look at its log"));
         assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not say \"\"1\"\"");

@@ -86,7 +86,8 @@ impl Http {
         let body = String::from_utf8_lossy(&response.body);
         let wrong = |why: String| {
             // An answer may repeat what it was sent.
-            let lines: Vec<String> = cx.secrets.conceal(&body).lines().take(10).map(|l| l.chars().take(200).collect()).collect();
+            let lines: Vec<String> =
+                cx.secrets.conceal(&body).lines().take(10).map(|l| l.chars().take(200).collect()).collect();
             Err(Failure::new(format!("get the right answer from {}", self.url), why)
                 .tail(lines)
                 .hint("see the web server's and the application's logs"))

@@ -67,15 +67,15 @@ fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
     });
     let mut statements = Vec::new();
     let createdb = right(wanted.createdb.unwrap_or(false));
-    if !state.role {
-        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER {createdb} NOCREATEROLE{password}"));
-    } else {
+    if state.role {
         if !password.is_empty() {
             statements.push(format!("ALTER ROLE {role}{password}"));
         }
-        if wanted.createdb.is_some_and(|createdb| createdb != state.createdb) {
+        if wanted.createdb.is_some_and(|wished| wished != state.createdb) {
             statements.push(format!("ALTER ROLE {role} {createdb}"));
         }
+    } else {
+        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER {createdb} NOCREATEROLE{password}"));
     }
     if !state.database {
         // template0, because template1 may have the encoding of a cluster that was made in the C locale. Sorted
