@@ -103,6 +103,20 @@ fn every_release_plans_the_same_bytes_twice_and_every_step_can_be_taken_back() {
 }
 
 #[test]
+fn a_database_of_postgres_is_found_by_its_name_and_not_by_a_filter() {
+    let of = |owner: &str| {
+        let plan = plan(&bullseye(), &LOGIN.replace('}', &format!(", owner: {owner}}}")));
+        let made = plan.actions.iter().find_map(|planned| match &planned.action {
+            Action::Database(database) => Some(database.owner.clone()),
+            _ => None,
+        });
+        (made.unwrap(), file(&plan, CONF).contains("dbfilter"), file(&plan, CONF).contains("db_name = flectra\n"))
+    };
+    assert_eq!(of("role"), (String::new(), true, true));
+    assert_eq!(of("postgres"), ("postgres".to_owned(), false, true));
+}
+
+#[test]
 fn nothing_but_the_web_server_listens_for_others() {
     let plan = plan(&bullseye(), LOGIN);
     for planned in &plan.proofs {

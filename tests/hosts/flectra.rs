@@ -104,8 +104,10 @@ fn flectra_with_a_password_goes_away_when_one_of_the_last_proofs_fails() {
 #[ignore = "needs root and test hosts: tests/run"]
 fn flectra_is_refused_where_no_python_can_run_it_and_nothing_is_touched() {
     let host = Host::start("bookworm", Init::Systemd);
-    host.sh("apt-get install -y -q python3-venv python3-dev && mkdir -p /opt/new && cp /usr/bin/python3.11 /opt/new/python")
-        .expect(0);
+    host.sh(
+        "apt-get install -y -q python3-venv python3-dev && mkdir -p /opt/new && cp /usr/bin/python3.11 /opt/new/python",
+    )
+    .expect(0);
     let before = host.manifest("before");
     let none = host.bringup(&answers("", "")).expect(1).both();
     assert!(none.contains("source.python"), "{none}");

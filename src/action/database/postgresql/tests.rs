@@ -4,7 +4,13 @@ use super::*;
 use crate::host::fake::FakeHost;
 
 fn wanted(password: Option<&str>) -> Wanted {
-    Wanted { name: "shop".to_owned(), role: "app".to_owned(), password: password.map(str::to_owned), createdb: None }
+    Wanted {
+        name: "shop".to_owned(),
+        role: "app".to_owned(),
+        password: password.map(str::to_owned),
+        createdb: None,
+        owner: String::new(),
+    }
 }
 
 fn state(answer: &str) -> State {
@@ -44,6 +50,16 @@ fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
     assert_eq!(asked(false, "t|t|f|t|t|f|UTF8|t"), "ALTER ROLE \"app\" NOCREATEDB");
     assert!(asked(true, "t|t|f|t|t|f|UTF8|t").starts_with("REVOKE"));
     assert!(state("t|t|f|t|t|f|UTF8|t").obstacle(&wanted(None)).unwrap().contains("CREATEDB"));
+}
+
+#[test]
+fn a_role_that_does_not_own_its_database_may_still_work_in_it() {
+    let wanted = Wanted { owner: "postgres".to_owned(), ..wanted(None) };
+    let statements = statements(&wanted, &state("f|f|f|f|f|f||f"));
+    assert!(statements[1].starts_with("CREATE DATABASE \"shop\" OWNER \"postgres\" TEMPLATE"), "{statements:?}");
+    assert_eq!(statements.last().unwrap(), "GRANT CONNECT ON DATABASE \"shop\" TO \"app\"");
+    assert!(State::query("shop", "app", wanted.owner()).contains("pg_get_userbyid(d.datdba) = 'postgres'"));
+    assert!(state("t|t|f|t|f|f|UTF8|f").obstacle(&wanted).unwrap().contains("belongs to another role"));
 }
 
 #[test]
