@@ -36,11 +36,11 @@ pub struct Database {
     /// Whether the role may make databases (PostgreSQL's CREATEDB), for products that make them themselves; an
     /// existing role gets or loses the right. Unanswered it is refused to a new role, and an existing role that has it
     /// is not used.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub createdb: Option<bool>,
     /// Who owns a PostgreSQL database, when it is not its role: `postgres`, or another role that exists. The role then
     /// may make tables in it, and not drop it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
 }
 

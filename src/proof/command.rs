@@ -26,10 +26,10 @@ pub struct Checked {
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
     /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before: bool,
     /// What to do when it is not so.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
 

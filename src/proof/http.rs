@@ -26,13 +26,13 @@ pub struct Http {
     #[serde(default)]
     pub stand_in: String,
     /// What is sent, by POST; may hold marks. A GET when empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
     /// Headers; values may hold marks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// What is proven, as a statement ("the administrator can log in"), where the address does not say it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub describe: String,
     /// Expected status.
     #[serde(default = "ok")]

@@ -59,7 +59,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
         QuestionKind::Hostname => same(&["app.example.org", "Wrong Name", "a", "xn--bcher-kva.example"]),
         QuestionKind::Email => same(&["admin@example.org", "nobody"]),
         QuestionKind::Path => same(&["/etc/ssl/own.pem", "relative/path", "/srv/../etc"]),
-        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b"]),
+        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b", "192.0.2.0/24"]),
         QuestionKind::Secret => same(&[
             "a-long-enough-secret_1.2",
             "file:/root/secret",
