@@ -130,7 +130,9 @@ fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
                     }
                 }
                 _ => {
-                    let (line, text) = &candidates[(dice.roll(candidates.len()) + tries) % candidates.len()];
+                    // Dice that come round again may never show the one that is right.
+                    let pick = if tries < 100 { dice.roll(candidates.len()) + tries } else { tries / 20 };
+                    let (line, text) = &candidates[pick % candidates.len()];
                     walk.lines.push_back(line.clone());
                     if interview.refusal(&path, text).is_none() {
                         interview.type_in(&path, text);
