@@ -207,6 +207,8 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
     host.put_file("/root/secret", "from-a-file\n", 0o600);
+    // What an example names.
+    host.put_file("/root/flectra-db-password", "from-a-file\n", 0o600);
     host.set_env("SECRET", "from-the-environment");
     host
 }
