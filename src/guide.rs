@@ -46,11 +46,19 @@ pub struct GuideFile {
     pub title: String,
     /// What the host will be afterwards.
     pub summary: String,
+    /// Its place among the guides that are offered: smaller ones first, then by id.
+    #[serde(default = "anywhere")]
+    pub order: u32,
     /// The stage files in order, relative to the guide's directory or to `screens/common` (`common/tls.yaml`).
     pub stages: Vec<String>,
     /// Conditions on the host.
     #[serde(default)]
     pub requires: Vec<Rule>,
+}
+
+/// The place of a guide that asks for none.
+pub(crate) const fn anywhere() -> u32 {
+    100
 }
 
 /// One screen, the actions it switches on and the proofs that it worked.

@@ -41,6 +41,10 @@ pub trait Prove {
     fn patience(&self) -> Duration {
         Duration::from_secs(30)
     }
+    /// Whether it is also tried before anything is changed.
+    fn before(&self) -> bool {
+        false
+    }
 }
 
 /// Every kind of proof.

@@ -2,19 +2,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "plans/outline.rs"]
+mod outline;
 #[path = "plans/support.rs"]
 mod support;
 
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use bringup::action::Action;
-use bringup::action::firewall::opening::Allow;
 use bringup::error::Problem;
 use bringup::facts::Facts;
 use bringup::plan::Plan;
 use bringup::proof::Proof;
 use bringup::secret;
+use outline::{file, files, outline};
 use support::{facts, planned};
 
 const DATABASES: [&str; 3] = ["sqlite", "postgresql", "mariadb"];
@@ -34,83 +35,6 @@ fn plan(facts: &Facts, sections: &str) -> Plan {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         panic!("{sections}{}", told.join("\n"));
     })
-}
-
-/// What a reader wants to know of a plan at a glance: ids, kinds and what they are about.
-fn outline(plan: &Plan) -> String {
-    let mut out = String::new();
-    for planned in &plan.actions {
-        let about = match &planned.action {
-            Action::Packages(a) => a.names.join(" "),
-            Action::File(a) => format!("{} {} {}:{}", a.path.display(), a.mode, a.owner, a.group),
-            Action::Edit(a) => {
-                let set: Vec<String> = a.set.iter().map(|s| format!("{}{}{}", s.key, s.separator, s.value)).collect();
-                format!("{} [{}]", a.path.display(), set.join("; "))
-            }
-            Action::Directory(a) => {
-                let data = if a.data { " data" } else { "" };
-                format!("{} {} {}:{}{data}", a.path.display(), a.mode, a.owner, a.group)
-            }
-            Action::Symlink(a) => format!("{} -> {}", a.path.display(), a.target.display()),
-            Action::Absent(a) => a.path.display().to_string(),
-            Action::User(a) => format!("{} {}", a.name, a.home.display()),
-            Action::Source(a) => {
-                format!("{} {:?} {} ({} files)", a.path.display(), a.from, a.location, a.files.len())
-            }
-            Action::PythonEnv(a) => format!("{} {}", a.path.display(), a.requirements),
-            Action::Service(a) => format!(
-                "{:?} {}{} restart[{}] reload[{}]",
-                a.manager,
-                a.name,
-                if a.running { "" } else { " off" },
-                a.restart_after.join(" "),
-                a.reload_after.join(" ")
-            ),
-            Action::Database(a) => format!("{:?} {} {} {:?} {}", a.engine, a.name, a.role, a.auth, a.password),
-            Action::Rabbitmq(a) => format!("{} {} {}", a.user, a.vhost, a.password),
-            Action::Certificate(a) => format!("{:?} {} {}", a.from, a.certificate.display(), a.names.join(" ")),
-            Action::Firewall(a) => {
-                let allowed: Vec<String> = a.allow.iter().map(Allow::shown).collect();
-                let (manager, confirm) = (a.manager, a.confirm);
-                format!("{manager:?} {} {} {confirm:?} {:?}", a.name, allowed.join(" "), a.at_boot)
-            }
-            Action::Acme(a) => format!("{} {} {}", a.name, a.directory, a.reload.join(" ")),
-            Action::Sshd(a) => format!("{} {:?} {} {:?} {:?}", a.port, a.listen, a.keys_only, a.root_login, a.confirm),
-            Action::Command(a) => a.run.join(" "),
-        };
-        writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();
-    }
-    for planned in &plan.proofs {
-        let about = match &planned.proof {
-            Proof::Command(p) => p.run.join(" "),
-            Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
-            Proof::Http(p) => format!("{} {} {} {}", p.url, p.status, p.location, p.contains),
-            Proof::Job(p) => format!("{} {}", p.url, p.submit),
-            Proof::Listens(p) => {
-                let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
-                ports.join(", ")
-            }
-            Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.rehearse),
-            Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
-            Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
-            Proof::Sshd(p) => format!("{} {:?} {}", p.port, p.listen, p.keys_only),
-            Proof::Tcp(p) => {
-                format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
-            }
-        };
-        writeln!(out, "prove {} | {}", planned.id, about.trim_end()).unwrap();
-    }
-    out
-}
-
-fn file<'p>(plan: &'p Plan, path: &str) -> &'p str {
-    plan.actions
-        .iter()
-        .find_map(|planned| match &planned.action {
-            Action::File(file) if file.path.display().to_string() == path => Some(file.content.as_str()),
-            _ => None,
-        })
-        .unwrap_or_else(|| panic!("the plan writes no {path}"))
 }
 
 #[test]
@@ -153,13 +77,7 @@ tls: {mode: provided, certificate: /root/shop.pem, key: /root/shop.key}
 #[test]
 fn the_files_of_the_quickstart() {
     let plan = plan(&facts("trixie", "systemd"), "");
-    let mut out = String::new();
-    for planned in &plan.actions {
-        if let Action::File(file) = &planned.action {
-            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
-        }
-    }
-    insta::assert_snapshot!(out);
+    insta::assert_snapshot!(files(&plan));
 }
 
 #[test]
@@ -167,13 +85,7 @@ fn the_files_of_the_other_choice() {
     let answers = "database: {engine: mariadb, auth: password}\nqueue: {backend: rabbitmq}\n\
                    web: {server: apache, http_port: 8080, https_port: 8443}\nservices: {manager: supervisor}\n";
     let plan = plan(&facts("bookworm", "systemd"), answers);
-    let mut out = String::new();
-    for planned in &plan.actions {
-        if let Action::File(file) = &planned.action {
-            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
-        }
-    }
-    insta::assert_snapshot!(out);
+    insta::assert_snapshot!(files(&plan));
 }
 
 /// Each file that the shared stages write only when somebody wants more than the default.
@@ -191,7 +103,7 @@ upkeep: {reboot: true, clock: true, time_servers: [ntp1.example.org, 192.0.2.1]}
         if let Action::File(file) = &planned.action
             && ["broker", "logs", "upkeep", "services.env", "web"].iter().any(|part| planned.id.starts_with(part))
         {
-            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
+            out.push_str(&format!("=== {}\n{}\n", file.path.display(), file.content));
         }
     }
     insta::assert_snapshot!(out);

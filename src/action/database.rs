@@ -33,6 +33,15 @@ pub struct Database {
     /// The role's password (a mark) for `auth: password`.
     #[serde(default)]
     pub password: String,
+    /// Whether the role may make databases (PostgreSQL's CREATEDB), for products that make them themselves; an
+    /// existing role gets or loses the right. Unanswered it is refused to a new role, and an existing role that has it
+    /// is not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub createdb: Option<bool>,
+    /// Who owns a PostgreSQL database, when it is not its role: `postgres`, or another role that exists. The role then
+    /// may make tables in it, and not drop it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
 }
 
 /// Database engines.
@@ -153,6 +162,9 @@ impl Database {
     fn wanted(&self, cx: &Cx<'_>) -> Outcome<Wanted> {
         identifier("database", &self.name)?;
         identifier("role", &self.role)?;
+        if !matches!(self.owner.as_str(), "" | "postgres") {
+            identifier("owner", &self.owner)?;
+        }
         let password = match self.auth {
             Auth::Socket => None,
             Auth::Password => Some(cx.secrets.reveal(&self.password)?),
@@ -162,7 +174,13 @@ impl Database {
                 Failure::new(self.describe(), "its password is empty").hint("give a password, or use `auth: socket`")
             );
         }
-        Ok(Wanted { name: self.name.clone(), role: self.role.clone(), password })
+        Ok(Wanted {
+            name: self.name.clone(),
+            role: self.role.clone(),
+            password,
+            createdb: self.createdb,
+            owner: self.owner.clone(),
+        })
     }
 }
 
@@ -171,6 +189,16 @@ pub struct Wanted {
     name: String,
     role: String,
     password: Option<String>,
+    createdb: Option<bool>,
+    /// Empty for the role itself.
+    owner: String,
+}
+
+impl Wanted {
+    /// The name of whoever shall own the database.
+    fn owner(&self) -> &str {
+        if self.owner.is_empty() { &self.role } else { &self.owner }
+    }
 }
 
 /// What there was.

@@ -8,7 +8,7 @@ use crate::engine::runs::{RunDir, STATE_DIR};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 
-/// Variables that the executing process needs as we have them: proxies, authorities, and the tests' kill switch.
+/// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages, and the tests' kill switch.
 const PASSED_ON: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -18,6 +18,8 @@ const PASSED_ON: &[&str] = &[
     "NO_PROXY",
     "SSL_CERT_FILE",
     "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_FIND_LINKS",
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "BRINGUP_KILL",

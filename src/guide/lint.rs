@@ -32,6 +32,7 @@ const SECRET_PLACES: &[(&str, &[&str])] = &[
     ("database", &["password"]),
     ("rabbitmq", &["password"]),
     ("command", &["env", "stdin"]),
+    ("http", &["body", "headers"]),
     ("job", &["headers"]),
     ("row", &["password"]),
     ("tcp", &["password"]),

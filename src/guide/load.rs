@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::assets::{self, Tree};
 use crate::error::Problem;
-use crate::guide::{Guide, GuideFile, Stage, lint};
+use crate::guide::{Guide, GuideFile, Stage, anywhere, lint};
 use crate::host::Host;
 use crate::near::nearest;
 use crate::proof::Proof;
@@ -28,6 +28,9 @@ pub struct Offered {
     pub title: String,
     /// What the host will be afterwards.
     pub summary: String,
+    /// Its place in the list; see [`GuideFile::order`](crate::guide::GuideFile::order).
+    #[serde(default = "anywhere")]
+    pub order: u32,
 }
 
 /// The guides that ship with the binary, without reading their stages.
@@ -37,7 +40,9 @@ pub fn list() -> Vec<Offered> {
         // One that cannot be read is refused when it is chosen; a test reads all that ship.
         assets::screen(&name).and_then(|bytes| yaml::from_slice(&name, bytes).ok())
     };
-    assets::guides().into_iter().filter_map(head).collect()
+    let mut offered: Vec<Offered> = assets::guides().into_iter().filter_map(head).collect();
+    offered.sort_by(|one, other| (one.order, &one.id).cmp(&(other.order, &other.id)));
+    offered
 }
 
 /// A guide that ships with the binary.

@@ -28,6 +28,12 @@ pub struct Checked {
     /// Seconds for which it is tried again, for what needs time to become so.
     #[serde(default)]
     pub patience: u64,
+    /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
+    /// What to do when it is not so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
 }
 
 const fn ten_minutes() -> u64 {
@@ -41,19 +47,23 @@ impl Prove for Checked {
 
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
         let what = || format!("see that {}", self.describe);
+        let advised = |failure: Failure| if self.hint.is_empty() { failure } else { failure.hint(&self.hint) };
         let Some(program) = self.run.first() else {
             return Err(Failure::new(what(), "the guide names no program").hint("correct the guide: `run` is needed"));
         };
         let command = Command::new(self.run.iter().cloned()).timeout(Duration::from_secs(self.timeout));
-        let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
+        let output =
+            cx.host.run(&command).map_err(|e| advised(Failure::new(what(), format!("`{program}` cannot run: {e}"))))?;
         if !output.ok() {
-            return Err(Failure::new(what(), format!("`{program}` ended with status {}", output.status))
-                .tail(output.tail(TAIL)));
+            // Beforehand nobody sees the lines, so the last one stands in the reason.
+            let said = output.tail(1).pop().map_or_else(String::new, |line| format!(": {}", line.trim()));
+            let why = format!("`{program}` ended with status {}{said}", output.status);
+            return Err(advised(Failure::new(what(), why).tail(output.tail(TAIL))));
         }
         let said = output.text();
         if !said.contains(&self.contains) {
             let why = format!("`{program}` does not say \"{}\"", self.contains);
-            return Err(Failure::new(what(), why).tail(output.tail(TAIL)));
+            return Err(advised(Failure::new(what(), why).tail(output.tail(TAIL))));
         }
         let evidence = said.lines().rfind(|line| self.contains.is_empty() || line.contains(&self.contains));
         Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| line.trim().to_owned()))
@@ -62,6 +72,10 @@ impl Prove for Checked {
     /// Most do not wait for a service to come up, and may be long at work: once is enough for them.
     fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
+    }
+
+    fn before(&self) -> bool {
+        self.before
     }
 }
 
@@ -82,6 +96,8 @@ mod tests {
             contains: contains.to_owned(),
             timeout: 10,
             patience: 0,
+            before: false,
+            hint: "look at its log".to_owned(),
         };
         proof.prove(&Cx { host: &host, secrets: &Secrets::default() })
     }
@@ -96,8 +112,9 @@ mod tests {
     #[test]
     fn another_status_or_other_words_are_no_proof() {
         let failure = prove(1, "", "").unwrap_err();
-        assert_eq!(failure.why, "`app-backup` ended with status 1");
+        assert_eq!(failure.why, "`app-backup` ended with status 1: cannot open it");
         assert_eq!(failure.tail, ["cannot open it"]);
+        assert_eq!(failure.hint.as_deref(), Some("look at its log"));
         assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not say \"\"1\"\"");
     }
 }

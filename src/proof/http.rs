@@ -1,5 +1,6 @@
 //! `http`: an HTTP or HTTPS answer, with the certificate verified.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,15 @@ pub struct Http {
     /// there.
     #[serde(default)]
     pub stand_in: String,
+    /// What is sent, by POST; may hold marks. A GET when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    /// Headers; values may hold marks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What is proven, as a statement ("the administrator can log in"), where the address does not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub describe: String,
     /// Expected status.
     #[serde(default = "ok")]
     pub status: u16,
@@ -41,6 +51,9 @@ const fn ok() -> u16 {
 
 impl Prove for Http {
     fn describe(&self) -> String {
+        if !self.describe.is_empty() {
+            return self.describe.clone();
+        }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
             ("", false) => format!("{} answers {}", self.url, self.status),
@@ -49,24 +62,32 @@ impl Prove for Http {
     }
 
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+        let body = cx.secrets.reveal(&self.body)?;
+        let headers: Vec<(String, String)> = self
+            .headers
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), cx.secrets.reveal(value)?)))
+            .collect::<Outcome<_>>()?;
         let request = Request {
-            method: "GET",
+            method: if body.is_empty() { "GET" } else { "POST" },
             url: &self.url,
             connect: &self.connect,
             trust: &self.trust,
             stand_in: &self.stand_in,
-            headers: &[],
-            body: &[],
+            headers: &headers,
+            body: body.as_bytes(),
         };
-        self.judge(&client::send(cx.host, &request)?)
+        self.judge(cx, &client::send(cx.host, &request)?)
     }
 }
 
 impl Http {
-    fn judge(&self, response: &Response) -> Outcome<String> {
+    fn judge(&self, cx: &Cx<'_>, response: &Response) -> Outcome<String> {
         let body = String::from_utf8_lossy(&response.body);
         let wrong = |why: String| {
-            let lines: Vec<String> = body.lines().take(10).map(|l| l.chars().take(200).collect()).collect();
+            // An answer may repeat what it was sent.
+            let lines: Vec<String> =
+                cx.secrets.conceal(&body).lines().take(10).map(|l| l.chars().take(200).collect()).collect();
             Err(Failure::new(format!("get the right answer from {}", self.url), why)
                 .tail(lines)
                 .hint("see the web server's and the application's logs"))

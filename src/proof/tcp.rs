@@ -112,6 +112,10 @@ impl Prove for Tcp {
     fn patience(&self) -> Duration {
         if self.before { Duration::ZERO } else { Duration::from_secs(30) }
     }
+
+    fn before(&self) -> bool {
+        self.before
+    }
 }
 
 impl Tcp {

@@ -49,7 +49,7 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
     let (ended, screen) = talked(
         &host.as_user(1000),
         at(40),
-        "|<||2||/srv/shop|||nodejs, git|-||3000||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
+        "1|<||2||/srv/shop|||nodejs, git|-||3000||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
     assert_snapshot!(screen);
@@ -58,7 +58,7 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
 #[test]
 fn colour_only_repeats_what_stands_there() {
     let host = FakeHost::debian("bookworm");
-    let lines = "|".repeat(28);
+    let lines = format!("1{}", "|".repeat(28));
     let plain = talked(&host, Look { unicode: true, ..at(60) }, &lines).1;
     let coloured = talked(&host, Look { unicode: true, colour: true, ..at(60) }, &lines).1;
     assert!(coloured.contains('\u{1b}'));

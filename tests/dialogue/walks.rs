@@ -59,7 +59,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
         QuestionKind::Hostname => same(&["app.example.org", "Wrong Name", "a", "xn--bcher-kva.example"]),
         QuestionKind::Email => same(&["admin@example.org", "nobody"]),
         QuestionKind::Path => same(&["/etc/ssl/own.pem", "relative/path", "/srv/../etc"]),
-        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b"]),
+        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b", "192.0.2.0/24"]),
         QuestionKind::Secret => same(&[
             "a-long-enough-secret_1.2",
             "file:/root/secret",
@@ -131,7 +131,9 @@ fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
                     }
                 }
                 _ => {
-                    let (line, text) = &candidates[(dice.roll(candidates.len()) + tries) % candidates.len()];
+                    // Dice that come round again may never show the one that is right.
+                    let pick = if tries < 100 { dice.roll(candidates.len()) + tries } else { tries / 20 };
+                    let (line, text) = &candidates[pick % candidates.len()];
                     walk.lines.push_back(line.clone());
                     if interview.refusal(&path, text).is_none() {
                         interview.type_in(&path, text);
@@ -206,6 +208,8 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
     host.put_file("/root/secret", "fromthefile1\n", 0o600);
+    // What an example names.
+    host.put_file("/root/flectra-db-password", "fromthefile1\n", 0o600);
     host.set_env("SECRET", "fromtheenvironment12");
     host
 }

@@ -22,6 +22,7 @@ mod decisions;
 mod dialogue;
 mod failures;
 mod firewall;
+mod flectra;
 mod host;
 mod life;
 mod logs;

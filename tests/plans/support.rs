@@ -17,14 +17,18 @@ pub fn facts(codename: &str, init: &str) -> Facts {
         "bullseye" => "11",
         "bookworm" => "12",
         "trixie" => "13",
+        "jammy" => "22.04",
+        "noble" => "24.04",
         _ => "10",
     };
+    let (id, product) =
+        if ["jammy", "noble"].contains(&codename) { ("ubuntu", "Ubuntu") } else { ("debian", "Debian GNU/Linux") };
     let mut facts = Facts {
         os: Os {
-            id: "debian".to_owned(),
+            id: id.to_owned(),
             codename: codename.to_owned(),
             version: version.to_owned(),
-            name: format!("Debian GNU/Linux {version} ({codename})"),
+            name: format!("{product} {version} ({codename})"),
         },
         arch: "amd64".to_owned(),
         hostname: "web".to_owned(),
@@ -39,6 +43,10 @@ pub fn facts(codename: &str, init: &str) -> Facts {
         ipv6: true,
         ..Facts::default()
     };
+    if id == "ubuntu" {
+        // Ubuntu's server images bring it, active or not.
+        facts.installed.insert("ufw".to_owned(), "0.36".to_owned());
+    }
     facts.disks.insert("/".to_owned(), Disk { free_mib: 20_000, total_mib: 30_000 });
     facts
 }

@@ -20,14 +20,17 @@ pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
     let state = match &wanted.password {
         // Logging in proves the password, and everything else can be read by anyone who is in.
         Some(password) => state_as_role(host, wanted, password),
-        None => state(host, &wanted.name, &wanted.role).ok(),
+        None => state(host, &wanted.name, &wanted.role, wanted.owner()).ok(),
     };
-    state.is_some_and(|state| state.role && state.obstacle(wanted).is_none() && state.database && !state.public)
+    state.is_some_and(|state| {
+        let rights = wanted.createdb.is_none_or(|createdb| createdb == state.createdb);
+        state.role && state.obstacle(wanted).is_none() && rights && state.database && !state.public
+    }) && (wanted.owner.is_empty() || may_make_tables(host, wanted))
 }
 
 /// What there is now.
 pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
-    let state = state(host, &wanted.name, &wanted.role)?;
+    let state = state(host, &wanted.name, &wanted.role, wanted.owner())?;
     let mut restore = Vec::new();
     if state.role && wanted.password.is_some() {
         let sql = format!(
@@ -35,6 +38,9 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
             literal(&wanted.role)
         );
         restore.push(ask(host, "read the role's password hash", &sql)?);
+    }
+    if state.role && wanted.createdb.is_some_and(|createdb| createdb != state.createdb) {
+        restore.push(format!("ALTER ROLE {} {}", quoted(&wanted.role), right(state.createdb)));
     }
     if state.database && state.public {
         restore.push(format!("GRANT CONNECT ON DATABASE {} TO PUBLIC", quoted(&wanted.name)));
@@ -45,40 +51,65 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
 /// Makes the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
     let what = format!("make the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
-    let state = state(host, &wanted.name, &wanted.role)?;
+    let state = state(host, &wanted.name, &wanted.role, wanted.owner())?;
     if let Some(why) = state.obstacle(wanted) {
         return Err(Failure::new(what, why).hint("choose another name, or mend it by hand"));
     }
-    run(host, &what, &statements(wanted, &state))
+    run(host, &what, &statements(wanted, &state))?;
+    if wanted.owner.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("GRANT CREATE, USAGE ON SCHEMA public TO {}", quoted(&wanted.role));
+    ask_in(host, &wanted.name, &what, &sql).map(drop)
+}
+
+/// Whether a role that does not own the database may make tables in it, which only a look into it tells.
+fn may_make_tables(host: &dyn Host, wanted: &Wanted) -> bool {
+    let sql = format!("SELECT has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
+    ask_in(host, &wanted.name, "see what the role may do", &sql).is_ok_and(|answer| answer == "t")
 }
 
 fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
-    let (role, name) = (quoted(&wanted.role), quoted(&wanted.name));
+    let (role, name, owner) = (quoted(&wanted.role), quoted(&wanted.name), quoted(wanted.owner()));
     // The hash is made here: the password itself never reaches the server, its log or its statistics.
     let password = wanted.password.as_ref().map_or_else(String::new, |password| {
         let hash = postgres_protocol::password::scram_sha_256(password.as_bytes());
         format!(" PASSWORD {}", literal(&hash))
     });
     let mut statements = Vec::new();
-    if !state.role {
-        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE{password}"));
-    } else if !password.is_empty() {
-        statements.push(format!("ALTER ROLE {role}{password}"));
+    let createdb = right(wanted.createdb.unwrap_or(false));
+    if state.role {
+        if !password.is_empty() {
+            statements.push(format!("ALTER ROLE {role}{password}"));
+        }
+        if wanted.createdb.is_some_and(|wished| wished != state.createdb) {
+            statements.push(format!("ALTER ROLE {role} {createdb}"));
+        }
+    } else {
+        statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER {createdb} NOCREATEROLE{password}"));
     }
     if !state.database {
         // template0, because template1 may have the encoding of a cluster that was made in the C locale. Sorted
         // by bytes, since the order of a language's locale changes with the system's C library.
         statements.push(format!(
-            "CREATE DATABASE {name} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
+            "CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
         ));
     }
     statements.push(format!("REVOKE CONNECT ON DATABASE {name} FROM PUBLIC"));
+    if !wanted.owner.is_empty() {
+        statements.push(format!("GRANT CONNECT ON DATABASE {name} TO {role}"));
+    }
     statements
+}
+
+/// Whether a role may make databases, as an option of a role.
+const fn right(createdb: bool) -> &'static str {
+    if createdb { "CREATEDB" } else { "NOCREATEDB" }
 }
 
 /// Whether the database and the role are there.
 pub fn exist(host: &dyn Host, name: &str, role: &str) -> Outcome<(bool, bool)> {
-    state(host, name, role).map(|state| (state.database, state.role))
+    state(host, name, role, role).map(|state| (state.database, state.role))
 }
 
 /// Drops a database, whoever is connected to it.
@@ -147,7 +178,12 @@ pub fn databases(host: &dyn Host) -> Outcome<Vec<String>> {
 }
 
 fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<String> {
-    let command = psql(host, SUPERUSER, SUPERUSER)?.stdin(format!("{sql};\n"));
+    ask_in(host, SUPERUSER, what, sql)
+}
+
+/// As [`ask`], in the database `name`.
+fn ask_in(host: &dyn Host, name: &str, what: &str, sql: &str) -> Outcome<String> {
+    let command = psql(host, SUPERUSER, name)?.stdin(format!("{sql};\n"));
     let output = host.run(&command).map_err(|e| Failure::new(what, e))?;
     if output.ok() {
         return Ok(output.text());
@@ -171,43 +207,46 @@ struct State {
     /// Whether anyone may connect to the database.
     public: bool,
     encoding: String,
+    /// Whether the role may make databases.
+    createdb: bool,
 }
 
 impl State {
-    fn query(name: &str, role: &str) -> String {
-        let (name, role) = (literal(name), literal(role));
+    fn query(name: &str, role: &str, owner: &str) -> String {
+        let (name, role, owner) = (literal(name), literal(role), literal(owner));
         format!(
             "SELECT r.rolname IS NOT NULL, coalesce(r.rolcanlogin, false), \
-             coalesce(r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication, false), \
-             d.datname IS NOT NULL, coalesce(d.datdba = r.oid, false), \
+             coalesce(r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication, false), \
+             d.datname IS NOT NULL, coalesce(pg_get_userbyid(d.datdba) = {owner}, false), \
              coalesce(has_database_privilege('public', d.oid, 'CONNECT'), false), \
-             coalesce(pg_encoding_to_char(d.encoding), '') \
+             coalesce(pg_encoding_to_char(d.encoding), ''), coalesce(r.rolcreatedb, false) \
              FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = {role} \
              LEFT JOIN pg_database d ON d.datname = {name}"
         )
     }
 
     fn from_values<'a>(mut values: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let mut flag = || match values.next()? {
+        let flag = |value: Option<&str>| match value? {
             "t" => Some(true),
             "f" => Some(false),
             _ => None,
         };
         Some(Self {
-            role: flag()?,
-            login: flag()?,
-            privileged: flag()?,
-            database: flag()?,
-            owned: flag()?,
-            public: flag()?,
+            role: flag(values.next())?,
+            login: flag(values.next())?,
+            privileged: flag(values.next())?,
+            database: flag(values.next())?,
+            owned: flag(values.next())?,
+            public: flag(values.next())?,
             encoding: values.next()?.to_owned(),
+            createdb: flag(values.next())?,
         })
     }
 
     /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is somebody else's.
     fn obstacle(&self, wanted: &Wanted) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
-        if self.role && self.privileged {
+        if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {
             return Some(format!(
                 "the role {role} exists and may do more than an application should (superuser, CREATEDB, CREATEROLE ...)"
             ));
@@ -225,9 +264,9 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
+fn state(host: &dyn Host, name: &str, role: &str, owner: &str) -> Outcome<State> {
     let what = "ask PostgreSQL what it holds";
-    let answer = ask(host, what, &State::query(name, role))?;
+    let answer = ask(host, what, &State::query(name, role, owner))?;
     State::from_values(answer.split('|'))
         .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
 }
@@ -238,7 +277,7 @@ fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<Sta
     let login = Login { user: &wanted.role, password, database: &wanted.name };
     let read = || -> Result<_, WireError> {
         let mut session = Session::open(stream, Channel::Local, "localhost", &login)?;
-        session.query(&State::query(&wanted.name, &wanted.role))
+        session.query(&State::query(&wanted.name, &wanted.role, wanted.owner()))
     };
     let rows = read().ok()?;
     State::from_values(rows.first()?.iter().map(|value| value.as_deref().unwrap_or_default()))

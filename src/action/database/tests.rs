@@ -25,7 +25,7 @@ fn host() -> FakeHost {
 
 fn database(engine: Engine) -> Database {
     let (name, role) = ("shop_app".to_owned(), "shop".to_owned());
-    Database { engine, name, role, auth: Auth::Socket, password: String::new() }
+    Database { engine, name, role, auth: Auth::Socket, password: String::new(), createdb: None, owner: String::new() }
 }
 
 /// What the three verbs do, for one action on one host.

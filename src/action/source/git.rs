@@ -30,6 +30,8 @@ pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
             argv.extend(["--branch", &source.reference]);
         }
     }
+    // A repository of this host would share its files with the clone, whose owner and modes are set afterwards.
+    argv.push("--no-hardlinks");
     argv.extend(["--", &source.location, &tree]);
     Child::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
     if commit {

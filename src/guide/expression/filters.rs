@@ -16,6 +16,8 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("systemd_escape", |text: String| around_marks(&text, systemd_escape));
     environment.add_filter("url_quote", |text: String| around_marks(&text, url_quote));
     environment.add_filter("hostname", |text: String| hostname(&text));
+    environment.add_filter("matches", |text: String, pattern: String| matches(&text, &pattern));
+    environment.add_filter("pattern_problem", |pattern: String| pattern_problem(&pattern));
 }
 
 /// `416 | octal` is `0640`.
@@ -55,6 +57,17 @@ fn regex_escape(text: &str) -> String {
 /// A value in a unit file, in which `%` begins a specifier and `$` a variable.
 fn systemd_escape(text: &str) -> String {
     text.replace('%', "%%").replace('$', "$$")
+}
+
+/// Whether a regular expression is found in a text (anywhere, unless it says `^` or `$`). One that is none is found
+/// nowhere.
+fn matches(text: &str, pattern: &str) -> bool {
+    regex_lite::Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
+}
+
+/// What is wrong with a regular expression, in words; empty when nothing is.
+fn pattern_problem(pattern: &str) -> String {
+    regex_lite::Regex::new(pattern).err().map_or_else(String::new, |e| e.to_string())
 }
 
 /// One part of a URL, percent-encoded.
@@ -150,6 +163,13 @@ mod tests {
         assert_eq!(systemd_escape("100% of $HOME"), "100%% of $$HOME");
         assert_eq!(url_quote("de/mo @"), "de%2Fmo%20%40");
         assert_eq!(regex_escape("a.b"), r"a\.b");
+    }
+
+    #[test]
+    fn a_regular_expression_is_tried_and_a_wrong_one_matches_nothing() {
+        assert!(matches("acme_test", "^acme") && !matches("acme_test", "^acme$") && !matches("acme", "("));
+        assert_eq!(pattern_problem("^acme$"), "");
+        assert_ne!(pattern_problem("(acme"), "");
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn catalogue(program: &mut Program<'_>, name: &str, role: &str) -> i32 {
     let flag = |is: bool| if is { "t" } else { "f" };
     let role = flag(known.roles.contains(&format!("postgresql:{role}")));
     let database = flag(known.databases.contains_key(&format!("postgresql:{name}")));
-    program.say(format!("{role}|{role}|f|{database}|{database}|f|UTF8"));
+    program.say(format!("{role}|{role}|f|{database}|{database}|f|UTF8|f"));
     0
 }
 

@@ -44,6 +44,8 @@ const PASSED_ON: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "PIP_CERT",
+    "PIP_INDEX_URL",
+    "PIP_FIND_LINKS",
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",

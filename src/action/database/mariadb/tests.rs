@@ -3,7 +3,13 @@
 use super::*;
 
 fn wanted(password: Option<&str>) -> Wanted {
-    Wanted { name: "web_app".to_owned(), role: "app".to_owned(), password: password.map(str::to_owned) }
+    Wanted {
+        name: "web_app".to_owned(),
+        role: "app".to_owned(),
+        password: password.map(str::to_owned),
+        createdb: None,
+        owner: String::new(),
+    }
 }
 
 const BY_SOCKET: &str = "charset\tutf8mb4\n\

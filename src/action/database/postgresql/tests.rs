@@ -4,7 +4,13 @@ use super::*;
 use crate::host::fake::FakeHost;
 
 fn wanted(password: Option<&str>) -> Wanted {
-    Wanted { name: "shop".to_owned(), role: "app".to_owned(), password: password.map(str::to_owned) }
+    Wanted {
+        name: "shop".to_owned(),
+        role: "app".to_owned(),
+        password: password.map(str::to_owned),
+        createdb: None,
+        owner: String::new(),
+    }
 }
 
 fn state(answer: &str) -> State {
@@ -13,7 +19,7 @@ fn state(answer: &str) -> State {
 
 #[test]
 fn nothing_there_makes_role_and_database() {
-    let statements = statements(&wanted(None), &state("f|f|f|f|f|f|"));
+    let statements = statements(&wanted(None), &state("f|f|f|f|f|f||f"));
     assert_eq!(
         statements,
         [
@@ -26,24 +32,49 @@ fn nothing_there_makes_role_and_database() {
 
 #[test]
 fn a_password_becomes_a_scram_verifier() {
-    let statements = statements(&wanted(Some("s3cret")), &state("t|t|f|t|t|f|UTF8"));
+    let statements = statements(&wanted(Some("s3cret")), &state("t|t|f|t|t|f|UTF8|f"));
     assert!(statements[0].starts_with("ALTER ROLE \"app\" PASSWORD 'SCRAM-SHA-256$4096:"));
     assert!(!statements[0].contains("s3cret"));
 }
 
 #[test]
+fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
+    let asked = |createdb: bool, answer: &str| {
+        let wanted = Wanted { createdb: Some(createdb), ..wanted(None) };
+        let state = state(answer);
+        assert_eq!(state.obstacle(&wanted), None);
+        statements(&wanted, &state)[0].clone()
+    };
+    assert_eq!(asked(true, "f|f|f|f|f|f||f"), "CREATE ROLE \"app\" LOGIN NOSUPERUSER CREATEDB NOCREATEROLE");
+    assert_eq!(asked(true, "t|t|f|t|t|f|UTF8|f"), "ALTER ROLE \"app\" CREATEDB");
+    assert_eq!(asked(false, "t|t|f|t|t|f|UTF8|t"), "ALTER ROLE \"app\" NOCREATEDB");
+    assert!(asked(true, "t|t|f|t|t|f|UTF8|t").starts_with("REVOKE"));
+    assert!(state("t|t|f|t|t|f|UTF8|t").obstacle(&wanted(None)).unwrap().contains("CREATEDB"));
+}
+
+#[test]
+fn a_role_that_does_not_own_its_database_may_still_work_in_it() {
+    let wanted = Wanted { owner: "postgres".to_owned(), ..wanted(None) };
+    let statements = statements(&wanted, &state("f|f|f|f|f|f||f"));
+    assert!(statements[1].starts_with("CREATE DATABASE \"shop\" OWNER \"postgres\" TEMPLATE"), "{statements:?}");
+    assert_eq!(statements.last().unwrap(), "GRANT CONNECT ON DATABASE \"shop\" TO \"app\"");
+    assert!(State::query("shop", "app", wanted.owner()).contains("pg_get_userbyid(d.datdba) = 'postgres'"));
+    assert!(state("t|t|f|t|f|f|UTF8|f").obstacle(&wanted).unwrap().contains("belongs to another role"));
+}
+
+#[test]
 fn what_belongs_to_somebody_else_is_not_bent() {
     let why = |answer: &str| state(answer).obstacle(&wanted(None)).unwrap_or_default();
-    assert!(why("t|t|t|f|f|f|").contains("superuser"));
-    assert!(why("t|f|f|f|f|f|").contains("may not log in"));
-    assert!(why("t|t|f|t|f|f|UTF8").contains("belongs to another role"));
-    assert!(why("t|t|f|t|t|f|SQL_ASCII").contains("SQL_ASCII"));
-    assert_eq!(why("t|t|f|t|t|t|UTF8"), "");
+    assert!(why("t|t|t|f|f|f||f").contains("superuser"));
+    assert!(why("t|f|f|f|f|f||f").contains("may not log in"));
+    assert!(why("t|t|f|t|f|f|UTF8|f").contains("belongs to another role"));
+    assert!(why("t|t|f|t|t|f|SQL_ASCII|f").contains("SQL_ASCII"));
+    assert_eq!(why("t|t|f|t|t|t|UTF8|f"), "");
 }
 
 #[test]
 fn an_answer_of_another_form_is_no_state() {
-    assert_eq!(State::from_values("t|t|maybe|t|t|f|UTF8".split('|')), None);
+    assert_eq!(State::from_values("t|t|maybe|t|t|f|UTF8|f".split('|')), None);
     assert_eq!(State::from_values("".split('|')), None);
 }
 

@@ -1,0 +1,121 @@
+//! Flectra from its upstream source, all the way and back.
+//!
+//! `BRINGUP_TEST_FLECTRA` names a repository that has the branch 2.0, or a directory with a checkout of it; without it
+//! the tests that install say "skipped". `BRINGUP_TEST_WHEELS` may name a directory of wheels for pip, which saves it
+//! the compiling; what is missing there comes from the package index.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::host::{Ended, Host, Init};
+
+const PIP_CERT: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
+const ROLLBACK: [&str; 6] = ["bringup", "rollback", "--all", "--yes", "--plain", "--drop-data"];
+
+/// Where upstream's source is on this machine; nothing, with a word about it, where it is not.
+fn upstream() -> Option<PathBuf> {
+    let Some(path) = std::env::var_os("BRINGUP_TEST_FLECTRA").map(PathBuf::from) else {
+        println!("skipped: BRINGUP_TEST_FLECTRA names no repository or checkout of Flectra 2.0");
+        return None;
+    };
+    Some(path)
+}
+
+/// A machine with the source on it, and the section of the answers that names it.
+fn machine_with(source: &Path) -> (Host, String) {
+    let host = Host::start_with("bullseye", Init::Systemd, &["--disk"]);
+    host.push(source, "/srv/flectra");
+    if let Some(wheels) = std::env::var_os("BRINGUP_TEST_WHEELS") {
+        host.push(Path::new(&wheels), "/srv/wheels");
+    }
+    let is_repository = source.join("HEAD").exists() || source.join(".git").exists();
+    let from = if is_repository { "git" } else { "directory" };
+    (host, format!("source: {{from: {from}, location: /srv/flectra}}\n"))
+}
+
+fn bringup(host: &Host, answers: &str) -> Ended {
+    host.bringup_env(&[PIP_CERT, "PIP_FIND_LINKS=/srv/wheels"], answers)
+}
+
+fn answers(source: &str, more: &str) -> String {
+    format!(
+        "version: 1\nguide: flectra\n{source}tenancy: {{login: operator@example.org}}\nweb: {{host: erp.example.test}}\n{more}"
+    )
+}
+
+/// Main processes of services, which are others after a restart.
+fn pids(host: &Host, services: &[&str]) -> Vec<String> {
+    let pid = |name: &&str| host.exec(&["systemctl", "show", "-p", "MainPID", "--value", name]).expect(0).stdout;
+    services.iter().map(pid).collect()
+}
+
+/// Whether this machine, which is another one, gets through to a port.
+fn reachable(host: &Host, port: u16) -> bool {
+    let address: SocketAddr = format!("{}:{port}", host.address()).parse().unwrap();
+    TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok()
+}
+
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn flectra_from_source_to_login_and_back() {
+    let Some(source) = upstream() else { return };
+    let (host, source) = machine_with(&source);
+    let before = host.manifest("before");
+    let two = answers(&source, "workers: {web: 2}\n");
+    bringup(&host, &two).expect(0);
+    host.exec(&["bringup", "verify"]).expect(0);
+    let again = bringup(&host, &two).expect(0);
+    assert!(again.both().contains("othing to do"), "a second run changed something:\n{}", again.both());
+
+    let others = ["nginx.service", "postgresql@13-main.service"];
+    let (flectra, rest) = (pids(&host, &["flectra.service"]), pids(&host, &others));
+    bringup(&host, &answers(&source, "workers: {web: 3}\n")).expect(0);
+    assert_ne!(pids(&host, &["flectra.service"]), flectra, "it works with the old number of workers");
+    assert_eq!(pids(&host, &others), rest, "a change of workers restarted something else");
+
+    for (port, open) in [(443, true), (80, true), (5432, false), (7072, false), (7073, false)] {
+        assert_eq!(reachable(&host, port), open, "{port}");
+    }
+    host.cut();
+    host.boot();
+    host.exec(&["bringup", "verify"]).expect(0);
+    host.exec(&ROLLBACK).expect(0);
+    host.sh("test -s $(ls /var/lib/bringup/runs/*/dumps/postgresql-flectra.sql | head -1)").expect(0);
+    host.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn flectra_with_a_password_goes_away_when_one_of_the_last_proofs_fails() {
+    let Some(source) = upstream() else { return };
+    let (host, source) = machine_with(&source);
+    // Read after ours, so that security updates do not install themselves, which is seen by a late proof.
+    host.write("/etc/apt/apt.conf.d/99-never", "APT::Periodic::Unattended-Upgrade \"0\";\n");
+    let before = host.manifest("before");
+    let ended = bringup(&host, &answers(&source, "database: {auth: password}\n"));
+    assert_eq!(ended.status, 3, "{}", ended.both());
+    assert!(ended.both().contains("apt installs security updates by itself"), "{}", ended.both());
+    host.sh("test -s $(ls /var/lib/bringup/runs/*/dumps/postgresql-flectra.sql | head -1)").expect(0);
+    host.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn flectra_is_refused_where_no_python_can_run_it_and_nothing_is_touched() {
+    let host = Host::start("bookworm", Init::Systemd);
+    host.sh(
+        "apt-get install -y -q python3-venv python3-dev && mkdir -p /opt/new && cp /usr/bin/python3.11 /opt/new/python",
+    )
+    .expect(0);
+    let before = host.manifest("before");
+    let none = host.bringup(&answers("", "")).expect(1).both();
+    assert!(none.contains("source.python"), "{none}");
+    let system = host.bringup(&answers("source: {python: /usr/bin/python3}\n", "")).expect(1).both();
+    assert!(system.contains("use Debian 11 (bullseye)"), "{system}");
+    let new = host.bringup(&answers("source: {python: /opt/new/python}\n", "")).expect(1).both();
+    assert!(new.contains("it is Python 3.11, and Flectra 2.0 needs 3.7 to 3.9"), "{new}");
+    let missing = host.bringup(&answers("source: {python: /opt/nothing/python}\n", "")).expect(1).both();
+    assert!(missing.contains("/opt/nothing/python"), "{missing}");
+    host.assert_identical(&before);
+}
