@@ -36,6 +36,11 @@ pub trait Prove {
     /// Tries once. The evidence is one line that a reader can believe: "200, 1,204 bytes, certificate valid
     /// for app.example.org until 2027-11-21".
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String>;
+    /// Whether it is tried before anything is changed; a failure then refuses the plan (exit 1).
+    fn before(&self) -> bool {
+        false
+    }
+
     /// How long to keep trying, since services need time to come up.
     fn patience(&self) -> Duration {
         Duration::from_secs(30)

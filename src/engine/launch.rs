@@ -14,7 +14,7 @@ use crate::guide::Guide;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::preview::preview;
-use crate::proof::{self, Proof};
+use crate::proof;
 use crate::secret::{Secrets, store};
 
 /// What the checks before the first change came to.
@@ -42,7 +42,7 @@ pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSour
         return Err(vec![problem]);
     }
     let secrets = store::gather(host, &store::load(host, &plan.guide), sources)?;
-    remote(host, plan, &secrets)?;
+    beforehand(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
     let problems: Vec<Problem> = failed.collect();
@@ -69,14 +69,14 @@ fn in_the_way(run: &Run) -> Option<Problem> {
     }
 }
 
-/// Remote engines must answer before anything is changed.
-fn remote(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
+/// Remote engines must answer, and what the guide builds on must be there, before anything is changed.
+fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
     let cx = proof::Cx { host, secrets };
     let mut problems = Vec::new();
     for planned in &plan.proofs {
-        if let Proof::Tcp(tcp) = &planned.proof
-            && tcp.before
-            && let Err(failure) = proof::Prove::prove(tcp, &cx)
+        let prover = planned.proof.prover();
+        if prover.before()
+            && let Err(failure) = prover.prove(&cx)
         {
             problems.push(Problem::in_step(&planned.id, &failure));
         }
@@ -176,7 +176,7 @@ pub fn replan(
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let kept = store::load(host, &plan.guide);
     let secrets = store::gather(host, &kept, &resolved.secrets)?;
-    remote(host, plan, &secrets)?;
+    beforehand(host, plan, &secrets)?;
     let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
     decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;

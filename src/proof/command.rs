@@ -1,5 +1,6 @@
 //! `command`: a program that checks something by itself and says what it found.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,15 @@ pub struct Checked {
     /// Stands somewhere in what it says; anything will do when empty.
     #[serde(default)]
     pub contains: String,
+    /// As whom; root when empty.
+    #[serde(default)]
+    pub user: String,
+    /// Environment; may hold marks.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
+    #[serde(default)]
+    pub before: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
@@ -41,19 +51,31 @@ impl Prove for Checked {
         let Some(program) = self.run.first() else {
             return Err(Failure::new(what(), "the guide names no program").hint("correct the guide: `run` is needed"));
         };
-        let command = Command::new(self.run.iter().cloned()).timeout(Duration::from_secs(self.timeout));
+        let mut command = Command::new(self.run.iter().cloned()).timeout(Duration::from_secs(self.timeout));
+        for (name, value) in &self.env {
+            command = command.env(name, cx.secrets.reveal(value)?);
+        }
+        if !self.user.is_empty() {
+            command = command.user(&self.user);
+        }
         let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
         if !output.ok() {
             return Err(Failure::new(what(), format!("`{program}` ended with status {}", output.status))
-                .tail(output.tail(TAIL)));
+                .tail(output.tail(TAIL).iter().map(|line| cx.secrets.conceal(line)).collect()));
         }
         let said = output.text();
         if !said.contains(&self.contains) {
             let why = format!("`{program}` does not say \"{}\"", self.contains);
-            return Err(Failure::new(what(), why).tail(output.tail(TAIL)));
+            return Err(
+                Failure::new(what(), why).tail(output.tail(TAIL).iter().map(|line| cx.secrets.conceal(line)).collect())
+            );
         }
         let evidence = said.lines().rfind(|line| self.contains.is_empty() || line.contains(&self.contains));
-        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| line.trim().to_owned()))
+        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| cx.secrets.conceal(line.trim())))
+    }
+
+    fn before(&self) -> bool {
+        self.before
     }
 
     /// It does not wait for a service to come up, and may be long at work: once is enough.
@@ -68,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::host::fake::{FakeHost, output};
-    use crate::secret::Secrets;
+    use crate::secret::{Secret, Secrets, mark};
 
     fn prove(status: i32, says: &'static str, contains: &str) -> Outcome<String> {
         let host = FakeHost::new();
@@ -77,9 +99,33 @@ mod tests {
             describe: "the backup can be restored".to_owned(),
             run: ["app-backup", "test"].map(str::to_owned).to_vec(),
             contains: contains.to_owned(),
+            user: String::new(),
+            env: BTreeMap::new(),
+            before: false,
             timeout: 10,
         };
         proof.prove(&Cx { host: &host, secrets: &Secrets::default() })
+    }
+
+    #[test]
+    fn a_secret_reaches_the_program_by_its_environment_and_no_message() {
+        let host = FakeHost::new();
+        host.on(&["app-login"], |_, command| {
+            let status = i32::from(command.user.as_deref() != Some("www-data"));
+            output(status, &format!("logged in with {}\n", command.env[0].1), "")
+        });
+        let mut secrets = Secrets::default();
+        secrets.insert("app.password", Secret::new("correct-horse"));
+        let proof: Checked = serde_json::from_value(serde_json::json!({
+            "describe": "one can log in", "run": ["app-login"], "user": "www-data",
+            "env": {"PASSWORD": mark("app.password")},
+        }))
+        .unwrap();
+        let evidence = proof.prove(&Cx { host: &host, secrets: &secrets }).unwrap();
+        assert_eq!(evidence, format!("logged in with {}", mark("app.password")));
+        let nobody = Checked { user: String::new(), ..proof };
+        let failure = nobody.prove(&Cx { host: &host, secrets: &secrets }).unwrap_err();
+        assert!(!format!("{failure:?}").contains("correct-horse"), "{failure:?}");
     }
 
     #[test]

@@ -75,6 +75,10 @@ impl Prove for Tcp {
         })
     }
 
+    fn before(&self) -> bool {
+        self.before
+    }
+
     /// Before anything is changed somebody waits for the answer, and nothing is about to come up.
     fn patience(&self) -> Duration {
         if self.before { Duration::ZERO } else { Duration::from_secs(30) }
