@@ -30,7 +30,8 @@ fn every_guide_loads_and_lints_clean() {
 fn every_example_answers_file_plans_on_every_host() {
     let examples = assets::examples();
     assert!(examples.contains_key("quickstart.yaml"), "{:?}", examples.keys());
-    for (name, bytes) in &examples {
+    // Python 2.7 is in Debian 11 only: tests/weblab.rs plans these.
+    for (name, bytes) in examples.iter().filter(|(name, _)| !name.starts_with("weblab-")) {
         for codename in ["bullseye", "bookworm", "trixie"] {
             for init in ["systemd", "tini"] {
                 let plan = planned(&facts(codename, init), name, bytes);

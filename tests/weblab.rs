@@ -55,7 +55,8 @@ fn files(plan: &Plan) -> String {
         match &planned.action {
             Action::File(file) if !planned.id.starts_with("upkeep.") => {
                 let (path, mode) = (file.path.display(), &file.mode);
-                writeln!(out, "=== {} {path} {mode} {}:{}\n{}", planned.id, file.owner, file.group, file.content).unwrap();
+                writeln!(out, "=== {} {path} {mode} {}:{}\n{}", planned.id, file.owner, file.group, file.content)
+                    .unwrap();
             }
             _ => {}
         }
@@ -69,7 +70,9 @@ fn outline(plan: &Plan) -> String {
         let what = planned.action.act().describe();
         let also = match &planned.action {
             Action::Packages(a) => a.names.join(" "),
-            Action::PythonEnv(a) => format!("{} {:?} {:?} {}", a.interpreter.display(), a.virtualenv, a.seeds, a.packages.join(" ")),
+            Action::PythonEnv(a) => {
+                format!("{} {:?} {:?} {}", a.interpreter.display(), a.virtualenv, a.seeds, a.packages.join(" "))
+            }
             Action::Service(a) => format!("after {}; {}", a.restart_after.join(" "), a.reload_after.join(" ")),
             Action::Edit(a) => a.set.iter().map(|s| format!("{}{}{}; ", s.key, s.separator, s.value)).collect(),
             Action::Directory(a) => format!("{} {}:{}{}", a.mode, a.owner, a.group, if a.data { " data" } else { "" }),
@@ -108,14 +111,21 @@ fn elsewhere_a_python_2_7_must_be_named_and_is_tried_before_anything_is_changed(
         let facts = facts(codename, "systemd");
         for way in WAYS {
             let said = refused(&facts, &example(way));
-            assert!(said.contains("only 11 (bullseye) still has it") && said.contains("application.interpreter"), "{said}");
-            let own = changed(way, &[("  name: weblab\n", "  name: weblab\n  interpreter: /opt/python/bin/python2.7\n")]);
+            assert!(
+                said.contains("only 11 (bullseye) still has it") && said.contains("application.interpreter"),
+                "{said}"
+            );
+            let own =
+                changed(way, &[("  name: weblab\n", "  name: weblab\n  interpreter: /opt/python/bin/python2.7\n")]);
             // `name: weblab` stands once in the board's file, and in the server's in one section only.
             let plan = plan(&facts, &own);
             let proof = plan.proofs.iter().find(|proof| proof.id == "application.interpreter").unwrap();
             assert!(proof.proof.prover().before(), "it would be tried when it is too late");
             let said = outline(&plan);
-            assert!(said.contains(r#"/opt/python/bin/python2.7 ["/opt/python/bin/python2.7", "-m", "virtualenv"]"#), "{said}");
+            assert!(
+                said.contains(r#"/opt/python/bin/python2.7 ["/opt/python/bin/python2.7", "-m", "virtualenv"]"#),
+                "{said}"
+            );
             assert!(!said.contains("python2.7-dev"), "Debian has no such package there");
         }
         let theirs = changed(WAYS[0], &[("  name: weblab\n", "  name: weblab\n  interpreter: /usr/bin/python2.7\n")]);
@@ -130,7 +140,10 @@ fn ubuntu_is_refused_and_told_what_can_be_used() {
         facts.os.id = "ubuntu".to_owned();
         facts.os.name = format!("Ubuntu {version}");
         let said = told(&requirements(&load::load("weblab-deusto").unwrap(), &facts));
-        assert!(said.contains(&format!("Ubuntu {version} is not supported")) && said.contains("Debian 11 (bullseye)"), "{said}");
+        assert!(
+            said.contains(&format!("Ubuntu {version} is not supported")) && said.contains("Debian 11 (bullseye)"),
+            "{said}"
+        );
         refused(&facts, &example("weblab-board.yaml"));
     }
 }
@@ -171,7 +184,10 @@ fn whatever_runs_on_its_ports_is_left_alone() {
     ]))
     .unwrap();
     let said = refused(&busy, &example("weblab-server.yaml"));
-    assert!(said.contains("python listens on port 10001") && said.contains("perhaps a WebLab-Deusto runs here"), "{said}");
+    assert!(
+        said.contains("python listens on port 10001") && said.contains("perhaps a WebLab-Deusto runs here"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -210,8 +226,7 @@ fn remote_engines_are_tried_before_anything_is_changed() {
                    password: {env: DB}}\nscheduling: {backend: redis, place: remote, host: q.example.org, password: \
                    {env: Q}}\n";
     let plan = plan(&facts("bullseye", "systemd"), answers);
-    let before: Vec<&str> =
-        plan.proofs.iter().filter(|p| p.proof.prover().before()).map(|p| p.id.as_str()).collect();
+    let before: Vec<&str> = plan.proofs.iter().filter(|p| p.proof.prover().before()).map(|p| p.id.as_str()).collect();
     assert_eq!(before, ["database.reachable", "scheduling.reachable"]);
     assert!(plan.proofs.iter().all(|p| !matches!(&p.proof, Proof::Tcp(tcp) if tcp.host == "127.0.0.1")));
     assert!(!outline(&plan).contains("mariadb-server") && !outline(&plan).contains("redis-server"));

@@ -25,4 +25,5 @@ mod life;
 mod preflight;
 #[path = "../pty/session.rs"]
 mod session;
+mod weblab;
 mod wizard;
