@@ -139,12 +139,14 @@ fn a_server_has_mariadb_and_redis_under_systemd() {
     let moves = install(&host, &password);
     assert_eq!(moved(&moves), ["restart weblab.service"], "{moves}");
     nothing_left_to_do(&host, &password);
+    host.sh("rm /root/password").expect(0);
     taken_back(&host, &before);
     let dumped = host.sh("ls /var/lib/bringup/runs/*/dumps/").expect(0).both();
     assert!(dumped.contains("mariadb-WebLab.sql"), "its database was not saved: {dumped}");
 }
 
-/// `weblab-admin create` would drop these tables; a run leaves them, whatever they hold, and says so.
+/// `weblab-admin create` would drop these tables. A run is refused before it changes anything; and the program that makes
+/// the data refuses by itself.
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_WEBLAB: tests/run"]
 fn a_database_that_holds_something_is_never_overwritten() {
@@ -155,11 +157,16 @@ fn a_database_that_holds_something_is_never_overwritten() {
     )
     .expect(0);
     let before = host.manifest("before");
+    let refused = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[])).expect(1).both();
+    assert!(refused.contains("it is left alone"), "{refused}");
+    host.assert_identical(&before);
+    // A database beside it is made and used; then the first one's name is answered.
+    let other = answers("weblab-server.yaml", &[("name: WebLab\n", "name: Beside\n")]);
+    install(&host, &other);
     let failed = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[]));
     assert_ne!(failed.status, 0);
-    let said = failed.both();
-    assert!(said.contains("it is left alone"), "{said}");
+    assert!(failed.both().contains("it is left alone"), "{}", failed.both());
     let kept = host.sh("mysql -BN -e 'select precious from WebLab.User'").expect(0);
     assert_eq!(kept.stdout.trim(), "7");
-    host.assert_identical(&before);
+    taken_back(&host, &before);
 }
