@@ -24,13 +24,13 @@ pub struct Checked {
     #[serde(default)]
     pub contains: String,
     /// As whom; root when empty.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
     /// Environment; may hold marks.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub before: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
