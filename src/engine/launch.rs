@@ -76,8 +76,12 @@ fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec
     for planned in &plan.proofs {
         let prover = planned.proof.prover();
         if prover.before()
-            && let Err(failure) = prover.prove(&cx)
+            && let Err(mut failure) = prover.prove(&cx)
         {
+            // There is no room for all that a program said, and its last words are the reason.
+            if let Some(last) = failure.tail.last() {
+                failure.why = format!("{}: {last}", failure.why);
+            }
             problems.push(Problem::in_step(&planned.id, &failure));
         }
     }
@@ -201,8 +205,8 @@ mod tests {
     use crate::facts::Facts;
     use crate::host::Stamp;
     use crate::host::fake::FakeHost;
-    use crate::plan::Planned;
     use crate::plan::build::build;
+    use crate::plan::{Planned, PlannedProof};
     use crate::secret::{Secret, mark};
 
     const STAGE: &str = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: key, ask: k?, type: secret, help: h}\n\
@@ -256,6 +260,29 @@ mod tests {
         assert_eq!(secrets.get("a.key").unwrap().expose(), "typed-by-hand");
         host.put_file("/etc/x", "key=typed-by-hand", 0o600);
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
+        assert!(host.calls().iter().all(|call| !call.changes));
+    }
+
+    #[test]
+    fn what_a_guide_builds_on_is_tried_before_anything_is_changed_and_its_last_words_are_told() {
+        let (_, resolved, mut plan) = made();
+        let host = FakeHost::new();
+        host.on(&["python9"], |_, _| crate::host::fake::output(1, "", "looking\nno module named ssl\n"));
+        let proof = |before: bool| -> PlannedProof {
+            let body = serde_json::json!({"command": {"describe": "there is a python9", "run": ["python9"], "before": before}});
+            PlannedProof {
+                id: "a.python".to_owned(),
+                stage: "a".to_owned(),
+                describe: "there is a python9".to_owned(),
+                skippable: None,
+                proof: serde_json::from_value(body).unwrap(),
+            }
+        };
+        plan.proofs.push(proof(false));
+        assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::Go(_))), "it is tried at the end");
+        plan.proofs.push(proof(true));
+        let refused = told(check(&host, &plan, &resolved.secrets));
+        assert!(refused.contains("a.python") && refused.ends_with("status 1: no module named ssl"), "{refused}");
         assert!(host.calls().iter().all(|call| !call.changes));
     }
 

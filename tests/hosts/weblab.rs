@@ -26,7 +26,7 @@ fn host(init: Init) -> Option<Host> {
         .arg(&archive)
         .args([Path::new("--directory"), Path::new(&checkout), Path::new(".")])
         .status();
-    assert!(packed.is_ok_and(|status| status.success()), "{checkout:?} cannot be packed");
+    assert!(packed.is_ok_and(|status| status.success()), "{} cannot be packed", checkout.display());
     host.push(&archive, "/root/weblab.tar.gz");
     Some(host)
 }
