@@ -166,7 +166,11 @@ fn a_database_that_holds_something_is_never_overwritten() {
     let failed = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[]));
     assert_ne!(failed.status, 0);
     assert!(failed.both().contains("it is left alone"), "{}", failed.both());
+    host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);
     let kept = host.sh("mysql -BN -e 'select precious from WebLab.User'").expect(0);
     assert_eq!(kept.stdout.trim(), "7");
-    taken_back(&host, &before);
+    // An engine of somebody else's writes to its own files all the time.
+    let difference = host.difference(&before);
+    let others: Vec<&str> = difference.lines().filter(|line| !line.contains("/var/lib/mysql/")).collect();
+    assert!(others.is_empty(), "the host is not as it was:\n{}", others.join("\n"));
 }
