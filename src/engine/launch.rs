@@ -283,7 +283,7 @@ mod tests {
         plan.proofs.push(proof(true));
         let refused = told(check(&host, &plan, &resolved.secrets));
         assert!(refused.contains("a.python") && refused.ends_with("status 1: no module named ssl"), "{refused}");
-        assert!(host.calls().iter().all(|call| !call.changes));
+        assert!(host.text("/etc/x").is_none());
     }
 
     #[test]
