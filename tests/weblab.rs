@@ -48,7 +48,7 @@ fn refused(facts: &Facts, answers: &str) -> String {
     }
 }
 
-/// Every file that is written, and every command, as they are; the other actions and the proofs by what they are.
+/// Every file that is written, but those of the upkeep.
 fn files(plan: &Plan) -> String {
     let mut out = String::new();
     for planned in &plan.actions {
@@ -74,7 +74,10 @@ fn outline(plan: &Plan) -> String {
                 format!("{} {:?} {:?} {}", a.interpreter.display(), a.virtualenv, a.seeds, a.packages.join(" "))
             }
             Action::Service(a) => format!("after {}; {}", a.restart_after.join(" "), a.reload_after.join(" ")),
-            Action::Edit(a) => a.set.iter().map(|s| format!("{}{}{}; ", s.key, s.separator, s.value)).collect(),
+            Action::Edit(a) => {
+                let set: Vec<String> = a.set.iter().map(|s| format!("{}{}{}", s.key, s.separator, s.value)).collect();
+                set.join("; ")
+            }
             Action::Directory(a) => format!("{} {}:{}{}", a.mode, a.owner, a.group, if a.data { " data" } else { "" }),
             Action::Command(a) => format!("{} as {:?}", a.run.join(" "), a.user),
             _ => String::new(),
