@@ -38,10 +38,11 @@ fn every_example_answers_file_plans_on_every_host() {
         for codename in ["bullseye", "bookworm", "trixie", "jammy", "noble"] {
             for init in ["systemd", "tini"] {
                 let host = facts(codename, init);
-                // Its guide refuses other hosts, or its first comment names the one release that it is for.
+                // Its guide refuses other hosts, or its first comment names the one kind of host that it is for.
                 let head = String::from_utf8_lossy(bytes);
                 let head = head.lines().next().unwrap_or_default();
-                let elsewhere = head.contains("on Debian 11 (bullseye)") && codename != "bullseye";
+                let elsewhere = head.contains("on Debian 11 (bullseye)") && codename != "bullseye"
+                    || head.contains("under systemd") && init != "systemd";
                 if elsewhere || !requirements(&guide, &host).is_empty() {
                     continue;
                 }

@@ -7,6 +7,7 @@ mod outline;
 #[path = "plans/support.rs"]
 mod support;
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use bringup::action::Action;
@@ -103,7 +104,7 @@ upkeep: {reboot: true, clock: true, time_servers: [ntp1.example.org, 192.0.2.1]}
         if let Action::File(file) = &planned.action
             && ["broker", "logs", "upkeep", "services.env", "web"].iter().any(|part| planned.id.starts_with(part))
         {
-            out.push_str(&format!("=== {}\n{}\n", file.path.display(), file.content));
+            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
         }
     }
     insta::assert_snapshot!(out);

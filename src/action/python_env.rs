@@ -1,5 +1,7 @@
 //! `python_env`: makes a Python virtual environment and installs requirements into it.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,9 +30,18 @@ pub struct PythonEnv {
     /// A requirements file to install; none when empty.
     #[serde(default)]
     pub requirements: String,
-    /// Further requirements, as pip takes them.
+    /// Further requirements, as pip takes them. One that is an absolute path is a directory or an archive; where it
+    /// is a link, as those that `source` makes, another target is another package.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// The command that makes the environment, such as `[/usr/bin/virtualenv]`, for an interpreter that has no module
+    /// `venv` (before Python 3.3); the interpreter's own `venv` when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub virtualenv: Vec<String>,
+    /// With `virtualenv`: the versions that it begins with, by name (`pip`, `setuptools`, `wheel`), fetched from the
+    /// package index; what it brings itself when empty. An old interpreter needs the last ones that know it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub seeds: BTreeMap<String, String>,
     /// Whether the distribution's Python packages are visible in it.
     #[serde(default)]
     pub system_packages: bool,
@@ -92,6 +103,11 @@ impl PythonEnv {
             return Err(Failure::new(self.describe(), format!("{odd:?} is no requirement"))
                 .hint("options of pip belong into a requirements file"));
         }
+        let known = |name: &str| ["pip", "setuptools", "wheel"].contains(&name);
+        if let Some(odd) = self.seeds.keys().find(|name| self.virtualenv.is_empty() || !known(name)) {
+            return Err(Failure::new(self.describe(), format!("{odd} is nothing that virtualenv begins with"))
+                .hint("`seeds` are versions of pip, setuptools and wheel, and belong to `virtualenv`"));
+        }
         Ok(())
     }
 
@@ -115,17 +131,33 @@ impl PythonEnv {
             Some(Kind::Symlink) => Some(place::read_link(host, &self.interpreter)?),
             Some(_) => None,
         };
-        Ok(Some(Release::new(&self.path, &(self, requirements, interpreter))?))
+        let mut linked = Vec::new();
+        for package in self.packages.iter().map(Path::new).filter(|package| package.is_absolute()) {
+            match place::stat(host, package)?.map(|stat| stat.kind) {
+                None => return Ok(None),
+                Some(Kind::Symlink) => linked.push(place::read_link(host, package)?),
+                Some(_) => {}
+            }
+        }
+        // Environments that were made before links counted keep their names.
+        let made_from = (self, requirements, interpreter);
+        if linked.is_empty() {
+            return Ok(Some(Release::new(&self.path, &made_from)?));
+        }
+        Ok(Some(Release::new(&self.path, &(made_from, linked))?))
     }
 
     fn required_release(&self, host: &dyn Host) -> Outcome<Release<'_>> {
         self.release(host)?.ok_or_else(|| {
             let (interpreter, requirements) = (self.interpreter.display(), &self.requirements);
-            let needs = if requirements.is_empty() {
+            let mut needs = if requirements.is_empty() {
                 String::new()
             } else {
                 format!(" or its requirements file {requirements}")
             };
+            if let Some(package) = self.packages.iter().find(|package| package.starts_with('/')) {
+                let _ = write!(needs, " or its package {package}");
+            }
             Failure::new(self.describe(), format!("the interpreter {interpreter}{needs} is not there"))
                 .hint("install python3 and python3-venv, and check the path of the requirements file")
         })
@@ -133,6 +165,9 @@ impl PythonEnv {
 
     fn make(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
         (cx.progress)(Progress::Note("making the environment".to_owned()));
+        if !self.virtualenv.is_empty() {
+            return self.make_with_virtualenv(cx, dir);
+        }
         let mut argv = vec![self.interpreter.to_string_lossy().into_owned(), "-m".to_owned(), "venv".to_owned()];
         if self.system_packages {
             argv.push("--system-site-packages".to_owned());
@@ -143,6 +178,31 @@ impl PythonEnv {
         }
         argv.push(dir.to_string_lossy().into_owned());
         Child::new(python(argv)).hint("the package python3-venv must be installed").run(cx, &self.describe())?;
+        Ok(())
+    }
+
+    fn make_with_virtualenv(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+        let scratch = dir.join(".virtualenv");
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let mut argv = self.virtualenv.clone();
+        argv.extend(["--quiet", "--python"].map(str::to_owned));
+        argv.extend([path(&self.interpreter), "--app-data".to_owned(), path(&scratch)]);
+        if self.system_packages {
+            argv.push("--system-site-packages".to_owned());
+        }
+        if !self.seeds.is_empty() {
+            argv.push("--download".to_owned());
+        }
+        for (name, version) in &self.seeds {
+            argv.extend([format!("--{name}"), version.clone()]);
+        }
+        argv.push(path(dir));
+        // It keeps notes in its user's home, which is not ours to write to.
+        Child::new(python(argv).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
+            .hint("virtualenv must be installed and know the interpreter; versions it does not bring come from a package index")
+            .run(cx, &self.describe())?;
+        let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
+        Child::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
         Ok(())
     }
 
@@ -232,6 +292,42 @@ mod tests {
         bench.make(&env());
         bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.13".as_ref()).unwrap();
         assert_ne!(bench.check(&env()), Ok(Verdict::AlreadySo));
+    }
+
+    #[test]
+    fn an_old_interpreter_gets_its_environment_from_virtualenv_with_versions_that_know_it() {
+        let bench = bench();
+        bench.host.put_file("/opt/python2.7", "", 0o755);
+        let act = PythonEnv {
+            interpreter: "/opt/python2.7".into(),
+            virtualenv: vec!["/usr/bin/virtualenv".to_owned()],
+            seeds: [("pip".to_owned(), "20.3.4".to_owned())].into(),
+            packages: vec!["flask<2".to_owned()],
+            ..env()
+        };
+        bench.host.on(&["/usr/bin/virtualenv"], |_, _| crate::host::fake::output(0, "", ""));
+        bench.round_trip(&act);
+        let said = commands(&bench);
+        assert!(
+            said.contains("/usr/bin/virtualenv --quiet --python /opt/python2.7 --app-data /srv/app/venv.releases/")
+        );
+        assert!(said.contains("--system-site-packages --download --pip 20.3.4 /srv/app/venv.releases/"), "{said}");
+        assert!(!said.contains("-m venv"));
+        let stray = PythonEnv { virtualenv: Vec::new(), ..act };
+        assert!(bench.check(&stray).unwrap_err().hint.unwrap().contains("belong to `virtualenv`"));
+    }
+
+    #[test]
+    fn a_package_that_is_a_link_is_another_one_when_it_leads_elsewhere() {
+        let bench = bench();
+        let act = PythonEnv { packages: vec!["/srv/code".to_owned()], ..env() };
+        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo), "the sources are yet to come");
+        assert!(bench.try_to_make(&act).err().unwrap().why.contains("its package /srv/code"));
+        bench.host.make_symlink("/srv/code".as_ref(), "code.releases/1".as_ref()).unwrap();
+        bench.make(&act);
+        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        bench.host.make_symlink("/srv/code".as_ref(), "code.releases/2".as_ref()).unwrap();
+        assert!(bench.summary(&act).contains("instead of the one that stands there"));
     }
 
     #[test]

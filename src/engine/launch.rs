@@ -69,15 +69,19 @@ fn in_the_way(run: &Run) -> Option<Problem> {
     }
 }
 
-/// What must be so before anything is changed: remote engines answer, a program that somebody named works.
+/// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
 fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
     let cx = proof::Cx { host, secrets };
     let mut problems = Vec::new();
     for planned in &plan.proofs {
         let prover = planned.proof.prover();
         if prover.before()
-            && let Err(failure) = prover.prove(&cx)
+            && let Err(mut failure) = prover.prove(&cx)
         {
+            // There is no room for all that a program said, and its last words are the reason.
+            if let Some(last) = failure.tail.last() {
+                failure.why = format!("{}: {last}", failure.why);
+            }
             problems.push(Problem::in_step(&planned.id, &failure));
         }
     }
@@ -270,12 +274,13 @@ mod tests {
             serde_json::from_value(proof).unwrap()
         };
         let host = FakeHost::new();
-        host.on(&["newer"], |_, _| output(1, "", "it is 3.11\n"));
+        host.on(&["newer"], |_, _| output(1, "", "looking\nit is 3.11\n"));
         plan.proofs.push(proof(false));
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::Go(_))));
         plan.proofs.push(proof(true));
         let refused = told(check(&host, &plan, &resolved.secrets));
-        assert!(refused.contains("it is new enough") && refused.contains("get another"), "{refused}");
+        assert!(refused.contains("it is new enough") && refused.contains("status 1: it is 3.11"), "{refused}");
+        assert!(refused.contains("get another"), "{refused}");
     }
 
     #[test]

@@ -326,7 +326,7 @@ mod tests {
     fn a_mark_of_a_secret_goes_through_every_filter_of_ours_untouched() {
         let e = expressions(&[]);
         let sign = mark("database.password");
-        for filter in ["shell_quote", "ini_escape", "regex_escape", "url_quote", "systemd_escape"] {
+        for filter in ["shell_quote", "ini_escape", "regex_escape", "url_quote", "systemd_escape", "json"] {
             let text = e.render_text(&format!("{{{{ database.password | {filter} }}}}"), &context()).unwrap();
             assert!(text.contains(&sign), "{filter}: {text}");
         }

@@ -1,5 +1,6 @@
 //! `command`: a program that checks something by itself and says what it found.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,15 +23,21 @@ pub struct Checked {
     /// Stands somewhere in what it says; anything will do when empty.
     #[serde(default)]
     pub contains: String,
+    /// As whom; root when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
+    /// Environment; may hold marks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub before: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
     /// Seconds for which it is tried again, for what needs time to become so.
     #[serde(default)]
     pub patience: u64,
-    /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub before: bool,
     /// What to do when it is not so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
@@ -51,31 +58,36 @@ impl Prove for Checked {
         let Some(program) = self.run.first() else {
             return Err(Failure::new(what(), "the guide names no program").hint("correct the guide: `run` is needed"));
         };
-        let command = Command::new(self.run.iter().cloned()).timeout(Duration::from_secs(self.timeout));
+        let mut command = Command::new(self.run.iter().cloned()).timeout(Duration::from_secs(self.timeout));
+        for (name, value) in &self.env {
+            command = command.env(name, cx.secrets.reveal(value)?);
+        }
+        if !self.user.is_empty() {
+            command = command.user(&self.user);
+        }
         let output =
             cx.host.run(&command).map_err(|e| advised(Failure::new(what(), format!("`{program}` cannot run: {e}"))))?;
+        let tail = || output.tail(TAIL).iter().map(|line| cx.secrets.conceal(line)).collect();
         if !output.ok() {
-            // Beforehand nobody sees the lines, so the last one stands in the reason.
-            let said = output.tail(1).pop().map_or_else(String::new, |line| format!(": {}", line.trim()));
-            let why = format!("`{program}` ended with status {}{said}", output.status);
-            return Err(advised(Failure::new(what(), why).tail(output.tail(TAIL))));
+            let why = format!("`{program}` ended with status {}", output.status);
+            return Err(advised(Failure::new(what(), why).tail(tail())));
         }
         let said = output.text();
         if !said.contains(&self.contains) {
             let why = format!("`{program}` does not say \"{}\"", self.contains);
-            return Err(advised(Failure::new(what(), why).tail(output.tail(TAIL))));
+            return Err(advised(Failure::new(what(), why).tail(tail())));
         }
         let evidence = said.lines().rfind(|line| self.contains.is_empty() || line.contains(&self.contains));
-        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| line.trim().to_owned()))
+        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| cx.secrets.conceal(line.trim())))
+    }
+
+    fn before(&self) -> bool {
+        self.before
     }
 
     /// Most do not wait for a service to come up, and may be long at work: once is enough for them.
     fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
-    }
-
-    fn before(&self) -> bool {
-        self.before
     }
 }
 
@@ -85,7 +97,7 @@ mod tests {
 
     use super::*;
     use crate::host::fake::{FakeHost, output};
-    use crate::secret::Secrets;
+    use crate::secret::{Secret, Secrets, mark};
 
     fn prove(status: i32, says: &'static str, contains: &str) -> Outcome<String> {
         let host = FakeHost::new();
@@ -94,12 +106,35 @@ mod tests {
             describe: "the backup can be restored".to_owned(),
             run: ["app-backup", "test"].map(str::to_owned).to_vec(),
             contains: contains.to_owned(),
+            user: String::new(),
+            env: BTreeMap::new(),
+            before: false,
             timeout: 10,
             patience: 0,
-            before: false,
             hint: "look at its log".to_owned(),
         };
         proof.prove(&Cx { host: &host, secrets: &Secrets::default() })
+    }
+
+    #[test]
+    fn a_secret_reaches_the_program_by_its_environment_and_no_message() {
+        let host = FakeHost::new();
+        host.on(&["app-login"], |_, command| {
+            let status = i32::from(command.user.as_deref() != Some("www-data"));
+            output(status, &format!("logged in with {}\n", command.env[0].1), "")
+        });
+        let mut secrets = Secrets::default();
+        secrets.insert("app.password", Secret::new("correct-horse"));
+        let proof: Checked = serde_json::from_value(serde_json::json!({
+            "describe": "one can log in", "run": ["app-login"], "user": "www-data",
+            "env": {"PASSWORD": mark("app.password")},
+        }))
+        .unwrap();
+        let evidence = proof.prove(&Cx { host: &host, secrets: &secrets }).unwrap();
+        assert_eq!(evidence, format!("logged in with {}", mark("app.password")));
+        let nobody = Checked { user: String::new(), ..proof };
+        let failure = nobody.prove(&Cx { host: &host, secrets: &secrets }).unwrap_err();
+        assert!(!format!("{failure:?}").contains("correct-horse"), "{failure:?}");
     }
 
     #[test]
@@ -112,7 +147,7 @@ mod tests {
     #[test]
     fn another_status_or_other_words_are_no_proof() {
         let failure = prove(1, "", "").unwrap_err();
-        assert_eq!(failure.why, "`app-backup` ended with status 1: cannot open it");
+        assert_eq!(failure.why, "`app-backup` ended with status 1");
         assert_eq!(failure.tail, ["cannot open it"]);
         assert_eq!(failure.hint.as_deref(), Some("look at its log"));
         assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not say \"\"1\"\"");

@@ -108,13 +108,13 @@ impl Prove for Tcp {
         Ok(format!("{evidence}, {version}, certificate for {}", certificate.name))
     }
 
+    fn before(&self) -> bool {
+        self.before
+    }
+
     /// Before anything is changed somebody waits for the answer, and nothing is about to come up.
     fn patience(&self) -> Duration {
         if self.before { Duration::ZERO } else { Duration::from_secs(30) }
-    }
-
-    fn before(&self) -> bool {
-        self.before
     }
 }
 

@@ -31,4 +31,5 @@ mod preflight;
 #[path = "../pty/session.rs"]
 mod session;
 mod ssh;
+mod weblab;
 mod wizard;

@@ -15,6 +15,7 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("regex_escape", |text: String| around_marks(&text, regex_escape));
     environment.add_filter("systemd_escape", |text: String| around_marks(&text, systemd_escape));
     environment.add_filter("url_quote", |text: String| around_marks(&text, url_quote));
+    environment.add_filter("json", json);
     environment.add_filter("hostname", |text: String| hostname(&text));
     environment.add_filter("matches", |text: String, pattern: String| matches(&text, &pattern));
     environment.add_filter("pattern_problem", |pattern: String| pattern_problem(&pattern));
@@ -68,6 +69,25 @@ fn matches(text: &str, pattern: &str) -> bool {
 /// What is wrong with a regular expression, in words; empty when nothing is.
 fn pattern_problem(pattern: &str) -> String {
     regex_lite::Regex::new(pattern).err().map_or_else(String::new, |e| e.to_string())
+}
+
+/// A value as JSON in ASCII, which is also a literal of Python, JavaScript and YAML where it is a text, a number or a list
+/// of those.
+#[allow(clippy::needless_pass_by_value)] // what minijinja calls
+fn json(value: minijinja::Value) -> Result<String, Error> {
+    let text =
+        serde_json::to_string(&value).map_err(|e| Error::new(ErrorKind::InvalidOperation, format!("json: {e}")))?;
+    Ok(text.chars().fold(String::new(), |mut out, c| {
+        if c.is_ascii() || OPEN.contains(c) || CLOSE.contains(c) {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        out
+    }))
 }
 
 /// One part of a URL, percent-encoded.
@@ -156,6 +176,17 @@ mod tests {
             format!("redis://:{}'@127.0.0.1/0?x=50%'", mark("queue.password"))
         );
         assert_eq!(around_marks("⟦secret:open", shell_quote), "⟦secret:open");
+    }
+
+    #[test]
+    fn json_is_a_literal_in_ascii() {
+        let json = |value: minijinja::Value| json(value).unwrap();
+        assert_eq!(
+            json(minijinja::Value::from("a \"quoted\" \\ caf\u{e9} \u{1f600}")),
+            r#""a \"quoted\" \\ caf\u00e9 \ud83d\ude00""#
+        );
+        assert_eq!(json(minijinja::Value::from(vec![10000, 10001])), "[10000,10001]");
+        assert_eq!(json(minijinja::Value::from(mark("db.password"))), format!("\"{}\"", mark("db.password")));
     }
 
     #[test]

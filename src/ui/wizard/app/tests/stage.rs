@@ -67,6 +67,14 @@ const OTHER: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "weblab-deusto",
+        &[
+            ("application.interpreter", "/opt/python/bin/python2.7"),
+            ("database.engine", "mariadb"),
+            ("web.mpm", "prefork"),
+        ],
+    ),
+    (
         "webapp",
         &[
             ("application.source", "git"),
