@@ -14,6 +14,7 @@ use crate::error::{Failure, Outcome};
 pub(crate) mod apt;
 pub mod forecast;
 pub(crate) mod lock;
+mod orphans;
 pub(crate) mod policy;
 mod simulation;
 pub(crate) mod status;
@@ -139,7 +140,9 @@ pub fn undo(cx: &UndoCx<'_>, before: &[String], planned: &[(String, String)]) ->
     let (removable, kept) = database.removable(&wanted);
     let names: Vec<&str> = removable.iter().map(String::as_str).collect();
     if !names.is_empty() {
+        let running = orphans::running(cx.host, "loaded");
         purge(&apt, &names)?;
+        orphans::stop(cx.host, &running);
         // What was interrupted may have left triggers of packages that stay.
         if Database::read(cx.host)?.unfinished() {
             mend(&apt);

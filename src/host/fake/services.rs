@@ -321,7 +321,8 @@ pub(super) fn systemctl(program: &mut Program<'_>) -> i32 {
         }
         "list-units" => {
             for unit in program.world.services.active.clone() {
-                program.say(format!("{unit} loaded active running {unit}"));
+                let load = if program.world.unit_file(&unit).is_some() { "loaded" } else { "not-found" };
+                program.say(format!("{unit} {load} active running {unit}"));
             }
             return 0;
         }
