@@ -140,9 +140,9 @@ pub fn undo(cx: &UndoCx<'_>, before: &[String], planned: &[(String, String)]) ->
     let (removable, kept) = database.removable(&wanted);
     let names: Vec<&str> = removable.iter().map(String::as_str).collect();
     if !names.is_empty() {
-        let running = orphans::running(cx.host, "loaded");
+        let services = orphans::known(cx.host, "loaded");
         purge(&apt, &names)?;
-        orphans::stop(cx.host, &running);
+        orphans::stop(cx.host, &services);
         // What was interrupted may have left triggers of packages that stay.
         if Database::read(cx.host)?.unfinished() {
             mend(&apt);

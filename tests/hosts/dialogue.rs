@@ -41,8 +41,10 @@ fn line_mode_leads_from_the_first_question_to_the_proofs_and_its_answers_replay(
         say '' 12 '' auto ''
         await 'Under which host name'
         say shop.example.test '' '' '' '' '' '' '' '' '' ''
+        await 'how SSH is reached'
+        say '' '' '' ''
         await 'security updates install'
-        say '' '' '' '' '' ''
+        say '' '' '' '' '' '' ''
         # Typed too early: this must not start anything.
         await 'Comparing the plan'
         say 1

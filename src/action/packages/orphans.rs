@@ -1,5 +1,6 @@
 //! Services that outlive their package. Most packages stop theirs when they are removed; some do not, such as Debian's
-//! unattended-upgrades, and a boot in the middle of a run has started it.
+//! unattended-upgrades, and a boot in the middle of a run has started it. One that could not start then is still called
+//! failed when it is gone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,12 +8,13 @@ use std::time::Duration;
 
 use crate::host::{Command, Host};
 
-/// The services of systemd that run, with a unit file (`loaded`) or without one any more (`not-found`).
-pub(super) fn running(host: &dyn Host, load: &str) -> BTreeSet<String> {
+/// The services of systemd that run or have failed, with a unit file (`loaded`) or without one any more (`not-found`).
+pub(super) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return BTreeSet::new();
     }
-    let argv = ["systemctl", "list-units", "--plain", "--no-legend", "--full", "--type=service", "--state=running"];
+    let argv =
+        ["systemctl", "list-units", "--plain", "--no-legend", "--full", "--type=service", "--state=running,failed"];
     let output = host.run(&Command::new(argv).timeout(Duration::from_secs(30)));
     let text = output.map_or_else(|_| String::new(), |output| output.text());
     let unit = |line: &str| {
@@ -23,7 +25,7 @@ pub(super) fn running(host: &dyn Host, load: &str) -> BTreeSet<String> {
     text.lines().filter_map(unit).collect()
 }
 
-/// Stops those of `before` (what ran before a purge) that have lost their unit file.
+/// Stops those of `before` (what was known before a purge) that have lost their unit file, and has them forgotten.
 pub(super) fn stop(host: &dyn Host, before: &BTreeSet<String>) {
     if before.is_empty() {
         return;
@@ -34,8 +36,9 @@ pub(super) fn stop(host: &dyn Host, before: &BTreeSet<String>) {
         drop(host.run(&Command::new(argv).timeout(Duration::from_mins(2))));
     };
     systemctl(&["daemon-reload"]);
-    for unit in running(host, "not-found").intersection(before) {
+    for unit in known(host, "not-found").intersection(before) {
         systemctl(&["stop", "--", unit]);
+        systemctl(&["reset-failed", "--", unit]);
     }
 }
 
@@ -57,14 +60,14 @@ mod tests {
         }
         // It was an orphan before.
         host.take_away("/etc/systemd/system/stray.service");
-        let before = running(&host, "loaded");
+        let before = known(&host, "loaded");
         assert!(
             before.contains("lost.service") && before.contains("kept.service") && !before.contains("stray.service")
         );
         host.take_away("/etc/systemd/system/lost.service");
         stop(&host, &before);
         assert_eq!(systemctl(&["is-active", "kept.service"]), 0);
-        let left = running(&host, "not-found");
+        let left = known(&host, "not-found");
         assert!(left.contains("stray.service") && !left.contains("lost.service"), "{left:?}");
     }
 }
