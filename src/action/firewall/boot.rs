@@ -130,30 +130,6 @@ impl AtBoot {
              ExecReload={load}\n\
              ExecStop=-{unload}\n\
              \n\
-             # It talks to the kernel about packets, and to nobody else. iptables wants its lock and a raw socket.\n\
-             CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\n\
-             RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6\n\
-             IPAddressDeny=any\n\
-             ProtectSystem=strict\n\
-             ReadWritePaths=/run\n\
-             ProtectHome=yes\n\
-             PrivateDevices=yes\n\
-             ProtectClock=yes\n\
-             ProtectHostname=yes\n\
-             ProtectControlGroups=yes\n\
-             ProtectKernelLogs=yes\n\
-             ProtectKernelModules=yes\n\
-             NoNewPrivileges=yes\n\
-             RestrictNamespaces=yes\n\
-             RestrictRealtime=yes\n\
-             RestrictSUIDSGID=yes\n\
-             LockPersonality=yes\n\
-             MemoryDenyWriteExecute=yes\n\
-             SystemCallArchitectures=native\n\
-             SystemCallFilter=@system-service\n\
-             SystemCallErrorNumber=EPERM\n\
-             UMask=0077\n\
-             \n\
              [Install]\n\
              WantedBy=sysinit.target\n"
         );
