@@ -384,19 +384,7 @@ fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
 }
 
 fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
-    let nothing = std::collections::BTreeMap::new();
-    let undo = UndoCx {
-        host: cx.host,
-        blobs: cx.blobs,
-        log: cx.log,
-        progress: &|_| {},
-        dumped: &|_, _| {},
-        dumps: Path::new("/nonexistent"),
-        drop_data: false,
-        wrote: &nothing,
-        data: None,
-        post: None,
-    };
+    let undo = UndoCx::of_settings(cx.host, cx.blobs, cx.log);
     records.iter().try_for_each(|record| record.carry_out(&undo).map(|_| ()))
 }
 

@@ -373,19 +373,7 @@ pub fn is_begun(host: &dyn Host, what: &str) -> bool {
 
 fn put_back(host: &dyn Host, pending: &mut Pending) {
     let blobs = Blobs::new(&pending.blobs);
-    let nothing = std::collections::BTreeMap::new();
-    let cx = UndoCx {
-        host,
-        blobs: &blobs,
-        log: &pending.log,
-        progress: &|_| {},
-        dumped: &|_, _| {},
-        dumps: Path::new("/nonexistent"),
-        drop_data: false,
-        wrote: &nothing,
-        data: None,
-        post: None,
-    };
+    let cx = UndoCx::of_settings(host, &blobs, &pending.log);
     pending.errors.clear();
     for record in &pending.restore {
         let mut tries = 1;

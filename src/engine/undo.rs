@@ -282,6 +282,27 @@ pub struct UndoCx<'a> {
     pub post: Option<&'a Manifest>,
 }
 
+/// What no action wrote.
+static NOTHING: BTreeMap<PathBuf, String> = BTreeMap::new();
+
+impl<'a> UndoCx<'a> {
+    /// For records that put settings back in the middle of a run: nobody is told, and none of them has data.
+    pub fn of_settings(host: &'a dyn Host, blobs: &'a Blobs, log: &'a Path) -> Self {
+        Self {
+            host,
+            blobs,
+            log,
+            progress: &|_| {},
+            dumped: &|_, _| {},
+            dumps: Path::new("/nonexistent"),
+            drop_data: false,
+            wrote: &NOTHING,
+            data: None,
+            post: None,
+        }
+    }
+}
+
 /// What came of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {

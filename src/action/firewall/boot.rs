@@ -65,6 +65,14 @@ impl AtBoot {
         }
     }
 
+    /// Writes the files that it loads, and has it run.
+    pub(super) fn keep(&self, cx: &Cx<'_>, files: &[Text]) -> Outcome<()> {
+        for file in files {
+            file.action().apply(cx)?;
+        }
+        self.service().apply(cx)
+    }
+
     /// Whether the rules will be loaded at boot.
     pub(super) fn is_enabled(&self, host: &dyn Host) -> Outcome<bool> {
         let state = self.manager.state(host, self.name())?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::opening::{Network, Opening, Protocol};
 use super::{Backend, boot, loaded, managers};
-use crate::action::{Act, Cx, diff, service};
+use crate::action::{Cx, diff, service};
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
@@ -235,10 +235,7 @@ impl Backend for Iptables<'_> {
     }
 
     fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
-        for file in self.files(openings) {
-            file.action().apply(cx)?;
-        }
-        self.boot().service().apply(cx)
+        self.boot().keep(cx, &self.files(openings))
     }
 
     fn paths(&self) -> Vec<PathBuf> {

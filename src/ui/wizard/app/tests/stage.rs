@@ -1,5 +1,6 @@
 //! The pages of stages.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::*;
@@ -8,6 +9,7 @@ use crate::answers::fixture::tiny;
 use crate::answers::interview::Interview;
 use crate::facts::{Cpus, Facts, Memory, Netfilter, Os, Sshd};
 use crate::guide::{Guide, load};
+use crate::yaml;
 
 /// A small fresh server.
 pub(super) fn facts() -> Facts {
@@ -55,41 +57,12 @@ pub(super) fn open(app: &mut App, stage: &str) {
     app.settle();
 }
 
-/// Answers that open further questions.
-const OTHER: &[(&str, &[(&str, &str)])] = &[
-    (
-        "tiny",
-        &[
-            ("web.host", "app.example.org"),
-            ("database.engine", "postgresql"),
-            ("web.http_port", "79"),
-            ("workers.count", "3"),
-        ],
-    ),
-    (
-        "weblab-deusto",
-        &[
-            ("application.interpreter", "/opt/python/bin/python2.7"),
-            ("database.engine", "mariadb"),
-            ("web.mpm", "prefork"),
-        ],
-    ),
-    (
-        "webapp",
-        &[
-            ("application.source", "git"),
-            ("application.location", "/srv/git/shop.git"),
-            ("database.engine", "postgresql"),
-            ("database.place", "remote"),
-            ("queue.backend", "rabbitmq"),
-            ("queue.place", "remote"),
-            ("workers.worker_mib", "0"),
-            ("workers.web", "12"),
-            ("tls.mode", "provided"),
-            ("web.http_port", "443"),
-        ],
-    ),
-];
+/// Answers that open further questions, from `tests/fixtures/opened/<guide>.yaml`; none for a guide without such a file.
+#[expect(clippy::disallowed_methods, reason = "a fixture of this test, on no host")]
+fn opened(guide: &str) -> BTreeMap<String, String> {
+    let path = format!("{}/tests/fixtures/opened/{guide}.yaml", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).map_or_else(|_| BTreeMap::new(), |text| yaml::from_slice(&path, &text).unwrap())
+}
 
 fn guides() -> Vec<(String, Guide)> {
     let shipped = load::list().into_iter().map(|guide| (guide.id.clone(), load::load(&guide.id).unwrap()));
@@ -99,8 +72,11 @@ fn guides() -> Vec<(String, Guide)> {
 #[test]
 fn every_stage_of_every_guide() {
     for (id, guide) in guides() {
-        let other = OTHER.iter().find(|(known, _)| *known == id).map_or(&[][..], |(_, answers)| *answers);
-        for (state, answers) in [("", &[][..]), ("_opened", other)] {
+        let opened = opened(&id);
+        let others: Vec<(&str, &str)> = opened.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let mut states = vec![("", &[][..])];
+        states.extend((!others.is_empty()).then_some(("_opened", &others[..])));
+        for (state, answers) in states {
             for (width, height, unicode) in [(80, 24, true), (120, 40, true), (40, 12, true), (80, 24, false)] {
                 let mut app = at(guide.clone(), (width, height), unicode, answers);
                 let look = if unicode { "" } else { "_ascii" };
