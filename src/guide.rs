@@ -169,7 +169,7 @@ pub enum QuestionKind {
     /// A secret, given by reference: `{file: …}`, `{env: …}` or `{generate: 32}`. Letters, digits, `-`, `_`
     /// and `.` only, because it travels through URLs and configuration files, unless it has a `pattern`.
     Secret,
-    /// A list of texts.
+    /// A list of texts; whole numbers count as such.
     List,
 }
 

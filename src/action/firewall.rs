@@ -24,6 +24,7 @@ use opening::{Allow, Network, Opening, Ports, Protocol};
 mod boot;
 mod firewalld;
 mod iptables;
+pub mod knock;
 mod loaded;
 mod managers;
 mod nftables;
@@ -48,6 +49,10 @@ pub struct Firewall {
     /// Ports on which SSH is to listen later in the plan: let in as those on which it listens now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_ports: Vec<u16>,
+    /// TCP ports on which whoever is in none of `ssh_sources` must knock, in this order, before SSH lets them in; empty:
+    /// nobody must. With nftables only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knock: Vec<u16>,
     /// What keeps the change: `new_connection`, `local` or `none`.
     #[serde(default)]
     pub confirm: Confirm,
@@ -122,7 +127,7 @@ trait Backend {
 
 impl Act for Firewall {
     fn describe(&self) -> String {
-        let backend = self.backend();
+        let backend = self.backend(&[]);
         format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
     }
 
@@ -133,24 +138,24 @@ impl Act for Firewall {
         }
         let sshd = self.sshd(cx.host);
         let wanted = self.wanted(&sshd);
-        let backend = self.backend();
+        let backend = self.backend(&sshd.ports);
         if self.standing(cx.host, &sshd)?.is_some() {
             return Ok(Verdict::AlreadySo);
         }
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        let summary = format!("let in {}, {} ({})", list(&wanted), backend.rest()[0], backend.shown());
+        let summary = format!("let in {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
         Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        self.backend().records(cx)
+        self.backend(&[]).records(cx)
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.validate(cx.host)?;
         let sshd = self.sshd(cx.host);
-        let backend = self.backend();
+        let backend = self.backend(&sshd.ports);
         if self.standing(cx.host, &sshd)?.is_some() {
             return Ok(());
         }
@@ -165,6 +170,7 @@ impl Act for Firewall {
             confirm: self.confirm,
             seconds: self.revert_after,
             way: None,
+            knock: &self.knock,
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
             blobs: cx.blobs,
             log: cx.log,
@@ -181,7 +187,7 @@ impl Act for Firewall {
     }
 
     fn brings(&self) -> Brings {
-        Brings { paths: self.backend().paths(), ..Brings::default() }
+        Brings { paths: self.backend(&[]).paths(), ..Brings::default() }
     }
 }
 
@@ -191,7 +197,12 @@ impl Firewall {
         let mut ports: Vec<String> = self.allow.iter().map(Allow::in_short).collect();
         ports.dedup();
         let sources: Vec<String> = self.ssh_sources.iter().map(ToString::to_string).collect();
-        let ssh = if sources.is_empty() { "SSH".to_owned() } else { format!("SSH from {}", sources.join(", ")) };
+        let ssh = match (sources.join(", "), self.knock.is_empty()) {
+            (sources, true) if sources.is_empty() => "SSH".to_owned(),
+            (sources, true) => format!("SSH from {sources}"),
+            (sources, false) if sources.is_empty() => "SSH after a knock".to_owned(),
+            (sources, false) => format!("SSH from {sources}, or after a knock"),
+        };
         let plain = self.allow.iter().all(|allow| allow.sources.is_empty());
         match ports.join(", ") {
             ports if ports.is_empty() => ssh,
@@ -203,13 +214,16 @@ impl Firewall {
 
     /// What can be reached: `80, 443 and SSH; everything else is dropped (nftables)`.
     pub fn summary(&self) -> String {
-        let backend = self.backend();
+        let backend = self.backend(&[]);
         format!("{} let in; {} ({})", self.planned(), backend.rest()[1], backend.shown())
     }
 
-    fn backend(&self) -> Box<dyn Backend + '_> {
+    /// With the ports of SSH, where its rules matter.
+    fn backend(&self, ssh: &[u16]) -> Box<dyn Backend + '_> {
+        let (name, row) = (&self.name, &self.knock);
+        let knock = (!row.is_empty()).then(|| knock::Knock { name, row, ssh: ssh.to_vec() });
         match self.manager {
-            Manager::Nftables => Box::new(nftables::Nftables { name: &self.name, at_boot: self.at_boot }),
+            Manager::Nftables => Box::new(nftables::Nftables { name, at_boot: self.at_boot, knock }),
             Manager::Ufw => Box::new(ufw::Ufw::new(&self.name)),
             Manager::Firewalld => Box::new(firewalld::Firewalld::new(&self.name)),
             Manager::Iptables => {
@@ -239,6 +253,13 @@ impl Firewall {
         if self.revert_after < SHORTEST {
             return Err(refused(format!("{} s are too short to confirm anything", self.revert_after))
                 .hint(format!("answer at least {SHORTEST}")));
+        }
+        if !self.knock.is_empty() && self.manager != Manager::Nftables {
+            return Err(refused("only nftables lets somebody in after a knock".to_owned())
+                .hint("answer no ports in `firewall.knock`"));
+        }
+        if let Some(wrong) = knock::problems(&self.knock, &self.allow, &self.ssh_ports).into_iter().next() {
+            return Err(refused(wrong).hint("answer other ports in `firewall.knock`"));
         }
         let networks = self.allow.iter().flat_map(|allow| &allow.sources).chain(&self.ssh_sources);
         if let Some(network) = networks.copied().find(|network| network.is_ipv6() && !has_ipv6(host)) {
@@ -275,7 +296,8 @@ impl Firewall {
         if !sources.is_empty() {
             sources.extend(self.kept(sshd));
         }
-        allowed.extend(sshd.ports.iter().map(|port| Allow {
+        let is_open = self.knock.is_empty() || !sources.is_empty();
+        allowed.extend(sshd.ports.iter().filter(|_| is_open).map(|port| Allow {
             port: Ports::one(*port),
             protocol: Protocol::Tcp,
             sources: sources.clone(),
@@ -284,8 +306,19 @@ impl Firewall {
         opening::openings(&allowed)
     }
 
-    /// Who is logged in from an address that is in none of the networks for SSH.
+    /// What is let in, for people.
+    fn shown(&self, openings: &BTreeSet<Opening>, sshd: &Sshd) -> String {
+        let after_knock = sshd.ports.iter().filter(|_| !self.knock.is_empty());
+        let after_knock = after_knock.map(|port| format!("{port}/tcp after a knock"));
+        openings.iter().map(ToString::to_string).chain(after_knock).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Who is logged in from an address that is in none of the networks for SSH. Where somebody can knock it is nobody:
+    /// only who has to knock finds out, under the switch, whether that works.
     fn kept(&self, sshd: &Sshd) -> Vec<Network> {
+        if !self.knock.is_empty() {
+            return Vec::new();
+        }
         let peers = sshd.peers.iter().filter_map(|peer| peer.parse().ok());
         peers
             .filter(|peer| !self.ssh_sources.iter().any(|network| network.contains(*peer)))
@@ -296,7 +329,7 @@ impl Firewall {
     /// The openings that are in force and survive a reboot, when they are what the plan says. Addresses that were
     /// kept open for somebody at an earlier time may be among them.
     fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
-        let backend = self.backend();
+        let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(sshd);
         let Some(present) = backend.in_force(host, &wanted)? else { return Ok(None) };
         let kept_earlier = |opening: &&Opening| {
@@ -316,8 +349,8 @@ impl Firewall {
     /// Evidence that the rules are in force and survive a reboot.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
         let what = "find the firewall as planned";
-        let backend = self.backend();
         let sshd = self.sshd(host);
+        let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(&sshd);
         let Some(present) = backend.in_force(host, &wanted)? else {
             return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
@@ -325,7 +358,8 @@ impl Firewall {
         };
         if let Some(standing) = self.standing(host, &sshd)? {
             let (rest, shown) = (backend.rest()[1], backend.shown());
-            return Ok(format!("{} let in, {rest}; so it is now, and at boot again ({shown})", list(&standing)));
+            let open = self.shown(&standing, &sshd);
+            return Ok(format!("{open} let in, {rest}; so it is now, and at boot again ({shown})"));
         }
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();

@@ -46,6 +46,9 @@ pub struct Sshd {
     /// Seconds after which the change is taken back unless it was confirmed.
     #[serde(default = "two_minutes")]
     pub revert_after: u64,
+    /// TCP ports on which somebody must knock before, in order, as the firewall has them; for what people are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knock: Vec<u16>,
 }
 
 const fn two_minutes() -> u64 {
@@ -149,6 +152,7 @@ impl Act for Sshd {
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
+            knock: &self.knock,
             way: Some(deadman::Way { port: self.port, addresses: self.single_addresses() }),
             restore,
             blobs: cx.blobs,

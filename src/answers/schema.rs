@@ -131,7 +131,7 @@ fn form(question: &Question) -> Value {
             return form;
         }
         QuestionKind::List => {
-            let mut entry = json!({"type": "string", "minLength": 1});
+            let mut entry = json!({"type": ["string", "integer"], "minLength": 1, "minimum": 0});
             if let Some(pattern) = &question.pattern {
                 entry["pattern"] = format!("^(?:{pattern})$").into();
             }

@@ -251,13 +251,18 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
     });
     let restricted = firewall.is_some_and(|firewall| !firewall.ssh_sources.is_empty())
         || sshd.is_some_and(|sshd| !sshd.listen.is_empty());
-    let expected = if restricted { Expected::Either } else { Expected::Open };
+    let must_knock = firewall.is_some_and(|firewall| !firewall.knock.is_empty());
+    let (expected, name) = match (restricted, must_knock) {
+        (true, _) => (Expected::Either, "SSH"),
+        (false, true) => (Expected::Closed, "SSH, until somebody knocks"),
+        (false, false) => (Expected::Open, "SSH"),
+    };
     for port in facts.iter().flat_map(|facts| &facts.sshd.ports) {
         let expected = if sshd.is_some() { Expected::Closed } else { expected };
-        targets.insert(*port, Target { name: "SSH".to_owned(), expected: Some(expected) });
+        targets.insert(*port, Target { name: name.to_owned(), expected: Some(expected) });
     }
     if let Some(sshd) = sshd {
-        targets.insert(sshd.port, Target { name: "SSH".to_owned(), expected: Some(expected) });
+        targets.insert(sshd.port, Target { name: name.to_owned(), expected: Some(expected) });
     }
     targets
 }

@@ -89,6 +89,9 @@ struct Pending {
     /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
     #[serde(default)]
     way: Option<Way>,
+    /// TCP ports to knock on before, in order.
+    #[serde(default)]
+    knock: Vec<u16>,
     /// Addresses from which somebody was logged in: a new connection from there counts by itself.
     peers: Vec<IpAddr>,
     /// Connections that were there already, ours and the other end.
@@ -132,6 +135,8 @@ pub struct Plan<'a> {
     pub seconds: u64,
     /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
     pub way: Option<Way>,
+    /// TCP ports on which somebody must knock before, in order, where that is so.
+    pub knock: &'a [u16],
     /// The way back.
     pub restore: Vec<Undo>,
     /// Where its before-images lie.
@@ -188,6 +193,7 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
         peers: sshd.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
         ports: plan.way.as_ref().map_or(sshd.ports, |way| vec![way.port]),
         way: plan.way.clone(),
+        knock: plan.knock.to_owned(),
         restore: plan.restore.clone(),
         blobs: plan.blobs.dir().to_owned(),
         log: plan.log.to_owned(),
@@ -212,10 +218,15 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync)) 
     let note = if armed.confirm == Confirm::Local {
         format!("run `bringup confirm` to keep {}", armed.what)
     } else {
-        let ports: Vec<String> = armed.ports.iter().map(ToString::to_string).collect();
+        let list = |ports: &[u16], word: &str| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(word);
         let addresses: Vec<String> =
             armed.way.iter().flat_map(|way| &way.addresses).map(|address| format!("{address}, ")).collect();
-        format!("log in by SSH once more ({}port {}) to keep {}", addresses.concat(), ports.join(" or "), armed.what)
+        let knock = match armed.knock.as_slice() {
+            [] => String::new(),
+            row => format!("knock on {}, then ", list(row, ", ")),
+        };
+        let (addresses, ports) = (addresses.concat(), list(&armed.ports, " or "));
+        format!("{knock}log in by SSH once more ({addresses}port {ports}) to keep {}", armed.what)
     };
     let mut told = None;
     loop {

@@ -129,6 +129,67 @@ fn a_second_host_finds_open_what_is_planned_before_and_after_a_reboot() {
     pair.admin.sh(&format!("bringup probe {} --ports 5432", pair.address)).expect(6);
 }
 
+/// SSH opens to a knock and to nothing else, before and after a reboot; a run that nobody knocks for is taken back.
+fn knocked_for(release: &str) {
+    let pair = Pair::start(release, "nftables");
+    let knock = |ports: &str| {
+        let address = &pair.address;
+        pair.admin
+            .sh(&format!("for p in {ports}; do timeout 0.3 bash -c \"</dev/tcp/{address}/$p\"; done; true"))
+            .expect(0);
+    };
+    // At its first boot with an SSH server systemd 257 makes a socket of its own for it.
+    pair.server.reboot();
+    pair.admin.sh("ip neigh flush all").expect(0);
+    let run = pair.firewall("knock: [13123, 7511, 28855], confirm: new_connection, revert_after: 20");
+    let before = pair.server.manifest("before");
+    let known_to_nobody = pair.ssh(run).expect(3);
+    let told = known_to_nobody.both();
+    assert!(told.contains("knock on 13123, 7511, 28855, then log in by SSH"), "{told}");
+    pair.server.assert_identical(&before);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| pair.server.sh(run));
+        until("the rules are loaded", || pair.server.sh("nft list chain inet bringup knock_test").status == 0);
+        assert_eq!(pair.ssh("true").status, 255, "nobody knocked");
+        knock("13123 7511 28855");
+        pair.ssh("sleep 1").expect(0);
+        running.join().unwrap().expect(0);
+    });
+    for reboot in [false, true] {
+        if reboot {
+            pair.server.reboot();
+            pair.admin.sh("ip neigh flush all").expect(0);
+            pair.server.sh("bringup verify").expect(0);
+        } else {
+            // Who knocked before may come in for a while.
+            pair.server.sh("nft flush set inet bringup knocked_test_3_ip").expect(0);
+        }
+        assert_eq!([pair.state(443), pair.state(22)], ["refused", "timed_out"]);
+        for wrong in ["13123 7511", "28855 7511 13123", "13123 7511 7512 28855", "7511 28855"] {
+            knock(wrong);
+            assert_eq!(pair.state(22), "timed_out", "after {wrong}");
+        }
+        knock("13123 7511 443 28855");
+        assert_eq!(pair.state(22), "open", "what is let in is no wrong knock");
+    }
+    let again = pair.ssh(run).expect(0);
+    assert!(again.both().contains("othing to do"), "{}", again.both());
+    pair.server.sh("bringup rollback --yes --plain").expect(0);
+    pair.server.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn ssh_opens_to_a_knock_with_the_oldest_nftables() {
+    knocked_for("bullseye");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn ssh_opens_to_a_knock_with_the_newest_nftables() {
+    knocked_for("trixie");
+}
+
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
 fn a_table_of_our_own_leaves_no_trace_and_those_of_others_alone() {

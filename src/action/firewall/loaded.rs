@@ -96,6 +96,9 @@ fn word(expression: &Value) -> String {
     if let Some(target) = expression.get("jump").and_then(|jump| jump.get("target")).and_then(Value::as_str) {
         return format!("jump {target}");
     }
+    if let Some(found) = expression.get("set").and_then(counting) {
+        return found;
+    }
     match expression.as_object().and_then(|object| object.keys().next()).map(String::as_str) {
         Some(verdict @ ("accept" | "drop" | "reject" | "return")) => verdict.to_owned(),
         _ => expression.to_string(),
@@ -116,6 +119,13 @@ fn comparison(found: &Value) -> Option<String> {
     }
     let key = left.get("ct")?.get("key")?.as_str()?;
     Some(format!("ct {key} {}", plain(right)?))
+}
+
+/// `update @set { ip saddr }`: who sent the packet comes into a set, or leaves it.
+fn counting(found: &Value) -> Option<String> {
+    let payload = found.get("elem")?.get("payload")?;
+    let (protocol, field) = (payload.get("protocol")?.as_str()?, payload.get("field")?.as_str()?);
+    Some(format!("{} {} {{ {protocol} {field} }}", found.get("op")?.as_str()?, found.get("set")?.as_str()?))
 }
 
 fn plain(value: &Value) -> Option<String> {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::knock::Knock;
 use super::loaded::{self, Table};
 use super::opening::Opening;
 use super::{Backend, boot, managers};
@@ -57,6 +58,8 @@ pub(super) struct Nftables<'a> {
     pub(super) name: &'a str,
     /// What loads the rules at boot.
     pub(super) at_boot: service::Manager,
+    /// What lets in SSH besides.
+    pub(super) knock: Option<Knock<'a>>,
 }
 
 impl Nftables<'_> {
@@ -70,13 +73,21 @@ impl Nftables<'_> {
 
     /// The file with what this one lets in.
     fn own_rules(&self, openings: &BTreeSet<Opening>) -> String {
-        let rules = openings.iter().map(|opening| format!("\t\t{}\n", rule(*opening))).collect::<Vec<_>>().concat();
-        let chain = self.chain();
-        format!(
-            "# What {} lets in; written by bringup.\ntable inet bringup {{\n\tchain {chain} {{\n{rules}\t}}\n\
-             \tchain open {{\n\t\tjump {chain}\n\t}}\n}}\n",
-            self.name
-        )
+        let mut text = format!("# What {} lets in; written by bringup.\n", self.name);
+        text += &self.knock.as_ref().map_or_else(String::new, Knock::sets);
+        text += "table inet bringup {\n";
+        text += &chain(&self.chain(), openings.iter().map(|opening| rule(*opening)));
+        if let Some(knock) = &self.knock {
+            text += &chain(&knock.chain(), knock.rules());
+        }
+        text += &chain("open", self.reached());
+        text + "}\n"
+    }
+
+    /// Who is asked, in the chain of all. What opens to knocks stands behind what is open: a visit to that is no knock.
+    fn reached(&self) -> Vec<String> {
+        let chains = [Some(self.chain()), self.knock.as_ref().map(Knock::chain)];
+        chains.iter().flatten().map(|chain| format!("jump {chain}")).collect()
     }
 
     /// Everything that is to be loaded: our part as given, those of others as they stand in their files.
@@ -105,8 +116,10 @@ impl Nftables<'_> {
 
     /// Files as they shall be: path, content.
     fn files(&self, openings: &BTreeSet<Opening>) -> Vec<boot::Text> {
+        // The ports to knock on are nobody else's matter.
+        let mode = if self.knock.is_some() { "0600" } else { "0644" };
         let mut files = vec![
-            boot::Text { path: self.fragment(), content: self.own_rules(openings), mode: "0644" },
+            boot::Text { path: self.fragment(), content: self.own_rules(openings), mode },
             boot::Text { path: BASE.into(), content: base_file(), mode: "0755" },
         ];
         files.push(self.boot().file());
@@ -153,7 +166,7 @@ impl Backend for Nftables<'_> {
     }
 
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo> {
-        let listed = nft(host, &["list", "table", "inet", "bringup"], None)?;
+        let listed = list(host)?;
         let loaded = if listed.ok() { Some(blobs.put(host, &listed.stdout)?) } else { None };
         Ok(Undo::Firewall {
             manager: "nftables".to_owned(),
@@ -189,8 +202,13 @@ impl Nftables<'_> {
     fn openings(&self, table: &Table) -> Option<BTreeSet<Opening>> {
         let input = table.get("input")?;
         let ours = table.get(&self.chain())?;
-        let reached = table.get("open")?.rules.contains(&format!("jump {}", self.chain()));
+        let open = table.get("open")?;
+        let reached = self.reached().iter().all(|jump| open.rules.contains(jump));
         if input.hook.as_deref() != Some("filter input 0 drop") || input.rules != INPUT || !reached {
+            return None;
+        }
+        let knock = table.get(&format!("knock_{}", self.name)).map(|chain| &chain.rules);
+        if knock != self.knock.as_ref().map(Knock::rules).as_ref() {
             return None;
         }
         ours.rules.iter().map(|rule| opening(rule)).collect()
@@ -199,7 +217,7 @@ impl Nftables<'_> {
 
 /// Brings our table back to what it was: `before` as `nft list` told it, or gone.
 pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
-    let present = nft(host, &["list", "table", "inet", "bringup"], None)?;
+    let present = list(host)?;
     match before {
         None if present.ok() => feed(host, "remove our rules", "delete table inet bringup\n").map(|()| true),
         Some(before) if !present.ok() || present.stdout != before => {
@@ -208,6 +226,11 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
         }
         _ => Ok(false),
     }
+}
+
+/// Our table, without who has knocked meanwhile.
+fn list(host: &dyn Host) -> Outcome<Output> {
+    nft(host, &["-t", "list", "table", "inet", "bringup"], None)
 }
 
 /// Makes the table anew in the same transaction: the first line sees to it that there is one to delete.
@@ -227,6 +250,12 @@ fn base_file() -> String {
          in the files\n# of firewall.d. Loaded at boot by bringup-firewall.\n{}include \"{FRAGMENTS}/*.nft\"\n",
         base()
     )
+}
+
+/// A chain in the words of `nft list`.
+fn chain(name: &str, rules: impl IntoIterator<Item = String>) -> String {
+    let rules: Vec<String> = rules.into_iter().map(|rule| format!("\t\t{rule}\n")).collect();
+    format!("\tchain {name} {{\n{}\t}}\n", rules.concat())
 }
 
 /// A rule in the words of `nft list`.

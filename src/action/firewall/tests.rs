@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
+
 use super::*;
 use crate::action::bench::{Bench, kept};
 use crate::host::Command;
@@ -113,6 +115,43 @@ fn other_answers_change_only_what_differs_and_go_back_to_the_first() {
     assert!(kept(bench.take_back(&done)).is_empty());
     assert_eq!(bench.host.loaded_rules(), first.0);
     assert_eq!(first.1.differences(&bench.snapshot()), Vec::<String>::new());
+}
+
+#[test]
+fn who_has_no_network_of_his_own_knocks_first_and_nobody_is_kept_besides() {
+    let bench = bench();
+    let knock = |more: serde_json::Value| {
+        let mut fields = serde_json::json!({"knock": [7003, 7001, 7002]});
+        fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        firewall(&fields)
+    };
+    let anywhere = knock(serde_json::json!({}));
+    bench.round_trip(&anywhere);
+    bench.make(&anywhere);
+    assert_eq!(rules(&bench), ["tcp dport 80 accept", "tcp dport 443 accept"]);
+    let loaded = bench.host.loaded_rules();
+    assert!(loaded.contains("ip saddr @knocked_webapp_3_ip tcp dport 2222 accept"), "{loaded}");
+    let stat = bench.host.stat(Path::new("/etc/bringup/firewall.d/webapp.nft")).unwrap().unwrap();
+    assert_eq!(stat.meta.mode, 0o600);
+    bench.host.reboot();
+    assert_eq!(bench.check(&anywhere).unwrap(), Verdict::AlreadySo);
+    assert!(anywhere.prove(&bench.host).unwrap().contains("2222/tcp after a knock"));
+    // Another row, or none, is another firewall.
+    for other in [serde_json::json!({"knock": [7003, 7002, 7001]}), serde_json::json!({"ssh_sources": ["192.0.2.7"]})] {
+        let other = knock(other);
+        assert!(other.prove(&bench.host).is_err());
+        assert_ne!(bench.check(&other).unwrap(), Verdict::AlreadySo);
+    }
+    let first = bench.host.loaded_rules();
+    let plain = plain();
+    let done = bench.make(&plain);
+    assert!(!bench.host.loaded_rules().contains("knock"));
+    assert!(kept(bench.take_back(&done)).is_empty());
+    assert_eq!(bench.host.loaded_rules(), first);
+    let refused = |fields: serde_json::Value| bench.check(&knock(fields)).unwrap_err().to_string();
+    assert!(refused(serde_json::json!({"manager": "ufw"})).contains("only nftables"));
+    assert!(refused(serde_json::json!({"knock": [1, 2, 3]})).contains("a scan"));
+    assert!(refused(serde_json::json!({"ssh_ports": [7001]})).contains("is SSH itself"));
 }
 
 #[test]

@@ -140,6 +140,17 @@ fn an_answer_without_effect_is_a_problem_unless_it_is_null_or_left_from_before()
 }
 
 #[test]
+fn a_whole_number_in_a_list_is_text_and_nothing_else_is() {
+    let listed = |items: Value| {
+        resolve(&tiny(), &facts(), &given(&[("web.host", json!("a.b")), ("web.aliases", items)]), &nowhere)
+    };
+    assert_eq!(listed(json!([7001, "x.y"])).unwrap().values["web"]["aliases"], json!(["7001", "x.y"]));
+    for other in [json!([1.5]), json!([-1]), json!([true]), json!([["a"]])] {
+        assert!(listed(other.clone()).is_err(), "{other}");
+    }
+}
+
+#[test]
 fn a_choice_that_is_not_on_offer_is_refused_with_the_reason() {
     let small = Facts { memory: Memory { usable_mib: 256, ..Memory::default() }, ..facts() };
     assert_told(

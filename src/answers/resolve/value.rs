@@ -166,7 +166,8 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
     if items.is_empty() {
         return Err(Refusal::new("must not be empty", "write at least one entry: [first]"));
     }
-    for (index, item) in items.iter().enumerate() {
+    let texts: Vec<Value> = items.iter().map(as_text).collect();
+    for (index, item) in texts.iter().enumerate() {
         let checked = match item {
             Value::String(text) if text.is_empty() => {
                 Err(Refusal::new("must not be empty", "write the entry, or remove it"))
@@ -182,7 +183,12 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
         let message = format!("has too {} entries: {count}", if few { "few" } else { "many" });
         return Err(Refusal::new(message, allowed_are(question)));
     }
-    Ok(value.clone())
+    Ok(Value::Array(texts))
+}
+
+/// Ports are written without quotes. Of a whole number nothing is lost when it is read; `1.10` would become `1.1`.
+fn as_text(value: &Value) -> Value {
+    value.as_u64().map_or_else(|| value.clone(), |number| Value::String(number.to_string()))
 }
 
 fn not_text(value: &Value) -> Refusal {

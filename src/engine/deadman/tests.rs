@@ -27,7 +27,17 @@ fn change_way(host: &FakeHost, confirm: Confirm, way: Option<Way>, meanwhile: im
     let blobs = Blobs::new("/var/lib/bringup/runs/r/blobs");
     let restore = vec![Undo::Remove { path: FLAG.into() }];
     let log = Path::new("/var/lib/bringup/log");
-    let plan = Plan { what: "the firewall", hint: "log in", confirm, seconds: 60, way, restore, blobs: &blobs, log };
+    let plan = Plan {
+        what: "the firewall",
+        hint: "log in",
+        confirm,
+        seconds: 60,
+        way,
+        knock: &[],
+        restore,
+        blobs: &blobs,
+        log,
+    };
     // The engine's closures must be shareable; a test has one thread.
     let told = std::sync::Mutex::new(Vec::new());
     let done = std::thread::scope(|scope| {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
+use crate::action::firewall::knock;
 use crate::action::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
 use crate::facts::Admin;
 use crate::facts::probe::admins::left;
@@ -13,6 +14,7 @@ use crate::facts::probe::admins::left;
 pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("network_problems", |networks: Vec<String>, ipv6: bool| network_problems(&networks, ipv6));
     environment.add_filter("port_problems", port_problems);
+    environment.add_filter("knock_problems", knock_problems);
     environment.add_filter("address_problems", |addresses: Vec<String>, own: Vec<String>| {
         addresses.iter().filter_map(|address| address_problem(address, &own)).collect::<Vec<_>>()
     });
@@ -60,6 +62,19 @@ fn port_problems(ports: Vec<String>, opened: Value, ssh: Vec<u16>, ipv6: bool) -
     }
     problems.extend(clashes(&all));
     Ok(problems)
+}
+
+/// `["7001", "7003", "7002"] | knock_problems(figures.public.ports + firewall.ports, facts.sshd.ports)`: what is wrong
+/// with this row of ports to knock on.
+#[expect(clippy::needless_pass_by_value, reason = "a filter takes what the template engine hands over")]
+fn knock_problems(row: Vec<String>, opened: Value, ssh: Vec<u16>) -> Result<Vec<String>, Error> {
+    let failed = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, format!("knock_problems: {e}"));
+    let opened: Vec<Allow> = serde_json::from_value(serde_json::to_value(&opened).map_err(failed)?).map_err(failed)?;
+    let ports: Result<Vec<u16>, String> = row
+        .iter()
+        .map(|text| text.trim().parse().map_err(|_| format!("\"{text}\" is no port: write 1 to 65535")))
+        .collect();
+    Ok(ports.map_or_else(|why| vec![why], |ports| knock::problems(&ports, &opened, &ssh)))
 }
 
 /// `["10.0.0.5"] | address_problems(facts.addresses)`: what is wrong with one. Of a host whose addresses are not known
@@ -122,6 +137,10 @@ mod tests {
         assert!(ports("['443 from 10.0.0.0/8']").contains("443/tcp (https) is open to everybody"));
         assert!(ports("['20-30']").contains("opens port 22, which is SSH"));
         assert!(ports("['x']").contains("is no port"));
+        let row = |row: &str| eval(&format!("{row} | knock_problems([{{'port': 443}}, '8443'], [22])"));
+        assert_eq!(row("[7001, '7003', '7002']"), "[]");
+        assert!(row("['7001', 'x', '7002']").contains("\"x\" is no port"));
+        assert!(row("['7001', '8443', '7002']").contains("port 8443 is open for something else"));
     }
 
     #[test]

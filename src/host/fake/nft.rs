@@ -1,4 +1,5 @@
-//! `nft`, for the few words that the engine writes: tables with chains, rules of plain comparisons.
+//! `nft`, for the few words that the engine writes: tables with chains, rules of plain comparisons, sets that nobody
+//! ever comes into.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,9 +14,11 @@ use super::{FakeHost, World};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ruleset(pub(super) BTreeMap<String, BTreeMap<String, Chain>>);
 
-/// A chain of a table.
+/// A chain of a table, or a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Chain {
+    /// A set: its lines are what it is, not rules.
+    is_set: bool,
     /// `type filter hook input priority 0; policy drop;`
     hook: Option<String>,
     rules: Vec<String>,
@@ -90,6 +93,11 @@ fn feed(world: &World, ruleset: &mut Ruleset, text: &str) -> Result<(), String> 
                 }
             }
             ["table", family, name] => drop(ruleset.0.entry(format!("{family} {name}")).or_default()),
+            ["add", "set", family, table, name, "{", about @ .., "}"] => {
+                let rules = about.join(" ").split("; ").map(|line| line.trim_end_matches(';').to_owned()).collect();
+                let set = Chain { is_set: true, hook: None, rules };
+                ruleset.0.entry(format!("{family} {table}")).or_default().insert((*name).to_owned(), set);
+            }
             ["delete", "table", family, name] => {
                 let gone = ruleset.0.remove(&format!("{family} {name}"));
                 gone.ok_or("Error: Could not process rule: No such file or directory")?;
@@ -99,13 +107,14 @@ fn feed(world: &World, ruleset: &mut Ruleset, text: &str) -> Result<(), String> 
                 table = format!("{family} {name}");
                 ruleset.0.entry(table.clone()).or_default();
             }
-            ["chain", name, "{"] => {
+            [kind @ ("chain" | "set"), name, "{"] => {
                 (*name).clone_into(&mut chain);
-                ruleset.0.entry(table.clone()).or_default().entry(chain.clone()).or_default();
+                let here = ruleset.0.entry(table.clone()).or_default().entry(chain.clone()).or_default();
+                here.is_set = *kind == "set";
             }
             ["}"] if !chain.is_empty() => chain.clear(),
             ["}"] => table.clear(),
-            ["type", ..] => {
+            ["type", _, "hook", ..] => {
                 let here = ruleset.0.entry(table.clone()).or_default().entry(chain.clone()).or_default();
                 here.hook = Some(line.to_owned());
             }
@@ -122,7 +131,7 @@ fn feed(world: &World, ruleset: &mut Ruleset, text: &str) -> Result<(), String> 
 fn listed(ruleset: &Ruleset, table: &str) -> String {
     let mut text = format!("table {table} {{\n");
     for (name, chain) in ruleset.0.get(table).into_iter().flatten() {
-        let _ = writeln!(text, "\tchain {name} {{");
+        let _ = writeln!(text, "\t{} {name} {{", if chain.is_set { "set" } else { "chain" });
         for line in chain.hook.iter().chain(&chain.rules) {
             let _ = writeln!(text, "\t\t{line}");
         }
@@ -139,6 +148,10 @@ fn told(ruleset: &Ruleset, wanted: Option<&str>) -> Value {
         items.push(json!({ "table": { "family": family, "name": table, "handle": 1 } }));
         for (name, chain) in chains {
             let mut about = json!({ "family": family, "table": table, "name": name, "handle": 1 });
+            if chain.is_set {
+                items.push(json!({ "set": about }));
+                continue;
+            }
             if let Some(hook) = &chain.hook {
                 let words: Vec<&str> = hook.split([' ', ';']).filter(|word| !word.is_empty()).collect();
                 let after = |key: &str| words.iter().position(|word| *word == key).and_then(|at| words.get(at + 1));
@@ -177,6 +190,11 @@ fn expressions(rule: &str) -> Vec<Value> {
             }
             ["iifname", name, rest @ ..] => {
                 found.push(json!({ "match": { "op": "==", "left": { "meta": { "key": "iifname" } }, "right": name.trim_matches('"') } }));
+                rest
+            }
+            [op @ ("update" | "delete"), set, "{", protocol, field, "}", rest @ ..] => {
+                let payload = json!({ "payload": { "protocol": protocol, "field": field } });
+                found.push(json!({ "set": { "op": op, "elem": payload, "set": set } }));
                 rest
             }
             ["ct", key, right, rest @ ..] => {
