@@ -147,7 +147,7 @@ impl Manager {
     }
 
     /// Takes notice of definitions that changed on disk. True when that has started `service` anew.
-    fn refresh(self, work: &Work<'_>, service: &str) -> Outcome<bool> {
+    pub(super) fn refresh(self, work: &Work<'_>, service: &str) -> Outcome<bool> {
         match self {
             Self::Systemd => systemd::refresh(work, service).map(|()| false),
             Self::Sysv => Ok(false),

@@ -15,6 +15,9 @@ fn whole_way(release: &str, init: Init, database: &str, queue: &str, server: &st
     ]);
     host.bringup(&file).expect(0);
     host.exec(&["bringup", "verify"]).expect(0);
+    if init == Init::Systemd && manager == "systemd" {
+        host.assert_confined();
+    }
     let again = host.bringup(&file).expect(0);
     assert!(again.both().contains("othing to do"), "a second run changed something:\n{}", again.both());
     if init == Init::Systemd {

@@ -201,6 +201,18 @@ impl Host {
         }
     }
 
+    /// Every unit that was written here is shut in, as systemd judges it: 0 is a perfect sandbox, 10 none.
+    pub fn assert_confined(&self) {
+        let units =
+            self.sh("find /etc/systemd/system -maxdepth 1 -type f -name '*.service' -printf '%f\\n'").expect(0).stdout;
+        assert!(!units.is_empty(), "no unit was written");
+        for unit in units.lines() {
+            let told = self.sh(&format!("systemd-analyze security --no-pager {unit} | tail -n 1")).expect(0).stdout;
+            let exposure = told.rsplit(": ").next().and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+            assert!(exposure.is_some_and(|exposure| exposure <= 4.0), "{told}");
+        }
+    }
+
     /// The number of lines in the journal of the newest run.
     pub fn journal_lines(&self) -> usize {
         let out = self.sh("wc -l < $(ls -d /var/lib/bringup/runs/*/ | tail -1)journal.jsonl").expect(0);
