@@ -69,6 +69,18 @@ const APACHE: Theirs = Theirs {
 ",
 };
 
+/// It passes the server's own test, and keeps it from starting.
+const HELD_PORT: &str = "
+  - id: conf
+    because: another program has the port
+    file: {path: /etc/apache2/conf-enabled/app.conf, content: 'Listen 8099'}
+  - id: run
+    because: a test
+    service:
+      {manager: systemd, name: apache2.service, restart_after: [web.conf], test: [apache2ctl, configtest],
+      sites: {server: apache, own: [app.example.test], within: 10}}
+";
+
 const GUIDE: &str = "\
 version: 1
 guide: site
@@ -223,6 +235,19 @@ fn answers_that_take_the_port_from_a_site_in_apache_are_taken_back() {
     let ports = [("web.http_port", "8080"), ("web.https_port", "8443")];
     let said = host.bringup(&own("apache", &ports)).expect(3).both();
     assert!(said.contains("does not answer"), "{said}");
+    assert_eq!(shop(&host), "200 200");
+    host.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_server_that_would_not_start_again_comes_back_by_itself() {
+    let host = Theirs { breaks: HELD_PORT, ..APACHE }.start();
+    host.sh("systemd-run --quiet --unit=holder --socket-property=ListenStream=8099 sleep 1000").expect(0);
+    let before = host.manifest("before");
+    let said = host.sh(BREAK).expect(3).both();
+    assert!(said.contains("could not restart apache2.service") && said.contains("Address already in use"), "{said}");
+    assert!(said.contains("the former configuration is back"), "{said}");
     assert_eq!(shop(&host), "200 200");
     host.assert_identical(&before);
 }

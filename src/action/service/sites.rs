@@ -236,7 +236,7 @@ impl Sites {
             [] => format!("the former configuration is back, and {}", as_before(sites.len())),
             _ => format!("the former configuration was put back, but still {}", list(&changed)),
         };
-        Failure { why: format!("{}; {end}", failure.why), ..failure }
+        Failure { why: format!("{}; {end}", failure.why.trim_end_matches('.')), ..failure }
     }
 }
 
