@@ -56,6 +56,9 @@ pub struct Cx<'a> {
     pub log: &'a Path,
     /// Whether the action with this id has changed something in this run.
     pub changed: &'a (dyn Fn(&str) -> bool + Sync),
+    /// What leads back from what the actions with these ids have changed in this run, in the order in which it is to
+    /// be carried out.
+    pub way_back: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
     /// Tells how far the action is.
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
@@ -185,6 +188,10 @@ pub trait Act {
     }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
+    /// Ids of actions whose change it may have taken back when it fails: a retry begins with the first of them.
+    fn takes_back(&self) -> Vec<&str> {
+        Vec::new()
+    }
     /// Whether it can be undone.
     fn reversible(&self) -> Reversible {
         Reversible::Yes

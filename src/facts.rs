@@ -49,6 +49,8 @@ pub struct Facts {
     pub addresses: Vec<String>,
     /// Our own runs of guides that still stand: guide ids.
     pub standing: Vec<String>,
+    /// Packages that these runs have installed, sorted.
+    pub brought: Vec<String>,
 }
 
 /// The distribution.

@@ -261,5 +261,18 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
         later.listening.push(Listener { port, address: "127.0.0.1".to_owned(), process: process.to_owned() });
     }
     later.standing.push("flectra".to_owned());
+    later.brought.push("nginx-common".to_owned());
     assert_eq!(plan(&fresh, LOGIN).hash(), plan(&later, LOGIN).hash());
+}
+
+#[test]
+fn a_default_site_that_was_there_first_is_left_alone_in_every_run() {
+    let mut first = bullseye();
+    first.installed.insert("nginx".to_owned(), "1".to_owned());
+    let mut second = first.clone();
+    second.standing.push("flectra".to_owned());
+    for facts in [&first, &second] {
+        assert!(plan(facts, LOGIN).actions.iter().all(|action| action.id != "web.nginx_default"));
+    }
+    assert!(plan(&bullseye(), LOGIN).actions.iter().any(|action| action.id == "web.nginx_default"));
 }

@@ -67,6 +67,7 @@ impl<H: Host> Bench<H> {
             blobs: &self.blobs,
             log: &self.log,
             changed: &|_| false,
+            way_back: &|_| Vec::new(),
             progress: &|_| {},
         })
     }

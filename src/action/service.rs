@@ -9,6 +9,7 @@ use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 
+pub mod sites;
 pub(crate) mod supervisor;
 pub(crate) mod systemd;
 pub(crate) mod sysv;
@@ -33,6 +34,9 @@ pub struct Service {
     /// A command that must succeed before it is (re)started or reloaded, such as `nginx -t`.
     #[serde(default)]
     pub test: Vec<String>,
+    /// A web server's sites: while it runs, new configuration is taken up under the dead-man switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sites: Option<sites::Sites>,
 }
 
 /// Who manages a service.
@@ -191,6 +195,25 @@ impl Service {
         steps
     }
 
+    /// The record that leads back to this state.
+    fn record(&self, state: &State) -> Undo {
+        Undo::Service {
+            manager: self.manager.name().to_owned(),
+            name: self.name.clone(),
+            existed: state.known,
+            was_active: state.active,
+            was_enabled: state.enabled,
+        }
+    }
+
+    /// What brings the former configuration back: the files that this run has changed for it, then the service. All
+    /// of them, also those that it has taken up before: half of a configuration is none.
+    fn restore(&self, cx: &Cx<'_>, state: &State) -> Vec<Undo> {
+        let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
+        let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
+        files.chain([self.record(state)]).collect()
+    }
+
     fn refuse_masked(&self, state: &State) -> Outcome<()> {
         if self.running && state.masked {
             return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
@@ -247,14 +270,7 @@ impl Act for Service {
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        let state = self.manager.state(cx.host, &self.name)?;
-        Ok(vec![Undo::Service {
-            manager: self.manager.name().to_owned(),
-            name: self.name.clone(),
-            existed: state.known,
-            was_active: state.active,
-            was_enabled: state.enabled,
-        }])
+        Ok(vec![self.record(&self.manager.state(cx.host, &self.name)?)])
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
@@ -272,11 +288,25 @@ impl Act for Service {
             }
             self.refuse_unknown(&state)?;
         }
-        for step in steps {
-            (cx.progress)(Progress::Note(format!("{} {}", step.verb(), self.name)));
-            self.manager.perform(&work, &self.name, step)?;
+        let mut perform = || {
+            steps.iter().try_for_each(|step| {
+                (cx.progress)(Progress::Note(format!("{} {}", step.verb(), self.name)));
+                self.manager.perform(&work, &self.name, *step)
+            })
+        };
+        match &self.sites {
+            Some(sites) if state.active && steps.iter().any(|step| step.takes_configuration()) => {
+                sites.guard(cx, self.restore(cx, &state), &self.name, &mut perform)
+            }
+            _ => perform(),
         }
-        Ok(())
+    }
+
+    fn takes_back(&self) -> Vec<&str> {
+        match &self.sites {
+            Some(_) => self.restart_after.iter().chain(&self.reload_after).map(String::as_str).collect(),
+            None => Vec::new(),
+        }
     }
 
     fn brings(&self) -> Brings {

@@ -1,5 +1,5 @@
 //! The dead-man switch: a change that could cut the administrator off comes back by itself unless somebody shows
-//! that the line still stands.
+//! that the line still stands. So does one that could break the sites of others, unless they answer as before.
 //!
 //! Before the change, the way back is written down and handed to PID 1 as a timer (a process of its own where
 //! systemd does not run), so that it is gone neither with the SSH session nor with the run. A session that is open
@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Progress;
+use crate::action::service::{self, Former};
 use crate::engine::runs::STATE_DIR;
 use crate::engine::undo::{Blobs, Undo, UndoCx};
 use crate::error::{Failure, Outcome};
@@ -168,7 +169,7 @@ pub fn guarded(
         Ok(armed) => armed,
         Err(failure) => {
             put_back_now(host);
-            return Err(failure);
+            return Err(with_what_remains(host, failure));
         }
     };
     match plan.confirm {
@@ -331,21 +332,29 @@ pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
     Ok(())
 }
 
+/// Tells with a change that failed what of it could not be put back.
+fn with_what_remains(host: &dyn Host, failure: Failure) -> Failure {
+    let pending = load(host).ok().flatten();
+    match pending.as_ref().and_then(|pending| pending.errors.first()) {
+        Some(error) => {
+            Failure { why: format!("{}; and it could not all be put back: {error}", failure.why), ..failure }
+        }
+        None => failure,
+    }
+}
+
 fn missed(pending: &Pending) -> Failure {
     let Pending { what, seconds, .. } = pending;
-    let by = match pending.confirm {
-        Confirm::Local => "`bringup confirm`",
-        Confirm::NewConnection | Confirm::None => "a new SSH connection",
+    let missed = match pending.confirm {
+        Confirm::Local => format!("nobody confirmed it by `bringup confirm` within {seconds} s"),
+        Confirm::NewConnection => format!("nobody confirmed it by a new SSH connection within {seconds} s"),
+        Confirm::None => "making it took too long".to_owned(),
     };
     let failure = match pending.errors.first() {
-        None => Failure::new(
-            format!("keep {what}"),
-            format!("nobody confirmed it by {by} within {seconds} s; it is again as it was before"),
-        ),
-        Some(error) => Failure::new(
-            format!("keep {what}"),
-            format!("nobody confirmed it by {by} within {seconds} s, and it could not all be put back: {error}"),
-        ),
+        None => Failure::new(format!("keep {what}"), format!("{missed}; it is again as it was before")),
+        Some(error) => {
+            Failure::new(format!("keep {what}"), format!("{missed}, and it could not all be put back: {error}"))
+        }
     };
     failure.hint(&pending.hint)
 }
@@ -385,22 +394,28 @@ pub fn is_begun(host: &dyn Host, what: &str) -> bool {
 fn put_back(host: &dyn Host, pending: &mut Pending) {
     let blobs = Blobs::new(&pending.blobs);
     let cx = UndoCx::of_settings(host, &blobs, &pending.log);
-    pending.errors.clear();
-    for record in &pending.restore {
-        let mut tries = 1;
-        while let Err(failure) = record.carry_out(&cx) {
-            if tries == TRIES {
-                pending.errors.push(failure);
-                break;
-            }
-            tries += 1;
-            host.sleep(Duration::from_secs(1));
-        }
-    }
+    let records = pending.restore.iter().filter_map(|record| persist(host, || record.carry_out(&cx)));
+    // As after a rollback: services take up the files that are back.
+    let services = pending.restore.iter().filter_map(Former::of);
+    let services = services.filter_map(|former| persist(host, || service::settle(&cx, former)));
+    pending.errors = records.chain(services).collect();
     pending.state = State::Fired;
     let line = format!("{}: not confirmed, put back\n", pending.what);
     // A log that cannot be written must not stop anything.
     let _ = host.append_lazily(&pending.log, line.as_bytes());
+}
+
+/// Tries a thing some times; its last failure when all were in vain.
+fn persist<T>(host: &dyn Host, does: impl Fn() -> Outcome<T>) -> Option<Failure> {
+    let mut tries = 1;
+    loop {
+        match does() {
+            Ok(_) => return None,
+            Err(failure) if tries == TRIES => return Some(failure),
+            Err(_) => tries += 1,
+        }
+        host.sleep(Duration::from_secs(1));
+    }
 }
 
 fn still_armed(host: &dyn Host, pending: &Pending) -> Outcome<()> {

@@ -254,6 +254,12 @@ impl Journal {
         self.entry(other).is_some_and(|entry| !entry.undone && (!entry.ended || entry.ended_at > own))
     }
 
+    /// What leads back from what these actions have changed, in the order in which it is to be carried out.
+    pub fn way_back(&self, actions: &[String]) -> Vec<Undo> {
+        let standing = self.entries.iter().rev().filter(|entry| !entry.undone && actions.contains(&entry.action));
+        standing.flat_map(|entry| entry.undo.iter().rev().cloned()).collect()
+    }
+
     /// The number of its lines.
     pub fn lines(&self) -> usize {
         self.lines

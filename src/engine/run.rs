@@ -15,7 +15,7 @@ use crate::engine::journal::{Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
-use crate::engine::{data, decision, replan};
+use crate::engine::{data, deadman, decision, replan};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -56,6 +56,8 @@ pub enum Stop {
 pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
     // What was asked before a crash is asked again when it comes to it.
     decision::close(job.host, job.dir);
+    // And a change that a crash left unconfirmed is taken back before anything is looked at.
+    deadman::put_back_now(job.host);
     let mut other: Option<(Plan, Secrets)> = None;
     let exit = loop {
         let job = match &other {

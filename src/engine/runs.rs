@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::OnFailure;
 use crate::engine::journal::{Header, Journal, SCHEMA};
-use crate::engine::undo::Blobs;
+use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Exit, Failure, Outcome};
-use crate::facts::probe::STANDING;
+use crate::facts::probe::{BROUGHT, STANDING};
 use crate::host::{Host, Meta, Stamp};
 use crate::plan::Plan;
 
@@ -162,14 +162,27 @@ pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
     runs.iter().filter(|run| !matches!(run.state, State::RolledBack))
 }
 
-/// Notes which guides stand, where anybody may read it: planning as an ordinary user must know whose ports and
-/// services are already ours.
+/// Notes which guides stand and which packages they brought, where anybody may read it: planning as an ordinary user
+/// must know whose ports and services are already ours.
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
-    let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
-    let path = Path::new(STANDING);
-    let bytes = serde_json::to_vec(&guides).map_err(|e| Failure::new("note what stands", e))?;
-    host.write(path, &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+    let guides = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
+    let brought = standing(&runs).flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
+    let brought = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
+    note(host, STANDING, &guides)?;
+    note(host, BROUGHT, &brought)
+}
+
+/// The names of the packages that a transaction was to add.
+fn installed(record: &Undo) -> Vec<&str> {
+    let Undo::Packages { before, planned } = record else { return Vec::new() };
+    let added = planned.iter().map(|(package, _)| package).filter(|package| !before.contains(package));
+    added.map(|package| package.split(':').next().unwrap_or_default()).collect()
+}
+
+fn note(host: &dyn Host, path: &str, names: &BTreeSet<&str>) -> Outcome<()> {
+    let bytes = serde_json::to_vec(names).map_err(|e| Failure::new("note what stands", e))?;
+    host.write(Path::new(path), &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {path}"), e))
 }
 
 fn state(journal: &Journal, running: bool) -> State {

@@ -26,6 +26,9 @@ const MOUNT_POINTS: &[&str] = &["/", "/boot", "/home", "/opt", "/srv", "/tmp", "
 /// Where the engine notes which guides stand: a JSON list of their ids, world-readable.
 pub const STANDING: &str = "/var/lib/bringup/standing.json";
 
+/// Where it notes which packages they have installed: a JSON list of names, world-readable.
+pub const BROUGHT: &str = "/var/lib/bringup/brought.json";
+
 /// Looks at the machine.
 pub fn probe(host: &dyn Host) -> Facts {
     let limits = cgroup::Limits::find(host);
@@ -53,7 +56,8 @@ pub fn probe(host: &dyn Host) -> Facts {
         installed: packages.versions,
         ssh,
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
-        standing: standing(host),
+        standing: noted(host, STANDING),
+        brought: noted(host, BROUGHT),
     }
 }
 
@@ -70,9 +74,9 @@ fn container(host: &dyn Host) -> String {
     }
 }
 
-/// The guides that stand, as the engine noted them.
-fn standing(host: &dyn Host) -> Vec<String> {
-    serde_json::from_str(&text(host, STANDING)).unwrap_or_default()
+/// What the engine noted of the runs that stand.
+fn noted(host: &dyn Host, path: &str) -> Vec<String> {
+    serde_json::from_str(&text(host, path)).unwrap_or_default()
 }
 
 /// The text of a file; empty when it cannot be read.
@@ -214,7 +218,9 @@ mod tests {
     fn standing_guides_are_read_and_rubbish_is_none() {
         let host = FakeHost::new();
         host.put_file(STANDING, r#"["webapp", "other"]"#, 0o644);
+        host.put_file(BROUGHT, r#"["nginx"]"#, 0o644);
         assert_eq!(probe(&host).standing, ["webapp", "other"]);
+        assert_eq!(probe(&host).brought, ["nginx"]);
         host.put_file(STANDING, "torn", 0o644);
         assert!(probe(&host).standing.is_empty());
     }

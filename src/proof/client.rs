@@ -68,12 +68,42 @@ pub fn send(host: &dyn Host, request: &Request<'_>) -> Outcome<Response> {
     let place = if request.connect.is_empty() { url.host } else { request.connect };
     let (mut stream, _) = wire::connect(host, place, url.port)?;
     let Some(config) = config else {
-        return exchange(&mut *stream, &message).map_err(|e| failure(what(), &url, &e));
+        return exchange(&mut *stream, &message, parse).map_err(|e| failure(what(), &url, &e));
     };
     let mut stream = tls::protect(config, url.host, stream).map_err(|e| failure(what(), &url, &e))?;
-    let mut response = exchange(&mut stream, &message).map_err(|e| failure(what(), &url, &e))?;
+    let mut response = exchange(&mut stream, &message, parse).map_err(|e| failure(what(), &url, &e))?;
     response.tls = Some(protection(&stream));
     Ok(response)
+}
+
+/// How an answer begins, and who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Status code.
+    pub status: u16,
+    /// Where it leads; empty where it does not.
+    pub location: String,
+    /// What the server's certificate is good for; empty without TLS.
+    pub names: Vec<String>,
+}
+
+/// Gets the beginning of a page from `connect`, whatever certificate the server shows.
+pub fn glance(host: &dyn Host, url: &str, connect: &str) -> Outcome<Glance> {
+    let what = || format!("GET {url}");
+    let request = Request { method: "GET", url, connect, trust: "", stand_in: "", headers: &[], body: b"" };
+    let url = Url::parse(url).map_err(|why| Failure::new(what(), why))?;
+    let message = compose(&request, &url).map_err(|why| Failure::new(what(), why))?;
+    let (mut stream, _) = wire::connect(host, connect, url.port)?;
+    let (response, names) = if url.tls {
+        let config = tls::unverified().map_err(|e| Failure::new(what(), e))?;
+        let mut stream = tls::protect(config, url.host, stream).map_err(|e| failure(what(), &url, &e))?;
+        (exchange(&mut stream, &message, parse_head), tls::names(&stream))
+    } else {
+        (exchange(&mut *stream, &message, parse_head), Vec::new())
+    };
+    let response = response.map_err(|e| failure(what(), &url, &e))?;
+    let location = response.header("location").unwrap_or_default().to_owned();
+    Ok(Glance { status: response.status, location, names })
 }
 
 struct Url<'a> {
@@ -131,7 +161,10 @@ fn compose(request: &Request<'_>, url: &Url<'_>) -> Result<Vec<u8>, String> {
     Ok([head.as_bytes(), request.body].concat())
 }
 
-fn exchange(stream: &mut dyn Duplex, message: &[u8]) -> io::Result<Response> {
+/// Finds in what has come so far what was waited for, or nothing yet. True: nothing more will come.
+type Find = fn(&[u8], bool) -> Result<Option<Response>, String>;
+
+fn exchange(stream: &mut dyn Duplex, message: &[u8], find: Find) -> io::Result<Response> {
     stream.write_all(message)?;
     stream.flush()?;
     let mut bytes = Vec::new();
@@ -144,7 +177,7 @@ fn exchange(stream: &mut dyn Duplex, message: &[u8]) -> io::Result<Response> {
             other => other?,
         };
         bytes.extend_from_slice(&chunk[..read]);
-        if let Some(response) = parse(&bytes, read == 0).map_err(io::Error::other)? {
+        if let Some(response) = find(&bytes, read == 0).map_err(io::Error::other)? {
             return Ok(response);
         }
         if read == 0 {
@@ -158,7 +191,30 @@ fn exchange(stream: &mut dyn Duplex, message: &[u8]) -> io::Result<Response> {
 
 /// The answer, once it is complete. `ended` tells that nothing more will come.
 fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response>, String> {
-    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
+    let Some(response) = parse_head(bytes, ended)? else { return Ok(None) };
+    let end = head_end(bytes).unwrap_or(bytes.len());
+    let rest = bytes.get(end + 4..).unwrap_or_default();
+    let body = if response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+        unchunk(rest)?
+    } else if let Some(length) = response.header("content-length") {
+        let length: usize = length.parse().map_err(|_| nonsense())?;
+        if length > LIMIT {
+            return Err(format!("the answer is {length} bytes long; 1 MiB is read at most"));
+        }
+        rest.get(..length).map(<[u8]>::to_vec)
+    } else {
+        ended.then(|| rest.to_vec())
+    };
+    Ok(body.map(|body| Response { body, ..response }))
+}
+
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|w| w == b"\r\n\r\n")
+}
+
+/// The answer without its content, once its headers are complete.
+fn parse_head(bytes: &[u8], _ended: bool) -> Result<Option<Response>, String> {
+    let Some(end) = head_end(bytes) else {
         let start = &bytes[..bytes.len().min(5)];
         return if b"HTTP/".starts_with(start) { Ok(None) } else { Err(nonsense()) };
     };
@@ -174,20 +230,7 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response>, String> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let header = |name| headers.iter().find(|(known, _)| known == name).map(|(_, v)| v.as_str());
-    let rest = &bytes[end + 4..];
-    let body = if header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
-        unchunk(rest)?
-    } else if let Some(length) = header("content-length") {
-        let length: usize = length.parse().map_err(|_| nonsense())?;
-        if length > LIMIT {
-            return Err(format!("the answer is {length} bytes long; 1 MiB is read at most"));
-        }
-        rest.get(..length).map(<[u8]>::to_vec)
-    } else {
-        ended.then(|| rest.to_vec())
-    };
-    Ok(body.map(|body| Response { status, headers, body, tls: None }))
+    Ok(Some(Response { status, headers, body: Vec::new(), tls: None }))
 }
 
 /// The content of a chunked body, once its last chunk has come.

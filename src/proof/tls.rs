@@ -14,6 +14,7 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::extensions::GeneralName;
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Duplex, Host};
@@ -54,6 +55,30 @@ pub fn protect(config: Arc<ClientConfig>, name: &str, mut stream: Box<dyn Duplex
         connection.complete_io(&mut stream)?;
     }
     Ok(StreamOwned::new(connection, stream))
+}
+
+/// The names that the server's certificate is good for, sorted; its subject's where it has no others.
+pub fn names(stream: &Protected) -> Vec<String> {
+    let parsed = stream
+        .conn
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .and_then(|cert| x509_parser::parse_x509_certificate(cert).ok());
+    let Some((_, cert)) = parsed else { return Vec::new() };
+    let alternative = cert.subject_alternative_name().ok().flatten();
+    let alternative = alternative.iter().flat_map(|extension| &extension.value.general_names);
+    let mut names: Vec<String> = alternative
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        })
+        .collect();
+    if names.is_empty() {
+        names.push(cert.subject().to_string());
+    }
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// `TLS 1.3`, `TLS 1.2`.

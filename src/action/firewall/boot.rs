@@ -61,6 +61,7 @@ impl AtBoot {
             running: true,
             restart_after: Vec::new(),
             reload_after: Vec::new(),
+            sites: None,
             test: Vec::new(),
         }
     }

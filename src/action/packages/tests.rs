@@ -21,6 +21,7 @@ fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Cx<
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|_| false,
+        way_back: &|_| Vec::new(),
         progress: &|progress| notes.lock().unwrap().push(progress),
     })
 }

@@ -25,7 +25,15 @@ fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
     secrets.insert("pw", Secret::new("s3cret-pass"));
     let blobs = Blobs::new("/var/blobs");
     let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
-    f(&Cx { host, secrets: &secrets, blobs: &blobs, log: &log, changed: &changed, progress: &progress })
+    f(&Cx {
+        host,
+        secrets: &secrets,
+        blobs: &blobs,
+        log: &log,
+        changed: &changed,
+        way_back: &|_| Vec::new(),
+        progress: &progress,
+    })
 }
 
 fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {

@@ -15,6 +15,7 @@ fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|id| changed.contains(&id),
+        way_back: &|_| Vec::new(),
         progress: &|_| {},
     })
 }
@@ -50,6 +51,7 @@ fn service(manager: Manager, name: &str) -> Service {
         restart_after: vec!["web.site".to_owned()],
         reload_after: vec!["web.logo".to_owned()],
         test: vec!["app-test".to_owned()],
+        sites: None,
     }
 }
 

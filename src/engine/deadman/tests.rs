@@ -274,3 +274,16 @@ fn a_switch_of_an_earlier_boot_guards_nothing() {
     assert!(is_changed(&host));
     assert!(confirm(&host).is_err());
 }
+
+#[test]
+fn a_change_that_fails_tells_what_could_not_be_put_back() {
+    let host = host();
+    host.on(&["mend"], |_, _| output(1, "", "no luck\n"));
+    let (argv, describe) = (vec!["mend".to_owned()], "it".to_owned());
+    let restore = vec![Undo::Command { argv, user: String::new(), cwd: "/".into(), describe }];
+    let (blobs, log) = (Blobs::new("/var/lib/bringup/runs/r/blobs"), Path::new("/var/lib/bringup/log"));
+    let confirm = Confirm::None;
+    let plan = Plan { what: "it", hint: "", confirm, seconds: 5, way: None, restore, blobs: &blobs, log };
+    let failure = guarded(&host, &plan, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
+    assert!(failure.why.starts_with("it broke; and it could not all be put back: "), "{failure}");
+}

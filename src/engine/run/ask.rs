@@ -92,13 +92,16 @@ struct Asking<'a> {
 
 impl<'a> Asking<'a> {
     fn new(steps: &'a [Step<'a>], at: usize, told: &'a str) -> Self {
-        let cause = steps.iter().position(|step| step.id() == told);
+        let place = |id: &str| steps.iter().position(|step| step.id() == id);
+        let cause = place(told);
+        let failed = cause.and_then(|cause| steps.get(cause));
+        let taken_back = failed.into_iter().flat_map(|step| step.takes_back()).filter_map(place);
         Self {
             steps,
             told,
             step: cause.and_then(|_| steps.get(at)).copied(),
-            stage: cause.and_then(|cause| steps.get(cause)).map_or("", |step| step.stage()),
-            from: cause.map_or(at, |cause| cause.min(at)),
+            stage: failed.map_or("", |step| step.stage()),
+            from: taken_back.chain(cause).min().map_or(at, |first| first.min(at)),
             stage_rolled_back: false,
         }
     }

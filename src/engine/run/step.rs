@@ -50,6 +50,14 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Ids of actions whose change it may have taken back when it failed.
+    pub fn takes_back(self) -> Vec<&'a str> {
+        match self {
+            Self::Action(action) => action.action.act().takes_back(),
+            Self::Proof(_) => Vec::new(),
+        }
+    }
+
     pub fn perform(self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
         match self {
             Self::Action(action) => act(job, journal, action),
@@ -81,8 +89,16 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<b
     };
     let seen = journal.clone();
     let changed = |other: &str| seen.changed_since(&planned.id, other);
-    let cx =
-        Cx { host: job.host, secrets: job.secrets, blobs: &blobs, log: &log, changed: &changed, progress: &progress };
+    let way_back = |actions: &[String]| seen.way_back(actions);
+    let cx = Cx {
+        host: job.host,
+        secrets: job.secrets,
+        blobs: &blobs,
+        log: &log,
+        changed: &changed,
+        way_back: &way_back,
+        progress: &progress,
+    };
     let act = planned.action.act();
 
     let begun = journal.entry(&planned.id).is_some_and(|entry| !entry.undone);

@@ -7,6 +7,8 @@ use rustls::ServerConnection;
 use rustls_pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::host::Address;
+use crate::host::fake::FakeHost;
 
 fn parsed(bytes: &[u8]) -> Result<Option<Response>, String> {
     parse(bytes, false)
@@ -144,7 +146,7 @@ fn get(stream: Box<dyn Duplex>, trust: &str, name: &str) -> Result<Response, Fai
     let url = Url::parse(&url).unwrap();
     let failed = |e: io::Error| failure("GET".to_owned(), &url, &e);
     let mut stream = tls::protect(config, name, stream).map_err(failed)?;
-    let mut response = exchange(&mut stream, b"GET / HTTP/1.1\r\n\r\n").map_err(failed)?;
+    let mut response = exchange(&mut stream, b"GET / HTTP/1.1\r\n\r\n", parse).map_err(failed)?;
     response.tls = Some(protection(&stream));
     Ok(response)
 }
@@ -189,4 +191,17 @@ fn a_certificate_that_nobody_vouches_for_is_refused() {
 fn a_trust_file_without_certificates_is_told() {
     let failure = get(server(false, 2099).stream, "nothing", "app.example.org").unwrap_err();
     assert_eq!(failure.why, "no certificate is in it");
+}
+
+#[test]
+fn a_glance_needs_no_more_than_the_head() {
+    let host = FakeHost::new();
+    let at = "127.0.0.1:80".parse().unwrap();
+    host.answer(Address::Tcp(at), |asked| {
+        assert!(String::from_utf8_lossy(asked).contains("Host: shop.example.org\r\n"));
+        b"HTTP/1.1 301 Moved\r\nLocation: https://a.org/\r\nContent-Length: 99999999\r\n\r\nand so on".to_vec()
+    });
+    let seen = glance(&host, "http://shop.example.org/", "127.0.0.1").unwrap();
+    assert_eq!(seen, Glance { status: 301, location: "https://a.org/".to_owned(), names: Vec::new() });
+    assert!(glance(&host, "https://shop.example.org/", "127.0.0.1").is_err(), "nobody listens there");
 }
