@@ -127,7 +127,7 @@ impl AtBoot {
     /// when the unit is gone. What flushes everything (Debian's nftables.service does) has us load ours again.
     /// Nothing stops it at shutdown: the rules hold to the end.
     ///
-    /// Its sandbox does without a mount namespace (ProtectSystem and the like): so early at boot systemd cannot always
+    /// Its sandbox does without a mount namespace (`ProtectSystem` and the like): so early at boot systemd cannot always
     /// make one. On a loaded Debian 11 three boots of twenty ended without rules ("Failed to set up mount namespacing").
     fn unit(&self) -> Text {
         let Self { load, unload, .. } = self;

@@ -152,6 +152,7 @@ impl Sites {
             confirm: Confirm::None,
             seconds: self.within,
             way: None,
+            knock: &[],
             restore,
             blobs: cx.blobs,
             log: cx.log,

@@ -283,7 +283,7 @@ fn a_change_that_fails_tells_what_could_not_be_put_back() {
     let restore = vec![Undo::Command { argv, user: String::new(), cwd: "/".into(), describe }];
     let (blobs, log) = (Blobs::new("/var/lib/bringup/runs/r/blobs"), Path::new("/var/lib/bringup/log"));
     let confirm = Confirm::None;
-    let plan = Plan { what: "it", hint: "", confirm, seconds: 5, way: None, restore, blobs: &blobs, log };
+    let plan = Plan { what: "it", hint: "", confirm, seconds: 5, way: None, knock: &[], restore, blobs: &blobs, log };
     let failure = guarded(&host, &plan, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
     assert!(failure.why.starts_with("it broke; and it could not all be put back: "), "{failure}");
 }
