@@ -249,7 +249,7 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
         later.listening.push(bringup::facts::Listener { port, address, process });
     }
     later.standing.push("webapp".to_owned());
-    later.brought.extend(["apache2", "nginx-common"].map(str::to_owned));
+    later.brought.extend(["apache2", "nginx-common", "redis-server"].map(str::to_owned));
     assert_eq!(plan(&fresh, answers).hash(), plan(&later, answers).hash());
 }
 
@@ -400,7 +400,15 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         change(&mut facts);
         facts
     };
+    // Somebody else installed it after our first run, which had no need of it.
+    let since = |package: &str| {
+        let mut facts = with(package);
+        facts.standing.push("webapp".to_owned());
+        facts
+    };
     for (facts, answers, expected) in vec![
+        (since("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is here already"),
+        (since("redis-server"), "queue: {backend: redis}\n", "Redis is here already"),
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
         (held(8000, "java"), "", "port 8000 is already taken by java"),

@@ -176,6 +176,8 @@ fn redis_here_needs_systemd_and_none_that_others_use_is_touched() {
     used.installed.insert("redis-server".to_owned(), "5:6.0.16-1+deb11u2".to_owned());
     assert!(refused(&used, &example("weblab-server.yaml")).contains("Redis is here already"));
     used.standing.push("weblab-deusto".to_owned());
+    assert!(refused(&used, &example("weblab-server.yaml")).contains("Redis is here already"), "somebody else's since");
+    used.brought.push("redis-server".to_owned());
     plan(&used, &example("weblab-server.yaml"));
 }
 
