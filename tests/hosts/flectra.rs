@@ -86,7 +86,7 @@ fn flectra_from_source_to_login_and_back() {
     change(&renamed, &["reload nginx.service"]);
     host.sh(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=own -addext subjectAltName=DNS:shop.example.test \
-         -addext basicConstraints=critical,CA:FALSE -keyout /root/own.key -out /root/own.pem 2>/dev/null && \
+         -extensions usr_cert -keyout /root/own.key -out /root/own.pem 2>/dev/null && \
          chmod 0600 /root/own.key",
     )
     .expect(0);

@@ -164,7 +164,7 @@ fn a_server_has_mariadb_and_redis_under_systemd() {
     assert_eq!(moved(&moves), ["restart weblab.service", "reload apache2.service"], "{moves}");
     host.sh(
         "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=own -addext subjectAltName=DNS:lab.example.org \
-         -addext basicConstraints=critical,CA:FALSE -keyout /root/own.key -out /root/own.pem 2>/dev/null && \
+         -extensions usr_cert -keyout /root/own.key -out /root/own.pem 2>/dev/null && \
          chmod 0600 /root/own.key",
     )
     .expect(0);
@@ -265,6 +265,29 @@ fn mariadb_and_redis_may_be_on_another_server() {
     let refused = host.bringup_env(&[AUTHORITIES], &wrong).expect(1).both();
     assert!(refused.contains("password"), "{refused}");
     host.assert_identical(&before);
+    install(&host, &file);
+    nothing_left_to_do(&host, &file);
+    host.cut();
+    host.boot();
+    verified(&host);
+    taken_back(&host, &before);
+}
+
+#[test]
+#[ignore = "needs root, test hosts, BRINGUP_TEST_WEBLAB and BRINGUP_TEST_PYTHON27: tests/run"]
+fn debian_12_runs_it_with_a_python_of_ones_own() {
+    let Some(checkout) = checkout() else { return };
+    let Some(python) = std::env::var_os("BRINGUP_TEST_PYTHON27").map(PathBuf::from) else {
+        println!("skipped: BRINGUP_TEST_PYTHON27 names no Python 2.7 that was built for /opt/python2.7");
+        return;
+    };
+    let host = Host::start("bookworm", Init::Systemd);
+    give(&host, &checkout);
+    host.push(&python, "/opt/python2.7");
+    packages(&host, "libsqlite3-0 libssl3");
+    let before = host.manifest("before");
+    let own = "application:\n  interpreter: /opt/python2.7/bin/python2.7\n";
+    let file = answers("weblab-server.yaml", &[]).replace("application:\n", own);
     install(&host, &file);
     nothing_left_to_do(&host, &file);
     host.cut();
