@@ -73,6 +73,19 @@ fn on_trixie_for_several_databases_with_the_manager_for_a_network() {
 }
 
 #[test]
+fn the_manager_is_closed_or_open_for_networks_or_for_whoever_knows_the_password() {
+    let page = |more: &str| {
+        let plan = plan(&bullseye(), &LOGIN.replace('}', &format!(", {more}}}")));
+        let page = file(&plan, SITE).split_once("location /web/database {").unwrap().1.to_owned();
+        let warned = plan.warnings.iter().any(|said| said.contains("whoever knows the master password"));
+        (page.contains("deny all;"), page.contains("return 403;"), file(&plan, CONF).contains("list_db = True"), warned)
+    };
+    assert_eq!(page("manager: nobody"), (false, true, false, false));
+    assert_eq!(page("manager: networks, networks: [192.0.2.0/24]"), (true, false, true, false));
+    assert_eq!(page("manager: everybody"), (false, false, true, true));
+}
+
+#[test]
 fn every_release_plans_the_same_bytes_twice_and_every_step_can_be_taken_back() {
     for codename in ["bullseye", "bookworm", "trixie", "jammy", "noble"] {
         let facts = facts(codename, "systemd");

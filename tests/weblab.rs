@@ -110,12 +110,13 @@ fn the_board_needs_no_systemd() {
 
 #[test]
 fn elsewhere_a_python_2_7_must_be_named_and_is_tried_before_anything_is_changed() {
-    for codename in ["bookworm", "trixie"] {
+    for codename in ["bookworm", "trixie", "noble"] {
         let facts = facts(codename, "systemd");
         for way in WAYS {
             let said = refused(&facts, &example(way));
             assert!(
-                said.contains("only 11 (bullseye) still has it") && said.contains("application.interpreter"),
+                said.contains("only Debian 11 (bullseye) and Ubuntu 22.04 still have it")
+                    && said.contains("application.interpreter"),
                 "{said}"
             );
             let own =
@@ -137,18 +138,55 @@ fn elsewhere_a_python_2_7_must_be_named_and_is_tried_before_anything_is_changed(
 }
 
 #[test]
-fn ubuntu_is_refused_and_told_what_can_be_used() {
-    for (codename, version) in [("jammy", "22.04"), ("noble", "24.04")] {
-        let mut facts = facts(codename, "systemd");
-        facts.os.id = "ubuntu".to_owned();
-        facts.os.name = format!("Ubuntu {version}");
-        let said = told(&requirements(&load::load("weblab-deusto").unwrap(), &facts));
-        assert!(
-            said.contains(&format!("Ubuntu {version} is not supported")) && said.contains("Debian 11 (bullseye)"),
-            "{said}"
-        );
-        refused(&facts, &example("weblab-board.yaml"));
+fn ubuntu_22_04_has_its_own_python_2_7_and_24_04_has_none() {
+    let (jammy, noble) = (facts("jammy", "systemd"), facts("noble", "systemd"));
+    for way in WAYS {
+        let plan = plan(&jammy, &example(way));
+        assert!(outline(&plan).contains("python2.7 "), "Ubuntu's own is installed");
+        assert!(plan.warnings.iter().any(|said| said.contains("tried to the end were only Debian 11")));
+        // Redis 6.0 does not know an optional address.
+        assert!(!outline(&plan).contains("-::1"));
     }
+    for release in [&jammy, &noble] {
+        assert!(requirements(&load::load("weblab-deusto").unwrap(), release).is_empty());
+    }
+}
+
+#[test]
+fn an_older_debian_is_refused_and_told_what_can_be_used() {
+    let said = told(&requirements(&load::load("weblab-deusto").unwrap(), &facts("buster", "systemd")));
+    assert!(said.contains("is not supported") && said.contains("Debian 11 (bullseye)"), "{said}");
+}
+
+#[test]
+fn every_release_plans_the_same_bytes_twice() {
+    for codename in ["bullseye", "bookworm", "trixie", "jammy", "noble"] {
+        let facts = facts(codename, "systemd");
+        for way in WAYS {
+            let own = changed(way, &[("application:\n", "application:\n  interpreter: /opt/python/bin/python2.7\n")]);
+            assert_eq!(plan(&facts, &own).hash(), plan(&facts, &own).hash(), "{codename}, {way}");
+        }
+    }
+}
+
+#[test]
+fn queues_in_sql_have_a_database_of_their_own_and_its_name_is_an_answer() {
+    let facts = facts("bullseye", "systemd");
+    let answers = |more: &str| {
+        format!("version: 1\nguide: weblab-deusto\ndatabase: {{engine: mariadb}}\nscheduling: {{backend: sql{more}}}\n")
+    };
+    let names = |more: &str| {
+        let plan = plan(&facts, &answers(more));
+        let database = plan.actions.iter().find_map(|planned| match &planned.action {
+            Action::Database(database) if planned.id == "scheduling.schedule" => Some(database.name.clone()),
+            _ => None,
+        });
+        assert!(files(&plan).contains(&format!("core_coordinator_db_name = '{}'", database.clone().unwrap())));
+        database.unwrap()
+    };
+    assert_eq!(names(""), "WebLabCoordination");
+    assert_eq!(names(", name: Queues"), "Queues");
+    assert!(refused(&facts, &answers(", name: weblab")).contains("different databases"));
 }
 
 #[test]

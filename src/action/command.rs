@@ -75,7 +75,9 @@ impl Act for RawCommand {
 
     fn prepare(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
         if self.undo.is_empty() {
-            return Ok(Vec::new());
+            // The host becomes what it was; whoever takes it back is told what does not.
+            let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
+            return Ok(vec![Undo::Stays { what: self.describe.clone(), why }]);
         }
         Ok(vec![Undo::Command {
             argv: self.undo.clone(),
@@ -203,6 +205,7 @@ mod tests {
     fn a_command_without_undo_says_why() {
         let act = RawCommand { undo: Vec::new(), irreversible: "mails were sent".to_owned(), ..command() };
         assert_eq!(act.reversible(), Reversible::No("mails were sent".to_owned()));
-        assert!(bench(0).make(&act).records.is_empty());
+        let stays = Undo::Stays { what: act.describe.clone(), why: "mails were sent".to_owned() };
+        assert_eq!(bench(0).make(&act).records, [stays]);
     }
 }

@@ -167,6 +167,13 @@ pub enum Undo {
         /// What it does, for the report.
         describe: String,
     },
+    /// Nothing brings this back: say what stays.
+    Stays {
+        /// What was done.
+        what: String,
+        /// Why it stays, and where.
+        why: String,
+    },
 }
 
 /// What stood at a path before we changed it.
@@ -310,7 +317,7 @@ pub enum Undone {
     Done(String),
     /// There was nothing to do.
     Nothing,
-    /// Left in place, since it is not ours alone any more.
+    /// Left in place, since it is not ours alone any more or nothing brings it back.
     Kept {
         /// What.
         what: String,

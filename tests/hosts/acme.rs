@@ -95,7 +95,7 @@ impl Authority {
     }
 
     /// Tells the DNS the one address of a name.
-    fn name(&self, name: &str, address: &str) {
+    pub fn name(&self, name: &str, address: &str) {
         self.tell_dns("clear-a", &format!(r#"{{"host": "{name}"}}"#));
         self.tell_dns("add-a", &format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#));
     }
@@ -112,7 +112,7 @@ impl Authority {
 
     /// What was not downloaded ahead is fetched by the hosts, who have no other DNS.
     fn resolve_mirrors(&self) {
-        for mirror in ["deb.debian.org", "security.debian.org"] {
+        for mirror in ["deb.debian.org", "security.debian.org", "pypi.org", "files.pythonhosted.org"] {
             let out = std::process::Command::new("getent").args(["ahostsv4", mirror]).output().unwrap();
             if let Some(address) = String::from_utf8_lossy(&out.stdout).split_whitespace().next() {
                 self.name(mirror, address);

@@ -8,7 +8,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::host::{Ended, Host, Init};
+use crate::host::{Ended, Host, Init, moved};
+use crate::pair::install;
 
 const PIP_CERT: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
 const ROLLBACK: [&str; 6] = ["bringup", "rollback", "--all", "--yes", "--plain", "--drop-data"];
@@ -68,11 +69,33 @@ fn flectra_from_source_to_login_and_back() {
     let again = bringup(&host, &two).expect(0);
     assert!(again.both().contains("othing to do"), "a second run changed something:\n{}", again.both());
 
-    let others = ["nginx.service", "postgresql@13-main.service"];
-    let (flectra, rest) = (pids(&host, &["flectra.service"]), pids(&host, &others));
-    bringup(&host, &answers(&source, "workers: {web: 3}\n")).expect(0);
-    assert_ne!(pids(&host, &["flectra.service"]), flectra, "it works with the old number of workers");
-    assert_eq!(pids(&host, &others), rest, "a change of workers restarted something else");
+    // One answer after the other is changed; each moves what must move, and nothing else.
+    let others = pids(&host, &["nginx.service", "postgresql@13-main.service"]);
+    let change = |answers: &str, expected: &[&str]| {
+        let told = bringup(&host, answers).expect(0).both();
+        assert_eq!(moved(&told), expected, "{told}");
+    };
+    let three = two.replace("{web: 2}", "{web: 3}");
+    change(&three, &["restart flectra.service"]);
+    let with_password = format!("{three}database: {{auth: password}}\n");
+    change(&with_password, &["restart flectra.service"]);
+    host.write("/root/password", "another-Password_1.x\n");
+    let another = with_password.replace("auth: password", "auth: password, password: {file: /root/password}");
+    change(&another, &["restart flectra.service"]);
+    let renamed = another.replace("erp.example.test", "shop.example.test");
+    change(&renamed, &["reload nginx.service"]);
+    host.sh(
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=own -addext subjectAltName=DNS:shop.example.test \
+         -extensions usr_cert -keyout /root/own.key -out /root/own.pem 2>/dev/null && \
+         chmod 0600 /root/own.key",
+    )
+    .expect(0);
+    let pem = "certificate: /root/own.pem, key: /root/own.key, authority: /root/own.pem";
+    let own = format!("{renamed}tls: {{mode: provided, {pem}, hsts: false}}\n");
+    change(&own, &["reload nginx.service"]);
+    assert_eq!(pids(&host, &["nginx.service", "postgresql@13-main.service"]), others, "something else was restarted");
+    let again = bringup(&host, &own).expect(0);
+    assert!(again.both().contains("othing to do"), "{}", again.both());
 
     for (port, open) in [(443, true), (80, true), (5432, false), (7072, false), (7073, false)] {
         assert_eq!(reachable(&host, port), open, "{port}");
@@ -81,7 +104,61 @@ fn flectra_from_source_to_login_and_back() {
     host.boot();
     host.exec(&["bringup", "verify"]).expect(0);
     host.exec(&ROLLBACK).expect(0);
+    host.sh("rm /root/password /root/own.pem /root/own.key").expect(0);
     host.sh("test -s $(ls /var/lib/bringup/runs/*/dumps/postgresql-flectra.sql | head -1)").expect(0);
+    host.assert_identical(&before);
+}
+
+/// The role and its empty database exist on the other server, as the stage tells its administrator to make them.
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn flectra_with_its_database_on_another_server() {
+    let Some(source) = upstream() else { return };
+    let engine = Host::start("bookworm", Init::Systemd);
+    let (host, source) = machine_with(&source);
+    install(&engine, "postgresql");
+    let (there, here) = (engine.ip(), host.ip());
+    engine
+        .sh(&format!(
+            "cd / && umask 022 && printf \"listen_addresses = '{there}'\\npassword_encryption = 'scram-sha-256'\\n\" \
+             > /etc/postgresql/15/main/conf.d/flectra.conf && \
+             echo 'hostssl erp flectra {here}/32 scram-sha-256' >> /etc/postgresql/15/main/pg_hba.conf && \
+             systemctl restart postgresql && runuser -u postgres -- psql -qc \
+             \"CREATE ROLE flectra LOGIN NOSUPERUSER PASSWORD 'far-Away_1.x'\" -c \
+             \"CREATE DATABASE erp OWNER flectra ENCODING 'UTF8' TEMPLATE template0\""
+        ))
+        .expect(0);
+    host.write("/root/password", "wrong\n");
+    let before = host.manifest("before");
+    let answers = answers(
+        &source,
+        &format!("database: {{place: remote, host: {there}, name: erp, password: {{file: /root/password}}}}\n"),
+    );
+    let refused = bringup(&host, &answers).expect(1).both();
+    assert!(refused.contains("password"), "{refused}");
+    host.assert_identical(&before);
+
+    host.write("/root/password", "far-Away_1.x\n");
+    let before = host.manifest("before");
+    // Flectra asks the database postgres which ones there are: said before anything is changed, and not when it is filled.
+    let refused = bringup(&host, &answers).expect(1).both();
+    assert!(refused.contains("postgres"), "{refused}");
+    host.assert_identical(&before);
+    engine
+        .sh("sed -i 's/^hostssl erp /hostssl erp,postgres /' /etc/postgresql/15/main/pg_hba.conf && systemctl reload postgresql")
+        .expect(0);
+    bringup(&host, &answers).expect(0);
+    let again = bringup(&host, &answers).expect(0);
+    assert!(again.both().contains("othing to do"), "{}", again.both());
+    let encrypted =
+        "SELECT count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND datname = 'erp'";
+    let seen = engine.sh(&format!("cd / && runuser -u postgres -- psql -XAtqc \"{encrypted}\"")).expect(0);
+    assert_eq!(seen.stdout.trim(), "t", "Flectra talks to its database in clear text");
+    host.cut();
+    host.boot();
+    host.exec(&["bringup", "verify"]).expect(0);
+    let told = host.exec(&ROLLBACK).both();
+    assert!(told.contains("stay in the database on the other server"), "{told}");
     host.assert_identical(&before);
 }
 

@@ -231,6 +231,12 @@ impl Drop for Host {
     }
 }
 
+/// What restarts or reloads in a run, in its order.
+pub fn moved(told: &str) -> Vec<&str> {
+    let moves = told.lines().filter_map(|line| line.split_once(": ").map(|(_, what)| what));
+    moves.filter(|what| what.starts_with("restart ") || what.starts_with("reload ")).collect()
+}
+
 /// An answers file for `webapp` from `stage.question: value` pairs.
 pub fn answers(pairs: &[(&str, &str)]) -> String {
     let mut text = "version: 1\nguide: webapp\n".to_owned();

@@ -292,7 +292,7 @@ fn trust(
     if authority {
         problems.push(problem(
             "it is an authority's certificate, which strict clients refuse from a server",
-            "for a self-signed one add -addext basicConstraints=critical,CA:FALSE to `openssl req -x509`",
+            "for a self-signed one add -extensions usr_cert to `openssl req -x509`",
         ));
         return;
     }

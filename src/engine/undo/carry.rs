@@ -37,6 +37,7 @@ impl Undo {
             Self::AcmeCertificate { name } => acme::undo(cx, name),
             Self::Sshd { server_ran } => sshd::undo(cx, *server_ran),
             Self::Command { argv, user, cwd, describe } => run(cx, argv, user, cwd, describe),
+            Self::Stays { what, why } => Ok(Undone::Kept { what: what.clone(), why: why.clone() }),
         }
     }
 }
