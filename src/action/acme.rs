@@ -29,8 +29,8 @@ pub use lineage::Lineage;
 /// A certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01 or DNS-01.
 ///
 /// The web server must already be at work, with a certificate of its own at `certificate` and `key`, which are links;
-/// they are turned to what certbot keeps and renews. Over HTTP-01 it must serve `webroot` on port 80; over DNS-01 a
-/// record in the DNS shows that the name is ours. Before the authority is asked, what it will look at is tried from
+/// they are turned to what certbot keeps and renews. Over HTTP-01 it must serve `webroot` on port 80, or leave that port
+/// to certbot (`standalone`); over DNS-01 a record in the DNS shows that the name is ours. Before the authority is asked, what it will look at is tried from
 /// here, and Let's Encrypt's staging server is asked first, because its real one allows few failures
 /// (<https://letsencrypt.org/docs/rate-limits/>).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +49,12 @@ pub struct Acme {
     /// Where the authority writes to when a certificate runs out; nobody when empty.
     #[serde(default)]
     pub email: String,
-    /// What the web server serves at `http://<name>/.well-known/acme-challenge/`; empty with `dns`.
+    /// What the web server serves at `http://<name>/.well-known/acme-challenge/`; empty with `standalone` and `dns`.
     #[serde(default)]
     pub webroot: PathBuf,
+    /// Whether certbot answers the authority itself, on port 80, which nothing else may hold then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub standalone: bool,
     /// How the authority's records get into the DNS; over HTTP-01 none.
     #[serde(default)]
     pub dns: Option<Dns>,
@@ -199,6 +202,7 @@ impl Acme {
         found.refuse(self)?;
         if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
             match &self.dns {
+                None if self.standalone => reach::is_free(cx.host, self)?,
                 None => {
                     (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
                     reach::leads_here(cx, self)?;
@@ -228,10 +232,11 @@ impl Acme {
             argv.extend(["--email", &self.email, "--no-eff-email"]);
         }
         let hook = self.hook();
-        let how = self.dns.as_ref().map_or_else(
-            || vec!["--webroot".to_owned(), "--webroot-path".to_owned(), self.webroot.to_string_lossy().into_owned()],
-            Dns::options,
-        );
+        let how = match &self.dns {
+            Some(dns) => dns.options(),
+            None if self.standalone => vec!["--standalone".to_owned()],
+            None => ["--webroot", "--webroot-path", &self.webroot.to_string_lossy()].map(str::to_owned).into(),
+        };
         argv.extend(how.iter().map(String::as_str));
         argv.extend(["--cert-name", &self.name]);
         let names = self.names();

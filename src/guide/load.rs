@@ -248,7 +248,7 @@ mod tests {
         let host = FakeHost::new();
         let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n  \
             - {id: http_port, ask: p?, type: port, help: h}\n  - {id: https_port, ask: p?, type: port, help: h}\n\
-            figures:\n  - {name: certificate_users, value: \"['nginx.service']\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n\
+            figures:\n  - {name: certificate_users, value: \"['nginx.service']\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n  - {name: public, value: \"{'name': 't', 'ports': []}\"}\n\
             actions:\n  - {id: site, because: b, file: {path: /x, template: site.conf}}\n";
         let guide = GUIDE.replace("[a.yaml]", "[web.yaml, common/tls.yaml]");
         host.put_file("/root/checkout/guide.yaml", &guide, 0o644);

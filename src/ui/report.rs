@@ -92,7 +92,7 @@ pub fn rolled_back(look: Look, dir: &RunDir, story: &Story) -> String {
 pub fn failed(look: Look, dir: &RunDir, story: &Story, exit: Exit) -> String {
     let state = match exit {
         Exit::RolledBack if story.kept.is_empty() => "Everything was rolled back: the host is as it was before.",
-        Exit::RolledBack => "Everything was rolled back, but for what is not ours alone:",
+        Exit::RolledBack => "Everything was rolled back, but for what had to stay:",
         Exit::ProofFailed => "The changes are made and stand, but a proof failed.",
         Exit::Incomplete if story.back => "The rollback is not complete: the host is between two states.",
         Exit::Incomplete => "Stopped half-way: what was done so far stands.",
@@ -451,7 +451,7 @@ mod tests {
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
             What to do: systemctl status postgresql says why the engine does not run
 
-        Everything was rolled back, but for what is not ours alone:
+        Everything was rolled back, but for what had to stay:
           ! saved: the database webapp is in
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ! kept: /etc/nginx/nginx.conf — somebody changed it since the run

@@ -211,11 +211,15 @@ pub fn renew_in_time(server: &Host) {
 
 /// There, a second time, through a renewal, and back.
 fn whole_life(release: &str, web: &str) {
+    whole_life_with(release, &[("web.server", web)]);
+}
+
+fn whole_life_with(release: &str, more: &[(&str, &str)]) {
     let Some(authority) = Authority::start() else { return };
     let server = authority.server(release);
     authority.name(NAME, &server.address());
     let before = server.manifest("before");
-    let file = authority.answers(&[("web.server", web)]);
+    let file = authority.answers(more);
     let done = server.bringup(&file).expect(0);
     assert!(done.both().contains("renewed, and served at once"), "{}", done.both());
     assert!(!done.both().contains("stands in"), "{}", done.both());
@@ -232,6 +236,15 @@ fn whole_life(release: &str, web: &str) {
 #[ignore = "needs root and test hosts: tests/run"]
 fn acme_with_nginx() {
     whole_life("bookworm", "nginx");
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn acme_by_certbot_alone_beside_a_web_server_on_another_port() {
+    whole_life_with(
+        "bookworm",
+        &[("web.http_port", "8080"), ("tls.challenge", "standalone"), ("firewall.manage", "true")],
+    );
 }
 
 #[test]

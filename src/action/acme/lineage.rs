@@ -99,15 +99,14 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
 /// Whether it was asked for over our directory, with our credentials or by our hook.
 fn is_our_way(text: &str, acme: &Acme) -> bool {
     let is = |key: &str, path: &Path| value(text, key) == Some(&*path.to_string_lossy());
+    let reloads = || value(text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS));
     match &acme.dns {
+        None if acme.standalone => value(text, "authenticator") == Some("standalone") && reloads(),
         None => is(&acme.name, &acme.webroot),
         Some(dns) => match dns.plugin() {
             Some(plugin) => is(&format!("dns_{plugin}_credentials"), &dns.credentials),
             // Others may have the same hook.
-            None => {
-                is("manual_auth_hook", &dns.auth_hook)
-                    && value(text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS))
-            }
+            None => is("manual_auth_hook", &dns.auth_hook) && reloads(),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the name leads here and port 80 answers, before an authority counts a failure.
+//! Whether the name leads here and port 80 answers, or is free to be answered on, before an authority counts a failure.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,6 +8,7 @@ use super::Acme;
 use crate::action::{Cx, Progress, place};
 use crate::engine::undo::fingerprint;
 use crate::error::{Failure, Outcome};
+use crate::facts::probe::ssh;
 use crate::host::{Command, Host, Meta};
 use crate::proof::client::{self, Request};
 
@@ -21,6 +22,17 @@ pub fn leads_here(cx: &Cx<'_>, acme: &Acme) -> Outcome<()> {
     let result = addresses.iter().try_for_each(|address| token.fetch(cx, acme, *address));
     token.remove(cx.host);
     result
+}
+
+/// Whether certbot can answer on port 80 by itself, and whether the name is known. That it leads here nobody can try
+/// while nothing answers.
+pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
+    addresses(host, &acme.name)?;
+    let held = ssh::listening(host).into_iter().find(|(at, ..)| at.port() == 80);
+    let Some((_, _, program)) = held else { return Ok(()) };
+    let program = if program.is_empty() { "another program" } else { &program };
+    Err(Failure::new("answer the authority on port 80", format!("{program} holds that port"))
+        .hint("have the web server show what the authority wants to see (tls.challenge: http), or stop that program"))
 }
 
 /// The addresses that the DNS has for the name, also of a kind that this machine does not have. `/etc/hosts` is left

@@ -88,6 +88,9 @@ fn keep(host: &crate::host::fake::FakeHost, command: &Command) {
             writeln!(settings, "{key} = {value}").unwrap();
         }
     }
+    if command.argv.contains(&"--standalone".to_owned()) {
+        settings.push_str("authenticator = standalone\n");
+    }
     for path in options(command, "--webroot-path") {
         write!(settings, "authenticator = webroot\n[[webroot_map]]\n{NAME} = {path}\n").unwrap();
     }
@@ -115,6 +118,26 @@ fn a_certificate_comes_and_goes() {
     assert!(asked.contains("--cert-name app.example.org --domain app.example.org"), "{asked}");
     assert!(asked.contains("--deploy-hook systemctl try-reload-or-restart nginx.service"), "{asked}");
     assert!(bench.host.list(Path::new(CHALLENGES)).is_err(), "the file to be tried is left");
+}
+
+#[test]
+fn certbot_answers_by_itself_where_nothing_holds_port_80() {
+    let alone = Acme { webroot: PathBuf::new(), standalone: true, ..failing() };
+    let bench = bench();
+    bench.host.on(&["getent", "-s", "dns"], |_, _| output(2, "", ""));
+    assert!(bench.try_to_make(&alone).err().unwrap().to_string().contains("the DNS knows no address"));
+    bench.host.on(&["getent", "-s", "dns"], |_, _| output(0, "192.0.2.7 STREAM app\n", ""));
+    bench.round_trip(&alone);
+    bench.make(&alone);
+    let asked = commands(&bench, "certbot").pop().unwrap();
+    assert!(asked.contains(" --standalone ") && !asked.contains("webroot"), "{asked}");
+    assert_eq!(bench.check(&alone).unwrap(), Verdict::AlreadySo);
+    assert!(bench.check(&failing()).unwrap_err().to_string().contains("by way of standalone"));
+
+    let held = self::bench();
+    held.host.occupy("lighttpd", "0.0.0.0:80".parse().unwrap());
+    assert!(held.try_to_make(&alone).err().unwrap().to_string().contains("lighttpd holds that port"));
+    assert_eq!(commands(&held, "certbot"), Vec::<String>::new());
 }
 
 #[test]

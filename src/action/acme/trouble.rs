@@ -81,6 +81,12 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
         }
         _ => {}
     }
+    if says(&["Could not bind TCP port 80"]) {
+        return Some((
+            "another program holds port 80, on which certbot wanted to answer".to_owned(),
+            "stop it, or have the web server show what the authority wants to see (tls.challenge: http)".to_owned(),
+        ));
+    }
     if says(&["CERTIFICATE_VERIFY_FAILED", "certificate verify failed"]) {
         return Some((
             format!("the server {issuer} shows a certificate that is not trusted here"),

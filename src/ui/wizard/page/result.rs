@@ -222,7 +222,7 @@ fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
         Exit::RolledBack if clean => {
             (Role::Good, Sign::Left, "Everything was taken back: the server is as it was before.")
         }
-        Exit::RolledBack => (Role::Good, Sign::Left, "Everything was taken back, but for what is not ours alone:"),
+        Exit::RolledBack => (Role::Good, Sign::Left, "Everything was taken back, but for what had to stay:"),
         Exit::ProofFailed => (Role::Warning, Sign::Warning, "The changes are made and stand, but a proof failed."),
         Exit::Incomplete if running.went_back => {
             (Role::Bad, Sign::Bad, "The way back is not complete: the server is between two states.")
