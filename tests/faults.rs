@@ -7,6 +7,8 @@
 mod decisions;
 #[path = "faults/firewall.rs"]
 mod firewall;
+#[path = "faults/guarded.rs"]
+mod guarded;
 #[path = "faults/sites.rs"]
 mod sites;
 #[path = "faults/ssh.rs"]
