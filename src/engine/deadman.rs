@@ -9,25 +9,24 @@
 //! taken back any more when it is confirmed.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::action::Progress;
 use crate::action::service::{self, Former};
-use crate::engine::runs::STATE_DIR;
 use crate::engine::undo::{Blobs, Undo, UndoCx};
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
-use crate::host::{Command, Host, Kind, Meta, Stamp};
+use crate::host::{Host, Stamp};
 
-/// The transient timer and its service are called so.
-const UNIT: &str = "bringup-deadman";
-/// The timer that is started before the change is made, and its time beyond that of the other: making the change
-/// takes seconds where the manager is slow.
-const EARLY_UNIT: &str = "bringup-deadman-early";
-const EARLY: u64 = 120;
+use pending::{HELD_LONG, Pending, State, boot, end, load, save, under_lock, under_lock_within};
+use timer::EARLY;
+
+mod pending;
+mod timer;
+
 /// How often a confirmation is looked for by whoever waits for it: a connection that does nothing but `true` is there
 /// for a fifth of a second.
 const WATCH: Duration = Duration::from_millis(50);
@@ -35,10 +34,6 @@ const WATCH: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_millis(250);
 /// A timer that has not gone off so long after its time never will: then we do it ourselves.
 const LATE: Duration = Duration::from_secs(15);
-/// Whoever puts everything back holds the lock meanwhile, which takes seconds; so does whoever makes the change. The
-/// timer waits longer than any of that can take.
-const HELD: Duration = Duration::from_mins(1);
-const HELD_LONG: Duration = Duration::from_mins(15);
 /// How often putting a thing back is tried: another program may hold the firewall's lock for a moment.
 const TRIES: u32 = 5;
 
@@ -53,59 +48,6 @@ pub enum Confirm {
     Local,
     /// Nothing: the change is kept as soon as it is made and found in force.
     None,
-}
-
-/// Where the switch stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// The time runs.
-    Armed,
-    /// The change stays.
-    Confirmed,
-    /// The time was up, and everything was put back.
-    Fired,
-    /// Its timer could not be started, and nothing was changed.
-    Off,
-}
-
-/// What is written down before the change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Pending {
-    state: State,
-    /// What is changed, for messages: "the firewall".
-    what: String,
-    /// What to do when nobody confirmed it.
-    hint: String,
-    /// A reboot ends everything: rules that are not confirmed are not on the disk.
-    boot: String,
-    /// When this was written down first: what tells it from another.
-    since: Stamp,
-    /// When everything is put back.
-    deadline: Stamp,
-    seconds: u64,
-    confirm: Confirm,
-    /// TCP ports of SSH.
-    ports: Vec<u16>,
-    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
-    #[serde(default)]
-    way: Option<Way>,
-    /// TCP ports to knock on before, in order.
-    #[serde(default)]
-    knock: Vec<u16>,
-    /// Addresses from which somebody was logged in: a new connection from there counts by itself.
-    peers: Vec<IpAddr>,
-    /// Connections that were there already, ours and the other end.
-    known: Vec<(SocketAddr, SocketAddr)>,
-    /// The way back.
-    restore: Vec<Undo>,
-    /// Where its before-images lie.
-    blobs: PathBuf,
-    /// Takes the output of commands.
-    log: PathBuf,
-    /// What could not be put back.
-    #[serde(default)]
-    errors: Vec<Failure>,
 }
 
 /// A way in over SSH: nothing but a login on it keeps a change of SSH itself.
@@ -158,7 +100,7 @@ pub fn guarded(
         still_armed(host, pending)?;
         change()?;
         if plan.confirm != Confirm::None {
-            start_timer(host, plan, UNIT, plan.seconds)?;
+            timer::start(host, plan, timer::UNIT, plan.seconds)?;
         }
         // Whatever reached us before this moment proves nothing.
         pending.known = known(host, &pending.ports);
@@ -201,8 +143,8 @@ fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
         errors: Vec::new(),
     };
     save(host, &pending)?;
-    forget_timers(host);
-    if let Err(failure) = start_timer(host, plan, EARLY_UNIT, plan.seconds + EARLY) {
+    timer::forget(host);
+    if let Err(failure) = timer::start(host, plan, timer::EARLY_UNIT, plan.seconds + EARLY) {
         end(host, State::Off)?;
         return Err(failure);
     }
@@ -327,7 +269,7 @@ pub fn fire(host: &dyn Host, wait: u64) -> Outcome<()> {
     })?;
     // The run that would stop the other timer may be dead.
     if put_back {
-        stop_timers(host);
+        timer::stop(host);
     }
     Ok(())
 }
@@ -368,7 +310,7 @@ fn keep(host: &dyn Host) -> Outcome<()> {
         }
         State::Fired | State::Off => Err(missed(pending)),
     })?;
-    forget_timers(host);
+    timer::forget(host);
     Ok(())
 }
 
@@ -378,7 +320,7 @@ pub fn put_back_now(host: &dyn Host) {
     if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
         // Should it fail, the timer remains.
         if fire(host, 0).is_ok() {
-            forget_timers(host);
+            timer::forget(host);
         }
     }
 }
@@ -427,127 +369,6 @@ fn still_armed(host: &dyn Host, pending: &Pending) -> Outcome<()> {
 
 fn known(host: &dyn Host, ports: &[u16]) -> Vec<(SocketAddr, SocketAddr)> {
     ssh::connections(host, ports).iter().map(|connection| (connection.local, connection.peer)).collect()
-}
-
-fn start_timer(host: &dyn Host, plan: &Plan<'_>, unit: &str, seconds: u64) -> Outcome<()> {
-    let what = || format!("start the timer that would put {} back", plan.what);
-    let program = program(host, plan.blobs);
-    let mut argv: Vec<String> = Vec::new();
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
-        argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
-        argv.push(format!("--unit={unit}"));
-        argv.push(format!("--on-active={seconds}"));
-        argv.push(format!("--description=bringup puts {} back unless it is confirmed", plan.what));
-        argv.extend([program, "deadman".to_owned()]);
-    } else {
-        argv.extend(["setsid", "--fork"].map(str::to_owned));
-        argv.extend([program, "deadman".to_owned(), format!("--wait={seconds}")]);
-    }
-    let command = Command::new(argv).timeout(Duration::from_secs(30)).log(plan.log);
-    let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
-    if output.ok() {
-        return Ok(());
-    }
-    Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
-}
-
-/// Stops the timers, but not what they started: it may be us. Where they are not systemd's, their processes see by
-/// themselves that they are not needed any more.
-fn stop_timers(host: &dyn Host) {
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
-        return;
-    }
-    let timers = [EARLY_UNIT, UNIT].map(|unit| format!("{unit}.timer"));
-    // Of one that is not there nothing needs to be stopped.
-    let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers.iter().map(String::as_str))));
-}
-
-/// Stops the timers, and has systemd forget how they ended.
-fn forget_timers(host: &dyn Host) {
-    stop_timers(host);
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
-        return;
-    }
-    let units = [EARLY_UNIT, UNIT].map(|unit| [format!("{unit}.timer"), format!("{unit}.service")]);
-    let all = units.iter().flatten().map(String::as_str);
-    let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
-}
-
-/// The copy of this program that lies with the run and that nobody replaces; this one itself where there is none, or
-/// where it cannot be started, since the file system is mounted so.
-fn program(host: &dyn Host, blobs: &Blobs) -> String {
-    let copy = blobs.dir().with_file_name("bringup").display().to_string();
-    let there = host.stat(Path::new(&copy)).ok().flatten().is_some_and(|stat| stat.kind == Kind::File);
-    if there && host.run(&Command::new([copy.as_str(), "--version"])).is_ok_and(|output| output.ok()) {
-        return copy;
-    }
-    let this = host.read_link(Path::new("/proc/self/exe")).unwrap_or_else(|_| PathBuf::from("bringup"));
-    this.display().to_string()
-}
-
-/// Tells one boot from the next.
-fn boot(host: &dyn Host) -> String {
-    let id = host.read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
-    String::from_utf8_lossy(&id).trim().to_owned()
-}
-
-fn file() -> PathBuf {
-    Path::new(STATE_DIR).join("deadman.json")
-}
-
-fn load(host: &dyn Host) -> Outcome<Option<Pending>> {
-    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("read {}", file().display()), e);
-    if host.stat(&file()).map_err(|e| failed(&e))?.is_none() {
-        return Ok(None);
-    }
-    let bytes = host.read(&file()).map_err(|e| failed(&e))?;
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(&e))
-}
-
-fn save(host: &dyn Host, pending: &Pending) -> Outcome<()> {
-    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("write {}", file().display()), e);
-    let bytes = serde_json::to_vec_pretty(pending).map_err(|e| failed(&e))?;
-    host.write(&file(), &bytes, Meta::root(0o600)).map_err(|e| failed(&e))
-}
-
-fn end(host: &dyn Host, state: State) -> Outcome<()> {
-    under_lock(host, |pending| {
-        pending.state = state;
-        Ok(())
-    })
-}
-
-/// Works on what is written down while nobody else does; what `works` changes in it is written down, also when it
-/// fails.
-fn under_lock<T>(host: &dyn Host, works: impl FnOnce(&mut Pending) -> Outcome<T>) -> Outcome<T> {
-    under_lock_within(host, HELD, works)
-}
-
-fn under_lock_within<T>(
-    host: &dyn Host,
-    patience: Duration,
-    works: impl FnOnce(&mut Pending) -> Outcome<T>,
-) -> Outcome<T> {
-    let path = Path::new(STATE_DIR).join("deadman.lock");
-    let what = || format!("lock {}", path.display());
-    let mut guard = None;
-    let pause = Duration::from_millis(50);
-    for _ in 0..patience.as_millis() / pause.as_millis() {
-        guard = host.lock(&path).map_err(|e| Failure::new(what(), e))?;
-        if guard.is_some() {
-            break;
-        }
-        host.sleep(pause);
-    }
-    if guard.is_none() {
-        return Err(Failure::new(what(), "another process holds it"));
-    }
-    let Some(mut pending) = load(host)? else {
-        return Err(Failure::new("find a change that waits for its confirmation", "there is none"));
-    };
-    let done = works(&mut pending);
-    save(host, &pending)?;
-    done
 }
 
 #[cfg(test)]
