@@ -203,6 +203,17 @@ fn a_python_that_is_too_new_is_refused_and_the_screen_says_which_release_can() {
 }
 
 #[test]
+fn other_ports_of_its_own_are_the_same_wherever_they_stand() {
+    let plan = plan(&bullseye(), &format!("{LOGIN}web: {{port: 8073, longpolling_port: 8072}}\n"));
+    let conf = file(&plan, CONF);
+    assert!(conf.contains("http_port = 8073\nlongpolling_port = 8072\n"), "{conf}");
+    let site = file(&plan, SITE);
+    assert!(site.contains("server 127.0.0.1:8073;") && site.contains("server 127.0.0.1:8072;"), "{site}");
+    let all = serde_json::to_string(&plan).unwrap();
+    assert!(!all.contains("7073") && !all.contains("7072"), "a port of the defaults is left");
+}
+
+#[test]
 fn what_stands_in_the_way_is_told_before_anything_is_changed() {
     let held = |port: u16, process: &str| {
         let mut facts = bullseye();
@@ -228,7 +239,9 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (bullseye(), more("workers: {soft_mib: 1000, hard_mib: 900}\n"), "more than the size"),
         (bullseye(), more("workers: {cpu_seconds: 900, real_seconds: 600}\n"), "at least as long"),
         (bullseye(), more("web: {http_port: 443}\n"), "different ports"),
-        (bullseye(), more("web: {https_port: 7073}\n"), "Flectra's own ports"),
+        (bullseye(), more("web: {https_port: 7073}\n"), "port 7073 is the web server's"),
+        (bullseye(), more("web: {port: 5432}\n"), "port 5432 is the web server's or PostgreSQL's"),
+        (bullseye(), more("web: {longpolling_port: 7073}\n"), "need different ports"),
         (
             bullseye(),
             "tenancy: {login: a@example.org, filter: subdomain}\nweb: {host: erp.example.org}\n".to_owned(),
