@@ -2,6 +2,7 @@
 //!
 //! `machine pebble` builds it once. Where its source cannot be had these tests say "skipped" and why.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -96,8 +97,13 @@ impl Authority {
 
     /// Tells the DNS the one address of a name.
     pub fn name(&self, name: &str, address: &str) {
+        self.names(name, &[address]);
+    }
+
+    fn names(&self, name: &str, addresses: &[&str]) {
+        let addresses = serde_json::json!(addresses);
         self.tell_dns("clear-a", &format!(r#"{{"host": "{name}"}}"#));
-        self.tell_dns("add-a", &format!(r#"{{"host": "{name}", "addresses": ["{address}"]}}"#));
+        self.tell_dns("add-a", &format!(r#"{{"host": "{name}", "addresses": {addresses}}}"#));
     }
 
     fn tell_dns(&self, what: &str, body: &str) {
@@ -114,9 +120,10 @@ impl Authority {
     fn resolve_mirrors(&self) {
         for mirror in ["deb.debian.org", "security.debian.org", "pypi.org", "files.pythonhosted.org"] {
             let out = std::process::Command::new("getent").args(["ahostsv4", mirror]).output().unwrap();
-            if let Some(address) = String::from_utf8_lossy(&out.stdout).split_whitespace().next() {
-                self.name(mirror, address);
-            }
+            // All of them: apt tries the next when one does not answer.
+            let text = String::from_utf8_lossy(&out.stdout);
+            let addresses: BTreeSet<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            self.names(mirror, &addresses.into_iter().collect::<Vec<_>>());
         }
     }
 

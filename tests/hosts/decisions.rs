@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::host::{Ended, Host, Init, answers};
+use crate::pair::until;
 
 /// A machine with an application that does not start, because of its first line.
 fn spoiled() -> Host {
@@ -54,6 +55,8 @@ fn followed(host: &Host) -> Ended {
 fn a_question_outlives_terminals_and_a_power_cut() {
     let host = spoiled();
     ask(&host);
+    // The follower hears of the question a moment after it was asked.
+    until("the ways to decide are told", || host.sh("grep -q 'bringup decide retry' /tmp/out").status == 0);
     let told = host.sh("cat /tmp/out").stdout;
     let (failure, ways) = (told.find("no luck today"), told.find("bringup decide retry"));
     assert!(failure.is_some() && failure < ways, "the failure comes first, then what can be done:\n{told}");

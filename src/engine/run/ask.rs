@@ -9,6 +9,7 @@ use crate::engine::event::What;
 use crate::engine::journal::{Journal, Record};
 use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
+use crate::engine::runs;
 use crate::error::{Exit, Outcome};
 
 /// How often the run looks whether somebody decided.
@@ -19,6 +20,9 @@ const POLL: Duration = Duration::from_millis(300);
 pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> Next {
     let mut asking = Asking::new(steps, at, told);
     loop {
+        // Other answers are planned while it waits, for a host on which this run's packages are its own. Without the
+        // note they only find fewer of them.
+        let _ = runs::note_standing(job.host, Some(&job.dir.id));
         let question = asking.question(job, journal);
         let heard = wait(job, &question);
         decision::close(job.host, job.dir);
