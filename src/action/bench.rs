@@ -124,6 +124,23 @@ impl<H: Host> Bench<H> {
     }
 }
 
+/// What the three verbs do, for one action on one host, with a secret called `pw`.
+pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
+    let mut secrets = Secrets::default();
+    secrets.insert("pw", Secret::new("s3cret-pass"));
+    let blobs = Blobs::new("/var/blobs");
+    let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
+    f(&Cx {
+        host,
+        secrets: &secrets,
+        blobs: &blobs,
+        log: &log,
+        changed: &changed,
+        way_back: &|_| Vec::new(),
+        progress: &progress,
+    })
+}
+
 /// What was left in place, with the reason.
 pub fn kept(undone: Vec<Undone>) -> Vec<String> {
     let kept = |undone| match undone {

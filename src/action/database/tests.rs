@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
+use crate::action::bench::with_cx;
 use crate::engine::undo::Blobs;
 use crate::host::fake::FakeHost;
 use crate::host::{Kind, Meta};
-use crate::secret::{Secret, Secrets};
 
 const DUMPS: &str = "/var/dumps";
 
@@ -26,23 +26,6 @@ fn host() -> FakeHost {
 fn database(engine: Engine) -> Database {
     let (name, role) = ("shop_app".to_owned(), "shop".to_owned());
     Database { engine, name, role, auth: Auth::Socket, password: String::new(), createdb: None, owner: String::new() }
-}
-
-/// What the three verbs do, for one action on one host.
-fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
-    let mut secrets = Secrets::default();
-    secrets.insert("pw", Secret::new("s3cret-pass"));
-    let blobs = Blobs::new("/var/blobs");
-    let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
-    f(&Cx {
-        host,
-        secrets: &secrets,
-        blobs: &blobs,
-        log: &log,
-        changed: &changed,
-        way_back: &|_| Vec::new(),
-        progress: &progress,
-    })
 }
 
 fn make(host: &FakeHost, action: &Database) -> Undo {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::action::bench::with_cx;
 use crate::engine::undo::Blobs;
 use crate::host::fake::FakeHost;
-use crate::secret::{Secret, Secrets};
 
 fn action() -> Rabbitmq {
     serde_json::from_str(r#"{"user": "shop", "vhost": "shop", "password": "⟦secret:pw⟧"}"#).unwrap()
@@ -18,22 +18,6 @@ fn host() -> FakeHost {
         host.make_dir(Path::new(dir), Meta::root(0o755)).unwrap();
     }
     host
-}
-
-fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
-    let mut secrets = Secrets::default();
-    secrets.insert("pw", Secret::new("s3cret-pass"));
-    let blobs = Blobs::new("/var/blobs");
-    let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
-    f(&Cx {
-        host,
-        secrets: &secrets,
-        blobs: &blobs,
-        log: &log,
-        changed: &changed,
-        way_back: &|_| Vec::new(),
-        progress: &progress,
-    })
 }
 
 fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {

@@ -147,7 +147,9 @@ fn what_can_be_done_about_an_earlier_run() {
 fn products_with_what_stands_and_what_they_miss_here() {
     let host = FakeHost::debian("sid");
     host.put_file("/var/lib/bringup/standing.json", "[\"webapp\"]", 0o644);
-    insta::assert_snapshot!(seen(&SIZES, "Enter", |size| on(&host, size)));
+    insta::with_settings!({snapshot_path => super::stage::PICTURES, prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("products", seen(&SIZES, "Enter", |size| on(&host, size)));
+    });
 }
 
 #[test]
