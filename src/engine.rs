@@ -21,3 +21,4 @@ pub mod rollback;
 pub mod run;
 pub mod runs;
 pub mod undo;
+pub mod window;

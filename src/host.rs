@@ -4,6 +4,7 @@
 //! point can be tried in milliseconds. Nothing else in the crate touches `std::fs`, `std::process`,
 //! `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -229,6 +230,27 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+/// Who wrote a file last, as far as the kernel tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Writer {
+    /// This process, or one that it started.
+    Ours,
+    /// A service of this name, such as `postgresql@15-main.service`.
+    Unit(String),
+    /// A process that is neither: somebody else's.
+    Other,
+    /// A process that was gone before it could be looked at, or PID 1.
+    Unknown,
+}
+
+/// Watches who writes files of the root file system, from [`Host::watch`] until it is dropped.
+pub trait Watch: Send {
+    /// The last writer of every file written since the watch began, by inode; `None` where the kernel does not tell
+    /// (a container without `CAP_SYS_ADMIN`, a kernel before 5.0), or lost count.
+    fn writers(&mut self) -> Option<BTreeMap<u64, Writer>>;
+}
+
 /// The machine.
 ///
 /// Methods return plain `io::Result`; callers turn them into a [`crate::error::Failure`] that says what was
@@ -298,6 +320,9 @@ pub trait Host: Send + Sync {
     fn euid(&self) -> u32;
     /// Ends this process at once, as SIGKILL would. For tests of what a crash leaves behind.
     fn die(&self);
+    /// Watches who writes files. While it does, the time of the file `alive` is that of our last sign of life, to the
+    /// second, and in it stand the inodes of files that others wrote: after a crash it tells what came later.
+    fn watch(&self, alive: &Path) -> Box<dyn Watch>;
     /// Connects within `timeout`.
     fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>>;
     /// The wall clock.

@@ -119,6 +119,7 @@ impl<H: Host> Bench<H> {
             wrote: &done.wrote,
             data: None,
             post: None,
+            died: None,
         };
         done.records.iter().rev().map(|record| record.carry_out(&cx).unwrap()).collect()
     }

@@ -54,6 +54,14 @@ pub enum Record {
         #[serde(default)]
         wrote: BTreeMap<PathBuf, String>,
     },
+    /// The action failed half-way.
+    Halted {
+        /// The action.
+        action: String,
+        /// SHA-256 of the files named in its undo records, as it left them.
+        #[serde(default)]
+        wrote: BTreeMap<PathBuf, String>,
+    },
     /// The action or proof failed.
     Failed {
         /// The action or proof.
@@ -315,6 +323,11 @@ impl Journal {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
                     entry.ended = true;
                     entry.ended_at = line;
+                    entry.wrote = wrote;
+                }
+            }
+            Record::Halted { action, wrote } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
                     entry.wrote = wrote;
                 }
             }

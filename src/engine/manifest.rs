@@ -67,6 +67,35 @@ const LOGS: &str = "/var/log";
 /// Files larger than this are not kept, 32 MiB.
 const KEEP_AT_MOST: u64 = 32 << 20;
 
+/// Where steps leave traces that touch a service, an account or a database: everything below these.
+const SETTINGS: &[&str] = &["/etc", "/var/lib/systemd"];
+
+/// And what is new right below these.
+const TOPS: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool", "/opt"];
+
+/// A part of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// All of it that packages and actions may touch.
+    Disk,
+    /// Settings, and the tops of the directories where services keep their state.
+    Settings,
+}
+
+impl Scope {
+    /// Whether `path` is looked at.
+    pub fn holds(self, path: &Path) -> bool {
+        match self {
+            Self::Disk => true,
+            Self::Settings => {
+                SETTINGS.iter().any(|root| path.starts_with(root))
+                    || TOPS.iter().any(|top| path == Path::new(top) || path.parent() == Some(Path::new(top)))
+            }
+        }
+    }
+}
+
 /// A path in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -149,26 +178,45 @@ impl Manifest {
     /// Looks at the whole disk. Contents of kept files that `known` has unchanged are not read again; the
     /// others are put into `contents`.
     pub fn take(host: &dyn Host, known: Option<&Self>, contents: &mut Contents) -> Outcome<Self> {
+        Self::take_in(host, Scope::Disk, known, contents)
+    }
+
+    /// As [`Manifest::take`], of a part of the disk.
+    pub fn take_in(host: &dyn Host, scope: Scope, known: Option<&Self>, contents: &mut Contents) -> Outcome<Self> {
         let mut manifest = Self::default();
         let root = Path::new("/");
         let failed = |e| Failure::new("look at the disk", e);
         let device = host.stat(root).map_err(failed)?.map_or(0, |stat| stat.dev);
-        for name in host.list(root).map_err(failed)? {
-            if !NOT_OURS.iter().any(|skip| name == Path::new(skip)) {
-                manifest.walk(host, &root.join(name), device, known, contents)?;
+        match scope {
+            Scope::Disk => {
+                for name in host.list(root).map_err(failed)? {
+                    if !NOT_OURS.iter().any(|skip| name == Path::new(skip)) {
+                        manifest.walk(host, &root.join(name), (device, usize::MAX), known, contents)?;
+                    }
+                }
+            }
+            Scope::Settings => {
+                for path in SETTINGS {
+                    manifest.walk(host, Path::new(path), (device, usize::MAX), known, contents)?;
+                }
+                for path in TOPS {
+                    manifest.walk(host, Path::new(path), (device, 1), known, contents)?;
+                }
             }
         }
         Ok(manifest)
     }
 
+    /// `within`: the device, and how many levels below `path`.
     fn walk(
         &mut self,
         host: &dyn Host,
         path: &Path,
-        device: u64,
+        within: (u64, usize),
         known: Option<&Self>,
         contents: &mut Contents,
     ) -> Outcome<()> {
+        let (device, levels) = within;
         if is_volatile(path) {
             return Ok(());
         }
@@ -181,9 +229,14 @@ impl Manifest {
         }
         let entry = Self::entry(host, path, &stat, known, contents);
         self.entries.insert(path.to_owned(), entry);
-        if stat.kind == Kind::Dir {
-            for name in host.list(path).map_err(failed)? {
-                self.walk(host, &path.join(name), device, known, contents)?;
+        if stat.kind == Kind::Dir && levels > 0 {
+            // It may vanish while we look, too.
+            let names = match host.list(path) {
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                names => names.map_err(failed)?,
+            };
+            for name in names {
+                self.walk(host, &path.join(name), (device, levels - 1), known, contents)?;
             }
         }
         Ok(())

@@ -4,7 +4,7 @@
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -13,9 +13,10 @@ use crate::action::service::{self, Former};
 use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
-use crate::engine::manifest::{Contents, Manifest};
+use crate::engine::manifest::Manifest;
 use crate::engine::runs::RunDir;
 use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::engine::window::{self, Owned, Tracker};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 
@@ -55,19 +56,15 @@ pub fn roll_back(
     deadman::put_back_now(host);
     journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
 
-    let base = Manifest::load(host, dir, "base")?;
-    // The last look of a run that did not end after it counts for nothing.
-    let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
-    let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
-
+    let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
-    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, one_by_one: false, emit };
+    let way = Way { host, dir, options, one_by_one: false, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    let touched = way.walk(journal, &entries, &mut report)?;
+    let touched = way.walk(&mut scene, journal, &entries, &mut report)?;
 
     let told = report.errors.len();
-    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
-        reconcile_disk(host, base, post.as_ref().unwrap_or(cur), cur, &mut report, emit)?;
+    if whole && report.errors.is_empty() {
+        reconcile_disk(&mut scene, journal, &mut report, emit)?;
     }
 
     settle(host, dir, &touched, &mut report);
@@ -96,35 +93,45 @@ pub fn take_back(
     emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
 
     let everything = entries.len() == journal.standing();
-    let base = if everything { Manifest::load(host, dir, "base")? } else { None };
-    let mut contents = Contents::new();
-    let cur = match &base {
-        Some((base, _)) => Some((Manifest::take(host, Some(base), &mut contents)?, contents)),
-        None => None,
-    };
-
+    let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
-    let way = Way { host, dir, post: None, options: &Options::default(), one_by_one: true, emit };
-    let touched = way.walk(journal, &entries, &mut report)?;
-    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
-        reconcile_disk(host, base, cur, cur, &mut report, emit)?;
+    let way = Way { host, dir, options: &Options::default(), one_by_one: true, emit };
+    let touched = way.walk(&mut scene, journal, &entries, &mut report)?;
+    if everything && report.errors.is_empty() {
+        reconcile_disk(&mut scene, journal, &mut report, emit)?;
     }
     settle(host, dir, &touched, &mut report);
     Ok(report)
 }
 
-/// Brings the disk to what it was before the run, but for what others changed since its end.
+/// Brings the disk to what it was before the run, but for what is not known to be the run's.
 fn reconcile_disk(
-    host: &dyn Host,
-    base: &(Manifest, Contents),
-    post: &(Manifest, Contents),
-    cur: &(Manifest, Contents),
+    scene: &mut Scene<'_>,
+    journal: &Journal,
     report: &mut Report,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<()> {
-    let contents = [&base.1, &post.1, &cur.1];
-    let states = reconcile::States { base: &base.0, post: &post.0, cur: &cur.0, contents };
-    let outcome = reconcile::reconcile(host, &states)?;
+    let Some(base) = &scene.base else { return Ok(()) };
+    let Traces { made, trees, recorded } = Traces::of(journal);
+    let kept = report.kept.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| made.contains(path)).collect();
+    let states = reconcile::States {
+        base,
+        look: scene.look.as_ref(),
+        owned: scene.tracker.owned(),
+        made: &made,
+        trees: &trees,
+        kept: &kept,
+        recorded: &recorded,
+        known: scene.tracker.known(),
+        content: &|hash| scene.tracker.content(hash),
+    };
+    let outcome = reconcile::reconcile(scene.host, &states)?;
+    tell(outcome, report, emit);
+    Ok(())
+}
+
+/// Adds what came of it to the report.
+fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
     for (what, why) in outcome.kept {
         // A record may have reported the same path already, in better words.
         if !report.kept.iter().any(|(known, _)| *known == what) {
@@ -133,7 +140,87 @@ fn reconcile_disk(
         }
     }
     report.errors.extend(outcome.errors);
-    Ok(())
+}
+
+/// The paths that records of a run name.
+struct Traces {
+    /// Directories that it made.
+    made: BTreeSet<PathBuf>,
+    /// Those that came as a whole.
+    trees: BTreeSet<PathBuf>,
+    /// Files and links.
+    recorded: BTreeSet<PathBuf>,
+}
+
+impl Traces {
+    fn of(journal: &Journal) -> Self {
+        let mut traces = Self { made: BTreeSet::new(), trees: BTreeSet::new(), recorded: BTreeSet::new() };
+        for undo in journal.entries().iter().flat_map(|entry| &entry.undo) {
+            match undo {
+                Undo::RemoveTree { path } => {
+                    traces.made.insert(path.clone());
+                    traces.trees.insert(path.clone());
+                }
+                Undo::RemoveDir { path } | Undo::RemoveData { path } => {
+                    traces.made.insert(path.clone());
+                }
+                Undo::Firewall { files, .. } => traces.recorded.extend(files.iter().map(|(path, _)| path.clone())),
+                _ => traces.recorded.extend(undo.path().map(Path::to_owned)),
+            }
+        }
+        traces.recorded.extend(traces.made.iter().cloned());
+        traces
+    }
+}
+
+/// What is known of the disk while actions are rolled back.
+struct Scene<'a> {
+    host: &'a dyn Host,
+    /// Before the run; none when it was killed before it could look.
+    base: Option<Manifest>,
+    /// At the run's end, or when it failed; none when it was killed.
+    look: Option<Manifest>,
+    /// What the run left, by its windows and its last look, without what is known to be somebody else's; none for a
+    /// run of an old program that did not end, of which nothing is known.
+    left: Option<Manifest>,
+    tracker: Tracker<'a>,
+}
+
+impl<'a> Scene<'a> {
+    fn new(host: &'a dyn Host, dir: &'a RunDir, journal: &Journal) -> Outcome<Self> {
+        let base = Manifest::load(host, dir, "base")?;
+        let known = base.as_ref().map(|(base, _)| base.clone());
+        let has_windows = window::are_kept(host, dir)?;
+        let mut tracker = Tracker::new(host, dir, base)?;
+        // The last look of a run that did not end after it counts for nothing.
+        let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
+        let look = match post {
+            Some((post, contents)) => {
+                tracker.learn(contents);
+                Some(post)
+            }
+            None => Manifest::load(host, dir, "look")?.map(|(look, _)| look),
+        };
+        let left_unknown = !has_windows && look.is_none();
+        if known.is_some() && !has_windows {
+            let undo: Vec<Undo> = journal.entries().iter().flat_map(|entry| entry.undo.iter().cloned()).collect();
+            tracker.assume(look.as_ref(), window::Step::back("run", &undo))?;
+        }
+        let left = (!left_unknown).then(|| left(look.as_ref(), tracker.owned()));
+        Ok(Self { host, base: known, look, left, tracker })
+    }
+}
+
+/// What a run left: as it was last seen, newer windows over it.
+fn left(look: Option<&Manifest>, owned: &Owned) -> Manifest {
+    let mut left = look.cloned().unwrap_or_default();
+    for (path, of_ours) in &owned.paths {
+        if let (Some(after), false) = (&of_ours.after, left.entries.contains_key(path)) {
+            left.entries.insert(path.clone(), after.clone());
+        }
+    }
+    left.entries.retain(|path, _| !owned.theirs.contains_key(path));
+    left
 }
 
 /// Whether an entry is still to be taken back under these options.
@@ -141,28 +228,10 @@ pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
 }
 
-/// The disk when the rollback begins. Kept in the run's directory, because a rollback that goes on after a
-/// crash must not take its own half-done work for somebody else's.
-fn current(
-    host: &dyn Host,
-    dir: &RunDir,
-    post: Option<&(Manifest, Contents)>,
-    base: Option<&(Manifest, Contents)>,
-) -> Outcome<(Manifest, Contents)> {
-    if let Some(known) = Manifest::load(host, dir, "cur")? {
-        return Ok(known);
-    }
-    let mut contents = Contents::new();
-    let manifest = Manifest::take(host, post.or(base).map(|(manifest, _)| manifest), &mut contents)?;
-    manifest.save(host, dir, "cur", &contents)?;
-    Ok((manifest, contents))
-}
-
 /// What taking actions back works with.
 struct Way<'a> {
     host: &'a dyn Host,
     dir: &'a RunDir,
-    post: Option<&'a Manifest>,
     options: &'a Options,
     /// Stop at the first action that cannot be taken back. What is left can then be tried again: without those
     /// that began before it, it could not.
@@ -172,11 +241,25 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// Takes these actions back, the last first; returns the records of services on the way.
-    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Vec<Undo>> {
+    fn walk(
+        &self,
+        scene: &mut Scene<'_>,
+        journal: &mut Journal,
+        entries: &[Entry],
+        report: &mut Report,
+    ) -> Outcome<Vec<Undo>> {
         let mut touched = Vec::new();
         for entry in entries.iter().rev() {
             touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
-            let errors = self.carry_out(journal, entry, report);
+            // What rolling back changes is no more somebody else's than what the run did.
+            let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo))?;
+            let mut errors = self.carry_out(scene, journal, entry, report);
+            if let Some(open) = open {
+                let closed = scene.tracker.close(open)?;
+                let outcome = reconcile::put_back(self.host, &closed, &|hash| scene.tracker.content(hash));
+                errors.extend(outcome.errors.iter().cloned());
+                tell(reconcile::Outcomes { errors: Vec::new(), ..outcome }, report, self.emit);
+            }
             if errors.is_empty() {
                 journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
             }
@@ -189,7 +272,7 @@ impl Way<'_> {
     }
 
     /// Hands out what the records of an entry are carried out with.
-    fn with<T>(&self, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+    fn with<T>(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
         let emit = self.emit;
         let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
         let dumped = |what: &str, file: &Path| {
@@ -205,16 +288,17 @@ impl Way<'_> {
             drop_data: self.options.drop_data,
             wrote: &entry.wrote,
             data: journal.data.get(&entry.action).map(String::as_str),
-            post: self.post,
+            post: scene.left.as_ref(),
+            died: (!entry.ended && entry.wrote.is_empty()).then_some(scene.tracker.died()),
         })
     }
 
-    fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+    fn carry_out(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
         let Self { options, emit, .. } = *self;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
-            match self.with(journal, entry, |cx| undo.carry_out(cx)) {
+            match self.with(scene, journal, entry, |cx| undo.carry_out(cx)) {
                 Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
@@ -255,6 +339,7 @@ fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) 
         wrote: &nothing,
         data: None,
         post: None,
+        died: None,
     };
     for undo in touched {
         if let Some(former) = Former::of(undo)

@@ -15,6 +15,7 @@ use crate::engine::journal::{Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
+use crate::engine::window::Tracker;
 use crate::engine::{data, deadman, decision, replan};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
@@ -119,7 +120,14 @@ fn through(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> End {
     let mut at = 0;
     loop {
         let begun = begin(job, journal, resumed, &mut announced).map_err(Trouble::in_step("bringup"));
-        let trouble = match begun.and_then(|()| work(job, journal, &steps, &mut at)) {
+        let done = begun.and_then(|mut tracker| {
+            let worked = work(job, journal, &mut tracker, &steps, &mut at);
+            if worked.is_err() {
+                look(job, &mut tracker);
+            }
+            worked
+        });
+        let trouble = match done {
             Ok(exit) => return End::Exit(exit),
             Err(trouble) => trouble,
         };
@@ -132,13 +140,19 @@ fn through(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> End {
 }
 
 /// What comes before the first step.
-fn begin(job: &Job<'_>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<()> {
+fn begin<'a>(job: &Job<'a>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<Tracker<'a>> {
     replan::clear_away(job.host, job.dir, journal, job.emit)?;
     if !*announced {
         announce(job, resumed);
         *announced = true;
     }
-    base_manifest(job)
+    track(job)
+}
+
+/// Notes how the disk looks at a failure, so that what others do from here on is told from the run's own work.
+fn look(job: &Job<'_>, tracker: &mut Tracker<'_>) {
+    // Without it a rollback keeps more than it must.
+    let _ = tracker.last_look().and_then(|look| look.save(job.host, job.dir, "look", &Contents::new()));
 }
 
 fn announce(job: &Job<'_>, resumed: bool) {
@@ -160,7 +174,13 @@ fn announce(job: &Job<'_>, resumed: bool) {
 }
 
 /// Does the steps from `at` on; `at` is the one that failed when one does.
-fn work(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: &mut usize) -> Result<Exit, Trouble> {
+fn work(
+    job: &Job<'_>,
+    journal: &mut Journal,
+    tracker: &mut Tracker<'_>,
+    steps: &[Step<'_>],
+    at: &mut usize,
+) -> Result<Exit, Trouble> {
     while let Some(step) = steps.get(*at) {
         let trouble = |failure, cause| Trouble { step: step.id().to_owned(), failure: Box::new(failure), cause };
         match (job.stop)() {
@@ -175,11 +195,11 @@ fn work(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: &mut usize
             (job.emit)(What::Skipped { step: step.id().to_owned(), because });
         } else {
             let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
-            step.perform(job, journal).map_err(|failure| trouble(failure, cause))?;
+            step.perform(job, journal, tracker).map_err(|failure| trouble(failure, cause))?;
         }
         *at += 1;
     }
-    finish(job, journal, Exit::Done).map_err(Trouble::in_step("bringup"))?;
+    finish(job, journal, tracker, Exit::Done).map_err(Trouble::in_step("bringup"))?;
     Ok(Exit::Done)
 }
 
@@ -189,27 +209,23 @@ fn stopped(job: &Job<'_>) -> Exit {
     Exit::Incomplete
 }
 
-/// Looks at the disk before the first change, once a run.
-fn base_manifest(job: &Job<'_>) -> Outcome<()> {
-    let done = job.dir.file("base.manifest");
-    if job.host.stat(&done).map_err(|e| Failure::new("look at the run", e))?.is_some() {
-        return Ok(());
+/// Looks at the disk before the first change, once a run, and goes on with its windows.
+fn track<'a>(job: &Job<'a>) -> Outcome<Tracker<'a>> {
+    if let Some(base) = Manifest::load(job.host, job.dir, "base")? {
+        return Tracker::new(job.host, job.dir, Some(base));
     }
     let mut contents = Contents::new();
     let manifest = Manifest::take(job.host, None, &mut contents)?;
-    manifest.save(job.host, job.dir, "base", &contents)
+    manifest.save(job.host, job.dir, "base", &contents)?;
+    let tracker = Tracker::new(job.host, job.dir, Some((manifest, contents)))?;
+    tracker.begin()?;
+    Ok(tracker)
 }
 
 /// Records what stands now, so that a rollback months later can tell ours from theirs.
-fn finish(job: &Job<'_>, journal: &mut Journal, exit: Exit) -> Outcome<()> {
+fn finish(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit: Exit) -> Outcome<()> {
     let data = data::fingerprints(job.host, journal);
-    if let Some((base, _)) = Manifest::load(job.host, job.dir, "base")? {
-        let mut contents = Contents::new();
-        let post = Manifest::take(job.host, Some(&base), &mut contents)?;
-        // What the run wrote itself, passwords too, need not lie here once more.
-        rollback::reconcile::keep_needed(&post, &mut contents);
-        post.save(job.host, job.dir, "post", &contents)?;
-    }
+    tracker.last_look()?.save(job.host, job.dir, "post", &Contents::new())?;
     journal.write(job.host, Record::Finished { exit, data })
 }
 
@@ -230,7 +246,7 @@ fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
     match (cause, job.on_failure) {
         (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
         (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
-        (Cause::Proof, OnFailure::Stop) => match finish(job, journal, Exit::ProofFailed) {
+        (Cause::Proof, OnFailure::Stop) => match track(job).and_then(|mut it| finish(job, journal, &mut it, Exit::ProofFailed)) {
             Ok(()) => Next::Exit(Exit::ProofFailed),
             Err(_) => Next::Exit(Exit::Incomplete),
         },

@@ -287,6 +287,9 @@ pub struct UndoCx<'a> {
     pub data: Option<&'a str>,
     /// What the disk looked like at the end of the run; none when it never ended.
     pub post: Option<&'a Manifest>,
+    /// For an action that a crash cut off, which therefore knows no `wrote`: the last sign of life before it. What was
+    /// changed later is not ours.
+    pub died: Option<Stamp>,
 }
 
 /// What no action wrote.
@@ -306,6 +309,7 @@ impl<'a> UndoCx<'a> {
             wrote: &NOTHING,
             data: None,
             post: None,
+            died: None,
         }
     }
 }

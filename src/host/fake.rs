@@ -20,6 +20,7 @@ mod snapshot;
 mod sockets;
 mod sshd;
 mod tools;
+mod writers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,7 +34,7 @@ pub use packages::Package;
 pub use services::Defect;
 pub use snapshot::Snapshot;
 
-use super::{Address, Command, Duplex, Host, Meta, Output, Stamp, Stat, Stdin, Stream};
+use super::{Address, Command, Duplex, Host, Meta, Output, Stamp, Stat, Stdin, Stream, Watch};
 use faults::{Fate, Faults};
 use files::Files;
 
@@ -70,6 +71,7 @@ struct World {
     locks: locks::Locks,
     calls: Vec<Call>,
     faults: Faults,
+    watch: writers::Watching,
 }
 
 /// One call that came through the door.
@@ -283,6 +285,9 @@ impl World {
     }
 
     fn record(&mut self, method: &'static str, subject: String, changes: bool, command: Option<Command>) {
+        if self.faults.alive().is_ok() && !self.files.by_somebody {
+            self.watch.last_alive = self.now();
+        }
         self.calls.push(Call { method, subject, changes, command });
     }
 }
@@ -405,6 +410,11 @@ impl Host for FakeHost {
 
     fn die(&self) {
         self.world().faults.die();
+    }
+
+    fn watch(&self, alive: &Path) -> Box<dyn Watch> {
+        self.world().watch.alive = Some(alive.to_owned());
+        Box::new(writers::Told(self.clone()))
     }
 
     fn connect(&self, address: &Address, _timeout: Duration) -> io::Result<Box<dyn Duplex>> {

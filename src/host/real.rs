@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod command;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +22,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 use sysinfo::{DiskRefreshKind, Disks};
 
-use super::{Address, Command, Duplex, Host, Kind, Meta, Output, Stamp, Stat, Stream};
+use super::{Address, Command, Duplex, Host, Kind, Meta, Output, Stamp, Stat, Stream, Watch};
 
 /// This machine.
 ///
@@ -275,6 +276,10 @@ impl Host for RealHost {
     fn die(&self) {
         // The signal cannot be blocked; there is nobody left to see an error.
         let _ = kill_process(getpid(), Signal::KILL);
+    }
+
+    fn watch(&self, alive: &Path) -> Box<dyn Watch> {
+        Box::new(watch::Watcher::start(alive))
     }
 
     fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>> {

@@ -61,6 +61,7 @@ fn carry_out_telling(
         wrote: &wrote,
         data,
         post: None,
+        died: None,
     })
 }
 

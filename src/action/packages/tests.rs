@@ -44,6 +44,7 @@ fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
         wrote: &nothing,
         data: None,
         post: None,
+        died: None,
     };
     undo(&cx, before, planned)
 }

@@ -33,6 +33,7 @@ fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
         wrote: &wrote,
         data: None,
         post: None,
+        died: None,
     })
     .unwrap()
 }

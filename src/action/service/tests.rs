@@ -33,6 +33,7 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
         wrote: &nothing,
         data: None,
         post: None,
+        died: None,
     })
 }
 

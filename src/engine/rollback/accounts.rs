@@ -1,40 +1,134 @@
-//! Merging the account files: our users out, everybody else's in.
+//! The account files, line by line: our users out, everybody else's in.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 /// The files that are merged line by line, by the key before the first colon.
 const FILES: &[&str] = &["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid"];
+/// Those whose last field lists members.
+const GROUPS: &[&str] = &["/etc/group", "/etc/gshadow"];
+
+/// A line that a step changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which file.
+    pub file: PathBuf,
+    /// The account.
+    pub key: String,
+    /// How it was; none when it was not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// How it is; none when it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
 
 /// Whether `path` is merged by key.
 pub fn is_merged(path: &Path) -> bool {
     FILES.iter().any(|file| path == Path::new(file))
 }
 
-/// `cur` without what the run brought: lines whose key only `post` has are dropped, lines that only the run
-/// changed go back to `base`, everything else stays as it is, in its order.
-pub fn merge(base: &[u8], post: &[u8], cur: &[u8]) -> Vec<u8> {
-    let (base_text, post_text, cur_text) = (text(base), text(post), text(cur));
-    let (base_lines, post_lines) = (by_key(&base_text), by_key(&post_text));
+/// Whether `path` is the backup that the account tools keep of such a file.
+pub fn is_backup(path: &Path) -> bool {
+    path.to_str().and_then(|path| path.strip_suffix('-')).is_some_and(|file| is_merged(Path::new(file)))
+}
+
+/// The lines in which both contents of an account file differ.
+pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<Line> {
+    let (before, after) = (text(before), text(after));
+    let (old, new) = (by_key(&before), by_key(&after));
+    let mut keys: Vec<&str> = old.keys().chain(new.keys()).copied().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let line = |key: &&str| {
+        let (before, after) = (old.get(key), new.get(key));
+        let owned = |line: Option<&&str>| line.map(|line| (*line).to_owned());
+        (before != after).then(|| Line {
+            file: file.to_owned(),
+            key: (*key).to_owned(),
+            before: owned(before),
+            after: owned(after),
+        })
+    };
+    keys.iter().filter_map(line).collect()
+}
+
+impl Line {
+    /// What of the change is ours: all of it where the account is, else members of ours that joined or left a group.
+    pub fn ours(self, is_ours: &dyn Fn(&str) -> bool) -> Option<Self> {
+        if is_ours(&self.key) {
+            return Some(self);
+        }
+        let (Some(before), Some(after)) = (&self.before, &self.after) else { return None };
+        if !GROUPS.iter().any(|file| self.file == Path::new(file)) {
+            return None;
+        }
+        let ((head, old), (new_head, new)) = (members(before), members(after));
+        let mut kept: Vec<&str> = old.iter().copied().filter(|name| new.contains(name) || !is_ours(name)).collect();
+        kept.extend(new.iter().filter(|name| !old.contains(name) && is_ours(name)));
+        let after = format!("{head}:{}", kept.join(","));
+        (head == new_head && after != *before).then_some(Self { after: Some(after), ..self })
+    }
+}
+
+/// Adds what a later step changed to what earlier ones did.
+pub fn add(lines: &mut Vec<Line>, later: &[Line]) {
+    for line in later {
+        match lines.iter_mut().find(|known| known.file == line.file && known.key == line.key) {
+            Some(known) => {
+                if known.after != line.before {
+                    known.before.clone_from(&line.before);
+                }
+                known.after.clone_from(&line.after);
+            }
+            None => lines.push(line.clone()),
+        }
+    }
+    lines.retain(|line| line.before != line.after);
+}
+
+/// A file's content without what `lines` say of it. What somebody else has made of a line of ours stays.
+pub fn without(cur: &[u8], lines: &[&Line]) -> Vec<u8> {
+    let cur = text(cur);
     let mut out = String::with_capacity(cur.len());
-    for line in cur_text.lines() {
-        let key = key(line);
-        let kept = match (base_lines.get(key), post_lines.get(key)) {
-            (None, Some(ours)) if *ours == line => continue,
-            (Some(before), Some(ours)) if *ours == line => before,
-            _ => line,
+    let mut seen = Vec::new();
+    for now in cur.lines() {
+        let key = key(now);
+        seen.push(key);
+        let line = lines.iter().find(|line| line.key == key);
+        let restored = match line.map(|line| (line.before.as_deref(), line.after.as_deref())) {
+            Some((None, Some(ours))) if ours == now => continue,
+            Some((Some(before), Some(ours))) if ours == now => before.to_owned(),
+            Some((Some(before), Some(ours))) => without_members(now, before, ours),
+            _ => now.to_owned(),
         };
-        out.push_str(kept);
+        out.push_str(&restored);
         out.push('\n');
     }
-    // What the run removed comes back.
-    for line in base_text.lines() {
-        if !post_lines.contains_key(key(line)) && !cur_text.lines().any(|cur| self::key(cur) == key(line)) {
-            out.push_str(line);
+    // What we removed comes back.
+    for line in lines.iter().filter(|line| line.after.is_none() && !seen.contains(&line.key.as_str())) {
+        if let Some(before) = &line.before {
+            out.push_str(before);
             out.push('\n');
         }
     }
     out.into_bytes()
+}
+
+/// A line that others changed too, without the members that only we brought.
+fn without_members(now: &str, before: &str, ours: &str) -> String {
+    let ((head, here), (_, old), (_, new)) = (members(now), members(before), members(ours));
+    let ours_only = |name: &&str| new.contains(name) && !old.contains(name);
+    let kept: Vec<&str> = here.iter().copied().filter(|name| !ours_only(name)).collect();
+    if kept.len() == here.len() { now.to_owned() } else { format!("{head}:{}", kept.join(",")) }
+}
+
+/// A group's line: what comes before its members, and those.
+fn members(line: &str) -> (&str, Vec<&str>) {
+    let (head, last) = line.rsplit_once(':').unwrap_or((line, ""));
+    (head, last.split(',').filter(|name| !name.is_empty()).collect())
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -51,24 +145,62 @@ fn by_key(text: &str) -> BTreeMap<&str, &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::merge;
+    use std::path::Path;
+
+    use super::{Line, add, changed, without};
+
+    const GROUP: &str = "/etc/group";
+
+    /// What is left of `cur` without what the accounts of ours changed from `base` to `post`.
+    fn back(base: &str, post: &str, cur: &str) -> String {
+        let ours = |key: &str| ["webapp", "ours"].contains(&key);
+        let lines = changed(Path::new(GROUP), base.as_bytes(), post.as_bytes());
+        let lines: Vec<Line> = lines.into_iter().filter_map(|line| line.ours(&ours)).collect();
+        let lines: Vec<&Line> = lines.iter().collect();
+        String::from_utf8_lossy(&without(cur.as_bytes(), &lines)).into_owned()
+    }
 
     #[test]
     fn our_user_goes_and_the_administrators_stays() {
-        let base = b"root:x:0\nwww:x:33\n";
-        let post = b"root:x:0\nwww:x:33:webapp\nwebapp:x:998\n";
-        let cur = b"root:x:0\nwww:x:33:webapp\nwebapp:x:998\nalice:x:1000\n";
-        assert_eq!(merge(base, post, cur), b"root:x:0\nwww:x:33\nalice:x:1000\n");
+        let base = "root:x:0:\nwww:x:33:\n";
+        let post = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\n";
+        let cur = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\nalice:x:1000:\n";
+        assert_eq!(back(base, post, cur), "root:x:0:\nwww:x:33:\nalice:x:1000:\n");
+    }
+
+    #[test]
+    fn a_user_that_somebody_made_while_we_worked_stays() {
+        let post = "www:x:33:webapp,alice\nwebapp:x:998:\nalice:x:1000:\n";
+        assert_eq!(back("www:x:33:\n", post, post), "www:x:33:alice\nalice:x:1000:\n");
     }
 
     #[test]
     fn a_line_that_somebody_changed_after_us_is_left_alone() {
-        assert_eq!(merge(b"a:1\n", b"a:2\n", b"a:3\n"), b"a:3\n");
-        assert_eq!(merge(b"", b"ours:1\n", b"ours:changed\n"), b"ours:changed\n");
+        assert_eq!(back("", "ours:1\n", "ours:changed\n"), "ours:changed\n");
+        assert_eq!(back("a:1:\n", "a:1:ours\n", "a:1:ours,alice\n"), "a:1:alice\n");
+        assert_eq!(back("a:1:\n", "a:2:\n", "a:2:\n"), "a:2:\n", "nobody of ours");
     }
 
     #[test]
     fn a_line_that_the_run_removed_comes_back() {
-        assert_eq!(merge(b"a:1\nb:1\n", b"a:1\n", b"a:1\nc:1\n"), b"a:1\nc:1\nb:1\n");
+        assert_eq!(back("a:1\nours:1\n", "a:1\n", "a:1\nc:1\n"), "a:1\nc:1\nours:1\n");
+    }
+
+    #[test]
+    fn what_a_later_step_does_is_added() {
+        let line = |before: Option<&str>, after: Option<&str>| Line {
+            file: GROUP.into(),
+            key: "a".to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let mut lines = vec![line(None, Some("a:1"))];
+        add(&mut lines, &[line(Some("a:1"), Some("a:2"))]);
+        assert_eq!(lines, [line(None, Some("a:2"))]);
+        // Somebody changed it in between: theirs is what has to come back.
+        add(&mut lines, &[line(Some("a:3"), Some("a:4"))]);
+        assert_eq!(lines, [line(Some("a:3"), Some("a:4"))]);
+        add(&mut lines, &[line(Some("a:4"), Some("a:3"))]);
+        assert!(lines.is_empty());
     }
 }

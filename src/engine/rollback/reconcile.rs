@@ -1,24 +1,33 @@
-//! The disk as it was: a three-way comparison of every path.
+//! The disk as it was: every path that the run is known to have changed becomes what it was before.
 //!
-//! - nobody touched it since we did (`cur` = `post`): it becomes what `base` says;
-//! - we never changed it (`post` = `base`): it stays what `cur` says, and is put back if the purge took it;
-//! - both changed it: the other one's version stays and is reported.
+//! Asked of every such path, and of what lies in directories that the run brought; the first row that fits decides.
+//!
+//! | # | the path | becomes |
+//! |---|---|---|
+//! | 1 | a file of a package that somebody else installed since | stays |
+//! | 2 | the package manager's records, and the package set is not ours alone | stays |
+//! | 3 | an account file | without our lines |
+//! | 4 | a log: new, and in the run's windows, in a directory that it brought, or there at its end and nobody else's | goes |
+//! | 4a | any other log | stays |
+//! | 5 | below a directory of running state that the run brought, and nobody else's | goes, with all that has become of it |
+//! | 6 | of a certificate that the run brought and certbot renews | goes |
+//! | 7 | ours, and as we left it | what was before, even where somebody else had made that between two steps of ours |
+//! | 8 | ours, and already what was before | stays |
+//! | 9 | ours, and changed since: the package manager's | stays |
+//! | 10 | ours, and changed since | stays, and is reported |
+//! | 11 | below a source or an environment of ours, as it was at the run's end, and nobody else's | goes |
+//! | 12 | a directory that a record made | goes when nothing is left in it, else it is reported with what is |
+//! | 13 | everything else | stays |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::engine::manifest::{Contents, Entry, Manifest, is_kept, is_log};
+use crate::engine::manifest::{Contents, Entry, Manifest, is_log};
 use crate::engine::rollback::accounts;
+use crate::engine::window::whose::{FETCHED, PEOPLES, is_package_state, lives};
+use crate::engine::window::{Change, Closed, Left, Owned, dpkg, same};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta};
-
-/// Where programs keep what changes while they run. A directory that the run brought goes with all that has
-/// become of it (databases are asked about before the rollback begins). In a directory that was there before,
-/// living programs of others write: only what undo records name is touched there.
-const STATE: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool"];
-
-/// Where applications and sites lie. As [`STATE`], but what somebody changed in a directory of ours stays.
-const SITES: &[&str] = &["/opt", "/var/www"];
 
 /// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
 /// renewals have made of it.
@@ -27,31 +36,26 @@ const RENEWED: &str = "/etc/letsencrypt";
 /// never reads, and accounts.
 const SHARED: &[&str] = &["keys", "csr", "accounts"];
 
-/// Below [`STATE`], but what is new there came with our packages.
-const FETCHED: &str = "/var/cache/apt/archives";
-
-/// The package manager's own records. Put back as a whole, or left alone when others changed the package set.
-const PACKAGE_STATE: &[&str] = &[
-    "/var/lib/dpkg",
-    "/var/lib/apt",
-    "/var/lib/ucf",
-    "/var/cache/debconf",
-    "/var/lib/systemd/deb-systemd-helper-enabled",
-];
-
-/// The list of installed packages.
-const STATUS: &str = "/var/lib/dpkg/status";
-
-/// The disk at three times.
+/// What is known of the disk.
 pub struct States<'a> {
     /// Before the first change.
     pub base: &'a Manifest,
-    /// At the end of the run.
-    pub post: &'a Manifest,
-    /// When the rollback began.
-    pub cur: &'a Manifest,
-    /// Contents that were kept, each with its hash.
-    pub contents: [&'a Contents; 3],
+    /// At the run's end, or when it failed; none when it was killed.
+    pub look: Option<&'a Manifest>,
+    /// What the run is known to have changed.
+    pub owned: &'a Owned,
+    /// Directories that records of the run made.
+    pub made: &'a BTreeSet<PathBuf>,
+    /// Those of them that hold a source or an environment, which come as a whole.
+    pub trees: &'a BTreeSet<PathBuf>,
+    /// What records have left in place, and has been reported: nothing below is touched.
+    pub kept: &'a BTreeSet<PathBuf>,
+    /// Paths of whatever else records name: those have decided.
+    pub recorded: &'a BTreeSet<PathBuf>,
+    /// The disk as it was last seen, for the hashes of what has not changed since.
+    pub known: &'a Manifest,
+    /// A content by its hash.
+    pub content: &'a dyn Fn(&str) -> Option<Vec<u8>>,
 }
 
 /// What came of it.
@@ -64,57 +68,161 @@ pub struct Outcomes {
 }
 
 /// What a path shall be.
+#[derive(Debug, PartialEq, Eq)]
 enum Want<'a> {
     /// As it is now.
     AsIs,
+    /// As it is now, because somebody else changed it since.
+    Changed,
     /// Not there.
     Gone,
     /// This.
     This(&'a Entry),
-    /// A file with this content and these permissions.
-    Merged(Vec<u8>, Meta),
-}
-
-/// Throws away the contents of a manifest at the end of a run that no comparison needs.
-pub fn keep_needed(post: &Manifest, contents: &mut Contents) {
-    let needed: BTreeSet<&String> = post
-        .entries
-        .iter()
-        .filter(|(path, _)| accounts::is_merged(path) || *path == Path::new(STATUS))
-        .filter_map(|(_, entry)| entry.hash.as_ref())
-        .collect();
-    contents.retain(|hash, _| needed.contains(hash));
+    /// The account file without our lines.
+    Merged,
 }
 
 /// Brings every path to what it shall be. Safe to call again.
 pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
     let mut contents = Contents::new();
-    let now = Manifest::take(host, Some(states.cur), &mut contents)?;
+    let now = Manifest::take(host, Some(states.known), &mut contents)?;
     let guard = Guard::new(host, states, &now);
     let mut outcomes = Outcomes::default();
 
-    let paths: BTreeSet<&PathBuf> =
-        [states.base, states.post, states.cur, &now].into_iter().flat_map(|manifest| manifest.entries.keys()).collect();
+    let paths: BTreeSet<&PathBuf> = states.owned.paths.keys().chain(now.entries.keys()).collect();
     let mut gone = Vec::new();
     for path in paths {
         let here = now.entries.get(path);
-        match guard.want(states, path, &mut outcomes) {
+        match guard.want(states, path, here) {
             Want::Gone if here.is_some() => gone.push(path),
             Want::AsIs | Want::Gone => {}
-            Want::This(entry) if here.is_some_and(|here| here.same(entry)) => {}
-            Want::This(entry) => {
-                if let Err(failure) = make(host, states, path, entry, here) {
-                    outcomes.errors.push(failure);
+            Want::Changed => {
+                // Backups of the account files follow their originals by themselves.
+                if !accounts::is_backup(path) {
+                    let why = if here.is_some() { "it was changed since the run" } else { "it was removed since the run" };
+                    outcomes.kept.push((path.display().to_string(), why.to_owned()));
                 }
             }
-            Want::Merged(content, meta) => {
-                host.write(path, &content, meta).map_err(|e| Failure::new(format!("merge {}", path.display()), e))?;
-            }
+            Want::This(entry) => restore(host, states, path, entry, here, &mut outcomes),
+            Want::Merged => merge(host, states, path, here, &mut outcomes)?,
         }
     }
     remove(host, &gone, &now, &mut outcomes);
     times(host, states);
+    report_others(host, states, &now, &guard, &mut outcomes);
     Ok(outcomes)
+}
+
+/// Makes `path` what it was; says so where that is somebody else's version.
+fn restore(
+    host: &dyn Host,
+    states: &States<'_>,
+    path: &Path,
+    entry: &Entry,
+    here: Option<&Entry>,
+    outcomes: &mut Outcomes,
+) {
+    let disturbed = states.owned.paths.get(path).is_some_and(|left| left.disturbed);
+    if !here.is_some_and(|here| here.same(entry)) {
+        let dirs = states.known.entries.iter().map(|(path, entry)| (path.as_path(), entry.meta)).collect();
+        match make(host, &dirs, states.content, path, entry, here) {
+            Ok(true) => {}
+            Ok(false) if disturbed => {
+                let why = "it was changed since the run, and went with what the run brought".to_owned();
+                outcomes.kept.push((path.display().to_string(), why));
+                return;
+            }
+            Ok(false) => {
+                let why = format!(
+                    "its former content was not kept; find its package with `dpkg -S {}` and reinstall it",
+                    path.display()
+                );
+                outcomes.kept.push((path.display().to_string(), why));
+                return;
+            }
+            Err(failure) => {
+                outcomes.errors.push(failure);
+                return;
+            }
+        }
+    }
+    if disturbed && !is_package_state(path) && !accounts::is_backup(path) {
+        outcomes.kept.push((path.display().to_string(), "it was changed since the run".to_owned()));
+    }
+}
+
+/// Takes our lines out of an account file; where it is then what it was, with its former times, too.
+fn merge(
+    host: &dyn Host,
+    states: &States<'_>,
+    path: &Path,
+    here: Option<&Entry>,
+    outcomes: &mut Outcomes,
+) -> Outcome<()> {
+    let Some(here) = here else { return Ok(()) };
+    let failed = |e| Failure::new(format!("take our lines out of {}", path.display()), e);
+    let now = host.read(path).map_err(failed)?;
+    let lines: Vec<_> = states.owned.lines.iter().filter(|line| line.file == path).collect();
+    let merged = accounts::without(&now, &lines);
+    let before = states.owned.paths.get(path).and_then(|left| left.before.as_ref());
+    if let Some(before) = before
+        && before.hash.as_deref() == Some(&crate::engine::undo::fingerprint(&merged))
+    {
+        restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
+    } else if merged != now {
+        host.write(path, &merged, here.meta).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Puts back what was not the run's and a purge has taken along with a directory that the run brought.
+pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Option<Vec<u8>>) -> Outcomes {
+    let mut outcomes = Outcomes::default();
+    let dirs: BTreeMap<&Path, Meta> = closed.dirs.iter().map(|(path, meta)| (path.as_path(), *meta)).collect();
+    for Change { path, before, .. } in &closed.taken {
+        let Some(before) = before else { continue };
+        match make(host, &dirs, content, path, before, None) {
+            Ok(true) => {}
+            Ok(false) => {
+                let why = "the packages around it took it along, and its content was not kept".to_owned();
+                outcomes.kept.push((path.display().to_string(), why));
+            }
+            Err(failure) => outcomes.errors.push(failure),
+        }
+    }
+    outcomes
+}
+
+/// Names what somebody else changed while the run worked, and what therefore stays.
+fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &Guard, outcomes: &mut Outcomes) {
+    let at_end = states.look.unwrap_or(now);
+    let mut last: Option<&Path> = None;
+    for (path, entry) in &at_end.entries {
+        let before = states.base.entries.get(path);
+        let told = states.owned.paths.contains_key(path) || states.recorded.contains(path) || below(states.kept, path);
+        let silent = is_package_state(path)
+            || (lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir)))
+            || accounts::is_merged(path)
+            || accounts::is_backup(path)
+            || guard.foreign.contains(path);
+        if told || silent || same(before, Some(entry)) || last.is_some_and(|above| path.starts_with(above)) {
+            continue;
+        }
+        // What is gone meanwhile, or as it was, is nobody's news.
+        if host.stat(path).ok().flatten().is_none() || same(before, now.entries.get(path)) {
+            continue;
+        }
+        let why = states.owned.theirs.get(path).map_or("somebody else changed it while the run worked", String::as_str);
+        let known = outcomes.kept.iter().any(|(known, _)| Path::new(known) == path);
+        if !known {
+            outcomes.kept.push((path.display().to_string(), why.to_owned()));
+        }
+        last = (entry.kind == Kind::Dir && before.is_none()).then_some(path);
+    }
+}
+
+fn below(dirs: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    path.ancestors().any(|above| dirs.contains(above))
 }
 
 /// What must not be touched: files of packages that others brought, and the package database with them.
@@ -127,91 +235,83 @@ struct Guard {
 
 impl Guard {
     fn new(host: &dyn Host, states: &States<'_>, now: &Manifest) -> Self {
-        let read = |path: &Path| host.read(path).unwrap_or_default();
-        let before = packages(states.content(states.base, Path::new(STATUS)).unwrap_or_default());
-        let at_end = packages(states.content(states.post, Path::new(STATUS)).unwrap_or_default());
-        let at_start = packages(states.content(states.cur, Path::new(STATUS)).unwrap_or_default());
-        let after = if now.entries.contains_key(Path::new(STATUS)) {
-            packages(&read(Path::new(STATUS)))
-        } else {
-            BTreeMap::new()
-        };
+        let status = Path::new(dpkg::STATUS);
+        let content = |manifest: &Manifest| (states.content)(manifest.entries.get(status)?.hash.as_ref()?);
+        let before = dpkg::versions(&content(states.base).unwrap_or_default());
+        let here = now.entries.get(status);
+        let after = here.map(|_| dpkg::versions(&host.read(status).unwrap_or_default())).unwrap_or_default();
         let mut foreign = BTreeSet::new();
         for name in after.keys().filter(|name| !before.contains_key(*name)) {
-            let info = Path::new("/var/lib/dpkg/info");
-            let short = name.split(':').next().unwrap_or(name);
-            for list in [info.join(format!("{name}.list")), info.join(format!("{short}.list"))] {
-                foreign.extend(String::from_utf8_lossy(&read(&list)).lines().map(PathBuf::from));
-            }
+            foreign.extend(dpkg::listed(host, name));
         }
-        let packages_changed = at_end != at_start || !foreign.is_empty();
+        let disturbed = states
+            .owned
+            .paths
+            .get(status)
+            .is_some_and(|left| left.disturbed || !same(left.after.as_ref(), here));
+        let packages_changed = disturbed || !foreign.is_empty();
         Self { foreign, packages_changed }
     }
 
-    fn want<'a>(&self, states: &States<'a>, path: &Path, outcomes: &mut Outcomes) -> Want<'a> {
-        let (base, post, cur) =
-            (states.base.entries.get(path), states.post.entries.get(path), states.cur.entries.get(path));
-        if self.foreign.contains(path) {
+    fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&Entry>) -> Want<'a> {
+        let new = !states.base.entries.contains_key(path);
+        let left = states.owned.paths.get(path);
+        let theirs = states.owned.theirs.contains_key(path);
+        // 1
+        if self.foreign.contains(path) || below(states.kept, path) {
             return Want::AsIs;
         }
-        let package_state = PACKAGE_STATE.iter().any(|prefix| path.starts_with(prefix));
-        if package_state && self.packages_changed {
+        // 2
+        if is_package_state(path) && self.packages_changed {
             return Want::AsIs;
         }
-        // Logs go on being written by everybody: only those that the run brought go.
+        // 3
+        if accounts::is_merged(path) {
+            return if left.is_some() { Want::Merged } else { Want::AsIs };
+        }
+        // 4
+        let brought = new && states.brought(path);
+        let at_end = || states.look.is_some_and(|look| look.entries.contains_key(path));
         if is_log(path) {
-            let ours = base.is_none() && (post.is_some() || states.brought(path));
+            let ours = new && !theirs && (brought || left.is_some_and(|left| left.before.is_none()) || at_end());
             return if ours { Want::Gone } else { Want::AsIs };
         }
-        if base.is_none() && states.brought(path) && (lies_below(STATE, path) || same(cur, post)) {
+        // 5
+        let peoples = PEOPLES.iter().any(|dir| path.starts_with(dir) && path != Path::new(dir));
+        if brought && lives(path) && !theirs && !peoples {
             return Want::Gone;
         }
-        if base.is_none() && states.renewed(path) {
+        // 6
+        if new && states.renewed(path) {
             return Want::Gone;
         }
-        if lives(path) && !states.brought(path) && !path.starts_with(FETCHED) && !is_kept(path) {
-            return Want::AsIs;
+        // 7 to 10
+        if let Some(left) = left {
+            return Self::want_of_ours(left, path, here);
         }
-        if same(cur, post) {
-            return base.map_or(Want::Gone, Want::This);
+        // 11
+        let as_at_end = || here.is_some() && same(states.look.and_then(|look| look.entries.get(path)), here);
+        if new && !theirs && below(states.trees, path) && as_at_end() {
+            return Want::Gone;
         }
-        if same(post, base) {
-            return match cur {
-                // Newer than the rollback's beginning: written by the purge itself, or by a living system.
-                None if package_state => Want::AsIs,
-                None => Want::Gone,
-                Some(entry) => Want::This(entry),
-            };
+        // 12
+        if new && states.made.contains(path) {
+            return Want::Gone;
         }
-        if package_state {
-            return Want::AsIs;
+        // 13
+        Want::AsIs
+    }
+
+    fn want_of_ours<'a>(left: &'a Left, path: &Path, here: Option<&Entry>) -> Want<'a> {
+        if same(left.after.as_ref(), here) {
+            return left.before.as_ref().map_or(Want::Gone, Want::This);
         }
-        if accounts::is_merged(path)
-            && let (Some(base), Some(post), Some(cur_entry)) =
-                (states.content(states.base, path), states.content(states.post, path), cur)
-            && let Some(cur) = states.content(states.cur, path)
-        {
-            return Want::Merged(accounts::merge(base, post, cur), cur_entry.meta);
-        }
-        if same(cur, base) {
-            return Want::AsIs;
-        }
-        // Backups of the account files follow their originals by themselves.
-        if !path.to_string_lossy().ends_with('-') {
-            let why = if cur.is_some() { "it was changed since the run" } else { "it was removed since the run" };
-            outcomes.kept.push((path.display().to_string(), why.to_owned()));
-        }
-        cur.map_or(Want::Gone, Want::This)
+        let as_before = same(left.before.as_ref(), here);
+        if as_before || is_package_state(path) || path.starts_with(FETCHED) { Want::AsIs } else { Want::Changed }
     }
 }
 
-impl<'a> States<'a> {
-    /// The content that a file had at that time, when it was kept.
-    fn content(&self, manifest: &Manifest, path: &Path) -> Option<&'a [u8]> {
-        let hash = manifest.entries.get(path)?.hash.as_ref()?;
-        self.contents.iter().find_map(|contents| contents.get(hash)).map(Vec::as_slice)
-    }
-
+impl States<'_> {
     /// Whether `path` belongs to a certificate that the run brought and certbot renews.
     fn renewed(&self, path: &Path) -> bool {
         let Ok(below) = path.strip_prefix(RENEWED) else { return false };
@@ -219,43 +319,41 @@ impl<'a> States<'a> {
         let depth = if shared { 1 } else { 2 };
         let top: PathBuf = Path::new(RENEWED).join(below.components().take(depth).collect::<PathBuf>());
         below.components().count() >= depth
-            && !self.base.entries.contains_key(&top)
-            && self.post.entries.contains_key(&top)
+            && self.owned.paths.get(&top).is_some_and(|left| left.before.is_none())
     }
 
     /// Whether the run brought `path` with a whole directory of running state.
     fn brought(&self, path: &Path) -> bool {
-        lives(path)
-            && path.ancestors().any(|above| {
-                lives(above)
-                    && !self.base.entries.contains_key(above)
-                    && self.post.entries.get(above).is_some_and(|e| e.kind == Kind::Dir)
-            })
+        let is_new = |above: &Path| {
+            let owned = self.owned.paths.get(above).is_some_and(|left| left.before.is_none() && left.was_dir);
+            owned || self.made.contains(above)
+        };
+        lives(path) && path.ancestors().any(|above| lives(above) && is_new(above))
     }
 }
 
-/// Whether what is at `path` changes without packages and actions.
-fn lives(path: &Path) -> bool {
-    lies_below(STATE, path) || lies_below(SITES, path) || path == Path::new("/var/www")
-}
-
-fn lies_below(roots: &[&str], path: &Path) -> bool {
-    roots.iter().any(|root| path.starts_with(root) && path != Path::new(root))
-}
-
-fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => a.same(b),
-        _ => false,
+/// Makes `path` what `entry` says; false when its content was not kept. `dirs` are permissions of directories above
+/// that may be missing.
+fn make(
+    host: &dyn Host,
+    dirs: &BTreeMap<&Path, Meta>,
+    content: &dyn Fn(&str) -> Option<Vec<u8>>,
+    path: &Path,
+    entry: &Entry,
+    here: Option<&Entry>,
+) -> Outcome<bool> {
+    let failed = |e| Failure::new(format!("put {} back", path.display()), e);
+    let kept = entry.hash.as_deref().and_then(content);
+    if entry.kind == Kind::File && kept.is_none() {
+        let Some(here) = here.filter(|here| here.size == entry.size && here.mtime == entry.mtime) else {
+            return Ok(false);
+        };
+        if here.meta != entry.meta {
+            host.set_meta(path, entry.meta).map_err(failed)?;
+        }
+        return Ok(true);
     }
-}
-
-/// Makes `path` what `entry` says.
-fn make(host: &dyn Host, states: &States<'_>, path: &Path, entry: &Entry, here: Option<&Entry>) -> Outcome<()> {
-    let what = || format!("put {} back", path.display());
-    let failed = |e| Failure::new(what(), e);
-    parents(host, states, path).map_err(failed)?;
+    parents(host, dirs, path).map_err(failed)?;
     if here.is_some_and(|here| here.kind != entry.kind) {
         match here.map(|here| here.kind) {
             Some(Kind::Dir) => host.remove_dir(path).map_err(failed)?,
@@ -265,42 +363,30 @@ fn make(host: &dyn Host, states: &States<'_>, path: &Path, entry: &Entry, here: 
     match entry.kind {
         Kind::Dir => {
             host.make_dir(path, entry.meta).map_err(failed)?;
-            host.set_meta(path, entry.meta).map_err(failed)
+            host.set_meta(path, entry.meta).map_err(failed)?;
         }
         Kind::Symlink => {
-            let target = entry.target.as_deref().ok_or_else(|| Failure::new(what(), "its target was not kept"))?;
+            let Some(target) = entry.target.as_deref() else { return Ok(false) };
             host.make_symlink(path, target).map_err(failed)?;
-            host.set_meta(path, entry.meta).map_err(failed)
+            host.set_meta(path, entry.meta).map_err(failed)?;
         }
         Kind::File => {
-            let content =
-                entry.hash.as_ref().and_then(|hash| states.contents.iter().find_map(|contents| contents.get(hash)));
-            match (content, here) {
-                (Some(content), _) => {
-                    let already = here.is_some_and(|here| here.hash == entry.hash);
-                    if !already {
-                        host.write(path, content, entry.meta).map_err(failed)?;
-                    }
-                    host.set_meta(path, entry.meta).map_err(failed)?;
-                    for (name, value) in &entry.xattrs {
-                        host.set_xattr(path, name, value).map_err(failed)?;
-                    }
-                    host.set_mtime(path, entry.mtime).map_err(failed)
-                }
-                (None, Some(here)) if here.size == entry.size && here.mtime == entry.mtime => {
-                    host.set_meta(path, entry.meta).map_err(failed)
-                }
-                // A program file that a package of before owns: only its package can bring it back.
-                (None, _) => Err(Failure::new(what(), "its content was not kept")
-                    .hint(format!("find its package with dpkg -S {} and reinstall it", path.display()))),
+            if !here.is_some_and(|here| here.hash == entry.hash) {
+                host.write(path, &kept.unwrap_or_default(), entry.meta).map_err(failed)?;
             }
+            host.set_meta(path, entry.meta).map_err(failed)?;
+            for (name, value) in &entry.xattrs {
+                host.set_xattr(path, name, value).map_err(failed)?;
+            }
+            host.set_mtime(path, entry.mtime).map_err(failed)?;
         }
-        Kind::Other => Ok(()),
+        Kind::Other => {}
     }
+    Ok(true)
 }
 
-/// Makes the directories above a path that stays although the purge took them.
-fn parents(host: &dyn Host, states: &States<'_>, path: &Path) -> std::io::Result<()> {
+/// Makes the directories above a path that stays although a purge took them.
+fn parents(host: &dyn Host, dirs: &BTreeMap<&Path, Meta>, path: &Path) -> std::io::Result<()> {
     let mut missing = Vec::new();
     for above in path.ancestors().skip(1) {
         if host.stat(above)?.is_some() {
@@ -309,8 +395,7 @@ fn parents(host: &dyn Host, states: &States<'_>, path: &Path) -> std::io::Result
         missing.push(above);
     }
     for above in missing.into_iter().rev() {
-        let meta = states.cur.entries.get(above).map_or(Meta::root(0o755), |entry| entry.meta);
-        host.make_dir(above, meta)?;
+        host.make_dir(above, dirs.get(above).copied().unwrap_or(Meta::root(0o755)))?;
     }
     Ok(())
 }
@@ -342,75 +427,43 @@ fn remove(host: &dyn Host, gone: &[&PathBuf], now: &Manifest, outcomes: &mut Out
     // Of nested directories that stay, the outermost says enough.
     for path in &full {
         if !path.ancestors().skip(1).any(|above| full.contains(above)) {
-            outcomes.kept.push((path.display().to_string(), "it holds files that are not ours".to_owned()));
+            outcomes.kept.push((path.display().to_string(), held(host, path)));
         }
     }
 }
 
-/// Gives directories that only we changed the time they had, deepest first.
+/// Why a directory stays, with the first names in it.
+fn held(host: &dyn Host, dir: &Path) -> String {
+    const SHOWN: usize = 5;
+    let names = host.list(dir).unwrap_or_default();
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.display().to_string()).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    format!("it holds what is not ours: {}{more}", shown.join(", "))
+}
+
+/// Gives directories the time they had where the same names are in them again.
 fn times(host: &dyn Host, states: &States<'_>) {
-    for (path, base) in states.base.entries.iter().rev().filter(|(_, entry)| entry.kind == Kind::Dir) {
-        let untouched = match (states.post.entries.get(path), states.cur.entries.get(path)) {
-            (Some(post), Some(cur)) => post.mtime == cur.mtime,
-            _ => false,
-        };
-        if untouched
-            && host.stat(path).ok().flatten().is_some_and(|stat| stat.kind == Kind::Dir && stat.mtime != base.mtime)
-        {
+    let touched = states.owned.paths.keys().chain(states.recorded).filter_map(|path| path.parent());
+    let touched: BTreeSet<&Path> = touched.collect();
+    for dir in touched.into_iter().rev() {
+        let Some(base) = states.base.entries.get(dir).filter(|entry| entry.kind == Kind::Dir) else { continue };
+        let Ok(Some(stat)) = host.stat(dir) else { continue };
+        if stat.kind != Kind::Dir || stat.mtime == base.mtime {
+            continue;
+        }
+        let below = states.base.entries.range(dir.to_owned()..).map(|(path, _)| path);
+        let before = below.take_while(|path| path.starts_with(dir)).filter(|path| path.parent() == Some(dir));
+        let before: BTreeSet<&std::ffi::OsStr> = before.filter_map(|path| path.file_name()).collect();
+        let here = host.list(dir).unwrap_or_default();
+        let volatile = |name: &PathBuf| crate::engine::manifest::is_volatile(&dir.join(name));
+        let here: BTreeSet<&std::ffi::OsStr> =
+            here.iter().filter(|name| !volatile(name)).filter_map(|name| name.file_name()).collect();
+        if before == here {
             // A time that cannot be set harms nobody.
-            let _ = host.set_mtime(path, base.mtime);
+            let _ = host.set_mtime(dir, base.mtime);
         }
     }
-}
-
-/// The installed packages of a dpkg status file: `name:arch` -> version.
-fn packages(status: &[u8]) -> BTreeMap<String, String> {
-    let text = String::from_utf8_lossy(status);
-    let mut out = BTreeMap::new();
-    for stanza in text.split("\n\n") {
-        let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        if field("Status:").is_some_and(|status| status.ends_with(" installed"))
-            && let (Some(name), Some(version)) = (field("Package:"), field("Version:"))
-        {
-            out.insert(format!("{name}:{}", field("Architecture:").unwrap_or("all")), version.to_owned());
-        }
-    }
-    out
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::host::fake::FakeHost;
-
-    fn manifest(host: &FakeHost) -> (Manifest, Contents) {
-        let mut contents = Contents::new();
-        (Manifest::take(host, None, &mut contents).unwrap(), contents)
-    }
-
-    /// A certificate that was renewed since the run goes with all that is left of it; another's stays.
-    #[test]
-    fn what_renewals_made_of_a_certificate_goes_with_it() {
-        let host = FakeHost::new();
-        let base = manifest(&host);
-        host.put_file("/etc/letsencrypt/renewal/ours.conf", "first", 0o644);
-        host.put_file("/etc/letsencrypt/archive/ours/cert1.pem", "1", 0o644);
-        host.put_file("/etc/letsencrypt/keys/0000_key-certbot.pem", "1", 0o600);
-        let post = manifest(&host);
-        host.put_file("/etc/letsencrypt/renewal/ours.conf", "renewed", 0o644);
-        host.put_file("/etc/letsencrypt/archive/ours/cert2.pem", "2", 0o644);
-        host.put_file("/etc/letsencrypt/keys/0001_key-certbot.pem", "2", 0o600);
-        host.put_file("/etc/letsencrypt/renewal/theirs.conf", "theirs", 0o644);
-        host.put_file("/etc/letsencrypt/archive/theirs/cert1.pem", "3", 0o644);
-        let cur = manifest(&host);
-        host.take_away("/etc/letsencrypt/renewal/ours.conf");
-        let states = States { base: &base.0, post: &post.0, cur: &cur.0, contents: [&base.1, &post.1, &cur.1] };
-        reconcile(&host, &states).unwrap();
-        let left = manifest(&host).0;
-        let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
-        let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
-        assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use crate::action::{Cx, Progress, Verdict};
 use crate::engine::event::{Ended, What};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::undo::{Undo, carry};
+use crate::engine::window::{self, Tracker};
 use crate::error::Outcome;
 use crate::host::{Host, Stamp};
 use crate::plan::{Plan, Planned, PlannedProof};
@@ -58,18 +59,18 @@ impl<'a> Step<'a> {
         }
     }
 
-    pub fn perform(self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+    pub fn perform(self, job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>) -> Outcome<()> {
         match self {
-            Self::Action(action) => act(job, journal, action),
+            Self::Action(action) => act(job, journal, tracker, action),
             Self::Proof(proof) => prove(job, proof),
         }
     }
 }
 
-fn act(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<()> {
+fn act(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
     let start = job.host.now();
     (job.emit)(What::ActionStarted { action: planned.id.clone() });
-    let ended = make_so(job, journal, planned);
+    let ended = make_so(job, journal, tracker, planned);
     let how = match &ended {
         Ok(changed) if *changed => Ended::Changed,
         Ok(_) => Ended::AlreadySo,
@@ -80,7 +81,7 @@ fn act(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<()> {
 }
 
 /// Makes the host as the action wants it; tells whether it had to change anything in this run.
-fn make_so(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<bool> {
+fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<bool> {
     let blobs = job.dir.blobs();
     let log = job.dir.log(&planned.id);
     let progress = |progress: Progress| {
@@ -115,11 +116,19 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, planned: &Planned) -> Outcome<b
         let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
         journal.write(job.host, record)?;
     }
-    // What a crash interrupted is made again even if it looks finished: looks are not proof.
-    act.apply(&cx)?;
     let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
-    let record = Record::End { action: planned.id.clone(), wrote: wrote(job.host, &undo)? };
-    journal.write(job.host, record)?;
+    let window = tracker.open(window::Step::of(&planned.action, &planned.id, &undo))?;
+    // What a crash interrupted is made again even if it looks finished: looks are not proof.
+    let applied = act.apply(&cx);
+    let closed = window.map_or(Ok(()), |window| tracker.close(window).map(drop));
+    let action = planned.id.clone();
+    if let Err(failure) = applied {
+        // What it left half done is known all the same, or a rollback could not tell it from what others do now.
+        let _ = wrote(job.host, &undo).and_then(|wrote| journal.write(job.host, Record::Halted { action, wrote }));
+        return Err(failure);
+    }
+    closed?;
+    journal.write(job.host, Record::End { action, wrote: wrote(job.host, &undo)? })?;
     Ok(true)
 }
 

@@ -185,7 +185,12 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
 
 /// Why the file at `path` is not what we wrote, when somebody else changed it.
 fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
-    let Some(ours) = cx.wrote.get(path) else { return Ok(None) };
+    let Some(ours) = cx.wrote.get(path) else {
+        let failed = |e| Failure::new(format!("look at {}", path.display()), e);
+        let stat = cx.host.stat(path).map_err(failed)?;
+        let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);
+        return Ok(later.then(|| "somebody changed it after the run had died".to_owned()));
+    };
     Ok(match written(cx.host, path)? {
         None => Some("somebody removed it since".to_owned()),
         Some(now) if now != *ours => Some("somebody changed it since".to_owned()),

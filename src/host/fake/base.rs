@@ -71,6 +71,7 @@ pub(super) fn debian(codename: &str) -> World {
         locks: super::locks::Locks::default(),
         calls: Vec::new(),
         faults: Faults::default(),
+        watch: super::writers::Watching::default(),
     };
     let now = world.tick();
     for dir in DIRS {

@@ -81,6 +81,7 @@ impl FakeHost {
 
     /// Starts the program anew; planned faults are forgotten, its locks are free.
     pub fn revive(&self) {
+        self.leave_sign_of_life();
         let mut world = self.world();
         world.locks.release_ours();
         let faults = &mut world.faults;

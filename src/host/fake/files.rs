@@ -1,10 +1,10 @@
 //! A file system in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::host::{Kind, Meta, Stamp, Stat};
+use crate::host::{Kind, Meta, Stamp, Stat, Writer};
 
 /// How many links are followed before it is called a loop, as in Linux.
 const MAX_LINKS: usize = 40;
@@ -14,6 +14,10 @@ const MAX_LINKS: usize = 40;
 pub(super) struct Files {
     nodes: BTreeMap<PathBuf, Node>,
     last_inode: u64,
+    /// Whether what is written now is somebody else's.
+    pub(super) by_somebody: bool,
+    /// Inodes of what somebody else wrote.
+    others: BTreeSet<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,6 +132,9 @@ impl Files {
             }
             node.content.extend_from_slice(content);
             (node.mtime, node.ctime) = (now, now);
+            if self.by_somebody {
+                self.others.insert(node.inode);
+            }
             return Ok(());
         }
         self.write(path, content, Meta::root(0o600), now)
@@ -232,6 +239,9 @@ impl Files {
 
     fn insert(&mut self, path: PathBuf, kind: Kind, meta: Meta, now: Stamp) -> &mut Node {
         self.last_inode += 1;
+        if self.by_somebody {
+            self.others.insert(self.last_inode);
+        }
         let node = Node {
             kind,
             content: Vec::new(),
@@ -245,6 +255,17 @@ impl Files {
         self.touch_parent(&path, now);
         self.nodes.remove(&path);
         self.nodes.entry(path).or_insert(node)
+    }
+
+    /// Inodes of what somebody else wrote.
+    pub(super) fn others(&self) -> impl Iterator<Item = u64> {
+        self.others.iter().copied()
+    }
+
+    /// The inode of a file, and who wrote it.
+    pub(super) fn writer(&self, node: &Node) -> (u64, Writer) {
+        let writer = if self.others.contains(&node.inode) { Writer::Other } else { Writer::Ours };
+        (node.inode, writer)
     }
 
     fn touch_parent(&mut self, path: &Path, now: Stamp) {

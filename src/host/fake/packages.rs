@@ -85,6 +85,13 @@ impl Package {
         self
     }
 
+    /// What its configuration script does, for whoever reads it.
+    fn script(&self) -> String {
+        let users = self.users.iter().map(|user| format!("adduser --system {user}\n"));
+        let data = self.data.iter().map(|dir| format!("install -d {}\n", dir.display()));
+        users.chain(data).fold("#!/bin/sh\n".to_owned(), |script, line| script + &line)
+    }
+
     /// Has a systemd unit and an init script of this name, listening there.
     #[must_use]
     pub fn service(mut self, name: &str, listens: &[&str]) -> Self {
@@ -248,6 +255,7 @@ impl World {
             let _ = writeln!(list, "{}", path.display());
         }
         self.files.put(&list_file(&package.name), list.as_bytes(), Meta::root(0o644), now);
+        self.files.put(&script_file(&package.name), package.script().as_bytes(), Meta::root(0o755), now);
         self.set_status(package, UNPACKED);
     }
 
@@ -339,6 +347,7 @@ impl World {
         if purge {
             stanzas.remove(name);
             let _ = self.files.remove(&list_file(name), now);
+            let _ = self.files.remove(&script_file(name), now);
         } else if let Some(stanza) = stanzas.get_mut(name) {
             stanza.insert("Status".to_owned(), CONFIG_FILES.to_owned());
         }
@@ -374,6 +383,10 @@ fn stanza(package: &Package, status: &str) -> Stanza {
 
 fn list_file(name: &str) -> PathBuf {
     format!("/var/lib/dpkg/info/{name}.list").into()
+}
+
+fn script_file(name: &str) -> PathBuf {
+    format!("/var/lib/dpkg/info/{name}.postinst").into()
 }
 
 fn bare(name: &str) -> String {

@@ -1,0 +1,673 @@
+//! Windows: what a step did to paths that no record of its own names, such as a package transaction or a command.
+//!
+//! The disk is looked at when the step begins and when it ends. What differs and is not known to be somebody else's
+//! ([`whose`]) is the run's, with what was there before it. Windows are numbered files in the run's directory; one
+//! that a crash left open is closed by whoever goes on, more strictly. Rolling back is done in windows, too, so that a
+//! rollback never takes its own half-done work for somebody else's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+use crate::engine::manifest::{Contents, Entry, Manifest, Scope, is_kept};
+use crate::engine::rollback::accounts;
+use crate::engine::runs::RunDir;
+use crate::engine::undo::Undo;
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Kind, Meta, Stamp, Watch, Writer};
+
+pub mod dpkg;
+pub mod whose;
+
+use dpkg::Transaction;
+use whose::{Case, Whose};
+
+/// Below a run's directory.
+const DIR: &str = "windows";
+
+/// A path that a step changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Where.
+    pub path: PathBuf,
+    /// What was there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Entry>,
+    /// What was there afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Entry>,
+}
+
+/// What can be known of a step from its plan or its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The action, or the action that is rolled back.
+    pub action: String,
+    /// What it is.
+    pub nature: Nature,
+    /// Accounts and services that it makes, and words of its command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Packages that it was to install or purge, as `name:arch`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+}
+
+/// How much a step may touch besides what its records name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nature {
+    /// Nothing: its records say it all.
+    #[default]
+    Recorded,
+    /// Accounts, links that start services, directories of services.
+    Settings,
+    /// Whatever the scripts of packages touch.
+    Packages,
+    /// Anything.
+    Program,
+}
+
+impl Nature {
+    const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Recorded => None,
+            Self::Settings => Some(Scope::Settings),
+            Self::Packages | Self::Program => Some(Scope::Disk),
+        }
+    }
+}
+
+/// One window, as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Window {
+    step: Step,
+    /// What others, or steps without a window, had changed since the window before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<Change>,
+    /// What is ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ours: Vec<Change>,
+    /// What is not, and how that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    theirs: Vec<(Change, String)>,
+    /// Lines of account files that are ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<accounts::Line>,
+}
+
+/// A path that a run is known to have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// What has to come back: what was there before the run, or what somebody else made of it between two steps.
+    pub before: Option<Entry>,
+    /// What the run, or its rollback, left.
+    pub after: Option<Entry>,
+    /// Whether `before` is somebody else's.
+    pub disturbed: bool,
+    /// Whether it was a directory when the run left it.
+    pub was_dir: bool,
+}
+
+/// What a run is known to have changed.
+#[derive(Clone, Debug, Default)]
+pub struct Owned {
+    /// Paths, with what was there before the run and what it left.
+    pub paths: BTreeMap<PathBuf, Left>,
+    /// Lines of account files.
+    pub lines: Vec<accounts::Line>,
+    /// Paths that were changed while a step worked and are not ours, each with how that is known.
+    pub theirs: BTreeMap<PathBuf, String>,
+}
+
+impl Owned {
+    fn add(&mut self, window: &Window) {
+        for change in &window.ours {
+            let Change { path, before, after } = change.clone();
+            match self.paths.get_mut(&path) {
+                Some(left) => {
+                    // Somebody changed it between two steps of ours: theirs is what has to come back.
+                    if !same(left.after.as_ref(), before.as_ref()) {
+                        left.before = before;
+                        left.disturbed = true;
+                    }
+                    left.was_dir |= is_dir(after.as_ref());
+                    left.after = after;
+                }
+                None => {
+                    let was_dir = is_dir(after.as_ref());
+                    self.paths.insert(path.clone(), Left { before, after, disturbed: false, was_dir });
+                }
+            }
+            self.theirs.remove(&path);
+        }
+        for (change, why) in &window.theirs {
+            self.theirs.insert(change.path.clone(), why.clone());
+        }
+        accounts::add(&mut self.lines, &window.lines);
+    }
+}
+
+fn is_dir(entry: Option<&Entry>) -> bool {
+    entry.is_some_and(|entry| entry.kind == Kind::Dir)
+}
+
+/// Whether both are the same thing.
+pub fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a.same(b),
+        _ => false,
+    }
+}
+
+/// Makes the windows of one process.
+pub struct Tracker<'a> {
+    host: &'a dyn Host,
+    dir: &'a RunDir,
+    watch: Box<dyn Watch>,
+    /// The disk as it was last seen.
+    known: Manifest,
+    /// When the whole of it was.
+    seen: Option<Stamp>,
+    /// Contents that were seen on the way.
+    contents: Contents,
+    /// Those that the manifest `base` keeps.
+    in_base: BTreeSet<String>,
+    next: usize,
+    owned: Owned,
+    /// Files that others were known to have written before a crash.
+    others: BTreeMap<u64, Writer>,
+    /// Whether the run has a manifest to begin from.
+    based: bool,
+    /// The last sign of life of the process before this one.
+    died: Stamp,
+}
+
+/// A window that is open.
+pub struct Open {
+    kept: Window,
+    scope: Scope,
+    number: usize,
+    /// What dpkg knew when a transaction began.
+    dpkg: Option<(dpkg::Before, Transaction)>,
+}
+
+/// A manifest that is believed to be the present one for so long, in milliseconds.
+const FRESH: u128 = 100;
+
+impl<'a> Tracker<'a> {
+    /// Goes on where the run's windows end, and closes one that a crash left open. `base` is the manifest before the
+    /// run.
+    pub fn new(host: &'a dyn Host, dir: &'a RunDir, base: Option<(Manifest, Contents)>) -> Outcome<Self> {
+        let based = base.is_some();
+        let (known, contents) = base.unwrap_or_default();
+        let in_base = contents.keys().cloned().collect();
+        let alive = dir.file("alive");
+        let died = host.stat(&alive).ok().flatten().map(|stat| stat.mtime).unwrap_or_default();
+        let others = others(host, &alive);
+        let mut tracker = Self {
+            host,
+            dir,
+            watch: host.watch(&alive),
+            known,
+            seen: None,
+            contents,
+            in_base,
+            next: 0,
+            owned: Owned::default(),
+            others,
+            based,
+            died,
+        };
+        let mut left_open = Vec::new();
+        for (number, name) in names(host, dir)? {
+            tracker.next = tracker.next.max(number + 1);
+            let path = dir.file(DIR).join(&name);
+            let window = read(host, &path);
+            if name.ends_with(".open") {
+                left_open.push((number, path, window));
+                continue;
+            }
+            let window = window?;
+            let theirs = window.theirs.iter().map(|(change, _)| change);
+            for change in window.drift.iter().chain(theirs).chain(&window.ours) {
+                know(&mut tracker.known, change);
+            }
+            tracker.owned.add(&window);
+        }
+        for (number, path, window) in left_open {
+            match window {
+                Ok(window) => tracker.close_left_open(number, window)?,
+                // Torn: the step behind it never began.
+                Err(_) => host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))?,
+            }
+        }
+        Ok(tracker)
+    }
+
+    /// What the run is known to have changed so far.
+    pub const fn owned(&self) -> &Owned {
+        &self.owned
+    }
+
+    /// The last sign of life of the process before this one.
+    pub const fn died(&self) -> Stamp {
+        self.died
+    }
+
+    /// The disk as it was last seen.
+    pub const fn known(&self) -> &Manifest {
+        &self.known
+    }
+
+    /// Begins a window; none for a step whose records say it all.
+    pub fn open(&mut self, step: Step) -> Outcome<Option<Open>> {
+        let fresh = self.seen.take().is_some_and(|at| self.host.now().since(at).as_millis() <= FRESH);
+        let Some(scope) = step.nature.scope().filter(|_| self.based) else { return Ok(None) };
+        let drift = if fresh { Vec::new() } else { self.look(scope)? };
+        self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
+        let (drift, theirs) = self.told(drift);
+        let dpkg = if step.nature == Nature::Packages {
+            let before = dpkg::Before::read(self.host)?;
+            let there = Transaction::read(self.host, &before, &step.packages)?;
+            Some((before, there))
+        } else {
+            None
+        };
+        let number = self.next;
+        self.next += 1;
+        let kept = Window { step, drift, theirs, ..Window::default() };
+        self.write(&format!("{number:04}.open"), &kept)?;
+        Ok(Some(Open { kept, scope, number, dpkg }))
+    }
+
+    /// Looks at the disk when nothing is left to do, or nothing can be done: later changes are told from those of now.
+    pub fn last_look(&mut self) -> Outcome<&Manifest> {
+        if self.based {
+            let drift = self.look(Scope::Disk)?;
+            self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
+            let (drift, theirs) = self.told(drift);
+            let step = Step { action: "bringup".to_owned(), ..Step::default() };
+            let window = Window { step, drift, theirs, ..Window::default() };
+            let number = self.next;
+            self.next += 1;
+            self.write(&format!("{number:04}.json"), &window)?;
+            self.owned.add(&window);
+        }
+        Ok(&self.known)
+    }
+
+    /// Of what changed between two windows, what others are known to have written.
+    fn told(&mut self, drift: Vec<Change>) -> (Vec<Change>, Vec<(Change, String)>) {
+        let writers = self.watch.writers().unwrap_or_default();
+        let (theirs, drift): (Vec<_>, Vec<_>) = drift.into_iter().partition(|change| {
+            change.after.as_ref().is_some_and(|after| {
+                after.kind == Kind::File && writers.get(&after.ino).or(self.others.get(&after.ino)) == Some(&Writer::Other)
+            })
+        });
+        (drift, theirs.into_iter().map(|change| (change, whose::WROTE.to_owned())).collect())
+    }
+
+    /// Notes that windows are kept for this run.
+    pub fn begin(&self) -> Outcome<()> {
+        let dir = self.dir.file(DIR);
+        self.host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))
+    }
+
+    /// Takes what differs between the beginning of a run and `post`, its end, for the run's: nothing better is known
+    /// of a run without windows. Of one that did not end, what dpkg knows has to do.
+    pub fn assume(&mut self, post: Option<&Manifest>, step: Step) -> Outcome<()> {
+        self.begin()?;
+        let number = self.next;
+        self.next += 1;
+        let Some(post) = post else {
+            let window = Window { step: Step { nature: Nature::Packages, ..step }, ..Window::default() };
+            return self.close_left_open(number, window);
+        };
+        let mut changes = Vec::new();
+        let paths: BTreeSet<&PathBuf> = self.known.entries.keys().chain(post.entries.keys()).collect();
+        for path in paths {
+            let (before, after) = (self.known.entries.get(path), post.entries.get(path));
+            let living = whose::lives(path) && before.is_some() && !is_kept(path);
+            if !same(before, after) && !living {
+                changes.push(Change { path: path.clone(), before: before.cloned(), after: after.cloned() });
+            }
+        }
+        let mut lines = Vec::new();
+        for change in changes.iter().filter(|change| accounts::is_merged(&change.path)) {
+            let content = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| self.content(entry.hash.as_ref()?));
+            if let (Some(before), Some(after)) = (content(&change.before), content(&change.after)) {
+                lines.extend(accounts::changed(&change.path, &before, &after));
+            }
+        }
+        for change in &changes {
+            know(&mut self.known, change);
+        }
+        let window = Window { step, ours: changes, lines, ..Window::default() };
+        self.write(&format!("{number:04}.json"), &window)?;
+        self.owned.add(&window);
+        Ok(())
+    }
+
+    /// Adds contents that another manifest of the run keeps.
+    pub fn learn(&mut self, contents: Contents) {
+        self.contents.extend(contents);
+    }
+
+    /// Looks at the disk; what changed since it was last seen.
+    fn look(&mut self, scope: Scope) -> Outcome<Vec<Change>> {
+        let now = Manifest::take_in(self.host, scope, Some(&self.known), &mut self.contents)?;
+        let mut changes = Vec::new();
+        for (path, entry) in &now.entries {
+            let before = self.known.entries.get(path);
+            if !same(before, Some(entry)) {
+                changes.push(Change { path: path.clone(), before: before.cloned(), after: Some(entry.clone()) });
+            }
+        }
+        for (path, entry) in self.known.entries.iter().filter(|(path, _)| scope.holds(path)) {
+            if !now.entries.contains_key(path) {
+                changes.push(Change { path: path.clone(), before: Some(entry.clone()), after: None });
+            }
+        }
+        changes.sort_by(|a, b| a.path.cmp(&b.path));
+        if scope == Scope::Disk {
+            self.known = now;
+        } else {
+            for change in &changes {
+                know(&mut self.known, change);
+            }
+            // Times of what did not change otherwise.
+            self.known.entries.extend(now.entries);
+        }
+        Ok(changes)
+    }
+
+    /// Ends a window: what changed in it is sorted into ours and theirs, and kept durably.
+    pub fn close(&mut self, open: Open) -> Outcome<Closed> {
+        let Open { kept, scope, number, dpkg } = open;
+        let changes = self.look(scope)?;
+        let writers = self.watch.writers();
+        let transaction = match dpkg {
+            Some((before, there)) => {
+                let mut transaction = Transaction::read(self.host, &before, &kept.step.packages)?;
+                transaction.join(there);
+                Some(transaction)
+            }
+            None => None,
+        };
+        let case = Judged { writers: writers.as_ref(), transaction: transaction.as_ref(), crashed: None };
+        let closed = self.sort(number, kept, changes, &case)?;
+        self.seen = Some(self.host.now());
+        Ok(closed)
+    }
+
+    /// Closes a window that a crash left open.
+    fn close_left_open(&mut self, number: usize, window: Window) -> Outcome<()> {
+        for change in window.drift.iter().chain(window.theirs.iter().map(|(change, _)| change)) {
+            know(&mut self.known, change);
+        }
+        let Some(scope) = window.step.nature.scope() else { return Ok(()) };
+        let status = self.known.entries.get(Path::new(dpkg::STATUS)).cloned();
+        let changes = self.look(scope)?;
+        let mut crashed = self.died;
+        let mut transaction = None;
+        if window.step.nature == Nature::Packages {
+            let before = status.and_then(|entry| self.content(entry.hash.as_ref()?)).unwrap_or_default();
+            transaction = Some(Transaction::read(self.host, &dpkg::Before::of(&before), &window.step.packages)?);
+            // dpkg may have worked on without us for a while.
+            let last = changes.iter().find(|change| change.path == Path::new(dpkg::STATUS));
+            crashed = crashed.max(last.and_then(|change| Some(change.after.as_ref()?.ctime)).unwrap_or_default());
+        }
+        let case = Judged { writers: None, transaction: transaction.as_ref(), crashed: Some(crashed) };
+        self.sort(number, window, changes, &case).map(drop)
+    }
+
+    /// A content by its hash, where it was kept.
+    pub fn content(&self, hash: &str) -> Option<Vec<u8>> {
+        self.contents.get(hash).cloned().or_else(|| self.dir.blobs().get(self.host, hash).ok())
+    }
+
+    fn sort(
+        &mut self,
+        number: usize,
+        mut window: Window,
+        changes: Vec<Change>,
+        judged: &Judged<'_>,
+    ) -> Outcome<Closed> {
+        window.lines = self.lines(&window.step, &changes, judged.transaction);
+        let owned = |path: &Path| self.owned.paths.contains_key(path);
+        let case = Case {
+            step: &window.step,
+            writers: judged.writers,
+            others: &self.others,
+            transaction: judged.transaction,
+            crashed: judged.crashed,
+            owned: &owned,
+            contents: &self.contents,
+        };
+        let verdicts = whose::sort(&case, &changes);
+        for (change, whose) in changes.into_iter().zip(verdicts) {
+            match whose {
+                // Line by line, above; the file as a whole stands here for its times.
+                _ if accounts::is_merged(&change.path) => window.ours.push(change),
+                // The tools' backups go with what they have changed.
+                _ if accounts::is_backup(&change.path) => {
+                    if !window.lines.is_empty() {
+                        window.ours.push(change);
+                    }
+                }
+                Whose::Ours => window.ours.push(change),
+                Whose::Theirs(why) => window.theirs.push((change, why.to_owned())),
+                Whose::Lives => {}
+            }
+        }
+        // What has to come back must be kept.
+        self.keep_contents(window.ours.iter(), true)?;
+        self.write(&format!("{number:04}.json"), &window)?;
+        let open = self.dir.file(DIR).join(format!("{number:04}.open"));
+        self.host.remove(&open).map_err(|e| Failure::new(format!("remove {}", open.display()), e))?;
+        let brought = |path: &Path| {
+            path.ancestors().skip(1).any(|above| self.owned.paths.get(above).is_some_and(|left| left.before.is_none()))
+        };
+        let closed = Closed {
+            taken: window
+                .theirs
+                .iter()
+                .map(|(change, _)| change)
+                .filter(|change| change.before.is_some() && change.after.is_none() && brought(&change.path))
+                .cloned()
+                .collect(),
+            dirs: window
+                .ours
+                .iter()
+                .filter_map(|change| Some((change.path.clone(), change.before.as_ref()?.meta)))
+                .collect(),
+        };
+        self.owned.add(&window);
+        Ok(closed)
+    }
+
+    /// What of the changes to account files is ours.
+    fn lines(&self, step: &Step, changes: &[Change], transaction: Option<&Transaction>) -> Vec<accounts::Line> {
+        let is_ours =
+            |key: &str| step.names.iter().any(|name| name == key) || transaction.is_some_and(|it| it.mentions_word(key));
+        let mut lines = Vec::new();
+        for change in changes.iter().filter(|change| accounts::is_merged(&change.path)) {
+            let content = |entry: &Option<Entry>| match entry {
+                Some(entry) => entry.hash.as_ref().and_then(|hash| self.content(hash)),
+                None => Some(Vec::new()),
+            };
+            if let (Some(before), Some(after)) = (content(&change.before), content(&change.after)) {
+                lines.extend(accounts::changed(&change.path, &before, &after));
+            }
+        }
+        lines.into_iter().filter_map(|line| line.ours(&is_ours)).collect()
+    }
+
+    /// Keeps contents that later comparisons or a rollback need: the former ones, and those that are followed.
+    fn keep_contents<'c>(&self, changes: impl Iterator<Item = &'c Change>, former: bool) -> Outcome<()> {
+        let blobs = self.dir.blobs();
+        for change in changes {
+            let before = change.before.as_ref().filter(|_| former);
+            let after = change.after.as_ref().filter(|_| is_followed(&change.path));
+            for hash in before.into_iter().chain(after).filter_map(|entry| entry.hash.as_ref()) {
+                if let Some(content) = self.contents.get(hash).filter(|_| !self.in_base.contains(hash)) {
+                    blobs.put(self.host, content)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, window: &Window) -> Outcome<()> {
+        let dir = self.dir.file(DIR);
+        self.host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))?;
+        let bytes = serde_json::to_vec(window).map_err(|e| Failure::new("keep what a step changed", e))?;
+        self.dir.write(self.host, &format!("{DIR}/{name}"), &bytes)
+    }
+}
+
+/// What came of a window.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    /// What was not the run's, lay in a directory that the run brought, and is gone: a purge has taken it along.
+    pub taken: Vec<Change>,
+    /// Permissions of what was the run's, as they were.
+    pub dirs: BTreeMap<PathBuf, Meta>,
+}
+
+/// What the changes of a window are judged by.
+struct Judged<'a> {
+    writers: Option<&'a BTreeMap<u64, Writer>>,
+    transaction: Option<&'a Transaction>,
+    crashed: Option<Stamp>,
+}
+
+/// Files whose content must be known after every step.
+fn is_followed(path: &Path) -> bool {
+    accounts::is_merged(path) || path == Path::new(dpkg::STATUS)
+}
+
+fn know(known: &mut Manifest, change: &Change) {
+    match &change.after {
+        Some(entry) => known.entries.insert(change.path.clone(), entry.clone()),
+        None => known.entries.remove(&change.path),
+    };
+}
+
+/// Files that others had written when the process before this one last gave a sign of life: their inodes stand there.
+fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
+    let text = host.read(alive).unwrap_or_default();
+    let inodes = String::from_utf8_lossy(&text).split_whitespace().filter_map(|ino| ino.parse().ok()).collect::<Vec<_>>();
+    inodes.into_iter().map(|ino| (ino, Writer::Other)).collect()
+}
+
+/// Whether windows were kept for a run: programs before them kept none.
+pub fn are_kept(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
+    let dir = dir.file(DIR);
+    Ok(host.stat(&dir).map_err(|e| Failure::new(format!("look at {}", dir.display()), e))?.is_some())
+}
+
+/// The files of a run's windows, by number.
+fn names(host: &dyn Host, dir: &RunDir) -> Outcome<Vec<(usize, String)>> {
+    let dir = dir.file(DIR);
+    let failed = |e| Failure::new(format!("look at {}", dir.display()), e);
+    if host.stat(&dir).map_err(failed)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let names = host.list(&dir).map_err(failed)?;
+    let numbered = |name: &PathBuf| {
+        let name = name.to_str()?;
+        Some((name.split_once('.')?.0.parse().ok()?, name.to_owned()))
+    };
+    let mut found: Vec<(usize, String)> = names.iter().filter_map(numbered).collect();
+    // One that was kept whole and not yet forgotten as open is kept.
+    let whole: BTreeSet<usize> = found.iter().filter(|(_, name)| name.ends_with(".json")).map(|(at, _)| *at).collect();
+    found.retain(|(at, name)| name.ends_with(".json") || (name.ends_with(".open") && !whole.contains(at)));
+    found.sort();
+    Ok(found)
+}
+
+fn read(host: &dyn Host, path: &Path) -> Outcome<Window> {
+    let what = || format!("read {}", path.display());
+    let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
+    serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
+}
+
+impl Step {
+    /// What is known of an action before it is carried out; `undo` are its records.
+    pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
+        let nature = match action {
+            Action::Packages(_) => Nature::Packages,
+            Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) => Nature::Program,
+            Action::User(_)
+            | Action::Service(_)
+            | Action::Database(_)
+            | Action::Rabbitmq(_)
+            | Action::Firewall(_)
+            | Action::Sshd(_)
+            | Action::Certificate(_) => Nature::Settings,
+            Action::File(_) | Action::Edit(_) | Action::Directory(_) | Action::Symlink(_) | Action::Absent(_) => {
+                Nature::Recorded
+            }
+        };
+        Self { action: id.to_owned(), nature, ..Self::names(undo) }
+    }
+
+    /// What is known of rolling an action back by these records.
+    pub fn back(id: &str, undo: &[Undo]) -> Self {
+        let nature = undo.iter().map(|record| match record {
+            Undo::Packages { .. } => Nature::Packages,
+            Undo::Command { .. } | Undo::AcmeCertificate { .. } => Nature::Program,
+            Undo::User { .. }
+            | Undo::Membership { .. }
+            | Undo::Service { .. }
+            | Undo::Database { .. }
+            | Undo::Rabbitmq { .. }
+            | Undo::Firewall { .. }
+            | Undo::Sshd { .. } => Nature::Settings,
+            Undo::Restore { .. }
+            | Undo::Remove { .. }
+            | Undo::RemoveDir { .. }
+            | Undo::RemoveTree { .. }
+            | Undo::RemoveData { .. }
+            | Undo::Unedit { .. }
+            | Undo::Stays { .. } => Nature::Recorded,
+        });
+        let strongest = |a: Nature, b: Nature| if a.rank() >= b.rank() { a } else { b };
+        let nature = nature.fold(Nature::Recorded, strongest);
+        Self { action: id.to_owned(), nature, ..Self::names(undo) }
+    }
+
+    /// Accounts, services and packages in these records.
+    fn names(undo: &[Undo]) -> Self {
+        let mut step = Self::default();
+        for record in undo {
+            match record {
+                Undo::Packages { before, planned } => {
+                    let new = planned.iter().map(|(name, _)| name).filter(|name| !before.contains(name));
+                    step.packages.extend(new.cloned());
+                }
+                Undo::User { name, .. } | Undo::Service { name, .. } => step.names.push(name.clone()),
+                Undo::Membership { user, .. } => step.names.push(user.clone()),
+                Undo::Command { argv, .. } => step.names.extend(argv.iter().cloned()),
+                _ => {}
+            }
+        }
+        step
+    }
+}
+
+impl Nature {
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Recorded => 0,
+            Self::Settings => 1,
+            Self::Program => 2,
+            Self::Packages => 3,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What dpkg knows of a package transaction: its files, its settings' hashes, and the words of its scripts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use md5::{Digest as _, Md5};
+
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Kind};
+
+/// The list of packages.
+pub const STATUS: &str = "/var/lib/dpkg/status";
+const INFO: &str = "/var/lib/dpkg/info";
+/// The parts of a package that say what its scripts do.
+const SCRIPTS: &[&str] = &["preinst", "postinst", "prerm", "postrm", "config", "triggers", "conffiles"];
+/// Files of packages whose text names what services make: users, directories, logs.
+const TELLING: &[&str] = &["/usr/lib/sysusers.d", "/usr/lib/tmpfiles.d", "/etc/logrotate.d", "/etc/init.d"];
+/// A script larger than this is not read, 256 KiB: Debian's largest has less.
+const SCRIPT_AT_MOST: u64 = 256 << 10;
+
+/// A package's state in the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Package {
+    version: String,
+    conffiles: BTreeMap<PathBuf, String>,
+}
+
+/// The packages on the disk before a transaction: `name:arch`.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    packages: BTreeSet<String>,
+}
+
+impl Before {
+    /// The packages that are on the disk now.
+    pub fn read(host: &dyn Host) -> Outcome<Self> {
+        Ok(Self::of(&status(host)?))
+    }
+
+    /// The packages of a list.
+    pub fn of(status: &[u8]) -> Self {
+        Self { packages: parse(status).into_keys().collect() }
+    }
+}
+
+/// What a transaction brought, or is about to purge.
+#[derive(Clone, Debug, Default)]
+pub struct Transaction {
+    /// Files, directories and links of its packages.
+    listed: BTreeSet<PathBuf>,
+    /// MD5 of their settings as they were delivered.
+    conffiles: BTreeMap<PathBuf, String>,
+    /// What packages have that others installed meanwhile.
+    others: BTreeSet<PathBuf>,
+    /// Scripts and settings of its packages.
+    text: String,
+}
+
+impl Transaction {
+    /// What is there now of the packages `planned`; what else is new since `before` is somebody else's.
+    pub fn read(host: &dyn Host, before: &Before, planned: &[String]) -> Outcome<Self> {
+        let mut found = Self::default();
+        let links = merged_directories(host);
+        for (name, package) in parse(&status(host)?) {
+            let ours = planned.contains(&name);
+            if !ours && before.packages.contains(&name) {
+                continue;
+            }
+            let paths = listed(host, &name).into_iter().flat_map(|path| [through(&links, &path), path]);
+            if ours {
+                found.listed.extend(paths);
+                found.conffiles.extend(package.conffiles);
+                found.read_scripts(host, &name);
+            } else {
+                found.others.extend(paths);
+            }
+        }
+        found.read_telling(host);
+        Ok(found)
+    }
+
+    /// Adds what was known of it at another time.
+    pub fn join(&mut self, other: Self) {
+        self.listed.extend(other.listed);
+        self.conffiles.extend(other.conffiles);
+        self.text.push_str(&other.text);
+    }
+
+    fn read_scripts(&mut self, host: &dyn Host, name: &str) {
+        for stem in [name, short(name)] {
+            for script in SCRIPTS {
+                self.read_text(host, &Path::new(INFO).join(format!("{stem}.{script}")));
+            }
+        }
+    }
+
+    fn read_telling(&mut self, host: &dyn Host) {
+        let telling = |path: &&PathBuf| TELLING.iter().any(|dir| path.parent() == Some(Path::new(dir)));
+        let paths: Vec<PathBuf> = self.listed.iter().filter(telling).cloned().collect();
+        for path in paths {
+            self.read_text(host, &path);
+        }
+    }
+
+    fn read_text(&mut self, host: &dyn Host, path: &Path) {
+        let small = |stat: &crate::host::Stat| stat.kind == Kind::File && stat.size <= SCRIPT_AT_MOST;
+        if host.stat(path).ok().flatten().is_some_and(|stat| small(&stat))
+            && let Ok(bytes) = host.read_at_most(path, SCRIPT_AT_MOST)
+        {
+            self.text.push_str(&String::from_utf8_lossy(&bytes));
+            self.text.push('\n');
+        }
+    }
+
+    /// Whether `path` is in the file list of one of its packages.
+    pub fn lists(&self, path: &Path) -> bool {
+        self.listed.contains(path)
+    }
+
+    /// Whether a package that somebody else installed has it.
+    pub fn is_of_others(&self, path: &Path) -> bool {
+        self.others.contains(path) && !self.listed.contains(path)
+    }
+
+    /// The MD5 of a setting as it was delivered.
+    pub fn delivered(&self, path: &Path) -> Option<&str> {
+        self.conffiles.get(path).map(String::as_str)
+    }
+
+    /// Whether a script names `path`, or it has the name of one of its directories and lies in one that a script names.
+    pub fn mentions(&self, path: &Path) -> bool {
+        let text = path.to_string_lossy();
+        text.len() > 4 && self.text.match_indices(&*text).any(|(at, _)| ends(&self.text[at + text.len()..]))
+    }
+
+    /// Whether a script has this word: the name of an account or a service.
+    pub fn mentions_word(&self, word: &str) -> bool {
+        !word.is_empty()
+            && self.text.match_indices(word).any(|(at, _)| {
+                let before = self.text[..at].chars().next_back();
+                before.is_none_or(|c| !is_of_name(c)) && ends(&self.text[at + word.len()..])
+            })
+    }
+}
+
+/// The MD5 of a setting's content, as dpkg writes it.
+pub fn md5_hex(content: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Md5::digest(content).iter().fold(String::with_capacity(32), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+fn ends(rest: &str) -> bool {
+    rest.chars().next().is_none_or(|c| !is_of_name(c))
+}
+
+fn short(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
+}
+
+fn status(host: &dyn Host) -> Outcome<Vec<u8>> {
+    let path = Path::new(STATUS);
+    let what = || format!("read {STATUS}");
+    match host.stat(path).map_err(|e| Failure::new(what(), e))? {
+        Some(_) => host.read(path).map_err(|e| Failure::new(what(), e)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The paths in a package's list.
+pub fn listed(host: &dyn Host, name: &str) -> Vec<PathBuf> {
+    for stem in [name, short(name)] {
+        let path = Path::new(INFO).join(format!("{stem}.list"));
+        if let Ok(bytes) = host.read(&path) {
+            return String::from_utf8_lossy(&bytes).lines().map(PathBuf::from).collect();
+        }
+    }
+    Vec::new()
+}
+
+/// Top-level directories that are links into `/usr`: packages still list their files by the old names.
+fn merged_directories(host: &dyn Host) -> Vec<(PathBuf, PathBuf)> {
+    let tops = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(Path::new);
+    let target = |top: &Path| Some((top.to_owned(), Path::new("/").join(host.read_link(top).ok()?)));
+    tops.into_iter().filter_map(target).collect()
+}
+
+fn through(links: &[(PathBuf, PathBuf)], path: &Path) -> PathBuf {
+    let moved = links.iter().find_map(|(link, target)| Some(target.join(path.strip_prefix(link).ok()?)));
+    moved.unwrap_or_else(|| path.to_owned())
+}
+
+/// The packages of which something is on the disk, by `name:arch`.
+fn parse(status: &[u8]) -> BTreeMap<String, Package> {
+    let text = String::from_utf8_lossy(status);
+    let mut out = BTreeMap::new();
+    for stanza in text.split("\n\n") {
+        let field = |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let gone = |status: &str| status.ends_with(" not-installed") || status.ends_with(" config-files");
+        let Some(name) = field("Package:") else { continue };
+        if field("Status:").is_none_or(gone) {
+            continue;
+        }
+        let key = format!("{name}:{}", field("Architecture:").unwrap_or("all"));
+        let version = field("Version:").unwrap_or_default().to_owned();
+        out.insert(key, Package { version, conffiles: conffiles(stanza) });
+    }
+    out
+}
+
+/// The packages of a list, with their versions.
+pub fn versions(status: &[u8]) -> BTreeMap<String, String> {
+    parse(status).into_iter().map(|(name, package)| (name, package.version)).collect()
+}
+
+fn conffiles(stanza: &str) -> BTreeMap<PathBuf, String> {
+    let mut lines = stanza.lines().skip_while(|line| *line != "Conffiles:").skip(1);
+    let mut out = BTreeMap::new();
+    while let Some(line) = lines.next().filter(|line| line.starts_with(' ')) {
+        let mut words = line.split_whitespace();
+        if let (Some(path), Some(hash)) = (words.next(), words.next()) {
+            out.insert(PathBuf::from(path), hash.to_owned());
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::Meta;
+    use crate::host::fake::FakeHost;
+
+    const LIST: &str = "Package: nginx\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nConffiles:\n /etc/nginx/nginx.conf 0123 \n /etc/old abcd obsolete\nDescription: x\n\nPackage: htop\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 2\n";
+
+    #[test]
+    fn files_of_planned_packages_are_told_from_those_of_others() {
+        let host = FakeHost::new();
+        host.put_file(STATUS, LIST, 0o644);
+        host.put_file("/var/lib/dpkg/info/nginx.list", "/lib/systemd/system/nginx.service\n/etc/nginx\n", 0o644);
+        host.put_file("/var/lib/dpkg/info/htop.list", "/usr/bin/htop\n", 0o644);
+        let script = "adduser --system nginx-user\nmkdir -p /var/lib/nginx/body\nchown x /etc/nginx.d";
+        host.put_file("/var/lib/dpkg/info/nginx.postinst", script, 0o755);
+        let found = Transaction::read(&host, &Before::default(), &["nginx:amd64".to_owned()]).unwrap();
+        assert!(found.lists(Path::new("/etc/nginx")) && !found.lists(Path::new("/usr/bin/htop")));
+        assert!(found.is_of_others(Path::new("/usr/bin/htop")));
+        assert_eq!(found.delivered(Path::new("/etc/nginx/nginx.conf")), Some("0123"));
+        assert!(found.mentions_word("nginx-user") && !found.mentions_word("nginx-use") && !found.mentions_word("ginx-user"));
+        assert!(found.mentions(Path::new("/var/lib/nginx/body")) && !found.mentions(Path::new("/etc/nginx")));
+        assert!(found.mentions(Path::new("/var/lib/nginx")), "a directory above it");
+    }
+
+    #[test]
+    fn old_names_of_merged_directories_are_known_by_their_new_ones() {
+        let host = FakeHost::new();
+        let link = host.read_link(Path::new("/lib"));
+        if link.is_err() {
+            host.take_away("/lib");
+            host.make_dir(Path::new("/usr/lib"), Meta::root(0o755)).unwrap();
+            host.make_symlink(Path::new("/lib"), Path::new("usr/lib")).unwrap();
+        }
+        host.put_file(STATUS, LIST, 0o644);
+        host.put_file("/var/lib/dpkg/info/nginx.list", "/lib/systemd/system/nginx.service\n", 0o644);
+        let found = Transaction::read(&host, &Before::default(), &["nginx:amd64".to_owned()]).unwrap();
+        assert!(found.lists(Path::new("/usr/lib/systemd/system/nginx.service")));
+    }
+
+    #[test]
+    fn a_list_is_read_as_dpkg_writes_it() {
+        assert_eq!(versions(LIST.as_bytes()).into_iter().map(|(_, version)| version).collect::<Vec<_>>(), ["3", "1"]);
+        assert_eq!(md5_hex(b""), "d41d8cd98f00b204e9800998ecf8427e");
+    }
+}

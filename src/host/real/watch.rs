@@ -1,0 +1,289 @@
+//! Who writes files, by fanotify, which names the process with each event (fanotify(7); whole file systems since
+//! Linux 4.20, `FAN_OPEN_EXEC` since 5.0).
+//!
+//! Only closed writes are told this way: directories, links, modes and removals are not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::host::{Watch, Writer};
+
+/// How often the file of the last sign of life is touched.
+const BEAT: Duration = Duration::from_secs(1);
+/// How many generations above a process are looked at.
+const GENERATIONS: usize = 64;
+
+/// A watch that a thread of its own keeps.
+pub struct Watcher {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ended: AtomicBool,
+    /// None where the kernel does not tell.
+    seen: Option<Mutex<Seen>>,
+}
+
+struct Seen {
+    group: Fanotify,
+    writers: BTreeMap<u64, Writer>,
+    processes: HashMap<i32, Writer>,
+    own: Own,
+    lost: bool,
+}
+
+/// What tells our own processes from those of others.
+struct Own {
+    pid: i32,
+    /// Our control group, where that is not everybody's.
+    cgroup: Option<String>,
+}
+
+impl Watcher {
+    pub fn start(alive: &Path) -> Self {
+        let seen = Seen::open().ok().map(Mutex::new);
+        let shared = Arc::new(Shared { ended: AtomicBool::new(false), seen });
+        let (kept, alive) = (Arc::clone(&shared), alive.to_owned());
+        // Without a thread everything is looked at when somebody asks.
+        let _ = std::thread::Builder::new().name("watch".to_owned()).spawn(move || kept.work(&alive));
+        Self { shared }
+    }
+}
+
+impl Watch for Watcher {
+    fn writers(&mut self) -> Option<BTreeMap<u64, Writer>> {
+        let seen = self.shared.seen.as_ref()?;
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.drain();
+        (!seen.lost).then(|| seen.writers.clone())
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        // Its thread ends by itself at the next event, or beat.
+        self.shared.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// Inodes of files that others wrote.
+    fn others(&self) -> String {
+        let Some(seen) = &self.seen else { return String::new() };
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let foreign = seen.writers.iter().filter(|(_, writer)| **writer == Writer::Other);
+        foreign.map(|(ino, _)| format!("{ino}\n")).collect()
+    }
+
+    fn work(&self, alive: &Path) {
+        // Of its own, so that waiting keeps nobody from asking.
+        let descriptor = self.seen.as_ref().and_then(|seen| {
+            let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.group.as_fd().try_clone_to_owned().ok()
+        });
+        let mut beaten: Option<Instant> = None;
+        while !self.ended.load(Ordering::Relaxed) {
+            if beaten.is_none_or(|at| at.elapsed() >= BEAT) {
+                beat(alive, &self.others());
+                beaten = Some(Instant::now());
+            }
+            match (&descriptor, &self.seen) {
+                // At once: a process that has ended cannot be looked at any more.
+                (Some(descriptor), Some(seen)) => {
+                    if wait(descriptor) {
+                        seen.lock().unwrap_or_else(PoisonError::into_inner).drain();
+                    }
+                }
+                _ => std::thread::sleep(BEAT),
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn open() -> nix::Result<Self> {
+        let flags = InitFlags::FAN_CLASS_NOTIF
+            | InitFlags::FAN_CLOEXEC
+            | InitFlags::FAN_NONBLOCK
+            | InitFlags::FAN_UNLIMITED_QUEUE;
+        let opened = EventFFlags::O_RDONLY | EventFFlags::O_LARGEFILE | EventFFlags::O_CLOEXEC | EventFFlags::O_NONBLOCK;
+        let group = Fanotify::init(flags, opened)?;
+        let mask = MaskFlags::FAN_CLOSE_WRITE | MaskFlags::FAN_OPEN_EXEC;
+        let mark = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_FILESYSTEM;
+        group.mark(mark, mask, rustix::fs::CWD, Some("/"))?;
+        let own = Own::read();
+        Ok(Self { group, writers: BTreeMap::new(), processes: HashMap::new(), own, lost: false })
+    }
+
+    /// Takes up all events that wait.
+    fn drain(&mut self) {
+        while let Ok(events) = self.group.read_events() {
+            for event in &events {
+                let mask = event.mask();
+                if mask.contains(MaskFlags::FAN_Q_OVERFLOW) {
+                    self.lost = true;
+                }
+                let pid = event.pid();
+                if mask.contains(MaskFlags::FAN_OPEN_EXEC) {
+                    // Another program in the same process, or a new process with an old number.
+                    self.processes.insert(pid, self.own.writer(pid));
+                }
+                let Some(fd) = event.fd().filter(|_| mask.contains(MaskFlags::FAN_CLOSE_WRITE)) else { continue };
+                if let Ok(stat) = rustix::fs::fstat(fd) {
+                    let writer = self.writer(pid);
+                    self.writers.insert(stat.st_ino, writer);
+                }
+            }
+            if events.is_empty() {
+                break;
+            }
+        }
+    }
+
+    fn writer(&mut self, pid: i32) -> Writer {
+        match self.processes.get(&pid) {
+            Some(known) if *known != Writer::Unknown => known.clone(),
+            _ => {
+                let writer = self.own.writer(pid);
+                self.processes.insert(pid, writer.clone());
+                writer
+            }
+        }
+    }
+}
+
+impl Own {
+    fn read() -> Self {
+        let pid = rustix::process::getpid().as_raw_nonzero().get();
+        let shared = cgroup(1);
+        Self { pid, cgroup: cgroup(pid).filter(|own| Some(own) != shared.as_ref() && own != "/") }
+    }
+
+    fn writer(&self, pid: i32) -> Writer {
+        // 0: a process that our namespace does not show, such as one of the machine around a container.
+        if pid == 0 {
+            return Writer::Other;
+        }
+        if pid == self.pid {
+            return Writer::Ours;
+        }
+        let Some(group) = cgroup(pid) else { return Writer::Unknown };
+        if self.cgroup.as_ref().is_some_and(|own| group == *own || group.starts_with(&format!("{own}/"))) {
+            return Writer::Ours;
+        }
+        if self.descends(pid) {
+            return Writer::Ours;
+        }
+        if pid == 1 {
+            return Writer::Unknown;
+        }
+        match unit(&group) {
+            Some(unit) => Writer::Unit(unit),
+            // Where control groups tell nothing, a daemon may be ours or another's.
+            None if self.cgroup.is_none() && parent(pid) == Some(1) => Writer::Unknown,
+            None => Writer::Other,
+        }
+    }
+
+    fn descends(&self, mut pid: i32) -> bool {
+        for _ in 0..GENERATIONS {
+            match parent(pid) {
+                Some(above) if above == self.pid => return true,
+                Some(above) if above > 1 => pid = above,
+                _ => return false,
+            }
+        }
+        false
+    }
+}
+
+/// The control group of a process: systemd's, or that of the unified hierarchy.
+fn cgroup(pid: i32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let of = |prefix: &str| text.lines().find_map(|line| Some(line.split_once(prefix)?.1.to_owned()));
+    of(":name=systemd:").or_else(|| text.lines().find_map(|line| Some(line.strip_prefix("0::")?.to_owned())))
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in brackets, may hold anything.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The system service that a control group belongs to. SSH's and the user managers' are those of people.
+fn unit(group: &str) -> Option<String> {
+    let below = group.split_once("/system.slice/")?.1;
+    let unit = below.split('/').rfind(|part| part.ends_with(".service"))?;
+    let of_people = ["ssh.service", "sshd.service", "cron.service", "atd.service"].contains(&unit);
+    (!of_people && !unit.starts_with("ssh@")).then(|| unit.to_owned())
+}
+
+/// Waits for events, as long as a beat.
+fn wait(events: &OwnedFd) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: BEAT.as_nanos().min(999_999_999).try_into().unwrap_or(0) };
+    poll(&mut [PollFd::new(events, PollFlags::IN)], Some(&timeout)).is_ok_and(|ready| ready > 0)
+}
+
+/// Leaves a sign of life, with the inodes of what others wrote.
+fn beat(alive: &Path, others: &str) {
+    // Without it a crash is judged more strictly.
+    if let Ok(mut file) = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(alive) {
+        let _ = file.write_all(format!("{others}.\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn services_are_told_from_people() {
+        let unit = |group: &str| super::unit(group);
+        assert_eq!(unit("/system.slice/nginx.service"), Some("nginx.service".to_owned()));
+        let cluster = "/system.slice/system-postgresql.slice/postgresql@15-main.service";
+        assert_eq!(unit(cluster), Some("postgresql@15-main.service".to_owned()));
+        assert_eq!(unit("/system.slice/ssh.service"), None);
+        assert_eq!(unit("/user.slice/user-0.slice/session-3.scope"), None);
+        assert_eq!(unit("/../.."), None);
+    }
+
+    /// Needs root and a kernel that tells: elsewhere it says so.
+    #[test]
+    fn what_we_write_is_ours_and_what_another_writes_is_not() {
+        let dir = std::env::current_dir().unwrap().join(format!("target/watch-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let mut watcher = Watcher::start(&dir.join("alive"));
+        if watcher.writers().is_none() {
+            println!("skipped: this kernel, or these rights, tell no writers");
+            fs::remove_dir_all(&dir).unwrap();
+            return;
+        }
+        fs::write(dir.join("own"), "x").unwrap();
+        let script = format!("echo y > {0}/child; cp {0}/child {0}/copy; wait", dir.display());
+        std::process::Command::new("sh").args(["-c", &script]).status().unwrap();
+        let writers = watcher.writers().unwrap();
+        let of = |name: &str| writers.get(&fs::metadata(dir.join(name)).unwrap().ino()).cloned();
+        assert_eq!(of("own"), Some(Writer::Ours));
+        // A process that is gone before it could be looked at is nobody's.
+        for name in ["child", "copy"] {
+            assert!([Some(Writer::Ours), Some(Writer::Unknown)].contains(&of(name)), "{name}: {:?}", of(name));
+        }
+        assert!(dir.join("alive").exists());
+        drop(watcher);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
