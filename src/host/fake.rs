@@ -224,6 +224,7 @@ impl FakeHost {
     }
 
     fn look<T>(&self, method: &'static str, path: &Path, at: impl FnOnce(&World) -> io::Result<T>) -> io::Result<T> {
+        self.let_in();
         let mut world = self.world();
         world.tick();
         world.record(method, path.display().to_string(), false, None);
@@ -237,6 +238,7 @@ impl FakeHost {
         path: &Path,
         make: impl FnOnce(&mut Files, Stamp) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.let_in();
         let mut world = self.world();
         let now = world.tick();
         world.record(method, path.display().to_string(), true, None);

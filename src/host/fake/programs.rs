@@ -91,6 +91,7 @@ impl Program<'_> {
 
 impl FakeHost {
     pub(super) fn simulate(&self, command: &Command) -> io::Result<Output> {
+        self.let_in();
         let fate = {
             let mut world = self.world();
             world.tick();

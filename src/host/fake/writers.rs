@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::FakeHost;
 use crate::host::{Kind, Meta, Stamp, Watch, Writer};
 
+/// What another administrator does.
+type Visit = Arc<dyn Fn(&FakeHost) + Send + Sync>;
+
 /// What the machine knows of its writers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Watching {
+    /// Who comes when, by the number of the call.
+    visits: BTreeMap<usize, Vec<Visit>>,
     /// The file of the last sign of life.
     pub(super) alive: Option<PathBuf>,
     /// When the program last did something.
@@ -31,6 +37,37 @@ impl FakeHost {
         world.faults = faults;
         drop(world);
         result
+    }
+
+    /// Has another administrator come by at the `n`-th call from now (1 is the next one), just before it is answered.
+    pub fn visit_after(&self, n: usize, does: impl Fn(&Self) + Send + Sync + 'static) {
+        let mut world = self.world();
+        let at = world.calls.len() + n;
+        world.watch.visits.entry(at).or_default().push(Arc::new(does));
+    }
+
+    /// Lets everybody in who wanted to come later.
+    pub fn visit_now(&self) {
+        let visits = std::mem::take(&mut self.world().watch.visits);
+        for does in visits.into_values().flatten() {
+            self.as_somebody(|host| does(host));
+        }
+    }
+
+    /// Called before a call is answered.
+    pub(super) fn let_in(&self) {
+        let due: Vec<Visit> = {
+            let mut world = self.world();
+            if world.files.by_somebody || world.watch.visits.is_empty() {
+                return;
+            }
+            let now = world.calls.len() + 1;
+            let later = world.watch.visits.split_off(&(now + 1));
+            std::mem::replace(&mut world.watch.visits, later).into_values().flatten().collect()
+        };
+        for does in due {
+            self.as_somebody(|host| does(host));
+        }
     }
 
     /// Takes the kernel's news of writers away, as in a container without rights.
