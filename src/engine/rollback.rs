@@ -206,6 +206,9 @@ impl<'a> Scene<'a> {
             let undo: Vec<Undo> = journal.entries().iter().flat_map(|entry| entry.undo.iter().cloned()).collect();
             tracker.assume(look.as_ref(), window::Step::back("run", &undo))?;
         }
+        if let Some(base) = &known {
+            tracker.read_changed(base)?;
+        }
         let left = (!left_unknown).then(|| left(look.as_ref(), tracker.owned()));
         Ok(Self { host, base: known, look, left, tracker })
     }

@@ -270,6 +270,9 @@ impl<'a> Tracker<'a> {
         let drift = if fresh { Vec::new() } else { self.look(scope)? };
         self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
         let (drift, theirs) = self.told(drift);
+        if step.nature == Nature::Packages {
+            self.keep_neighbors()?;
+        }
         let dpkg = if step.nature == Nature::Packages {
             let before = dpkg::Before::read(self.host)?;
             let there = Transaction::read(self.host, &before, &step.packages)?;
@@ -282,6 +285,28 @@ impl<'a> Tracker<'a> {
         let kept = Window { step, drift, theirs, ..Window::default() };
         self.write(&format!("{number:04}.open"), &kept)?;
         Ok(Some(Open { kept, scope, number, dpkg }))
+    }
+
+    /// Keeps what others have put into directories that the run brought: a purge takes it along.
+    fn keep_neighbors(&self) -> Outcome<()> {
+        let blobs = self.dir.blobs();
+        let brought = |path: &Path| {
+            path.ancestors().skip(1).any(|above| self.owned.paths.get(above).is_some_and(|left| left.before.is_none()))
+        };
+        let is_one = |path: &Path, entry: &Entry| {
+            entry.kind == Kind::File && is_kept(path) && !self.owned.paths.contains_key(path) && brought(path)
+        };
+        for (_, entry) in self.known.entries.iter().filter(|(path, entry)| is_one(path, entry)) {
+            if let Some(content) = entry.hash.as_ref().and_then(|hash| self.contents.get(hash)) {
+                blobs.put(self.host, content)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads again what was changed since the run began: a rollback may have to put it back.
+    pub fn read_changed(&mut self, base: &Manifest) -> Outcome<()> {
+        Manifest::take(self.host, Some(base), &mut self.contents).map(drop)
     }
 
     /// Looks at the disk when nothing is left to do, or nothing can be done: later changes are told from those of now.
@@ -400,7 +425,7 @@ impl<'a> Tracker<'a> {
         };
         let case = Judged { writers: writers.as_ref(), transaction: transaction.as_ref(), crashed: None };
         let closed = self.sort(number, kept, changes, &case)?;
-        self.seen = Some(self.host.now());
+        self.seen = (scope == Scope::Disk).then(|| self.host.now());
         Ok(closed)
     }
 
@@ -439,7 +464,9 @@ impl<'a> Tracker<'a> {
     ) -> Outcome<Closed> {
         window.lines = self.lines(&window.step, &changes, judged.transaction);
         let owned = |path: &Path| self.owned.paths.contains_key(path);
+        let accounts = accounts::numbers(window.lines.iter().chain(&self.owned.lines));
         let case = Case {
+            accounts: &accounts,
             step: &window.step,
             writers: judged.writers,
             others: &self.others,

@@ -1,6 +1,6 @@
 //! The account files, line by line: our users out, everybody else's in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,12 @@ impl Line {
         let after = format!("{head}:{}", kept.join(","));
         (head == new_head && after != *before).then_some(Self { after: Some(after), ..self })
     }
+}
+
+/// Numbers of users and groups that these lines brought.
+pub fn numbers<'a>(lines: impl Iterator<Item = &'a Line>) -> BTreeSet<u32> {
+    let new = lines.filter(|line| line.before.is_none() && !line.file.ends_with("shadow") && !line.file.ends_with("gshadow"));
+    new.filter_map(|line| line.after.as_ref()?.split(':').nth(2)?.parse().ok()).collect()
 }
 
 /// Adds what a later step changed to what earlier ones did.

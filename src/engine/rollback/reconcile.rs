@@ -127,6 +127,7 @@ fn restore(
         let dirs = states.known.entries.iter().map(|(path, entry)| (path.as_path(), entry.meta)).collect();
         match make(host, &dirs, states.content, path, entry, here) {
             Ok(true) => {}
+            Ok(false) if disturbed && lives(path) => return,
             Ok(false) if disturbed => {
                 let why = "it was changed since the run, and went with what the run brought".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
@@ -146,7 +147,7 @@ fn restore(
             }
         }
     }
-    if disturbed && !is_package_state(path) && !accounts::is_backup(path) {
+    if disturbed && !is_package_state(path) && !lives(path) && !accounts::is_backup(path) {
         outcomes.kept.push((path.display().to_string(), "it was changed since the run".to_owned()));
     }
 }

@@ -15,16 +15,17 @@
 //! | 9 | in the list of a package of ours; a setting also has its delivered content | ours, else theirs |
 //! | 10 | known to be ours from an earlier step, and not written after our last sign of life | ours |
 //! | 11 | below `/usr` (without `/usr/local`), in a package step | ours: nobody else writes there |
-//! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours in a package step |
+//! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours, but for commands |
 //! | 13 | named in a script of a package of ours | ours |
-//! | 14 | new below a new directory of ours; not a file whose writer should have been told | ours |
-//! | 15 | new in a command's step or below its names; not a file whose writer should have been told | ours |
-//! | 16 | everything else | theirs |
+//! | 14 | a link to what a package of ours has | ours in a package step |
+//! | 15 | new below a new directory of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
+//! | 16 | in a command's step, or of its name; not a file whose writer should have been told | ours |
+//! | 17 | everything else | theirs |
 //!
 //! A new directory follows what is in it where it says nothing itself: it is theirs when all of it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::dpkg::{Transaction, md5_hex};
 use super::{Change, Nature, Step};
@@ -110,6 +111,8 @@ pub struct Case<'a> {
     pub crashed: Option<Stamp>,
     /// Paths that earlier steps are known to have changed.
     pub owned: &'a dyn Fn(&Path) -> bool,
+    /// Numbers of users and groups that the run brought.
+    pub accounts: &'a BTreeSet<u32>,
     /// Contents of settings by their hash.
     pub contents: &'a Contents,
 }
@@ -237,7 +240,7 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
         return ours;
     }
     // 12
-    if packages && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made)) && !untold {
+    if case.step.nature != Nature::Program && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made)) && !untold {
         return ours;
     }
     if packages && fetched {
@@ -248,19 +251,41 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
         return ours;
     }
     // 14
-    if new && below(new_dirs, path) && !untold && !later {
-        return (Whose::Ours, false);
+    if packages && leads_to_ours(case, change) {
+        return ours;
     }
     // 15
+    let by_an_account_of_ours =
+        || change.after.as_ref().is_some_and(|it| case.accounts.contains(&it.meta.uid) || case.accounts.contains(&it.meta.gid));
+    let unknown_writer = content_changed && writer(case, change).is_none();
+    let state = lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir));
+    if new && below(new_dirs, path) && !untold && !later && (!unknown_writer || state || by_an_account_of_ours()) {
+        return (Whose::Ours, false);
+    }
+    // 16
     let named = || path.file_name().is_some_and(|name| case.step.names.iter().any(|known| name == known.as_str()));
     if !packages && !untold && (case.step.nature == Nature::Program || named()) {
         return (Whose::Ours, false);
     }
-    if case.step.nature == Nature::Settings && case.writers.is_none() && content_changed {
-        return ours;
-    }
-    // 16
+    // 17
     (Whose::Theirs(UNKNOWN), false)
+}
+
+/// Whether a link leads to a file of a package of ours.
+fn leads_to_ours(case: &Case<'_>, change: &Change) -> bool {
+    let Some(target) = change.after.as_ref().and_then(|after| after.target.as_ref()) else { return false };
+    let Some(dir) = change.path.parent() else { return false };
+    let mut path = PathBuf::new();
+    for part in dir.join(target).components() {
+        match part {
+            Component::ParentDir => {
+                path.pop();
+            }
+            Component::CurDir => {}
+            other => path.push(other),
+        }
+    }
+    case.transaction.is_some_and(|it| it.lists(&path)) || (case.owned)(&path)
 }
 
 /// Whether a change made a new file, or another content.
