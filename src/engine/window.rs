@@ -330,7 +330,8 @@ impl<'a> Tracker<'a> {
         let writers = self.watch.writers().unwrap_or_default();
         let (theirs, drift): (Vec<_>, Vec<_>) = drift.into_iter().partition(|change| {
             change.after.as_ref().is_some_and(|after| {
-                after.kind == Kind::File && writers.get(&after.ino).or(self.others.get(&after.ino)) == Some(&Writer::Other)
+                after.kind == Kind::File
+                    && writers.get(&after.ino).or(self.others.get(&after.ino)) == Some(&Writer::Other)
             })
         });
         (drift, theirs.into_iter().map(|change| (change, whose::WROTE.to_owned())).collect())
@@ -519,8 +520,9 @@ impl<'a> Tracker<'a> {
 
     /// What of the changes to account files is ours.
     fn lines(&self, step: &Step, changes: &[Change], transaction: Option<&Transaction>) -> Vec<accounts::Line> {
-        let is_ours =
-            |key: &str| step.names.iter().any(|name| name == key) || transaction.is_some_and(|it| it.mentions_word(key));
+        let is_ours = |key: &str| {
+            step.names.iter().any(|name| name == key) || transaction.is_some_and(|it| it.mentions_word(key))
+        };
         let mut lines = Vec::new();
         for change in changes.iter().filter(|change| accounts::is_merged(&change.path)) {
             let content = |entry: &Option<Entry>| match entry {
@@ -588,7 +590,8 @@ fn know(known: &mut Manifest, change: &Change) {
 /// Files that others had written when the process before this one last gave a sign of life: their inodes stand there.
 fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
     let text = host.read(alive).unwrap_or_default();
-    let inodes = String::from_utf8_lossy(&text).split_whitespace().filter_map(|ino| ino.parse().ok()).collect::<Vec<_>>();
+    let inodes =
+        String::from_utf8_lossy(&text).split_whitespace().filter_map(|ino| ino.parse().ok()).collect::<Vec<_>>();
     inodes.into_iter().map(|ino| (ino, Writer::Other)).collect()
 }
 

@@ -75,7 +75,8 @@ impl Line {
 
 /// Numbers of users and groups that these lines brought.
 pub fn numbers<'a>(lines: impl Iterator<Item = &'a Line>) -> BTreeSet<u32> {
-    let new = lines.filter(|line| line.before.is_none() && !line.file.ends_with("shadow") && !line.file.ends_with("gshadow"));
+    let new =
+        lines.filter(|line| line.before.is_none() && !line.file.ends_with("shadow") && !line.file.ends_with("gshadow"));
     new.filter_map(|line| line.after.as_ref()?.split(':').nth(2)?.parse().ok()).collect()
 }
 

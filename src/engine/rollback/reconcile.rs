@@ -99,7 +99,8 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
             Want::Changed => {
                 // Backups of the account files follow their originals by themselves.
                 if !accounts::is_backup(path) {
-                    let why = if here.is_some() { "it was changed since the run" } else { "it was removed since the run" };
+                    let why =
+                        if here.is_some() { "it was changed since the run" } else { "it was removed since the run" };
                     outcomes.kept.push((path.display().to_string(), why.to_owned()));
                 }
             }
@@ -245,11 +246,8 @@ impl Guard {
         for name in after.keys().filter(|name| !before.contains_key(*name)) {
             foreign.extend(dpkg::listed(host, name));
         }
-        let disturbed = states
-            .owned
-            .paths
-            .get(status)
-            .is_some_and(|left| left.disturbed || !same(left.after.as_ref(), here));
+        let disturbed =
+            states.owned.paths.get(status).is_some_and(|left| left.disturbed || !same(left.after.as_ref(), here));
         let packages_changed = disturbed || !foreign.is_empty();
         Self { foreign, packages_changed }
     }
@@ -319,8 +317,7 @@ impl States<'_> {
         let shared = SHARED.iter().any(|name| below.starts_with(name));
         let depth = if shared { 1 } else { 2 };
         let top: PathBuf = Path::new(RENEWED).join(below.components().take(depth).collect::<PathBuf>());
-        below.components().count() >= depth
-            && self.owned.paths.get(&top).is_some_and(|left| left.before.is_none())
+        below.components().count() >= depth && self.owned.paths.get(&top).is_some_and(|left| left.before.is_none())
     }
 
     /// Whether the run brought `path` with a whole directory of running state.

@@ -75,8 +75,34 @@ impl Transaction {
                 found.others.extend(paths);
             }
         }
+        found.read_ucf(host, planned);
         found.read_telling(host);
         Ok(found)
+    }
+
+    /// Settings that scripts keep with ucf(1), which knows whose they are and how they were delivered.
+    fn read_ucf(&mut self, host: &dyn Host, planned: &[String]) {
+        let text = |name: &str| {
+            let path = Path::new("/var/lib/ucf").join(name);
+            String::from_utf8_lossy(&host.read(&path).unwrap_or_default()).into_owned()
+        };
+        let ours: BTreeSet<&str> = planned.iter().map(|name| short(name)).collect();
+        let registry = text("registry");
+        let settings = registry.lines().filter_map(|line| line.split_once(char::is_whitespace));
+        let settings =
+            settings.filter(|(package, _)| ours.contains(package)).map(|(_, path)| PathBuf::from(path.trim()));
+        let hashes = text("hashfile");
+        let hashes: BTreeMap<&str, &str> = hashes
+            .lines()
+            .filter_map(|line| line.split_once(char::is_whitespace))
+            .map(|(md5, path)| (path.trim(), md5))
+            .collect();
+        for path in settings {
+            if let Some(md5) = path.to_str().and_then(|path| hashes.get(path)) {
+                self.conffiles.insert(path.clone(), (*md5).to_owned());
+            }
+            self.listed.insert(path);
+        }
     }
 
     /// Adds what was known of it at another time.
@@ -127,8 +153,16 @@ impl Transaction {
         self.conffiles.get(path).map(String::as_str)
     }
 
-    /// Whether a script names `path`, or it has the name of one of its directories and lies in one that a script names.
+    /// Whether a script names `path`, or its directory and its name apart.
     pub fn mentions(&self, path: &Path) -> bool {
+        let apart = || {
+            let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
+            Some(dir.components().count() > 2 && self.names(dir) && self.mentions_word(name))
+        };
+        self.names(path) || apart() == Some(true)
+    }
+
+    fn names(&self, path: &Path) -> bool {
         let text = path.to_string_lossy();
         text.len() > 4 && self.text.match_indices(&*text).any(|(at, _)| ends(&self.text[at + text.len()..]))
     }
@@ -253,7 +287,9 @@ mod tests {
         assert!(found.lists(Path::new("/etc/nginx")) && !found.lists(Path::new("/usr/bin/htop")));
         assert!(found.is_of_others(Path::new("/usr/bin/htop")));
         assert_eq!(found.delivered(Path::new("/etc/nginx/nginx.conf")), Some("0123"));
-        assert!(found.mentions_word("nginx-user") && !found.mentions_word("nginx-use") && !found.mentions_word("ginx-user"));
+        assert!(
+            found.mentions_word("nginx-user") && !found.mentions_word("nginx-use") && !found.mentions_word("ginx-user")
+        );
         assert!(found.mentions(Path::new("/var/lib/nginx/body")) && !found.mentions(Path::new("/etc/nginx")));
         assert!(found.mentions(Path::new("/var/lib/nginx")), "a directory above it");
     }

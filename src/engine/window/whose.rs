@@ -186,7 +186,10 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
 
     // 1
     let fetched = path.starts_with(FETCHED);
-    if lives(path) && !is_kept(path) && !fetched && !(new && (listed || is_top(change) || is_log(path) || below(new_dirs, path)))
+    if lives(path)
+        && !is_kept(path)
+        && !fetched
+        && !(new && (listed || is_top(change) || is_log(path) || below(new_dirs, path)))
     {
         return (Whose::Lives, true);
     }
@@ -203,7 +206,8 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
         Some(Writer::Unknown) | None => {}
     }
     // 5
-    let later = case.crashed.is_some_and(|alive| change.after.as_ref().is_some_and(|after| after.ctime.sec > alive.sec + 1));
+    let later =
+        case.crashed.is_some_and(|alive| change.after.as_ref().is_some_and(|after| after.ctime.sec > alive.sec + 1));
     if later && !packages {
         return theirs(LATER);
     }
@@ -217,7 +221,8 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
     }
     // 8
     if let Some(service) = starts_service(change) {
-        return if is_service_of_ours(case, &service) { ours } else { theirs(UNKNOWN) };
+        let ours_too = is_service_of_ours(case, &service) || leads_to_ours(case, change);
+        return if ours_too { ours } else { theirs(UNKNOWN) };
     }
     // 9
     if listed {
@@ -255,8 +260,12 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
         return ours;
     }
     // 15
-    let by_an_account_of_ours =
-        || change.after.as_ref().is_some_and(|it| case.accounts.contains(&it.meta.uid) || case.accounts.contains(&it.meta.gid));
+    let by_an_account_of_ours = || {
+        change
+            .after
+            .as_ref()
+            .is_some_and(|it| case.accounts.contains(&it.meta.uid) || case.accounts.contains(&it.meta.gid))
+    };
     let unknown_writer = content_changed && writer(case, change).is_none();
     let state = lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir));
     if new && below(new_dirs, path) && !untold && !later && (!unknown_writer || state || by_an_account_of_ours()) {
@@ -334,16 +343,22 @@ fn starts_service(change: &Change) -> Option<String> {
     (run_level && name.len() > 3).then(|| name[3..].to_owned())
 }
 
+/// A unit's name without its kind: init scripts have none, and may have a dot (`php8.2-fpm`).
+fn stem(name: &str) -> &str {
+    let kinds = [".service", ".socket", ".timer", ".path", ".target", ".mount"];
+    kinds.iter().find_map(|kind| name.strip_suffix(kind)).unwrap_or(name)
+}
+
 fn is_service_of_ours(case: &Case<'_>, name: &str) -> bool {
-    let stem = name.split_once('@').map_or(name, |(stem, _)| stem);
-    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
-    let named = |known: &String| known == name || known.rsplit_once('.').map_or(known.as_str(), |(stem, _)| stem) == stem;
-    let template = name.split_once('@').map(|(stem, rest)| {
-        format!("{stem}@.{}", rest.rsplit_once('.').map_or("service", |(_, kind)| kind))
-    });
-    let unit_files = [name.to_owned()].into_iter().chain(template).flat_map(|file| {
-        ["/lib/systemd/system", "/usr/lib/systemd/system"].map(|dir| Path::new(dir).join(&file))
-    });
+    let stem = stem(name.split_once('@').map_or(name, |(stem, _)| stem));
+    let named = |known: &String| known == name || self::stem(known) == stem;
+    let template = name
+        .split_once('@')
+        .map(|(stem, rest)| format!("{stem}@.{}", rest.rsplit_once('.').map_or("service", |(_, kind)| kind)));
+    let unit_files = [name.to_owned()]
+        .into_iter()
+        .chain(template)
+        .flat_map(|file| ["/lib/systemd/system", "/usr/lib/systemd/system"].map(|dir| Path::new(dir).join(&file)));
     let script = Path::new("/etc/init.d").join(stem);
     case.step.names.iter().any(named)
         || case.transaction.is_some_and(|it| unit_files.clone().any(|file| it.lists(&file)) || it.lists(&script))
@@ -351,3 +366,6 @@ fn is_service_of_ours(case: &Case<'_>, name: &str) -> bool {
         || (case.owned)(&script)
         || (case.owned)(&Path::new("/etc/systemd/system").join(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
+//! A test for every row of the table.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -6,4 +7,293 @@ use crate::host::fake::FakeHost;
 fn manifest(host: &FakeHost) -> (Manifest, Contents) {
     let mut contents = Contents::new();
     (Manifest::take(host, None, &mut contents).unwrap(), contents)
+}
+
+/// A machine before a run, and what the run and others then make of it.
+struct Disk {
+    host: FakeHost,
+    base: (Manifest, Contents),
+    look: Option<(Manifest, Contents)>,
+    owned: Owned,
+    made: BTreeSet<PathBuf>,
+    trees: BTreeSet<PathBuf>,
+    kept: BTreeSet<PathBuf>,
+    recorded: BTreeSet<PathBuf>,
+    contents: Contents,
+}
+
+impl Disk {
+    fn new(before: &[(&str, &str)]) -> Self {
+        let host = FakeHost::new();
+        for (path, content) in before {
+            host.put_file(path, content, 0o644);
+        }
+        let base = manifest(&host);
+        let contents = base.1.clone();
+        let (made, trees, kept, recorded) = Default::default();
+        Self { host, base, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
+    }
+
+    /// The run does this: what differs afterwards is ours.
+    fn run(&mut self, does: impl FnOnce(&FakeHost)) {
+        let before = manifest(&self.host);
+        does(&self.host);
+        let after = manifest(&self.host);
+        self.contents.extend(before.1.clone());
+        let paths: BTreeSet<&PathBuf> = before.0.entries.keys().chain(after.0.entries.keys()).collect();
+        for path in paths {
+            let (was, is) = (before.0.entries.get(path), after.0.entries.get(path));
+            if !same(was, is) {
+                let left = self
+                    .owned
+                    .paths
+                    .entry(path.clone())
+                    .or_insert_with(|| Left { before: was.cloned(), ..Left::default() });
+                if left.after.is_some() && !same(left.after.as_ref(), was) {
+                    (left.before, left.disturbed) = (was.cloned(), true);
+                }
+                left.was_dir |= is.is_some_and(|is| is.kind == Kind::Dir);
+                left.after = is.cloned();
+            }
+        }
+    }
+
+    fn put(&mut self, path: &str, content: &str) {
+        self.run(|host| host.put_file(path, content, 0o644));
+    }
+
+    /// The run ends.
+    fn end(&mut self) {
+        self.look = Some(manifest(&self.host));
+    }
+
+    fn back(&self) -> Vec<(String, String)> {
+        let states = States {
+            base: &self.base.0,
+            look: self.look.as_ref().map(|(look, _)| look),
+            owned: &self.owned,
+            made: &self.made,
+            trees: &self.trees,
+            kept: &self.kept,
+            recorded: &self.recorded,
+            known: &self.base.0,
+            content: &|hash| self.contents.get(hash).cloned(),
+        };
+        let outcome = reconcile(&self.host, &states).unwrap();
+        assert_eq!(outcome.errors, []);
+        outcome.kept
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        self.host.text(path)
+    }
+}
+
+#[test]
+fn row_1_files_of_a_package_that_came_since_stay() {
+    let mut disk = Disk::new(&[]);
+    disk.put("/etc/x", "ours");
+    let status = disk.text("/var/lib/dpkg/status").unwrap();
+    let htop = "Package: htop\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n";
+    disk.host.put_file("/var/lib/dpkg/status", format!("{status}\n{htop}\n"), 0o644);
+    disk.host.put_file("/var/lib/dpkg/info/htop.list", "/etc/x\n", 0o644);
+    disk.back();
+    assert_eq!(disk.text("/etc/x").as_deref(), Some("ours"));
+}
+
+#[test]
+fn row_2_the_package_database_of_others_is_left_alone() {
+    let mut disk = Disk::new(&[]);
+    let status = disk.text("/var/lib/dpkg/status").unwrap();
+    disk.put("/var/lib/dpkg/status", &format!("{status}\n"));
+    disk.put("/var/lib/apt/extended_states", "ours");
+    disk.back();
+    assert_eq!(disk.text("/var/lib/dpkg/status").as_deref(), Some(&*status));
+    assert_eq!(disk.text("/var/lib/apt/extended_states"), None);
+    disk.put("/var/lib/apt/extended_states", "ours");
+    disk.host.put_file("/var/lib/dpkg/status", format!("{status}\n\n"), 0o644);
+    disk.back();
+    assert_eq!(disk.text("/var/lib/apt/extended_states").as_deref(), Some("ours"));
+}
+
+#[test]
+fn row_3_an_account_file_loses_our_lines_only() {
+    let mut disk = Disk::new(&[]);
+    let before = disk.text("/etc/passwd").unwrap();
+    disk.put("/etc/passwd", &format!("{before}shop:x:999:999\n"));
+    let line = |after: &str| accounts::Line {
+        file: "/etc/passwd".into(),
+        key: "shop".to_owned(),
+        before: None,
+        after: Some(after.to_owned()),
+    };
+    disk.owned.lines = vec![line("shop:x:999:999")];
+    disk.host.put_file("/etc/passwd", format!("{before}shop:x:999:999\nalice:x:1000:1000\n"), 0o644);
+    disk.back();
+    assert_eq!(disk.text("/etc/passwd").unwrap(), format!("{before}alice:x:1000:1000\n"));
+}
+
+#[test]
+fn row_4_new_logs_of_ours_go_and_others_stay() {
+    let mut disk = Disk::new(&[("/var/log/old.log", "old")]);
+    disk.put("/var/log/ours.log", "1");
+    disk.put("/var/log/shop/a.log", "1");
+    disk.host.put_file("/var/log/daemon.log", "1", 0o644);
+    disk.host.put_file("/var/log/theirs.log", "1", 0o644);
+    disk.owned.theirs.insert("/var/log/theirs.log".into(), String::new());
+    disk.end();
+    for path in ["/var/log/ours.log", "/var/log/shop/b.log", "/var/log/old.log", "/var/log/later.log"] {
+        disk.host.put_file(path, "went on", 0o644);
+    }
+    disk.back();
+    for gone in ["/var/log/ours.log", "/var/log/shop/a.log", "/var/log/shop/b.log", "/var/log/daemon.log"] {
+        assert_eq!(disk.text(gone), None, "{gone}");
+    }
+    for stays in ["/var/log/old.log", "/var/log/theirs.log", "/var/log/later.log"] {
+        assert!(disk.text(stays).is_some(), "{stays}");
+    }
+}
+
+#[test]
+fn row_5_running_state_goes_with_its_directory() {
+    let mut disk = Disk::new(&[("/var/lib/other/x", "1")]);
+    disk.put("/var/lib/db/data", "1");
+    disk.put("/var/spool/cron/crontabs/.keep", "");
+    disk.host.put_file("/var/lib/db/more", "later", 0o644);
+    disk.host.put_file("/var/lib/db/theirs", "later", 0o644);
+    disk.owned.theirs.insert("/var/lib/db/theirs".into(), String::new());
+    disk.host.put_file("/var/lib/other/y", "later", 0o644);
+    disk.host.put_file("/var/spool/cron/crontabs/root", "later", 0o644);
+    let kept = disk.back();
+    assert_eq!((disk.text("/var/lib/db/data"), disk.text("/var/lib/db/more")), (None, None));
+    for stays in ["/var/lib/db/theirs", "/var/lib/other/y", "/var/spool/cron/crontabs/root"] {
+        assert!(disk.text(stays).is_some(), "{stays}");
+    }
+    assert!(kept.iter().any(|(path, why)| path == "/var/lib/db" && why.contains("theirs")), "{kept:?}");
+}
+
+/// A certificate that was renewed since the run goes with all that is left of it; another's stays.
+#[test]
+fn row_6_what_renewals_made_of_a_certificate_goes_with_it() {
+    let mut disk = Disk::new(&[]);
+    disk.put("/etc/letsencrypt/renewal/ours.conf", "first");
+    disk.put("/etc/letsencrypt/archive/ours/cert1.pem", "1");
+    disk.put("/etc/letsencrypt/keys/0000_key-certbot.pem", "1");
+    for (path, text) in [
+        ("renewal/ours.conf", "renewed"),
+        ("archive/ours/cert2.pem", "2"),
+        ("keys/0001_key-certbot.pem", "2"),
+        ("renewal/theirs.conf", "theirs"),
+        ("archive/theirs/cert1.pem", "3"),
+    ] {
+        disk.host.put_file(format!("/etc/letsencrypt/{path}"), text, 0o644);
+    }
+    disk.host.take_away("/etc/letsencrypt/renewal/ours.conf");
+    disk.back();
+    let left = manifest(&disk.host).0;
+    let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
+    let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
+    assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
+}
+
+#[test]
+fn rows_7_and_8_what_is_as_we_left_it_becomes_what_it_was() {
+    let mut disk = Disk::new(&[("/etc/a", "before"), ("/etc/b", "before"), ("/etc/c", "before")]);
+    disk.put("/etc/a", "ours");
+    disk.put("/etc/new", "ours");
+    disk.run(|host| host.take_away("/etc/b"));
+    disk.put("/etc/c", "ours");
+    disk.host.put_file("/etc/c", "before", 0o644);
+    assert_eq!(disk.back(), []);
+    for path in ["/etc/a", "/etc/b", "/etc/c"] {
+        assert_eq!(disk.text(path).as_deref(), Some("before"), "{path}");
+    }
+    assert_eq!(disk.text("/etc/new"), None);
+    assert!(
+        !disk.base.0.entries[Path::new("/etc")]
+            .same(&Entry { kind: Kind::File, ..disk.base.0.entries[Path::new("/etc")].clone() })
+    );
+}
+
+#[test]
+fn row_7_what_somebody_made_between_two_steps_comes_back_and_is_reported() {
+    let mut disk = Disk::new(&[("/etc/a", "before")]);
+    disk.put("/etc/a", "ours");
+    disk.host.put_file("/etc/a", "theirs", 0o644);
+    disk.run(|host| host.take_away("/etc/a"));
+    let kept = disk.back();
+    assert_eq!(disk.text("/etc/a").as_deref(), Some("theirs"));
+    assert_eq!(kept, [("/etc/a".to_owned(), "it was changed since the run".to_owned())]);
+}
+
+#[test]
+fn rows_9_and_10_what_was_changed_since_stays_and_is_reported() {
+    let mut disk = Disk::new(&[("/etc/a", "before"), ("/etc/b", "before")]);
+    disk.put("/etc/a", "ours");
+    disk.put("/etc/b", "ours");
+    disk.put("/var/cache/debconf/x", "ours");
+    disk.host.put_file("/etc/a", "theirs", 0o644);
+    disk.host.take_away("/etc/b");
+    disk.host.put_file("/var/cache/debconf/x", "theirs", 0o644);
+    let kept = disk.back();
+    assert_eq!(disk.text("/etc/a").as_deref(), Some("theirs"));
+    assert_eq!(disk.text("/etc/b"), None);
+    let names: Vec<&str> = kept.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["/etc/a", "/etc/b"]);
+    assert!(kept[1].1.contains("removed"));
+    // A second rollback brings nothing back either.
+    assert_eq!(disk.back(), kept);
+}
+
+#[test]
+fn rows_11_and_12_trees_and_directories_of_records() {
+    let mut disk = Disk::new(&[]);
+    disk.host.put_file("/opt/shop/app/made", "by a service of ours", 0o644);
+    disk.host.put_file("/opt/shop/app/moved", "theirs", 0o644);
+    disk.owned.theirs.insert("/opt/shop/app/moved".into(), String::new());
+    disk.trees.insert("/opt/shop/app".into());
+    disk.made.extend([PathBuf::from("/opt/shop/app"), PathBuf::from("/opt/shop"), PathBuf::from("/etc/shop")]);
+    disk.host.make_dir(Path::new("/etc/shop"), Meta::root(0o755)).unwrap();
+    disk.end();
+    disk.host.put_file("/opt/shop/app/later", "theirs", 0o644);
+    let kept = disk.back();
+    assert_eq!(disk.text("/opt/shop/app/made"), None);
+    assert!(disk.text("/opt/shop/app/moved").is_some() && disk.text("/opt/shop/app/later").is_some());
+    assert!(disk.host.stat(Path::new("/etc/shop")).unwrap().is_none());
+    assert_eq!(kept[0].0, "/opt/shop", "the outermost says enough");
+    disk.kept.insert("/opt/shop".into());
+    disk.host.put_file("/opt/shop/app/made", "again", 0o644);
+    disk.back();
+    assert!(disk.text("/opt/shop/app/made").is_some(), "a record has left it");
+}
+
+#[test]
+fn row_13_what_others_did_while_the_run_worked_stays_and_is_named() {
+    let mut disk = Disk::new(&[("/etc/hosts.deny", "before")]);
+    disk.put("/etc/x", "ours");
+    disk.host.put_file("/etc/cron.d/mine", "mine", 0o644);
+    disk.host.put_file("/etc/hosts.deny", "mine", 0o644);
+    disk.host.put_file("/opt/tool/run", "mine", 0o755);
+    disk.end();
+    disk.host.put_file("/etc/later", "mine", 0o644);
+    let kept = disk.back();
+    for stays in ["/etc/cron.d/mine", "/etc/hosts.deny", "/opt/tool/run", "/etc/later"] {
+        assert!(disk.text(stays).is_some(), "{stays}");
+    }
+    let names: Vec<&str> = kept.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["/etc/cron.d/mine", "/etc/hosts.deny", "/opt/tool"]);
+}
+
+#[test]
+fn what_a_purge_took_along_is_put_back() {
+    let disk = Disk::new(&[("/etc/pkg/theirs.conf", "theirs")]);
+    let before = disk.base.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
+    disk.host.take_away("/etc/pkg");
+    let path = PathBuf::from("/etc/pkg/theirs.conf");
+    let taken = vec![Change { path, before: Some(before), after: None }];
+    let dirs = [(PathBuf::from("/etc/pkg"), Meta::root(0o750))].into();
+    let outcome = put_back(&disk.host, &Closed { taken, dirs }, &|hash| disk.contents.get(hash).cloned());
+    assert_eq!((outcome.kept, outcome.errors), (Vec::new(), Vec::new()));
+    assert_eq!(disk.text("/etc/pkg/theirs.conf").as_deref(), Some("theirs"));
+    assert_eq!(disk.host.stat(Path::new("/etc/pkg")).unwrap().unwrap().meta.mode, 0o750);
 }
