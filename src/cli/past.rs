@@ -21,6 +21,7 @@ use crate::secret::store;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{ask, out, report, term};
+use crate::visible;
 
 /// What `rollback` was asked to take back.
 pub(super) struct Scope {
@@ -36,7 +37,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         let standing: Vec<&Run> = runs::standing(runs).collect();
         if output.json {
             let records: Vec<_> = standing.iter().map(|run| record(host, run)).collect();
-            out::print(&format!("{:#}\n", json!(records)));
+            out::json(&format!("{:#}\n", json!(records)));
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
@@ -45,10 +46,10 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         for run in standing {
             out::print(&line(run));
             if let Some(waiting) = waiting(host, run) {
-                out::print(&format!("  {}\n", ask::standing(&waiting)));
+                out::print(&format!("  {}\n", visible::line(&ask::standing(&waiting))));
             }
             for step in run.journal.skipped() {
-                out::print(&format!("  skipped: {step}\n"));
+                out::print(&format!("  skipped: {}\n", visible::line(step)));
             }
         }
         Ok(Exit::Done)
@@ -59,7 +60,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
 pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         if output.json {
-            out::print(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
+            out::json(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
             return Ok(Exit::Done);
         }
         if runs.is_empty() {
@@ -104,7 +105,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                     json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
                 })
                 .collect();
-            out::print(&format!("{:#}\n", json!(list)));
+            out::json(&format!("{:#}\n", json!(list)));
         } else if results.is_empty() {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
@@ -365,7 +366,8 @@ fn line(run: &Run) -> String {
         State::ProofFailed => "done, but a proof failed",
         State::RolledBack => "rolled back",
     };
-    format!("{:<32} {:<14} {:>3} changes  {state}\n", run.dir.id, run.journal.header.guide, run.journal.standing())
+    let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
+    format!("{id:<32} {guide:<14} {:>3} changes  {state}\n", run.journal.standing())
 }
 
 /// What a run waits for, when its process lives and waits.

@@ -42,7 +42,7 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
             Err(failure) => json!({ "failure": failure }),
         });
         let shown = json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states, "packages": packages });
-        out::print(&format!("{shown:#}\n"));
+        out::json(&format!("{shown:#}\n"));
     } else {
         out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
     }

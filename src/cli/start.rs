@@ -49,7 +49,7 @@ pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Outp
 
 /// A program that reads the lines of a run reads here how it ended, too.
 fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
-    let mut json = Json::new(out::print);
+    let mut json = Json::new(out::json);
     let mut tell = |what| json.event(&Event { at: host.now(), what });
     for warning in &plan.warnings {
         if output.json {

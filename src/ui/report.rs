@@ -8,7 +8,7 @@ use crate::secret::store;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::{lines, out, term, text};
 
-mod story;
+pub(super) mod story;
 
 pub use story::Story;
 

@@ -72,6 +72,7 @@ pub(super) struct Tty {
 
 impl Tty {
     /// The terminal that stdin and stdout are.
+    #[expect(clippy::disallowed_methods, reason = "stdout is asked, not written to")]
     pub fn open() -> io::Result<Self> {
         if !termios::isatty(io::stdin()) || !termios::isatty(io::stdout()) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "no terminal"));
