@@ -40,6 +40,8 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
 
 fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
+    // It has been read, and may hold a proxy's password.
+    let _ = host.remove(&dir.file("environment"));
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
     let mut journal = Journal::open(host, &dir.file("journal.jsonl"))?;
     runs::note_standing(host, Some(&dir.id))?;
