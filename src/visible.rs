@@ -150,6 +150,45 @@ pub fn unseen(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A character that looks like another one or like none, as word processors and web pages bring them along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odd {
+    /// Where it stands, in characters from 0.
+    pub at: usize,
+    character: char,
+    name: &'static str,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl std::fmt::Display for Odd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (U+{:04X})", self.name, u32::from(self.character))
+    }
+}
+
+/// The first such character of a text that was refused: it is probably why.
+pub fn odd(text: &str) -> Option<Odd> {
+    text.chars().enumerate().find_map(|(at, character)| {
+        let (name, hint) = match character {
+            '\u{a0}' | '\u{2007}' | '\u{202f}' => ("a no-break space", "type a plain space in its place"),
+            '\u{2000}'..='\u{200a}' | '\u{205f}' | '\u{3000}' => {
+                ("a wide or narrow space", "type a plain space in its place")
+            }
+            '“' | '”' | '„' | '‟' | '«' | '»' => ("a typographic quote", "type a plain \" in its place"),
+            '‘' | '’' | '‚' | '‛' => ("a typographic quote", "type a plain ' in its place"),
+            '‐' | '‑' | '‒' | '–' | '—' | '−' => {
+                ("a dash that is no hyphen", "type a plain - in its place")
+            }
+            '！'..='～' => ("a full-width character", "type the plain one in its place"),
+            '\u{feff}' => ("a byte order mark", "remove it; it cannot be seen"),
+            c if !c.is_control() && (unseen(c) || joins(c)) => ("an invisible character", "remove it"),
+            _ => return None,
+        };
+        Some(Odd { at, character, name, hint })
+    })
+}
+
 /// Whether [`line`] has nothing to change.
 pub fn is_shown_as_it_is(text: &str) -> bool {
     line(text) == text
@@ -192,6 +231,17 @@ mod tests {
         assert_eq!(line("a\u{202e}b\u{200b}c"), "a\\u{202e}b\\u{200b}c");
         assert_eq!(line("one\r\ntwo\tthree\rfour"), "one two three\\u{d}four");
         assert_eq!(lines("one\r\n\ttwo\u{2028}"), "one\n\ttwo\\u{2028}");
+    }
+
+    #[test]
+    fn what_looks_like_something_else_is_named() {
+        let named = |text: &str| odd(text).map(|odd| (odd.at, odd.to_string()));
+        assert_eq!(named("é\u{a0}x"), Some((1, "a no-break space (U+00A0)".to_owned())));
+        assert_eq!(named("“x”"), Some((0, "a typographic quote (U+201C)".to_owned())));
+        assert_eq!(named("a\u{feff}"), Some((1, "a byte order mark (U+FEFF)".to_owned())));
+        assert_eq!(named("a\u{200b}"), Some((1, "an invisible character (U+200B)".to_owned())));
+        assert_eq!(named("８０"), Some((0, "a full-width character (U+FF18)".to_owned())));
+        assert_eq!(named("a - 'b' \"c\" é"), None);
     }
 
     #[test]
