@@ -63,7 +63,7 @@ impl From<WhenItFails> for OnFailure {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 answers or host rejected (nothing touched), 2 usage, \
+const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run goes on, 1 answers or host rejected (nothing touched), 2 usage, \
 3 failed and rolled back, 4 stopped half-way (the message says how to go on), 5 internal error, 6 a proof failed, \
 7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
 

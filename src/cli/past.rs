@@ -117,9 +117,12 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
 
 /// Follows the run that works now.
 pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
-    let Some(id) = detach::running(host) else {
-        out::error("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n");
-        return Exit::Rejected;
+    let id = match at_work(host) {
+        Ok(id) => id,
+        Err(why) => {
+            out::error(why);
+            return Exit::Rejected;
+        }
     };
     if !output.plain
         && !output.json
@@ -133,9 +136,12 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
 
 /// Asks the running run to take everything back.
 pub(super) fn stop(host: &dyn Host) -> Exit {
-    let Some(id) = detach::running(host) else {
-        out::error("Nothing is running.\n");
-        return Exit::Rejected;
+    let id = match at_work(host) {
+        Ok(id) => id,
+        Err(why) => {
+            out::error(why);
+            return Exit::Rejected;
+        }
     };
     match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
@@ -337,9 +343,19 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     }
 }
 
+const NEEDS_ROOT: &str = "error: the records of runs can be read by root only; run it again with sudo.\n";
+
+/// The run that works now, or why we cannot name one: others than root see no run at all.
+fn at_work(host: &dyn Host) -> Result<String, &'static str> {
+    if host.euid() != 0 {
+        return Err(NEEDS_ROOT);
+    }
+    detach::running(host).ok_or("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n")
+}
+
 pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
     if host.euid() != 0 {
-        out::error("error: the records of runs can be read by root only; run it again with sudo.\n");
+        out::error(NEEDS_ROOT);
         return Exit::Rejected;
     }
     let running = detach::running(host);
@@ -388,4 +404,23 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
         "waiting": waiting(host, run),
         "directory": run.dir.path,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn another_user_is_told_that_it_takes_root_and_not_that_nothing_runs() {
+        let host = FakeHost::new();
+        host.make_dir(std::path::Path::new(runs::STATE_DIR), crate::host::Meta::root(0o755)).unwrap();
+        assert!(at_work(&host).unwrap_err().starts_with("Nothing is running"));
+        let lock = detach::lock(&host, "20260101-000000-webapp").unwrap().unwrap();
+        assert_eq!(at_work(&host).as_deref(), Ok("20260101-000000-webapp"));
+        drop(lock);
+        assert!(at_work(&host.as_user(1000)).unwrap_err().contains("root only"));
+    }
 }
