@@ -18,7 +18,8 @@ use crate::visible;
 pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: Output) -> Exit {
     inputs.answers = Some(file);
     match inputs::make(host, &inputs, &probe(host)) {
-        Ok(made) => {
+        Ok(mut made) => {
+            made.note_kept_secrets(host);
             if output.json {
                 out::json(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
             } else {

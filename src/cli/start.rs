@@ -20,7 +20,8 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailur
         Err(problems) => return answers::refuse(&problems, output),
     };
     made.on_failure = on_failure.unwrap_or(made.on_failure);
-    match launch::check(host, &made.plan, &made.resolved.secrets) {
+    made.note_kept_secrets(host);
+    match launch::check_rotating(host, &made.plan, &made.resolved.secrets, &made.rotate) {
         Ok(checked) => begin(host, &made, checked, output),
         Err(problems) => answers::refuse(&problems, output),
     }
