@@ -1,5 +1,6 @@
 //! `answers check|schema|new`, `guides`, `facts`: what needs no root and changes nothing.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -95,7 +96,8 @@ fn page(facts: Facts) -> String {
         .as_ref()
         .map_or_else(|| "not over SSH".to_owned(), |ssh| format!("from {} on port {}", ssh.client, ssh.port));
     let filter = firewall(&facts);
-    [
+    let mut page = String::new();
+    for (label, value) in [
         ("system", format!("{} ({})", facts.os.name, facts.arch)),
         ("name", facts.fqdn),
         ("processors", format!("{} usable ({})", facts.cpus.usable, facts.cpus.source)),
@@ -106,10 +108,10 @@ fn page(facts: Facts) -> String {
         ("SSH", ssh_server(&facts.sshd)),
         ("firewall", filter),
         ("listening", ports.join(", ")),
-    ]
-    .into_iter()
-    .map(|(label, value)| format!("{label:<11} {}\n", visible::line(&value)))
-    .collect()
+    ] {
+        let _ = writeln!(page, "{label:<11} {}", visible::line(&value));
+    }
+    page
 }
 
 fn ssh_server(sshd: &Sshd) -> String {

@@ -38,7 +38,9 @@ impl Made {
     /// Says which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
         let mut kept = store::load(host, &self.plan.guide);
-        self.rotate.iter().for_each(|name| kept.remove(name));
+        for name in &self.rotate {
+            kept.remove(name);
+        }
         self.plan.warnings.extend(store::notes(&kept, &self.resolved.secrets));
     }
 }

@@ -52,7 +52,9 @@ pub fn check_rotating(
         return Err(vec![problem]);
     }
     let mut kept = store::load(host, &plan.guide);
-    rotate.iter().for_each(|name| kept.remove(name));
+    for name in rotate {
+        kept.remove(name);
+    }
     let secrets = store::gather(host, &kept, sources, &plan.secret_patterns)?;
     beforehand(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);

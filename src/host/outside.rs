@@ -67,7 +67,9 @@ mod tests {
             assert_eq!(without_credentials(value), bare);
         }
         let host = FakeHost::new();
-        VARIABLES.iter().for_each(|name| host.set_env(name, ""));
+        for name in VARIABLES {
+            host.set_env(name, "");
+        }
         host.set_env("https_proxy", "http://me:hush@cache:3142");
         assert_eq!(withheld(&host), ["https_proxy"]);
     }

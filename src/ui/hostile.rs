@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -55,14 +56,14 @@ fn texts(value: &Value, at: &mut String, found: &mut Vec<String>) {
         Value::String(_) => found.push(at.clone()),
         Value::Array(items) => {
             for (n, item) in items.iter().enumerate() {
-                at.push_str(&format!("/{n}"));
+                let _ = write!(at, "/{n}");
                 texts(item, at, found);
                 at.truncate(here);
             }
         }
         Value::Object(fields) => {
             for (key, item) in fields {
-                at.push_str(&format!("/{key}"));
+                let _ = write!(at, "/{key}");
                 texts(item, at, found);
                 at.truncate(here);
             }

@@ -18,12 +18,11 @@ pub fn of_tool(text: &str) -> String {
         out.push_str(before);
         let parameters = &sequence[2..];
         let end = parameters.find(|c: char| !matches!(c, '0'..='9' | ';' | ':')).unwrap_or(parameters.len());
-        rest = match parameters.as_bytes().get(end) {
-            Some(b'm' | b'K') => &parameters[end + 1..],
-            _ => {
-                out.push('\u{1b}');
-                &sequence[1..]
-            }
+        rest = if let Some(b'm' | b'K') = parameters.as_bytes().get(end) {
+            &parameters[end + 1..]
+        } else {
+            out.push('\u{1b}');
+            &sequence[1..]
         };
     }
     out.push_str(rest);

@@ -112,10 +112,7 @@ fn with_wget(cx: &Cx<'_>, url: &str, to: &str) -> Outcome<()> {
     for _ in 0..REDIRECTS {
         let argv = ["wget", "--no-verbose", "--server-response", "--max-redirect=0", "--tries=3", "--timeout=20", "-O"];
         let command = Command::new(argv.into_iter().chain([to, "--", &next])).timeout(PATIENCE);
-        let failure = match Child::new(command).hint(HINT).run(cx, &what) {
-            Ok(_) => return Ok(()),
-            Err(failure) => failure,
-        };
+        let Err(failure) = Child::new(command).hint(HINT).run(cx, &what) else { return Ok(()) };
         let location = failure.tail.iter().rev().find_map(|line| line.trim().strip_prefix("Location: "));
         let Some(location) = location else { return Err(failure) };
         next = redirect(&next, location).map_err(|why| Failure::new(what.clone(), why).hint(REFUSED))?;

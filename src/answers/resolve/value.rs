@@ -163,10 +163,8 @@ fn boolean(value: &Value) -> Result<Value, Refusal> {
                 "true" | "false" if ["true", "True", "TRUE", "false", "False", "FALSE"].contains(&text.as_str()) => {
                     "remove the quotes"
                 }
-                "true" => "write true",
-                "false" => "write false",
-                "yes" | "on" | "y" => "write true",
-                "no" | "off" | "n" => "write false",
+                "true" | "yes" | "on" | "y" => "write true",
+                "false" | "no" | "off" | "n" => "write false",
                 _ => "allowed: true or false",
             };
             Err(Refusal::new(format!("{} is neither true nor false", quoted(text)), hint))

@@ -306,7 +306,7 @@ fn to_reach_outside(
     account: Option<&Account>,
     ours: impl Fn(&str) -> Option<String>,
 ) -> BTreeMap<String, String> {
-    let whole = !command.begins_daemon && account.is_none_or(|account| account.is_root());
+    let whole = !command.begins_daemon && account.is_none_or(Account::is_root);
     let value = |name| ours(name).map(|value| if whole { value } else { outside::without_credentials(&value) });
     outside::VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
 }
