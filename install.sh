@@ -22,6 +22,8 @@ Options, before any argument for bringup:
 
 Environment:
   BRINGUP_INSTALL_DIR   where to install (default /usr/local/bin)
+  BRINGUP_SOURCE        the checkout or unpacked release to install from (default: where this script lies; a script
+                        that comes from a pipe lies nowhere, and takes nothing from the current directory)
   CARGO_TARGET_DIR      where cargo builds (default: target/ in the checkout)
 
 The exit code is bringup's; 1 when the installation itself fails.
@@ -42,15 +44,21 @@ die() {
 
 # --- where we are -----------------------------------------------------------
 
-# Sets HERE, the directory of this script, and PIPED when the script itself comes from stdin.
+# Sets HERE, the directory to install from, and PIPED when the script itself comes from stdin. Whoever pipes it into
+# a shell may stand in any directory, such as one where others put programs: nothing there is taken for ours.
 find_ourselves() {
     PIPED=
+    HERE=
     if [ "${0##*/}" = install.sh ] && [ -f "$0" ]; then
         HERE=$(dirname "$(readlink -f "$0")")
     else
         PIPED=yes
-        HERE=$(pwd -P)
     fi
+    [ -n "${BRINGUP_SOURCE:-}" ] || return 0
+    case $BRINGUP_SOURCE in
+        /*) HERE=$(readlink -f "$BRINGUP_SOURCE") || HERE=$BRINGUP_SOURCE ;;
+        *) die "BRINGUP_SOURCE is \"$BRINGUP_SOURCE\", which is not an absolute path" ;;
+    esac
 }
 
 is_checkout() { [ -f "$HERE/Cargo.toml" ] && grep -q '^name = "bringup"' "$HERE/Cargo.toml"; }
@@ -216,6 +224,9 @@ main() {
         uninstall
         exit 0
     fi
+    [ -n "$HERE" ] || die "this script comes from a pipe, and takes no program from the current directory" \
+        "Unpack the release (or clone the repository) and run its ./install.sh, or name its directory:" \
+        "BRINGUP_SOURCE=/path/to/bringup"
     if is_checkout; then
         build
     elif is_release; then
@@ -225,7 +236,7 @@ main() {
             "Download the whole archive again."
     else
         die "$HERE is neither a checkout of bringup nor an unpacked release" \
-            "Run install.sh where it was unpacked."
+            "Run install.sh where it was unpacked, or name that directory in BRINGUP_SOURCE."
     fi
     install_binary
     [ -n "$run" ] || exit 0

@@ -25,7 +25,7 @@ pub mod certificate;
 mod child;
 pub mod command;
 pub mod database;
-mod diff;
+pub(crate) mod diff;
 pub mod directory;
 pub mod edit;
 pub mod file;

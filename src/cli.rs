@@ -63,7 +63,7 @@ impl From<WhenItFails> for OnFailure {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 answers or host rejected (nothing touched), 2 usage, \
+const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run goes on, 1 answers or host rejected (nothing touched), 2 usage, \
 3 failed and rolled back, 4 stopped half-way (the message says how to go on), 5 internal error, 6 a proof failed, \
 7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
 
@@ -79,6 +79,9 @@ struct Inputs {
     /// One answer, such as database.engine=postgresql; wins over the file
     #[arg(long = "set", value_name = "STAGE.QUESTION=VALUE")]
     set: Vec<String>,
+    /// Make a new value for this generated secret, such as database.password, and use it everywhere
+    #[arg(long, value_name = "STAGE.QUESTION", requires = "answers")]
+    rotate: Vec<String>,
     /// Accept secrets in the clear in the answers file
     #[arg(long)]
     allow_literal_secrets: bool,
@@ -320,6 +323,10 @@ fn end_on_defect() {
 fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
     let output = cli.output;
     match cli.verb {
+        None if cli.questions.ask && !cli.inputs.rotate.is_empty() => {
+            out::error("error: --rotate goes without questions: leave out --ask.\n");
+            Exit::Usage
+        }
         None if cli.inputs.answers.is_none() || cli.questions.ask => {
             ask::ask(host, &cli.inputs, cli.questions.save.as_deref(), output)
         }

@@ -86,6 +86,21 @@ impl Failure {
         self
     }
 
+    /// The same once everything was rolled back: the unit that a hint names may be gone, its journal is not.
+    #[must_use]
+    pub fn rolled_back(mut self) -> Self {
+        let name = |before: &str| -> Option<String> {
+            let (_, rest) = self.hint.as_deref()?.split_once(before)?;
+            Some(rest.split(|c: char| c.is_whitespace() || "`,;)".contains(c)).next().unwrap_or_default().to_owned())
+        };
+        if let Some(unit) = name("systemctl status ") {
+            self.hint = Some(format!("`journalctl -u {unit}` shows what it said"));
+        } else if name("`service ").is_some() {
+            self.hint = None;
+        }
+        self
+    }
+
     /// Adds the last lines of the output.
     #[must_use]
     pub fn tail(mut self, lines: Vec<String>) -> Self {
@@ -142,5 +157,25 @@ impl fmt::Display for Problem {
             write!(f, " ({})", self.hint)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_rollback_no_hint_names_a_unit_that_is_gone() {
+        let hint = |hint: &str| Failure::new("start it", "it died").hint(hint).rolled_back().hint;
+        let journal = Some("`journalctl -u webapp.service` shows what it said".to_owned());
+        for alive in [
+            "`journalctl -u webapp.service` shows what it said, `systemctl status webapp.service` its state",
+            "see `systemctl status webapp.service` and `journalctl -u webapp.service`",
+            "systemctl status webapp.service",
+        ] {
+            assert_eq!(hint(alive), journal);
+        }
+        assert_eq!(hint("see its own log below /var/log, and `service webapp status`"), None);
+        assert_eq!(hint("make room: `apt-get clean`"), Some("make room: `apt-get clean`".to_owned()));
     }
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub mod fake;
+pub mod outside;
 pub mod real;
 
 /// What stands at a path.
@@ -113,6 +114,8 @@ pub struct Command {
     pub umask: Option<u32>,
     /// Append stdout and stderr to this file as they come.
     pub log: Option<PathBuf>,
+    /// What it starts lives on, so it gets no passwords of proxies.
+    pub begins_daemon: bool,
 }
 
 impl Command {
@@ -131,7 +134,15 @@ impl Command {
             timeout: Duration::from_mins(2),
             umask: None,
             log: None,
+            begins_daemon: false,
         }
+    }
+
+    /// What it starts lives on.
+    #[must_use]
+    pub fn begins_daemon(mut self) -> Self {
+        self.begins_daemon = true;
+        self
     }
 
     /// Adds a variable.

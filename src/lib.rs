@@ -19,4 +19,5 @@ pub mod proof;
 pub mod secret;
 pub mod sizing;
 pub mod ui;
+pub mod visible;
 pub mod yaml;

@@ -60,13 +60,18 @@ impl fmt::Debug for Secret {
 }
 
 /// The secrets of one guide on this host, by name (`database.password`).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, Secret>);
 
 impl Secrets {
     /// Adds or replaces one.
     pub fn insert(&mut self, name: impl Into<String>, value: Secret) {
         self.0.insert(name.into(), value);
+    }
+
+    /// Takes one away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     /// One by name.

@@ -182,6 +182,10 @@ impl Sizing {
 
     fn warn(&mut self, input: &Input) {
         let mut warnings = Vec::new();
+        // One way to count in every note: workers for requests, as they are asked for; those for cron beside.
+        let cron =
+            if self.cron_workers > 0 { format!(" and {} for cron", grouped(self.cron_workers)) } else { String::new() };
+        let counted = |workers: u64| format!("{} workers{cron}", grouped(workers));
         let needed = grouped(self.needed_mib());
         let memory = grouped(self.memory_mib);
         if input.cpus == 0 {
@@ -189,8 +193,8 @@ impl Sizing {
         }
         if self.missing_mib() > 0 && self.chosen > self.workers {
             warnings.push(format!(
-                "{} workers need {needed} MiB with everything else, and there are {memory}: the machine would swap",
-                grouped(self.all_workers)
+                "{} need {needed} MiB with everything else, and there are {memory}: the machine would swap",
+                counted(self.chosen)
             ));
         } else if self.missing_mib() > 0 {
             warnings.push(format!(
@@ -198,10 +202,10 @@ impl Sizing {
                  may swap"
             ));
         } else if self.memory_limit < self.cpu_limit.min(self.wanted + self.cron_workers) {
-            warnings.push(format!("memory, not the processors, limits this to {} workers", grouped(self.workers)));
+            warnings.push(format!("memory, not the processors, limits this to {}", counted(self.workers)));
         }
         if self.chosen > self.workers && self.all_workers > self.cpu_limit {
-            warnings.push(format!("{} workers are more than the processors keep busy", grouped(self.all_workers)));
+            warnings.push(format!("{} are more than the processors keep busy", counted(self.chosen)));
         }
         if self.chosen > self.workers
             && let Some(last) = warnings.last_mut()
@@ -391,6 +395,24 @@ mod tests {
         assert_eq!(
             few.warnings,
             ["1 workers serve about 6 concurrent users, not 20; expect waiting, or use more workers"]
+        );
+    }
+
+    #[test]
+    fn every_note_counts_workers_in_the_same_way() {
+        let notes = |input: Input| size_workers(&input).warnings.join(" | ");
+        let erp = Input { cpus: 2, memory_mib: 16_384, users: 60, cron_workers: 1, ..Input::default() };
+        let busy = notes(Input { chosen: 8, ..erp.clone() });
+        assert_eq!(
+            busy.split(" | ").next().unwrap_or(""),
+            "8 workers and 1 for cron are more than the processors keep busy; 4 are advised"
+        );
+        let little = notes(Input { memory_mib: 2_048, cpus: 8, ..erp.clone() });
+        assert!(little.contains("limits this to 4 workers and 1 for cron"), "{little}");
+        let swaps = notes(Input { memory_mib: 2_048, cpus: 8, chosen: 9, ..erp });
+        assert!(
+            swaps.contains("9 workers and 1 for cron need 3,452 MiB") && swaps.contains("; 4 are advised"),
+            "{swaps}"
         );
     }
 

@@ -9,6 +9,8 @@ use crate::engine::event::Event;
 use crate::ui::follow::Followed;
 
 pub mod estimate;
+#[cfg(test)]
+mod hostile;
 mod lines;
 mod look;
 mod text;

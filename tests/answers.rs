@@ -12,7 +12,7 @@ use bringup::answers::file::{parse_set, peek_guide, read, read_leniently};
 use bringup::answers::resolve::{Literals, resolve_file};
 use bringup::answers::schema::{sample, schema};
 use bringup::answers::{Given, SecretSource};
-use bringup::facts::{Cpus, Facts, Memory, Os};
+use bringup::facts::{Cpus, Facts, Memory, Netfilter, Os};
 use bringup::guide::{Guide, GuideFile, Question, QuestionKind, Stage};
 use bringup::yaml;
 use proptest::prelude::*;
@@ -344,4 +344,46 @@ fn answers_keep_their_origin() {
     let resolved = resolve_file(guide, &facts(), &file, &Given::default()).unwrap();
     assert_eq!(resolved.origins["web.host"], Origin::File);
     assert_eq!(resolved.origins["web.http_port"], Origin::Default);
+}
+
+/// Whatever stands in an answer, the guide is not to blame, and the answer's place is told.
+#[test]
+fn an_odd_answer_is_never_blamed_on_the_guide() {
+    let odd = [
+        "' 7003 '",
+        "\"7003\\u00a0\"",
+        "'+7003'",
+        "abc",
+        "70000",
+        "“7003”",
+        "-1",
+        "'٧٠٠٣'",
+        "1e3",
+        "[]",
+        "{a: 1}",
+        "''",
+    ];
+    let facts = Facts { firewall: "none".into(), netfilter: Netfilter { allowed: true, nft: true }, ..facts() };
+    for guide in guides() {
+        for stage in &guide.stages {
+            for question in stage.questions.iter().filter(|question| question.kind != QuestionKind::Secret) {
+                // Entries of lists are what guides compute with.
+                let tried = if question.kind == QuestionKind::List { odd.len() } else { 2 };
+                for value in &odd[..tried] {
+                    let value = match question.kind {
+                        QuestionKind::List => format!("[{value}, 9001, 8111]"),
+                        _ => (*value).to_owned(),
+                    };
+                    let text = format!("version: 1\nguide: {}\n{}:\n  {}: {value}\n", guide.id, stage.id, question.id);
+                    let Ok(file) = read_leniently("a.yaml", text.as_bytes(), &guide, Literals::Refused) else {
+                        panic!("{text}")
+                    };
+                    let told = resolve_file(&guide, &facts, &file, &Given::default()).err().unwrap_or_default();
+                    for problem in &told {
+                        assert!(!problem.hint.contains("defect of the guide"), "{text}{problem}");
+                    }
+                }
+            }
+        }
+    }
 }

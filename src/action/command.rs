@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
-use crate::action::{Act, Cx, Reversible, Verdict};
+use crate::action::{Act, Cx, Progress, Reversible, Verdict};
 use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
-use crate::host::Command;
+use crate::host::{Command, outside};
 use crate::secret::OPEN;
 
 /// Runs a command of the guide's. Must say how to see that it is done, and how to undo it or why not.
@@ -89,6 +89,11 @@ impl Act for RawCommand {
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.validate()?;
+        let withheld = outside::withheld(cx.host);
+        if !withheld.is_empty() && !["", "root"].contains(&self.user.as_str()) {
+            let why = format!("the password in {} is not given to what runs as {}", withheld.join(" and "), self.user);
+            (cx.progress)(Progress::Warning(why));
+        }
         Child::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
         Ok(())
     }
@@ -186,6 +191,27 @@ mod tests {
         let told = format!("{failure:?} {:?}", bench.host.text("/var/lib/bringup/log"));
         assert!(told.contains("got ⟦secret:db.password⟧ and"), "{told}");
         assert!(!told.contains("correct-horse"), "{told}");
+    }
+
+    #[test]
+    fn a_proxys_password_is_withheld_from_another_user_and_this_is_said() {
+        let bench = bench(0);
+        bench.host.set_env("http_proxy", "http://me:hush@cache:3142");
+        let told = |act: &RawCommand| {
+            let told = std::sync::Mutex::new(Vec::new());
+            let tell = |progress| told.lock().unwrap().push(progress);
+            bench.with(|cx| act.apply(&Cx { progress: &tell, ..*cx })).unwrap();
+            let warned = |progress: &Progress| matches!(progress, Progress::Warning(_));
+            told.into_inner()
+                .unwrap()
+                .into_iter()
+                .filter(warned)
+                .map(|told| told.text().into_owned())
+                .collect::<Vec<_>>()
+        };
+        let said = "the password in http_proxy is not given to what runs as www-data";
+        assert_eq!(told(&command()), [said]);
+        assert_eq!(told(&RawCommand { user: String::new(), ..command() }), [""; 0]);
     }
 
     #[test]

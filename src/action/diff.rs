@@ -6,6 +6,7 @@ use std::path::Path;
 use similar::TextDiff;
 
 use crate::secret::{OPEN, Secrets};
+use crate::visible;
 
 /// Contents beyond this many bytes are summarised: nobody reads such a diff, and it takes long to compute.
 const READABLE: usize = 256 * 1024;
@@ -21,7 +22,7 @@ pub fn unified(path: &Path, old: Option<&[u8]>, new: &str, secrets: &Secrets) ->
     if shown == new && old.is_some() {
         return None;
     }
-    let name = path.display().to_string();
+    let name = visible::line(&path.display().to_string());
     let from = if old.is_some() { name.as_str() } else { "/dev/null" };
     let diff = TextDiff::from_lines(shown.as_str(), new);
     Some(diff.unified_diff().context_radius(3).header(from, &name).to_string())

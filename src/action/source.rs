@@ -398,6 +398,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_for_over_tls_never_comes_without() {
+        let bench = bench();
+        let act = source("archive", "https://example.org/app.tar");
+        bench.host.put_file("/usr/bin/wget", "", 0o755);
+        bench.host.on(&["wget"], |host, command| {
+            let url = command.argv.last().unwrap();
+            assert!(command.argv.contains(&"--max-redirect=0".to_owned()));
+            let location = match url.as_str() {
+                "https://example.org/app.tar" => "https://cdn.example.net/1",
+                "https://cdn.example.net/1" => "/2",
+                "https://example.org/evil.tar" => "http://example.org/evil.tar",
+                url => {
+                    assert_eq!(url, "https://cdn.example.net/2");
+                    let at = command.argv.iter().position(|word| word == "-O").unwrap();
+                    host.put_archive(&command.argv[at + 1], &[("app.py", "1\n")]);
+                    return crate::host::fake::output(0, "", "");
+                }
+            };
+            crate::host::fake::output(
+                8,
+                "",
+                &format!("  HTTP/1.1 302 Found\n  Location: {location}\n0 redirections exceeded.\n"),
+            )
+        });
+        bench.make(&act);
+        assert_eq!(bench.host.text("/srv/app/code/app.py").as_deref(), Some("1\n"));
+        let evil = Source { path: "/srv/app/evil".into(), ..source("archive", "https://example.org/evil.tar") };
+        let failure = bench.try_to_make(&evil).err().unwrap();
+        assert!(failure.why.contains("redirected to http://example.org/evil.tar, which is not https"), "{failure}");
+        bench.host.put_file("/usr/bin/curl", "", 0o755);
+        bench.host.on(&["curl"], |_, _| crate::host::fake::output(1, "", ""));
+        assert!(bench.try_to_make(&evil).is_err());
+        let curl = bench.host.commands().into_iter().rfind(|command| command.argv[0] == "curl").unwrap();
+        assert!(curl.argv.join(" ").contains("--proto =https --proto-redir =https"), "{:?}", curl.argv);
+    }
+
+    #[test]
     fn git_asks_nothing_and_fetches_what_is_named() {
         let bench = bench();
         let branch = Source { reference: "v1".to_owned(), ..source("git", "https://git.example.org/app.git") };
@@ -406,6 +443,7 @@ mod tests {
             bench.host.commands().into_iter().find(|command| command.argv.contains(&"clone".to_owned())).unwrap();
         assert!(clone.argv.join(" ").contains("--depth 1 --branch v1"));
         assert!(clone.env.contains(&("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())));
+        assert!(clone.env.contains(&("GIT_ALLOW_PROTOCOL".to_owned(), "https:ssh".to_owned())));
         bench.host.forget_calls();
         let commit = Source { reference: "ab".repeat(20), ..branch };
         bench.make(&commit);

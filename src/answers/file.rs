@@ -9,6 +9,7 @@ use crate::answers::{Given, OnFailure, Origin};
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind, Stage};
 use crate::near::did_you_mean;
+use crate::visible;
 use crate::yaml::{self, Content, Document, Key, MAX_PROBLEMS, Node, quoted};
 
 mod set;
@@ -224,6 +225,9 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_section(&mut self, key: &Key) {
+        if self.odd_key("", key) {
+            return;
+        }
         let known = self.guide.stages.iter().map(|stage| stage.id.as_str()).chain(HEAD);
         let near = did_you_mean(&key.text, known.clone());
         let hint = match self.stages_asking(&key.text).as_slice() {
@@ -252,6 +256,9 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown_question(&mut self, stage: &Stage, key: &Key) {
+        if self.odd_key(&stage.id, key) {
+            return;
+        }
         let known = || stage.questions.iter().map(|question| question.id.as_str());
         let others = self.stages_asking(&key.text);
         let hint = if !others.is_empty() {
@@ -262,6 +269,19 @@ impl<'a> Reader<'a> {
             format!("known: {}{}", known().collect::<Vec<_>>().join(", "), did_you_mean(&key.text, known()))
         };
         self.find(key.at, &stage.id, format!("{} is no question of this section", key.shown()), hint);
+    }
+
+    /// A key that is none for a reason that cannot be seen, or that only another version of YAML has.
+    fn odd_key(&mut self, path: &str, key: &Key) -> bool {
+        if key.text == "<<" {
+            let hint = "write the answers out; an alias such as *name stands for one value only";
+            self.find(key.at, path, "merge keys (<<) are not read", hint);
+        } else if let Some(odd) = visible::odd(&key.text) {
+            self.find(key.at, path, format!("the name {} contains {odd}", key.shown()), odd.hint);
+        } else {
+            return false;
+        }
+        true
     }
 
     fn answer(&mut self, stage: &Stage, question: &Question, key: &Key, node: &Node) {

@@ -15,6 +15,7 @@ use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
 use crate::guide::{Guide, Question, QuestionKind, Rule, Stage};
 use crate::secret;
+use crate::visible;
 
 mod hostname;
 mod reference;
@@ -90,6 +91,15 @@ pub fn requirements(guide: &Guide, facts: &Facts) -> Vec<Problem> {
 /// How a secret's value is to be had, or why what was given is no reference to one.
 pub fn secret_source(question: &Question, value: &Value, literals: Literals) -> Result<SecretSource, Refusal> {
     reference::source(question, value, literals)
+}
+
+/// What is odd in a text, or in the first such entry of a list.
+fn odd_in(value: &Value) -> Option<visible::Odd> {
+    match value {
+        Value::String(text) => visible::odd(text),
+        Value::Array(items) => items.iter().find_map(odd_in),
+        _ => None,
+    }
 }
 
 /// Line and column of a place; what is in no file comes first.
@@ -306,6 +316,12 @@ impl<'a> Walk<'a> {
         for rule in &question.rules {
             self.rule(rule, path, &context);
         }
+        if let Some(odd) = odd_in(&value) {
+            for problem in &mut self.problems[before..] {
+                problem.message = format!("{}; it contains {odd}", problem.message);
+                odd.hint.clone_into(&mut problem.hint);
+            }
+        }
         (self.problems.len() == before).then_some((value, origin))
     }
 
@@ -355,7 +371,22 @@ impl<'a> Walk<'a> {
         match self.expressions.eval(expression, &self.context) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.defect(path, "it cannot be computed", &error);
+                // The guide should have refused the answer; whoever gave it can still give another.
+                let given = |name: &&String| {
+                    let given = self.given.values.get(*name);
+                    given.is_some_and(|(_, origin)| matches!(origin, Origin::Flag | Origin::File | Origin::Typed))
+                };
+                match names.iter().find(given).cloned() {
+                    Some(answer) => {
+                        let message = format!("{path} cannot be computed from it: {error}");
+                        self.refuse(
+                            &answer,
+                            message,
+                            "write it in another way; the guide should have refused this one",
+                        );
+                    }
+                    None => self.defect(path, "it cannot be computed", &error),
+                }
                 None
             }
         }

@@ -1,5 +1,6 @@
 //! `answers check|schema|new`, `guides`, `facts`: what needs no root and changes nothing.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -12,17 +13,19 @@ use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
 use crate::ui::out;
+use crate::visible;
 
 /// Checks an answers file against its guide and this host's facts.
 pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: Output) -> Exit {
     inputs.answers = Some(file);
     match inputs::make(host, &inputs, &probe(host)) {
-        Ok(made) => {
+        Ok(mut made) => {
+            made.note_kept_secrets(host);
             if output.json {
-                out::print(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
+                out::json(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
             } else {
                 for warning in &made.plan.warnings {
-                    out::print(&format!("warning: {warning}\n"));
+                    out::print(&format!("warning: {}\n", visible::line(warning)));
                 }
                 out::print(&format!(
                     "The answers are complete and valid: {} actions, {} proofs.\n",
@@ -40,7 +43,7 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
 pub(super) fn schema(guide: &str) -> Exit {
     match load::load(guide) {
         Ok(guide) => {
-            out::print(&format!("{:#}\n", schema::schema(&guide)));
+            out::json(&format!("{:#}\n", schema::schema(&guide)));
             Exit::Done
         }
         Err(problems) => refuse(&problems, Output::default()),
@@ -63,10 +66,10 @@ pub(super) fn guides(output: Output) -> Exit {
     let guides = load::list();
     if output.json {
         let list: Vec<_> = guides.iter().map(|guide| json!({ "guide": guide.id, "title": guide.title })).collect();
-        out::print(&format!("{:#}\n", json!(list)));
+        out::json(&format!("{:#}\n", json!(list)));
     } else {
         for guide in guides {
-            out::print(&format!("{:<16} {}\n", guide.id, guide.title));
+            out::print(&format!("{:<16} {}\n", visible::line(&guide.id), visible::line(&guide.title)));
         }
     }
     Exit::Done
@@ -76,9 +79,15 @@ pub(super) fn guides(output: Output) -> Exit {
 pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
     let facts = probe(host);
     if output.json {
-        out::print(&format!("{:#}\n", json!(facts)));
+        out::json(&format!("{:#}\n", json!(facts)));
         return Exit::Done;
     }
+    out::print(&page(facts));
+    Exit::Done
+}
+
+/// What was found, a line each. Names of processes and hosts are anybody's.
+fn page(facts: Facts) -> String {
     let disks =
         facts.disks.iter().map(|(mount, disk)| format!("{mount} {} MiB free", disk.free_mib)).collect::<Vec<_>>();
     let ports = facts.listening.iter().map(|l| format!("{}:{} {}", l.address, l.port, l.process)).collect::<Vec<_>>();
@@ -87,6 +96,7 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
         .as_ref()
         .map_or_else(|| "not over SSH".to_owned(), |ssh| format!("from {} on port {}", ssh.client, ssh.port));
     let filter = firewall(&facts);
+    let mut page = String::new();
     for (label, value) in [
         ("system", format!("{} ({})", facts.os.name, facts.arch)),
         ("name", facts.fqdn),
@@ -99,9 +109,9 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
         ("firewall", filter),
         ("listening", ports.join(", ")),
     ] {
-        out::print(&format!("{label:<11} {value}\n"));
+        let _ = writeln!(page, "{label:<11} {}", visible::line(&value));
     }
-    Exit::Done
+    page
 }
 
 fn ssh_server(sshd: &Sshd) -> String {
@@ -125,7 +135,7 @@ fn firewall(facts: &Facts) -> String {
 /// Says everything that is wrong.
 pub(super) fn refuse(problems: &[Problem], output: Output) -> Exit {
     if output.json {
-        out::print(&format!("{}\n", json!({ "ok": false, "problems": problems })));
+        out::json(&format!("{}\n", json!({ "ok": false, "problems": problems })));
         return Exit::Rejected;
     }
     for problem in problems {
@@ -134,4 +144,22 @@ pub(super) fn refuse(problems: &[Problem], output: Output) -> Exit {
     let n = problems.len();
     out::error(&format!("{n} {}; nothing was changed.\n", if n == 1 { "problem" } else { "problems" }));
     Exit::Rejected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Listener;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn a_process_cannot_steer_the_terminal_by_its_name() {
+        let mut facts = probe(&FakeHost::new());
+        facts
+            .listening
+            .push(Listener { process: "\u{1b}]0;pwned\u{7}\nfirewall    none".to_owned(), ..Listener::default() });
+        let page = page(facts);
+        assert!(page.contains("\\u{1b}]0;pwned\\u{7} firewall    none\n"), "{page}");
+        assert!(visible::is_harmless(&page) && page.lines().count() == 10, "{page}");
+    }
 }

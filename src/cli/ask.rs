@@ -133,6 +133,7 @@ fn started(
                 OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,
             },
             plan,
+            rotate: std::collections::BTreeSet::new(),
         };
         match launch::check(host, &made.plan, &made.resolved.secrets) {
             Ok(checked) => {

@@ -67,7 +67,7 @@ pub(super) fn decide(host: &dyn Host, decision: &Decision, output: Output) -> Ex
     }
     let name = decision.choice().name();
     if output.json {
-        out::print(&format!("{}\n", json!({ "ok": true, "run": id, "step": waiting.step, "decision": name })));
+        out::json(&format!("{}\n", json!({ "ok": true, "run": id, "step": waiting.step, "decision": name })));
     } else {
         out::print(&format!("Decided about {}: {name}. `bringup attach` shows the run.\n", waiting.step));
     }

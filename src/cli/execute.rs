@@ -40,6 +40,8 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
 
 fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
+    // It has been read, and may hold a proxy's password.
+    let _ = host.remove(&dir.file("environment"));
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
     let mut journal = Journal::open(host, &dir.file("journal.jsonl"))?;
     runs::note_standing(host, Some(&dir.id))?;
@@ -75,7 +77,7 @@ fn go_on(
     let exit = run::execute(&job, journal);
     data::note_again(host, &untouched)?;
     if exit == Exit::RolledBack {
-        forget_secrets(host, journal)?;
+        forget_secrets(host, dir, journal)?;
     }
     Ok(exit)
 }
@@ -89,18 +91,21 @@ fn take_back(
 ) -> Outcome<Exit> {
     let report = rollback::roll_back(host, dir, journal, options, emit)?;
     if report.errors.is_empty() && options.stage.is_none() {
-        forget_secrets(host, journal)?;
+        forget_secrets(host, dir, journal)?;
     }
     let exit = if report.errors.is_empty() { Exit::Done } else { Exit::Incomplete };
     emit(What::RunEnded { exit, changed: 0 });
     Ok(exit)
 }
 
-/// Secrets of a guide of which nothing stands any more are of no use to anyone but a thief.
-fn forget_secrets(host: &dyn Host, journal: &Journal) -> Outcome<()> {
+/// Secrets of a guide of which nothing stands any more are of no use to anyone but a thief. Where an earlier run
+/// stands, its secrets are those from before this one.
+fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
-    let stands = runs::standing(&all).any(|run| run.journal.header.guide == journal.header.guide);
-    if stands { Ok(()) } else { store::forget(host, &journal.header.guide) }
+    let guide = &journal.header.guide;
+    let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
+    store::give_back(host, guide, dir)?;
+    if stands { Ok(()) } else { store::forget(host, guide) }
 }
 
 /// Somebody who only looks whether a run works holds the lock for a moment: try for a second.

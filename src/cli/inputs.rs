@@ -1,11 +1,12 @@
 //! From the command line to a plan: guide + facts + answers, or every problem at once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::answers::file;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::{Literals, requirements, resolve_file};
-use crate::answers::{Given, OnFailure, Origin, Resolved};
+use crate::answers::{Given, OnFailure, Origin, Resolved, SecretSource};
 use crate::cli::Inputs;
 use crate::engine::previous;
 use crate::error::Problem;
@@ -14,6 +15,7 @@ use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::build::build;
+use crate::secret::store;
 
 /// More of an answers file is never read: its own limit is lower, and `/dev/zero` has no end.
 const LONGEST: u64 = 1 << 20;
@@ -28,6 +30,19 @@ pub(super) struct Made {
     pub on_failure: OnFailure,
     /// The plan.
     pub plan: Plan,
+    /// Generated secrets that shall have another value.
+    pub rotate: BTreeSet<String>,
+}
+
+impl Made {
+    /// Says which secrets keep a value that the answers do not ask for.
+    pub fn note_kept_secrets(&mut self, host: &dyn Host) {
+        let mut kept = store::load(host, &self.plan.guide);
+        for name in &self.rotate {
+            kept.remove(name);
+        }
+        self.plan.warnings.extend(store::notes(&kept, &self.resolved.secrets));
+    }
 }
 
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
@@ -46,8 +61,29 @@ pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Ma
     let answers = file::read_leniently(&name, &bytes, &guide, literals)?;
     let flags = flags(&guide, &inputs.set, literals)?;
     let resolved = resolve_file(&guide, facts, &answers, &flags)?;
+    let rotate = rotated(&inputs.rotate, &resolved)?;
     let plan = build(&guide, facts, &resolved)?;
-    Ok(Made { guide, resolved, on_failure: answers.given.on_failure, plan })
+    Ok(Made { guide, resolved, on_failure: answers.given.on_failure, plan, rotate })
+}
+
+/// The secrets of `--rotate`; each must be a generated one.
+fn rotated(names: &[String], resolved: &Resolved) -> Result<BTreeSet<String>, Vec<Problem>> {
+    let problem = |name: &String| {
+        let (message, hint) = match resolved.secrets.get(name) {
+            Some(SecretSource::Generate(_)) => return None,
+            Some(_) => ("is given and not generated", "give another value, or answer {generate: 32}".to_owned()),
+            None => {
+                let generated = |(name, source): (&String, &SecretSource)| {
+                    matches!(source, SecretSource::Generate(_)).then(|| name.clone())
+                };
+                let known: Vec<String> = resolved.secrets.iter().filter_map(generated).collect();
+                ("is no secret of these answers", format!("generated are: {}", known.join(", ")))
+            }
+        };
+        Some(Problem { place: "--rotate".to_owned(), path: name.clone(), message: message.to_owned(), hint })
+    };
+    let problems: Vec<Problem> = names.iter().filter_map(problem).collect();
+    if problems.is_empty() { Ok(names.iter().cloned().collect()) } else { Err(problems) }
 }
 
 /// What the questions begin with, for whoever asks them.

@@ -21,6 +21,7 @@ use crate::secret::store;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{ask, out, report, term};
+use crate::visible;
 
 /// What `rollback` was asked to take back.
 pub(super) struct Scope {
@@ -36,7 +37,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         let standing: Vec<&Run> = runs::standing(runs).collect();
         if output.json {
             let records: Vec<_> = standing.iter().map(|run| record(host, run)).collect();
-            out::print(&format!("{:#}\n", json!(records)));
+            out::json(&format!("{:#}\n", json!(records)));
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
@@ -45,10 +46,10 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         for run in standing {
             out::print(&line(run));
             if let Some(waiting) = waiting(host, run) {
-                out::print(&format!("  {}\n", ask::standing(&waiting)));
+                out::print(&format!("  {}\n", visible::line(&ask::standing(&waiting))));
             }
             for step in run.journal.skipped() {
-                out::print(&format!("  skipped: {step}\n"));
+                out::print(&format!("  skipped: {}\n", visible::line(step)));
             }
         }
         Ok(Exit::Done)
@@ -59,7 +60,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
 pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         if output.json {
-            out::print(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
+            out::json(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
             return Ok(Exit::Done);
         }
         if runs.is_empty() {
@@ -104,7 +105,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                     json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
                 })
                 .collect();
-            out::print(&format!("{:#}\n", json!(list)));
+            out::json(&format!("{:#}\n", json!(list)));
         } else if results.is_empty() {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
@@ -116,9 +117,12 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
 
 /// Follows the run that works now.
 pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
-    let Some(id) = detach::running(host) else {
-        out::error("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n");
-        return Exit::Rejected;
+    let id = match at_work(host) {
+        Ok(id) => id,
+        Err(why) => {
+            out::error(why);
+            return Exit::Rejected;
+        }
     };
     if !output.plain
         && !output.json
@@ -132,9 +136,12 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
 
 /// Asks the running run to take everything back.
 pub(super) fn stop(host: &dyn Host) -> Exit {
-    let Some(id) = detach::running(host) else {
-        out::error("Nothing is running.\n");
-        return Exit::Rejected;
+    let id = match at_work(host) {
+        Ok(id) => id,
+        Err(why) => {
+            out::error(why);
+            return Exit::Rejected;
+        }
     };
     match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
@@ -336,9 +343,19 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     }
 }
 
+const NEEDS_ROOT: &str = "error: the records of runs can be read by root only; run it again with sudo.\n";
+
+/// The run that works now, or why we cannot name one: others than root see no run at all.
+fn at_work(host: &dyn Host) -> Result<String, &'static str> {
+    if host.euid() != 0 {
+        return Err(NEEDS_ROOT);
+    }
+    detach::running(host).ok_or("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n")
+}
+
 pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
     if host.euid() != 0 {
-        out::error("error: the records of runs can be read by root only; run it again with sudo.\n");
+        out::error(NEEDS_ROOT);
         return Exit::Rejected;
     }
     let running = detach::running(host);
@@ -365,7 +382,8 @@ fn line(run: &Run) -> String {
         State::ProofFailed => "done, but a proof failed",
         State::RolledBack => "rolled back",
     };
-    format!("{:<32} {:<14} {:>3} changes  {state}\n", run.dir.id, run.journal.header.guide, run.journal.standing())
+    let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
+    format!("{id:<32} {guide:<14} {:>3} changes  {state}\n", run.journal.standing())
 }
 
 /// What a run waits for, when its process lives and waits.
@@ -386,4 +404,23 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
         "waiting": waiting(host, run),
         "directory": run.dir.path,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn another_user_is_told_that_it_takes_root_and_not_that_nothing_runs() {
+        let host = FakeHost::new();
+        host.make_dir(std::path::Path::new(runs::STATE_DIR), crate::host::Meta::root(0o755)).unwrap();
+        assert!(at_work(&host).unwrap_err().starts_with("Nothing is running"));
+        let lock = detach::lock(&host, "20260101-000000-webapp").unwrap().unwrap();
+        assert_eq!(at_work(&host).as_deref(), Ok("20260101-000000-webapp"));
+        drop(lock);
+        assert!(at_work(&host.as_user(1000)).unwrap_err().contains("root only"));
+    }
 }

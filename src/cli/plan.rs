@@ -20,11 +20,15 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
         Some(Ok(facts)) => facts,
         None => probe(host),
     };
-    let made = match inputs::make(host, given, &facts) {
+    let mut made = match inputs::make(host, given, &facts) {
         Ok(made) => made,
         Err(problems) => return answers::refuse(&problems, output),
     };
-    let secrets = store::load(host, &made.plan.guide);
+    made.note_kept_secrets(host);
+    let mut secrets = store::load(host, &made.plan.guide);
+    for (name, value) in store::rotated(host, &made.resolved.secrets, &made.rotate).iter() {
+        secrets.insert(name, value.clone());
+    }
     let (verdicts, packages) = std::thread::scope(|scope| {
         let packages = scope.spawn(|| packages(host, &made.plan));
         (preview(host, &made.plan, &secrets), packages.join().unwrap_or_default())
@@ -42,7 +46,7 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
             Err(failure) => json!({ "failure": failure }),
         });
         let shown = json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states, "packages": packages });
-        out::print(&format!("{shown:#}\n"));
+        out::json(&format!("{shown:#}\n"));
     } else {
         out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
     }

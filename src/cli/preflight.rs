@@ -31,7 +31,7 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
     }
     let fit = checks.iter().all(|check| check.state != State::Problem);
     if output.json {
-        out::print(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
+        out::json(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
     } else {
         out::print(&preflight::page(term::look(host), &checks));
     }

@@ -174,7 +174,7 @@ pub(super) fn probe(host: &dyn Host, request: &Request<'_>, output: Output) -> E
         })
         .count();
     if output.json {
-        out::print(&format!("{:#}\n", as_json(request.host, &targets, &addresses, &found, wrong == 0)));
+        out::json(&format!("{:#}\n", as_json(request.host, &targets, &addresses, &found, wrong == 0)));
     } else {
         out::print(&as_table(request.host, &targets, &addresses, &found, wrong));
     }

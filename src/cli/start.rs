@@ -20,7 +20,8 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailur
         Err(problems) => return answers::refuse(&problems, output),
     };
     made.on_failure = on_failure.unwrap_or(made.on_failure);
-    match launch::check(host, &made.plan, &made.resolved.secrets) {
+    made.note_kept_secrets(host);
+    match launch::check_rotating(host, &made.plan, &made.resolved.secrets, &made.rotate) {
         Ok(checked) => begin(host, &made, checked, output),
         Err(problems) => answers::refuse(&problems, output),
     }
@@ -49,7 +50,7 @@ pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Outp
 
 /// A program that reads the lines of a run reads here how it ended, too.
 fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
-    let mut json = Json::new(out::print);
+    let mut json = Json::new(out::json);
     let mut tell = |what| json.event(&Event { at: host.now(), what });
     for warning in &plan.warnings {
         if output.json {

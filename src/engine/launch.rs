@@ -2,7 +2,7 @@
 //!
 //! The command line and the wizard start runs through here, so that both refuse the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
@@ -32,6 +32,16 @@ pub enum Checked {
 /// Everything that can be known before anything is changed. `sources` says how each secret is to be had
 /// ([`Resolved::secrets`]). Changes nothing.
 pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>) -> Result<Checked, Vec<Problem>> {
+    check_rotating(host, plan, sources, &BTreeSet::new())
+}
+
+/// As [`check`], with new values for these generated secrets.
+pub fn check_rotating(
+    host: &dyn Host,
+    plan: &Plan,
+    sources: &BTreeMap<String, SecretSource>,
+    rotate: &BTreeSet<String>,
+) -> Result<Checked, Vec<Problem>> {
     if host.euid() != 0 {
         let hint = "run it again with sudo; `bringup plan` needs no root";
         return Err(vec![Problem::new("changing this host needs root", hint)]);
@@ -41,7 +51,11 @@ pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSour
     if let Some(problem) = runs::standing(&all).find_map(in_the_way) {
         return Err(vec![problem]);
     }
-    let secrets = store::gather(host, &store::load(host, &plan.guide), sources, &plan.secret_patterns)?;
+    let mut kept = store::load(host, &plan.guide);
+    for name in rotate {
+        kept.remove(name);
+    }
+    let secrets = store::gather(host, &kept, sources, &plan.secret_patterns)?;
     beforehand(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
@@ -98,10 +112,17 @@ pub fn start(
     on_failure: OnFailure,
     secrets: &Secrets,
 ) -> Outcome<RunDir> {
-    let (dir, _) = RunDir::create(host, plan)?;
+    let kept = store::load(host, &plan.guide);
+    let mut plan = plan.clone();
+    let stays = |name: &String| kept.get(name) == secrets.get(name);
+    let sources = resolved.secrets.clone().into_iter().filter(|(name, _)| stays(name)).collect();
+    let notes = store::notes(&kept, &sources);
+    plan.warnings.extend(notes.into_iter().filter(|note| !plan.warnings.contains(note)).collect::<Vec<_>>());
+    let (dir, _) = RunDir::create(host, &plan)?;
     let recorded = file::write(guide, resolved, on_failure)?;
     dir.write(host, "answers.yaml", recorded.as_bytes())?;
     dir.keep_settings(host, &Settings { on_failure, guide: guide.dir.clone() })?;
+    store::set_aside(host, &dir, &kept)?;
     store::save(host, &plan.guide, secrets)?;
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
@@ -261,6 +282,40 @@ mod tests {
         host.put_file("/etc/x", "key=typed-by-hand", 0o600);
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
         assert!(host.calls().iter().all(|call| !call.changes));
+    }
+
+    #[test]
+    fn a_generated_secret_stays_until_it_is_rotated_and_a_rollback_gives_it_back() {
+        let (_, mut resolved, plan) = made();
+        resolved.secrets.insert("a.key".into(), SecretSource::Generate(60));
+        let host = FakeHost::new();
+        let mut by_hand = Secrets::default();
+        by_hand.insert("a.key", Secret::new("by-hand"));
+        store::save(&host, "t", &by_hand).unwrap();
+        host.put_file("/etc/x", "key=by-hand", 0o600);
+        // What was given stays, and this is said.
+        assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
+        let notes = store::notes(&by_hand, &resolved.secrets);
+        assert!(notes[0].starts_with("a.key: the secret from before stays") && notes.len() == 1, "{notes:?}");
+        assert!(notes[0].ends_with("--rotate a.key replaces it"), "{notes:?}");
+        // Rotated, everything that holds it changes.
+        let names = BTreeSet::from(["a.key".to_owned()]);
+        let Ok(Checked::Go(new)) = check_rotating(&host, &plan, &resolved.secrets, &names) else {
+            panic!("it changes")
+        };
+        assert_eq!(new.get("a.key").unwrap().expose().len(), 60);
+        assert_eq!(store::notes(&new, &resolved.secrets), Vec::<String>::new());
+        // The run that does it knows the way back.
+        let (dir, _) = RunDir::create(&host, &plan).unwrap();
+        store::set_aside(&host, &dir, &by_hand).unwrap();
+        store::save(&host, "t", &new).unwrap();
+        assert_eq!(store::load(&host, "t"), new);
+        assert_eq!(host.stat(&dir.file("secrets-before.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
+        store::give_back(&host, "t", &dir).unwrap();
+        assert_eq!(store::load(&host, "t"), by_hand);
+        assert!(host.stat(&dir.file("secrets-before.json")).unwrap().is_none());
+        store::give_back(&host, "t", &dir).unwrap();
+        assert_eq!(store::load(&host, "t"), by_hand, "once more changes nothing");
     }
 
     #[test]

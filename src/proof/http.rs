@@ -96,6 +96,9 @@ impl Http {
             return wrong(format!("it answers {} instead of {}", response.status, self.status));
         }
         let location = response.header("location").unwrap_or_default();
+        if response.tls.is_some() && location.to_ascii_lowercase().starts_with("http://") {
+            return wrong(format!("it leads from https to {location:?}, which is not protected"));
+        }
         if !self.location.is_empty() && location != self.location {
             return wrong(format!("it leads to {location:?} instead of {:?}", self.location));
         }

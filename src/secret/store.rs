@@ -2,11 +2,11 @@
 //!
 //! A generated secret is made once and stays, so that a second run changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::answers::SecretSource;
-use crate::engine::runs::STATE_DIR;
+use crate::engine::runs::{RunDir, STATE_DIR};
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta};
 use crate::plan::SecretForm;
@@ -42,6 +42,50 @@ pub fn save(host: &dyn Host, guide: &str, secrets: &Secrets) -> Outcome<()> {
     let kept: BTreeMap<&str, &str> = secrets.iter().map(|(name, value)| (name, value.expose())).collect();
     let bytes = serde_json::to_vec_pretty(&kept).map_err(|e| Failure::new(what(), e))?;
     host.write(&path, &bytes, Meta::root(0o600)).map_err(|e| Failure::new(what(), e))
+}
+
+/// The file beside a run that holds the secrets from before it.
+const BEFORE: &str = "secrets-before.json";
+
+/// Keeps beside a run what [`give_back`] needs. Called before [`save`].
+pub fn set_aside(host: &dyn Host, dir: &RunDir, secrets: &Secrets) -> Outcome<()> {
+    let kept: BTreeMap<&str, &str> = secrets.iter().map(|(name, value)| (name, value.expose())).collect();
+    let bytes = serde_json::to_vec(&kept).map_err(|e| Failure::new("keep the earlier secrets", e))?;
+    dir.write(host, BEFORE, &bytes)
+}
+
+/// The run was rolled back: the secrets from before it are those that the earlier runs of the guide use. A run of an
+/// older program has none set aside, and changes none.
+pub fn give_back(host: &dyn Host, guide: &str, dir: &RunDir) -> Outcome<()> {
+    let file = dir.file(BEFORE);
+    let what = || format!("restore the secrets from {}", file.display());
+    if host.stat(&file).map_err(|e| Failure::new(what(), e))?.is_none() {
+        return Ok(());
+    }
+    let bytes = host.read(&file).map_err(|e| Failure::new(what(), e))?;
+    let before: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))?;
+    let mut secrets = Secrets::default();
+    for (name, value) in before {
+        secrets.insert(name, Secret::new(value));
+    }
+    save(host, guide, &secrets)?;
+    host.remove(&file).map_err(|e| Failure::new(format!("remove {}", file.display()), e))
+}
+
+/// Secrets that are to be generated and keep a value that was not: it was given in another way before.
+pub fn notes(kept: &Secrets, sources: &BTreeMap<String, SecretSource>) -> Vec<String> {
+    let note = |(name, source): (&String, &SecretSource)| {
+        let SecretSource::Generate(length) = source else { return None };
+        let value = kept.get(name)?.expose();
+        let generated = value.len() == *length as usize && value.bytes().all(|byte| ALPHABET.contains(&byte));
+        (!generated).then(|| {
+            format!(
+                "{name}: the secret from before stays, which is not a generated one of {length} characters; \
+                 --rotate {name} replaces it"
+            )
+        })
+    };
+    sources.iter().filter_map(note).collect()
 }
 
 /// Forgets them; called when nothing of the guide stands any more.
@@ -126,6 +170,19 @@ fn from_file(host: &dyn Host, path: &Path) -> Result<Secret, Refusal> {
     let content = host.read(path).map_err(unreadable)?;
     let text = String::from_utf8_lossy(&content);
     Ok(Secret::new(text.lines().next().unwrap_or("").trim_end()))
+}
+
+/// A new value for each of these secrets, all of them generated ones, for a look at what depends on them.
+pub fn rotated(host: &dyn Host, sources: &BTreeMap<String, SecretSource>, names: &BTreeSet<String>) -> Secrets {
+    let mut secrets = Secrets::default();
+    for name in names {
+        if let Some(SecretSource::Generate(length)) = sources.get(name)
+            && let Ok(secret) = generate(host, *length)
+        {
+            secrets.insert(name.clone(), secret);
+        }
+    }
+    secrets
 }
 
 /// A random secret of `length` characters, about 5.8 bits each.

@@ -125,7 +125,7 @@ pub fn failure_with(look: Look, failure: &Failure, most: usize) -> Vec<String> {
     if !news.is_empty() {
         lines.push(String::new());
         lines.extend(news.iter().map(|line| {
-            let line = look.shorten(look.text(line).trim_end(), room.saturating_sub(2));
+            let line = look.shorten(look.text(&text::of_tool(line)).trim_end(), room.saturating_sub(2));
             look.paint(Paint::Dim, &format!("    | {line}"))
         }));
     }
@@ -210,8 +210,9 @@ mod tests {
     fn colour_changes_no_letter() {
         let colour = Look { colour: true, ..WIDE };
         let painted = ended(colour, ("a.b", 3), "make it", Ended::Failed, 100);
-        assert!(painted.contains('\u{1b}'));
-        assert_eq!(text::clean(&painted), ended(WIDE, ("a.b", 3), "make it", Ended::Failed, 100));
+        assert!(crate::visible::styled(&painted).contains("\u{1b}[31m"));
+        let plain: String = painted.chars().filter(|c| !crate::visible::unseen(*c)).collect();
+        assert_eq!(plain, ended(WIDE, ("a.b", 3), "make it", Ended::Failed, 100));
     }
 
     #[test]

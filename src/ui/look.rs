@@ -1,6 +1,7 @@
 //! How text may look: how wide, with which signs, in colour or not.
 
 use crate::ui::text;
+pub(super) use crate::visible::Style as Paint;
 
 /// The looks that a terminal (or a file) allows. No meaning is in colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +12,6 @@ pub struct Look {
     pub unicode: bool,
     /// Colours are wanted.
     pub colour: bool,
-}
-
-/// The colours in use (SGR parameters).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Paint {
-    Good,
-    Bad,
-    Dim,
-    Bold,
 }
 
 /// The sign of something left in place, or worth a look.
@@ -42,16 +34,7 @@ impl Look {
 
     /// `text` in colour, when colours are wanted. For whole pieces that are measured before.
     pub(super) fn paint(self, paint: Paint, text: &str) -> String {
-        if !self.colour {
-            return text.to_owned();
-        }
-        let code = match paint {
-            Paint::Good => 32,
-            Paint::Bad => 31,
-            Paint::Dim => 2,
-            Paint::Bold => 1,
-        };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        if self.colour { paint.paint(text) } else { text.to_owned() }
     }
 
     /// The sign of success. The ASCII signs are as wide as the others.

@@ -4,7 +4,7 @@ use crate::action::Progress;
 use crate::engine::event::{Ended, Event, What};
 use crate::ui::look::Look;
 use crate::ui::track::Track;
-use crate::ui::{Renderer, lines};
+use crate::ui::{Renderer, lines, text};
 
 /// A deadline is told again so many seconds before it.
 const LAST_CALL: u64 = 10;
@@ -39,7 +39,7 @@ impl Plain {
 
     fn step(&mut self, id: &str, text: &str) {
         let place = self.track.place(id);
-        self.line(&format!("{place}{id}: {text}"));
+        self.line(&format!("{place}{id}: {}", text::of_tool(text)));
     }
 
     /// A percentage is told once per ten, a note when it is another.

@@ -12,7 +12,7 @@ use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::track::Track;
-use crate::ui::{Renderer, lines, text};
+use crate::ui::{Renderer, lines, out, text};
 
 /// Draws at most so often, in Hz: SSH lines are slow.
 const RATE: u8 = 10;
@@ -62,10 +62,10 @@ struct Current {
 impl Bars {
     /// Draws on stderr, which is a terminal of these looks; `width` tells its present width.
     pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static, expected: Expected) -> Self {
-        Self::on(ProgressDrawTarget::stderr_with_hz(RATE), look, width, expected, Some(BEAT))
+        Self::on(out::bars(RATE), look, width, expected, Some(BEAT))
     }
 
-    fn on(
+    pub(super) fn on(
         target: ProgressDrawTarget,
         look: Look,
         width: impl Fn() -> usize + 'static,
@@ -178,12 +178,12 @@ impl Bars {
                 }
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
                 current.bar.set_position(percent.clamp(0.0, 100.0) as u64);
-                current.bar.set_message(look.text(&progress.text()));
+                current.bar.set_message(look.text(&text::of_tool(&progress.text())));
             }
             Progress::Note(note) | Progress::Output(note) | Progress::Warning(note) if !note.trim().is_empty() => {
-                current.bar.set_message(look.text(note));
+                current.bar.set_message(look.text(&text::of_tool(note)));
             }
-            Progress::Deadline { .. } => current.bar.set_message(look.text(&progress.text())),
+            Progress::Deadline { .. } => current.bar.set_message(look.text(&text::of_tool(&progress.text()))),
             Progress::Note(_) | Progress::Output(_) | Progress::Warning(_) => {}
         }
     }

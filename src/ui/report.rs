@@ -8,7 +8,7 @@ use crate::secret::store;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::{lines, out, term, text};
 
-mod story;
+pub(super) mod story;
 
 pub use story::Story;
 
@@ -115,6 +115,8 @@ pub fn failed(look: Look, dir: &RunDir, story: &Story, exit: Exit) -> String {
 
     let mut page = Page { look, lines: vec![String::new()] };
     if let Some((_, failure)) = &story.failure {
+        let failure = failure.clone();
+        let failure = &if exit == Exit::RolledBack { failure.rolled_back() } else { failure };
         // The tail of the output gets what lines are left: the cause and the way out are worth more.
         let bare = lines::failure_with(look, failure, 0).len();
         let room = PAGE.saturating_sub(below.lines.len() + bare + 2);
@@ -449,7 +451,7 @@ mod tests {
             |  Is the server running locally and accepting connections on that socket?
 
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
-            What to do: systemctl status postgresql says why the engine does not run
+            What to do: `journalctl -u postgresql` shows what it said
 
         Everything was rolled back, but for what had to stay:
           ! saved: the database webapp is in

@@ -2,41 +2,37 @@
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// `text` without escape sequences and control characters: what a tool printed must not steer our terminal.
+use crate::visible;
+
+/// `text` as one line that steers no terminal: see [`visible::line`].
 pub fn clean(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => skip_sequence(&mut chars),
-            '\t' | '\n' | '\r' => out.push(' '),
-            // Marks that reverse the direction of writing can make one path look like another.
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
-        }
-    }
-    out
+    visible::line(text)
 }
 
-/// Skips the rest of an escape sequence (ECMA-48): CSI up to its final byte, strings up to BEL or ST.
-fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match chars.next() {
-        Some('[') => {
-            chars.find(|c| ('@'..='~').contains(c));
-        }
-        Some(']' | 'P' | '^' | '_' | 'X') => {
-            while let Some(c) = chars.next() {
-                if c == '\u{7}' || c == '\u{1b}' && chars.next_if_eq(&'\\').is_some() {
-                    break;
-                }
-            }
-        }
-        Some('(' | ')' | '#' | '%' | ' ') => {
-            chars.next();
-        }
-        _ => {}
+/// What a tool printed, without the colours it meant for a terminal. Everything else it tried is shown by `clean`.
+pub fn of_tool(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("\u{1b}[") {
+        let (before, sequence) = rest.split_at(at);
+        out.push_str(before);
+        let parameters = &sequence[2..];
+        let end = parameters.find(|c: char| !matches!(c, '0'..='9' | ';' | ':')).unwrap_or(parameters.len());
+        rest = if let Some(b'm' | b'K') = parameters.as_bytes().get(end) {
+            &parameters[end + 1..]
+        } else {
+            out.push('\u{1b}');
+            &sequence[1..]
+        };
     }
+    out.push_str(rest);
+    out.trim_end_matches('\r').to_owned()
+}
+
+/// What was pasted, as it becomes an answer: breaks are blanks, and what nobody would see is left out.
+pub fn typed(text: &str) -> String {
+    let breaks = |c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c };
+    of_tool(text).chars().map(breaks).filter(|c| !visible::unseen(*c)).collect()
 }
 
 /// `text` in ASCII, for a locale that cannot show more: the common signs by their likes, the rest as `?`.
@@ -116,13 +112,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escape_sequences_and_control_characters_go() {
-        assert_eq!(clean("\u{1b}[31mred\u{1b}[0m\u{7} text\r\n"), "red text  ");
-        assert_eq!(clean("\u{1b}]0;title\u{7}after"), "after");
-        assert_eq!(clean("\u{1b}]8;;http://x\u{1b}\\link"), "link");
-        assert_eq!(clean("\u{1b}(Bplain"), "plain");
-        assert_eq!(clean("a\u{202e}b"), "ab");
-        assert_eq!(clean("\u{1b}"), "");
+    fn a_tools_colours_go_and_everything_else_it_tried_is_shown() {
+        let shown = |text: &str| clean(&of_tool(text));
+        assert_eq!(shown("\u{1b}[1;31mred\u{1b}[0m\u{1b}[K text\r"), "red text");
+        assert_eq!(shown("\u{1b}[2Jgone\u{7}"), "\\u{1b}[2Jgone\\u{7}");
+        assert_eq!(shown("\u{1b}[\u{1b}[31"), "\\u{1b}[\\u{1b}[31");
+        assert_eq!(shown("\u{1b}[3é"), "\\u{1b}[3é");
     }
 
     #[test]

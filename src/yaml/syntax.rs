@@ -1,6 +1,7 @@
 //! The words for a file that cannot be read.
 
 use crate::error::Problem;
+use crate::visible;
 use crate::yaml::tree::{Cause, Stop};
 use crate::yaml::{Document, MAX_DEPTH, MAX_NODES};
 
@@ -12,6 +13,9 @@ pub(super) fn problem(name: &str, text: &str, stop: Stop) -> Problem {
             if let Some(tab) = tab_in_indentation(text, line) {
                 column = tab;
                 ("a tab is used to indent".to_owned(), "indent with spaces, two for each level".to_owned())
+            } else if let Some((near, odd)) = odd_near(text, line) {
+                (line, column) = (near, odd.at + 1);
+                (format!("this is not valid YAML here or in the next line: {odd} stands here"), odd.hint.to_owned())
             } else {
                 let why = without_position(&why);
                 (format!("this is not valid YAML: {why}"), advice(&why).to_owned())
@@ -69,7 +73,7 @@ pub fn quoted(text: &str) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() {
+        if visible::unseen(c) || visible::joins(c) || c.is_whitespace() && c != ' ' {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -77,6 +81,17 @@ pub fn quoted(text: &str) -> String {
     }
     out.push('\'');
     out
+}
+
+/// A character that YAML takes for a letter and a person for a space, a quote or a hyphen, in this line (counted from
+/// 1) or in the one before. Comments may hold any.
+fn odd_near(text: &str, line: usize) -> Option<(usize, visible::Odd)> {
+    [line, line.saturating_sub(1)].into_iter().filter(|near| *near > 0).find_map(|near| {
+        let content = text.lines().nth(near - 1)?;
+        let content = if content.trim_start().starts_with('#') { "" } else { content };
+        let content = content.split(" #").next().unwrap_or_default();
+        visible::odd(content).map(|odd| (near, odd))
+    })
 }
 
 fn tab_in_indentation(text: &str, line: usize) -> Option<usize> {

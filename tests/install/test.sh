@@ -279,12 +279,30 @@ tests() {
     it "from a pipe it hands over with the terminal, and none of the pipe is lost on it"
     release
     cat >"$world/piped" <<PIPED
-cd "$at" && cat install.sh | BRINGUP_INSTALL_DIR="$bin" $shell -s -- terminal
+cd / && cat "$at/install.sh" | BRINGUP_SOURCE="$at" BRINGUP_INSTALL_DIR="$bin" $shell -s -- terminal
 PIPED
     script -qec "sh $world/piped" /dev/null >"$world/output" 2>&1 </dev/null
     check "a terminal" says 'a terminal'
     setsid -w sh "$world/piped" >"$world/output" 2>&1
     check "none where there is none" says 'no terminal'
+
+    it "from a pipe it takes no program from the current directory"
+    for kind in release checkout; do
+        $kind
+        echo old >"$bin/bringup"
+        cat >"$world/piped" <<PIPED
+cd "$at" && cat install.sh | PATH="$tmp/rust:$tmp/tools" CALLS="$calls" BRINGUP_INSTALL_DIR="$bin" $shell -s -- terminal
+PIPED
+        status=0
+        sh "$world/piped" >"$world/output" 2>&1 </dev/null || status=$?
+        check "$kind: exit code" is $status 1
+        check "$kind: why" says 'takes no program from the current directory'
+        check "$kind: what to do" says 'BRINGUP_SOURCE=/path/to/bringup'
+        check "$kind: nothing installed" is "$(cat "$bin/bringup")" old
+        check "$kind: nothing built" built 0
+    done
+    run BRINGUP_SOURCE=release
+    check "a relative directory is the current one again" says 'not an absolute path'
 
     it "a script that was cut off does nothing"
     release

@@ -15,6 +15,7 @@ macro_rules! trials {
 pub fn tests() -> Vec<Trial> {
     trials![
         leaving_gives_the_terminal_back,
+        a_terminal_from_outside_of_the_pid_namespace_is_given_back,
         signals_give_the_terminal_back,
         signals_in_a_row_are_one,
         a_panic_gives_the_terminal_back,
@@ -93,6 +94,23 @@ fn leaving_gives_the_terminal_back() {
     session.keys(CTRL_C);
     assert_eq!(session.exit_status(), 0);
     assert!(session.screen().starts_with("the demo says good-bye"), "{}", session.screen());
+    assert_restored(&mut session);
+}
+
+/// As with nsenter and some containers: the kernel names groups and sessions from outside by 0.
+fn a_terminal_from_outside_of_the_pid_namespace_is_given_back() {
+    let namespace = ["--pid", "--fork", "--kill-child"];
+    if !std::process::Command::new("unshare").args(namespace).arg("true").status().is_ok_and(|status| status.success())
+    {
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let args: Vec<&str> = namespace.into_iter().chain([program.to_str().unwrap(), "demo"]).collect();
+    let mut session = Session::start("/usr/bin/unshare".as_ref(), &args, &[], (80, 24));
+    session.wait_for("F3 shell");
+    session.settle();
+    session.keys(CTRL_C);
+    assert_eq!(session.exit_status(), 0);
     assert_restored(&mut session);
 }
 

@@ -18,6 +18,7 @@ use x509_parser::public_key::PublicKey;
 use super::self_signed::names_of;
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind};
+use crate::visible;
 
 /// Where Debian keeps the authorities that this host trusts.
 const TRUST_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -137,6 +138,31 @@ pub fn key_matches(certificate: &CertificateDer<'_>, key: &[u8]) -> Option<bool>
     }
 }
 
+/// What keeps tools from reading a PEM file that looks right: a byte order mark before a block (OpenSSL and every
+/// server overlook the whole block), another encoding, or the signs that a word processor makes of dashes.
+fn garbled(what: &str, content: &[u8]) -> Option<Problem> {
+    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        let hint = "save it as plain text: iconv -f UTF-16 -t ASCII FILE > NEW";
+        return Some(problem(format!("the {what} is UTF-16, not PEM"), hint));
+    }
+    let text = String::from_utf8_lossy(content);
+    let begins = |line: &str| line.trim_start().trim_start_matches('-').trim_start().starts_with("BEGIN ");
+    text.lines().find_map(|line| {
+        let odd = visible::odd(line)?;
+        let plain = |c: char| match visible::odd(c.encode_utf8(&mut [0; 4])) {
+            Some(_) if c.is_whitespace() => ' ',
+            Some(_) => '-',
+            None => c,
+        };
+        let plain: String = line.chars().map(plain).collect();
+        // Texts between the blocks may hold any.
+        begins(&plain).then(|| {
+            let hint = format!("{}, or copy the file again: it must begin with `-----BEGIN`", odd.hint);
+            problem(format!("the {what} cannot be read: {odd} stands before or in a line `-----BEGIN`"), hint)
+        })
+    })
+}
+
 fn problem(message: impl Into<String>, hint: impl Into<String>) -> Problem {
     Problem { place: String::new(), path: String::new(), message: message.into(), hint: hint.into() }
 }
@@ -150,6 +176,10 @@ fn readable_key(provided: &Provided, problems: &mut Vec<Problem>) -> Option<Vec<
     }
     if looks_like_der(&provided.key) {
         problems.push(problem("the key is DER, not PEM", "openssl pkey -inform der -in KEY -out key.pem"));
+        return None;
+    }
+    if let Some(garbled) = garbled("key", &provided.key) {
+        problems.push(garbled);
         return None;
     }
     let text = String::from_utf8_lossy(&provided.key);
@@ -174,6 +204,13 @@ fn readable_certificates(provided: &Provided, problems: &mut Vec<Problem>) -> Ve
         if looks_like_der(content) {
             let hint = format!("openssl x509 -inform der -in {} -out {what}.pem", what.to_uppercase());
             problems.push(problem(format!("the {what} is DER, not PEM"), hint));
+            if needed {
+                return Vec::new();
+            }
+            continue;
+        }
+        if let Some(garbled) = garbled(what, content) {
+            problems.push(garbled);
             if needed {
                 return Vec::new();
             }
@@ -470,6 +507,33 @@ mod tests {
         assert_only(&Provided { certificate: Vec::new(), ..provided.clone() }, "no readable certificate");
         let cut = provided.certificate[..provided.certificate.len() / 2].to_vec();
         assert_only(&Provided { certificate: cut, ..provided }, "no readable certificate");
+    }
+
+    #[test]
+    fn what_a_word_processor_or_another_system_made_of_a_file_is_named() {
+        let with = |from: &str, to: &str| {
+            let provided = good();
+            let text = String::from_utf8(provided.certificate.clone()).unwrap();
+            Provided { certificate: text.replacen(from, to, 1).into_bytes(), ..provided }
+        };
+        let told = |provided: &Provided| messages(provided).join("; ");
+        let mark = told(&with("-----BEGIN", "\u{feff}-----BEGIN"));
+        assert!(mark.contains("the certificate cannot be read: a byte order mark (U+FEFF) stands before"), "{mark}");
+        assert!(told(&with("-----BEGIN", "—BEGIN")).contains("a dash that is no hyphen (U+2014)"));
+        assert!(told(&with("BEGIN CERT", "BEGIN\u{a0}CERT")).contains("a no-break space (U+00A0)"));
+        let key = Provided { key: [b"\xef\xbb\xbf".as_slice(), &good().key].concat(), ..good() };
+        assert!(told(&key).contains("the key cannot be read: a byte order mark"), "{}", told(&key));
+        let wide = |content: &[u8]| content.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>();
+        let utf16 = Provided { key: [vec![0xff, 0xfe], wide(&good().key)].concat(), ..good() };
+        assert!(told(&utf16).contains("the key is UTF-16"), "{}", told(&utf16));
+        // A chain whose second block nobody would see.
+        let chained = good();
+        let marked = [chained.certificate.as_slice(), b"\xef\xbb\xbf", &chained.certificate].concat();
+        assert!(told(&Provided { certificate: marked, ..chained }).contains("a byte order mark (U+FEFF)"));
+        // A note between the blocks may hold any.
+        let fine = good();
+        let noted = [b"Issued by \xe2\x80\x9cus\xe2\x80\x9d\n".as_slice(), &fine.certificate].concat();
+        assert_eq!(told(&Provided { certificate: noted, ..fine }), "");
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn stands(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 
 fn run(work: &Work<'_>, name: &str, step: Step, argv: &[&str]) -> Outcome<()> {
     let what = format!("{} {name}", step.verb());
-    let command = Command::new(argv.iter().copied()).timeout(TIMEOUT).log(work.log);
+    let command = Command::new(argv.iter().copied()).timeout(TIMEOUT).log(work.log).begins_daemon();
     let output = work.host.run(&command).map_err(|e| Failure::new(what.clone(), e))?;
     if output.ok() {
         return Ok(());

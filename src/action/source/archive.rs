@@ -66,6 +66,9 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
     }
     let file = dir.join(".bringup-download");
     let to = file.to_string_lossy().into_owned();
+    // What was asked for over TLS never comes without.
+    let secure = url.starts_with("https://");
+    let allowed = if secure { "=https" } else { "=http,https" };
     let curl: &[&str] = &[
         "curl",
         "--fail",
@@ -77,25 +80,67 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
         "--connect-timeout",
         "20",
         "--proto",
-        "=http,https",
+        allowed,
+        "--proto-redir",
+        allowed,
         "--output",
         &to,
         "--",
         url,
     ];
-    let wget: &[&str] = &["wget", "--no-verbose", "--tries=3", "--timeout=20", "-O", &to, "--", url];
-    for argv in [curl, wget] {
-        if place::stat(cx.host, &Path::new("/usr/bin").join(argv[0]))?.is_some() {
-            (cx.progress)(Progress::Note(format!("downloading {url}")));
-            let command = Command::new(argv.iter().copied()).timeout(PATIENCE);
-            Child::new(command)
-                .hint("check the address, and the proxy variables if there is a proxy")
-                .run(cx, &format!("download {url}"))?;
-            return Ok(file);
-        }
+    let installed = |name: &str| place::stat(cx.host, &Path::new("/usr/bin").join(name)).map(|found| found.is_some());
+    let what = format!("download {url}");
+    (cx.progress)(Progress::Note(format!("downloading {url}")));
+    if installed("curl")? {
+        Child::new(Command::new(curl.iter().copied()).timeout(PATIENCE)).hint(HINT).run(cx, &what)?;
+        return Ok(file);
     }
-    Err(Failure::new(format!("download {url}"), "neither curl nor wget is installed")
+    if installed("wget")? {
+        with_wget(cx, url, &to)?;
+        return Ok(file);
+    }
+    Err(Failure::new(what, "neither curl nor wget is installed")
         .hint("install curl, or download the archive yourself and give its path"))
+}
+
+const HINT: &str = "check the address, and the proxy variables if there is a proxy";
+
+/// wget cannot be told which redirects to follow, so it follows none, and we do.
+fn with_wget(cx: &Cx<'_>, url: &str, to: &str) -> Outcome<()> {
+    let what = format!("download {url}");
+    let mut next = url.to_owned();
+    for _ in 0..REDIRECTS {
+        let argv = ["wget", "--no-verbose", "--server-response", "--max-redirect=0", "--tries=3", "--timeout=20", "-O"];
+        let command = Command::new(argv.into_iter().chain([to, "--", &next])).timeout(PATIENCE);
+        let Err(failure) = Child::new(command).hint(HINT).run(cx, &what) else { return Ok(()) };
+        let location = failure.tail.iter().rev().find_map(|line| line.trim().strip_prefix("Location: "));
+        let Some(location) = location else { return Err(failure) };
+        next = redirect(&next, location).map_err(|why| Failure::new(what.clone(), why).hint(REFUSED))?;
+    }
+    Err(Failure::new(what, format!("it is redirected more than {REDIRECTS} times")).hint(HINT))
+}
+
+/// So many redirects are followed.
+const REDIRECTS: usize = 10;
+const REFUSED: &str =
+    "download the archive yourself and give its path, or give the address it leads to and its SHA-256";
+
+/// Where a redirect leads; never from https to anything else.
+fn redirect(from: &str, location: &str) -> Result<String, String> {
+    let (scheme, rest) = from.split_once("://").unwrap_or(("https", from));
+    let to = match location {
+        absolute if absolute.contains("://") => absolute.to_owned(),
+        relative if relative.starts_with("//") => format!("{scheme}:{relative}"),
+        rooted if rooted.starts_with('/') => {
+            format!("{scheme}://{}{rooted}", rest.split(['/', '?', '#']).next().unwrap_or_default())
+        }
+        relative => {
+            let path = from.split(['?', '#']).next().unwrap_or(from);
+            format!("{}/{relative}", path.rsplit_once('/').map_or(path, |(directory, _)| directory))
+        }
+    };
+    let kept = to.starts_with("https://") || scheme == "http" && to.starts_with("http://");
+    if kept { Ok(to) } else { Err(format!("it is redirected to {to}, which is not https")) }
 }
 
 /// Whether an archive's entry would lie outside the directory that it is unpacked into.
@@ -118,12 +163,28 @@ fn components_to_strip(names: &[&str]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
     fn entries_that_leave_the_directory_are_seen() {
         assert!(strays("/etc/passwd") && strays("../x") && strays("a/../../x") && strays(".."));
         assert!(!strays("a/b") && !strays("./a") && !strays("a..b/c") && !strays("..a"));
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_tls() {
+        let from = "https://example.org/a/b.tar?x=/1";
+        assert_eq!(redirect(from, "https://cdn.example.net/b").unwrap(), "https://cdn.example.net/b");
+        assert_eq!(redirect(from, "//cdn.example.net/b").unwrap(), "https://cdn.example.net/b");
+        assert_eq!(redirect(from, "/c").unwrap(), "https://example.org/c");
+        assert_eq!(redirect(from, "c").unwrap(), "https://example.org/a/c");
+        for leaves in ["http://example.org/b", "ftp://example.org/b", "file:///etc/shadow"] {
+            assert!(redirect(from, leaves).unwrap_err().contains("not https"), "{leaves}");
+        }
+        assert_eq!(redirect("http://example.org/a", "http://example.org/b").unwrap(), "http://example.org/b");
+        assert!(redirect("http://example.org/a", "file:///etc/shadow").is_err());
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
     // A repository of this host would share its files with the clone, whose owner and modes are set afterwards.
     argv.push("--no-hardlinks");
     argv.extend(["--", &source.location, &tree]);
+    // What is asked for over TLS (or SSH) never comes without, whatever a redirect or a submodule says.
+    let secure = ["https://", "ssh://"].iter().any(|scheme| source.location.starts_with(scheme));
+    let git = |argv| if secure { git(argv).env("GIT_ALLOW_PROTOCOL", "https:ssh") } else { git(argv) };
     Child::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
     if commit {
         let checkout = git(vec!["git", "-C", &tree, "checkout", "--quiet", "--detach", &source.reference]);

@@ -100,6 +100,38 @@ fn what_is_wrong_with_the_head_is_told() {
 }
 
 #[test]
+fn what_cannot_be_seen_is_named() {
+    let told = |body: &str| problems(&format!("{HEADER}{body}"));
+    assert_told(&told("web:\n  host: app.example.org\n  http_port: 08000\n  strict: tRue\n"), "
+        a.yaml:5:14: web.http_port: '08000' is not written as a whole number (write 8000, without zeros or a + before it)
+        a.yaml:6:11: web.strict: 'tRue' is neither true nor false (write true)
+        ");
+    assert_told(
+        &told("web:\n  host: “app.example.org”\n  http_port: 8000\u{a0}\n  aliases: [www.\u{200b}example.org]\n"),
+        "
+        a.yaml:4:9: web.host: '“app.example.org”' contains a typographic quote (U+201C) (type a plain \" in its place)
+        a.yaml:5:14: web.http_port: '8000\\u{a0}' contains a no-break space (U+00A0) (type a plain space in its place)
+        a.yaml:6:13: web.aliases[0]: contains the invisible character U+200B (remove it)
+        ",
+    );
+    assert_told(&told("web:\n  host: app.example.org\n  http_port:\u{a0}8000\n  strict: true\n"), "
+        a.yaml:5:13: this is not valid YAML here or in the next line: a no-break space (U+00A0) stands here (type a plain space in its place)
+        ");
+    assert_told(
+        &told("web:\n\u{a0}\u{a0}host: app.example.org\n"),
+        "
+        a.yaml:4:1: the name '\\u{a0}\\u{a0}host' contains a no-break space (U+00A0) (type a plain space in its place)
+        ",
+    );
+    assert_told(&told("x-web: &web {strict: true}\nweb:\n  <<: *web\n  host: app.example.org\n"), "
+        a.yaml:5:3: web: merge keys (<<) are not read (write the answers out; an alias such as *name stands for one value only)
+        ");
+    assert_told(&told("web:\n  host: app.example.org\n\u{feff}workers:\n"), "
+        a.yaml:5:1: a byte order mark (U+FEFF) in the middle of the file (files were joined here; remove it, although it cannot be seen)
+        ");
+}
+
+#[test]
 fn what_is_wrong_with_the_answers_is_told_in_one_pass_with_places() {
     let text = "\
 version: 1

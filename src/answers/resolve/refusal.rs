@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::visible;
 use crate::yaml;
 
 /// Why a value is refused. Never contains the value of a secret.
@@ -18,6 +19,16 @@ pub struct Refusal {
 impl Refusal {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), item: None }
+    }
+
+    /// The same, naming what is odd in the text that is refused: nobody sees a no-break space.
+    pub(crate) fn because_of(self, text: &str) -> Self {
+        match visible::odd(text) {
+            Some(odd) if !self.message.contains("invisible") => {
+                Self { message: format!("{} contains {odd}", yaml::quoted(text)), hint: odd.hint.to_owned(), ..self }
+            }
+            _ => self,
+        }
     }
 }
 

@@ -7,10 +7,21 @@ use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
 use crate::guide::{Question, QuestionKind};
 use crate::near::did_you_mean;
 use crate::secret;
+use crate::visible;
 use crate::yaml::quoted;
 
 /// The value as it is kept, or why it is refused. A secret is not a value; see [`super::secret_source`].
 pub fn check(question: &Question, value: &Value) -> Result<Value, Refusal> {
+    judge(question, value).map_err(|refusal| {
+        let culprit = match (value, refusal.item) {
+            (Value::Array(items), Some(item)) => items.get(item),
+            _ => Some(value),
+        };
+        refusal.because_of(culprit.and_then(Value::as_str).unwrap_or_default())
+    })
+}
+
+fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
     if question.optional && is_empty(value) {
         return Ok(nothing(question));
     }
@@ -125,8 +136,13 @@ fn integer(value: &Value, min: Option<i64>, max: Option<i64>) -> Result<Value, R
     let Some(number) = value.as_i64() else {
         let message = match value {
             Value::Number(_) => format!("{value} is not a whole number"),
-            Value::String(text) if text.parse::<i64>().is_ok() => {
+            Value::String(text) if text.parse::<i64>().is_ok_and(|number| number.to_string() == *text) => {
                 return Err(Refusal::new("is text, where a whole number is expected", "remove the quotes"));
+            }
+            Value::String(text) if text.parse::<i64>().is_ok() => {
+                let number = text.parse::<i64>().unwrap_or_default();
+                let message = format!("{} is not written as a whole number", shown(value));
+                return Err(Refusal::new(message, format!("write {number}, without zeros or a + before it")));
             }
             Value::String(_) => format!("{} is not a whole number", shown(value)),
             other => format!("{} is given where a whole number is expected", kind_of(other)),
@@ -144,9 +160,11 @@ fn boolean(value: &Value) -> Result<Value, Refusal> {
         Value::Bool(_) => Ok(value.clone()),
         Value::String(text) => {
             let hint = match text.to_ascii_lowercase().as_str() {
-                "true" | "false" => "remove the quotes",
-                "yes" | "on" | "y" => "write true",
-                "no" | "off" | "n" => "write false",
+                "true" | "false" if ["true", "True", "TRUE", "false", "False", "FALSE"].contains(&text.as_str()) => {
+                    "remove the quotes"
+                }
+                "true" | "yes" | "on" | "y" => "write true",
+                "false" | "no" | "off" | "n" => "write false",
                 _ => "allowed: true or false",
             };
             Err(Refusal::new(format!("{} is neither true nor false", quoted(text)), hint))
@@ -186,9 +204,13 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
     Ok(Value::Array(texts))
 }
 
-/// Ports are written without quotes. Of a whole number nothing is lost when it is read; `1.10` would become `1.1`.
+/// An entry as it is kept. Ports are written without quotes. Of a whole number nothing is lost when it is read; `1.10` would become `1.1`.
 fn as_text(value: &Value) -> Value {
-    value.as_u64().map_or_else(|| value.clone(), |number| Value::String(number.to_string()))
+    match value {
+        // Blanks around an entry mean nothing, and would mean something to whatever it is compared with.
+        Value::String(text) => Value::String(text.trim().to_owned()),
+        _ => value.as_u64().map_or_else(|| value.clone(), |number| Value::String(number.to_string())),
+    }
 }
 
 fn not_text(value: &Value) -> Refusal {
@@ -208,6 +230,10 @@ fn one_line(text: &str) -> Result<(), Refusal> {
     }
     if let Some(bad) = text.chars().find(|c| c.is_control()) {
         let message = format!("contains the control character U+{:04X}", u32::from(bad));
+        return Err(Refusal::new(message, "remove it"));
+    }
+    if let Some(bad) = text.chars().find(|c| visible::unseen(*c)) {
+        let message = format!("contains the invisible character U+{:04X}", u32::from(bad));
         return Err(Refusal::new(message, "remove it"));
     }
     // Such a text would be replaced by the secret that it names, wherever the answer is written.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
-use crate::host::{Command, Output, Stdin, Stream};
+use crate::host::{Command, Output, Stdin, Stream, outside};
 
 /// Where programs are looked for: root's path on Debian.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -28,28 +28,6 @@ const TERM_GRACE: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(1);
 /// ...or until this has passed, for a daemon that goes on talking.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
-
-/// Variables of our own environment that children get: how to reach the outside.
-const PASSED_ON: &[&str] = &[
-    "http_proxy",
-    "https_proxy",
-    "ftp_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "PIP_CERT",
-    "PIP_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-];
 
 /// Runs `command`; see [`crate::host::Host::run_with`].
 pub(super) fn run(command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output> {
@@ -259,6 +237,10 @@ struct Account {
 }
 
 impl Account {
+    const fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
     fn find(name: &str) -> io::Result<Self> {
         let text = fs::read_to_string("/etc/passwd")?;
         text.lines()
@@ -299,8 +281,7 @@ fn wrapped(command: &Command, account: Option<&Account>) -> Vec<String> {
 /// `C.UTF-8` and not `C`: messages and sorting are the same, but a `PostgreSQL` cluster that a package creates
 /// in the C locale is `SQL_ASCII`, and Python would read files as ASCII. glibc has it built in since Debian 11.
 fn environment(command: &Command, account: Option<&Account>) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> =
-        PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    let mut env = to_reach_outside(command, account, |name| std::env::var(name).ok());
     let own_home = || {
         let home = std::env::var("HOME").ok().filter(|_| !rustix::process::geteuid().is_root());
         home.unwrap_or_else(|| "/root".to_owned())
@@ -317,6 +298,17 @@ fn environment(command: &Command, account: Option<&Account>) -> BTreeMap<String,
     }
     env.extend(command.env.iter().cloned());
     env
+}
+
+/// How to reach the outside, without passwords for any user but root and for daemons.
+fn to_reach_outside(
+    command: &Command,
+    account: Option<&Account>,
+    ours: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let whole = !command.begins_daemon && account.is_none_or(Account::is_root);
+    let value = |name| ours(name).map(|value| if whole { value } else { outside::without_credentials(&value) });
+    outside::VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), value(name)?))).collect()
 }
 
 fn is_program(name: &str, cwd: &Path) -> bool {
@@ -408,6 +400,20 @@ mod tests {
         masked.argv.extend(["name".to_owned(), "a b".to_owned()]);
         masked.umask = Some(0o027);
         assert_eq!(quietly(&masked).text(), "0027\na b");
+    }
+
+    #[test]
+    fn passwords_of_proxies_stay_with_root() {
+        let ours = |name: &str| (name == "https_proxy").then(|| "http://me:hush@cache:3142".to_owned());
+        let given = |command: &Command, user: Option<&str>| {
+            let account = user.map(|user| Account::find(user).unwrap());
+            to_reach_outside(command, account.as_ref(), ours)["https_proxy"].clone()
+        };
+        let tool = Command::new(["env"]);
+        assert_eq!(given(&tool, None), "http://me:hush@cache:3142");
+        assert_eq!(given(&tool, Some("root")), "http://me:hush@cache:3142");
+        assert_eq!(given(&tool, Some("daemon")), "http://cache:3142");
+        assert_eq!(given(&tool.begins_daemon(), None), "http://cache:3142");
     }
 
     #[test]

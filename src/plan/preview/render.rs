@@ -10,6 +10,7 @@ use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
 use crate::proof::listens::Scope;
 use crate::secret::legible;
+use crate::visible::{self, Style};
 
 /// Narrower than this, lines are broken too often to be read.
 const NARROWEST: usize = 40;
@@ -74,7 +75,7 @@ impl Page {
         let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));
         let so = count(|found| matches!(found, Ok(Verdict::AlreadySo)));
         let unknown = verdicts.len() - change - so;
-        self.line(&self.paint.bold(&plan.title));
+        self.line(&self.paint.bold(&visible::line(&plan.title)));
         let mut told =
             format!("{} actions: {change} will change something (+), {so} are already so (=)", verdicts.len());
         if unknown > 0 {
@@ -85,7 +86,7 @@ impl Page {
 
     fn stage(&mut self, title: &str, actions: &[(&Planned, &Outcome<Verdict>)]) {
         self.line("");
-        self.line(&self.paint.bold(title));
+        self.line(&self.paint.bold(&visible::line(title)));
         for (planned, verdict) in actions {
             self.action(planned, verdict);
         }
@@ -126,8 +127,8 @@ impl Page {
 
     /// The diff as it is: breaking its lines would make it another file.
     fn diff(&mut self, diff: &str) {
-        for line in diff.lines() {
-            let shown = self.paint.diff(&legible(line));
+        for line in diff.split_terminator('\n') {
+            let shown = self.paint.diff(&visible::lines(&legible(line)));
             self.line(&format!("      {shown}"));
         }
     }
@@ -229,6 +230,7 @@ fn undoing(plan: &Plan) -> Vec<String> {
 
 /// Breaks text at spaces so that no line is longer than `width`, except for single long words.
 fn wrap(text: &str, width: usize) -> Vec<String> {
+    let text = visible::line(text);
     let mut lines = vec![String::new()];
     // Runs of spaces stay inside of a line: they align columns.
     for word in text.trim().split(' ') {
@@ -254,26 +256,26 @@ struct Paint {
 }
 
 impl Paint {
-    fn with(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    fn with(self, style: Style, text: &str) -> String {
+        if self.colour { style.paint(text) } else { text.to_owned() }
     }
 
     fn bold(self, text: &str) -> String {
-        self.with("1", text)
+        self.with(Style::Bold, text)
     }
 
     fn dim(self, text: &str) -> String {
-        self.with("2", text)
+        self.with(Style::Dim, text)
     }
 
     fn warn(self, text: &str) -> String {
-        self.with("33", text)
+        self.with(Style::Warning, text)
     }
 
     fn mark(self, mark: char) -> String {
         match mark {
-            '+' => self.with("1;32", "+"),
-            '?' => self.with("1;33", "?"),
+            '+' => self.with(Style::Change, "+"),
+            '?' => self.with(Style::Unknown, "?"),
             other => other.to_string(),
         }
     }
@@ -284,9 +286,9 @@ impl Paint {
 
     fn diff(self, line: &str) -> String {
         match line.as_bytes().first() {
-            Some(b'+') => self.with("32", line),
-            Some(b'-') => self.with("31", line),
-            Some(b'@') => self.with("36", line),
+            Some(b'+') => self.with(Style::Good, line),
+            Some(b'-') => self.with(Style::Bad, line),
+            Some(b'@') => self.with(Style::Place, line),
             _ => line.to_owned(),
         }
     }
@@ -294,14 +296,17 @@ impl Paint {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::action::absent::Absent;
+    use crate::action::diff::unified;
     use crate::action::{Action, Change};
     use crate::error::Failure;
     use crate::plan::{PlannedProof, PlannedStage};
     use crate::proof::Proof;
     use crate::proof::listens::{Expected, Listens};
-    use crate::secret::mark;
+    use crate::secret::{Secrets, mark};
 
     fn planned(id: &str, reversible: Reversible) -> Planned {
         Planned {
@@ -398,6 +403,7 @@ mod tests {
     #[test]
     fn colours_only_repeat_what_the_text_says() {
         let coloured = page(true);
+        let coloured = visible::styled(&coloured);
         assert!(coloured.contains("\u{1b}[32m+key="), "{coloured}");
         let plain: String = coloured
             .split('\u{1b}')
@@ -405,6 +411,36 @@ mod tests {
             .map(|(n, part)| if n == 0 { part } else { part.split_once('m').map_or("", |(_, text)| text) })
             .collect();
         assert_eq!(plain, page(false));
+    }
+
+    #[test]
+    fn nothing_in_a_file_or_a_text_steers_the_terminal() {
+        for hostile in visible::HOSTILE {
+            let old = format!("{hostile}\nsame\r\n");
+            let path = format!("/etc/{hostile}\n+forged");
+            let diff =
+                unified(Path::new(&path), Some(old.as_bytes()), &format!("new {hostile}\nsame\n"), &Secrets::default());
+            let change = Change { summary: format!("write {hostile}"), diff };
+            let mut plan = plan(vec![planned("one", Reversible::No(format!("it is {hostile}")))]);
+            plan.title = format!("{hostile}\nforged");
+            plan.stages[0].title = hostile.to_owned();
+            plan.actions[0].describe = hostile.to_owned();
+            plan.actions[0].because = format!("because {hostile}");
+            plan.warnings = vec![hostile.to_owned()];
+            plan.proofs[0].describe = hostile.to_owned();
+            for verdict in [Ok(Verdict::WillChange(change.clone())), Err(Failure::new("tell", hostile))] {
+                let text = render(&plan, &vec![("web.one".to_owned(), verdict)], None, 60, false);
+                assert!(visible::is_harmless(&text), "{text:?}");
+                assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
+                assert!(!text.lines().any(|line| line.trim_start().starts_with("+forged")), "{text}");
+            }
+            let text = render(&plan, &vec![("web.one".to_owned(), Ok(Verdict::WillChange(change)))], None, 60, true);
+            let signs = hostile.contains('\u{e0f00}');
+            assert!(
+                signs || !visible::styled(&text).contains("{e0f"),
+                "our own styles are not shown as text from outside"
+            );
+        }
     }
 
     #[test]

@@ -33,6 +33,17 @@ fn status_content_and_target_must_all_be_right() {
 }
 
 #[test]
+fn a_page_over_tls_that_leads_off_it_is_refused() {
+    let protection = || client::Protection { version: "TLS 1.3", issuer: String::new(), until: String::new() };
+    let answer = |to: &str| Response { tls: Some(protection()), ..response(302, to, "") };
+    let why = judged(r#", "status": 302"#, &answer("HTTP://app.example.org/login")).unwrap_err().why;
+    assert!(why.contains("leads from https to \"HTTP://app.example.org/login\""), "{why}");
+    for fine in ["https://app.example.org/login", "/login"] {
+        judged(r#", "status": 302"#, &answer(fine)).unwrap();
+    }
+}
+
+#[test]
 fn numbers_are_grouped_by_thousands() {
     assert_eq!([0, 999, 1204, 1_048_576].map(grouped), ["0", "999", "1,204", "1,048,576"]);
 }

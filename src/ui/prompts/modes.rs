@@ -19,11 +19,6 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::error::Exit;
 use crate::ui::out;
 
-/// Pasted text is no longer marked as such, the cursor is shown (xterm's modes 2004 and 25).
-const EDITING_ENDS: &str = "\u{1b}[?2004l\u{1b}[?25h";
-/// Pasted text is marked again.
-const EDITING_GOES_ON: &str = "\u{1b}[?2004h";
-
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 static ASKING: AtomicBool = AtomicBool::new(false);
 static WATCHED: Once = Once::new();
@@ -66,7 +61,7 @@ fn go_back() -> Option<Termios> {
     let now = tcgetattr(io::stdin()).ok()?;
     let before = BEFORE.try_lock().ok()?;
     if !now.local_modes.contains(LocalModes::ICANON) {
-        out::error(EDITING_ENDS);
+        out::mode(out::Mode::EditingEnds);
     }
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, before.as_ref()?);
     Some(now)
@@ -101,7 +96,11 @@ fn stop() {
     if let Some(now) = now {
         // What stood there before has gone by, and a half-typed line with it.
         let raw = !now.local_modes.contains(LocalModes::ICANON);
-        out::error(if raw { EDITING_GOES_ON } else { "> " });
+        if raw {
+            out::mode(out::Mode::EditingGoesOn);
+        } else {
+            out::error("> ");
+        }
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &now);
     }
 }

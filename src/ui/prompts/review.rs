@@ -107,9 +107,11 @@ impl Dialogue<'_, '_> {
         let secrets = match store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
             Ok(secrets) => secrets,
             // Whoever only plans need not have the secrets.
-            Err(_) if !self.means.start => known,
+            Err(_) if !self.means.start => known.clone(),
             Err(problems) => return Err(told(problems)),
         };
+        let mut plan = plan;
+        plan.warnings.extend(store::notes(&known, &resolved.secrets));
         self.voice.blank();
         self.voice.line("Comparing the plan with this machine ...");
         let verdicts = preview(self.host, &plan, &secrets);

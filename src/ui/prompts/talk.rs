@@ -4,8 +4,8 @@ use std::io::{self, BufRead};
 use std::time::Duration;
 
 use crossterm::event;
+use inquire::InquireError;
 use inquire::ui::{RenderConfig, Styled};
-use inquire::{InquireError, Password, PasswordDisplayMode, Text};
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
@@ -113,13 +113,12 @@ impl Talk for Edited {
     }
 
     fn line(&mut self, begun: &str) -> Result<String, Gone> {
-        let line = heard(Text::new("").with_initial_value(begun).with_render_config(Self::looks()).prompt())?;
+        let line = heard(out::ask_line(begun, Self::looks()))?;
         Ok(without_begun(line, begun))
     }
 
     fn secret(&mut self) -> Result<String, Gone> {
-        let password = Password::new("").without_confirmation().with_display_mode(PasswordDisplayMode::Masked);
-        heard(password.with_formatter(&|_| "*****".to_owned()).with_render_config(Self::looks()).prompt())
+        heard(out::ask_secret(Self::looks()))
     }
 
     fn forget_typed_ahead(&mut self) {

@@ -7,6 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::ui::look::Look;
 use crate::ui::terminal::attr::Attr;
 use crate::ui::text;
+use crate::visible;
 
 /// What stands in one column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +97,10 @@ fn glyph(symbol: &str, look: Look) -> (Glyph, usize) {
         return (Glyph::Char(first), 1);
     }
     let columns = UnicodeWidthStr::width(symbol);
-    if columns == 0 || symbol.chars().any(char::is_control) {
+    if !visible::is_shown_as_it_is(symbol) {
+        return (Glyph::Char(if look.unicode { '\u{fffd}' } else { '?' }), 1);
+    }
+    if columns == 0 {
         return (Glyph::Char(' '), 1);
     }
     if !look.unicode {
@@ -153,7 +157,17 @@ mod tests {
         buffer.cell_mut((0, 0)).unwrap().set_symbol("\u{1b}[2J");
         buffer.cell_mut((1, 0)).unwrap().set_symbol("\u{7}");
         buffer.cell_mut((2, 0)).unwrap().set_symbol("\u{9b}");
-        assert_eq!(Grid::of(&buffer, LOOK), Grid::blank(3, 1));
+        for (look, sign) in [(LOOK, '\u{fffd}'), (Look { unicode: false, ..LOOK }, '?')] {
+            assert_eq!(
+                glyphs(&Grid::of(&buffer, look).rows[0]),
+                [const { Glyph::Char(' ') }; 3].map(|_| Glyph::Char(sign))
+            );
+        }
+        for hostile in visible::HOSTILE {
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 1, 1));
+            buffer.cell_mut((0, 0)).unwrap().set_symbol(hostile);
+            assert_eq!(glyphs(&Grid::of(&buffer, LOOK).rows[0]), [Glyph::Char('\u{fffd}')], "{hostile:?}");
+        }
     }
 
     #[test]

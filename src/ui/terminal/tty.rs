@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
+use nix::unistd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process;
 use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
 
 /// The other screen, pastes marked as such, no cursor.
@@ -72,13 +72,14 @@ pub(super) struct Tty {
 
 impl Tty {
     /// The terminal that stdin and stdout are.
+    #[expect(clippy::disallowed_methods, reason = "stdout is asked, not written to")]
     pub fn open() -> io::Result<Self> {
         if !termios::isatty(io::stdin()) || !termios::isatty(io::stdout()) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "no terminal"));
         }
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         // A terminal may have no name here (in a container), unless it is ours.
-        let ours = termios::tcgetsid(io::stdout()).is_ok();
+        let ours = has_session(io::stdout().as_fd());
         let fd = if ours {
             rustix::fs::open("/dev/tty", flags, Mode::empty())?
         } else {
@@ -142,9 +143,15 @@ impl AsFd for Tty {
     }
 }
 
-/// A terminal that is not our controlling one knows no background.
+/// A terminal that is not our controlling one knows no background. In a PID namespace the kernel names groups and
+/// sessions from outside by 0, ours (if it came from there) and the terminal's alike; rustix has no name for them.
 fn foreground(tty: &OwnedFd) -> bool {
-    termios::tcgetpgrp(tty).is_ok_and(|group| group == process::getpgrp()) || termios::tcgetsid(tty).is_err()
+    unistd::tcgetpgrp(tty).is_ok_and(|group| group == unistd::getpgrp()) || !has_session(tty.as_fd())
+}
+
+/// Whether it is our controlling terminal.
+fn has_session(tty: BorrowedFd<'_>) -> bool {
+    nix::sys::termios::tcgetsid(tty).is_ok()
 }
 
 fn write(tty: &OwnedFd, mut bytes: &[u8], wait: &mut dyn Wait) -> io::Result<()> {

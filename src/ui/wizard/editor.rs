@@ -39,7 +39,7 @@ impl Editor {
     /// Puts text in at the cursor. Line breaks and other control characters, as a paste may bring them, are left
     /// out; at its end they mean nothing, within it they become blanks.
     pub fn insert(&mut self, text: &str) {
-        let text = text::clean(text.trim_end_matches(['\n', '\r']));
+        let text = text::typed(text.trim_end_matches(['\n', '\r']));
         if text.is_empty() {
             return;
         }

@@ -55,7 +55,8 @@ impl Pane {
     /// Looks for what was typed, or for the next (or previous) place of what was looked for last.
     pub fn find(&mut self, act: Act, output: &Output, step: &str, rows: usize) {
         let said: Vec<&Said> = output.of(step).collect();
-        let lines: Vec<Line<'_>> = said.iter().map(|line| Line::from(text::clean(&line.text))).collect();
+        let lines: Vec<Line<'_>> =
+            said.iter().map(|line| Line::from(text::clean(&text::of_tool(&line.text)))).collect();
         let last = self.last(step, &said, rows);
         let top = last.saturating_sub(rows);
         let found = match act {

@@ -11,7 +11,7 @@ use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
 use crate::ui::estimate::{Estimate, Expected};
-use crate::ui::lines;
+use crate::ui::{lines, text};
 
 mod output;
 
@@ -331,7 +331,7 @@ impl Running {
             self.steps[step].state = State::Working;
         }
         let id = if self.phase == Phase::Back { BACK } else { id };
-        let says = progress.text().into_owned();
+        let says = text::of_tool(&progress.text());
         match progress {
             Progress::Percent { percent, note, amount } => {
                 self.note(id, note);

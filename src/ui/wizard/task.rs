@@ -188,7 +188,8 @@ fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
 }
 
 fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
-    let plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
+    let mut plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
+    plan.warnings.extend(store::notes(&store::load(host, &plan.guide), &launch.resolved.secrets));
     match launch::check(host, &plan, &launch.resolved.secrets)? {
         Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
         Checked::Go(secrets) => {

@@ -45,7 +45,7 @@ pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'
     }
     for line in news {
         // Whole: the end of a line may name the file to correct.
-        for part in chunks(writer.clean(line).trim_end(), writer.width().saturating_sub(6).max(8)) {
+        for part in chunks(writer.clean(&text::of_tool(line)).trim_end(), writer.width().saturating_sub(6).max(8)) {
             let rule = writer.sign(Role::Dim, Sign::Rule);
             let pieces = vec![Span::raw("    "), rule, Span::raw(" "), writer.span(Role::Value, &part)];
             writer.line(pieces);

@@ -214,7 +214,9 @@ fn taken_back(watch: &Watch, writer: &mut Writer<'_>) {
 fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
     let running = &watch.running;
     if let Some((step, problem, _)) = running.failure() {
-        failure(step, problem, 6, writer);
+        let problem = problem.clone();
+        let problem = if exit == Exit::RolledBack { problem.rolled_back() } else { problem };
+        failure(step, &problem, 6, writer);
         writer.blank();
     }
     let clean = running.kept.is_empty();

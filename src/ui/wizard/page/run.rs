@@ -191,7 +191,7 @@ fn detach(watch: &Watch) -> Sheet {
         title: title.to_owned(),
         text: text.to_owned(),
         entries: vec![
-            Entry::new(title.trim_end_matches('?'), Target::Out(Exit::Interrupted)),
+            Entry::new(title.trim_end_matches('?'), Target::Out(Exit::Done)),
             Entry::new("Stay", Target::Here),
         ],
     })

@@ -93,7 +93,7 @@ impl Pager {
 
     /// A step's log, line for line.
     pub fn log(step: &str, text: &str) -> Self {
-        let lines = text.lines().map(|line| Line::Exact(Role::Value, line.to_owned())).collect();
+        let lines = text.lines().map(|line| Line::Exact(Role::Value, text::of_tool(line))).collect();
         Self::new(format!("Log of {step}"), lines)
     }
 

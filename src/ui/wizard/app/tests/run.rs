@@ -204,7 +204,7 @@ fn detaching_leaves_it_running_and_a_closed_sheet_stays() {
     keys(&mut app, "Esc");
     assert!(app.sheet.is_none());
     keys(&mut app, "q");
-    assert_eq!(leave(&mut app, KeyCode::Enter), Leave::Yes(Exit::Interrupted));
+    assert_eq!(leave(&mut app, KeyCode::Enter), Leave::Yes(Exit::Done));
     assert_eq!(app.run(), Some((RUN, None)));
 }
 
