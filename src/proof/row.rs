@@ -32,6 +32,12 @@ pub struct Row {
     /// The operating system user to read and write a SQLite file as.
     #[serde(default)]
     pub user: String,
+    /// Version and name of the PostgreSQL cluster of a local engine, `15/main`; the only one when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
+    /// PEM file with the authority that a remote engine's certificate must come from; it is not verified when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
 }
 
 /// Writes as one connection, reads as another, and leaves nothing behind. `mode=rw`: a missing file is an error,
@@ -63,7 +69,10 @@ impl Prove for Row {
             (Engine::Postgresql, true) => {
                 // In one transaction, so that nothing stays behind whatever happens.
                 let script = format!("BEGIN;\n{};\nCOMMIT;\n", self.statements(&probe).join(";\n"));
-                self.run(cx.host, &postgresql::psql(cx.host, &self.role, &self.name)?.stdin(script))?
+                let server = postgresql::Server::find(cx.host, &self.cluster)?;
+                let mut psql = server.psql(cx.host, &self.role, &self.name)?.stdin(script);
+                psql.argv.extend(["-v", "VERBOSITY=terse"].map(str::to_owned));
+                self.run(cx.host, &psql)?
             }
             (Engine::Mariadb, true) => {
                 // --force: the table is dropped even when the row could not be written.
