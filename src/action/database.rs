@@ -349,13 +349,16 @@ pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<(
         }
     }
     let versions = versions(packages);
-    let foreign = engines::postgresql(cx.host).into_iter().find(|cluster| {
-        cluster.name != "main" && versions.contains(&cluster.version)
-    });
+    let foreign = engines::postgresql(cx.host)
+        .into_iter()
+        .find(|cluster| cluster.name != "main" && versions.contains(&cluster.version));
     foreign.map_or(Ok(()), |cluster| {
         let Cluster { id, version, name, .. } = cluster;
-        Err(Failure::new(what(), format!("PostgreSQL's cluster {id} is not the run's, and would go with them"))
-            .hint(format!("save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again")))
+        Err(Failure::new(what(), format!("PostgreSQL's cluster {id} is not the run's, and would go with them")).hint(
+            format!(
+                "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
+            ),
+        ))
     })
 }
 
@@ -442,7 +445,8 @@ fn drop_elsewhere(
         });
     }
     for (name, tables) in &elsewhere.objects {
-        let file = if tables.is_empty() { None } else { dump::take_tables(cx, server, name, tables)?.keep_if_filled(cx)? };
+        let file =
+            if tables.is_empty() { None } else { dump::take_tables(cx, server, name, tables)?.keep_if_filled(cx)? };
         postgresql::drop_owned(cx.host, at, name, role)?;
         done.push(match file {
             Some(file) => format!("what the role had made in the database {name} (dumped in {})", file.display()),
@@ -571,7 +575,9 @@ impl Server {
     /// What a database of it is called where runs remember which ones there were.
     pub fn remembered(&self, name: &str) -> String {
         match self {
-            Self::Postgresql(server) if !matches!(server.cluster.as_str(), "") && !server.cluster.ends_with("/main") => {
+            Self::Postgresql(server)
+                if !matches!(server.cluster.as_str(), "") && !server.cluster.ends_with("/main") =>
+            {
                 format!("{:?} {} {name}", self.engine(), server.cluster)
             }
             _ => format!("{:?} {name}", self.engine()),

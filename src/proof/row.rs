@@ -76,7 +76,8 @@ impl Prove for Row {
             }
             (Engine::Mariadb, true) => {
                 // --force: the table is dropped even when the row could not be written.
-                let argv = ["mariadb", "--force", "--batch", "--skip-column-names", "--", &self.name];
+                let argv =
+                    ["mariadb", "--protocol=socket", "--force", "--batch", "--skip-column-names", "--", &self.name];
                 let script = format!("{};\n", self.statements(&probe).join(";\n"));
                 self.run(cx.host, &Command::new(argv).user(&self.role).stdin(script))?
             }
@@ -144,13 +145,15 @@ impl Row {
         let password = cx.secrets.reveal(&self.password)?;
         let login = Login { user: &self.role, password: &password, database: &self.name };
         let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
+        let verify = wire::verify(cx.host, &self.ca)?;
         let failed = |error: WireError| error.failure(self.what());
         if self.engine == Engine::Postgresql {
-            let mut session = wire::postgresql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+            let mut session =
+                wire::postgresql::Session::open(stream, channel, &self.host, &login, verify).map_err(failed)?;
             // One message is one transaction.
             return session.query(&self.statements(probe).join("; ")).map(first).map_err(failed);
         }
-        let mut session = wire::mysql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+        let mut session = wire::mysql::Session::open(stream, channel, &self.host, &login, verify).map_err(failed)?;
         let [create, insert, read, drop] = self.statements(probe);
         session.query(&create).map_err(failed)?;
         let answer = session.query(&insert).and_then(|_| session.query(&read));

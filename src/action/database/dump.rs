@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::database::postgresql::{self, Elsewhere};
 use crate::action::database::Server;
+use crate::action::database::postgresql::{self, Elsewhere};
 use crate::engine::undo::{UndoCx, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
@@ -80,7 +80,8 @@ pub fn file_name(name: &str) -> String {
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) {
         return name.to_owned();
     }
-    let plain: String = name.chars().map(|c| if u8::try_from(c).is_ok_and(is_plain) { c } else { '_' }).take(40).collect();
+    let plain: String =
+        name.chars().map(|c| if u8::try_from(c).is_ok_and(is_plain) { c } else { '_' }).take(40).collect();
     format!("{plain}-{}", &fingerprint(name.as_bytes())[..8])
 }
 
@@ -125,7 +126,8 @@ fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Out
             argv.extend(["--".to_owned(), postgresql::conninfo(name)]);
         }
         Server::Mariadb => {
-            let options = ["--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
+            let options =
+                ["--protocol=socket", "--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
             let all = ["--routines", "--events", "--triggers", "--", name];
             argv.extend(["mariadb-dump"].into_iter().chain(options).chain(all).map(str::to_owned));
         }

@@ -183,7 +183,8 @@ fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
 }
 
 fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {
-    let command = Command::new(["mariadb", "--batch", "--raw", "--skip-column-names"]).stdin(format!("{sql};\n"));
+    let command = Command::new(["mariadb", "--protocol=socket", "--batch", "--raw", "--skip-column-names"])
+        .stdin(format!("{sql};\n"));
     host.run(&command).map_err(|e| Failure::new(what, e).hint("apt-get install mariadb-server"))
 }
 

@@ -115,9 +115,9 @@ pub fn conninfo(name: &str) -> String {
 
 /// What the server said, with the line that names what is in the way.
 fn complaint(tail: &[String]) -> Option<String> {
-    let error = tail.iter().rposition(|line| {
-        ["ERROR:  ", "FATAL:  ", "PANIC:  ", "error: "].iter().any(|kind| line.contains(kind))
-    });
+    let error = tail
+        .iter()
+        .rposition(|line| ["ERROR:  ", "FATAL:  ", "PANIC:  ", "error: "].iter().any(|kind| line.contains(kind)));
     let Some(error) = error else { return tail.last().cloned() };
     let mut why = tail[error].replace("psql:<stdin>:", "line ");
     let mut is_detail = false;
@@ -348,9 +348,9 @@ pub fn lock_out(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
 /// error.
 pub fn drop_owned(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<()> {
     let what = format!("drop what the PostgreSQL role {role} owns in the database {name}");
-    server
-        .run(host, name, &what, &[format!("DROP OWNED BY {}", quoted(role))])
-        .map_err(|f| f.hint(format!("drop or change by hand what depends on it, then roll back again: {}", by_hand(server, name))))
+    server.run(host, name, &what, &[format!("DROP OWNED BY {}", quoted(role))]).map_err(|f| {
+        f.hint(format!("drop or change by hand what depends on it, then roll back again: {}", by_hand(server, name)))
+    })
 }
 
 /// Drops a role.
@@ -496,7 +496,7 @@ fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<Sta
     let stream = host.connect(&address, TIMEOUT).ok()?;
     let login = Login { user: &wanted.role, password, database: &wanted.name };
     let read = || -> Result<_, WireError> {
-        let mut session = Session::open(stream, Channel::Local, "localhost", &login)?;
+        let mut session = Session::open(stream, Channel::Local, "localhost", &login, None)?;
         session.query(&State::query(&wanted.name, &wanted.role, wanted.owner()))
     };
     let rows = read().ok()?;

@@ -25,7 +25,16 @@ fn host() -> FakeHost {
 
 fn database(engine: Engine) -> Database {
     let (name, role) = ("shop_app".to_owned(), "shop".to_owned());
-    Database { engine, name, role, auth: Auth::Socket, password: String::new(), createdb: None, owner: String::new(), cluster: String::new() }
+    Database {
+        engine,
+        name,
+        role,
+        auth: Auth::Socket,
+        password: String::new(),
+        createdb: None,
+        owner: String::new(),
+        cluster: String::new(),
+    }
 }
 
 fn make(host: &FakeHost, action: &Database) -> Undo {
@@ -289,7 +298,8 @@ fn a_cluster_of_somebody_else_s_keeps_the_packages_that_it_runs_on() {
     let undo = Undo::Packages { before: Vec::new(), planned: vec![("postgresql-15:amd64".to_owned(), "1".to_owned())] };
     let failure = carry_out(&host, &undo, None, true).unwrap_err();
     assert!(failure.why.contains("15/second") && failure.hint.unwrap().contains("pg_dropcluster --stop 15 second"));
-    let other = Undo::Packages { before: Vec::new(), planned: vec![("postgresql-17:amd64".to_owned(), "1".to_owned())] };
+    let other =
+        Undo::Packages { before: Vec::new(), planned: vec![("postgresql-17:amd64".to_owned(), "1".to_owned())] };
     assert!(carry_out(&host, &other, None, true).is_ok());
 }
 

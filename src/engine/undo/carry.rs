@@ -26,9 +26,7 @@ impl Undo {
             Self::User { name, with_group } => user::undo_user(cx, name, *with_group),
             Self::Membership { user, group } => user::undo_membership(cx, user, group),
             Self::Service { .. } => Former::of(self).map_or(Ok(Undone::Nothing), |former| service::undo(cx, former)),
-            Self::Database { .. } => {
-                self.database().map_or(Ok(Undone::Nothing), |record| database::undo(cx, record))
-            }
+            Self::Database { .. } => self.database().map_or(Ok(Undone::Nothing), |record| database::undo(cx, record)),
             Self::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
                 rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
             }

@@ -159,7 +159,8 @@ fn instance(host: &dyn Host, name: &str, settings: &BTreeMap<String, String>) ->
     let value = |key: &str| settings.get(key).cloned();
     let own = if name.is_empty() { "/run/mysqld/mysqld.sock".to_owned() } else { String::new() };
     let socket = value("socket").unwrap_or(own);
-    let is_off = |value: &String| value.is_empty() || ["1", "on", "true"].contains(&value.to_ascii_lowercase().as_str());
+    let is_off =
+        |value: &String| value.is_empty() || ["1", "on", "true"].contains(&value.to_ascii_lowercase().as_str());
     let port = if settings.get("skip-networking").is_some_and(is_off) {
         0
     } else {
@@ -247,7 +248,8 @@ fn names(host: &dyn Host, dir: &Path) -> Vec<String> {
 
 /// A regular file of reasonable length; empty otherwise.
 fn read(host: &dyn Host, path: &Path) -> String {
-    let is_fit = |path: &Path| matches!(host.stat(path), Ok(Some(stat)) if stat.kind == Kind::File && stat.size <= LONGEST);
+    let is_fit =
+        |path: &Path| matches!(host.stat(path), Ok(Some(stat)) if stat.kind == Kind::File && stat.size <= LONGEST);
     // Debian's /etc/mysql/my.cnf is a link to a link.
     let mut path = path.to_owned();
     for _ in 0..8 {

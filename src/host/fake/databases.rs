@@ -52,7 +52,11 @@ impl FakeHost {
     /// Has somebody else's view stand on what a role owns in this database, or not any more.
     pub fn entangle(&self, database: &str, is_entangled: bool) {
         let entangled = &mut self.world().databases.entangled;
-        if is_entangled { entangled.insert(database.to_owned()) } else { entangled.remove(database) };
+        if is_entangled {
+            entangled.insert(database.to_owned())
+        } else {
+            entangled.remove(database)
+        };
     }
 
     /// Opens the schema `public` of a PostgreSQL database to every role, as up to version 14.
@@ -166,7 +170,11 @@ fn execute(program: &mut Program<'_>, engine: &str, statement: &[String]) -> i32
         ("REVOKE" | "GRANT", "CREATE") => {
             let at = program.value(&["-d"]).unwrap_or_default();
             let open = &mut program.world.databases.open;
-            if word(0) == "GRANT" { open.insert(at) } else { open.remove(&at) };
+            if word(0) == "GRANT" {
+                open.insert(at)
+            } else {
+                open.remove(&at)
+            };
             None
         }
         ("DROP", "ROLE" | "USER") => (!databases.roles.remove(&key)).then(|| format!("role \"{name}\" does not exist")),

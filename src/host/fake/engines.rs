@@ -20,7 +20,8 @@ pub(super) fn client(program: &mut Program<'_>) -> i32 {
     if let (Some(role), Some(name)) = (between("r.rolname = '"), between("d.datname = '")) {
         return catalogue(program, &name, &role);
     }
-    let asked = ["pg_catalog.json_agg(", "has_schema_privilege('public'", "OWNED BY", "rolcanlogin AND", "SELECT 1 FROM"];
+    let asked =
+        ["pg_catalog.json_agg(", "has_schema_privilege('public'", "OWNED BY", "rolcanlogin AND", "SELECT 1 FROM"];
     if asked.iter().any(|words| text.contains(words)) {
         return owners(program, &text);
     }

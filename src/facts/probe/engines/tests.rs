@@ -77,11 +77,23 @@ fn instances_of_mariadb_have_groups_of_their_own() {
     let host = FakeHost::new();
     assert!(mariadb(&host).is_empty());
     host.put_file("/usr/sbin/mariadbd", "elf", 0o755);
-    host.put_file("/etc/mysql/my.cnf", "!includedir /etc/mysql/conf.d/\n!includedir /etc/mysql/mariadb.conf.d/\n", 0o644);
+    host.put_file(
+        "/etc/mysql/my.cnf",
+        "!includedir /etc/mysql/conf.d/\n!includedir /etc/mysql/mariadb.conf.d/\n",
+        0o644,
+    );
     host.put_file("/etc/mysql/conf.d/own.cnf", "[client]\nport = 1\n[mysqld]\nport = 3307\n", 0o644);
     host.put_file("/etc/mysql/mariadb.conf.d/50-server.cnf", "[mariadbd]\nbind_address = 127.0.0.1\n", 0o644);
-    host.put_file("/etc/mysql/mariadb.conf.d/70-two.cnf", "[mariadbd.two]\nport=3306\nsocket=/run/mysqld/two.sock\n", 0o644);
-    host.put_file("/proc/net/unix", "Num RefCount\n0: 00000002 00000000 00010000 0001 01 77 /run/mysqld/two.sock\n", 0o444);
+    host.put_file(
+        "/etc/mysql/mariadb.conf.d/70-two.cnf",
+        "[mariadbd.two]\nport=3306\nsocket=/run/mysqld/two.sock\n",
+        0o644,
+    );
+    host.put_file(
+        "/proc/net/unix",
+        "Num RefCount\n0: 00000002 00000000 00010000 0001 01 77 /run/mysqld/two.sock\n",
+        0o444,
+    );
     let found = mariadb(&host);
     let shown: Vec<_> = found.iter().map(|i| (i.name.as_str(), i.port, i.running, i.listen.as_str())).collect();
     assert_eq!(shown, [("", 3307, false, "127.0.0.1"), ("two", 3306, true, "")]);
