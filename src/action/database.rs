@@ -552,10 +552,8 @@ pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Server,
         .map(|cluster| cluster.id)
         .collect();
     // Where Debian's directories tell of none, the only server there is.
-    let clusters = match clusters.is_empty() && is_among(packages, "postgresql-common") {
-        true => vec![String::new()],
-        false => clusters,
-    };
+    let is_alone = clusters.is_empty() && is_among(packages, "postgresql-common");
+    let clusters = if is_alone { vec![String::new()] } else { clusters };
     for cluster in clusters {
         if let Ok(server) = postgresql::Server::find(host, &cluster)
             && let Ok(databases) = postgresql::databases(host, &server)

@@ -60,7 +60,8 @@ fn no_tls() -> WireError {
 
 /// A handshake that failed.
 fn unprotected(error: io::Error) -> WireError {
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if inner.is_some() {
         return WireError::Unable(format!("TLS failed: {error}"));
     }
     WireError::Lost(error)

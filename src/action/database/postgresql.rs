@@ -127,10 +127,10 @@ fn complaint(tail: &[String]) -> Option<String> {
         match line.strip_prefix("DETAIL:") {
             Some(detail) => {
                 is_detail = true;
-                why.push_str(&format!(": {}", detail.trim()));
+                why = format!("{why}: {}", detail.trim());
             }
             None if starts.iter().any(|word| line.starts_with(word)) => is_detail = false,
-            None if is_detail => why.push_str(&format!("; {}", line.trim())),
+            None if is_detail => why = format!("{why}; {}", line.trim()),
             None => {}
         }
     }

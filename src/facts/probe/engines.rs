@@ -89,7 +89,7 @@ fn read_settings(host: &dyn Host, file: &Path, depth: usize, settings: &mut BTre
             "include_dir" => {
                 let dir = beside(&value);
                 let mut files = names(host, &dir);
-                files.retain(|name| name.ends_with(".conf") && !name.starts_with('.'));
+                files.retain(|name| name.strip_suffix(".conf").is_some() && !name.starts_with('.'));
                 for name in files {
                     read_settings(host, &dir.join(name), left, settings);
                 }
@@ -177,7 +177,7 @@ fn read_groups(host: &dyn Host, file: &Path, depth: usize, groups: &mut BTreeMap
     for line in read(host, file).lines().map(str::trim) {
         if let Some(dir) = line.strip_prefix("!includedir") {
             let dir = PathBuf::from(dir.trim());
-            for name in names(host, &dir).iter().filter(|name| name.ends_with(".cnf")) {
+            for name in names(host, &dir).iter().filter(|name| name.strip_suffix(".cnf").is_some()) {
                 read_groups(host, &dir.join(name), left, groups);
             }
         } else if let Some(path) = line.strip_prefix("!include") {
@@ -201,8 +201,9 @@ pub fn redis(host: &dyn Host) -> Vec<Instance> {
         let Some(stem) = file.strip_suffix(".conf").filter(|stem| stem.starts_with("redis")) else { continue };
         let content = read(host, &dir.join(&file));
         let value = |key: &str| {
-            let values = content.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix([' ', '\t']));
-            values.last().map(|value| value.trim().trim_matches('"').to_owned())
+            let mut values =
+                content.lines().filter_map(|line| line.trim().strip_prefix(key)?.strip_prefix([' ', '\t']));
+            values.next_back().map(|value| value.trim().trim_matches('"').to_owned())
         };
         let name = stem.trim_start_matches("redis").trim_start_matches('-').to_owned();
         let pid = value("pidfile").unwrap_or_default();

@@ -54,6 +54,10 @@ impl Seen {
     }
 }
 
+/// What a server says, when it has seen so much.
+type Say = Box<dyn Fn(&Seen) -> Vec<u8> + Send>;
+type Says = Vec<Say>;
+
 /// A server that shakes hands after `before` bytes of the client's, answered with `answer`, and then says one thing
 /// after the other, whatever it hears.
 fn server(
@@ -61,7 +65,7 @@ fn server(
     greeting: Vec<u8>,
     before: usize,
     answer: Vec<u8>,
-    says: Vec<Box<dyn Fn(&Seen) -> Vec<u8> + Send>>,
+    says: Says,
 ) -> (Box<dyn Duplex>, JoinHandle<Seen>) {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     for end in [&ours, &theirs] {
@@ -98,8 +102,6 @@ fn server(
     });
     (Box::new(ours), handle)
 }
-
-type Says = Vec<Box<dyn Fn(&Seen) -> Vec<u8> + Send>>;
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     [&[kind], &u32::try_from(body.len() + 4).unwrap().to_be_bytes()[..], body].concat()
@@ -191,7 +193,7 @@ fn postgresql_binds_its_proof_to_the_certificate_that_it_sees() {
 #[test]
 fn postgresql_gives_no_cheap_proof_and_takes_none_that_breaks_off() {
     let authority = authority();
-    let offer = || -> Box<dyn Fn(&Seen) -> Vec<u8> + Send> { Box::new(|_| wants(10, b"SCRAM-SHA-256\0\0")) };
+    let offer = || -> Say { Box::new(|_| wants(10, b"SCRAM-SHA-256\0\0")) };
     let (error, seen) = postgresql(&authority, "S", None, vec![offer(), Box::new(rounds(1))]);
     assert!(matches!(&error, Some(WireError::Credentials(why)) if why.contains("4096 rounds")), "{error:?}");
     assert!(!seen.tells("p="), "a proof was sent");
