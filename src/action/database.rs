@@ -381,14 +381,21 @@ fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Und
     let Record { name, role, database_existed, role_existed, .. } = record;
     let server = Server::of(cx.host, engine, record.cluster)?;
     let (database, role_there) = server.exist(cx.host, name, role)?;
+    let drops_database = database && !database_existed;
     let elsewhere = match &server {
         Server::Postgresql(server) if role_there && !role_existed => {
-            postgresql::elsewhere(cx.host, server, name, role)?
+            // A database that stays is one of others.
+            postgresql::elsewhere(cx.host, server, if drops_database { name } else { "" }, role)?
         }
         _ => postgresql::Elsewhere::default(),
     };
     let mut done = Vec::new();
-    let drops_database = database && !database_existed;
+    if !drops_database && elsewhere.holds_data() && cx.post.is_some() && !cx.drop_data {
+        return Ok(Undone::Kept {
+            what: format!("the role {role} of {}", engine.title()),
+            why: "it owns tables or databases that are not the run's; --drop-data saves and drops them".to_owned(),
+        });
+    }
     let is_kept = |at_end: &str, now: &str| at_end != now && !cx.drop_data;
     if drops_database {
         let dump = dump::take(cx, &server, name)?;

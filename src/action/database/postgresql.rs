@@ -299,7 +299,14 @@ pub struct Elsewhere {
     pub objects: Vec<(String, Vec<String>)>,
 }
 
-/// Looks into every database: a role that owns anything anywhere cannot be dropped.
+impl Elsewhere {
+    /// Whether anything of it is more than a right.
+    pub fn holds_data(&self) -> bool {
+        !self.databases.is_empty() || self.objects.iter().any(|(_, tables)| !tables.is_empty())
+    }
+}
+
+/// Looks into every database but `name`: a role that owns anything anywhere cannot be dropped.
 pub fn elsewhere(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<Elsewhere> {
     let what = format!("see what the PostgreSQL role {role} owns in other databases");
     let (name, role) = (literal(name), literal(role));

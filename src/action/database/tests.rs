@@ -259,6 +259,28 @@ fn what_a_role_made_in_other_databases_is_dumped_and_dropped_with_it() {
     assert!(at("NOLOGIN") < at("DROP OWNED BY") && at("pg_terminate_backend") < at("DROP ROLE"));
 }
 
+#[test]
+fn what_a_role_made_in_a_database_that_was_there_first_goes_and_the_database_stays() {
+    let host = host();
+    host.put_row("postgresql", "shop_app", "somebody else's");
+    host.put_owned("shop", "shop_app", "public.entries");
+    let undo = Undo::Database {
+        engine: "postgresql".to_owned(),
+        name: "shop_app".to_owned(),
+        role: "shop".to_owned(),
+        database_existed: true,
+        role_existed: false,
+        before: None,
+        cluster: String::new(),
+        closed: Vec::new(),
+    };
+    host.run(&crate::host::Command::new(["psql"]).stdin("CREATE ROLE \"shop\";\n")).unwrap();
+    assert!(host.has_role("postgresql", "shop"));
+    assert!(matches!(carry_out(&host, &undo, None, true).unwrap(), Undone::Done(_)));
+    assert!(host.has_database("postgresql", "shop_app") && !host.has_role("postgresql", "shop"));
+    assert_eq!(host.text("/var/dumps/postgresql-shop_app-of-the-role.sql").as_deref(), Some("public.entries"));
+}
+
 fn stdin(stdin: &crate::host::Stdin) -> String {
     match stdin {
         crate::host::Stdin::Null => String::new(),
