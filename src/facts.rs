@@ -51,6 +51,70 @@ pub struct Facts {
     pub standing: Vec<String>,
     /// Packages that these runs have installed, sorted.
     pub brought: Vec<String>,
+    /// Clusters of PostgreSQL, by version and name.
+    pub postgresql: Vec<Cluster>,
+    /// Instances of MariaDB, Debian's own first.
+    pub mariadb: Vec<Instance>,
+    /// Servers of Redis, Debian's own first.
+    pub redis: Vec<Instance>,
+    /// Nodes of RabbitMQ.
+    pub rabbitmq: Vec<Node>,
+}
+
+/// A cluster of PostgreSQL: a server with a port, data and databases of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cluster {
+    /// Version and name, as its directory below /etc/postgresql is called: `15/main`.
+    pub id: String,
+    /// Major version: `15`.
+    pub version: String,
+    /// Its name: `main`.
+    pub name: String,
+    /// The port it listens on; the configured one while it does not run.
+    pub port: u16,
+    /// The port that its configuration names, which it has after its next restart.
+    pub configured_port: u16,
+    /// Whether it runs.
+    pub running: bool,
+    /// When it starts: `auto` (at boot), `manual`, `disabled`.
+    pub start: String,
+    /// The user that it runs as.
+    pub owner: String,
+    /// Its data directory.
+    pub data: String,
+    /// Directory of its socket.
+    pub socket: String,
+    /// `listen_addresses`.
+    pub listen: String,
+    /// `max_connections`.
+    pub max_connections: u32,
+}
+
+/// A server of MariaDB or Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// Empty for the one that the package's own unit starts, else the instance's name: `two` of `mariadb@two`.
+    pub name: String,
+    /// TCP port; 0 when it has none.
+    pub port: u16,
+    /// Path of its socket; empty when it has none.
+    pub socket: String,
+    /// Where it listens: `bind-address`, `bind`.
+    pub listen: String,
+    /// Whether it runs.
+    pub running: bool,
+}
+
+/// A node of RabbitMQ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Node {
+    /// `rabbit@host`.
+    pub name: String,
+    /// Whether it runs.
+    pub running: bool,
 }
 
 /// The distribution.

@@ -9,7 +9,7 @@ mod support;
 
 use bringup::action::{Action, Reversible};
 use bringup::error::Problem;
-use bringup::facts::{Disk, Facts, Listener};
+use bringup::facts::{Cluster, Disk, Facts, Listener};
 use bringup::plan::Plan;
 use bringup::proof::Proof;
 use bringup::secret;
@@ -34,6 +34,24 @@ fn plan(facts: &Facts, sections: &str) -> Plan {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         panic!("{sections}{}", told.join("\n"));
     })
+}
+
+/// What Debian's package makes.
+fn main_cluster() -> Cluster {
+    Cluster {
+        id: "13/main".to_owned(),
+        version: "13".to_owned(),
+        name: "main".to_owned(),
+        port: 5432,
+        configured_port: 5432,
+        running: true,
+        start: "auto".to_owned(),
+        owner: "postgres".to_owned(),
+        socket: "/var/run/postgresql".to_owned(),
+        listen: "127.0.0.1".to_owned(),
+        max_connections: 148,
+        ..Cluster::default()
+    }
 }
 
 fn bullseye() -> Facts {
@@ -222,11 +240,17 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts
     };
     let more = |section: &str| format!("{LOGIN}{section}");
+    let kept = |max_connections: u32| {
+        let mut facts = bullseye();
+        facts.installed.insert("postgresql-13".to_owned(), "1".to_owned());
+        facts.postgresql.push(Cluster { max_connections, ..main_cluster() });
+        facts
+    };
     for (facts, answers, expected) in [
         (held(7073, "python3"), more(""), "port 7073 is already taken by python3, which may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),
-        (held(5432, "docker-proxy"), more(""), "port 5432 is already taken by docker-proxy"),
+        (kept(100), more(""), "takes 100 connections, and 276 may be needed"),
         (bullseye(), String::new(), "tenancy.login"),
         (bullseye(), "tenancy: {login: admin}\n".to_owned(), "tenancy.login"),
         (bullseye(), more("database: {name: \"my.db\"}\n"), "database.name"),
@@ -280,14 +304,15 @@ fn a_host_that_cannot_carry_it_is_told_before_the_first_question() {
 fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
     let fresh = bullseye();
     let mut later = fresh.clone();
-    for package in ["nginx", "postgresql", "python3"] {
+    for package in ["nginx", "postgresql", "postgresql-13", "python3"] {
         later.installed.insert(package.to_owned(), "1".to_owned());
     }
     for (port, process) in [(80, "nginx"), (443, "nginx"), (5432, "postgres"), (7073, "python3"), (7072, "python3")] {
         later.listening.push(Listener { port, address: "127.0.0.1".to_owned(), process: process.to_owned() });
     }
     later.standing.push("flectra".to_owned());
-    later.brought.push("nginx-common".to_owned());
+    later.brought.extend(["nginx-common", "postgresql-13"].map(str::to_owned));
+    later.postgresql.push(main_cluster());
     assert_eq!(plan(&fresh, LOGIN).hash(), plan(&later, LOGIN).hash());
 }
 

@@ -249,8 +249,228 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
         later.listening.push(bringup::facts::Listener { port, address, process });
     }
     later.standing.push("webapp".to_owned());
-    later.brought.extend(["apache2", "nginx-common", "redis-server"].map(str::to_owned));
+    later.installed.insert("postgresql-15".to_owned(), "1".to_owned());
+    later.postgresql.push(cluster("15/main", 5432));
+    later.redis.push(bringup::facts::Instance { port: 6379, running: true, ..Default::default() });
+    later.brought.extend(["apache2", "nginx-common", "postgresql-15", "redis-server"].map(str::to_owned));
     assert_eq!(plan(&fresh, answers).hash(), plan(&later, answers).hash());
+}
+
+/// A cluster of PostgreSQL as it runs on Debian.
+fn cluster(id: &str, port: u16) -> bringup::facts::Cluster {
+    let (version, name) = id.split_once('/').unwrap();
+    bringup::facts::Cluster {
+        id: id.to_owned(),
+        version: version.to_owned(),
+        name: name.to_owned(),
+        port,
+        configured_port: port,
+        running: true,
+        start: "auto".to_owned(),
+        owner: "postgres".to_owned(),
+        data: format!("/var/lib/postgresql/{id}"),
+        socket: "/var/run/postgresql".to_owned(),
+        listen: "localhost".to_owned(),
+        max_connections: 100,
+    }
+}
+
+/// A server on which somebody else has these clusters.
+fn with_clusters(clusters: &[(&str, u16)]) -> Facts {
+    let mut facts = facts("bookworm", "systemd");
+    for (id, port) in clusters {
+        let cluster = cluster(id, *port);
+        facts.installed.insert("postgresql".to_owned(), "1".to_owned());
+        facts.installed.insert(format!("postgresql-{}", cluster.version), "1".to_owned());
+        let (address, process) = ("127.0.0.1".to_owned(), "postgres".to_owned());
+        facts.listening.push(bringup::facts::Listener { port: *port, address, process });
+        facts.postgresql.push(cluster);
+    }
+    facts
+}
+
+const POSTGRESQL: &str = "database: {engine: postgresql}\n";
+
+/// The cluster, the port in the settings and whether the plan touches the cluster itself.
+fn used(facts: &Facts, answers: &str) -> (String, String, bool) {
+    let plan = plan(facts, answers);
+    let cluster = plan.actions.iter().find_map(|planned| match &planned.action {
+        Action::Database(database) => Some(database.cluster.clone()),
+        _ => None,
+    });
+    let env = file(&plan, "/etc/webapp/env").lines().find(|line| line.starts_with("DATABASE_URL")).unwrap().to_owned();
+    let touched = plan.actions.iter().any(|planned| match &planned.action {
+        Action::Service(service) => service.name.starts_with("postgresql"),
+        Action::File(file) => file.path.starts_with("/etc/postgresql"),
+        _ => false,
+    });
+    (cluster.unwrap(), env, touched)
+}
+
+#[test]
+fn a_new_cluster_leaves_the_ports_of_others_alone() {
+    let (cluster, env, touched) = used(&facts("bookworm", "systemd"), POSTGRESQL);
+    assert_eq!((cluster.as_str(), touched), ("15/main", true));
+    assert_eq!(env, "DATABASE_URL='postgresql:///webapp?host=/var/run/postgresql'");
+    // PGDG's, beside which Debian's own version is installed.
+    let newer = with_clusters(&[("17/main", 5432), ("17/stopped", 5433)]);
+    let (cluster, env, touched) = used(&newer, POSTGRESQL);
+    assert_eq!((cluster.as_str(), touched), ("15/main", true));
+    assert_eq!(env, "DATABASE_URL='postgresql:///webapp?host=/var/run/postgresql&port=5434'");
+    let plan = plan(&newer, POSTGRESQL);
+    let conf = file(&plan, "/etc/postgresql/15/main/conf.d/90-webapp.conf");
+    assert!(conf.contains("port = 5434\n"), "{conf}");
+    let lines = outline(&plan);
+    assert!(lines.contains("Systemd postgresql@15-main.service") && lines.contains(" postgresql-15 "), "{lines}");
+    assert!(!lines.contains("postgresql.service restart"), "{lines}");
+    // Whatever else holds the usual port keeps it, too.
+    let held = with_listener(5432, "docker-proxy");
+    assert!(used(&held, POSTGRESQL).1.ends_with("&port=5433'"));
+    let held = with_listener(3306, "mysqld");
+    let plan = plan_of(&held, "database: {engine: mariadb, auth: password}\n");
+    assert!(file(&plan, "/etc/mysql/mariadb.conf.d/90-webapp.cnf").contains("port = 3307\n"));
+    assert!(file(&plan, "/etc/webapp/env").contains("@127.0.0.1:3307/webapp'"));
+    let held = with_listener(6379, "redis-server");
+    assert!(file(&plan_of(&held, "queue: {backend: redis}\n"), "/etc/webapp/env").contains("@127.0.0.1:6380/0'"));
+}
+
+fn plan_of(facts: &Facts, answers: &str) -> Plan {
+    plan(facts, answers)
+}
+
+fn with_listener(port: u16, process: &str) -> Facts {
+    let mut facts = facts("bookworm", "systemd");
+    let (address, process) = ("0.0.0.0".to_owned(), process.to_owned());
+    facts.listening.push(bringup::facts::Listener { port, address, process });
+    facts
+}
+
+#[test]
+fn somebody_else_s_cluster_gets_a_database_and_nothing_more() {
+    let two = with_clusters(&[("15/foreign", 5432), ("15/main", 5433)]);
+    let (cluster, env, touched) = used(&two, POSTGRESQL);
+    assert_eq!((cluster.as_str(), touched), ("15/main", false));
+    assert_eq!(env, "DATABASE_URL='postgresql:///webapp?host=/var/run/postgresql&port=5433'");
+    let named = "database: {engine: postgresql, cluster: 15/foreign, auth: password}\n";
+    let (cluster, env, touched) = used(&two, named);
+    assert_eq!((cluster.as_str(), touched), ("15/foreign", false));
+    assert!(env.ends_with("@127.0.0.1:5432/webapp'"), "{env}");
+    assert!(!outline(&plan(&two, named)).contains("prove database.listens"));
+    let newer = with_clusters(&[("17/main", 5432)]);
+    let (cluster, _, touched) = used(&newer, "database: {engine: postgresql, cluster: 17/main}\n");
+    assert_eq!((cluster.as_str(), touched), ("17/main", false));
+}
+
+#[test]
+fn a_cluster_that_cannot_be_used_is_refused_before_anything_is_changed() {
+    let but = |change: fn(&mut bringup::facts::Cluster)| {
+        let mut facts = with_clusters(&[("15/main", 5432)]);
+        change(&mut facts.postgresql[0]);
+        facts
+    };
+    let down = with_clusters(&[("15/foreign", 5432), ("15/main", 5432)]);
+    let down = Facts {
+        postgresql: down
+            .postgresql
+            .iter()
+            .cloned()
+            .map(|c| bringup::facts::Cluster { running: c.name != "main", ..c })
+            .collect(),
+        ..down
+    };
+    for (facts, answers, expected, hint) in [
+        (
+            with_clusters(&[("15/foreign", 5432)]),
+            POSTGRESQL,
+            "PostgreSQL 15 is installed here without the cluster 15/main",
+            "make it with `pg_createcluster --start 15 main`, or answer `cluster: 15/foreign`",
+        ),
+        (
+            with_clusters(&[("15/foreign", 5432)]),
+            "database: {engine: postgresql, cluster: 15/other}\n",
+            "there is no cluster 15/other here",
+            "take one of 15/foreign",
+        ),
+        (down.clone(), POSTGRESQL, "15/main is here already, and does not run", "pg_ctlcluster 15 main start"),
+        (
+            down,
+            POSTGRESQL,
+            "port 5432 of the cluster 15/main is already taken by postgres",
+            "pg_conftool 15 main set port",
+        ),
+        (but(|c| c.start = "manual".to_owned()), POSTGRESQL, "does not start at boot", "start.conf"),
+        (but(|c| c.configured_port = 5440), POSTGRESQL, "will on port 5440 after its next restart", "restart it"),
+        (but(|c| c.owner = "tim".to_owned()), POSTGRESQL, "runs as tim", "another cluster"),
+        (
+            but(|c| c.listen = "10.0.0.5".to_owned()),
+            "database: {engine: postgresql, auth: password}\n",
+            "does not listen on the loopback address",
+            "socket",
+        ),
+    ] {
+        let problems = webapp(&facts, answers).expect_err(expected);
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let found = told.iter().find(|line| line.contains(expected));
+        assert!(found.is_some_and(|line| line.contains(hint)), "expected `{expected}` and `{hint}`, got {told:#?}");
+    }
+    let old = with_clusters(&[("9.6/main", 5432)]);
+    let problems = webapp(&old, "database: {engine: postgresql, cluster: 9.6/main}\n").expect_err("too old");
+    assert!(problems.iter().any(|problem| problem.to_string().contains("PostgreSQL 13 or later")));
+    let mut without = with_clusters(&[("17/main", 5432), ("15/main", 5433)]);
+    without.init = "tini".to_owned();
+    without.brought.push("postgresql-15".to_owned());
+    let problems = webapp(&without, POSTGRESQL).expect_err("umbrella");
+    assert!(problems.iter().any(|problem| problem.to_string().contains("would restart the others too")));
+}
+
+#[test]
+fn somebody_else_s_mariadb_keeps_its_settings() {
+    let mut facts = facts("bookworm", "systemd");
+    facts.installed.insert("mariadb-server".to_owned(), "1".to_owned());
+    let socket = "/run/mysqld/own.sock".to_owned();
+    let listen = "0.0.0.0".to_owned();
+    facts.mariadb.push(bringup::facts::Instance { port: 3310, socket, listen, running: true, ..Default::default() });
+    let socket = plan(&facts, "database: {engine: mariadb}\n");
+    let lines = outline(&socket);
+    assert!(!lines.contains("mariadb_conf") && !lines.contains("database.mariadb |"), "{lines}");
+    assert!(!lines.contains("mariadb.socket") && !lines.contains("prove database.listens"), "{lines}");
+    assert!(file(&socket, "/etc/webapp/env").contains("unix_socket=/run/mysqld/own.sock"));
+    let password = plan(&facts, "database: {engine: mariadb, auth: password}\n");
+    assert!(file(&password, "/etc/webapp/env").contains("@127.0.0.1:3310/webapp'"));
+    facts.mariadb[0].running = false;
+    let problems = webapp(&facts, "database: {engine: mariadb}\n").expect_err("down");
+    assert!(
+        problems.iter().any(|problem| problem.to_string().contains("its own instance (mariadb.service) does not run"))
+    );
+}
+
+#[test]
+fn an_authority_makes_the_application_verify_its_database() {
+    let remote = |engine: &str, more: &str| {
+        format!("database: {{engine: {engine}, place: remote, host: db.example.org, password: {{env: DB}}{more}}}\n")
+    };
+    let ca = ", ca: /etc/ssl/db.pem";
+    let facts = facts("bookworm", "systemd");
+    let with = plan(&facts, &remote("postgresql", ca));
+    let env = file(&with, "/etc/webapp/env");
+    assert!(env.contains(":5432/webapp?sslmode=verify-full&sslrootcert=/etc/ssl/db.pem'"), "{env}");
+    assert!(
+        file(&plan(&facts, &remote("mariadb", ca)), "/etc/webapp/env").contains(":3306/webapp?ssl_ca=/etc/ssl/db.pem'")
+    );
+    let cas: Vec<String> = with
+        .proofs
+        .iter()
+        .filter_map(|planned| match &planned.proof {
+            bringup::proof::Proof::Tcp(tcp) => Some(tcp.ca.clone()),
+            bringup::proof::Proof::Row(row) => Some(row.ca.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cas, ["/etc/ssl/db.pem", "/etc/ssl/db.pem"]);
+    assert!(with.warnings.iter().all(|warning| !warning.contains("nothing shows")));
+    let without = plan(&facts, &remote("postgresql", ""));
+    assert!(file(&without, "/etc/webapp/env").contains(":5432/webapp'"));
+    assert!(without.warnings.iter().any(|warning| warning.contains("nothing shows that it is db.example.org")));
 }
 
 #[test]
@@ -412,8 +632,8 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
         (held(8000, "java"), "", "port 8000 is already taken by java"),
-        (held(5432, "docker-proxy"), "database: {engine: postgresql}\n", "port 5432 is already taken by docker-proxy"),
-        (held(6379, "valkey-server"), "queue: {backend: redis}\n", "port 6379 is already taken by valkey-server"),
+        (held(5672, "beam.smp"), "queue: {backend: rabbitmq}\n", "port 5672 of RabbitMQ is already taken by beam.smp"),
+        (held(4369, "epmd"), "queue: {backend: rabbitmq}\n", "port 4369 of RabbitMQ is already taken by epmd"),
         (with("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is here already"),
         (with("redis-server"), "queue: {backend: redis}\n", "Redis is here already"),
         (with("mysql-server"), "database: {engine: mariadb}\n", "MySQL is installed here"),

@@ -1,12 +1,14 @@
 //! `database`: makes a database and its role.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Act, Cx, Reversible, Verdict};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
+use crate::facts::Cluster;
+use crate::facts::probe::engines;
 use crate::host::Host;
 
 pub mod dump;
@@ -42,6 +44,9 @@ pub struct Database {
     /// may make tables in it, and not drop it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
+    /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
 }
 
 /// Database engines.
@@ -138,6 +143,8 @@ impl Act for Database {
             database_existed: before.database,
             role_existed: before.role,
             before: statements,
+            cluster: self.cluster.clone(),
+            closed: before.closed,
         }])
     }
 
@@ -180,6 +187,7 @@ impl Database {
             password,
             createdb: self.createdb,
             owner: self.owner.clone(),
+            cluster: self.cluster.clone(),
         })
     }
 }
@@ -192,6 +200,8 @@ pub struct Wanted {
     createdb: Option<bool>,
     /// Empty for the role itself.
     owner: String,
+    /// See [`Database::cluster`].
+    cluster: String,
 }
 
 impl Wanted {
@@ -208,6 +218,8 @@ pub struct Before {
     role: bool,
     /// Statements that give an existing role and database back what making them ours will change.
     restore: Vec<String>,
+    /// Databases of others whose schema `public` will take objects of every role no more.
+    closed: Vec<String>,
 }
 
 /// Refuses what is not a plain name, and the names that the engines keep for themselves.
@@ -237,58 +249,159 @@ fn identifier(kind: &str, name: &str) -> Outcome<()> {
     Err(Failure::new(format!("use {name:?} as the name of a {kind}"), why).hint("choose another name"))
 }
 
+/// A database and a role, as their undo record tells of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// `postgresql`, `mariadb` or `sqlite`.
+    pub engine: &'a str,
+    /// The database's name; for SQLite its path.
+    pub name: &'a str,
+    /// The role; empty for SQLite.
+    pub role: &'a str,
+    /// Whether the database existed before.
+    pub database_existed: bool,
+    /// Whether the role existed before.
+    pub role_existed: bool,
+    /// A blob with statements that give a role that existed its former password and rights.
+    pub before: Option<&'a str>,
+    /// See [`Database::cluster`].
+    pub cluster: &'a str,
+    /// Databases whose schema `public` was closed to every role.
+    pub closed: &'a [String],
+}
+
 /// Drops a database and a role that a run made; gives existing ones back what they were. A database whose data
 /// changed since the run is dumped, and dropped only with leave.
-pub fn undo(
-    cx: &UndoCx<'_>,
-    engine: &str,
-    name: &str,
-    role: &str,
-    database_existed: bool,
-    role_existed: bool,
-    before: Option<&str>,
-) -> Outcome<Undone> {
-    let engine = Engine::from_id(engine)?;
+pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
+    let engine = Engine::from_id(record.engine)?;
+    let (name, role) = (record.name, record.role);
     if engine == Engine::Sqlite {
-        return sqlite::undo(cx, name, database_existed);
+        return sqlite::undo(cx, name, record.database_existed);
     }
     identifier("database", name)?;
     identifier("role", role)?;
-    let kept = |why: String| {
-        Ok(Undone::Kept { what: format!("the {} database {name} and its role {role}", engine.title()), why })
-    };
-    let running = match running::make_sure(cx.host, engine) {
+    let running = match running::make_sure(cx.host, engine, record.cluster) {
         Ok(running) => running,
-        Err(running::Away::Removed) => return Ok(Undone::Nothing),
+        Err(running::Away::Removed) => return finished(cx, engine, name, Ok(Undone::Nothing)),
         Err(running::Away::Down(why)) => {
-            return kept(format!("{} does not run and could not be started: {why}", engine.title()));
+            let kept = Undone::Kept {
+                what: format!("the {} database {name} and its role {role}", engine.title()),
+                why: format!("{} does not run and could not be started: {why}", engine.title()),
+            };
+            return finished(cx, engine, name, Ok(kept));
         }
     };
-    let result = match drop_ours(cx, engine, name, role, [database_existed, role_existed]) {
+    let result = match drop_ours(cx, engine, record) {
         Ok(Undone::Kept { what, why }) => Ok(Undone::Kept { what, why }),
-        Ok(undone) => restore(cx, engine, before, undone),
+        Ok(undone) => restore(cx, engine, record, undone),
         Err(failure) => Err(failure),
     };
     running.leave_as_found(cx.host);
+    finished(cx, engine, name, result)
+}
+
+/// Where it is noted that a database could not be undone: its engine's packages then stay, and its data with them.
+fn note_of(cx: &UndoCx<'_>, engine: Engine, name: &str) -> PathBuf {
+    cx.dumps.join(format!("{}-{}{UNFINISHED}", engine.id(), dump::file_name(name)))
+}
+
+const UNFINISHED: &str = ".unfinished";
+
+/// Notes whether the packages of the engine may go.
+fn finished(cx: &UndoCx<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
+    let path = note_of(cx, engine, name);
+    let failed = |e| Failure::new(format!("note what became of the database {name}"), e);
+    let why = match &result {
+        Ok(Undone::Kept { why, .. }) => why.clone(),
+        Ok(_) => {
+            if cx.host.stat(&path).map_err(failed)?.is_some() {
+                cx.host.remove(&path).map_err(failed)?;
+            }
+            return result;
+        }
+        Err(failure) => failure.why.clone(),
+    };
+    let note = format!("{}\n", why.replace('\n', " "));
+    cx.host.write(&path, note.as_bytes(), crate::host::Meta::root(0o600)).map_err(failed)?;
     result
 }
 
-fn drop_ours(
-    cx: &UndoCx<'_>,
-    engine: Engine,
-    name: &str,
-    role: &str,
-    [database_existed, role_existed]: [bool; 2],
-) -> Outcome<Undone> {
-    let (database, role_there) = match engine {
-        Engine::Postgresql => postgresql::exist(cx.host, name, role)?,
-        _ => mariadb::exist(cx.host, name, role)?,
+/// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
+/// somebody else's that would go with them.
+pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<()> {
+    let what = || "purge the packages".to_owned();
+    for engine in [Engine::Postgresql, Engine::Mariadb] {
+        let packaged = match engine {
+            Engine::Postgresql => !versions(packages).is_empty() || is_among(packages, "postgresql-common"),
+            _ => is_among(packages, "mariadb-server"),
+        };
+        let prefix = format!("{}-", engine.id());
+        let left = cx.host.list(cx.dumps).unwrap_or_default().into_iter().find_map(|entry| {
+            let name = entry.file_name()?.to_str()?.to_owned();
+            Some(name.strip_prefix(&prefix)?.strip_suffix(UNFINISHED)?.to_owned())
+        });
+        if let Some(name) = left.filter(|_| packaged) {
+            return Err(Failure::new(
+                what(),
+                format!("the database {name} of {} is not undone, and would go with them", engine.title()),
+            )
+            .hint("see the error above, then roll back again"));
+        }
+    }
+    let versions = versions(packages);
+    let foreign = engines::postgresql(cx.host)
+        .into_iter()
+        .find(|cluster| cluster.name != "main" && versions.contains(&cluster.version));
+    foreign.map_or(Ok(()), |cluster| {
+        let Cluster { id, version, name, .. } = cluster;
+        Err(Failure::new(what(), format!("PostgreSQL's cluster {id} is not the run's, and would go with them")).hint(
+            format!(
+                "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
+            ),
+        ))
+    })
+}
+
+fn is_among(packages: &[(String, String)], name: &str) -> bool {
+    packages.iter().any(|(package, _)| package.split(':').next() == Some(name))
+}
+
+/// The versions of PostgreSQL whose servers are among these packages: they take all of their clusters along.
+fn versions(packages: &[(String, String)]) -> Vec<String> {
+    let version = |package: &String| {
+        let version = package.split(':').next()?.strip_prefix("postgresql-")?;
+        let is_version = version.starts_with(|c: char| c.is_ascii_digit())
+            && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        is_version.then(|| version.to_owned())
+    };
+    packages.iter().filter_map(|(package, _)| version(package)).collect()
+}
+
+fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Undone> {
+    let Record { name, role, database_existed, role_existed, .. } = record;
+    let server = Server::of(cx.host, engine, record.cluster)?;
+    let (database, role_there) = server.exist(cx.host, name, role)?;
+    let drops_database = database && !database_existed;
+    let elsewhere = match &server {
+        Server::Postgresql(server) if role_there && !role_existed => {
+            // A database that stays is one of others.
+            postgresql::elsewhere(cx.host, server, if drops_database { name } else { "" }, role)?
+        }
+        _ => postgresql::Elsewhere::default(),
     };
     let mut done = Vec::new();
-    if database && !database_existed {
-        let dump = dump::take(cx, engine, name)?;
+    if !drops_database && elsewhere.holds_data() && cx.post.is_some() && !cx.drop_data {
+        return Ok(Undone::Kept {
+            what: format!("the role {role} of {}", engine.title()),
+            why: "it owns tables or databases that are not the run's; --drop-data saves and drops them".to_owned(),
+        });
+    }
+    let is_kept = |at_end: &str, now: &str| at_end != now && !cx.drop_data;
+    if drops_database {
+        let dump = dump::take(cx, &server, name)?;
+        let now = dump::with_elsewhere(&dump.fingerprint, &elsewhere);
         // Without a fingerprint the run never ended: what is there came from the run itself, and is still kept.
-        if cx.data.is_some_and(|at_end| at_end != dump.fingerprint) && !cx.drop_data {
+        if cx.data.is_some_and(|at_end| is_kept(at_end, &now)) {
             return Ok(Undone::Kept {
                 what: format!("the {} database {name} and its role {role}", engine.title()),
                 why: format!(
@@ -298,19 +411,20 @@ fn drop_ours(
             });
         }
         let file = dump.keep_if_filled(cx)?;
-        match engine {
-            Engine::Postgresql => postgresql::drop_database(cx.host, name)?,
-            _ => mariadb::drop_database(cx.host, name)?,
-        }
+        server.drop_database(cx.host, name)?;
         done.push(match file {
             Some(file) => format!("the database {name} (dumped in {})", file.display()),
             None => format!("the database {name}"),
         });
     }
     if role_there && !role_existed {
-        match engine {
-            Engine::Postgresql => postgresql::drop_role(cx.host, role)?,
-            _ => mariadb::drop_role(cx.host, role)?,
+        match &server {
+            Server::Postgresql(at) => {
+                postgresql::lock_out(cx.host, at, role)?;
+                drop_elsewhere(cx, &server, at, role, &elsewhere, &mut done)?;
+                postgresql::drop_role(cx.host, at, role)?;
+            }
+            Server::Mariadb => mariadb::drop_role(cx.host, role)?,
         }
         done.push(format!("the role {role}"));
     }
@@ -320,14 +434,46 @@ fn drop_ours(
     Ok(Undone::Done(format!("dropped {} of {}", done.join(" and "), engine.title())))
 }
 
-fn restore(cx: &UndoCx<'_>, engine: Engine, before: Option<&str>, undone: Undone) -> Outcome<Undone> {
-    let Some(blob) = before else { return Ok(undone) };
+/// Drops what a role owns beside its own database, after it was dumped.
+fn drop_elsewhere(
+    cx: &UndoCx<'_>,
+    server: &Server,
+    at: &postgresql::Server,
+    role: &str,
+    elsewhere: &postgresql::Elsewhere,
+    done: &mut Vec<String>,
+) -> Outcome<()> {
+    for name in &elsewhere.databases {
+        let file = dump::take(cx, server, name)?.keep_if_filled(cx)?;
+        postgresql::drop_database(cx.host, at, name)?;
+        done.push(match file {
+            Some(file) => format!("the role's database {name} (dumped in {})", file.display()),
+            None => format!("the role's database {name}"),
+        });
+    }
+    for (name, tables) in &elsewhere.objects {
+        let file =
+            if tables.is_empty() { None } else { dump::take_tables(cx, server, name, tables)?.keep_if_filled(cx)? };
+        postgresql::drop_owned(cx.host, at, name, role)?;
+        done.push(match file {
+            Some(file) => format!("what the role had made in the database {name} (dumped in {})", file.display()),
+            None => format!("what the role had in the database {name}"),
+        });
+    }
+    Ok(())
+}
+
+fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
     let what = "give a role back what it was";
+    if !record.closed.is_empty() {
+        postgresql::reopen(cx.host, &postgresql::Server::find(cx.host, record.cluster)?, record.closed)?;
+    }
+    let Some(blob) = record.before else { return Ok(undone) };
     let statements: Vec<String> =
         serde_json::from_slice(&cx.blobs.get(cx.host, blob)?).map_err(|e| Failure::new(what, e))?;
-    match engine {
-        Engine::Postgresql => postgresql::run(cx.host, what, &statements)?,
-        _ => mariadb::run(cx.host, what, &statements)?,
+    match Server::of(cx.host, engine, record.cluster)? {
+        Server::Postgresql(server) => postgresql::run(cx.host, &server, what, &statements)?,
+        Server::Mariadb => mariadb::run(cx.host, what, &statements)?,
     }
     let again = "gave the role its former password and rights back";
     Ok(Undone::Done(match undone {
@@ -336,41 +482,117 @@ fn restore(cx: &UndoCx<'_>, engine: Engine, before: Option<&str>, undone: Undone
     }))
 }
 
+/// The server that a record or an action speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// One of PostgreSQL's clusters.
+    Postgresql(postgresql::Server),
+    /// Debian's own instance of MariaDB.
+    Mariadb,
+}
+
+impl Server {
+    fn of(host: &dyn Host, engine: Engine, cluster: &str) -> Outcome<Self> {
+        Ok(match engine {
+            Engine::Postgresql => Self::Postgresql(postgresql::Server::find(host, cluster)?),
+            _ => Self::Mariadb,
+        })
+    }
+
+    const fn engine(&self) -> Engine {
+        match self {
+            Self::Postgresql(_) => Engine::Postgresql,
+            Self::Mariadb => Engine::Mariadb,
+        }
+    }
+
+    fn exist(&self, host: &dyn Host, name: &str, role: &str) -> Outcome<(bool, bool)> {
+        match self {
+            Self::Postgresql(server) => postgresql::exist(host, server, name, role),
+            Self::Mariadb => mariadb::exist(host, name, role),
+        }
+    }
+
+    fn drop_database(&self, host: &dyn Host, name: &str) -> Outcome<()> {
+        match self {
+            Self::Postgresql(server) => postgresql::drop_database(host, server, name),
+            Self::Mariadb => mariadb::drop_database(host, name),
+        }
+    }
+}
+
 /// SHA-256 of the logical dump of a database, without what changes by itself; `None` when the database or its
-/// engine is not there. `name` is a path for SQLite.
-pub fn data_fingerprint(host: &dyn Host, engine: &str, name: &str) -> Outcome<Option<String>> {
-    let engine = Engine::from_id(engine)?;
-    match engine {
-        Engine::Sqlite => return sqlite::fingerprint_of(host, Path::new(name)),
-        Engine::Postgresql if !postgresql::exist(host, name, "").is_ok_and(|(there, _)| there) => return Ok(None),
-        Engine::Mariadb if !mariadb::exist(host, name, "").is_ok_and(|(there, _)| there) => return Ok(None),
-        Engine::Postgresql | Engine::Mariadb => {}
+/// engine is not there. `name` is a path for SQLite. Databases and tables that a PostgreSQL role which goes with it
+/// has made elsewhere count too.
+pub fn data_fingerprint(host: &dyn Host, record: Record<'_>) -> Outcome<Option<String>> {
+    let engine = Engine::from_id(record.engine)?;
+    let name = record.name;
+    if engine == Engine::Sqlite {
+        return sqlite::fingerprint_of(host, Path::new(name));
+    }
+    let Ok(server) = Server::of(host, engine, record.cluster) else { return Ok(None) };
+    if !server.exist(host, name, "").is_ok_and(|(there, _)| there) {
+        return Ok(None);
     }
     identifier("database", name)?;
-    dump::fingerprint_of(host, engine, name).map(Some)
+    let fingerprint = dump::fingerprint_of(host, &server, name)?;
+    let elsewhere = match &server {
+        Server::Postgresql(server) if !record.role_existed => postgresql::elsewhere(host, server, name, record.role)?,
+        _ => postgresql::Elsewhere::default(),
+    };
+    Ok(Some(dump::with_elsewhere(&fingerprint, &elsewhere)))
+}
+
+/// SHA-256 of the logical dump of a SQLite database; none when it is not there.
+pub fn sqlite_fingerprint(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
+    sqlite::fingerprint_of(host, path)
 }
 
 /// The engines whose servers these packages are, when they answer, with the databases that somebody made there.
 /// They go with the packages.
-pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Engine, Vec<String>)> {
-    let ours = |name: &str| packages.iter().any(|(package, _)| package.split(':').next() == Some(name));
+pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Server, Vec<String>)> {
     let mut served = Vec::new();
-    if ours("postgresql-common")
-        && let Ok(databases) = postgresql::databases(host)
-    {
-        served.push((Engine::Postgresql, databases));
+    let versions = versions(packages);
+    let clusters: Vec<String> = engines::postgresql(host)
+        .into_iter()
+        .filter(|cluster| versions.contains(&cluster.version))
+        .map(|cluster| cluster.id)
+        .collect();
+    // Where Debian's directories tell of none, the only server there is.
+    let is_alone = clusters.is_empty() && is_among(packages, "postgresql-common");
+    let clusters = if is_alone { vec![String::new()] } else { clusters };
+    for cluster in clusters {
+        if let Ok(server) = postgresql::Server::find(host, &cluster)
+            && let Ok(databases) = postgresql::databases(host, &server)
+        {
+            served.push((Server::Postgresql(server), databases));
+        }
     }
-    if ours("mariadb-server")
+    if is_among(packages, "mariadb-server")
         && let Ok(databases) = mariadb::databases(host)
     {
-        served.push((Engine::Mariadb, databases));
+        served.push((Server::Mariadb, databases));
     }
     served
 }
 
+impl Server {
+    /// What a database of it is called where runs remember which ones there were.
+    pub fn remembered(&self, name: &str) -> String {
+        match self {
+            Self::Postgresql(server)
+                if !matches!(server.cluster.as_str(), "") && !server.cluster.ends_with("/main") =>
+            {
+                format!("{:?} {} {name}", self.engine(), server.cluster)
+            }
+            _ => format!("{:?} {name}", self.engine()),
+        }
+    }
+}
+
 /// Saves a database that goes with its engine's packages.
-pub fn save(cx: &UndoCx<'_>, engine: Engine, name: &str) -> Outcome<()> {
-    dump::take(cx, engine, name)?.keep_if_filled(cx).map(drop)
+pub fn save(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<()> {
+    dump::take(cx, server, name)?.keep_if_filled(cx).map(drop)
 }
 
 #[cfg(test)]

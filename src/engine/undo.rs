@@ -110,6 +110,12 @@ pub enum Undo {
         /// A blob with statements (a JSON list) that give a role that existed its former password and rights.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
+        /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        cluster: String,
+        /// PostgreSQL databases of others whose schema `public` took objects of every role, and does not any more.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        closed: Vec<String>,
     },
     /// Remove a RabbitMQ user and virtual host that we made.
     Rabbitmq {

@@ -8,6 +8,7 @@ pub mod admins;
 mod cgroup;
 pub(in crate::facts) mod connection;
 mod cpus;
+pub mod engines;
 pub mod firewall;
 mod installed;
 mod listening;
@@ -55,6 +56,10 @@ pub fn probe(host: &dyn Host) -> Facts {
         netfilter: firewall::netfilter(host),
         installed: packages.versions,
         ssh,
+        postgresql: engines::postgresql(host),
+        mariadb: engines::mariadb(host),
+        redis: engines::redis(host),
+        rabbitmq: engines::rabbitmq(host),
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         standing: noted(host, STANDING),
         brought: noted(host, BROUGHT),

@@ -32,6 +32,12 @@ pub struct Row {
     /// The operating system user to read and write a SQLite file as.
     #[serde(default)]
     pub user: String,
+    /// Version and name of the PostgreSQL cluster of a local engine, `15/main`; the only one when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cluster: String,
+    /// PEM file with the authority that a remote engine's certificate must come from; it is not verified when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
 }
 
 /// Writes as one connection, reads as another, and leaves nothing behind. `mode=rw`: a missing file is an error,
@@ -63,11 +69,15 @@ impl Prove for Row {
             (Engine::Postgresql, true) => {
                 // In one transaction, so that nothing stays behind whatever happens.
                 let script = format!("BEGIN;\n{};\nCOMMIT;\n", self.statements(&probe).join(";\n"));
-                self.run(cx.host, &postgresql::psql(cx.host, &self.role, &self.name)?.stdin(script))?
+                let server = postgresql::Server::find(cx.host, &self.cluster)?;
+                let mut psql = server.psql(cx.host, &self.role, &self.name)?.stdin(script);
+                psql.argv.extend(["-v", "VERBOSITY=terse"].map(str::to_owned));
+                self.run(cx.host, &psql)?
             }
             (Engine::Mariadb, true) => {
                 // --force: the table is dropped even when the row could not be written.
-                let argv = ["mariadb", "--force", "--batch", "--skip-column-names", "--", &self.name];
+                let argv =
+                    ["mariadb", "--protocol=socket", "--force", "--batch", "--skip-column-names", "--", &self.name];
                 let script = format!("{};\n", self.statements(&probe).join(";\n"));
                 self.run(cx.host, &Command::new(argv).user(&self.role).stdin(script))?
             }
@@ -135,13 +145,15 @@ impl Row {
         let password = cx.secrets.reveal(&self.password)?;
         let login = Login { user: &self.role, password: &password, database: &self.name };
         let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
+        let verify = wire::verify(cx.host, &self.ca)?;
         let failed = |error: WireError| error.failure(self.what());
         if self.engine == Engine::Postgresql {
-            let mut session = wire::postgresql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+            let mut session =
+                wire::postgresql::Session::open(stream, channel, &self.host, &login, verify).map_err(failed)?;
             // One message is one transaction.
             return session.query(&self.statements(probe).join("; ")).map(first).map_err(failed);
         }
-        let mut session = wire::mysql::Session::open(stream, channel, &self.host, &login).map_err(failed)?;
+        let mut session = wire::mysql::Session::open(stream, channel, &self.host, &login, verify).map_err(failed)?;
         let [create, insert, read, drop] = self.statements(probe);
         session.query(&create).map_err(failed)?;
         let answer = session.query(&insert).and_then(|_| session.query(&read));

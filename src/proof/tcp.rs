@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Duplex;
-use crate::proof::wire::{self, Channel, Login, WireError};
+use crate::proof::wire::{self, Channel, Login, Verify, WireError};
 use crate::proof::{Cx, Prove, tls};
 
 /// A server that answers in its own protocol to these credentials: before anything is changed for a remote one, afterwards for a local one.
@@ -32,6 +32,9 @@ pub struct Tcp {
     /// The certificate that it must show, for those that speak TLS from the first byte on: Redis, RabbitMQ, `tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Certificate>,
+    /// PEM file with the authority that a database's certificate must come from; it is not verified when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
     /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
     #[serde(default)]
     pub before: bool,
@@ -96,7 +99,8 @@ impl Prove for Tcp {
         }
         let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
         let Some(certificate) = &self.tls else {
-            return self.speak(stream, channel, &login).map_err(|error| error.failure(what()));
+            let verify = wire::verify(cx.host, &self.ca)?;
+            return self.speak(stream, channel, &login, verify).map_err(|error| error.failure(what()));
         };
         let config = tls::verified(cx.host, &certificate.trust, &certificate.stand_in)?;
         let stream = tls::protect(config, &certificate.name, stream).map_err(|error| {
@@ -104,7 +108,8 @@ impl Prove for Tcp {
                 .hint("the server must show a certificate for this name, and its key must be readable for it")
         })?;
         let version = tls::version(&stream);
-        let evidence = self.speak(Box::new(stream), Channel::Local, &login).map_err(|error| error.failure(what()))?;
+        let evidence =
+            self.speak(Box::new(stream), Channel::Local, &login, None).map_err(|error| error.failure(what()))?;
         Ok(format!("{evidence}, {version}, certificate for {}", certificate.name))
     }
 
@@ -119,15 +124,24 @@ impl Prove for Tcp {
 }
 
 impl Tcp {
-    fn speak(&self, mut stream: Box<dyn Duplex>, channel: Channel, login: &Login<'_>) -> Result<String, WireError> {
+    fn speak(
+        &self,
+        mut stream: Box<dyn Duplex>,
+        channel: Channel,
+        login: &Login<'_>,
+        verify: Verify,
+    ) -> Result<String, WireError> {
+        let is_verified = verify.is_some();
+        let mut is_weak = false;
         let (version, encryption) = match self.protocol {
             Protocol::Postgresql => {
-                let mut session = wire::postgresql::Session::open(stream, channel, &self.host, login)?;
+                let mut session = wire::postgresql::Session::open(stream, channel, &self.host, login, verify)?;
                 one(&session.query("SELECT 1")?)?;
+                is_weak = session.is_weak;
                 (format!("PostgreSQL {}", session.version), session.encryption)
             }
             Protocol::Mariadb => {
-                let mut session = wire::mysql::Session::open(stream, channel, &self.host, login)?;
+                let mut session = wire::mysql::Session::open(stream, channel, &self.host, login, verify)?;
                 one(&session.query("SELECT 1")?)?;
                 (session.version, session.encryption)
             }
@@ -146,10 +160,18 @@ impl Tcp {
         }
         match (encryption, channel) {
             (Some(tls), _) => {
-                let _ = write!(evidence, ", {tls} (certificate not verified)");
+                let how = if is_verified {
+                    format!("certificate for {}", self.host)
+                } else {
+                    "certificate not verified".to_owned()
+                };
+                let _ = write!(evidence, ", {tls} ({how})");
             }
             (None, Channel::Remote) => evidence.push_str(", not encrypted"),
             (None, Channel::Local) => {}
+        }
+        if is_weak && channel == Channel::Remote && !is_verified {
+            evidence.push_str(", the password proven by MD5 (weak: let the server keep it as scram-sha-256)");
         }
         Ok(evidence)
     }

@@ -81,6 +81,25 @@ pub fn names(stream: &Protected) -> Vec<String> {
     names
 }
 
+/// The binding `tls-server-end-point` of RFC 5929: the server's certificate, hashed as its signature hashes; none where
+/// that is not defined.
+pub fn server_end_point(stream: &Protected) -> Option<Vec<u8>> {
+    use sha2::{Digest, Sha256, Sha384, Sha512};
+    let certificate = stream.conn.peer_certificates()?.first()?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(match parsed.signature_algorithm.algorithm.to_id_string().as_str() {
+        // MD5 and SHA-1 count as SHA-256.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.3.2" => Sha256::digest(certificate).to_vec(),
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Sha384::digest(certificate).to_vec(),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Sha512::digest(certificate).to_vec(),
+        _ => return None,
+    })
+}
+
 /// `TLS 1.3`, `TLS 1.2`.
 pub fn version(stream: &Protected) -> &'static str {
     match stream.conn.protocol_version() {

@@ -40,8 +40,31 @@ pub enum Channel {
     /// It does not leave this machine.
     Local,
     /// It does: TLS is used where the server offers it, as `libpq` and the MySQL clients do by default
-    /// (encrypted, the certificate not verified).
+    /// (encrypted, the certificate not verified). Whoever answers may be somebody else: the password itself is not
+    /// told, only proven.
     Remote,
+}
+
+/// What a server's certificate must be signed by, where that is known; TLS is then not left to the server's choice.
+pub type Verify = Option<std::sync::Arc<rustls::ClientConfig>>;
+
+/// The authorities in the PEM file `ca`; none when that is empty.
+pub fn verify(host: &dyn Host, ca: &str) -> Outcome<Verify> {
+    if ca.is_empty() { Ok(None) } else { crate::proof::tls::verified(host, ca, "").map(Some) }
+}
+
+/// The server offers no TLS where its certificate was to be seen.
+fn no_tls() -> WireError {
+    WireError::Unable("the server offers no TLS, so it cannot show its certificate: switch TLS on there".to_owned())
+}
+
+/// A handshake that failed.
+fn unprotected(error: io::Error) -> WireError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if inner.is_some() {
+        return WireError::Unable(format!("TLS failed: {error}"));
+    }
+    WireError::Lost(error)
 }
 
 impl Channel {

@@ -18,6 +18,7 @@ mod acme_dns;
 mod broker;
 mod combinations;
 mod crashes;
+mod databases;
 mod decisions;
 mod dialogue;
 mod failures;

@@ -53,9 +53,11 @@ class Database:
             return conn
         url = urlsplit(self.url)
         where = {"host": url.hostname, "port": url.port or 3306}
-        socket = parse_qs(url.query).get("unix_socket")
-        if socket:
-            where = {"unix_socket": socket[0]}
+        query = parse_qs(url.query)
+        if "unix_socket" in query:
+            where = {"unix_socket": query["unix_socket"][0]}
+        if "ssl_ca" in query:
+            where["ssl"] = {"ca": query["ssl_ca"][0], "check_hostname": True}
         return self.driver.connect(
             user=unquote(url.username or "") or pwd.getpwuid(os.geteuid()).pw_name,
             password=unquote(url.password or ""), database=unquote(url.path[1:]),

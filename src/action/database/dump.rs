@@ -5,8 +5,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::database::{Engine, postgresql};
-use crate::engine::undo::UndoCx;
+use crate::action::database::Server;
+use crate::action::database::postgresql::{self, Elsewhere};
+use crate::engine::undo::{UndoCx, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 
@@ -37,14 +38,33 @@ pub struct Dump {
 }
 
 /// Dumps a database into the directory for dumps, durably.
-pub fn take(cx: &UndoCx<'_>, engine: Engine, name: &str) -> Outcome<Dump> {
-    let path = cx.dumps.join(format!("{}-{name}.sql", engine.id()));
+pub fn take(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<Dump> {
+    let of = match server {
+        Server::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
+            format!("{}-{}", at.cluster.replace('/', "-"), file_name(name))
+        }
+        _ => file_name(name),
+    };
+    take_as(cx, server, name, &of, &[])
+}
+
+/// Dumps some tables and sequences of a PostgreSQL database.
+pub fn take_tables(cx: &UndoCx<'_>, server: &Server, name: &str, tables: &[String]) -> Outcome<Dump> {
+    // A command line has its limits: beyond them all of it is dumped.
+    let options: Vec<String> =
+        if tables.len() > 200 { Vec::new() } else { tables.iter().map(|table| format!("--table={table}")).collect() };
+    take_as(cx, server, name, &format!("{}-of-the-role", file_name(name)), &options)
+}
+
+fn take_as(cx: &UndoCx<'_>, server: &Server, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
+    let engine = server.engine();
+    let path = cx.dumps.join(format!("{}-{of}.sql", engine.id()));
     let script = format!(
         "{SUMMARY}umask 077; file=$1; shift; \"$@\" > \"$file\" && sync \"$file\" \"${{file%/*}}\" \
          && hash < \"$file\" && count < \"$file\""
     );
     let what = format!("dump the {} database {name} to {}", engine.title(), path.display());
-    let output = bash(cx.host, &what, &script, Some(&path), tool(cx.host, engine, name)?)?;
+    let output = bash(cx.host, &what, &script, Some(&path), tool(cx.host, server, name, options)?)?;
     let text = output.text();
     let mut lines = text.lines();
     let (Some(hash), Some(Ok(statements))) = (lines.next(), lines.next().map(str::parse)) else {
@@ -52,6 +72,25 @@ pub fn take(cx: &UndoCx<'_>, engine: Engine, name: &str) -> Outcome<Dump> {
     };
     let what = format!("the {} database {name}", engine.title());
     Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })
+}
+
+/// A database's name as part of a file's: whoever named it does not choose a path of root's.
+pub fn file_name(name: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+    if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) {
+        return name.to_owned();
+    }
+    let plain: String =
+        name.chars().map(|c| if u8::try_from(c).is_ok_and(is_plain) { c } else { '_' }).take(40).collect();
+    format!("{plain}-{}", &fingerprint(name.as_bytes())[..8])
+}
+
+/// The fingerprint of a database with what its role has made elsewhere; the same where it has made nothing.
+pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
+    let tables = elsewhere.objects.iter().flat_map(|(name, tables)| tables.iter().map(move |table| (name, table)));
+    let mut all: Vec<String> = tables.map(|(name, table)| format!("{name:?} {table:?}")).collect();
+    all.extend(elsewhere.databases.iter().map(|name| format!("{name:?}")));
+    if all.is_empty() { own.to_owned() } else { fingerprint(format!("{own}\n{}", all.join("\n")).as_bytes()) }
 }
 
 impl Dump {
@@ -68,25 +107,31 @@ impl Dump {
 }
 
 /// SHA-256 of a database's logical dump, without what changes by itself.
-pub fn fingerprint_of(host: &dyn Host, engine: Engine, name: &str) -> Outcome<String> {
-    let what = format!("read the data of the {} database {name}", engine.title());
-    let output = bash(host, &what, &format!("{SUMMARY}\"$@\" | hash"), None, tool(host, engine, name)?)?;
+pub fn fingerprint_of(host: &dyn Host, server: &Server, name: &str) -> Outcome<String> {
+    let what = format!("read the data of the {} database {name}", server.engine().title());
+    let output = bash(host, &what, &format!("{SUMMARY}\"$@\" | hash"), None, tool(host, server, name, &[])?)?;
     Ok(output.text())
 }
 
 /// The engine's own tool, as the user who may read everything.
-fn tool(host: &dyn Host, engine: Engine, name: &str) -> Outcome<Vec<String>> {
-    let argv: Vec<String> = if engine == Engine::Postgresql {
-        let program = postgresql::program(host, "pg_dump")?.display().to_string();
-        let port = postgresql::port(host).to_string();
-        ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", &program, "-p", &port, "--", name]
-            .map(str::to_owned)
-            .into()
-    } else {
-        let options = ["--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
-        let all = ["--routines", "--events", "--triggers", "--", name];
-        ["mariadb-dump"].into_iter().chain(options).chain(all).map(str::to_owned).collect()
-    };
+fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Outcome<Vec<String>> {
+    let mut argv: Vec<String> = Vec::new();
+    match server {
+        Server::Postgresql(at) => {
+            let program = postgresql::program(host, "pg_dump")?.display().to_string();
+            let user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", &program];
+            argv.extend(user.map(str::to_owned));
+            argv.extend(at.place());
+            argv.extend(options.iter().cloned());
+            argv.extend(["--".to_owned(), postgresql::conninfo(name)]);
+        }
+        Server::Mariadb => {
+            let options =
+                ["--protocol=socket", "--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
+            let all = ["--routines", "--events", "--triggers", "--", name];
+            argv.extend(["mariadb-dump"].into_iter().chain(options).chain(all).map(str::to_owned));
+        }
+    }
     Ok(argv)
 }
 

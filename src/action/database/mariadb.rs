@@ -27,7 +27,7 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
         restore.push(format!("REVOKE ALL PRIVILEGES ON {}.* FROM {user}", pattern(&wanted.name)));
         restore.extend(state.grants);
     }
-    Ok(Before { database: state.charset.is_some(), role: state.account.is_some(), restore })
+    Ok(Before { database: state.charset.is_some(), role: state.account.is_some(), restore, closed: Vec::new() })
 }
 
 /// Makes the role and the database, or completes them.
@@ -83,8 +83,10 @@ pub fn drop_database(host: &dyn Host, name: &str) -> Outcome<()> {
 
 /// Drops a role, with its privileges.
 pub fn drop_role(host: &dyn Host, role: &str) -> Outcome<()> {
-    let sql = format!("DROP USER IF EXISTS {}", account(role));
-    run(host, &format!("drop the MariaDB role {role}"), &[sql])
+    let user = account(role);
+    // A session goes on with the rights that it had, whether its user is still there or not.
+    let statements = [format!("DROP USER IF EXISTS {user}"), format!("KILL USER {user}")];
+    run(host, &format!("drop the MariaDB role {role}"), &statements)
 }
 
 /// Runs statements as root.
@@ -181,7 +183,8 @@ fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
 }
 
 fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {
-    let command = Command::new(["mariadb", "--batch", "--raw", "--skip-column-names"]).stdin(format!("{sql};\n"));
+    let command = Command::new(["mariadb", "--protocol=socket", "--batch", "--raw", "--skip-column-names"])
+        .stdin(format!("{sql};\n"));
     host.run(&command).map_err(|e| Failure::new(what, e).hint("apt-get install mariadb-server"))
 }
 

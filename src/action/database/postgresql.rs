@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::action::database::{Before, Wanted};
 use crate::error::{Failure, Outcome};
+use crate::facts::probe::engines;
 use crate::host::{Command, Host};
 use crate::proof::wire::{Channel, Login, TIMEOUT, WireError, postgresql::Session};
 
@@ -14,13 +15,136 @@ const DEFAULT_PORT: u16 = 5432;
 /// Programs of each major version lie in `<major>/bin`. `/usr/bin/psql` is a Perl script that chooses one of
 /// them, and takes five times as long as the program itself.
 const PROGRAMS: &str = "/usr/lib/postgresql";
+/// What a superuser's session begins with, since whoever owns a database may set these for it, and put functions of
+/// his own where names without a schema are looked for. Options of a connection come before the database's.
+const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_only=off -c statement_timeout=0 \
+    -c lock_timeout=0 -c client_min_messages=warning";
+
+/// A server that statements go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Version and name of its cluster, `15/main`; empty where it is the only one.
+    pub cluster: String,
+    /// Its port, which is also in the name of its socket.
+    pub port: u16,
+    /// Directory of its socket; the program's own when empty.
+    pub socket: String,
+}
+
+impl Server {
+    /// The server of a cluster; of the only one when `cluster` is empty.
+    pub fn find(host: &dyn Host, cluster: &str) -> Outcome<Self> {
+        if cluster.is_empty() {
+            return Ok(Self { cluster: String::new(), port: port(host), socket: String::new() });
+        }
+        let found = engines::cluster_of(host, cluster).ok_or_else(|| {
+            Failure::new(format!("use PostgreSQL's cluster {cluster}"), "there is no such cluster")
+                .hint("pg_lsclusters lists those that there are")
+        })?;
+        Ok(Self { cluster: found.id, port: found.port, socket: found.socket })
+    }
+
+    /// Its unit, for systemd.
+    pub fn unit(&self) -> String {
+        unit(&self.cluster)
+    }
+
+    /// `psql` on the database `name` as the operating system's user `user`, for a script on its stdin. Its output
+    /// is bare values, `|` between columns.
+    pub fn psql(&self, host: &dyn Host, user: &str, name: &str) -> Outcome<Command> {
+        let program = program(host, "psql")?.display().to_string();
+        let mut argv = vec![program];
+        argv.extend(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"].map(str::to_owned));
+        argv.extend(self.place());
+        argv.extend(["-d".to_owned(), conninfo(name)]);
+        Ok(Command::new(argv).user(user))
+    }
+
+    /// Options of every program of PostgreSQL's.
+    pub fn place(&self) -> Vec<String> {
+        let socket = if self.socket.is_empty() { Vec::new() } else { vec!["-h".to_owned(), self.socket.clone()] };
+        socket.into_iter().chain(["-p".to_owned(), self.port.to_string()]).collect()
+    }
+
+    fn ask(&self, host: &dyn Host, what: &str, sql: &str) -> Outcome<String> {
+        self.ask_in(host, SUPERUSER, what, sql)
+    }
+
+    /// As [`Server::ask`], in the database `name`.
+    fn ask_in(&self, host: &dyn Host, name: &str, what: &str, sql: &str) -> Outcome<String> {
+        let command = self.psql(host, SUPERUSER, name)?.env("PGOPTIONS", OPTIONS).stdin(format!("{sql};\n"));
+        let output = host.run(&command).map_err(|e| Failure::new(what, e))?;
+        if output.ok() {
+            return Ok(output.text());
+        }
+        let tail = output.tail(20);
+        let why = complaint(&tail).unwrap_or_else(|| format!("psql ended with status {}", output.status));
+        let failure = Failure::new(what, why);
+        // 2: the connection could not be made.
+        Err(if output.status == 2 { failure.hint(format!("systemctl start {}", self.unit())) } else { failure }
+            .tail(tail))
+    }
+
+    /// A list of texts, which a query gives as JSON: names may hold anything, line breaks too.
+    fn texts(&self, host: &dyn Host, name: &str, what: &str, sql: &str) -> Outcome<Vec<String>> {
+        let answer = self.ask_in(host, name, what, sql)?;
+        if answer.is_empty() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_str(&answer).map_err(|e| Failure::new(what, format!("its answer is not understood: {e}")))
+    }
+
+    fn run(&self, host: &dyn Host, name: &str, what: &str, statements: &[String]) -> Outcome<()> {
+        self.ask_in(host, name, what, &statements.join(";\n")).map(drop)
+    }
+}
+
+/// The unit of a cluster, for systemd; of all of them without one.
+pub fn unit(cluster: &str) -> String {
+    if cluster.is_empty() { "postgresql".to_owned() } else { format!("postgresql@{}", cluster.replace('/', "-")) }
+}
+
+/// What a program of PostgreSQL's takes for a database's name. Names that look like a connection's description would
+/// be taken for one, and lead to another server.
+pub fn conninfo(name: &str) -> String {
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) {
+        return name.to_owned();
+    }
+    format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// What the server said, with the line that names what is in the way.
+fn complaint(tail: &[String]) -> Option<String> {
+    let error = tail
+        .iter()
+        .rposition(|line| ["ERROR:  ", "FATAL:  ", "PANIC:  ", "error: "].iter().any(|kind| line.contains(kind)));
+    let Some(error) = error else { return tail.last().cloned() };
+    let mut why = tail[error].replace("psql:<stdin>:", "line ");
+    let mut is_detail = false;
+    for line in &tail[error + 1..] {
+        // A detail goes on in lines without a word in front.
+        let starts = ["DETAIL:", "HINT:", "CONTEXT:", "LINE ", "LOCATION:", "STATEMENT:", "QUERY:"];
+        match line.strip_prefix("DETAIL:") {
+            Some(detail) => {
+                is_detail = true;
+                why = format!("{why}: {}", detail.trim());
+            }
+            None if starts.iter().any(|word| line.starts_with(word)) => is_detail = false,
+            None if is_detail => why = format!("{why}; {}", line.trim()),
+            None => {}
+        }
+    }
+    Some(why)
+}
 
 /// Whether the database and the role are as wanted. An engine that is not there is not.
 pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
     let state = match &wanted.password {
         // Logging in proves the password, and everything else can be read by anyone who is in.
         Some(password) => state_as_role(host, wanted, password),
-        None => state(host, &wanted.name, &wanted.role, wanted.owner()).ok(),
+        None => Server::find(host, &wanted.cluster)
+            .and_then(|server| state(host, &server, &wanted.name, &wanted.role, wanted.owner()))
+            .ok(),
     };
     state.is_some_and(|state| {
         let rights = wanted.createdb.is_none_or(|createdb| createdb == state.createdb);
@@ -30,14 +154,16 @@ pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
 
 /// What there is now.
 pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
-    let state = state(host, &wanted.name, &wanted.role, wanted.owner())?;
+    let server = Server::find(host, &wanted.cluster)?;
+    let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
     let mut restore = Vec::new();
     if state.role && wanted.password.is_some() {
         let sql = format!(
-            "SELECT format('ALTER ROLE %I PASSWORD %L', rolname, rolpassword) FROM pg_authid WHERE rolname = {}",
+            "SELECT pg_catalog.format('ALTER ROLE %I PASSWORD %L', rolname, rolpassword) FROM pg_catalog.pg_authid \
+             WHERE rolname = {}",
             literal(&wanted.role)
         );
-        restore.push(ask(host, "read the role's password hash", &sql)?);
+        restore.push(server.ask(host, "read the role's password hash", &sql)?);
     }
     if state.role && wanted.createdb.is_some_and(|createdb| createdb != state.createdb) {
         restore.push(format!("ALTER ROLE {} {}", quoted(&wanted.role), right(state.createdb)));
@@ -45,28 +171,74 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
     if state.database && state.public {
         restore.push(format!("GRANT CONNECT ON DATABASE {} TO PUBLIC", quoted(&wanted.name)));
     }
-    Ok(Before { database: state.database, role: state.role, restore })
+    let closed = if state.role { Vec::new() } else { to_close(host, &server, &wanted.name)? };
+    Ok(Before { database: state.database, role: state.role, restore, closed })
 }
 
 /// Makes the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
     let what = format!("make the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
-    let state = state(host, &wanted.name, &wanted.role, wanted.owner())?;
+    let server = Server::find(host, &wanted.cluster)?;
+    let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
     if let Some(why) = state.obstacle(wanted) {
         return Err(Failure::new(what, why).hint("choose another name, or mend it by hand"));
     }
-    run(host, &what, &statements(wanted, &state))?;
+    // Before the role is there: it shall never have been able to write in other databases.
+    if !state.role {
+        for name in to_close(host, &server, &wanted.name)? {
+            server.run(host, &name, &what, &["REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned()])?;
+        }
+    }
+    server.run(host, SUPERUSER, &what, &statements(wanted, &state))?;
     if wanted.owner.is_empty() {
         return Ok(());
     }
     let sql = format!("GRANT CREATE, USAGE ON SCHEMA public TO {}", quoted(&wanted.role));
-    ask_in(host, &wanted.name, &what, &sql).map(drop)
+    server.ask_in(host, &wanted.name, &what, &sql).map(drop)
+}
+
+/// The databases whose schema `public` takes objects of every role, as up to PostgreSQL 14, where closing it takes
+/// nothing from anybody: no role but superusers can log in here.
+fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>> {
+    let what = "see who may write into the other databases";
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper";
+    if server.ask(host, what, sql)? != "0" {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT pg_catalog.json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database \
+         WHERE datallowconn AND datname <> {}",
+        literal(name)
+    );
+    let mut open = server.texts(host, SUPERUSER, what, &sql)?;
+    let mut failed = None;
+    open.retain(|name| {
+        let sql = "SELECT pg_catalog.has_schema_privilege('public', n.oid, 'CREATE') FROM pg_catalog.pg_namespace n \
+                   WHERE n.nspname = 'public'";
+        let answer = server.ask_in(host, name, what, sql);
+        answer.map_err(|failure| failed = Some(failure)).is_ok_and(|answer| answer == "t")
+    });
+    failed.map_or(Ok(open), Err)
+}
+
+/// Opens the schema `public` of these databases again, as far as they are there.
+pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()> {
+    for name in names {
+        let what = format!("let every role make tables in the PostgreSQL database {name} again");
+        let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name));
+        if server.ask(host, &what, &sql)? == "1" {
+            server.run(host, name, &what, &["GRANT CREATE ON SCHEMA public TO PUBLIC".to_owned()])?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a role that does not own the database may make tables in it, which only a look into it tells.
 fn may_make_tables(host: &dyn Host, wanted: &Wanted) -> bool {
-    let sql = format!("SELECT has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
-    ask_in(host, &wanted.name, "see what the role may do", &sql).is_ok_and(|answer| answer == "t")
+    let sql = format!("SELECT pg_catalog.has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
+    Server::find(host, &wanted.cluster)
+        .and_then(|server| server.ask_in(host, &wanted.name, "see what the role may do", &sql))
+        .is_ok_and(|answer| answer == "t")
 }
 
 fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
@@ -108,26 +280,106 @@ const fn right(createdb: bool) -> &'static str {
 }
 
 /// Whether the database and the role are there.
-pub fn exist(host: &dyn Host, name: &str, role: &str) -> Outcome<(bool, bool)> {
-    state(host, name, role, role).map(|state| (state.database, state.role))
+pub fn exist(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<(bool, bool)> {
+    state(host, server, name, role, role).map(|state| (state.database, state.role))
 }
 
 /// Drops a database, whoever is connected to it.
-pub fn drop_database(host: &dyn Host, name: &str) -> Outcome<()> {
+pub fn drop_database(host: &dyn Host, server: &Server, name: &str) -> Outcome<()> {
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
-    run(host, &format!("drop the PostgreSQL database {name}"), &[sql])
+    server.run(host, SUPERUSER, &format!("drop the PostgreSQL database {name}"), &[sql])
+}
+
+/// What a role owns beside the database that was made for it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Databases.
+    pub databases: Vec<String>,
+    /// Databases of others in which it owns objects or has rights, and its tables and sequences there.
+    pub objects: Vec<(String, Vec<String>)>,
+}
+
+impl Elsewhere {
+    /// Whether anything of it is more than a right.
+    pub fn holds_data(&self) -> bool {
+        !self.databases.is_empty() || self.objects.iter().any(|(_, tables)| !tables.is_empty())
+    }
+}
+
+/// Looks into every database but `name`: a role that owns anything anywhere cannot be dropped.
+pub fn elsewhere(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<Elsewhere> {
+    let what = format!("see what the PostgreSQL role {role} owns in other databases");
+    let (name, role) = (literal(name), literal(role));
+    let sql = format!(
+        "SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname) FROM pg_catalog.pg_database d \
+         JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE r.rolname = {role} AND d.datname <> {name}"
+    );
+    let databases = server.texts(host, SUPERUSER, &what, &sql)?;
+    let sql = format!(
+        "SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname) FROM pg_catalog.pg_database d \
+         WHERE d.datallowconn AND d.datname <> {name} AND d.oid IN (SELECT s.dbid FROM pg_catalog.pg_shdepend s \
+         JOIN pg_catalog.pg_authid r ON r.oid = s.refobjid WHERE r.rolname = {role} \
+         AND s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass)"
+    );
+    let mut objects = Vec::new();
+    for database in server.texts(host, SUPERUSER, &what, &sql)? {
+        if databases.contains(&database) {
+            continue;
+        }
+        let sql = format!(
+            "SELECT pg_catalog.json_agg(pg_catalog.format('%I.%I', n.nspname, c.relname) ORDER BY 1) \
+             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             JOIN pg_catalog.pg_roles r ON r.oid = c.relowner \
+             WHERE r.rolname = {role} AND c.relkind IN ('r', 'p', 'm', 'S') AND c.relpersistence <> 't'"
+        );
+        let tables = server.texts(host, &database, &what, &sql)?;
+        objects.push((database, tables));
+    }
+    Ok(Elsewhere { databases, objects })
+}
+
+/// Keeps a role out from now on, those who are in too.
+pub fn lock_out(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
+    let statements = [
+        format!("ALTER ROLE {} NOLOGIN", quoted(role)),
+        format!(
+            "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity \
+             WHERE usename = {}",
+            literal(role)
+        ),
+    ];
+    server.run(host, SUPERUSER, &format!("end the sessions of the PostgreSQL role {role}"), &statements)
+}
+
+/// Drops what a role owns in the database `name`, and its rights there. What others have made of it stays, and is an
+/// error.
+pub fn drop_owned(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<()> {
+    let what = format!("drop what the PostgreSQL role {role} owns in the database {name}");
+    server.run(host, name, &what, &[format!("DROP OWNED BY {}", quoted(role))]).map_err(|f| {
+        f.hint(format!("drop or change by hand what depends on it, then roll back again: {}", by_hand(server, name)))
+    })
 }
 
 /// Drops a role.
-pub fn drop_role(host: &dyn Host, role: &str) -> Outcome<()> {
+pub fn drop_role(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
+    // In whichever database: rights on what is shared, such as databases, go too.
+    drop_owned(host, server, SUPERUSER, role)?;
     let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
-    run(host, &format!("drop the PostgreSQL role {role}"), &[sql])
-        .map_err(|f| f.hint("see what it owns elsewhere with: psql -c 'SELECT * FROM pg_shdepend'"))
+    server.run(host, SUPERUSER, &format!("drop the PostgreSQL role {role}"), &[sql]).map_err(|f| {
+        let at = by_hand(server, SUPERUSER);
+        f.hint(format!("drop by hand what the role still owns, then roll back again: {at}"))
+    })
+}
+
+/// A command that an administrator has while PostgreSQL is installed.
+fn by_hand(server: &Server, name: &str) -> String {
+    let socket = if server.socket.is_empty() { String::new() } else { format!(" -h {}", server.socket) };
+    format!("runuser -u {SUPERUSER} -- psql{socket} -p {} -d {name}", server.port)
 }
 
 /// Runs statements as the superuser.
-pub fn run(host: &dyn Host, what: &str, statements: &[String]) -> Outcome<()> {
-    ask(host, what, &statements.join(";\n")).map(drop)
+pub fn run(host: &dyn Host, server: &Server, what: &str, statements: &[String]) -> Outcome<()> {
+    server.run(host, SUPERUSER, what, statements)
 }
 
 /// The program `name` of the newest version that is installed.
@@ -162,37 +414,11 @@ pub fn port(host: &dyn Host) -> u16 {
     }
 }
 
-/// `psql` on the database `name` as the operating system's user `user`, for a script on its stdin. Its output
-/// is bare values, `|` between columns.
-pub fn psql(host: &dyn Host, user: &str, name: &str) -> Outcome<Command> {
-    let program = program(host, "psql")?.display().to_string();
-    let port = port(host).to_string();
-    let options = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-p", &port, "-d", name];
-    Ok(Command::new([program.as_str()].into_iter().chain(options)).user(user))
-}
-
 /// The databases that somebody made, sorted.
-pub fn databases(host: &dyn Host) -> Outcome<Vec<String>> {
-    let sql = "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1";
-    Ok(ask(host, "list the PostgreSQL databases", sql)?.lines().map(str::to_owned).collect())
-}
-
-fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<String> {
-    ask_in(host, SUPERUSER, what, sql)
-}
-
-/// As [`ask`], in the database `name`.
-fn ask_in(host: &dyn Host, name: &str, what: &str, sql: &str) -> Outcome<String> {
-    let command = psql(host, SUPERUSER, name)?.stdin(format!("{sql};\n"));
-    let output = host.run(&command).map_err(|e| Failure::new(what, e))?;
-    if output.ok() {
-        return Ok(output.text());
-    }
-    let tail = output.tail(10);
-    let why = tail.last().cloned().unwrap_or_else(|| format!("psql ended with status {}", output.status));
-    let failure = Failure::new(what, why.replace("psql:<stdin>:", "line "));
-    // 2: the connection could not be made.
-    Err(if output.status == 2 { failure.hint("systemctl start postgresql") } else { failure }.tail(tail))
+pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
+    let sql = "SELECT pg_catalog.json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database \
+               WHERE NOT datistemplate AND datname <> 'postgres'";
+    server.texts(host, SUPERUSER, "list the PostgreSQL databases", sql)
 }
 
 /// What the catalogue says.
@@ -217,11 +443,11 @@ impl State {
         format!(
             "SELECT r.rolname IS NOT NULL, coalesce(r.rolcanlogin, false), \
              coalesce(r.rolsuper OR r.rolcreaterole OR r.rolbypassrls OR r.rolreplication, false), \
-             d.datname IS NOT NULL, coalesce(pg_get_userbyid(d.datdba) = {owner}, false), \
-             coalesce(has_database_privilege('public', d.oid, 'CONNECT'), false), \
-             coalesce(pg_encoding_to_char(d.encoding), ''), coalesce(r.rolcreatedb, false) \
-             FROM (SELECT 1) one LEFT JOIN pg_roles r ON r.rolname = {role} \
-             LEFT JOIN pg_database d ON d.datname = {name}"
+             d.datname IS NOT NULL, coalesce(pg_catalog.pg_get_userbyid(d.datdba) = {owner}, false), \
+             coalesce(pg_catalog.has_database_privilege('public', d.oid, 'CONNECT'), false), \
+             coalesce(pg_catalog.pg_encoding_to_char(d.encoding), ''), coalesce(r.rolcreatedb, false) \
+             FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_roles r ON r.rolname = {role} \
+             LEFT JOIN pg_catalog.pg_database d ON d.datname = {name}"
         )
     }
 
@@ -264,19 +490,20 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, name: &str, role: &str, owner: &str) -> Outcome<State> {
+fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<State> {
     let what = "ask PostgreSQL what it holds";
-    let answer = ask(host, what, &State::query(name, role, owner))?;
+    let answer = server.ask(host, what, &State::query(name, role, owner))?;
     State::from_values(answer.split('|'))
         .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
 }
 
 fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<State> {
-    let address = crate::host::Address::Tcp(([127, 0, 0, 1], port(host)).into());
+    let server = Server::find(host, &wanted.cluster).ok()?;
+    let address = crate::host::Address::Tcp(([127, 0, 0, 1], server.port).into());
     let stream = host.connect(&address, TIMEOUT).ok()?;
     let login = Login { user: &wanted.role, password, database: &wanted.name };
     let read = || -> Result<_, WireError> {
-        let mut session = Session::open(stream, Channel::Local, "localhost", &login)?;
+        let mut session = Session::open(stream, Channel::Local, "localhost", &login, None)?;
         session.query(&State::query(&wanted.name, &wanted.role, wanted.owner()))
     };
     let rows = read().ok()?;

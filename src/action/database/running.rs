@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::action::database::{Engine, mariadb, postgresql};
 use crate::error::Failure;
+use crate::facts::probe::engines;
 use crate::host::{Command, Host};
 
 /// An engine that runs.
 pub struct Running {
     /// The service that we had to start.
-    started: Option<&'static str>,
+    started: Option<String>,
 }
 
 /// Why an engine does not run.
@@ -21,20 +22,27 @@ pub enum Away {
     Down(String),
 }
 
-/// Starts the engine if it does not answer.
-pub fn make_sure(host: &dyn Host, engine: Engine) -> Result<Running, Away> {
+/// Starts the engine if it does not answer; of PostgreSQL's clusters that one alone.
+pub fn make_sure(host: &dyn Host, engine: Engine, cluster: &str) -> Result<Running, Away> {
     let (service, data) = match engine {
-        Engine::Postgresql => ("postgresql", "/var/lib/postgresql"),
-        _ => ("mariadb", "/var/lib/mysql"),
+        Engine::Postgresql => {
+            let found = engines::cluster_of(host, cluster);
+            if !cluster.is_empty() && found.is_none() {
+                return Err(Away::Removed);
+            }
+            let data = found.map_or_else(|| "/var/lib/postgresql".to_owned(), |cluster| cluster.data);
+            (postgresql::unit(cluster), data)
+        }
+        _ => ("mariadb".to_owned(), "/var/lib/mysql".to_owned()),
     };
-    let Err(mut failure) = ask(host, engine) else { return Ok(Running { started: None }) };
-    if !matches!(host.stat(Path::new(data)), Ok(Some(_))) {
+    let Err(mut failure) = ask(host, engine, cluster) else { return Ok(Running { started: None }) };
+    if !matches!(host.stat(Path::new(&data)), Ok(Some(_))) {
         return Err(Away::Removed);
     }
-    start_or_stop(host, "start", service).map_err(Away::Down)?;
+    start_or_stop(host, "start", &service).map_err(Away::Down)?;
     let mut pause = Duration::from_millis(100);
     for _ in 0..8 {
-        match ask(host, engine) {
+        match ask(host, engine, cluster) {
             Ok(()) => return Ok(Running { started: Some(service) }),
             Err(again) => failure = again,
         }
@@ -47,16 +55,19 @@ pub fn make_sure(host: &dyn Host, engine: Engine) -> Result<Running, Away> {
 impl Running {
     /// Stops what was not running.
     pub fn leave_as_found(&self, host: &dyn Host) {
-        if let Some(service) = self.started {
+        if let Some(service) = &self.started {
             // It served its purpose; that it goes on running harms nobody.
             let _ = start_or_stop(host, "stop", service);
         }
     }
 }
 
-fn ask(host: &dyn Host, engine: Engine) -> Result<(), Failure> {
+fn ask(host: &dyn Host, engine: Engine, cluster: &str) -> Result<(), Failure> {
     match engine {
-        Engine::Postgresql => postgresql::exist(host, "", "").map(drop),
+        Engine::Postgresql => {
+            let server = postgresql::Server::find(host, cluster)?;
+            postgresql::exist(host, &server, "", "").map(drop)
+        }
         _ => mariadb::exist(host, "", "").map(drop),
     }
 }
@@ -64,8 +75,14 @@ fn ask(host: &dyn Host, engine: Engine) -> Result<(), Failure> {
 /// `start` or `stop` of a service, with whichever manager the machine has.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
     let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
-    let argv = if systemd { ["systemctl", verb, service] } else { ["service", service, verb] };
-    let output = host.run(&Command::new(argv)).map_err(|e| e.to_string())?;
+    // `postgresql@15-main` is a unit of systemd's only; everywhere Debian has a program for one cluster.
+    let cluster = service.strip_prefix("postgresql@").and_then(|rest| rest.split_once('-'));
+    let argv = match cluster {
+        _ if systemd => vec!["systemctl", verb, service],
+        Some((version, name)) => vec!["pg_ctlcluster", version, name, verb],
+        None => vec!["service", service, verb],
+    };
+    let output = host.run(&Command::new(argv.iter().copied())).map_err(|e| e.to_string())?;
     if output.ok() {
         return Ok(());
     }

@@ -118,8 +118,11 @@ impl Unit {
                 || (self.active == "activating" && self.sub != "auto-restart"),
             at_rest: matches!(self.active.as_str(), "inactive" | "failed"),
             // What has no [Install] section starts when something asks for it; there is nothing to enable.
-            enabled: matches!(self.file.as_str(), "enabled" | "static" | "indirect" | "alias" | "linked" | "transient")
-                || (self.file == "generated" && self.load == "loaded"),
+            // A generator that makes links at every boot, as PostgreSQL's for its clusters, counts as enabling.
+            enabled: matches!(
+                self.file.as_str(),
+                "enabled" | "enabled-runtime" | "static" | "indirect" | "alias" | "linked" | "transient"
+            ) || (self.file == "generated" && self.load == "loaded"),
             masked: self.load == "masked",
             pids: (self.main_pid > 0).then_some(self.main_pid).into_iter().collect(),
             detail: format!("{}, {} ({})", self.load, self.active, self.sub),

@@ -19,15 +19,14 @@ impl Undo {
             Self::RemoveData { path } => data::remove(cx, path),
             Self::Unedit { path, image, ours } => edit::undo(cx, path, image, ours.as_deref()),
             Self::Packages { before, planned } => {
+                database::refuse_purge(cx, planned)?;
                 data::save_databases(cx, planned)?;
                 packages::undo(cx, before, planned)
             }
             Self::User { name, with_group } => user::undo_user(cx, name, *with_group),
             Self::Membership { user, group } => user::undo_membership(cx, user, group),
             Self::Service { .. } => Former::of(self).map_or(Ok(Undone::Nothing), |former| service::undo(cx, former)),
-            Self::Database { engine, name, role, database_existed, role_existed, before } => {
-                database::undo(cx, engine, name, role, *database_existed, *role_existed, before.as_deref())
-            }
+            Self::Database { .. } => self.database().map_or(Ok(Undone::Nothing), |record| database::undo(cx, record)),
             Self::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
                 rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
             }

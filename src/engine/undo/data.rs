@@ -11,19 +11,38 @@ impl Undo {
     /// A fingerprint of the data that this record would take away; `None` when it holds none (any more).
     pub fn data(&self, host: &dyn Host) -> Outcome<Option<String>> {
         match self {
-            Self::Database { engine, name, database_existed: false, .. } => {
-                database::data_fingerprint(host, engine, name)
+            Self::Database { database_existed: false, .. } => {
+                self.database().map_or(Ok(None), |record| database::data_fingerprint(host, record))
             }
             Self::RemoveData { path } => tree(host, path),
             // An engine's packages take every database along, whoever made it.
             Self::Packages { planned, .. } => {
                 let lines: Vec<String> = database::served_by(host, planned)
                     .into_iter()
-                    .flat_map(|(engine, names)| names.into_iter().map(move |name| format!("{engine:?} {name}")))
+                    .flat_map(|(server, names)| names.into_iter().map(move |name| server.remembered(&name)))
                     .collect();
                 Ok((!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes())))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// What the record of a database says; none for other records.
+    pub fn database(&self) -> Option<database::Record<'_>> {
+        match self {
+            Self::Database { engine, name, role, database_existed, role_existed, before, cluster, closed } => {
+                Some(database::Record {
+                    engine,
+                    name,
+                    role,
+                    database_existed: *database_existed,
+                    role_existed: *role_existed,
+                    before: before.as_deref(),
+                    cluster,
+                    closed,
+                })
+            }
+            _ => None,
         }
     }
 
@@ -42,9 +61,9 @@ impl Undo {
 
 /// Saves what others keep in the engines that go with these packages.
 pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<()> {
-    for (engine, names) in database::served_by(cx.host, planned) {
+    for (server, names) in database::served_by(cx.host, planned) {
         for name in names {
-            database::save(cx, engine, &name)?;
+            database::save(cx, &server, &name)?;
         }
     }
     Ok(())
@@ -120,7 +139,7 @@ fn collect(host: &dyn Host, path: &Path, lines: &mut Vec<String>) -> Outcome<()>
             }
             let content = host.read(path).map_err(failed)?;
             let of = if content.starts_with(b"SQLite format 3\0") {
-                database::data_fingerprint(host, "sqlite", &name)?.unwrap_or_default()
+                database::sqlite_fingerprint(host, path)?.unwrap_or_default()
             } else {
                 fingerprint(&content)
             };

@@ -53,11 +53,11 @@ impl Packages {
             let is_installed = || field(stanza, "Status").is_some_and(|status| status.ends_with(" installed"));
             if let Some(known) = known(name).filter(|_| is_installed()) {
                 let version = field(stanza, "Version").unwrap_or_default().to_owned();
-                if known == name {
-                    packages.versions.insert(known.to_owned(), version);
-                } else {
-                    packages.versions.entry(known.to_owned()).or_insert(version);
+                if known != name {
+                    packages.versions.entry(known.to_owned()).or_insert_with(|| version.clone());
                 }
+                // Which version of an engine is there matters, too.
+                packages.versions.insert(name.to_owned(), version);
             }
         }
         packages
@@ -105,7 +105,10 @@ mod tests {
         host.put_file("/var/lib/dpkg/status", status.concat(), 0o644);
         let packages = Packages::read(&host);
         let found: Vec<(&str, &str)> = packages.versions.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(found, [("nginx", "1.22.1-9"), ("postgresql", "15.6-0"), ("redis-server", "5:7.0")]);
+        assert_eq!(
+            found,
+            [("nginx", "1.22.1-9"), ("postgresql", "15.6-0"), ("postgresql-15", "15.6-0"), ("redis-server", "5:7.0")]
+        );
         assert_eq!(packages.arch.as_deref(), Some("arm64"));
     }
 

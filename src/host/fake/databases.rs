@@ -14,6 +14,12 @@ pub(super) struct Databases {
     pub(super) databases: BTreeMap<String, Vec<String>>,
     /// `postgresql:name`.
     pub(super) roles: BTreeSet<String>,
+    /// What PostgreSQL's roles own beside their own database: role, database, table; or role, nothing, database.
+    pub(super) owned: BTreeSet<(String, String, String)>,
+    /// PostgreSQL databases in which something of somebody else's hangs on what a role owns.
+    pub(super) entangled: BTreeSet<String>,
+    /// PostgreSQL databases whose schema `public` takes everybody's objects.
+    pub(super) open: BTreeSet<String>,
     /// Users of the broker.
     pub(super) broker_users: BTreeSet<String>,
     /// `user tag,tag`, for those that have any.
@@ -33,6 +39,34 @@ impl FakeHost {
     /// Whether `engine` has this role.
     pub fn has_role(&self, engine: &str, name: &str) -> bool {
         self.world().databases.roles.contains(&format!("{engine}:{name}"))
+    }
+
+    /// Has a PostgreSQL role own a table in another database, or with none a database.
+    pub fn put_owned(&self, role: &str, database: &str, name: &str) {
+        self.world().databases.owned.insert((role.to_owned(), database.to_owned(), name.to_owned()));
+        if database.is_empty() {
+            self.put_row("postgresql", name, "made since");
+        }
+    }
+
+    /// Has somebody else's view stand on what a role owns in this database, or not any more.
+    pub fn entangle(&self, database: &str, is_entangled: bool) {
+        let entangled = &mut self.world().databases.entangled;
+        if is_entangled {
+            entangled.insert(database.to_owned())
+        } else {
+            entangled.remove(database)
+        };
+    }
+
+    /// Opens the schema `public` of a PostgreSQL database to every role, as up to version 14.
+    pub fn open_schema(&self, database: &str) {
+        self.world().databases.open.insert(database.to_owned());
+    }
+
+    /// Whether the schema `public` of a PostgreSQL database takes objects of every role.
+    pub fn is_schema_open(&self, database: &str) -> bool {
+        self.world().databases.open.contains(database)
     }
 
     /// Puts a row into a database, which is made when it is not there.
@@ -124,10 +158,24 @@ fn execute(program: &mut Program<'_>, engine: &str, statement: &[String]) -> i32
         }
         ("DROP", "DATABASE" | "SCHEMA") => {
             let removed = databases.databases.remove(&key);
+            databases.owned.retain(|(_, at, table)| !(at.is_empty() && *table == name) && *at != name);
             removed.is_none().then(|| format!("database \"{name}\" does not exist"))
         }
         ("CREATE", "ROLE" | "USER") => {
             (!databases.roles.insert(key)).then(|| format!("role \"{name}\" already exists"))
+        }
+        ("DROP", "ROLE" | "USER") if databases.owned.iter().any(|(owner, _, _)| *owner == name) => {
+            return program.fail(3, format!("ERROR:  role \"{name}\" cannot be dropped because some objects depend on it\nDETAIL:  2 objects in database postgres"));
+        }
+        ("REVOKE" | "GRANT", "CREATE") => {
+            let at = program.value(&["-d"]).unwrap_or_default();
+            let open = &mut program.world.databases.open;
+            if word(0) == "GRANT" {
+                open.insert(at)
+            } else {
+                open.remove(&at)
+            };
+            None
         }
         ("DROP", "ROLE" | "USER") => (!databases.roles.remove(&key)).then(|| format!("role \"{name}\" does not exist")),
         ("SELECT", _) => {

@@ -1,5 +1,6 @@
 //! What the engine actions ask: the catalogue in one question, dumps through pipes, a broker's definitions.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -19,6 +20,11 @@ pub(super) fn client(program: &mut Program<'_>) -> i32 {
     if let (Some(role), Some(name)) = (between("r.rolname = '"), between("d.datname = '")) {
         return catalogue(program, &name, &role);
     }
+    let asked =
+        ["pg_catalog.json_agg(", "has_schema_privilege('public'", "OWNED BY", "rolcanlogin AND", "SELECT 1 FROM"];
+    if asked.iter().any(|words| text.contains(words)) {
+        return owners(program, &text);
+    }
     if let (Some(name), Some(role)) = (between("schema_name = '"), between("user = '")) {
         return privileges(program, &name, &role);
     }
@@ -35,6 +41,64 @@ fn catalogue(program: &mut Program<'_>, name: &str, role: &str) -> i32 {
     let role = flag(known.roles.contains(&format!("postgresql:{role}")));
     let database = flag(known.databases.contains_key(&format!("postgresql:{name}")));
     program.say(format!("{role}|{role}|f|{database}|{database}|f|UTF8|f"));
+    0
+}
+
+/// What roles of PostgreSQL's own beside their database, and which schemas are open to all of them.
+fn owners(program: &mut Program<'_>, text: &str) -> i32 {
+    if program.world.engine_is_down("postgresql") {
+        return program.fail(2, "psql: error: connection to server failed");
+    }
+    let at = program.value(&["-d"]).unwrap_or_default();
+    let quoted = |start: &str, end: char| Some(text.split_once(start)?.1.split_once(end)?.0.to_owned());
+    let known = &mut program.world.databases;
+    if text.contains("has_schema_privilege('public'") {
+        let open = known.open.contains(&at);
+        program.say(if open { "t" } else { "f" });
+        return 0;
+    }
+    if text.contains("rolcanlogin AND") {
+        let count = known.roles.iter().filter(|role| role.starts_with("postgresql:")).count();
+        program.say(count.to_string());
+        return 0;
+    }
+    if let Some(name) = quoted("SELECT 1 FROM pg_catalog.pg_database WHERE datname = '", '\'') {
+        let standing = ["postgres", "template1"].contains(&name.as_str());
+        if standing || known.databases.contains_key(&format!("postgresql:{name}")) {
+            program.say("1");
+        }
+        return 0;
+    }
+    if let Some(role) = quoted("DROP OWNED BY \"", '"') {
+        if known.entangled.contains(&at) {
+            return program.fail(
+                3,
+                "psql:<stdin>:1: ERROR:  cannot drop desired object(s) because other objects depend on them\n\
+                 DETAIL:  view reports depends on table entries\n\
+                 HINT:  Use DROP ... CASCADE to drop the dependent objects too.",
+            );
+        }
+        known.owned.retain(|(owner, database, _)| *owner != role || *database != at);
+        return 0;
+    }
+    let role = quoted("rolname = '", '\'').unwrap_or_default();
+    let list: Vec<String> = if text.contains("WHERE NOT datistemplate") || text.contains("WHERE datallowconn") {
+        let made = known.databases.keys().filter_map(|name| name.strip_prefix("postgresql:"));
+        let standing = if text.contains("NOT datistemplate") { &[][..] } else { &["postgres", "template1"] };
+        standing.iter().copied().chain(made).map(str::to_owned).collect()
+    } else if text.contains("pg_class") {
+        let own = known.owned.iter().filter(|(owner, database, _)| *owner == role && *database == at);
+        own.map(|(_, _, table)| table.clone()).filter(|table| !table.is_empty()).collect()
+    } else if text.contains("pg_shdepend") {
+        let own = known.owned.iter().filter(|(owner, database, _)| *owner == role && !database.is_empty());
+        own.map(|(_, database, _)| database.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    } else {
+        let own = known.owned.iter().filter(|(owner, database, _)| *owner == role && database.is_empty());
+        own.map(|(_, _, database)| database.clone()).collect()
+    };
+    if !list.is_empty() {
+        program.say(json!(list).to_string());
+    }
     0
 }
 
@@ -65,7 +129,14 @@ pub(super) fn bash(program: &mut Program<'_>) -> i32 {
         return program.fail(1, "could not connect to the server");
     }
     let name = program.args.last().cloned().unwrap_or_default();
-    let Some(rows) = program.world.databases.databases.get(&format!("{engine}:{name}")).cloned() else {
+    let tables: Vec<String> =
+        program.args.iter().filter_map(|arg| arg.strip_prefix("--table=")).map(str::to_owned).collect();
+    let rows = if tables.is_empty() {
+        program.world.databases.databases.get(&format!("{engine}:{name}")).cloned()
+    } else {
+        Some(tables)
+    };
+    let Some(rows) = rows else {
         return program.fail(1, format!("database \"{name}\" does not exist"));
     };
     let text = rows.join("\n");

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY as SHA1, SHA256};
 
-use super::{Channel, Fields, Login, WireError, garbled, take, take_vec};
+use super::{Channel, Fields, Login, Verify, WireError, garbled, take, take_vec};
 use crate::host::Duplex;
 use crate::proof::tls;
 
@@ -27,12 +27,22 @@ pub struct Session {
     pub version: String,
     /// `TLS 1.3`; none when the connection is not encrypted.
     pub encryption: Option<&'static str>,
+    /// Whether the server's certificate was verified: only then it may have the password itself.
+    is_verified: bool,
 }
 
 impl Session {
-    /// Logs in over `stream`; `name` is the server's, for TLS.
-    pub fn open(stream: Box<dyn Duplex>, channel: Channel, name: &str, login: &Login<'_>) -> Result<Self, WireError> {
-        let mut session = Self { stream, sequence: 0, version: String::new(), encryption: None };
+    /// Logs in over `stream`; `name` is the server's, for TLS. With `verify` its certificate must be good for that
+    /// name. Without it the server gets proofs of the password only, never the password.
+    pub fn open(
+        stream: Box<dyn Duplex>,
+        channel: Channel,
+        name: &str,
+        login: &Login<'_>,
+        verify: Verify,
+    ) -> Result<Self, WireError> {
+        let version = String::new();
+        let mut session = Self { stream, sequence: 0, version, encryption: None, is_verified: false };
         let greeting = session.receive()?;
         if greeting.first() == Some(&0xff) {
             return Err(refusal(&greeting));
@@ -43,16 +53,21 @@ impl Session {
         if !login.database.is_empty() {
             flags |= CONNECT_WITH_DB;
         }
-        if channel == Channel::Remote && greeting.capabilities & SSL != 0 {
+        let has_tls = greeting.capabilities & SSL != 0;
+        if verify.is_some() && !has_tls {
+            return Err(super::no_tls());
+        }
+        if verify.is_some() || (channel == Channel::Remote && has_tls) {
             flags |= SSL;
             // All of the flags: those that come again inside of TLS are not looked at.
             session.send(&opening(flags))?;
-            let config = tls::unverified().map_err(std::io::Error::other)?;
-            let stream = tls::protect(config, name, session.stream)?;
+            session.is_verified = verify.is_some();
+            let config = verify.map_or_else(tls::unverified, Ok).map_err(std::io::Error::other)?;
+            let stream = tls::protect(config, name, session.stream).map_err(super::unprotected)?;
             session.encryption = Some(tls::version(&stream));
             session.stream = Box::new(stream);
         }
-        session.authenticate(channel, &greeting, flags, login)?;
+        session.authenticate(&greeting, flags, login)?;
         Ok(session)
     }
 
@@ -81,13 +96,7 @@ impl Session {
         }
     }
 
-    fn authenticate(
-        &mut self,
-        channel: Channel,
-        greeting: &Greeting,
-        flags: u32,
-        login: &Login<'_>,
-    ) -> Result<(), WireError> {
+    fn authenticate(&mut self, greeting: &Greeting, flags: u32, login: &Login<'_>) -> Result<(), WireError> {
         // A method that we do not know is answered once the server asks for it by name.
         let known = ["mysql_native_password", "caching_sha2_password"];
         let mut plugin = known.into_iter().find(|p| *p == greeting.plugin).unwrap_or(known[0]).to_owned();
@@ -122,13 +131,14 @@ impl Session {
                 }
                 // The server knows the password's hash from an earlier login.
                 [0x01, 0x03] => {}
-                [0x01, 0x04] if channel == Channel::Local || self.encryption.is_some() => {
+                [0x01, 0x04] if self.is_verified && plugin == "caching_sha2_password" => {
                     self.send(&[login.password.as_bytes(), b"\0"].concat())?;
                 }
                 [0x01, 0x04] => {
                     return Err(WireError::Unable(
-                        "caching_sha2_password wants the password itself, and the server offers no TLS: \
-                         switch TLS on there"
+                        "caching_sha2_password wants the password itself, and nothing shows who the server is: say \
+                         which authority its certificate is from, or let another client log in first, after which it \
+                         is content with a proof"
                             .to_owned(),
                     ));
                 }

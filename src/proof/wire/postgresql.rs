@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
 
-use super::{Channel, Fields, Login, WireError, garbled, take, take_vec};
+use super::{Channel, Fields, Login, Verify, WireError, garbled, take, take_vec};
 use crate::host::Duplex;
 use crate::proof::tls;
 
@@ -16,16 +16,39 @@ pub struct Session {
     pub version: String,
     /// `TLS 1.3`; none when the connection is not encrypted.
     pub encryption: Option<&'static str>,
+    /// Whether the password was proven by an MD5 sum, from which a weak one can be guessed.
+    pub is_weak: bool,
+    /// Whether the server's certificate was verified: only then it may have the password itself.
+    is_verified: bool,
+    /// What binds a proof of the password to this connection: a hash of the server's certificate.
+    binding: Option<Vec<u8>>,
+}
+
+/// How far a SCRAM exchange is.
+enum Scram {
+    None,
+    Begun(ScramSha256),
+    /// The server has proven that it knows the password, too.
+    Proven,
 }
 
 impl Session {
-    /// Logs in over `stream`; `name` is the server's, for TLS.
-    pub fn open(stream: Box<dyn Duplex>, channel: Channel, name: &str, login: &Login<'_>) -> Result<Self, WireError> {
-        let mut session = Self { stream, version: String::new(), encryption: None };
-        if channel == Channel::Remote {
-            session = session.encrypt(name)?;
+    /// Logs in over `stream`; `name` is the server's, for TLS. With `verify` its certificate must be good for that
+    /// name. Without it the server gets proofs of the password only, never the password.
+    pub fn open(
+        stream: Box<dyn Duplex>,
+        channel: Channel,
+        name: &str,
+        login: &Login<'_>,
+        verify: Verify,
+    ) -> Result<Self, WireError> {
+        let (encryption, binding) = (None, None);
+        let mut session =
+            Self { stream, version: String::new(), encryption, is_weak: false, is_verified: false, binding };
+        if channel == Channel::Remote || verify.is_some() {
+            session = session.encrypt(name, verify)?;
         }
-        session.authenticate(channel, login)?;
+        session.authenticate(login)?;
         Ok(session)
     }
 
@@ -44,23 +67,26 @@ impl Session {
         }
     }
 
-    fn encrypt(mut self, name: &str) -> Result<Self, WireError> {
+    fn encrypt(mut self, name: &str, verify: Verify) -> Result<Self, WireError> {
         // SSLRequest: length 8, code 1234 5679.
         self.stream.write_all(&[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f])?;
         self.stream.flush()?;
         match take::<1>(&mut *self.stream)? {
             [b'S'] => {
-                let config = tls::unverified().map_err(std::io::Error::other)?;
-                let stream = tls::protect(config, name, self.stream)?;
+                self.is_verified = verify.is_some();
+                let config = verify.map_or_else(tls::unverified, Ok).map_err(std::io::Error::other)?;
+                let stream = tls::protect(config, name, self.stream).map_err(super::unprotected)?;
                 self.encryption = Some(tls::version(&stream));
+                self.binding = tls::server_end_point(&stream);
                 Ok(Self { stream: Box::new(stream), ..self })
             }
+            [b'N'] if verify.is_some() => Err(super::no_tls()),
             [b'N'] => Ok(self),
             _ => Err(garbled()),
         }
     }
 
-    fn authenticate(&mut self, channel: Channel, login: &Login<'_>) -> Result<(), WireError> {
+    fn authenticate(&mut self, login: &Login<'_>) -> Result<(), WireError> {
         let mut startup = 196_608_u32.to_be_bytes().to_vec();
         let database = if login.database.is_empty() { login.user } else { login.database };
         for (key, value) in
@@ -72,10 +98,10 @@ impl Session {
         self.stream.write_all(&framed(&startup)?)?;
         self.stream.flush()?;
 
-        let mut scram = None;
+        let mut scram = Scram::None;
         loop {
             match self.receive()? {
-                (b'R', body) => self.answer(channel, login, &body, &mut scram)?,
+                (b'R', body) => self.answer(login, &body, &mut scram)?,
                 (b'S', body) => {
                     let mut fields = Fields(&body);
                     if fields.until_zero() == b"server_version" {
@@ -91,49 +117,64 @@ impl Session {
     }
 
     /// Answers a request for authentication.
-    fn answer(
-        &mut self,
-        channel: Channel,
-        login: &Login<'_>,
-        body: &[u8],
-        scram: &mut Option<ScramSha256>,
-    ) -> Result<(), WireError> {
+    fn answer(&mut self, login: &Login<'_>, body: &[u8], scram: &mut Scram) -> Result<(), WireError> {
         let mut fields = Fields(body);
         let method = fields.array().map(u32::from_be_bytes).ok_or_else(garbled)?;
         let unproven =
             |e: std::io::Error| WireError::Credentials(format!("the server did not prove that it knows the user: {e}"));
-        match method {
-            0 => Ok(()),
-            3 if channel == Channel::Local || self.encryption.is_some() => {
-                self.send(b'p', &[login.password.as_bytes(), b"\0"].concat())
-            }
-            3 => Err(WireError::Unable(
-                "the server wants the password in the clear over a connection that is not encrypted".to_owned(),
+        match (method, scram) {
+            // A server that breaks SCRAM off has proven nothing.
+            (0, Scram::Begun(_)) => Err(unproven(std::io::Error::other("it ended the exchange early"))),
+            (0, _) => Ok(()),
+            (3, _) if self.is_verified => self.send(b'p', &[login.password.as_bytes(), b"\0"].concat()),
+            (3, _) => Err(WireError::Unable(
+                "the server wants the password itself, and nothing shows who the server is: have it ask for \
+                 scram-sha-256, or say which authority its certificate is from"
+                    .to_owned(),
             )),
-            5 => {
+            (5, _) => {
+                self.is_weak = true;
                 let salt = fields.array().ok_or_else(garbled)?;
                 let hash = md5_hash(login.user.as_bytes(), login.password.as_bytes(), salt);
                 self.send(b'p', &[hash.as_bytes(), b"\0"].concat())
             }
-            10 if fields.0.split(|b| *b == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) => {
-                let unsupported = ChannelBinding::unsupported();
-                let exchange = ScramSha256::new(login.password.as_bytes(), unsupported);
+            (10, scram) => {
+                let offers: Vec<&[u8]> = fields.0.split(|b| *b == 0).collect();
+                let offered = |name: &str| offers.contains(&name.as_bytes());
+                let (method, binding) = match (&self.binding, offered(SCRAM_SHA_256_PLUS)) {
+                    (Some(hash), true) => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash.clone())),
+                    // A server that could bind, and is told that it did not offer it, knows that somebody is between.
+                    (Some(_), false) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+                    (None, _) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+                    _ => return Err(unspoken(method)),
+                };
+                let exchange = ScramSha256::new(login.password.as_bytes(), binding);
                 let message = exchange.message();
                 let length = u32::try_from(message.len()).map_err(|_| garbled())?.to_be_bytes();
-                let body = [SCRAM_SHA_256.as_bytes(), b"\0", &length, message].concat();
-                *scram = Some(exchange);
+                let body = [method.as_bytes(), b"\0", &length, message].concat();
+                *scram = Scram::Begun(exchange);
                 self.send(b'p', &body)
             }
-            11 => {
-                let exchange = scram.as_mut().ok_or_else(garbled)?;
+            (11, Scram::Begun(exchange)) => {
+                // So few rounds would only help to guess the password from its proof.
+                let rounds =
+                    String::from_utf8_lossy(fields.0).split(',').find_map(|part| part.strip_prefix("i=")?.parse().ok());
+                if !self.is_verified && rounds.is_some_and(|rounds: u32| rounds < SCRAM_ROUNDS) {
+                    let why = format!("it wants fewer than {SCRAM_ROUNDS} rounds, the least that the standard allows");
+                    return Err(unproven(std::io::Error::other(why)));
+                }
                 exchange.update(fields.0).map_err(unproven)?;
                 let message = exchange.message().to_vec();
                 self.send(b'p', &message)
             }
-            12 => scram.as_mut().ok_or_else(garbled)?.finish(fields.0).map_err(unproven),
-            other => Err(WireError::Unable(format!(
-                "the server wants authentication method {other}; SCRAM-SHA-256, md5 and password are spoken"
-            ))),
+            (12, scram) => {
+                let Scram::Begun(exchange) = scram else { return Err(garbled()) };
+                exchange.finish(fields.0).map_err(unproven)?;
+                *scram = Scram::Proven;
+                Ok(())
+            }
+            (11, _) => Err(garbled()),
+            (other, _) => Err(unspoken(other)),
         }
     }
 
@@ -148,6 +189,16 @@ impl Session {
         let body = take_vec(&mut *self.stream, length.checked_sub(4).ok_or_else(garbled)?)?;
         Ok((kind, body))
     }
+}
+
+/// The least iterations that RFC 7677 allows, and what PostgreSQL takes unless told otherwise.
+const SCRAM_ROUNDS: u32 = 4096;
+
+fn unspoken(method: u32) -> WireError {
+    WireError::Unable(format!(
+        "the server wants authentication method {method}; SCRAM-SHA-256, md5 and (to a verified server) password are \
+         spoken"
+    ))
 }
 
 /// A message with its length, which counts itself, in front.

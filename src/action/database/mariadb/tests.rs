@@ -9,6 +9,7 @@ fn wanted(password: Option<&str>) -> Wanted {
         password: password.map(str::to_owned),
         createdb: None,
         owner: String::new(),
+        cluster: String::new(),
     }
 }
 

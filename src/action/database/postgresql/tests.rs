@@ -10,6 +10,7 @@ fn wanted(password: Option<&str>) -> Wanted {
         password: password.map(str::to_owned),
         createdb: None,
         owner: String::new(),
+        cluster: String::new(),
     }
 }
 
@@ -58,7 +59,7 @@ fn a_role_that_does_not_own_its_database_may_still_work_in_it() {
     let statements = statements(&wanted, &state("f|f|f|f|f|f||f"));
     assert!(statements[1].starts_with("CREATE DATABASE \"shop\" OWNER \"postgres\" TEMPLATE"), "{statements:?}");
     assert_eq!(statements.last().unwrap(), "GRANT CONNECT ON DATABASE \"shop\" TO \"app\"");
-    assert!(State::query("shop", "app", wanted.owner()).contains("pg_get_userbyid(d.datdba) = 'postgres'"));
+    assert!(State::query("shop", "app", wanted.owner()).contains("pg_catalog.pg_get_userbyid(d.datdba) = 'postgres'"));
     assert!(state("t|t|f|t|f|f|UTF8|f").obstacle(&wanted).unwrap().contains("belongs to another role"));
 }
 
