@@ -61,19 +61,17 @@ impl Transaction {
     pub fn read(host: &dyn Host, before: &Before, planned: &[String]) -> Outcome<Self> {
         let mut found = Self::default();
         let links = merged_directories(host);
-        for (name, package) in parse(&status(host)?) {
-            let ours = planned.contains(&name);
-            if !ours && before.packages.contains(&name) {
-                continue;
-            }
-            let paths = listed(host, &name).into_iter().flat_map(|path| [through(&links, &path), path]);
-            if ours {
-                found.listed.extend(paths);
-                found.conffiles.extend(package.conffiles);
-                found.read_scripts(host, &name);
-            } else {
-                found.others.extend(paths);
-            }
+        let packages = parse(&status(host)?);
+        let paths = |name: &str| listed(host, name).into_iter().flat_map(|path| [through(&links, &path), path]);
+        // Not only those in the list: an interrupted dpkg is ahead of it.
+        for name in planned {
+            found.listed.extend(paths(name));
+            found.read_scripts(host, name);
+            let conffiles = packages.get(name).map(|package| package.conffiles.clone());
+            found.conffiles.extend(conffiles.unwrap_or_default());
+        }
+        for name in packages.keys().filter(|name| !planned.contains(name) && !before.packages.contains(*name)) {
+            found.others.extend(paths(name));
         }
         found.read_ucf(host, planned);
         found.read_telling(host);
@@ -258,7 +256,8 @@ fn conffiles(stanza: &str) -> BTreeMap<PathBuf, String> {
     let mut out = BTreeMap::new();
     while let Some(line) = lines.next().filter(|line| line.starts_with(' ')) {
         let mut words = line.split_whitespace();
-        if let (Some(path), Some(hash)) = (words.next(), words.next()) {
+        // `newconffile` stands there until a package is configured.
+        if let (Some(path), Some(hash)) = (words.next(), words.next().filter(|hash| hash.len() == 32)) {
             out.insert(PathBuf::from(path), hash.to_owned());
         }
     }
@@ -273,7 +272,7 @@ mod tests {
     use crate::host::Meta;
     use crate::host::fake::FakeHost;
 
-    const LIST: &str = "Package: nginx\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nConffiles:\n /etc/nginx/nginx.conf 0123 \n /etc/old abcd obsolete\nDescription: x\n\nPackage: htop\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 2\n";
+    const LIST: &str = "Package: nginx\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\nConffiles:\n /etc/nginx/nginx.conf 0123456789abcdef0123456789abcdef \n /etc/old newconffile\nDescription: x\n\nPackage: htop\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 2\n";
 
     #[test]
     fn files_of_planned_packages_are_told_from_those_of_others() {
@@ -286,7 +285,8 @@ mod tests {
         let found = Transaction::read(&host, &Before::default(), &["nginx:amd64".to_owned()]).unwrap();
         assert!(found.lists(Path::new("/etc/nginx")) && !found.lists(Path::new("/usr/bin/htop")));
         assert!(found.is_of_others(Path::new("/usr/bin/htop")));
-        assert_eq!(found.delivered(Path::new("/etc/nginx/nginx.conf")), Some("0123"));
+        assert_eq!(found.delivered(Path::new("/etc/nginx/nginx.conf")), Some("0123456789abcdef0123456789abcdef"));
+        assert_eq!(found.delivered(Path::new("/etc/old")), None, "not configured yet");
         assert!(
             found.mentions_word("nginx-user") && !found.mentions_word("nginx-use") && !found.mentions_word("ginx-user")
         );
