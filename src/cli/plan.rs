@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::action::Verdict;
 use crate::cli::{Inputs, Output, answers, inputs};
+use crate::engine::launch::running;
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
@@ -25,10 +26,11 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
         Err(problems) => return answers::refuse(&problems, output),
     };
     let secrets = store::load(host, &made.plan.guide);
-    let (verdicts, packages) = std::thread::scope(|scope| {
+    let (mut verdicts, packages) = std::thread::scope(|scope| {
         let packages = scope.spawn(|| packages(host, &made.plan));
         (preview(host, &made.plan, &secrets), packages.join().unwrap_or_default())
     });
+    running::mark(host, &made.plan, &mut verdicts);
     if output.json {
         let states: Vec<_> = verdicts
             .iter()

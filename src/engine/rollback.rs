@@ -3,13 +3,11 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::action::Progress;
-use crate::action::service::{self, Former};
 use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
@@ -21,6 +19,8 @@ use crate::host::Host;
 
 pub mod accounts;
 pub mod reconcile;
+mod services;
+mod stage;
 
 /// What to take back, and what may go with it.
 #[derive(Clone, Debug, Default)]
@@ -63,14 +63,18 @@ pub fn roll_back(
     let mut report = Report::default();
     let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, one_by_one: false, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    let touched = way.walk(journal, &entries, &mut report)?;
+    way.walk(journal, &entries, &mut report)?;
 
     let told = report.errors.len();
     if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
         reconcile_disk(host, base, post.as_ref().unwrap_or(cur), cur, &mut report, emit)?;
     }
 
-    settle(host, dir, &touched, &mut report);
+    if let (Some(_), true) = (&options.stage, report.errors.is_empty()) {
+        stage::note(host, dir, post, &entries)?;
+    }
+    let of = options.stage.as_deref().map_or(services::Of::Run, services::Of::Stage);
+    services::settle(host, dir, journal, of, &mut report, emit);
     for failure in &report.errors[told..] {
         emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
@@ -105,11 +109,11 @@ pub fn take_back(
 
     let mut report = Report::default();
     let way = Way { host, dir, post: None, options: &Options::default(), one_by_one: true, emit };
-    let touched = way.walk(journal, &entries, &mut report)?;
+    way.walk(journal, &entries, &mut report)?;
     if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
         reconcile_disk(host, base, cur, cur, &mut report, emit)?;
     }
-    settle(host, dir, &touched, &mut report);
+    services::settle(host, dir, journal, services::Of::Actions(actions), &mut report, emit);
     Ok(report)
 }
 
@@ -171,11 +175,9 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Takes these actions back, the last first; returns the records of services on the way.
-    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Vec<Undo>> {
-        let mut touched = Vec::new();
+    /// Takes these actions back, the last first.
+    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<()> {
         for entry in entries.iter().rev() {
-            touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
             let errors = self.carry_out(journal, entry, report);
             if errors.is_empty() {
                 journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
@@ -185,7 +187,7 @@ impl Way<'_> {
                 break;
             }
         }
-        Ok(touched)
+        Ok(())
     }
 
     /// Hands out what the records of an entry are carried out with.
@@ -234,33 +236,5 @@ impl Way<'_> {
             }
         }
         errors
-    }
-}
-
-/// Services that ran before and still should are brought in line with the files that are back.
-fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) {
-    let blobs = dir.blobs();
-    let log = dir.log("settle");
-    let dumps = dir.file("dumps");
-    let nothing = BTreeMap::new();
-    let quiet = |_: Progress| {};
-    let cx = UndoCx {
-        host,
-        blobs: &blobs,
-        log: &log,
-        progress: &quiet,
-        dumped: &|_, _| {},
-        dumps: &dumps,
-        drop_data: false,
-        wrote: &nothing,
-        data: None,
-        post: None,
-    };
-    for undo in touched {
-        if let Some(former) = Former::of(undo)
-            && let Err(failure) = service::settle(&cx, former)
-        {
-            report.errors.push(failure);
-        }
     }
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::faults::{self, Fate};
-use super::{Cut, FakeHost, World, accounts, databases, engines, given_stdin, nft, packages, services, sockets, tools};
+use super::{
+    Cut, FakeHost, World, accounts, configs, databases, engines, given_stdin, nft, packages, services, sockets, tools,
+};
 use crate::host::{Command, Output};
 
 /// A running program: what it sees and what it writes.
@@ -213,6 +215,7 @@ fn program(argv: &[String]) -> Option<Main> {
         "createdb" | "dropdb" | "createuser" | "dropuser" => databases::short_form,
         "bash" => engines::bash,
         "rabbitmqctl" => engines::rabbitmqctl,
+        "nginx" | "apache2ctl" | "postgres" | "mariadbd" | "redis-server" | "erl" => configs::test,
         "install" => tools::install,
         "mkdir" => tools::mkdir,
         "cp" => tools::cp,
@@ -289,6 +292,13 @@ fn only_looks(argv: &[String]) -> bool {
             "--compare-versions",
         ]),
         "timedatectl" => has(&["show", "status"]),
+        "nginx" | "sshd" => has(&["-t", "-T"]),
+        "apache2ctl" => has(&["configtest", "-t"]),
+        "postgres" => has(&["-C"]),
+        "mariadbd" => has(&["--help"]),
+        "rsyslogd" => has(&["-N1"]),
+        "redis-server" | "erl" => true,
+        "python3" => has(&["-I"]),
         "systemctl" => {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])
         }
