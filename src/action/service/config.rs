@@ -71,7 +71,13 @@ impl Broken {
 
 /// What is wrong with the configuration of a service, when something is. `declared` is the test that the guide
 /// names; without one the server's own is made, if its program is there. A test that cannot be made says nothing.
-pub fn broken(host: &dyn Host, manager: Manager, service: &str, declared: &[String], log: &Path) -> Option<Broken> {
+pub fn broken(
+    host: &dyn Host,
+    manager: Manager,
+    service: &str,
+    declared: &[String],
+    log: Option<&Path>,
+) -> Option<Broken> {
     match declared.first() {
         Some(program) if installed(host, program) => by_command(host, declared, log),
         Some(_) => None,
@@ -84,9 +90,9 @@ pub fn own(host: &dyn Host, manager: Manager, service: &str) -> Option<Broken> {
     servers::Server::of(manager, service)?.broken(host, service)
 }
 
-fn by_command(host: &dyn Host, argv: &[String], log: &Path) -> Option<Broken> {
-    let command = Command::new(argv.iter().cloned()).timeout(TIMEOUT).log(log);
-    let output = host.run(&command).ok()?;
+fn by_command(host: &dyn Host, argv: &[String], log: Option<&Path>) -> Option<Broken> {
+    let command = Command::new(argv.iter().cloned()).timeout(TIMEOUT);
+    let output = host.run(&Command { log: log.map(Path::to_owned), ..command }).ok()?;
     // One that was killed because of the time it took, or could not be executed, has tested nothing.
     (!output.ok() && !matches!(output.status, 124 | 126 | 127)).then(|| Broken::new(&argv.join(" "), &output))
 }

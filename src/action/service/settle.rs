@@ -81,7 +81,7 @@ impl<'a> Former<'a> {
     }
 
     fn broken(self, host: &dyn Host, manager: Manager, log: &Path) -> Option<config::Broken> {
-        config::broken(host, manager, self.name, self.test, log)
+        config::broken(host, manager, self.name, self.test, Some(log))
     }
 }
 
@@ -114,6 +114,10 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
     refresh(&work, manager, name)?;
     let state = manager.state(cx.host, name)?;
     if !former.existed || !(former.was_active || former.was_enabled) {
+        return Ok(Undone::Nothing);
+    }
+    // A package of the run's own brought it, switched on, and has taken it along.
+    if !state.known && !former.was_active {
         return Ok(Undone::Nothing);
     }
     if !state.known {

@@ -64,7 +64,7 @@ pub fn broken_servers(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, tests: 
 
 fn test(host: &dyn Host, server: &Touched<'_>, tests: Tests) -> Option<Broken> {
     match tests {
-        Tests::All => config::broken(host, server.manager, server.name, server.test, Path::new("/dev/null")),
+        Tests::All => config::broken(host, server.manager, server.name, server.test, None),
         Tests::Own => config::own(host, server.manager, server.name),
     }
 }

@@ -21,8 +21,6 @@ pub enum Server {
     Rsyslog,
 }
 
-/// What is sent into no log.
-const NO_LOG: &str = "/dev/null";
 /// PostgreSQL's programs and clusters, by major version.
 const PG_PROGRAMS: &str = "/usr/lib/postgresql";
 const PG_CLUSTERS: &str = "/etc/postgresql";
@@ -110,7 +108,7 @@ fn plain(host: &dyn Host, argv: &[&str]) -> Option<Broken> {
     if !installed(host, &argv[0]) {
         return None;
     }
-    by_command(host, &argv, Path::new(NO_LOG))
+    by_command(host, &argv, None)
 }
 
 /// What a command came to, when it could be carried out at all.

@@ -102,7 +102,7 @@ fn a_test_that_could_not_be_made_says_nothing() {
     host.on(&["nginx"], |_, _| output(124, "", ""));
     assert_eq!(own(&host, Manager::Systemd, "nginx"), None);
     let declared = ["no-such-test".to_owned()];
-    assert_eq!(broken(&host, Manager::Systemd, "nginx", &declared, Path::new("/log")), None);
+    assert_eq!(broken(&host, Manager::Systemd, "nginx", &declared, None), None);
 }
 
 #[test]
