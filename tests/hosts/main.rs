@@ -28,6 +28,7 @@ mod life;
 mod logs;
 mod pair;
 mod preflight;
+mod running;
 #[path = "../pty/session.rs"]
 mod session;
 mod sites;
