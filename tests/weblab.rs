@@ -291,7 +291,10 @@ fn what_cores_that_are_gone_logged_by_goes_with_them() {
     };
     let paths = gone("cores: 2");
     let (first, last) = (paths.first().unwrap(), paths.last().unwrap());
-    assert!(paths.len() == 14 && first.ends_with("/logging/core3.txt") && last.ends_with("/logging/core16.txt"), "{paths:?}");
+    assert!(
+        paths.len() == 14 && first.ends_with("/logging/core3.txt") && last.ends_with("/logging/core16.txt"),
+        "{paths:?}"
+    );
     assert_eq!(gone("cores: 15").len(), 1);
     assert_eq!(gone("cores: 16"), [""; 0]);
 }

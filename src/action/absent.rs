@@ -60,7 +60,9 @@ impl Absent {
 
     /// Those of them that are there.
     fn there(&self, cx: &Cx<'_>) -> Outcome<Vec<&PathBuf>> {
-        self.paths().filter_map(|path| Self::is_there(cx, path).map(|there| there.then_some(path)).transpose()).collect()
+        self.paths()
+            .filter_map(|path| Self::is_there(cx, path).map(|there| there.then_some(path)).transpose())
+            .collect()
     }
 
     /// Whether there is a file or a link to remove.
@@ -69,10 +71,11 @@ impl Absent {
         match place::stat(cx.host, path)?.map(|stat| stat.kind) {
             None => Ok(false),
             Some(Kind::File | Kind::Symlink) => Ok(true),
-            Some(Kind::Dir | Kind::Other) => {
-                Err(Failure::new(format!("remove {}", path.display()), "it is a directory or a device, not a file or a link")
-                    .hint("only files and links can be put back exactly; remove it by hand"))
-            }
+            Some(Kind::Dir | Kind::Other) => Err(Failure::new(
+                format!("remove {}", path.display()),
+                "it is a directory or a device, not a file or a link",
+            )
+            .hint("only files and links can be put back exactly; remove it by hand")),
         }
     }
 }

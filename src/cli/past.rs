@@ -121,7 +121,10 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
             out::print(&format!("{} proven, {failed} failed.\n", results.len() - failed));
-            out::print(&report::not_verified(&stages, &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>()));
+            out::print(&report::not_verified(
+                &stages,
+                &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>(),
+            ));
         }
         Ok(if failed == 0 { Exit::Done } else { Exit::ProofFailed })
     })

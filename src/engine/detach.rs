@@ -104,8 +104,11 @@ fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
             return Ok(());
         }
         if running(host).as_deref() == Some(id) {
-            return Err(Failure::new("start the run in a process of its own", format!("run {id} is working on this host"))
-                .hint("`bringup attach` shows it"));
+            return Err(Failure::new(
+                "start the run in a process of its own",
+                format!("run {id} is working on this host"),
+            )
+            .hint("`bringup attach` shows it"));
         }
         if waited >= GRACE && !killed {
             let kill = Command::new(["systemctl", "kill", "--signal=SIGKILL", "--", &unit]);

@@ -120,6 +120,7 @@ pub enum Record {
 
 /// An action as its journal knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a record of its own")]
 pub struct Entry {
     /// Its id.
     pub action: String,

@@ -63,15 +63,20 @@ fn do_(host: &FakeHost, argv: &[&str]) {
 
 /// The site, the server that takes it up, and something that comes last.
 fn plan(after: &str) -> Plan {
-    let service =
-        json!({"manager": "systemd", "name": "nginx.service", "reload_after": ["web.site", "web.default"], "restart_after": [after]});
+    let service = json!({"manager": "systemd", "name": "nginx.service", "reload_after": ["web.site", "web.default"], "restart_after": [after]});
     plan_of(vec![
         planned("base.packages", json!({"packages": {"names": ["nginx"]}})),
         planned("web.site", json!({"file": {"path": OURS, "content": "server { server_name shop; }\n"}})),
         planned("web.default", json!({"absent": {"path": DEFAULT}})),
-        planned("end.before", json!({"command": {"describe": "go on", "run": ["before"], "check": ["false"], "undo": ["undo-before"]}})),
+        planned(
+            "end.before",
+            json!({"command": {"describe": "go on", "run": ["before"], "check": ["false"], "undo": ["undo-before"]}}),
+        ),
         planned("end.nginx", json!({"service": service})),
-        planned("end.after", json!({"command": {"describe": "go on", "run": ["after"], "check": ["false"], "undo": ["true"]}})),
+        planned(
+            "end.after",
+            json!({"command": {"describe": "go on", "run": ["after"], "check": ["false"], "undo": ["true"]}}),
+        ),
     ])
 }
 
@@ -108,7 +113,8 @@ fn told(host: &FakeHost) -> (u32, u32) {
 }
 
 fn serves(host: &FakeHost) -> Vec<String> {
-    let names = |line: &String| line.split("server_name ").nth(1).and_then(|rest| rest.split(';').next().map(str::to_owned));
+    let names =
+        |line: &String| line.split("server_name ").nth(1).and_then(|rest| rest.split(';').next().map(str::to_owned));
     let read = host.has_read("nginx.service");
     let mut sites: Vec<String> = read.iter().filter_map(names).collect();
     if read.iter().any(|line| line.starts_with(DEFAULT)) {
@@ -159,7 +165,10 @@ fn a_broken_file_that_comes_during_a_run_ends_no_server() {
     assert_eq!((serves(&host).contains(&"shop".to_owned()), told(&host)), (true, (1, 1)));
     let again = back(&host, None);
     let [failure] = again.errors.as_slice() else { panic!("{again:?}") };
-    assert!(failure.to_string().contains("nginx.service") && failure.to_string().contains("/srv/zz.conf:2"), "{failure}");
+    assert!(
+        failure.to_string().contains("nginx.service") && failure.to_string().contains("/srv/zz.conf:2"),
+        "{failure}"
+    );
     assert!(failure.hint.as_deref().unwrap().contains("/srv/zz.conf:2"), "{failure:?}");
     assert!(host.is_running("nginx.service"));
     broken.store(false, Ordering::Relaxed);
@@ -240,7 +249,10 @@ fn after_the_rollback_of_a_stage_a_server_of_another_one_takes_up_what_is_left()
     host.put_broken_file("/etc/nginx/conf.d/zz.conf");
     let report = back(&host, Some("web"));
     let [(what, why)] = report.kept.as_slice() else { panic!("{report:?}") };
-    assert!(what.contains("nginx.service has not taken up") && why.contains("/etc/nginx/conf.d/zz.conf:2"), "{report:?}");
+    assert!(
+        what.contains("nginx.service has not taken up") && why.contains("/etc/nginx/conf.d/zz.conf:2"),
+        "{report:?}"
+    );
     assert!(host.is_running("nginx.service") && serves(&host).contains(&"shop".to_owned()));
 }
 

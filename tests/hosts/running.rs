@@ -121,8 +121,12 @@ fn what_somebody_breaks_ends_no_server_and_what_he_turns_off_the_next_run_turns_
     for by_hand in ["systemctl disable --now app", "echo '# theirs' >> /etc/systemd/system/app.service"] {
         host.sh(by_hand).expect(0);
         host.sh(RUN).expect(0);
-        let state = words(&host.sh("systemctl is-enabled app; systemctl is-active app; \
-            systemctl show --value -p UnitFileState,NeedDaemonReload app; bringup verify | tail -1").stdout);
+        let state = words(
+            &host
+                .sh("systemctl is-enabled app; systemctl is-active app; \
+            systemctl show --value -p UnitFileState,NeedDaemonReload app; bringup verify | tail -1")
+                .stdout,
+        );
         assert_eq!(state, "enabled active enabled no 1 proven, 0 failed.", "{by_hand}");
     }
     host.sh("ln -sf /dev/null /etc/systemd/system/nginx.service").expect(0);

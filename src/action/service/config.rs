@@ -90,6 +90,16 @@ pub fn own(host: &dyn Host, manager: Manager, service: &str) -> Option<Broken> {
     servers::Server::of(manager, service)?.broken(host, service)
 }
 
+/// Every server of this host whose configuration is broken, by name.
+pub fn broken_servers(host: &dyn Host) -> Vec<(&'static str, Broken)> {
+    let tested = std::thread::scope(|scope| {
+        let test = |name: &'static str| scope.spawn(move || (name, own(host, Manager::Systemd, name)));
+        let tests: Vec<_> = servers::NAMES.into_iter().map(test).collect();
+        tests.into_iter().filter_map(|test| test.join().ok()).collect::<Vec<_>>()
+    });
+    tested.into_iter().filter_map(|(name, broken)| Some((name, broken?))).collect()
+}
+
 fn by_command(host: &dyn Host, argv: &[String], log: Option<&Path>) -> Option<Broken> {
     let command = Command::new(argv.iter().cloned()).timeout(TIMEOUT);
     let output = host.run(&Command { log: log.map(Path::to_owned), ..command }).ok()?;

@@ -324,8 +324,11 @@ fn what_was_restarted_is_restarted_when_it_comes_back_although_it_could_reload()
 fn what_the_run_did_not_touch_is_not_touched_when_it_comes_back() {
     for manager in WITH_RELOAD {
         let (host, action) = web_server(manager);
-        let disable: &[&str] =
-            if manager == Manager::Sysv { &["update-rc.d", "nginx", "disable"] } else { &["systemctl", "disable", "nginx"] };
+        let disable: &[&str] = if manager == Manager::Sysv {
+            &["update-rc.d", "nginx", "disable"]
+        } else {
+            &["systemctl", "disable", "nginx"]
+        };
         host.run(&Command::new(disable.iter().copied())).unwrap();
         let records = with(&host, &[], |cx| action.prepare(cx)).unwrap();
         with(&host, &[], |cx| action.apply(cx)).unwrap();
@@ -343,7 +346,8 @@ fn what_somebody_started_and_the_run_only_enabled_goes_on() {
     let (host, mut action) = ready(Manager::Systemd);
     with(&host, &[], |cx| action.apply(cx)).unwrap();
     action.running = false;
-    let Undo::Service { manager, name, existed, was_enabled, .. } = with(&host, &[], |cx| action.prepare(cx)).unwrap().remove(0)
+    let Undo::Service { manager, name, existed, was_enabled, .. } =
+        with(&host, &[], |cx| action.prepare(cx)).unwrap().remove(0)
     else {
         panic!("no record")
     };
@@ -374,7 +378,10 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             carry(&host, &records, undo).unwrap();
             let failure = carry(&host, &records, settle).unwrap_err();
             let said = failure.to_string();
-            assert!(said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"), "{said}");
+            assert!(
+                said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
+                "{said}"
+            );
             assert!(failure.hint.unwrap().contains("`bringup rollback` again"));
             assert!(host.is_running("nginx.service"), "{manager:?}");
             assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), told, "{manager:?}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::action::service::config::{self, Broken};
 use crate::action::service::{Manager, Service};
 use crate::action::{Action, Verdict};
-use crate::error::{Failure, Problem};
+use crate::error::Problem;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::preview::Verdicts;
@@ -21,19 +21,6 @@ pub enum Tests {
     Own,
 }
 
-/// Puts what is wrong with servers among what the checks of a plan's actions found, to be shown with it.
-pub fn mark(host: &dyn Host, plan: &Plan, verdicts: &mut Verdicts) {
-    // Nobody else may read the certificates and passwords that a configuration names.
-    if host.euid() != 0 {
-        return;
-    }
-    for problem in broken_servers(host, plan, verdicts, Tests::Own) {
-        if let Some((_, verdict)) = verdicts.iter_mut().find(|(id, verdict)| *id == problem.path && verdict.is_ok()) {
-            *verdict = Err(Failure::new("have this server read its configuration", problem.message).hint(problem.hint));
-        }
-    }
-}
-
 /// A server that the plan would start, restart or reload.
 struct Touched<'a> {
     id: &'a str,
@@ -44,6 +31,10 @@ struct Touched<'a> {
 
 /// The servers whose configuration is broken on disk, when the plan would have them read it.
 pub fn broken_servers(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, tests: Tests) -> Vec<Problem> {
+    // Nobody else may read the certificates and passwords that a configuration names.
+    if host.euid() != 0 {
+        return Vec::new();
+    }
     let changes: BTreeMap<&str, bool> =
         verdicts.iter().map(|(id, verdict)| (id.as_str(), !matches!(verdict, Ok(Verdict::AlreadySo)))).collect();
     let touched = touched(plan, &|id| changes.get(id).copied().unwrap_or(false));

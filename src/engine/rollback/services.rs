@@ -62,9 +62,8 @@ pub(super) fn settle(
                     settled.push(entry.action.clone());
                 }
                 tell(&entry.action, came, report, emit);
-            } else if !entry.undone && !(former.was_active || matches!(of, Of::Stage(_))) {
-                // The run goes on and starts it itself.
-            } else if !entry.undone {
+            } else if !entry.undone && (former.was_active || matches!(of, Of::Stage(_))) {
+                // What a run that goes on has started it will restart itself.
                 let (restart, reload) = lists.of(&entry.action, former);
                 let any = |ids: &[String]| ids.iter().any(|id| rolled_back.contains(&id.as_str()));
                 if any(&restart) || any(&reload) {
@@ -130,11 +129,14 @@ fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoCx<'_>) -> Outc
 struct Lists<'a> {
     dir: &'a RunDir,
     host: &'a dyn Host,
-    known: Option<BTreeMap<String, (Vec<String>, Vec<String>)>>,
+    known: Option<BTreeMap<String, After>>,
 }
 
+/// Actions whose change is taken up by a restart, and by a reload.
+type After = (Vec<String>, Vec<String>);
+
 impl Lists<'_> {
-    fn of(&mut self, action: &str, former: Former<'_>) -> (Vec<String>, Vec<String>) {
+    fn of(&mut self, action: &str, former: Former<'_>) -> After {
         if !former.steps.is_empty() {
             return (former.restart_after.to_vec(), former.reload_after.to_vec());
         }
@@ -151,4 +153,3 @@ impl Lists<'_> {
         self.known.get_or_insert_with(read).get(action).cloned().unwrap_or_default()
     }
 }
-

@@ -12,7 +12,12 @@ use crate::host::{Host, Kind};
 
 /// Notes in the manifest of the run's end what the records of these actions have brought back. What somebody else
 /// has changed there since stays as it was at the end.
-pub(super) fn note(host: &dyn Host, dir: &RunDir, post: Option<(Manifest, Contents)>, actions: &[Action]) -> Outcome<()> {
+pub(super) fn note(
+    host: &dyn Host,
+    dir: &RunDir,
+    post: Option<(Manifest, Contents)>,
+    actions: &[Action],
+) -> Outcome<()> {
     let Some((mut manifest, contents)) = post else { return Ok(()) };
     let before = manifest.clone();
     for record in actions.iter().flat_map(|action| &action.undo) {
@@ -29,10 +34,13 @@ pub(super) fn note(host: &dyn Host, dir: &RunDir, post: Option<(Manifest, Conten
                     manifest.entries.insert(path.clone(), Entry { hash, ..entry });
                 }
             }
-            Undo::Remove { path } | Undo::RemoveDir { path } | Undo::RemoveTree { path } | Undo::RemoveData { path } => {
-                if look(host, path)?.is_none() {
-                    manifest.entries.retain(|known, _| !known.starts_with(path));
-                }
+            Undo::Remove { path }
+            | Undo::RemoveDir { path }
+            | Undo::RemoveTree { path }
+            | Undo::RemoveData { path }
+                if look(host, path)?.is_none() =>
+            {
+                manifest.entries.retain(|known, _| !known.starts_with(path));
             }
             _ => {}
         }

@@ -79,7 +79,7 @@ pub(super) fn test(program: &mut Program<'_>) -> i32 {
         Some((file, line)) => (file.display().to_string(), line),
         None if unit == "redis-server" => {
             let words = "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 99\n";
-            return program.fail(1, format!("{words}>>> 'end-of-test \"x\"'\nBad directive"));
+            return program.fail(1, format!("{words}>>> 'port \"end-of-test\"'\nno integer"));
         }
         None => return 0,
     };
@@ -95,7 +95,9 @@ pub(super) fn test(program: &mut Program<'_>) -> i32 {
             program.fail(1, format!("2026-11-29 19:45:37 GMT [95] LOG:  {said}"))
         }
         "redis-server" => {
-            let words = format!("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line {line}");
+            let words = format!(
+                "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line {line}"
+            );
             program.fail(1, format!("{words}\n>>> '{WRONG} on;'\nBad directive or wrong number of arguments"))
         }
         "mariadb" => program.fail(7, format!("2026-11-29 19:45:37 0 [ERROR] mariadbd: unknown option '--{WRONG} on;'")),

@@ -276,8 +276,9 @@ fn only_looks(argv: &[String]) -> bool {
     };
     let has = |words: &[&str]| argv.iter().skip(1).any(|arg| words.contains(&arg.as_str()));
     match base_name(first) {
-        "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat" | "test" | "[" | "true"
-        | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum" | "stat" | "readlink" => true,
+        "redis-server" | "erl" | "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat"
+        | "test" | "[" | "true" | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum"
+        | "stat" | "readlink" => true,
         "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris"]),
         "apt-mark" => has(&["showauto", "showmanual", "showhold"]),
         "dpkg" => has(&[
@@ -297,7 +298,6 @@ fn only_looks(argv: &[String]) -> bool {
         "postgres" => has(&["-C"]),
         "mariadbd" => has(&["--help"]),
         "rsyslogd" => has(&["-N1"]),
-        "redis-server" | "erl" => true,
         "python3" => has(&["-I"]),
         "systemctl" => {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])

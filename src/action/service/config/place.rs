@@ -22,7 +22,8 @@ pub(super) fn find(lines: &[&str]) -> (Option<String>, Option<String>) {
     let mut said = words(telling[at]);
     // Apache names the place in one line and the fault in the next; supervisor the other way round.
     if said.ends_with(':') {
-        said = [said.as_str(), telling.get(at + 1).copied().unwrap_or_default()].join(" ").trim_end().to_owned();
+        let next = telling.get(at + 1).copied().unwrap_or_default();
+        said = format!("{said} {next}");
     } else if said.starts_with("file: ") && at > 0 {
         said = words(telling[at - 1]);
     }
@@ -34,7 +35,9 @@ fn is_verdict(line: &str) -> bool {
 }
 
 fn is_harmless(line: &str) -> bool {
-    ["[Warning]", "[warn]", "[Note]", "AH00558", "[notice]"].iter().any(|mark| line.contains(mark))
+    ["[Warning]", "[warn]", "[Note]", "AH00558", "[notice]", "onfig validation run"]
+        .iter()
+        .any(|mark| line.contains(mark))
 }
 
 /// Without the time and the process that servers put before what they say.

@@ -81,13 +81,18 @@ const SERVERS: [(&str, &str, &str); 6] = [
 fn a_broken_file_of_every_server_is_found_and_one_that_is_not_installed_has_none() {
     for (service, program, file) in SERVERS {
         let host = FakeHost::new();
-        host.put_file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nredis:x:7:7::/:/bin/sh\nrabbitmq:x:8:8::/:/bin/sh\n", 0o644);
+        host.put_file(
+            "/etc/passwd",
+            "root:x:0:0::/root:/bin/sh\nredis:x:7:7::/:/bin/sh\nrabbitmq:x:8:8::/:/bin/sh\n",
+            0o644,
+        );
         host.put_broken_file(file);
         assert_eq!(own(&host, Manager::Systemd, service), None, "{service}: it is not installed");
         host.put_file(program, "elf", 0o755);
         host.put_file("/etc/postgresql/15/main/postgresql.conf", "", 0o644);
         host.put_file("/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/INSTALL", "", 0o644);
         let broken = own(&host, Manager::Systemd, service).unwrap_or_else(|| panic!("{service}"));
+        assert_eq!(broken_servers(&host).len(), 1, "{service}");
         assert_eq!(broken.place.as_deref(), Some(format!("{file}:2").as_str()), "{service}: {broken:?}");
         host.put_file(file, "# good\n", 0o644);
         assert_eq!(own(&host, Manager::Systemd, service), None, "{service}: it is mended");
