@@ -81,7 +81,8 @@ pub fn paths(line: &str) -> Vec<String> {
     while let Some(at) = rest.find('/') {
         let begins = rest[..at].chars().next_back().is_none_or(end);
         let path = rest[at..].split(end).next().unwrap_or_default();
-        if begins && path.len() > 1 {
+        // What begins with two is the rest of a web address.
+        if begins && path.len() > 1 && !path.starts_with("//") {
             found.push(path.trim_end_matches('.').to_owned());
         }
         rest = &rest[at + path.len().max(1)..];

@@ -53,6 +53,14 @@ fn the_place_and_the_fault_are_found_in_the_words_of_every_server() {
              '/etc/supervisor/conf.d/zz.conf')",
         ),
         (
+            "rsyslogd: version 8.2504.0, config validation run (level 1), master config /etc/rsyslog.conf\n\
+             rsyslogd: invalid or yet-unknown config file command 'Foo' [v8.2504.0 try https://www.rsyslog.com/e/3003 ]\n\
+             rsyslogd: error during parsing file /etc/rsyslog.d/zz.conf, on or before line 2: errors occurred [v8 try https://www.rsyslog.com/e/2207 ]\n\
+             rsyslogd: End of config validation run. Bye.\n",
+            "/etc/rsyslog.d/zz.conf:2: rsyslogd: error during parsing file /etc/rsyslog.d/zz.conf, on or before line 2: \
+             errors occurred [v8 try https://www.rsyslog.com/e/2207 ]",
+        ),
+        (
             "Error: File contains no section headers.\nfile: '/etc/supervisor/conf.d/zz.conf', line: 1\n'[program\\n'\n",
             "/etc/supervisor/conf.d/zz.conf:1: Error: File contains no section headers.",
         ),
