@@ -151,8 +151,7 @@ pub fn not_verified(stages: &BTreeSet<String>, proofs: &[&str]) -> String {
     }
     let mut page = Page { look: Look::PLAIN, lines: Vec::new() };
     let names: Vec<&str> = stages.iter().map(String::as_str).collect();
-    let is = if names.len() == 1 { "is" } else { "are" };
-    page.prose(&format!("Not verified, because {is} rolled back: {}.", names.join(", ")));
+    page.prose(&format!("Not verified, because rolled back: {}.", names.join(", ")));
     for proof in proofs {
         page.lines.extend(lines::hanging(Look::PLAIN, MARK, proof));
     }

@@ -82,6 +82,9 @@ fn touched<'a>(plan: &'a Plan, changes: &dyn Fn(&str) -> bool) -> Vec<Touched<'a
             Action::Service(service) if service.running && (changes(id) || follows(service, changes)) => {
                 servers.push(Touched { id, manager: service.manager, name: &service.name, test: &service.test });
             }
+            Action::Sshd(_) if changes(id) => {
+                servers.push(Touched { id, manager: Manager::Systemd, name: "ssh.service", test: &[] });
+            }
             Action::Acme(acme) if changes(id) => {
                 let reloaded = acme.reload.iter();
                 servers.extend(reloaded.map(|name| Touched { id, manager: Manager::Systemd, name, test: &[] }));

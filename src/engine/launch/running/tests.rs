@@ -106,3 +106,14 @@ fn a_plan_asks_no_program_of_a_guide_and_nobody_but_root_asks_at_all() {
     assert!(host.calls().iter().filter(|call| call.subject.starts_with("nginx")).all(|call| !call.changes));
     assert_eq!(broken_servers(&host.as_user(1000), &plan, &verdicts, Tests::Own), Vec::new());
 }
+
+#[test]
+fn the_ssh_server_is_one_of_them() {
+    let host = FakeHost::new().with_sshd("");
+    let broken = "/etc/ssh/sshd_config.d/zz.conf: line 2: Bad configuration option: Foo\n";
+    host.on(&["sshd", "-t"], move |_, _| crate::host::fake::output(255, "", broken));
+    let actions = vec![planned("web.ssh", json!({"sshd": {"port": 2222, "confirm": "none"}}))];
+    let plan = Plan { actions, ..Plan::new("shop", "Shop") };
+    let told = refused(&host, &plan);
+    assert!(told[0].contains("ssh.service") && told[0].contains("/etc/ssh/sshd_config.d/zz.conf:2"), "{told:?}");
+}
