@@ -339,6 +339,8 @@ fn reason(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::host::fake::FakeHost;
 
@@ -392,6 +394,22 @@ mod tests {
         let state = unit("LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nMainPID=0\n");
         assert_eq!(state.pids, [0; 0]);
         assert!(!state.known && !state.active && !state.enabled);
+    }
+
+    #[test]
+    fn a_timer_whose_service_was_edited_has_systemd_read_it() {
+        for (edited, reads) in [("yes", 1), ("no", 0)] {
+            let host = FakeHost::new();
+            host.on(&["systemctl", "show"], move |_, command| {
+                let timer = command.argv.last().is_some_and(|unit| unit == "night.timer");
+                let more = if timer { "no\nTriggers=night.service".to_owned() } else { edited.to_owned() };
+                crate::host::fake::output(0, &format!("LoadState=loaded\nNeedDaemonReload={more}\n"), "")
+            });
+            refresh(&Work { host: &host, log: Path::new("/log") }, "night.timer").unwrap();
+            let reloads =
+                host.commands().iter().filter(|command| command.argv.ends_with(&["daemon-reload".to_owned()])).count();
+            assert_eq!(reloads, reads);
+        }
     }
 
     #[test]
