@@ -11,6 +11,8 @@ mod firewall;
 mod guarded;
 #[path = "faults/others.rs"]
 mod others;
+#[path = "faults/running.rs"]
+mod running;
 #[path = "faults/sites.rs"]
 mod sites;
 #[path = "faults/ssh.rs"]

@@ -276,3 +276,25 @@ fn remote_engines_are_tried_before_anything_is_changed() {
     let odd = answers.replace("host: db.example.org", "host: db.example.org, port: 3307");
     assert!(refused(&facts("bullseye", "systemd"), &odd).contains("port 3306"));
 }
+
+#[test]
+fn what_cores_that_are_gone_logged_by_goes_with_them() {
+    let facts = facts("bullseye", "systemd");
+    let gone = |cores: &str| -> Vec<String> {
+        let plan = plan(&facts, &changed("weblab-server.yaml", &[("cores: 2", cores)]));
+        let removed = plan.actions.iter().filter_map(|planned| match &planned.action {
+            Action::Absent(absent) => Some(std::iter::once(&absent.path).chain(&absent.also)),
+            _ => None,
+        });
+        let paths = removed.flatten().map(|path| path.display().to_string());
+        paths.filter(|path| path.contains("/logging/")).collect()
+    };
+    let paths = gone("cores: 2");
+    let (first, last) = (paths.first().unwrap(), paths.last().unwrap());
+    assert!(
+        paths.len() == 14 && first.ends_with("/logging/core3.txt") && last.ends_with("/logging/core16.txt"),
+        "{paths:?}"
+    );
+    assert_eq!(gone("cores: 15").len(), 1);
+    assert_eq!(gone("cores: 16"), [""; 0]);
+}

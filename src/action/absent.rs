@@ -1,6 +1,6 @@
-//! `absent`: removes a file or a link, such as a default site.
+//! `absent`: removes files or links, such as a default site.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,50 +9,73 @@ use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::Kind;
 
-/// Removes a file or a link, such as a default site.
+/// Removes files or links, such as a default site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Absent {
     /// What must not be there.
     pub path: PathBuf,
+    /// More of that kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<PathBuf>,
 }
 
 impl Act for Absent {
     fn describe(&self) -> String {
-        format!("remove {}", self.path.display())
+        let first = format!("remove {}", self.path.display());
+        match self.also.len() {
+            0 => first,
+            more => format!("{first} and {more} more"),
+        }
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
-        Ok(if self.is_there(cx)? { Verdict::change(self.describe()) } else { Verdict::AlreadySo })
+        let there: Vec<String> = self.there(cx)?.iter().map(|path| path.display().to_string()).collect();
+        if there.is_empty() {
+            return Ok(Verdict::AlreadySo);
+        }
+        Ok(Verdict::change(format!("remove {}", there.join(", "))))
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        Ok(if self.is_there(cx)? { vec![cx.blobs.before(cx.host, &self.path)?] } else { Vec::new() })
+        self.there(cx)?.into_iter().map(|path| cx.blobs.before(cx.host, path)).collect()
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
-        if self.is_there(cx)? {
-            cx.host.remove(&self.path).map_err(|e| Failure::new(self.describe(), e))?;
+        for path in self.there(cx)? {
+            cx.host.remove(path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))?;
         }
         Ok(())
     }
 
     fn brings(&self) -> Brings {
-        Brings { paths: vec![self.path.clone()], ..Brings::default() }
+        Brings { paths: self.paths().cloned().collect(), ..Brings::default() }
     }
 }
 
 impl Absent {
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.path).chain(&self.also)
+    }
+
+    /// Those of them that are there.
+    fn there(&self, cx: &Cx<'_>) -> Outcome<Vec<&PathBuf>> {
+        self.paths()
+            .filter_map(|path| Self::is_there(cx, path).map(|there| there.then_some(path)).transpose())
+            .collect()
+    }
+
     /// Whether there is a file or a link to remove.
-    fn is_there(&self, cx: &Cx<'_>) -> Outcome<bool> {
-        place::missing_parents(cx.host, &self.path)?;
-        match place::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
+    fn is_there(cx: &Cx<'_>, path: &Path) -> Outcome<bool> {
+        place::missing_parents(cx.host, path)?;
+        match place::stat(cx.host, path)?.map(|stat| stat.kind) {
             None => Ok(false),
             Some(Kind::File | Kind::Symlink) => Ok(true),
-            Some(Kind::Dir | Kind::Other) => {
-                Err(Failure::new(self.describe(), "it is a directory or a device, not a file or a link")
-                    .hint("only files and links can be put back exactly; remove it by hand"))
-            }
+            Some(Kind::Dir | Kind::Other) => Err(Failure::new(
+                format!("remove {}", path.display()),
+                "it is a directory or a device, not a file or a link",
+            )
+            .hint("only files and links can be put back exactly; remove it by hand")),
         }
     }
 }
@@ -71,22 +94,33 @@ mod tests {
         bench.host.put_file("/etc/a", "theirs", 0o640);
         bench.host.make_symlink("/etc/b".as_ref(), "a".as_ref()).unwrap();
         for path in ["/etc/a", "/etc/b"] {
-            bench.round_trip(&Absent { path: path.into() });
+            bench.round_trip(&Absent { path: path.into(), also: Vec::new() });
         }
-        bench.make(&Absent { path: "/etc/a".into() });
+        bench.make(&Absent { path: "/etc/a".into(), also: Vec::new() });
         assert!(bench.host.text("/etc/a").is_none());
+    }
+
+    #[test]
+    fn several_files_go_and_come_back_as_far_as_they_are_there() {
+        let bench = Bench::new();
+        bench.host.put_file("/etc/b", "theirs", 0o640);
+        bench.host.put_file("/etc/c", "theirs", 0o644);
+        let all = Absent { path: "/etc/a".into(), also: vec!["/etc/b".into(), "/etc/c".into()] };
+        bench.round_trip(&all);
+        bench.make(&all);
+        assert!(bench.host.text("/etc/b").is_none() && bench.host.text("/etc/c").is_none());
     }
 
     #[test]
     fn what_is_not_there_needs_no_way_back() {
         let bench = Bench::new();
-        let act = Absent { path: "/etc/nothing".into() };
+        let act = Absent { path: "/etc/nothing".into(), also: Vec::new() };
         assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
         assert!(bench.make(&act).records.is_empty());
     }
 
     #[test]
     fn a_directory_is_refused() {
-        assert!(Bench::new().check(&Absent { path: "/etc".into() }).is_err());
+        assert!(Bench::new().check(&Absent { path: "/etc".into(), also: Vec::new() }).is_err());
     }
 }

@@ -130,6 +130,10 @@ impl Act for Acme {
                 existed: true,
                 was_active: false,
                 was_enabled: false,
+                steps: Vec::new(),
+                test: Vec::new(),
+                restart_after: Vec::new(),
+                reload_after: Vec::new(),
             });
             for path in [&drop_in, &self.trust] {
                 records.extend(place::parent_records(cx.host, path)?);

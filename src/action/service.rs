@@ -5,10 +5,14 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Act, Brings, Cx, Progress, Verdict};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 
+pub use settle::{Former, settle, undo};
+
+pub mod config;
+pub mod settle;
 pub mod sites;
 pub(crate) mod supervisor;
 pub(crate) mod systemd;
@@ -70,6 +74,8 @@ pub struct State {
     pub enabled: bool,
     /// Whether someone has forbidden to start it.
     pub masked: bool,
+    /// Whether it can read its configuration again while it runs.
+    pub reloads: bool,
     /// Its main processes.
     pub pids: Vec<u32>,
     /// The state in the manager's own words.
@@ -79,7 +85,16 @@ pub struct State {
 impl State {
     /// Of a service that its manager does not know.
     fn unknown(detail: String) -> Self {
-        Self { known: false, active: false, at_rest: true, enabled: false, masked: false, pids: Vec::new(), detail }
+        Self {
+            known: false,
+            active: false,
+            at_rest: true,
+            enabled: false,
+            masked: false,
+            reloads: false,
+            pids: Vec::new(),
+            detail,
+        }
     }
 }
 
@@ -195,23 +210,27 @@ impl Service {
         steps
     }
 
-    /// The record that leads back to this state.
-    fn record(&self, state: &State) -> Undo {
+    /// The record that leads back to this state from these steps.
+    fn record(&self, state: &State, steps: &[Step]) -> Undo {
         Undo::Service {
             manager: self.manager.name().to_owned(),
             name: self.name.clone(),
             existed: state.known,
             was_active: state.active,
             was_enabled: state.enabled,
+            steps: steps.iter().map(|step| step.verb().to_owned()).collect(),
+            test: self.test.clone(),
+            restart_after: self.restart_after.clone(),
+            reload_after: self.reload_after.clone(),
         }
     }
 
     /// What brings the former configuration back: the files that this run has changed for it, then the service. All
     /// of them, also those that it has taken up before: half of a configuration is none.
-    fn restore(&self, cx: &Cx<'_>, state: &State) -> Vec<Undo> {
+    fn restore(&self, cx: &Cx<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
-        files.chain([self.record(state)]).collect()
+        files.chain([self.record(state, steps)]).collect()
     }
 
     fn refuse_masked(&self, state: &State) -> Outcome<()> {
@@ -231,10 +250,19 @@ impl Service {
             .hint("is its package installed, and its unit, script or program file in place?"))
     }
 
-    fn try_configuration(&self, work: &Work<'_>) -> Outcome<()> {
-        if self.test.is_empty() {
-            return Ok(());
-        }
+    /// What runs is told to take up nothing that it would not start with again. What does not run yet says itself
+    /// what it does not understand, unless the guide names a test.
+    fn try_configuration(&self, work: &Work<'_>, state: &State) -> Outcome<()> {
+        let broken = if self.test.is_empty() {
+            state.active.then(|| config::own(work.host, self.manager, &self.name)).flatten()
+        } else {
+            return self.try_declared(work);
+        };
+        let what = format!("(re)start {}: its configuration test", self.name);
+        broken.map_or(Ok(()), |broken| Err(broken.failure(what, "its configuration on disk is broken")))
+    }
+
+    fn try_declared(&self, work: &Work<'_>) -> Outcome<()> {
         let what = format!("(re)start {}: its configuration test", self.name);
         let output = work
             .host
@@ -270,7 +298,13 @@ impl Act for Service {
     }
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        Ok(vec![self.record(&self.manager.state(cx.host, &self.name)?)])
+        let state = self.manager.state(cx.host, &self.name)?;
+        let steps = self.steps(&state, cx.changed);
+        // Before anything is on record: a server that was never told anything need not be told to go back.
+        if state.active && steps.iter().any(|step| step.takes_configuration()) {
+            self.try_configuration(&Work { host: cx.host, log: cx.log }, &state)?;
+        }
+        Ok(vec![self.record(&state, &steps)])
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
@@ -278,7 +312,7 @@ impl Act for Service {
         let mut state = self.manager.state(cx.host, &self.name)?;
         let mut steps = self.steps(&state, cx.changed);
         if steps.iter().any(|step| step.takes_configuration()) {
-            self.try_configuration(&work)?;
+            self.try_configuration(&work, &state)?;
         }
         if self.running && !steps.is_empty() {
             let anew = self.manager.refresh(&work, &self.name)?;
@@ -296,7 +330,7 @@ impl Act for Service {
         };
         match &self.sites {
             Some(sites) if state.active && steps.iter().any(|step| step.takes_configuration()) => {
-                sites.guard(cx, self.restore(cx, &state), &self.name, &mut perform)
+                sites.guard(cx, self.restore(cx, &state, &steps), &self.name, &mut perform)
             }
             _ => perform(),
         }
@@ -315,89 +349,6 @@ impl Act for Service {
     }
 }
 
-/// How a service was before, as its undo record tells it.
-#[derive(Clone, Copy, Debug)]
-pub struct Former<'a> {
-    /// Its manager's name.
-    pub manager: &'a str,
-    /// Its own.
-    pub name: &'a str,
-    /// Whether its manager knew it.
-    pub existed: bool,
-    /// Whether it ran.
-    pub was_active: bool,
-    /// Whether it started at boot.
-    pub was_enabled: bool,
-}
-
-impl<'a> Former<'a> {
-    /// What the record of a service says; none for other records.
-    pub fn of(record: &'a Undo) -> Option<Self> {
-        match record {
-            Undo::Service { manager, name, existed, was_active, was_enabled } => {
-                Some(Self { manager, name, existed: *existed, was_active: *was_active, was_enabled: *was_enabled })
-            }
-            _ => None,
-        }
-    }
-
-    fn at_work<'w>(self, cx: &'w UndoCx<'_>) -> Outcome<(Manager, Work<'w>)> {
-        Ok((known(self.manager)?, Work { host: cx.host, log: cx.log }))
-    }
-}
-
-/// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
-pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
-    let state = manager.state(cx.host, name)?;
-    let mut done = Vec::new();
-    if state.known && !state.at_rest && !former.was_active {
-        manager.perform(&work, name, Step::Stop)?;
-        done.push("stopped");
-    }
-    // A program of supervisor starts with it as long as its file is there, and that is another record's.
-    let by_command = manager != Manager::Supervisor;
-    if by_command && state.known && state.enabled && (!former.was_enabled || !former.existed) {
-        manager.perform(&work, name, Step::Disable)?;
-        done.push("disabled");
-    }
-    Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
-}
-
-/// Called when files and packages are as they were: its manager reads its definition again, and a service that
-/// ran before runs with its former configuration.
-pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
-    match manager {
-        Manager::Systemd => {
-            systemd::refresh(&work, name)?;
-            systemd::forget_failure(&work, name);
-        }
-        Manager::Supervisor => supervisor::forget_removed(&work, name)?,
-        Manager::Sysv => {}
-    }
-    let state = manager.state(cx.host, name)?;
-    if !former.existed || !(former.was_active || former.was_enabled) {
-        return Ok(Undone::Nothing);
-    }
-    if !state.known {
-        return Ok(Undone::Kept {
-            what: format!("{name} does not run"),
-            why: format!("it was there before, but {} does not know it any more", manager.name()),
-        });
-    }
-    if former.was_enabled && !state.enabled {
-        manager.perform(&work, name, Step::Enable)?;
-    }
-    if !former.was_active {
-        return Ok(Undone::Nothing);
-    }
-    manager.perform(&work, name, if state.active { Step::Restart } else { Step::Start })?;
-    Ok(Undone::Done(format!("restarted {name} with its former configuration")))
-}
-
 /// Why a service that was started does not do its work, when it is that: it died, or dies again and again.
 pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
     if !service.running {
@@ -409,13 +360,6 @@ pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
     let state = service.manager.state(host, &service.name).ok()?;
     let what = format!("keep {} running", service.name);
     (!state.active).then(|| Failure::new(what, format!("it does not run: {}", state.detail)))
-}
-
-fn known(manager: &str) -> Outcome<Manager> {
-    Manager::from_name(manager).ok_or_else(|| {
-        Failure::new("bring a service back", format!("there is no service manager called {manager}"))
-            .hint("the journal was written by a newer bringup: use the binary that lies with the run")
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `status`, `history`, `verify`, `attach`, `stop`, `resume`, `rollback`: everything about runs that were.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::engine::runs::{self, Run, RunDir, Settings, State};
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
+use crate::plan::Plan;
 use crate::proof;
 use crate::secret::store;
 use crate::ui::estimate::Expected;
@@ -78,6 +80,9 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let mut guides = Vec::new();
         let mut results = Vec::new();
+        // What is rolled back is not there to be proven.
+        let mut untried = Vec::new();
+        let mut stages = BTreeSet::new();
         let untouched = data::untouched(host, runs::standing(runs));
         let start = host.now();
         for run in runs::standing(runs).rev().filter(|run| matches!(run.state, State::Done | State::ProofFailed)) {
@@ -88,7 +93,13 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             let plan = run.dir.plan(host)?;
             let secrets = store::load(host, &plan.guide);
             let cx = proof::Cx { host, secrets: &secrets };
+            let gone = runs::stages_gone(runs, &run.journal.header.guide);
+            stages.extend(gone.iter().map(|stage| title(&plan, stage)));
             for planned in &plan.proofs {
+                if gone.contains(&planned.stage) {
+                    untried.push((planned.id.clone(), planned.describe.clone(), planned.stage.clone()));
+                    continue;
+                }
                 let result = planned.proof.prove_since(&cx, start);
                 if !output.json {
                     out::print(&report::proof_line(host, &planned.describe, &result));
@@ -99,17 +110,22 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         data::note_again(host, &untouched)?;
         let failed = results.iter().filter(|(_, _, result)| result.is_err()).count();
         if output.json {
-            let list: Vec<_> = results
-                .iter()
-                .map(|(id, describe, result)| {
-                    json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
-                })
-                .collect();
+            let tried = results.iter().map(|(id, describe, result)| {
+                json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
+            });
+            let untried = untried.iter().map(|(id, describe, stage)| {
+                json!({ "proof": id, "describe": describe, "not_verified": format!("stage {stage} is rolled back") })
+            });
+            let list: Vec<_> = tried.chain(untried).collect();
             out::json(&format!("{:#}\n", json!(list)));
-        } else if results.is_empty() {
+        } else if results.is_empty() && stages.is_empty() {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
             out::print(&format!("{} proven, {failed} failed.\n", results.len() - failed));
+            out::print(&report::not_verified(
+                &stages,
+                &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>(),
+            ));
         }
         Ok(if failed == 0 { Exit::Done } else { Exit::ProofFailed })
     })
@@ -363,6 +379,11 @@ pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Ex
         Ok(exit) => exit,
         Err(failure) => internal(&failure),
     }
+}
+
+/// What people know a stage by.
+fn title(plan: &Plan, stage: &str) -> String {
+    plan.stages.iter().find(|known| known.id == stage).map_or_else(|| stage.to_owned(), |known| known.title.clone())
 }
 
 fn internal(failure: &Failure) -> Exit {

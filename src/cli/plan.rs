@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::action::Verdict;
 use crate::cli::{Inputs, Output, answers, inputs};
+use crate::engine::launch::running::{Tests, broken_servers};
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
@@ -33,6 +34,7 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
         let packages = scope.spawn(|| packages(host, &made.plan));
         (preview(host, &made.plan, &secrets), packages.join().unwrap_or_default())
     });
+    let refused = broken_servers(host, &made.plan, &verdicts, Tests::Own);
     if output.json {
         let states: Vec<_> = verdicts
             .iter()
@@ -45,10 +47,16 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
             Ok(forecast) => json!(forecast),
             Err(failure) => json!({ "failure": failure }),
         });
-        let shown = json!({ "hash": made.plan.hash(), "plan": made.plan, "host": states, "packages": packages });
+        let hash = made.plan.hash();
+        let shown =
+            json!({ "hash": hash, "plan": made.plan, "host": states, "packages": packages, "refused": refused });
         out::json(&format!("{shown:#}\n"));
     } else {
         out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
+        if !refused.is_empty() {
+            out::error("\nA run of this plan would be refused now:\n");
+            answers::refuse(&refused, output);
+        }
     }
     let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo)));
     if pending { Exit::ChangesPending } else { Exit::Done }

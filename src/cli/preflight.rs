@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::action::service::config::{Broken, broken_servers};
 use crate::answers::resolve::requirements;
 use crate::cli::{Output, answers};
 use crate::error::Exit;
-use crate::facts::preflight::{State, required, run};
+use crate::facts::preflight::{Check, State, required, run};
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
@@ -26,6 +27,7 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
     };
     let facts = probe(host);
     let mut checks = run(host, &facts, &|_| {});
+    checks.extend(servers(host));
     if let Some(guide) = guide {
         checks.extend(required(&requirements(&guide, &facts)));
     }
@@ -36,4 +38,20 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
         out::print(&preflight::page(term::look(host), &checks));
     }
     if fit { Exit::Done } else { Exit::Rejected }
+}
+
+/// Servers that would not start again with the configuration that lies on disk. A run is refused that has to do with
+/// one of them; only root can see what they read.
+fn servers(host: &dyn Host) -> Vec<Check> {
+    if host.euid() != 0 {
+        return Vec::new();
+    }
+    let check = |(name, broken): (&str, Broken)| Check {
+        id: "servers",
+        title: "Servers",
+        state: State::Warning,
+        found: format!("the configuration of {name} is broken: {}", broken.told()),
+        fix: broken.hint(),
+    };
+    broken_servers(host).into_iter().map(check).collect()
 }

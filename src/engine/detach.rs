@@ -25,6 +25,12 @@ const PASSED_ON: &[&str] = &[
     "BRINGUP_KILL",
 ];
 
+/// So long what a dead process of a run has left may end by itself: it has been asked to by systemd.
+const GRACE: Duration = Duration::from_secs(10);
+/// So long it may take to end when it is not asked any more.
+const KILLED: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Puts a copy of this program beside the run, so that the run can be taken back whatever happens to ours.
 pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     let copy = dir.file("bringup");
@@ -57,6 +63,7 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
         );
         argv.push(format!("--unit={}", unit(&dir.id)));
         argv.push(format!("--description=bringup run {}", dir.id));
+        end_leftovers(host, &dir.id)?;
         // A refused or finished unit of an earlier try must not stand in the way.
         let reset = Command::new(["systemctl", "reset-failed", &unit(&dir.id)]);
         let _ = host.run(&reset);
@@ -79,6 +86,42 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
         return Ok(());
     }
     Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
+}
+
+/// Waits until nothing of an earlier process of this run is left. It may have been killed while a child of its worked,
+/// which then lives on in the unit's cgroup: it would stand in the way, and go on changing the host beside us.
+fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
+    let unit = unit(id);
+    let what = || format!("wait for the end of {unit}, which an earlier process of this run has left");
+    let mut waited = Duration::ZERO;
+    let mut killed = false;
+    loop {
+        let show = Command::new(["systemctl", "show", "--value", "--property=ActiveState", "--", &unit]);
+        let output = host.run(&show).map_err(|e| Failure::new(what(), e))?;
+        // Of a unit that it does not know systemd says that it is inactive.
+        let state = output.text();
+        if !output.ok() || !matches!(state.as_str(), "active" | "activating" | "deactivating") {
+            return Ok(());
+        }
+        if running(host).as_deref() == Some(id) {
+            return Err(Failure::new(
+                "start the run in a process of its own",
+                format!("run {id} is working on this host"),
+            )
+            .hint("`bringup attach` shows it"));
+        }
+        if waited >= GRACE && !killed {
+            let kill = Command::new(["systemctl", "kill", "--signal=SIGKILL", "--", &unit]);
+            let _ = host.run(&kill);
+            killed = true;
+        }
+        if waited >= GRACE + KILLED {
+            return Err(Failure::new(what(), format!("it is still {state} after {} s", waited.as_secs()))
+                .hint(format!("`systemctl status {unit}` shows which processes are left")));
+        }
+        host.sleep(PAUSE);
+        waited += PAUSE;
+    }
 }
 
 /// This very program where it still lies, since it may know better than the one that began the run; else the
@@ -130,5 +173,69 @@ pub fn running(host: &dyn Host) -> Option<String> {
         Ok(None) => {
             host.read(&Path::new(STATE_DIR).join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::host::fake::{FakeHost, output};
+
+    /// A run whose unit is in this state until it was asked so often, or was killed.
+    fn leaves(state: &'static str, times: u32) -> (FakeHost, RunDir) {
+        let host = FakeHost::new();
+        let left = Arc::new(AtomicU32::new(times));
+        let ended = left.clone();
+        host.on(&["systemctl", "show", "--value", "--property=ActiveState"], move |_, _| {
+            let before = left.load(Ordering::Relaxed);
+            left.store(before.saturating_sub(1), Ordering::Relaxed);
+            output(0, if before > 0 { state } else { "inactive" }, "")
+        });
+        host.on(&["systemctl", "kill"], move |_, _| {
+            ended.store(0, Ordering::Relaxed);
+            output(0, "", "")
+        });
+        let dir = RunDir::of("20260101-000000-shop");
+        host.put_file(dir.log("other"), "", 0o600);
+        (host, dir)
+    }
+
+    fn ran(host: &FakeHost, words: &[&str]) -> usize {
+        host.commands().iter().filter(|command| command.argv.iter().zip(words).all(|(a, b)| a == b)).count()
+    }
+
+    #[test]
+    fn what_a_killed_run_has_left_is_waited_for() {
+        let (host, dir) = leaves("deactivating", 3);
+        start(&host, &dir, &[]).unwrap();
+        assert_eq!(ran(&host, &["systemctl", "show"]), 4);
+        assert_eq!((ran(&host, &["systemctl", "kill"]), ran(&host, &["systemd-run"])), (0, 1));
+    }
+
+    #[test]
+    fn what_does_not_end_by_itself_is_ended_before_anything_begins() {
+        let (host, dir) = leaves("deactivating", u32::MAX);
+        let begun = host.now();
+        start(&host, &dir, &[]).unwrap();
+        assert!(host.now().since(begun) >= GRACE);
+        let commands = host.commands();
+        let at = |word: &str| commands.iter().position(|command| command.argv.iter().any(|arg| arg == word)).unwrap();
+        assert!(at("--signal=SIGKILL") < at("systemd-run"), "it begins only then");
+    }
+
+    #[test]
+    fn a_run_that_works_is_not_ended() {
+        let (host, dir) = leaves("active", u32::MAX);
+        host.put_file("/var/lib/bringup/running", &dir.id, 0o644);
+        host.put_file("/var/lib/bringup/lock", "", 0o600);
+        host.lock_elsewhere("/var/lib/bringup/lock", true);
+        let failure = start(&host, &dir, &[]).unwrap_err();
+        assert!(failure.to_string().contains("is working on this host"), "{failure}");
+        assert_eq!((ran(&host, &["systemctl", "kill"]), ran(&host, &["systemd-run"])), (0, 0));
     }
 }

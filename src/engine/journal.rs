@@ -111,6 +111,11 @@ pub enum Record {
         /// The action.
         action: String,
     },
+    /// After its records were carried out, the service of this action is as it was.
+    Settled {
+        /// The action.
+        action: String,
+    },
     /// The run, or the stage, is reverted.
     RolledBack {
         /// One stage only.
@@ -123,6 +128,7 @@ pub enum Record {
 
 /// An action as its journal knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a record of its own")]
 pub struct Entry {
     /// Its id.
     pub action: String,
@@ -137,6 +143,10 @@ pub struct Entry {
     pub wrote: BTreeMap<PathBuf, String>,
     /// Whether its records were carried out.
     pub undone: bool,
+    /// Whether its service, if it is one, is as it was since then.
+    pub settled: bool,
+    /// Whether it began more than once since it was last undone.
+    pub begun_again: bool,
     /// The line of its last end, to tell what changed after it.
     ended_at: usize,
 }
@@ -310,6 +320,8 @@ impl Journal {
                 self.stages_rolled_back.remove(&stage);
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
                     entry.ended = false;
+                    entry.settled = false;
+                    entry.begun_again = true;
                     entry.undo.extend(undo);
                     // What it wrote before is about to be written over.
                     entry.wrote.clear();
@@ -360,6 +372,11 @@ impl Journal {
                 self.again.remove(&action);
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
                     entry.undone = true;
+                }
+            }
+            Record::Settled { action } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
+                    entry.settled = true;
                 }
             }
             Record::RolledBack { stage: None, kept } => self.rolled_back = Some(kept),

@@ -17,6 +17,8 @@ use crate::plan::preview::preview;
 use crate::proof;
 use crate::secret::{Secrets, store};
 
+pub mod running;
+
 /// What the checks before the first change came to.
 #[derive(Debug)]
 pub enum Checked {
@@ -59,7 +61,8 @@ pub fn check_rotating(
     beforehand(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
-    let problems: Vec<Problem> = failed.collect();
+    let mut problems: Vec<Problem> = failed.collect();
+    problems.extend(running::broken_servers(host, plan, &verdicts, running::Tests::All));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -154,7 +157,8 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     let secrets = store::load(host, &plan.guide);
     let verdicts = preview(host, &plan, &secrets);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
-    let problems: Vec<Problem> = failed.collect();
+    let mut problems: Vec<Problem> = failed.collect();
+    problems.extend(running::broken_servers(host, &plan, &verdicts, running::Tests::All));
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -3,13 +3,11 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::action::Progress;
-use crate::action::service::{self, Former};
 use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
@@ -22,6 +20,7 @@ use crate::host::Host;
 
 pub mod accounts;
 pub mod reconcile;
+mod services;
 
 /// What to take back, and what may go with it.
 #[derive(Clone, Debug, Default)]
@@ -60,14 +59,15 @@ pub fn roll_back(
     let mut report = Report::default();
     let way = Way { host, dir, options, one_by_one: false, emit };
     let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    let touched = way.walk(&mut scene, journal, &entries, &mut report)?;
+    way.walk(&mut scene, journal, &entries, &mut report)?;
 
     let told = report.errors.len();
     if whole && report.errors.is_empty() {
         reconcile_disk(&mut scene, journal, &mut report, emit)?;
     }
 
-    settle(host, dir, &touched, &mut report);
+    let of = options.stage.as_deref().map_or(services::Of::Run, services::Of::Stage);
+    services::settle(host, dir, journal, of, &mut report, emit);
     for failure in &report.errors[told..] {
         emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
@@ -96,11 +96,11 @@ pub fn take_back(
     let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
     let way = Way { host, dir, options: &Options::default(), one_by_one: true, emit };
-    let touched = way.walk(&mut scene, journal, &entries, &mut report)?;
+    way.walk(&mut scene, journal, &entries, &mut report)?;
     if everything && report.errors.is_empty() {
         reconcile_disk(&mut scene, journal, &mut report, emit)?;
     }
-    settle(host, dir, &touched, &mut report);
+    services::settle(host, dir, journal, services::Of::Actions(actions), &mut report, emit);
     Ok(report)
 }
 
@@ -243,17 +243,15 @@ struct Way<'a> {
 }
 
 impl Way<'_> {
-    /// Takes these actions back, the last first; returns the records of services on the way.
+    /// Takes these actions back, the last first.
     fn walk(
         &self,
         scene: &mut Scene<'_>,
         journal: &mut Journal,
         entries: &[Entry],
         report: &mut Report,
-    ) -> Outcome<Vec<Undo>> {
-        let mut touched = Vec::new();
+    ) -> Outcome<()> {
         for entry in entries.iter().rev() {
-            touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
             // What rolling back changes is no more somebody else's than what the run did.
             let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo))?;
             let mut errors = self.carry_out(scene, journal, entry, report);
@@ -271,7 +269,7 @@ impl Way<'_> {
                 break;
             }
         }
-        Ok(touched)
+        Ok(())
     }
 
     /// Hands out what the records of an entry are carried out with.
@@ -321,34 +319,5 @@ impl Way<'_> {
             }
         }
         errors
-    }
-}
-
-/// Services that ran before and still should are brought in line with the files that are back.
-fn settle(host: &dyn Host, dir: &RunDir, touched: &[Undo], report: &mut Report) {
-    let blobs = dir.blobs();
-    let log = dir.log("settle");
-    let dumps = dir.file("dumps");
-    let nothing = BTreeMap::new();
-    let quiet = |_: Progress| {};
-    let cx = UndoCx {
-        host,
-        blobs: &blobs,
-        log: &log,
-        progress: &quiet,
-        dumped: &|_, _| {},
-        dumps: &dumps,
-        drop_data: false,
-        wrote: &nothing,
-        data: None,
-        post: None,
-        died: None,
-    };
-    for undo in touched {
-        if let Some(former) = Former::of(undo)
-            && let Err(failure) = service::settle(&cx, former)
-        {
-            report.errors.push(failure);
-        }
     }
 }

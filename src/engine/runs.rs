@@ -162,6 +162,18 @@ pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
     runs.iter().filter(|run| !matches!(run.state, State::RolledBack))
 }
 
+/// The stages of a guide that were rolled back by themselves, and that no later run has applied again.
+pub fn stages_gone(runs: &[Run], guide: &str) -> BTreeSet<String> {
+    let mut gone = BTreeSet::new();
+    for run in standing(runs).filter(|run| run.journal.header.guide == guide) {
+        for entry in run.journal.entries().iter().filter(|entry| !entry.undone) {
+            gone.remove(&entry.stage);
+        }
+        gone.extend(run.journal.stages_rolled_back.iter().cloned());
+    }
+    gone
+}
+
 /// Notes which guides stand and which packages they brought, where anybody may read it: planning as an ordinary user
 /// must know whose ports and services are already ours.
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
@@ -225,5 +237,36 @@ impl RunDir {
     pub fn keep_settings(&self, host: &dyn Host, settings: &Settings) -> Outcome<()> {
         let bytes = serde_json::to_vec(settings).map_err(|e| Failure::new("write the settings", e))?;
         self.write(host, "settings.json", &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::engine::journal::Record;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn a_stage_that_was_rolled_back_is_gone_until_a_later_run_applies_it_again() {
+        let host = FakeHost::new();
+        let gone = || stages_gone(&all(&host, None).unwrap(), "shop").into_iter().collect::<Vec<_>>();
+        let begin = |journal: &mut Journal, stage: &str| {
+            let (action, stage) = (format!("{stage}.a"), stage.to_owned());
+            journal.write(&host, Record::Begin { action, stage, undo: Vec::new() }).unwrap();
+        };
+        let (_, mut first) = RunDir::create(&host, &Plan::new("shop", "Shop")).unwrap();
+        begin(&mut first, "web");
+        begin(&mut first, "base");
+        assert_eq!(gone(), [""; 0]);
+        first.write(&host, Record::Undone { action: "web.a".to_owned() }).unwrap();
+        first.write(&host, Record::RolledBack { stage: Some("web".to_owned()), kept: 0 }).unwrap();
+        assert_eq!(gone(), ["web"]);
+        let (_, mut second) = RunDir::create(&host, &Plan::new("shop", "Shop")).unwrap();
+        assert_eq!(gone(), ["web"]);
+        begin(&mut second, "web");
+        assert_eq!(gone(), [""; 0]);
+        assert_eq!(stages_gone(&all(&host, None).unwrap(), "other").len(), 0);
     }
 }

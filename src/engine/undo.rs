@@ -93,6 +93,19 @@ pub enum Undo {
         was_active: bool,
         /// Whether it started at boot.
         was_enabled: bool,
+        /// What was to be done to it (`enable`, `start`, `restart`, `reload`, `stop`, `disable`), so that a rollback
+        /// does no more to it than that; unknown in records of the first releases.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        steps: Vec<String>,
+        /// The guide's own test of its configuration.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        test: Vec<String>,
+        /// Actions whose change it takes up by a restart.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        restart_after: Vec<String>,
+        /// Actions whose change it takes up by a reload.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reload_after: Vec<String>,
     },
     /// Drop a database and a role that we made. When the data changed since the end of the run it is dumped
     /// first, and dropped only with leave.

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod base;
+mod configs;
 mod databases;
 mod engines;
 mod faults;

@@ -1,5 +1,7 @@
 //! The last page: what stands where, what was proven, and what to do next. Each fits 80x24.
 
+use std::collections::BTreeSet;
+
 use crate::engine::runs::RunDir;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
@@ -141,6 +143,22 @@ pub fn nothing_to_do(plan: &Plan) -> String {
 /// A proof that was tried again: the evidence, or why it failed.
 pub fn proof_line(host: &dyn Host, describe: &str, result: &Outcome<String>) -> String {
     proof_lines(term::look(host), describe, result).join("\n") + "\n"
+}
+
+/// What was not verified, because its stages are rolled back; empty when none is. `proofs` are those that were not
+/// tried for that reason.
+pub fn not_verified(stages: &BTreeSet<String>, proofs: &[&str]) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let mut page = Page { look: Look::PLAIN, lines: Vec::new() };
+    let names: Vec<&str> = stages.iter().map(String::as_str).collect();
+    page.prose(&format!("Not verified, because rolled back: {}.", names.join(", ")));
+    for proof in proofs {
+        page.lines.extend(lines::hanging(Look::PLAIN, MARK, proof));
+    }
+    page.prose("`bringup` with the same answers applies it again.");
+    page.end()
 }
 
 /// Why data keeps a rollback from beginning.

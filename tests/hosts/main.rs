@@ -30,6 +30,7 @@ mod logs;
 mod others;
 mod pair;
 mod preflight;
+mod running;
 #[path = "../pty/session.rs"]
 mod session;
 mod sites;

@@ -51,6 +51,7 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
         // What stands in its configuration starts with supervisord.
         enabled: !processes.is_empty(),
         masked: false,
+        reloads: false,
         pids: processes.iter().map(|process| process.pid).filter(|pid| *pid > 0).collect(),
         detail: if states.is_empty() { "no such program".to_owned() } else { states.join(", ") },
     })

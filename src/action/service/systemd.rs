@@ -9,7 +9,7 @@ use crate::host::{Command, Host, Output};
 
 /// What is asked of `systemctl show`, in one go.
 const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,MainPID,Type,\
-    Result,FragmentPath,DropInPaths,TasksCurrent,ControlGroup";
+    Result,FragmentPath,DropInPaths,TasksCurrent,ControlGroup,CanReload,Triggers";
 /// Above systemd's own limit for a start (90 s) and `MariaDB`'s (15 min is only for recovery).
 const JOB_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a service may take to stand after its start job is done.
@@ -42,6 +42,8 @@ pub struct Unit {
     main_pid: u32,
     tasks: u64,
     control_group: String,
+    reloads: bool,
+    triggers: String,
 }
 
 impl Unit {
@@ -70,6 +72,8 @@ impl Unit {
                 "Result" => value.clone_into(&mut unit.result),
                 "FragmentPath" => value.clone_into(&mut unit.fragment),
                 "DropInPaths" => value.clone_into(&mut unit.drop_ins),
+                "CanReload" => unit.reloads = value == "yes",
+                "Triggers" => value.clone_into(&mut unit.triggers),
                 "NeedDaemonReload" => unit.stale = value == "yes",
                 "NRestarts" => unit.restarts = value.parse().unwrap_or(0),
                 "MainPID" => unit.main_pid = value.parse().unwrap_or(0),
@@ -124,6 +128,7 @@ impl Unit {
                 "enabled" | "enabled-runtime" | "static" | "indirect" | "alias" | "linked" | "transient"
             ) || (self.file == "generated" && self.load == "loaded"),
             masked: self.load == "masked",
+            reloads: self.reloads,
             pids: (self.main_pid > 0).then_some(self.main_pid).into_iter().collect(),
             detail: format!("{}, {} ({})", self.load, self.active, self.sub),
         }
@@ -132,7 +137,19 @@ impl Unit {
 
 /// What systemd knows of `name`.
 pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
-    Unit::read(host, name).map(|unit| unit.state())
+    let mut unit = Unit::read(host, name)?;
+    // What it says of the links is what it saw when somebody asked first: they may have come or gone since by the
+    // hand of somebody who did not tell it. What starts at boot is what is on disk.
+    if matches!(unit.file.as_str(), "enabled" | "disabled")
+        && let Ok(output) = host.run(&Command::new(["systemctl", "is-enabled", "--", name]))
+    {
+        match output.text().lines().next() {
+            Some(file @ ("enabled" | "disabled")) => file.clone_into(&mut unit.file),
+            Some("masked" | "masked-runtime") => "masked".clone_into(&mut unit.load),
+            _ => {}
+        }
+    }
+    Ok(unit.state())
 }
 
 /// Reads the unit files again if systemd has an old view of `name`.
@@ -141,7 +158,10 @@ pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<()> {
     // A file that now comes before the one that was loaded is not counted as NeedDaemonReload.
     let own = format!("/etc/systemd/system/{name}");
     let shadowed = unit.fragment != own && matches!(work.host.stat(Path::new(&own)), Ok(Some(_)));
-    if !unit.stale && unit.load == "loaded" && !shadowed && !unit.lacks_drop_in(work.host, name) {
+    // A timer or a socket starts another unit, as systemd has that in mind.
+    let mut triggered = unit.triggers.split_whitespace().filter_map(|name| Unit::read(work.host, name).ok());
+    let stale = unit.stale || triggered.any(|unit| unit.stale);
+    if !stale && unit.load == "loaded" && !shadowed && !unit.lacks_drop_in(work.host, name) {
         return Ok(());
     }
     systemctl(work, &["daemon-reload"], "have systemd read its unit files again")
@@ -157,8 +177,17 @@ pub fn forget_failure(work: &Work<'_>, name: &str) {
 pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
     let what = format!("{} {name}", step.verb());
     match step {
-        // The links on disk are what counts at boot; systemd need not read everything again for them now.
-        Step::Enable | Step::Disable => systemctl(work, &["--no-reload", step.verb(), "--", name], &what),
+        // The links on disk are what counts at boot; systemd need not read everything again for them now, unless it
+        // has seen them before, and would go on telling everybody what it saw.
+        Step::Enable => {
+            systemctl(work, &["--no-reload", "enable", "--", name], &what)?;
+            let seen = Unit::read(work.host, name)?;
+            if seen.load == "loaded" && seen.file == "disabled" {
+                systemctl(work, &["daemon-reload"], "have systemd read its unit files again")?;
+            }
+            Ok(())
+        }
+        Step::Disable => systemctl(work, &["--no-reload", "disable", "--", name], &what),
         Step::Start | Step::Restart => {
             let since = work.host.now().sec;
             // After too many failures systemd refuses to start a unit until they are forgotten.
@@ -313,6 +342,8 @@ fn reason(output: &Output) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::host::fake::FakeHost;
 
@@ -366,6 +397,22 @@ mod tests {
         let state = unit("LoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nMainPID=0\n");
         assert_eq!(state.pids, [0; 0]);
         assert!(!state.known && !state.active && !state.enabled);
+    }
+
+    #[test]
+    fn a_timer_whose_service_was_edited_has_systemd_read_it() {
+        for (edited, reads) in [("yes", 1), ("no", 0)] {
+            let host = FakeHost::new();
+            host.on(&["systemctl", "show"], move |_, command| {
+                let timer = command.argv.last().is_some_and(|unit| unit == "night.timer");
+                let more = if timer { "no\nTriggers=night.service".to_owned() } else { edited.to_owned() };
+                crate::host::fake::output(0, &format!("LoadState=loaded\nNeedDaemonReload={more}\n"), "")
+            });
+            refresh(&Work { host: &host, log: Path::new("/log") }, "night.timer").unwrap();
+            let reloads =
+                host.commands().iter().filter(|command| command.argv.ends_with(&["daemon-reload".to_owned()])).count();
+            assert_eq!(reloads, reads);
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
         at_rest: !output.ok(),
         enabled: is_enabled(host, name),
         masked: false,
+        reloads: reloads(host, name),
         pids: pid(host, name).into_iter().collect(),
         detail: format!("status {}", output.status),
     })
@@ -49,6 +50,8 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
         Step::Disable => run(work, name, step, &["update-rc.d", name, "disable"]),
         Step::Stop => run(work, name, step, &["service", name, "stop"]),
         Step::Start | Step::Restart | Step::Reload => {
+            // A script that knows no reload would refuse the word.
+            let step = if step == Step::Reload && !reloads(work.host, name) { Step::Restart } else { step };
             let offset = work.host.read(work.log).map_or(0, |log| log.len());
             start(work, name, step)
                 .and_then(|()| stands(work, name, step))
@@ -115,6 +118,13 @@ fn is_enabled(host: &dyn Host, name: &str) -> bool {
     })
 }
 
+/// Whether its script knows the word `reload`, as a pattern of its own: `reload|force-reload)`.
+fn reloads(host: &dyn Host, name: &str) -> bool {
+    let text = String::from_utf8_lossy(&host.read(&script(name)).unwrap_or_default()).into_owned();
+    let patterns = text.lines().filter_map(|line| line.trim().split_once(')')).map(|(patterns, _)| patterns);
+    patterns.flat_map(|patterns| patterns.split('|')).any(|word| word.trim_matches([' ', '(', '\'', '"']) == "reload")
+}
+
 fn starts(link: &str, name: &str) -> bool {
     link.strip_prefix('S').is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()) == name)
 }
@@ -152,6 +162,18 @@ fn script(name: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_knows_how_to_reload_says_so_in_a_pattern_of_its_own() {
+        let host = crate::host::fake::FakeHost::new();
+        let knows = |text: &str| {
+            host.put_file("/etc/init.d/app", text, 0o755);
+            reloads(&host, "app")
+        };
+        assert!(knows("case $1 in\n  reload|force-reload)\n    x ;;\n"));
+        assert!(knows("case $1 in\n  'reload'|'force-reload')\n    x ;;\n"));
+        assert!(!knows("case $1 in\n  restart|force-reload)\n    echo \"usage: start|reload\" ;;\n"));
+    }
 
     #[test]
     fn only_a_start_link_of_exactly_this_script_counts() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::undo::Blobs;
+use crate::engine::undo::{Blobs, UndoCx, Undone};
 use crate::host::fake::{Cut, Defect, FakeHost};
 use crate::secret::Secrets;
 
@@ -276,4 +276,180 @@ fn without_supervisord_its_programs_are_simply_not_there() {
     let action = service(Manager::Supervisor, "app");
     let failure = with(&host, &[], |cx| action.apply(cx)).unwrap_err();
     assert!(failure.hint.unwrap().contains("start supervisor"), "the way out is missing");
+}
+
+/// A host with a web server of somebody's that runs, and what adds a site to it.
+fn web_server(manager: Manager) -> (FakeHost, Service) {
+    let host = FakeHost::new();
+    let host = if manager == Manager::Sysv { host.without_systemd() } else { host };
+    host.put_file("/etc/init.d/nginx", "#!/bin/sh\ncase $1 in\nreload)\nesac\n", 0o755);
+    host.put_file("/lib/systemd/system/nginx.service", UNIT.replace("[Install]", "ExecReload=x\n[Install]"), 0o644);
+    host.put_file("/usr/sbin/nginx", "elf", 0o755);
+    host.put_file("/etc/nginx/nginx.conf", "theirs\n", 0o644);
+    let name = if manager == Manager::Sysv { "nginx" } else { "nginx.service" };
+    let action = Service { test: Vec::new(), ..service(manager, name) };
+    with(&host, &[], |cx| action.apply(cx)).unwrap();
+    assert_eq!(host.starts("nginx.service"), 1);
+    (host, action)
+}
+
+const WITH_RELOAD: [Manager; 2] = [Manager::Systemd, Manager::Sysv];
+
+#[test]
+fn what_was_reloaded_is_reloaded_when_it_comes_back_and_not_restarted() {
+    for manager in WITH_RELOAD {
+        let (host, action) = web_server(manager);
+        host.put_file("/etc/nginx/logo.conf", "ours\n", 0o644);
+        let records = with(&host, &["web.logo"], |cx| action.prepare(cx)).unwrap();
+        with(&host, &["web.logo"], |cx| action.apply(cx)).unwrap();
+        assert!(host.has_read("nginx.service").iter().any(|file| file.contains("ours")), "{manager:?}");
+        host.take_away("/etc/nginx/logo.conf");
+        carry(&host, &records, undo).unwrap();
+        let done = carry(&host, &records, settle).unwrap();
+        assert!(matches!(&done, Undone::Done(told) if told.starts_with("reloaded nginx")), "{done:?}");
+        assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 2), "{manager:?}");
+        assert_eq!(host.has_read("nginx.service"), ["/etc/nginx/nginx.conf: theirs\n"], "{manager:?}");
+    }
+}
+
+#[test]
+fn what_was_restarted_is_restarted_when_it_comes_back_although_it_could_reload() {
+    let (host, action) = web_server(Manager::Systemd);
+    let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
+    with(&host, &["web.site"], |cx| action.apply(cx)).unwrap();
+    carry(&host, &records, settle).unwrap();
+    assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (3, 0));
+}
+
+#[test]
+fn what_the_run_did_not_touch_is_not_touched_when_it_comes_back() {
+    for manager in WITH_RELOAD {
+        let (host, action) = web_server(manager);
+        let disable: &[&str] = if manager == Manager::Sysv {
+            &["update-rc.d", "nginx", "disable"]
+        } else {
+            &["systemctl", "disable", "nginx"]
+        };
+        host.run(&Command::new(disable.iter().copied())).unwrap();
+        let records = with(&host, &[], |cx| action.prepare(cx)).unwrap();
+        with(&host, &[], |cx| action.apply(cx)).unwrap();
+        assert!(manager.state(&host, &action.name).unwrap().enabled, "{manager:?}");
+        carry(&host, &records, undo).unwrap();
+        assert_eq!(carry(&host, &records, settle), Ok(Undone::Nothing));
+        assert!(!manager.state(&host, &action.name).unwrap().enabled, "{manager:?}: it was not enabled before");
+        assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 0), "{manager:?}");
+        assert!(runs(&host) || host.is_running("nginx.service"));
+    }
+}
+
+#[test]
+fn what_somebody_started_and_the_run_only_enabled_goes_on() {
+    let (host, mut action) = ready(Manager::Systemd);
+    with(&host, &[], |cx| action.apply(cx)).unwrap();
+    action.running = false;
+    let Undo::Service { manager, name, existed, was_enabled, .. } =
+        with(&host, &[], |cx| action.prepare(cx)).unwrap().remove(0)
+    else {
+        panic!("no record")
+    };
+    let record = Undo::Service {
+        manager,
+        name,
+        existed,
+        was_active: false,
+        was_enabled,
+        steps: vec!["enable".to_owned()],
+        test: Vec::new(),
+        restart_after: Vec::new(),
+        reload_after: Vec::new(),
+    };
+    assert_eq!(carry(&host, &[record], undo), Ok(Undone::Nothing));
+    assert!(runs(&host), "the run did not start it");
+}
+
+#[test]
+fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended() {
+    for manager in WITH_RELOAD {
+        for changed in ["web.logo", "web.site"] {
+            let (host, action) = web_server(manager);
+            let records = with(&host, &[changed], |cx| action.prepare(cx)).unwrap();
+            with(&host, &[changed], |cx| action.apply(cx)).unwrap();
+            let told = (host.starts("nginx.service"), host.reloads("nginx.service"));
+            host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+            carry(&host, &records, undo).unwrap();
+            let failure = carry(&host, &records, settle).unwrap_err();
+            let said = failure.to_string();
+            assert!(
+                said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
+                "{said}"
+            );
+            assert!(failure.hint.unwrap().contains("`bringup rollback` again"));
+            assert!(host.is_running("nginx.service"), "{manager:?}");
+            assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), told, "{manager:?}");
+            host.take_away("/etc/nginx/conf.d/theirs.conf");
+            assert!(matches!(carry(&host, &records, settle), Ok(Undone::Done(_))));
+            assert!(host.is_running("nginx.service"), "{manager:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_down_after_all_is_called_down() {
+    let (host, action) = web_server(Manager::Systemd);
+    let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
+    host.run(&Command::new(["systemctl", "stop", "nginx.service"])).unwrap();
+    host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+    let failure = carry(&host, &records, settle).unwrap_err();
+    assert!(failure.to_string().contains("it is down") && failure.to_string().contains("theirs.conf:2"), "{failure}");
+    host.take_away("/etc/nginx/conf.d/theirs.conf");
+    host.break_service("nginx", Defect::Refuses);
+    let failure = carry(&host, &records, settle).unwrap_err();
+    assert!(failure.to_string().contains("could not start nginx.service again: it is down"), "{failure}");
+}
+
+#[test]
+fn a_server_that_runs_is_told_nothing_when_its_configuration_is_broken_and_nothing_is_on_record() {
+    for manager in WITH_RELOAD {
+        let (host, action) = web_server(manager);
+        host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+        for changed in ["web.logo", "web.site"] {
+            let failure = with(&host, &[changed], |cx| action.prepare(cx)).unwrap_err();
+            assert!(failure.to_string().contains("/etc/nginx/conf.d/theirs.conf:2"), "{failure}");
+            with(&host, &[changed], |cx| action.apply(cx)).unwrap_err();
+        }
+        assert!(host.is_running("nginx.service"), "{manager:?}");
+        assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 0), "{manager:?}");
+    }
+}
+
+/// What somebody does to a service by hand, and systemd knows of it or not.
+#[test]
+fn what_somebody_turned_off_by_hand_the_next_run_turns_on() {
+    let by_hand: [(Manager, &[&str]); 6] = [
+        (Manager::Systemd, &["systemctl", "disable", "app.service"]),
+        (Manager::Systemd, &["systemctl", "stop", "app.service"]),
+        (Manager::Systemd, &["rm", "/etc/systemd/system/multi-user.target.wants/app.service"]),
+        (Manager::Sysv, &["update-rc.d", "app", "disable"]),
+        (Manager::Sysv, &["update-rc.d", "app", "remove"]),
+        (Manager::Supervisor, &["supervisorctl", "stop", "app"]),
+    ];
+    for (manager, command) in by_hand {
+        let (host, action) = ready(manager);
+        with(&host, &[], |cx| action.apply(cx)).unwrap();
+        host.run(&Command::new(command.iter().copied())).unwrap();
+        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WillChange(_))), "{command:?}");
+        with(&host, &[], |cx| action.apply(cx)).unwrap();
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo), "{command:?}");
+        assert!(runs(&host), "{command:?}");
+    }
+}
+
+#[test]
+fn what_somebody_masked_is_refused_although_it_runs() {
+    let (host, action) = ready(Manager::Systemd);
+    with(&host, &[], |cx| action.apply(cx)).unwrap();
+    // systemd does not know of the link yet, and calls the unit loaded and enabled.
+    host.on(&["systemctl", "is-enabled"], |_, _| crate::host::fake::output(1, "masked\n", ""));
+    let failure = with(&host, &["web.site"], |cx| action.check(cx)).unwrap_err();
+    assert!(failure.hint.unwrap().contains("unmask"));
 }

@@ -17,6 +17,9 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const INSTALLED: &str = "install ok installed";
 const UNPACKED: &str = "install ok unpacked";
 const CONFIG_FILES: &str = "deinstall ok config-files";
+/// Servers that read their configuration again when they are told so.
+const RELOADED: [&str; 3] = ["nginx", "apache2", "postgresql"];
+
 /// The order in which a stanza's fields are written.
 const FIELDS: &[&str] =
     &["Package", "Status", "Priority", "Section", "Architecture", "Version", "Depends", "Description"];
@@ -95,11 +98,16 @@ impl Package {
     /// Has a systemd unit and an init script of this name, listening there.
     #[must_use]
     pub fn service(mut self, name: &str, listens: &[&str]) -> Self {
+        let (reload, script) = if RELOADED.contains(&name) {
+            ("ExecReload=/bin/kill -HUP $MAINPID\n", "#!/bin/sh\ncase $1 in\nreload)\nesac\n")
+        } else {
+            ("", "#!/bin/sh\n")
+        };
         let unit = format!(
-            "[Unit]\nDescription={name}\n[Service]\nExecStart=/usr/sbin/{name}\n[Install]\nWantedBy=multi-user.target\n"
+            "[Unit]\nDescription={name}\n[Service]\nExecStart=/usr/sbin/{name}\n{reload}[Install]\nWantedBy=multi-user.target\n"
         );
         self.files.push((format!("/lib/systemd/system/{name}.service").into(), unit, 0o644));
-        self.files.push((format!("/etc/init.d/{name}").into(), "#!/bin/sh\n".to_owned(), 0o755));
+        self.files.push((format!("/etc/init.d/{name}").into(), script.to_owned(), 0o755));
         self.service = Some(name.to_owned());
         self.listens = listens.iter().filter_map(|address| address.parse().ok()).collect();
         self

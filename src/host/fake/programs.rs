@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::faults::{self, Fate};
-use super::{Cut, FakeHost, World, accounts, databases, engines, given_stdin, nft, packages, services, sockets, tools};
+use super::{
+    Cut, FakeHost, World, accounts, configs, databases, engines, given_stdin, nft, packages, services, sockets, tools,
+};
 use crate::host::{Command, Output};
 
 /// A running program: what it sees and what it writes.
@@ -214,6 +216,7 @@ fn program(argv: &[String]) -> Option<Main> {
         "createdb" | "dropdb" | "createuser" | "dropuser" => databases::short_form,
         "bash" => engines::bash,
         "rabbitmqctl" => engines::rabbitmqctl,
+        "nginx" | "apache2ctl" | "postgres" | "mariadbd" | "redis-server" | "erl" => configs::test,
         "install" => tools::install,
         "mkdir" => tools::mkdir,
         "cp" => tools::cp,
@@ -274,8 +277,9 @@ fn only_looks(argv: &[String]) -> bool {
     };
     let has = |words: &[&str]| argv.iter().skip(1).any(|arg| words.contains(&arg.as_str()));
     match base_name(first) {
-        "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat" | "test" | "[" | "true"
-        | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum" | "stat" | "readlink" => true,
+        "redis-server" | "erl" | "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat"
+        | "test" | "[" | "true" | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum"
+        | "stat" | "readlink" => true,
         "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris"]),
         "apt-mark" => has(&["showauto", "showmanual", "showhold"]),
         "dpkg" => has(&[
@@ -290,6 +294,12 @@ fn only_looks(argv: &[String]) -> bool {
             "--compare-versions",
         ]),
         "timedatectl" => has(&["show", "status"]),
+        "nginx" | "sshd" => has(&["-t", "-T"]),
+        "apache2ctl" => has(&["configtest", "-t"]),
+        "postgres" => has(&["-C"]),
+        "mariadbd" => has(&["--help"]),
+        "rsyslogd" => has(&["-N1"]),
+        "python3" => has(&["-I"]),
         "systemctl" => {
             has(&["show", "is-active", "is-enabled", "is-failed", "status", "list-units", "list-unit-files", "cat"])
         }

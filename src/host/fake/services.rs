@@ -25,6 +25,10 @@ pub(super) struct Services {
     pub(super) running_programs: BTreeSet<String>,
     /// How often each was started, to tell a restart from none.
     starts: BTreeMap<String, u32>,
+    /// The same of configuration that was taken up by a reload.
+    pub(super) reloads: BTreeMap<String, u32>,
+    /// What each has read.
+    pub(super) read: BTreeMap<String, Vec<String>>,
     has_systemd: bool,
 }
 
@@ -205,6 +209,11 @@ impl World {
             self.services.failed.insert(unit.to_owned());
             return Ok(());
         }
+        if let Some((file, line)) = self.wrong_line(unit) {
+            self.services.failed.insert(unit.to_owned());
+            return Err(format!("Job for {unit} failed.\nunknown directive in {}:{line}", file.display()));
+        }
+        self.read_config(unit);
         self.services.active.insert(unit.to_owned());
         self.nft_of_unit(unit, "ExecStart=");
         if unit == "supervisor.service" {
@@ -268,6 +277,21 @@ impl World {
         }
         self.services.known_programs = now_known;
         said
+    }
+
+    /// Whether a unit can read its configuration again while it runs.
+    fn reloads(&self, unit: &str) -> bool {
+        self.unit_file(unit).is_some_and(|file| self.files.text(file).contains("ExecReload="))
+    }
+
+    /// A server that is told so reads its configuration again, and goes on with the former where that is broken.
+    fn reload(&mut self, unit: &str) -> i32 {
+        if self.wrong_line(unit).is_some() {
+            return 1;
+        }
+        *self.services.reloads.entry(unit.to_owned()).or_default() += 1;
+        self.read_config(unit);
+        0
     }
 
     fn start_program(&mut self, process: &str) -> bool {
@@ -403,6 +427,7 @@ fn systemctl_one(program: &mut Program<'_>, verb: &str, unit: &str) -> i32 {
             program.world.enable(unit);
             if now_too { started(program, unit) } else { 0 }
         }
+        "reload" | "reload-or-restart" if is_active && program.world.reloads(unit) => program.world.reload(unit),
         "restart" | "try-restart" | "reload-or-restart" if verb == "restart" || is_active => {
             program.world.stop(unit);
             started(program, unit)
@@ -474,6 +499,7 @@ fn show(program: &mut Program<'_>, unit: &str) {
         ("Result", if failed { "exit-code" } else { "success" }.to_owned()),
         ("ExecMainStatus", if failed { "1" } else { "0" }.to_owned()),
         ("NRestarts", "0".to_owned()),
+        ("CanReload", if world.reloads(unit) { "yes" } else { "no" }.to_owned()),
         ("NeedDaemonReload", "no".to_owned()),
         ("ControlGroup", if state == "active" { format!("/system.slice/{unit}") } else { String::new() }),
     ];
@@ -505,6 +531,9 @@ pub(super) fn service(program: &mut Program<'_>) -> i32 {
         "stop" => {
             program.world.stop(&unit);
             0
+        }
+        "reload" if program.world.files.text(format!("/etc/init.d/{name}")).contains("reload)") => {
+            program.world.reload(&unit)
         }
         "restart" | "force-reload" => {
             program.world.stop(&unit);

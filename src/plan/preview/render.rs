@@ -316,7 +316,7 @@ mod tests {
             describe: format!("do {id}"),
             reversible,
             skippable: None,
-            action: Action::Absent(Absent { path: "/x".into() }),
+            action: Action::Absent(Absent { path: "/x".into(), also: Vec::new() }),
         }
     }
 

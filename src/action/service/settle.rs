@@ -1,0 +1,208 @@
+//! Bringing a service back: no more is done to it than the run did, and nothing that would end it for good.
+
+use std::path::Path;
+
+use crate::action::service::{Manager, State, Step, Work, config, supervisor, systemd};
+use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+use crate::host::Host;
+
+/// How a service was before, as its undo record tells it.
+#[derive(Clone, Copy, Debug)]
+pub struct Former<'a> {
+    /// Its manager's name.
+    pub manager: &'a str,
+    /// Its own.
+    pub name: &'a str,
+    /// Whether its manager knew it.
+    pub existed: bool,
+    /// Whether it ran.
+    pub was_active: bool,
+    /// Whether it started at boot.
+    pub was_enabled: bool,
+    /// What was done to it; nothing where that is not known.
+    pub steps: &'a [String],
+    /// The guide's own test of its configuration.
+    pub test: &'a [String],
+    /// Actions whose change it takes up by a restart.
+    pub restart_after: &'a [String],
+    /// Actions whose change it takes up by a reload.
+    pub reload_after: &'a [String],
+}
+
+impl<'a> Former<'a> {
+    /// What the record of a service says; none for other records.
+    pub fn of(record: &'a Undo) -> Option<Self> {
+        match record {
+            Undo::Service {
+                manager,
+                name,
+                existed,
+                was_active,
+                was_enabled,
+                steps,
+                test,
+                restart_after,
+                reload_after,
+            } => Some(Self {
+                manager,
+                name,
+                existed: *existed,
+                was_active: *was_active,
+                was_enabled: *was_enabled,
+                steps,
+                test,
+                restart_after,
+                reload_after,
+            }),
+            _ => None,
+        }
+    }
+
+    fn at_work<'w>(self, cx: &'w UndoCx<'_>) -> Outcome<(Manager, Work<'w>)> {
+        Ok((known(self.manager)?, Work { host: cx.host, log: cx.log }))
+    }
+
+    /// Whether the run may have done this to it.
+    fn did(self, step: Step) -> bool {
+        self.steps.is_empty() || self.steps.iter().any(|known| known == step.verb())
+    }
+
+    /// What has it take up its former configuration while it runs: as much as the run did.
+    fn step_back(self, state: &State) -> Option<Step> {
+        // Whoever has started again what the run stopped has had it read its configuration.
+        if self.did(Step::Restart) || self.did(Step::Start) {
+            Some(Step::Restart)
+        } else if self.did(Step::Reload) {
+            Some(if state.reloads { Step::Reload } else { Step::Restart })
+        } else {
+            None
+        }
+    }
+
+    fn broken(self, host: &dyn Host, manager: Manager, log: &Path) -> Option<config::Broken> {
+        config::broken(host, manager, self.name, self.test, Some(log))
+    }
+}
+
+/// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
+pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+    let (manager, work) = former.at_work(cx)?;
+    let name = former.name;
+    let state = manager.state(cx.host, name)?;
+    let mut done = Vec::new();
+    if state.known && !state.at_rest && !former.was_active && former.did(Step::Start) {
+        manager.perform(&work, name, Step::Stop)?;
+        done.push("stopped");
+    }
+    // A program of supervisor starts with it as long as its file is there, and that is another record's.
+    let by_command = manager != Manager::Supervisor;
+    let enabled_by_us = (!former.was_enabled && former.did(Step::Enable)) || !former.existed;
+    if by_command && state.known && state.enabled && enabled_by_us {
+        manager.perform(&work, name, Step::Disable)?;
+        done.push("disabled");
+    }
+    Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
+}
+
+/// Called when files and packages are as they were: its manager reads its definition again, and a service that
+/// ran before runs with its former configuration. One that this run did not touch is not touched, and one that
+/// would not start again goes on with what it has read.
+pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+    let (manager, work) = former.at_work(cx)?;
+    let name = former.name;
+    refresh(&work, manager, name)?;
+    let state = manager.state(cx.host, name)?;
+    if !former.existed || !(former.was_active || former.was_enabled) {
+        return Ok(Undone::Nothing);
+    }
+    // A package of the run's own brought it, switched on, and has taken it along.
+    if !state.known && !former.was_active {
+        return Ok(Undone::Nothing);
+    }
+    if !state.known {
+        return Ok(Undone::Kept {
+            what: format!("{name} does not run"),
+            why: format!("it was there before, but {} does not know it any more", manager.name()),
+        });
+    }
+    if former.was_enabled && !state.enabled && former.did(Step::Disable) {
+        manager.perform(&work, name, Step::Enable)?;
+    }
+    if !former.was_active {
+        return Ok(Undone::Nothing);
+    }
+    let step = if state.active { former.step_back(&state) } else { Some(Step::Start) };
+    step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, former, &state, step))
+}
+
+/// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
+/// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
+pub fn take_up(cx: &UndoCx<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
+    let (manager, work) = former.at_work(cx)?;
+    let name = former.name;
+    refresh(&work, manager, name)?;
+    let state = manager.state(cx.host, name)?;
+    if !state.known || !state.active {
+        return Ok(Undone::Nothing);
+    }
+    let step = if restart || !state.reloads { Step::Restart } else { Step::Reload };
+    carry(&work, manager, former, &state, step).or_else(|failure| {
+        let what = match manager.state(cx.host, name) {
+            Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
+            _ => format!("{name} is down"),
+        };
+        let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        Ok(Undone::Kept { what, why: format!("{failure}{hint}") })
+    })
+}
+
+fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
+    match manager {
+        Manager::Systemd => {
+            systemd::refresh(work, name)?;
+            systemd::forget_failure(work, name);
+        }
+        Manager::Supervisor => supervisor::forget_removed(work, name)?,
+        Manager::Sysv => {}
+    }
+    Ok(())
+}
+
+/// Has it read its configuration, unless it could not start with that again.
+fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, step: Step) -> Outcome<Undone> {
+    let name = former.name;
+    let former_configuration = if step == Step::Start {
+        format!("start {name} again")
+    } else {
+        format!("have {name} take up its former configuration")
+    };
+    if let Some(broken) = former.broken(work.host, manager, work.log) {
+        let why = if state.active {
+            "it was left alone and runs on with what it has read, because its configuration on disk is broken"
+        } else {
+            "it is down, and its configuration on disk is broken"
+        };
+        let failure = broken.failure(former_configuration, why);
+        return Err(failure.hint(format!("{}; then run `bringup rollback` again", broken.hint())));
+    }
+    manager.perform(work, name, step).map_err(|failure| {
+        // A reload that fails leaves most servers as they were.
+        let down = manager.state(work.host, name).is_ok_and(|state| !state.active);
+        let why = format!("{}{}: {}", if down { "it is down; " } else { "" }, failure.what, failure.why);
+        Failure { what: former_configuration, why, ..failure }
+    })?;
+    let done = match step {
+        Step::Start => "started",
+        Step::Reload => "reloaded",
+        _ => "restarted",
+    };
+    Ok(Undone::Done(format!("{done} {name} with its former configuration")))
+}
+
+fn known(manager: &str) -> Outcome<Manager> {
+    Manager::from_name(manager).ok_or_else(|| {
+        Failure::new("bring a service back", format!("there is no service manager called {manager}"))
+            .hint("the journal was written by a newer bringup: use the binary that lies with the run")
+    })
+}

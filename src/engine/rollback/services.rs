@@ -1,0 +1,156 @@
+//! Services after a rollback: what ran before and was touched by the run takes up the files that are back, and what
+//! goes on takes up what is left of a run of which a part was rolled back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::action::service::settle::take_up;
+use crate::action::service::{self, Former};
+use crate::action::{Action, Progress};
+use crate::engine::event::What;
+use crate::engine::journal::{Entry, Journal, Record};
+use crate::engine::rollback::Report;
+use crate::engine::runs::RunDir;
+use crate::engine::undo::{UndoCx, Undone};
+use crate::error::{Failure, Outcome};
+use crate::host::Host;
+
+/// What was rolled back.
+#[derive(Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// The whole run.
+    Run,
+    /// One stage of it.
+    Stage(&'a str),
+    /// Some actions, of a run that goes on.
+    Actions(&'a BTreeSet<String>),
+}
+
+impl Of<'_> {
+    fn holds(self, entry: &Entry) -> bool {
+        match self {
+            Self::Run => true,
+            Self::Stage(stage) => entry.stage == stage,
+            Self::Actions(actions) => actions.contains(&entry.action),
+        }
+    }
+}
+
+/// Brings services in line with the files that are back. What a former try could not is tried again.
+pub(super) fn settle(
+    host: &dyn Host,
+    dir: &RunDir,
+    journal: &mut Journal,
+    of: Of<'_>,
+    report: &mut Report,
+    emit: &(dyn Fn(What) + Sync),
+) {
+    let entries: Vec<Entry> = journal.entries().iter().rev().cloned().collect();
+    let rolled_back: Vec<&str> =
+        entries.iter().filter(|entry| entry.undone && of.holds(entry)).map(|entry| entry.action.as_str()).collect();
+    let mut settled = Vec::new();
+    let mut lists = Lists { dir, host, known: None };
+    for entry in &entries {
+        for record in &entry.undo {
+            let Some(former) = Former::of(record) else { continue };
+            if of.holds(entry) {
+                // What a run that goes on could not take back is left for the next try as it is.
+                if entry.settled || (!entry.undone && matches!(of, Of::Actions(_))) {
+                    continue;
+                }
+                let came = with(host, dir, |cx| service::settle(cx, exact(former, entry)));
+                if came.is_ok() {
+                    settled.push(entry.action.clone());
+                }
+                tell(&entry.action, came, report, emit);
+            } else if !entry.undone && (former.was_active || matches!(of, Of::Stage(_))) {
+                // What a run that goes on has started it will restart itself.
+                let (restart, reload) = lists.of(&entry.action, former);
+                let any = |ids: &[String]| ids.iter().any(|id| rolled_back.contains(&id.as_str()));
+                if any(&restart) || any(&reload) {
+                    let taken = with(host, dir, |cx| take_up(cx, former, any(&restart)));
+                    tell(&entry.action, taken, report, emit);
+                }
+            }
+        }
+    }
+    // The end of a whole rollback says the same of all.
+    if matches!(of, Of::Run) && report.errors.is_empty() {
+        return;
+    }
+    for action in settled {
+        if let Err(failure) = journal.write(host, Record::Settled { action }) {
+            report.errors.push(failure);
+        }
+    }
+}
+
+/// What was begun twice may have been done more to than its record says.
+fn exact<'a>(former: Former<'a>, entry: &Entry) -> Former<'a> {
+    if entry.begun_again { Former { steps: &[], ..former } } else { former }
+}
+
+fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
+    match came {
+        Ok(Undone::Done(describe)) => emit(What::Undone { action: action.to_owned(), describe }),
+        Ok(Undone::Nothing) => {}
+        Ok(Undone::Kept { what, why }) => {
+            emit(What::Kept { what: what.clone(), why: why.clone() });
+            report.kept.push((what, why));
+        }
+        Err(failure) => report.errors.push(failure),
+    }
+}
+
+fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoCx<'_>) -> Outcome<T>) -> Outcome<T> {
+    let (blobs, log, dumps) = (dir.blobs(), dir.log("settle"), dir.file("dumps"));
+    let nothing = BTreeMap::new();
+    let quiet = |_: Progress| {};
+    let cx = UndoCx {
+        host,
+        blobs: &blobs,
+        log: &log,
+        progress: &quiet,
+        dumped: &|_, _| {},
+        dumps: &dumps,
+        drop_data: false,
+        wrote: &nothing,
+        data: None,
+        post: None,
+        died: None,
+    };
+    // The whole output stands in the log; the failure leads there.
+    does(&cx).map_err(|failure| Failure {
+        log: failure.log.or_else(|| host.stat(&log).ok().flatten().map(|_| log.display().to_string())),
+        ..failure
+    })
+}
+
+/// After which actions services read their configuration again: from the record, or in a run of the first releases
+/// from its plan.
+struct Lists<'a> {
+    dir: &'a RunDir,
+    host: &'a dyn Host,
+    known: Option<BTreeMap<String, After>>,
+}
+
+/// Actions whose change is taken up by a restart, and by a reload.
+type After = (Vec<String>, Vec<String>);
+
+impl Lists<'_> {
+    fn of(&mut self, action: &str, former: Former<'_>) -> After {
+        if !former.steps.is_empty() {
+            return (former.restart_after.to_vec(), former.reload_after.to_vec());
+        }
+        let (dir, host) = (self.dir, self.host);
+        let read = || -> BTreeMap<_, _> {
+            // A plan that this program does not understand any more tells nothing.
+            let actions = dir.plan(host).map(|plan| plan.actions).unwrap_or_default();
+            let lists = actions.into_iter().filter_map(|planned| match planned.action {
+                Action::Service(service) => Some((planned.id, (service.restart_after, service.reload_after))),
+                _ => None,
+            });
+            lists.collect()
+        };
+        self.known.get_or_insert_with(read).get(action).cloned().unwrap_or_default()
+    }
+}

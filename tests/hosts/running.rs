@@ -1,0 +1,142 @@
+//! What runs on a server already goes on, whatever somebody breaks there before, during and after a run.
+
+use crate::host::{Host, Init};
+use crate::pair::{install, until};
+
+const GUIDE: &str = "\
+version: 1
+guide: site
+title: A site
+summary: Beside that of somebody else.
+stages: [01-web.yaml]
+";
+
+/// A site in somebody's web server, a service of its own, and something that waits until it is told how it ends.
+const STAGE: &str = "\
+id: web
+title: Web
+why: For a test.
+questions:
+  - {id: asked, ask: Shall it?, type: bool, default: true, help: For a test.}
+actions:
+  - id: site
+    because: a test
+    file: {path: /etc/nginx/conf.d/app.conf, content: 'server { listen 81; return 200 app; }'}
+  - id: run
+    because: a test
+    service: {manager: systemd, name: nginx.service, reload_after: [web.site], test: [nginx, -t, -q]}
+  - id: unit
+    because: a test
+    file:
+      path: /etc/systemd/system/app.service
+      content: |
+        [Service]
+        ExecStart=/bin/sleep infinity
+        [Install]
+        WantedBy=multi-user.target
+  - id: app
+    because: a test
+    service: {manager: systemd, name: app.service, restart_after: [web.unit]}
+  - id: wait
+    because: a test
+    command:
+      describe: wait for the test
+      run: [sh, -c, 'trap \"\" TERM; touch /srv/waits; until test -e /srv/go; do sleep 0.2; done; test -e /srv/good']
+      check: [test, -e, /srv/good]
+      undo: ['true']
+proofs:
+  - id: they_run
+    service: {manager: systemd, names: [app.service, nginx.service]}
+";
+
+const RUN: &str = "bringup --plain --guide /root/guide --answers /root/answers.yaml";
+const BACK: &str = "bringup rollback --yes --plain";
+const BROKEN: &str = "server {\\n  no_such_directive on;\\n}\\n";
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The site of somebody else, and the process that serves it.
+fn theirs(host: &Host) -> String {
+    let answer = host.sh("curl -s -m 5 http://127.0.0.1/; systemctl show --value -p MainPID,ActiveState nginx").stdout;
+    words(&answer)
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn what_somebody_breaks_ends_no_server_and_what_he_turns_off_the_next_run_turns_on() {
+    let host = Host::start("bookworm", Init::Systemd);
+    install(&host, "nginx curl");
+    host.sh("rm /etc/nginx/sites-enabled/default; mkdir /srv/shop /root/guide").expect(0);
+    host.write("/etc/nginx/conf.d/shop.conf", "include /srv/shop/*.conf;\nserver { listen 80; return 200 shop; }\n");
+    host.sh("systemctl restart nginx").expect(0);
+    host.write("/root/guide/guide.yaml", GUIDE);
+    host.write("/root/guide/01-web.yaml", STAGE);
+    host.write("/root/answers.yaml", "version: 1\nguide: site\n");
+    let before = host.manifest("before");
+    let serves = theirs(&host);
+    assert!(serves.starts_with("shop") && serves.ends_with("active"), "{serves}");
+
+    // Broken before, and not yet loaded: nothing is begun.
+    host.sh(&format!("printf '{BROKEN}' > /etc/nginx/conf.d/zz.conf")).expect(0);
+    let said = words(&host.sh(RUN).expect(1).both());
+    assert!(said.contains("nginx.service runs, but it would not start again"), "{said}");
+    assert!(said.contains("/etc/nginx/conf.d/zz.conf:2"), "{said}");
+    let planned = words(&host.sh(&RUN.replace("bringup --plain", "bringup plan")).expect(7).both());
+    assert!(planned.contains("/etc/nginx/conf.d/zz.conf:2"), "{planned}");
+    assert_eq!(theirs(&host), serves);
+    host.sh("rm /etc/nginx/conf.d/zz.conf && ! ls /var/lib/bringup/runs/*").expect(0);
+
+    // Broken during the run, after the server has taken our site up, and the run fails: it serves on.
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| host.sh(RUN));
+        until("it waits", || host.sh("test -e /srv/waits").status == 0);
+        host.sh(&format!("printf '{BROKEN}' > /srv/shop/zz.conf; touch /srv/go")).expect(0);
+        let said = words(&running.join().unwrap().expect(4).both());
+        assert!(said.contains("nginx.service") && said.contains("left alone and runs on"), "{said}");
+        assert!(said.contains("/srv/shop/zz.conf:2"), "{said}");
+    });
+    assert_eq!(theirs(&host), serves);
+    host.sh("rm /srv/shop/zz.conf").expect(0);
+    host.sh(BACK).expect(0);
+    assert_eq!(theirs(&host), serves, "it was restarted");
+    host.sh("curl -s -m 5 http://127.0.0.1:81/").expect(7);
+
+    // Killed, and rolled back at once, while a child of the run does not want to end.
+    host.sh("rm /srv/go /srv/waits").expect(0);
+    std::thread::scope(|scope| {
+        let running = scope.spawn(|| host.sh(RUN));
+        until("it waits", || host.sh("test -e /srv/waits").status == 0);
+        host.sh("systemctl kill --kill-who=main -s KILL 'bringup-2*'; exec bringup rollback --yes --plain").expect(0);
+        running.join().unwrap().expect(4);
+    });
+    assert_eq!(theirs(&host), serves);
+    host.sh("rm -r /srv/waits").expect(0);
+    host.assert_identical(&before);
+
+    // Turned off by hand, and edited without a word to systemd.
+    host.sh("touch /srv/good").expect(0);
+    host.sh(RUN).expect(0);
+    for by_hand in ["systemctl disable --now app", "echo '# theirs' >> /etc/systemd/system/app.service"] {
+        host.sh(by_hand).expect(0);
+        host.sh(RUN).expect(0);
+        let state = words(
+            &host
+                .sh("systemctl is-enabled app; systemctl is-active app; \
+            systemctl show --value -p UnitFileState,NeedDaemonReload app; bringup verify | tail -1")
+                .stdout,
+        );
+        assert_eq!(state, "enabled active enabled no 1 proven, 0 failed.", "{by_hand}");
+    }
+    host.sh("ln -sf /dev/null /etc/systemd/system/nginx.service").expect(0);
+    let said = words(&host.sh(RUN).expect(1).both());
+    assert!(said.contains("systemctl unmask nginx.service"), "{said}");
+    host.sh("rm /etc/systemd/system/nginx.service && systemctl daemon-reload").expect(0);
+    host.sh("bringup rollback --all --yes --plain").expect(0);
+    assert_eq!(theirs(&host), serves, "a reload is enough");
+    // What somebody wrote into a file of the first run is his.
+    host.sh("grep theirs /etc/systemd/system/app.service && rm /srv/good /etc/systemd/system/app.service").expect(0);
+    host.sh("systemctl daemon-reload").expect(0);
+    host.assert_identical(&before);
+}
