@@ -226,7 +226,10 @@ impl FakeHost {
         world.tick();
         world.record(method, path.display().to_string(), false, None);
         world.faults.alive()?;
-        at(&world)
+        if world.euid != 0 {
+            return at(&world);
+        }
+        world.files.carefully(|_| at(&world))
     }
 
     fn change(
@@ -243,9 +246,11 @@ impl FakeHost {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         match world.faults.next_change() {
-            Fate::Happens => make(&mut world.files, now),
+            Fate::Happens => world.files.change_carefully(|files| make(files, now)),
             Fate::Fails => Err(faults::failed()),
-            Fate::Killed(Cut::After) => make(&mut world.files, now).and(Err(faults::killed())),
+            Fate::Killed(Cut::After) => {
+                world.files.change_carefully(|files| make(files, now)).and(Err(faults::killed()))
+            }
             Fate::Killed(Cut::Before | Cut::Halfway) => Err(faults::killed()),
         }
     }
@@ -289,7 +294,7 @@ impl World {
 
 impl Host for FakeHost {
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        self.look("stat", path, |world| Ok(world.files.stat(path)))
+        self.look("stat", path, |world| world.files.lstat(path))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -337,6 +342,10 @@ impl Host for FakeHost {
         self.change("set_meta", path, |files, now| files.set_meta(path, meta, now))
     }
 
+    fn settle_tree(&self, path: &Path, meta: Meta) -> io::Result<()> {
+        self.change("settle_tree", path, |files, now| files.settle_tree(path, meta, now))
+    }
+
     fn set_mtime(&self, path: &Path, mtime: Stamp) -> io::Result<()> {
         self.change("set_mtime", path, |files, now| files.set_mtime(path, mtime, now))
     }
@@ -347,6 +356,14 @@ impl Host for FakeHost {
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.change("remove_dir", path, |files, now| files.remove_dir(path, now))
+    }
+
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        self.change("remove_tree", path, |files, now| {
+            files.locate(path)?;
+            files.remove_tree(path, now);
+            Ok(())
+        })
     }
 
     fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {

@@ -95,11 +95,14 @@ enum Event {
 impl Child {
     fn start(command: &Command, account: Option<&Account>) -> io::Result<Self> {
         let argv = wrapped(command, account);
+        // By descriptor, so that no link that another user can turn leads elsewhere. The child changes its directory
+        // before it loses its copy of ours.
+        let cwd = super::path::directory(&command.cwd)?;
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
         let mut expression = duct::cmd(&argv[0], &argv[1..])
             .full_env(environment(command, account))
-            .dir(&command.cwd)
+            .dir(super::path::in_proc(&cwd))
             .stdout_file(stdout_end)
             .stderr_file(stderr_end)
             .before_spawn(|child| {
