@@ -41,7 +41,7 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
 fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
-    let mut journal = Journal::open(host, &dir.file("journal.jsonl"))?;
+    let mut journal = dir.begin(host)?;
     runs::note_standing(host, Some(&dir.id))?;
     let exit = match options {
         Some(options) => take_back(host, dir, &mut journal, options, emit),

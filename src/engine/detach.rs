@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::runs::{RunDir, STATE_DIR};
+use crate::engine::runs::{self, RunDir, STATE_DIR};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 
@@ -120,6 +120,43 @@ pub fn lock(host: &dyn Host, id: &str) -> Outcome<Option<Lock>> {
     host.write(&note, id.as_bytes(), Meta::root(0o644)).map_err(|e| Failure::new(what(), e))?;
     Ok(Some(Lock(guard)))
 }
+
+/// Held from the last look at what runs here until the new run's own process holds its lock, so that of several starts
+/// at once one makes a run, and the others see it.
+pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
+    let path = Path::new(STATE_DIR).join("starting");
+    let what = || format!("lock {}", path.display());
+    host.make_dir(Path::new(STATE_DIR), Meta::root(0o755)).map_err(|e| {
+        Failure::new(format!("make {STATE_DIR}"), e).hint("changing the host needs root: use sudo")
+    })?;
+    let polls = STARTING.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        if let Some(guard) = host.lock(&path).map_err(|e| Failure::new(what(), e))? {
+            return Ok(Lock(guard));
+        }
+        host.sleep(POLL);
+    }
+    Err(Failure::new("start", "another start of a run has not come to its end on this host")
+        .hint("`bringup status` shows whether it runs; then start again"))
+}
+
+/// Waits until the run's own process holds its lock, or has done so; not for ever.
+pub fn await_begun(host: &dyn Host, dir: &RunDir) {
+    let polls = BEGINNING.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        let spoke = host.stat(&dir.file("events.jsonl")).ok().flatten().is_some_and(|stat| stat.size > 0);
+        if spoke || runs::has_begun(host, dir).unwrap_or(true) {
+            return;
+        }
+        host.sleep(POLL);
+    }
+}
+
+/// How long one start waits for the others.
+const STARTING: Duration = Duration::from_mins(1);
+/// How long a process may take to begin, before the next start may look.
+const BEGINNING: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
 
 /// The id of the run whose process holds the lock now.
 pub fn running(host: &dyn Host) -> Option<String> {
