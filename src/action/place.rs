@@ -65,8 +65,9 @@ pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
                 meta.gid,
                 meta.mode
             );
-            return Err(Failure::new(format!("fill {}", path.display()), why)
-                .hint("choose a path below directories that belong to root, such as /opt; the tree itself may be anybody's"));
+            return Err(Failure::new(format!("fill {}", path.display()), why).hint(
+                "choose a path below directories that belong to root, such as /opt; the tree itself may be anybody's",
+            ));
         }
     }
     Ok(())

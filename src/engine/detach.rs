@@ -32,8 +32,7 @@ pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     if host.stat(&copy).map_err(|e| Failure::new(what(), e))?.is_some() {
         return Ok(());
     }
-    let program = host.read(Path::new("/proc/self/exe")).map_err(|e| Failure::new(what(), e))?;
-    host.write(&copy, &program, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
+    host.copy(Path::new("/proc/self/exe"), &copy, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
 }
 
 /// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a fresh file.
@@ -126,9 +125,8 @@ pub fn lock(host: &dyn Host, id: &str) -> Outcome<Option<Lock>> {
 pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
     let path = Path::new(STATE_DIR).join("starting");
     let what = || format!("lock {}", path.display());
-    host.make_dir(Path::new(STATE_DIR), Meta::root(0o755)).map_err(|e| {
-        Failure::new(format!("make {STATE_DIR}"), e).hint("changing the host needs root: use sudo")
-    })?;
+    host.make_dir(Path::new(STATE_DIR), Meta::root(0o755))
+        .map_err(|e| Failure::new(format!("make {STATE_DIR}"), e).hint("changing the host needs root: use sudo"))?;
     let polls = STARTING.as_millis() / POLL.as_millis();
     for _ in 0..polls {
         if let Some(guard) = host.lock(&path).map_err(|e| Failure::new(what(), e))? {

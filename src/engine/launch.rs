@@ -241,9 +241,9 @@ mod tests {
     use super::*;
     use crate::answers::Origin;
     use crate::engine::decision::{Choice, Waiting};
+    use crate::engine::journal::Record;
     use crate::facts::Facts;
     use crate::host::Stamp;
-    use crate::engine::journal::Record;
     use crate::host::fake::{Cut, FakeHost, output};
     use crate::plan::Planned;
     use crate::plan::build::build;

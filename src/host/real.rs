@@ -5,16 +5,15 @@
 
 mod command;
 mod path;
+mod stream;
 mod tree;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,7 +31,7 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 /// So much is read of a file that only we can change, into memory: manifests and logs of our own.
 const READ_OF_OURS: u64 = 1 << 30;
 /// So much of a file that somebody else may have made as large as he likes.
-const READ_OF_OTHERS: u64 = 32 << 20;
+const READ_OF_OTHERS: u64 = 16 << 20;
 /// So much of what was appended to a file is read at once; the next time goes on there.
 const READ_FROM: u64 = 16 << 20;
 /// Names in a directory that are listed.
@@ -96,16 +95,17 @@ impl Host for RealHost {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (file, about) = open_file(path)?;
         let limit = if path::only_ours_change(&about) { READ_OF_OURS } else { READ_OF_OTHERS };
+        let too_large = || {
+            let why = format!("it is larger than {}", crate::bytes::human(limit));
+            io::Error::new(io::ErrorKind::FileTooLarge, why)
+        };
+        if about.len() > limit {
+            return Err(too_large());
+        }
         let mut content = Vec::new();
         // One byte more tells a file that is too large. Files of the kernel have no size.
         file.take(limit + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("it is larger than {}", crate::bytes::human(limit)),
-            ));
-        }
-        Ok(content)
+        if content.len() as u64 > limit { Err(too_large()) } else { Ok(content) }
     }
 
     fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
@@ -145,12 +145,10 @@ impl Host for RealHost {
         let dir = path::open(dir, OFlags::RDONLY | OFlags::DIRECTORY)?.into();
         let names = tree::names(&dir, MOST_NAMES + 1)?;
         if names.len() > MOST_NAMES {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("it holds more than {MOST_NAMES} names"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it holds more than {MOST_NAMES} names")));
         }
-        let mut names: Vec<PathBuf> = names.iter().map(|name| PathBuf::from(OsStr::from_bytes(name.to_bytes()))).collect();
+        let mut names: Vec<PathBuf> =
+            names.iter().map(|name| PathBuf::from(OsStr::from_bytes(name.to_bytes()))).collect();
         names.sort();
         Ok(names)
     }
@@ -350,20 +348,7 @@ impl Host for RealHost {
     }
 
     fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>> {
-        match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(address, timeout)?;
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))?;
-                Ok(Box::new(stream))
-            }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))?;
-                Ok(Box::new(stream))
-            }
-        }
+        stream::open(address, timeout)
     }
 
     fn now(&self) -> Stamp {

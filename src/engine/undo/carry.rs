@@ -5,12 +5,9 @@ use std::path::Path;
 use crate::action::service::Former;
 use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::engine::manifest::Manifest;
-use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
+use crate::engine::undo::{Image, Undo, UndoCx, Undone, WRITTEN_AT_MOST, data, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Stat};
-
-/// No file that an action writes, or that is kept before it is changed, is larger.
-const WRITTEN_AT_MOST: u64 = 1 << 30;
 
 impl Undo {
     /// Carries the record out. Safe to call again after it was interrupted anywhere.
@@ -67,7 +64,7 @@ fn restore(cx: &UndoCx<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
     match image.kind {
         Kind::File => {
             let blob = image.blob.as_deref().ok_or_else(|| Failure::new(what(), "the record names no content"))?;
-            cx.host.write(path, &cx.blobs.get(cx.host, blob)?, image.meta).map_err(failed)?;
+            cx.blobs.restore(cx.host, blob, path, image.meta)?;
         }
         Kind::Symlink => {
             let target = image.target.as_deref().ok_or_else(|| Failure::new(what(), "the record names no target"))?;

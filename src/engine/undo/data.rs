@@ -139,9 +139,8 @@ impl Print {
 
     fn collect(&mut self, host: &dyn Host, path: &Path, depth: usize) -> Outcome<()> {
         let failed = |e| Failure::new(format!("read {}", path.display()), e);
-        let by_time = |stat: &Stat| {
-            format!("{} {} {}.{:09}", path.display(), stat.size, stat.mtime.sec, stat.mtime.nsec)
-        };
+        let by_time =
+            |stat: &Stat| format!("{} {} {}.{:09}", path.display(), stat.size, stat.mtime.sec, stat.mtime.nsec);
         let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
         match stat.kind {
             Kind::Dir if depth == DEEPEST || self.files > MOST_FILES => self.add(&by_time(&stat)),
