@@ -298,6 +298,8 @@ pub trait Host: Send + Sync {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Replaces or creates a file: written beside it, given its owner and mode, synced, renamed over it.
     fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()>;
+    /// Makes a file of `size` bytes, 0600, that takes up their room on the disk.
+    fn reserve(&self, path: &Path, size: u64) -> io::Result<()>;
     /// Appends to a file, creating it 0600, and syncs it.
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Appends without syncing: for logs and events, which may be lost with the power.

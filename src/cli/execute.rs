@@ -11,6 +11,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
+use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
 use crate::engine::runs::{self, RunDir};
 use crate::error::{Exit, Failure, Outcome};
@@ -31,6 +32,8 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
     match work(host, &dir, rollback, &emit) {
         Ok(exit) => exit,
         Err(failure) => {
+            // On a full disk there is else no room to say so.
+            room::release(host);
             emit(What::Failed { step: "bringup".to_owned(), failure });
             emit(What::RunEnded { exit: Exit::Incomplete, changed: 0 });
             Exit::Incomplete
@@ -41,6 +44,7 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
 fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
+    room::reserve(host);
     let mut journal = dir.begin(host)?;
     runs::note_standing(host, Some(&dir.id))?;
     let exit = match options {
@@ -74,8 +78,8 @@ fn go_on(
     let untouched = data::untouched(host, runs::standing(&all));
     let exit = run::execute(&job, journal);
     data::note_again(host, &untouched)?;
-    if exit == Exit::RolledBack {
-        forget_secrets(host, journal)?;
+    if exit == Exit::RolledBack && journal.rolled_back.is_some() {
+        forget_secrets(host, dir, journal)?;
     }
     Ok(exit)
 }
@@ -89,16 +93,21 @@ fn take_back(
 ) -> Outcome<Exit> {
     let report = rollback::roll_back(host, dir, journal, options, emit)?;
     if report.errors.is_empty() && options.stage.is_none() {
-        forget_secrets(host, journal)?;
+        forget_secrets(host, dir, journal)?;
     }
     let exit = if report.errors.is_empty() { Exit::Done } else { Exit::Incomplete };
     emit(What::RunEnded { exit, changed: 0 });
     Ok(exit)
 }
 
-/// Secrets of a guide of which nothing stands any more are of no use to anyone but a thief.
-fn forget_secrets(host: &dyn Host, journal: &Journal) -> Outcome<()> {
+/// Secrets of a run that is rolled back, and of a guide of which nothing stands any more, are of no use to anyone but a
+/// thief.
+fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
+    dir.forget_images(host)?;
     let all = runs::all(host, None)?;
+    if runs::standing(&all).next().is_none() {
+        room::release(host);
+    }
     let stands = runs::standing(&all).any(|run| run.journal.header.guide == journal.header.guide);
     if stands { Ok(()) } else { store::forget(host, &journal.header.guide) }
 }

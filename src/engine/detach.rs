@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::engine::journal::KILL_SWITCH;
 use crate::engine::runs::{self, RunDir, STATE_DIR};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 
-/// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages, and the tests' kill switch.
+/// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages.
 const PASSED_ON: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -22,8 +23,12 @@ const PASSED_ON: &[&str] = &[
     "PIP_FIND_LINKS",
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
-    "BRINGUP_KILL",
 ];
+
+/// Those, and in a build for tests their kill switch.
+fn passed_on() -> impl Iterator<Item = &'static str> {
+    PASSED_ON.iter().copied().chain(KILL_SWITCH)
+}
 
 /// Puts a copy of this program beside the run, so that the run can be taken back whatever happens to ours.
 pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
@@ -68,9 +73,9 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
     argv.extend([program, "execute".to_owned(), dir.id.clone()]);
     argv.extend(arguments.iter().cloned());
     let mut command = Command::new(argv).timeout(Duration::from_secs(30)).log(dir.log("process"));
-    for name in PASSED_ON {
+    for name in passed_on() {
         if let Some(value) = host.env(name) {
-            command = command.env(*name, value);
+            command = command.env(name, value);
         }
     }
     let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
@@ -94,7 +99,7 @@ fn program(host: &dyn Host, dir: &RunDir) -> String {
 /// Our environment's part that the run needs, as systemd reads it.
 fn environment(host: &dyn Host) -> String {
     let quoted = |value: String| value.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
-    PASSED_ON.iter().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
+    passed_on().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
 }
 
 /// Asks the run's process to stop after its present step and to take everything back.

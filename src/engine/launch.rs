@@ -138,6 +138,10 @@ fn begin(
         return Err(Failure::new("start", why).hint("`bringup history` shows how it ended; then start again"));
     }
     runs::clear_unbegun(host)?;
+    // Of a rollback that was killed at its very end.
+    for run in all.iter().filter(|run| run.state == State::RolledBack) {
+        run.dir.forget_images(host)?;
+    }
     let dir = RunDir::prepare(host, plan)?;
     dir.write(host, "answers.yaml", answers)?;
     dir.keep_settings(host, settings)?;

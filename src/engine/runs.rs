@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::OnFailure;
 use crate::engine::journal::{Header, Journal, SCHEMA};
+use crate::engine::room;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Exit, Failure, Outcome};
 use crate::facts::probe::{BROUGHT, STANDING};
@@ -88,7 +89,8 @@ impl RunDir {
             (dir.path.join("dumps"), 0o700),
         ] {
             host.make_dir(&path, Meta::root(mode)).map_err(|e| {
-                Failure::new(format!("make {}", path.display()), e).hint("changing the host needs root: use sudo")
+                let failure = room::failure(host, format!("make {}", path.display()), &e);
+                if failure.hint.is_some() { failure } else { failure.hint("changing the host needs root: use sudo") }
             })?;
         }
         let bytes = serde_json::to_vec_pretty(plan).map_err(|e| Failure::new("write the plan", e))?;
@@ -123,7 +125,23 @@ impl RunDir {
     /// Writes a file of the run, 0600, durably.
     pub fn write(&self, host: &dyn Host, name: &str, content: &[u8]) -> Outcome<()> {
         let path = self.file(name);
-        host.write(&path, content, Meta::root(0o600)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+        room::with_room(host, &|| host.write(&path, content, Meta::root(0o600)))
+            .map_err(|e| room::failure(host, format!("write {}", path.display()), &e))
+    }
+
+    /// Removes what was kept to roll the run back, now that it is rolled back: before-images and kept contents hold
+    /// passwords and keys. What was saved for its users, the plan, the answers, the logs and the journal stay.
+    pub fn forget_images(&self, host: &dyn Host) -> Outcome<()> {
+        let failed = |path: &Path, e| Failure::new(format!("remove {}", path.display()), e);
+        let blobs = self.file("blobs");
+        host.remove_tree(&blobs).map_err(|e| failed(&blobs, e))?;
+        for name in ["base.pack", "post.pack", "cur.pack", "environment", "decision.json"] {
+            let path = self.file(name);
+            if host.stat(&path).map_err(|e| failed(&path, e))?.is_some() {
+                host.remove(&path).map_err(|e| failed(&path, e))?;
+            }
+        }
+        Ok(())
     }
 
     /// The run's before-images.

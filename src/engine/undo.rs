@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::engine::manifest::Manifest;
+use crate::engine::room;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp};
 
@@ -231,8 +232,8 @@ impl Blobs {
         let path = self.dir.join(&name);
         let known = host.stat(&path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))?;
         if known.is_none_or(|stat| stat.size != content.len() as u64) {
-            host.write(&path, content, Meta::root(0o600))
-                .map_err(|e| Failure::new(format!("keep a before-image in {}", path.display()), e))?;
+            room::with_room(host, &|| host.write(&path, content, Meta::root(0o600)))
+                .map_err(|e| room::failure(host, format!("keep a before-image in {}", path.display()), &e))?;
         }
         Ok(name)
     }

@@ -320,6 +320,11 @@ impl Host for FakeHost {
         self.change("write", path, |files, now| files.write(path, content, meta, now))
     }
 
+    fn reserve(&self, path: &Path, _size: u64) -> io::Result<()> {
+        self.room()?;
+        self.change("reserve", path, |files, now| files.write(path, b"", Meta::root(0o600), now))
+    }
+
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.append_to("append", path, content)
     }
@@ -351,7 +356,12 @@ impl Host for FakeHost {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change("remove", path, |files, now| files.remove(path, now))
+        let reserved = path.ends_with("reserve") && self.world().files.exists(path);
+        self.change("remove", path, |files, now| files.remove(path, now))?;
+        if reserved {
+            self.world().disk.0 += 1 << 20;
+        }
+        Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {

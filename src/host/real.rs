@@ -19,8 +19,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat, openat, readlinkat,
-    renameat, symlinkat, unlinkat, utimensat,
+    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat,
+    openat, readlinkat, renameat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
@@ -155,6 +155,16 @@ impl Host for RealHost {
 
     fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()> {
         replace(path, meta, |file| file.write_all(content))
+    }
+
+    fn reserve(&self, path: &Path, size: u64) -> io::Result<()> {
+        let ours = rustix::process::getegid().as_raw();
+        replace(path, Meta { mode: 0o600, uid: self.euid(), gid: ours }, |file| {
+            match rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, size) {
+                Err(Errno::NOTSUP | Errno::NOSYS) => io::copy(&mut io::repeat(0).take(size), file).map(drop),
+                other => Ok(other?),
+            }
+        })
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
