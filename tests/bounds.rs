@@ -1,7 +1,7 @@
 //! Hostile servers, files, documents and templates, with 64 MiB of memory: each ends in an error that says what it was,
 //! and in a time that somebody waits.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, clippy::format_push_string)]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

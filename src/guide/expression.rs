@@ -204,7 +204,7 @@ fn written(template: &minijinja::Template<'_, '_>, context: &Context) -> Result<
     let mut text = Text(Vec::new());
     let done = template.render_captured_to(context.root(), &mut text);
     if let Err(error) = done {
-        let full = std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>());
+        let full = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
         let why = format!("it writes more than {} MiB", LONGEST >> 20);
         return Err(if full { Error::new(ErrorKind::InvalidOperation, why) } else { error });
     }

@@ -119,13 +119,12 @@ fn remove_tree(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
     if cx.host.stat(path).map_err(failed)?.is_none() {
         return Ok(Undone::Nothing);
     }
-    let kept = match cx.post {
-        Some(post) => remove_ours(cx, post, path)?,
+    let kept = if let Some(post) = cx.post {
+        remove_ours(cx, post, path)?
+    } else {
         // Nobody knows what stood there at the end: the run never came to it.
-        None => {
-            cx.host.remove_tree(path).map_err(failed)?;
-            0
-        }
+        cx.host.remove_tree(path).map_err(failed)?;
+        0
     };
     if kept == 0 {
         return Ok(Undone::Done(format!("removed {}", path.display())));

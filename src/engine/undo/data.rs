@@ -181,3 +181,44 @@ impl Print {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::undo::Blobs;
+    use crate::host::Meta;
+    use crate::host::fake::FakeHost;
+
+    /// The application's user has put a link in the place of a directory above its data.
+    #[test]
+    fn a_link_of_the_applications_user_leads_no_removal_elsewhere() {
+        let host = FakeHost::new();
+        host.put_file("/srv/keep/data/file", "root's", 0o600);
+        host.put_file("/srv/app/other", "", 0o644);
+        let theirs = Meta { mode: 0o755, uid: 1001, gid: 1001 };
+        host.set_meta("/srv/app".as_ref(), theirs).unwrap();
+        host.make_symlink("/srv/app/link".as_ref(), "/srv/keep".as_ref()).unwrap();
+        host.set_meta("/srv/app/link".as_ref(), theirs).unwrap();
+        let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
+        let cx = UndoCx {
+            drop_data: true,
+            wrote: &nothing,
+            data: Some("as it was"),
+            ..UndoCx::of_settings(&host, &blobs, "/log".as_ref())
+        };
+        let path = Path::new("/srv/app/link/data");
+        for record in [
+            Undo::RemoveData { path: path.into() },
+            Undo::RemoveTree { path: path.into() },
+            Undo::Remove { path: path.join("file") },
+        ] {
+            let refused = record.carry_out(&cx).unwrap_err();
+            assert!(refused.why.contains("/srv/app/link is a symbolic link that another user can change"), "{refused}");
+        }
+        assert_eq!(host.text("/srv/keep/data/file").as_deref(), Some("root's"));
+    }
+}

@@ -38,7 +38,7 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     let top = File::from(openat(&place.dir, &place.name, LIST, Mode::empty())?);
     let device = top.metadata()?.dev();
     Removal { top: OwnedFd::from(top.try_clone()?), device, moved: 0, until: Instant::now() + LONGEST }
-        .empty(OwnedFd::from(top), 0)?;
+        .empty(&OwnedFd::from(top), 0)?;
     Ok(unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)?)
 }
 
@@ -50,16 +50,16 @@ struct Removal {
 }
 
 impl Removal {
-    fn empty(&mut self, dir: OwnedFd, depth: usize) -> io::Result<()> {
+    fn empty(&mut self, dir: &OwnedFd, depth: usize) -> io::Result<()> {
         let mut attempts = 0;
         loop {
-            let names = names(&dir, BATCH)?;
+            let names = names(dir, BATCH)?;
             if names.is_empty() {
                 return Ok(());
             }
             let mut removed = 0;
             for name in &names {
-                removed += usize::from(self.take(&dir, name, depth)?);
+                removed += usize::from(self.take(dir, name, depth)?);
             }
             attempts = if removed == 0 { attempts + 1 } else { 0 };
             if attempts == ATTEMPTS {
@@ -92,7 +92,7 @@ impl Removal {
             let name = name.to_string_lossy();
             return Err(io::Error::other(format!("a file system is mounted at {name} in it: unmount that first")));
         }
-        self.empty(OwnedFd::from(below), depth + 1)?;
+        self.empty(&OwnedFd::from(below), depth + 1)?;
         changed_meanwhile(unlinkat(dir, name, AtFlags::REMOVEDIR))
     }
 }
