@@ -26,7 +26,7 @@ mod git;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where they go; must not exist before.
+    /// Where they go; must not exist before, and must lie below directories that only root can change.
     pub path: PathBuf,
     /// Where they come from: `asset`, `directory`, `archive` or `git`.
     pub from: From,

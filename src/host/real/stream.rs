@@ -58,10 +58,22 @@ impl<S> Exchange<S> {
     fn wait_at_most(&self) -> io::Result<()> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let seconds = (self.timeout * PATIENCE).as_secs();
-            return Err(io::Error::other(format!("the exchange took longer than {seconds} s in all")));
+            return Err(self.too_long());
         }
         (self.limit)(&self.stream, left.min(self.timeout))
+    }
+}
+
+impl<S> Exchange<S> {
+    fn too_long(&self) -> io::Error {
+        let seconds = (self.timeout * PATIENCE).as_secs();
+        io::Error::other(format!("the exchange took longer than {seconds} s in all"))
+    }
+
+    /// Of two limits the one that was reached.
+    fn told<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        let late = matches!(&result, Err(e) if e.kind() == io::ErrorKind::WouldBlock) && Instant::now() >= self.until;
+        if late { Err(self.too_long()) } else { result }
     }
 }
 
@@ -71,7 +83,8 @@ impl<S: Read> Read for Exchange<S> {
         if self.left == 0 {
             return Err(io::Error::other("the server sends without end: 8 MiB are read at most"));
         }
-        let count = self.stream.read(buffer)?;
+        let read = self.stream.read(buffer);
+        let count = self.told(read)?;
         self.left = self.left.saturating_sub(count as u64);
         Ok(count)
     }
@@ -80,7 +93,8 @@ impl<S: Read> Read for Exchange<S> {
 impl<S: Write> Write for Exchange<S> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.wait_at_most()?;
-        self.stream.write(buffer)
+        let written = self.stream.write(buffer);
+        self.told(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -111,8 +125,8 @@ mod tests {
                 thread::sleep(Duration::from_millis(20));
             }
         };
-        let why = against(drip, Duration::from_secs(1)).unwrap_err().to_string();
-        assert!(why.contains("longer than 4 s in all"), "{why}");
+        let why = against(drip, Duration::from_millis(500)).unwrap_err().to_string();
+        assert!(why.contains("longer than 2 s in all"), "{why}");
     }
 
     #[test]
