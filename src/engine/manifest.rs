@@ -145,6 +145,16 @@ pub fn is_kept(path: &Path) -> bool {
     KEPT.iter().any(|prefix| path.starts_with(prefix)) && !NOT_KEPT.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// What its user has nested beyond every path, filled beyond every list, or turned into a link between two looks: no
+/// part of the system, and no reason to refuse a rollback.
+fn is_out_of_reach(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, InvalidFilename, NotADirectory, NotFound};
+    // ELOOP, where a link came between two looks.
+    matches!(error.kind(), FileTooLarge | InvalidFilename | NotADirectory | NotFound)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        || error.to_string().contains("symbolic link that another user can change")
+}
+
 impl Manifest {
     /// Looks at the whole disk. Contents of kept files that `known` has unchanged are not read again; the
     /// others are put into `contents`.
@@ -174,7 +184,12 @@ impl Manifest {
         }
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         // It may vanish while we look: then it is simply not there.
-        let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
+        let stat = match host.stat(path) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(()),
+            Err(e) if is_out_of_reach(&e) => return Ok(()),
+            Err(e) => return Err(failed(e)),
+        };
         // Another file system is not part of the system that packages change.
         if stat.dev != device {
             return Ok(());
@@ -182,7 +197,11 @@ impl Manifest {
         let entry = Self::entry(host, path, &stat, known, contents);
         self.entries.insert(path.to_owned(), entry);
         if stat.kind == Kind::Dir {
-            for name in host.list(path).map_err(failed)? {
+            let names = match host.list(path) {
+                Err(e) if is_out_of_reach(&e) => Vec::new(),
+                names => names.map_err(failed)?,
+            };
+            for name in names {
                 self.walk(host, &path.join(name), device, known, contents)?;
             }
         }
