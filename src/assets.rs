@@ -98,7 +98,7 @@ fn read_into(host: &dyn Host, dir: &Path, prefix: &str, depth: usize, left: &mut
                 *left = left.checked_sub(stat.size).ok_or_else(|| {
                     failed(dir, &"it holds more than 16 MiB, which is no guide").hint("give the guide's own directory")
                 })?;
-                tree.insert(relative, host.read(&path).map_err(|e| failed(&path, &e))?);
+                tree.insert(relative, host.read_start(&path, TREE_LIMIT).map_err(|e| failed(&path, &e))?);
             }
             // Links could lead out of the guide; nothing in a guide needs them.
             Kind::File | Kind::Symlink | Kind::Other => {}

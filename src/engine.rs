@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod previous;
 pub mod replan;
 pub mod rollback;
+pub mod room;
 pub mod run;
 pub mod runs;
 pub mod undo;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub mod fake;
 pub mod outside;
@@ -262,10 +263,41 @@ pub trait Watch: Send {
     fn writers(&mut self) -> Option<BTreeMap<u64, Writer>>;
 }
 
+/// A SHA-256 that is computed piece by piece.
+#[derive(Default)]
+pub struct Hash(Sha256);
+
+impl Hash {
+    /// Takes in the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The sum, in hexadecimal.
+    pub fn finish(self) -> String {
+        use std::fmt::Write as _;
+        self.0.finalize().iter().fold(String::with_capacity(64), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+    }
+}
+
+/// The mode that a file or directory of a settled tree gets: its owner may change it and its group may read it, nobody
+/// else may change it, and it gives nobody another identity.
+pub const fn settled(kind: Kind, mode: u32) -> u32 {
+    let runs = matches!(kind, Kind::Dir) || mode & 0o111 != 0;
+    let read = if runs { 0o750 } else { 0o640 };
+    (mode | read) & !0o6022
+}
+
 /// The machine.
 ///
 /// Methods return plain `io::Result`; callers turn them into a [`crate::error::Failure`] that says what was
 /// attempted. Writes are durable when they return: file and directory are synced.
+///
+/// As root, no method follows a symbolic link that another user can change: a link counts only when it, its directory
+/// and all directories above belong to root and nobody else can change them. An error says which link it was.
 pub trait Host: Send + Sync {
     /// `lstat`; `None` when nothing is there (or a parent is missing).
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
@@ -277,12 +309,30 @@ pub trait Host: Send + Sync {
         content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(content)
     }
+    /// The first `limit` bytes of a regular file; never waits for the other end of a pipe.
+    fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = self.read(path)?;
+        content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(content)
+    }
+    /// The SHA-256 of the content of a regular file, in hexadecimal; the file may be larger than memory.
+    fn hash(&self, path: &Path) -> io::Result<String> {
+        let mut hash = Hash::default();
+        hash.add(&self.read(path)?);
+        Ok(hash.finish())
+    }
+    /// Copies a regular file as [`Host::write`] writes one; it may be larger than memory.
+    fn copy(&self, from: &Path, to: &Path, meta: Meta) -> io::Result<()> {
+        self.write(to, &self.read(from)?, meta)
+    }
     /// The target of a symbolic link.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Replaces or creates a file: written beside it, given its owner and mode, synced, renamed over it.
     fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()>;
+    /// Makes a file of `size` bytes, 0600, that takes up their room on the disk.
+    fn reserve(&self, path: &Path, size: u64) -> io::Result<()>;
     /// Appends to a file, creating it 0600, and syncs it.
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Appends without syncing: for logs and events, which may be lost with the power.
@@ -293,12 +343,17 @@ pub trait Host: Send + Sync {
     fn make_symlink(&self, path: &Path, target: &Path) -> io::Result<()>;
     /// Sets owner, group and mode (of a link: owner and group only).
     fn set_meta(&self, path: &Path, meta: Meta) -> io::Result<()>;
+    /// Gives a directory, which gets `meta`, and all below it to the owner and group of `meta`. The rest keeps its
+    /// modes but for what [`settled`] changes.
+    fn settle_tree(&self, path: &Path, meta: Meta) -> io::Result<()>;
     /// Sets the modification time, not following links.
     fn set_mtime(&self, path: &Path, mtime: Stamp) -> io::Result<()>;
     /// Removes a file or a link. A missing one is no error.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty directory. A missing one is no error.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
+    /// Removes whatever stands at `path`, with all below, but nothing that is mounted there. Nothing is no error.
+    fn remove_tree(&self, path: &Path) -> io::Result<()>;
     /// Extended attributes of a path (not following links), sorted by name.
     fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>>;
     /// Sets one extended attribute.

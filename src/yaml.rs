@@ -23,6 +23,9 @@ pub const MAX_DEPTH: u32 = 32;
 /// Most keys and values together, aliases expanded.
 pub const MAX_NODES: u32 = 20_000;
 
+/// Most bytes of keys and values together, aliases expanded.
+pub const MAX_TEXT: usize = 4 << 20;
+
 /// Most problems that are told at once: each costs a reading of the file, and nobody reads more.
 pub const MAX_PROBLEMS: usize = 50;
 

@@ -12,6 +12,9 @@ use crate::secret::Secrets;
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
 
+/// So much of the output of one command is logged and told: a program that talks without end fills no disk.
+const TOLD: usize = 32 << 20;
+
 /// A command of an action.
 pub struct Child<'a> {
     command: Command,
@@ -61,11 +64,16 @@ fn run(
 ) -> Outcome<Output> {
     let mut tail = std::collections::VecDeque::with_capacity(TAIL);
     // The log is written here and not by the child, since a child may echo what it was given.
+    let mut told = 0;
     let result = host.run_with(&child.command, &mut |_, line| {
         let line = secrets.conceal(line.trim_end());
-        // A log that cannot be written must not stop the work; the tail in the failure remains.
-        let _ = host.append_lazily(log, format!("{line}\n").as_bytes());
-        progress((child.tell)(&line));
+        if told <= TOLD {
+            told += line.len() + 1;
+            let line = if told > TOLD { "[what follows is left out]" } else { &line };
+            // A log that cannot be written must not stop the work; the tail in the failure remains.
+            let _ = host.append_lazily(log, format!("{line}\n").as_bytes());
+            progress((child.tell)(line));
+        }
         if !line.is_empty() {
             if tail.len() == TAIL {
                 tail.pop_front();

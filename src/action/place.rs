@@ -50,6 +50,29 @@ pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(missing)
 }
 
+/// Refuses a path that another user could turn elsewhere while root fills it: one of the directories above it is his,
+/// or he may write to it. Programs that fill a tree (tar, git, pip) are given its path and follow it again and again.
+pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
+    for dir in path.ancestors().skip(1) {
+        let Some(Stat { kind: Kind::Dir, meta, .. }) = stat(host, dir)? else { continue };
+        let by_others = meta.mode & 0o002 != 0 || (meta.mode & 0o020 != 0 && meta.gid != 0);
+        if meta.uid != 0 && meta.uid != host.euid() || (by_others && meta.mode & 0o1000 == 0) {
+            let why = format!(
+                "{} can be changed by users who are not root (user id {}, group id {}, mode {:04o}), \
+                 who could turn the path elsewhere while root fills it",
+                dir.display(),
+                meta.uid,
+                meta.gid,
+                meta.mode
+            );
+            return Err(Failure::new(format!("fill {}", path.display()), why).hint(
+                "choose a path below directories that belong to root, such as /opt; the tree itself may be anybody's",
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The records that remove the directories which [`make_parents`] will make, outermost first: undone in
 /// reverse, the innermost goes first.
 pub fn parent_records(host: &dyn Host, path: &Path) -> Outcome<Vec<Undo>> {

@@ -22,7 +22,7 @@ use crate::host::{Command, Host, Kind};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PythonEnv {
-    /// Where; must not exist before.
+    /// Where; must not exist before, and must lie below directories that only root can change.
     pub path: PathBuf,
     /// The interpreter.
     #[serde(default = "python3")]

@@ -97,6 +97,7 @@ impl<'a> Release<'a> {
     /// Where the link at the path leads now, when there is one. Anything that we did not put there is refused.
     fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
         place::missing_parents(host, self.path)?;
+        place::only_root_changes(host, self.path)?;
         let what = || format!("put anything at {}", self.path.display());
         match place::stat(host, self.path)?.map(|stat| stat.kind) {
             None => Ok(None),

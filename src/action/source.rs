@@ -26,7 +26,7 @@ mod git;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where they go; must not exist before.
+    /// Where they go; must not exist before, and must lie below directories that only root can change.
     pub path: PathBuf,
     /// Where they come from: `asset`, `directory`, `archive` or `git`.
     pub from: From,
@@ -229,17 +229,11 @@ impl Source {
 
     /// Gives the tree to its owner, and takes from everybody else what lets them change it.
     fn settle(&self, cx: &Cx<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
-        let tree = dir.to_string_lossy();
-        let what = format!("settle the owner and modes of {tree}");
         if self.from == From::Asset && meta == Meta::root(0o755) {
             return Ok(());
         }
-        let owner = format!("{}:{}", self.owner, self.group);
-        let chown = ["chown", "--recursive", "--no-dereference", &owner, "--", &tree];
-        Child::new(Command::new(chown).timeout(PATIENCE)).run(cx, &what)?;
-        let chmod = ["chmod", "--recursive", "u+rwX,u-s,g+rX,g-ws,o-w", "--", &tree];
-        Child::new(Command::new(chmod).timeout(PATIENCE)).run(cx, &what)?;
-        cx.host.set_meta(dir, meta).map_err(|e| Failure::new(what, e))
+        let what = || format!("settle the owner and modes of {}", dir.display());
+        cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e))
     }
 }
 

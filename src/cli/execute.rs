@@ -11,6 +11,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
+use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
 use crate::engine::runs::{self, RunDir};
 use crate::error::{Exit, Failure, Outcome};
@@ -31,6 +32,8 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
     match work(host, &dir, rollback, &emit) {
         Ok(exit) => exit,
         Err(failure) => {
+            // On a full disk there is else no room to say so.
+            room::release(host);
             emit(What::Failed { step: "bringup".to_owned(), failure });
             emit(What::RunEnded { exit: Exit::Incomplete, changed: 0 });
             Exit::Incomplete
@@ -43,7 +46,8 @@ fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn
     // It has been read, and may hold a proxy's password.
     let _ = host.remove(&dir.file("environment"));
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
-    let mut journal = Journal::open(host, &dir.file("journal.jsonl"))?;
+    room::reserve(host);
+    let mut journal = dir.begin(host)?;
     runs::note_standing(host, Some(&dir.id))?;
     let exit = match options {
         Some(options) => take_back(host, dir, &mut journal, options, emit),
@@ -76,7 +80,7 @@ fn go_on(
     let untouched = data::untouched(host, runs::standing(&all));
     let exit = run::execute(&job, journal);
     data::note_again(host, &untouched)?;
-    if exit == Exit::RolledBack {
+    if exit == Exit::RolledBack && journal.rolled_back.is_some() {
         forget_secrets(host, dir, journal)?;
     }
     Ok(exit)
@@ -98,13 +102,17 @@ fn take_back(
     Ok(exit)
 }
 
-/// Secrets of a guide of which nothing stands any more are of no use to anyone but a thief. Where an earlier run
-/// stands, its secrets are those from before this one.
+/// Secrets of a run that is rolled back, and of a guide of which nothing stands any more, are of no use to anyone but a
+/// thief. Where an earlier run stands, its secrets are those from before this one.
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
+    if runs::standing(&all).next().is_none() {
+        room::release(host);
+    }
     let guide = &journal.header.guide;
     let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
     store::give_back(host, guide, dir)?;
+    dir.forget_images(host)?;
     if stands { Ok(()) } else { store::forget(host, guide) }
 }
 

@@ -13,6 +13,7 @@ use crate::answers::OnFailure;
 use crate::cli::{Output, decide, wizard};
 use crate::engine::decision::{self, Waiting};
 use crate::engine::rollback::Options;
+use crate::engine::room;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
@@ -349,8 +350,9 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
             Exit::Interrupted
         }
         Followed::Died => {
+            let why = room::trouble(host).map_or(String::new(), |why| format!(": {why}. Mend that first"));
             out::error(&format!(
-                "The process of run {} is gone, and the run is not finished.\n\
+                "The process of run {} is gone, and the run is not finished{why}.\n\
                  `bringup resume` goes on, `bringup rollback` takes everything back.\n",
                 dir.id
             ));

@@ -36,8 +36,8 @@ pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Outp
             nothing_to_do(host, &made.plan, output);
             Exit::Done
         }
-        Checked::Go(secrets) => {
-            match launch::start(host, &made.guide, &made.resolved, &made.plan, made.on_failure, &secrets) {
+        Checked::Go(ready) => {
+            match launch::start(host, &made.guide, &made.resolved, &made.plan, made.on_failure, &ready) {
                 Ok(dir) => past::follow(host, &dir, output),
                 Err(failure) => {
                     out::error(&format!("error: {failure}\n"));

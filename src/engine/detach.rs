@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::engine::runs::{RunDir, STATE_DIR};
+use crate::engine::journal::KILL_SWITCH;
+use crate::engine::runs::{self, RunDir, STATE_DIR};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 
-/// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages, and the tests' kill switch.
+/// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages.
 const PASSED_ON: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -22,7 +23,6 @@ const PASSED_ON: &[&str] = &[
     "PIP_FIND_LINKS",
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
-    "BRINGUP_KILL",
 ];
 
 /// So long what a dead process of a run has left may end by itself: it has been asked to by systemd.
@@ -30,6 +30,10 @@ const GRACE: Duration = Duration::from_secs(10);
 /// So long it may take to end when it is not asked any more.
 const KILLED: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
+/// Those, and in a build for tests their kill switch.
+fn passed_on() -> impl Iterator<Item = &'static str> {
+    PASSED_ON.iter().copied().chain(KILL_SWITCH)
+}
 
 /// Puts a copy of this program beside the run, so that the run can be taken back whatever happens to ours.
 pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
@@ -38,8 +42,7 @@ pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     if host.stat(&copy).map_err(|e| Failure::new(what(), e))?.is_some() {
         return Ok(());
     }
-    let program = host.read(Path::new("/proc/self/exe")).map_err(|e| Failure::new(what(), e))?;
-    host.write(&copy, &program, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
+    host.copy(Path::new("/proc/self/exe"), &copy, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
 }
 
 /// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a fresh file.
@@ -76,9 +79,9 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
     argv.extend([program, "execute".to_owned(), dir.id.clone()]);
     argv.extend(arguments.iter().cloned());
     let mut command = Command::new(argv).timeout(Duration::from_secs(30)).log(dir.log("process"));
-    for name in PASSED_ON {
+    for name in passed_on() {
         if let Some(value) = host.env(name) {
-            command = command.env(*name, value);
+            command = command.env(name, value);
         }
     }
     let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
@@ -138,7 +141,7 @@ fn program(host: &dyn Host, dir: &RunDir) -> String {
 /// Our environment's part that the run needs, as systemd reads it.
 fn environment(host: &dyn Host) -> String {
     let quoted = |value: String| value.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
-    PASSED_ON.iter().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
+    passed_on().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
 }
 
 /// Asks the run's process to stop after its present step and to take everything back.
@@ -163,6 +166,42 @@ pub fn lock(host: &dyn Host, id: &str) -> Outcome<Option<Lock>> {
     host.write(&note, id.as_bytes(), Meta::root(0o644)).map_err(|e| Failure::new(what(), e))?;
     Ok(Some(Lock(guard)))
 }
+
+/// Held from the last look at what runs here until the new run's own process holds its lock, so that of several starts
+/// at once one makes a run, and the others see it.
+pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
+    let path = Path::new(STATE_DIR).join("starting");
+    let what = || format!("lock {}", path.display());
+    host.make_dir(Path::new(STATE_DIR), Meta::root(0o755))
+        .map_err(|e| Failure::new(format!("make {STATE_DIR}"), e).hint("changing the host needs root: use sudo"))?;
+    let polls = STARTING.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        if let Some(guard) = host.lock(&path).map_err(|e| Failure::new(what(), e))? {
+            return Ok(Lock(guard));
+        }
+        host.sleep(POLL);
+    }
+    Err(Failure::new("start", "another start of a run has not come to its end on this host")
+        .hint("`bringup status` shows whether it runs; then start again"))
+}
+
+/// Waits until the run's own process holds its lock, or has done so; not for ever.
+pub fn await_begun(host: &dyn Host, dir: &RunDir) {
+    let polls = BEGINNING.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        let spoke = host.stat(&dir.file("events.jsonl")).ok().flatten().is_some_and(|stat| stat.size > 0);
+        if spoke || runs::has_begun(host, dir).unwrap_or(true) {
+            return;
+        }
+        host.sleep(POLL);
+    }
+}
+
+/// How long one start waits for the others.
+const STARTING: Duration = Duration::from_mins(1);
+/// How long a process may take to begin, before the next start may look.
+const BEGINNING: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
 
 /// The id of the run whose process holds the lock now.
 pub fn running(host: &dyn Host) -> Option<String> {

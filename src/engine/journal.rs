@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::room;
 use crate::engine::undo::Undo;
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::{Host, Stamp};
@@ -397,7 +398,8 @@ impl Journal {
             self.torn = false;
         }
         line.push(b'\n');
-        host.append(&self.path, &line).map_err(|e| self.failure("write", e))?;
+        room::with_room(host, &|| host.append(&self.path, &line))
+            .map_err(|e| room::failure(host, format!("write the journal {}", self.path.display()), &e))?;
         self.lines += 1;
         if crash == Some(Crash::After) {
             host.die();
@@ -409,6 +411,12 @@ impl Journal {
         Failure::new(format!("{verb} the journal {}", self.path.display()), why)
     }
 }
+
+/// Whether this build has the hook of tests: the one that is shipped has not.
+const KILL_HOOK: bool = cfg!(any(debug_assertions, feature = "kill-hook"));
+
+/// The variable that the hook looks at, to be handed to the process that works; none in the build that is shipped.
+pub const KILL_SWITCH: Option<&str> = if KILL_HOOK { Some("BRINGUP_KILL") } else { None };
 
 /// Where a test wants this process to die: `BRINGUP_KILL=before:7` or `after:7`, a line of the journal. The
 /// boundaries of the journal are where a crash could hurt, so each of them is tried.
@@ -422,7 +430,7 @@ enum Crash {
 
 impl Crash {
     fn wanted(host: &dyn Host, line: usize) -> Option<Self> {
-        let wish = host.env("BRINGUP_KILL")?;
+        let wish = host.env(KILL_SWITCH?)?;
         let (when, at) = wish.split_once(':')?;
         let when = if when == "before" { Self::Before } else { Self::After };
         (at.parse() == Ok(line)).then_some(when)

@@ -27,8 +27,17 @@ pub enum Checked {
         /// Whether the proofs succeeded when they were last tried.
         proven: bool,
     },
-    /// The run can start, with the values of these secrets.
-    Go(Secrets),
+    /// The run can start.
+    Go(Ready),
+}
+
+/// What a start needs besides the plan that was checked.
+#[derive(Debug)]
+pub struct Ready {
+    /// The values of the plan's secrets.
+    pub secrets: Secrets,
+    /// The runs that the check has seen: with any further one, the host is no longer the one that was checked.
+    seen: BTreeSet<String>,
 }
 
 /// Everything that can be known before anything is changed. `sources` says how each secret is to be had
@@ -50,7 +59,7 @@ pub fn check_rotating(
     }
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref()).map_err(|e| vec![Problem::new(e.to_string(), "")])?;
-    if let Some(problem) = runs::standing(&all).find_map(in_the_way) {
+    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
         return Err(vec![problem]);
     }
     let mut kept = store::load(host, &plan.guide);
@@ -67,7 +76,7 @@ pub fn check_rotating(
         return Err(problems);
     }
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
-        return Ok(Checked::Go(secrets));
+        return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
     let unproven = |run: &Run| run.journal.header.guide == plan.guide && run.state == State::ProofFailed;
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
@@ -77,13 +86,19 @@ pub fn check_rotating(
 fn in_the_way(run: &Run) -> Option<Problem> {
     let id = &run.dir.id;
     match run.state {
-        State::Running => Some(Problem::new(format!("run {id} is working on this host"), "`bringup attach` shows it")),
+        State::Running => at_work(Some(id)),
         State::Unfinished | State::RollbackUnfinished => {
             let hint = "`bringup resume` goes on, `bringup rollback` takes it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
         State::Done | State::ProofFailed | State::RolledBack => None,
     }
+}
+
+/// That a run works, whether its journal has begun or not.
+fn at_work(running: Option<&str>) -> Option<Problem> {
+    let id = running?;
+    Some(Problem::new(format!("run {id} is working on this host"), "`bringup attach` shows it"))
 }
 
 /// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
@@ -105,30 +120,61 @@ fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// Makes the run's directory with everything in it, and starts the process that works. `secrets` are those that
-/// [`check`] gathered.
+/// Makes the run's directory with everything in it, and starts the process that works. `ready` is what [`check`] found.
 pub fn start(
     host: &dyn Host,
     guide: &Guide,
     resolved: &Resolved,
     plan: &Plan,
     on_failure: OnFailure,
-    secrets: &Secrets,
+    ready: &Ready,
 ) -> Outcome<RunDir> {
     let kept = store::load(host, &plan.guide);
     let mut plan = plan.clone();
-    let stays = |name: &String| kept.get(name) == secrets.get(name);
+    let stays = |name: &String| kept.get(name) == ready.secrets.get(name);
     let sources = resolved.secrets.clone().into_iter().filter(|(name, _)| stays(name)).collect();
     let notes = store::notes(&kept, &sources);
     plan.warnings.extend(notes.into_iter().filter(|note| !plan.warnings.contains(note)).collect::<Vec<_>>());
-    let (dir, _) = RunDir::create(host, &plan)?;
     let recorded = file::write(guide, resolved, on_failure)?;
-    dir.write(host, "answers.yaml", recorded.as_bytes())?;
-    dir.keep_settings(host, &Settings { on_failure, guide: guide.dir.clone() })?;
-    store::set_aside(host, &dir, &kept)?;
-    store::save(host, &plan.guide, secrets)?;
+    let settings = Settings { on_failure, guide: guide.dir.clone() };
+    begin(host, &plan, &ready.seen, recorded.as_bytes(), &settings, Some(&ready.secrets))
+}
+
+/// Lock first, directory after: of starts at the same moment one makes a run, and the others say which.
+fn begin(
+    host: &dyn Host,
+    plan: &Plan,
+    seen: &BTreeSet<String>,
+    answers: &[u8],
+    settings: &Settings,
+    secrets: Option<&Secrets>,
+) -> Outcome<RunDir> {
+    let _starting = detach::lock_start(host)?;
+    let running = detach::running(host);
+    let all = runs::all(host, running.as_deref())?;
+    let refused = |problem: Problem| Failure::new("start", problem.message).hint(problem.hint);
+    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
+        return Err(refused(problem));
+    }
+    if let Some(run) = all.iter().find(|run| !seen.contains(&run.dir.id)) {
+        let why = format!("run {} was started meanwhile, and this plan was made for the host before it", run.dir.id);
+        return Err(Failure::new("start", why).hint("`bringup history` shows how it ended; then start again"));
+    }
+    runs::clear_unbegun(host)?;
+    // Of a rollback that was killed at its very end.
+    for run in all.iter().filter(|run| run.state == State::RolledBack) {
+        run.dir.forget_images(host)?;
+    }
+    let dir = RunDir::prepare(host, plan)?;
+    dir.write(host, "answers.yaml", answers)?;
+    dir.keep_settings(host, settings)?;
+    if let Some(secrets) = secrets {
+        store::set_aside(host, &dir, &store::load(host, &plan.guide))?;
+        store::save(host, &plan.guide, secrets)?;
+    }
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
+    detach::await_begun(host, &dir);
     Ok(dir)
 }
 
@@ -168,13 +214,10 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     let started = || {
         let answers = earlier.dir.file("answers.yaml");
         let recorded = host.read(&answers).map_err(|e| Failure::new(format!("read {}", answers.display()), e))?;
-        let (dir, _) = RunDir::create(host, &plan)?;
-        dir.write(host, "answers.yaml", &recorded)?;
         let guide = earlier.dir.settings(host)?.guide;
-        dir.keep_settings(host, &Settings { on_failure: OnFailure::Rollback, guide })?;
-        detach::keep_program(host, &dir)?;
-        detach::start(host, &dir, &[])?;
-        Ok(dir)
+        let seen = all.iter().map(|run| run.dir.id.clone()).collect();
+        let settings = Settings { on_failure: OnFailure::Rollback, guide };
+        begin(host, &plan, &seen, &recorded, &settings, None)
     };
     started().map(Again::Started).map_err(|e: Failure| refuse(&e))
 }
@@ -227,9 +270,10 @@ mod tests {
     use super::*;
     use crate::answers::Origin;
     use crate::engine::decision::{Choice, Waiting};
+    use crate::engine::journal::Record;
     use crate::facts::Facts;
     use crate::host::Stamp;
-    use crate::host::fake::{FakeHost, output};
+    use crate::host::fake::{Cut, FakeHost, output};
     use crate::plan::Planned;
     use crate::plan::build::build;
     use crate::secret::{Secret, mark};
@@ -281,8 +325,8 @@ mod tests {
     fn what_is_checked_before_a_run_changes_nothing() {
         let (_, resolved, plan) = made();
         let host = FakeHost::new();
-        let Ok(Checked::Go(secrets)) = check(&host, &plan, &resolved.secrets) else { panic!("it can start") };
-        assert_eq!(secrets.get("a.key").unwrap().expose(), "typed-by-hand");
+        let Ok(Checked::Go(ready)) = check(&host, &plan, &resolved.secrets) else { panic!("it can start") };
+        assert_eq!(ready.secrets.get("a.key").unwrap().expose(), "typed-by-hand");
         host.put_file("/etc/x", "key=typed-by-hand", 0o600);
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
         assert!(host.calls().iter().all(|call| !call.changes));
@@ -307,6 +351,7 @@ mod tests {
         let Ok(Checked::Go(new)) = check_rotating(&host, &plan, &resolved.secrets, &names) else {
             panic!("it changes")
         };
+        let new = new.secrets;
         assert_eq!(new.get("a.key").unwrap().expose().len(), 60);
         assert_eq!(store::notes(&new, &resolved.secrets), Vec::<String>::new());
         // The run that does it knows the way back.
@@ -355,6 +400,82 @@ mod tests {
         host.put_file("/var/lib/bringup/lock", "", 0o600);
         host.lock_elsewhere("/var/lib/bringup/lock", true);
         assert!(told(check(&host, &plan, &resolved.secrets)).contains("is working"));
+    }
+
+    fn ready(host: &FakeHost, resolved: &Resolved, plan: &Plan) -> Ready {
+        let Ok(Checked::Go(ready)) = check(host, plan, &resolved.secrets) else { panic!("it can start") };
+        ready
+    }
+
+    /// Where the run's process is started, it begins to work.
+    fn begins(host: &FakeHost, working: bool) {
+        host.on(&["systemd-run"], move |host, command| {
+            let id = command.argv.last().unwrap();
+            host.put_file("/var/lib/bringup/running", id, 0o644);
+            host.put_file("/var/lib/bringup/lock", "", 0o600);
+            host.lock_elsewhere("/var/lib/bringup/lock", working);
+            host.put_file(format!("/var/lib/bringup/runs/{id}/events.jsonl"), "{}\n", 0o600);
+            output(0, "", "")
+        });
+    }
+
+    fn directories(host: &FakeHost) -> usize {
+        host.list("/var/lib/bringup/runs".as_ref()).map_or(0, |names| names.len())
+    }
+
+    #[test]
+    fn of_starts_at_once_one_makes_a_run_and_the_others_say_which() {
+        let (guide, resolved, plan) = made();
+        let host = FakeHost::new().in_real_time();
+        host.put_file("/proc/self/exe", "program", 0o755);
+        begins(&host, true);
+        let all: Vec<Ready> = (0..50).map(|_| ready(&host, &resolved, &plan)).collect();
+        let ended: Vec<Outcome<RunDir>> = std::thread::scope(|scope| {
+            let start = |ready| {
+                let (host, guide, resolved, plan) = (&host, &guide, &resolved, &plan);
+                scope.spawn(move || start(host, guide, resolved, plan, OnFailure::Rollback, ready))
+            };
+            let started: Vec<_> = all.iter().map(start).collect();
+            started.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(directories(&host), 1);
+        let [dir] = ended.iter().filter_map(|one| one.as_ref().ok()).collect::<Vec<_>>()[..] else { panic!() };
+        for lost in ended.iter().filter_map(|one| one.as_ref().err()) {
+            assert_eq!(lost.why, format!("run {} is working on this host", dir.id));
+        }
+        // It has ended before a slow start comes to its turn.
+        host.lock_elsewhere("/var/lib/bringup/lock", false);
+        let mut journal = dir.begin(&host).unwrap();
+        let exit = crate::error::Exit::Done;
+        journal.write(&host, Record::Finished { exit, data: BTreeMap::default() }).unwrap();
+        let late = start(&host, &guide, &resolved, &plan, OnFailure::Rollback, &all[7]).unwrap_err();
+        assert!(late.why.starts_with(&format!("run {} was started meanwhile", dir.id)), "{late}");
+        assert_eq!(directories(&host), 1);
+    }
+
+    #[test]
+    fn a_start_that_was_killed_before_its_process_began_leaves_no_run() {
+        let (guide, resolved, plan) = made();
+        for cut in 1..25 {
+            let host = FakeHost::new();
+            host.put_file("/proc/self/exe", "program", 0o755);
+            begins(&host, true);
+            let ready = ready(&host, &resolved, &plan);
+            host.kill_after(cut, Cut::Before);
+            let started = start(&host, &guide, &resolved, &plan, OnFailure::Rollback, &ready).is_ok();
+            host.revive();
+            assert!(started || runs::all(&host, None).unwrap().is_empty(), "killed at {cut}");
+            if started {
+                assert!(cut > 10);
+                continue;
+            }
+            host.lock_elsewhere("/var/lib/bringup/lock", false);
+            assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::Go(_))), "killed at {cut}");
+            // What is left of it goes with a later start.
+            host.sleep(std::time::Duration::from_hours(2));
+            start(&host, &guide, &resolved, &plan, OnFailure::Rollback, &ready).unwrap();
+            assert_eq!(directories(&host), 1, "killed at {cut}");
+        }
     }
 
     #[test]

@@ -174,6 +174,16 @@ pub fn is_kept(path: &Path) -> bool {
     KEPT.iter().any(|prefix| path.starts_with(prefix)) && !NOT_KEPT.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// What its user has nested beyond every path, filled beyond every list, or turned into a link between two looks: no
+/// part of the system, and no reason to refuse a rollback.
+fn is_out_of_reach(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, InvalidFilename, NotADirectory, NotFound};
+    // ELOOP, where a link came between two looks.
+    matches!(error.kind(), FileTooLarge | InvalidFilename | NotADirectory | NotFound)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        || error.to_string().contains("symbolic link that another user can change")
+}
+
 impl Manifest {
     /// Looks at the whole disk. Contents of kept files that `known` has unchanged are not read again; the
     /// others are put into `contents`.
@@ -222,7 +232,12 @@ impl Manifest {
         }
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         // It may vanish while we look: then it is simply not there.
-        let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
+        let stat = match host.stat(path) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(()),
+            Err(e) if is_out_of_reach(&e) => return Ok(()),
+            Err(e) => return Err(failed(e)),
+        };
         // Another file system is not part of the system that packages change.
         if stat.dev != device {
             return Ok(());
@@ -232,7 +247,7 @@ impl Manifest {
         if stat.kind == Kind::Dir && levels > 0 {
             // It may vanish while we look, too.
             let names = match host.list(path) {
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound || is_out_of_reach(&e) => Vec::new(),
                 names => names.map_err(failed)?,
             };
             for name in names {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::answers::OnFailure;
 use crate::engine::journal::{Header, Journal, SCHEMA};
+use crate::engine::room;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Exit, Failure, Outcome};
 use crate::facts::probe::{BROUGHT, STANDING};
-use crate::host::{Host, Meta, Stamp};
+use crate::host::{Host, Kind, Meta, Stamp};
 use crate::plan::Plan;
 
 /// Where bringup keeps what it must remember.
@@ -62,6 +64,13 @@ impl RunDir {
 
     /// Makes the directory of a new run, with its plan and an empty journal.
     pub fn create(host: &dyn Host, plan: &Plan) -> Outcome<(Self, Journal)> {
+        let dir = Self::prepare(host, plan)?;
+        let journal = dir.begin(host)?;
+        Ok((dir, journal))
+    }
+
+    /// Makes the directory of a new run, with its plan. It is no run before its process begins: [`RunDir::begin`].
+    pub fn prepare(host: &dyn Host, plan: &Plan) -> Outcome<Self> {
         let at = host.now();
         let stem = format!("{}-{}", compact(at), plan.guide);
         let mut id = stem.clone();
@@ -80,21 +89,32 @@ impl RunDir {
             (dir.path.join("dumps"), 0o700),
         ] {
             host.make_dir(&path, Meta::root(mode)).map_err(|e| {
-                Failure::new(format!("make {}", path.display()), e).hint("changing the host needs root: use sudo")
+                let failure = room::failure(host, format!("make {}", path.display()), &e);
+                if failure.hint.is_some() { failure } else { failure.hint("changing the host needs root: use sudo") }
             })?;
         }
         let bytes = serde_json::to_vec_pretty(plan).map_err(|e| Failure::new("write the plan", e))?;
         dir.write(host, "plan.json", &bytes)?;
+        Ok(dir)
+    }
+
+    /// The run's journal; begun now when nothing has worked on the run before. Whoever was killed on the way here has
+    /// left a directory, and no run that would have to be resumed.
+    pub fn begin(&self, host: &dyn Host) -> Outcome<Journal> {
+        let path = self.file("journal.jsonl");
+        if has_begun(host, self)? {
+            return Journal::open(host, &path);
+        }
+        let plan = self.plan(host)?;
         let header = Header {
             schema: SCHEMA,
-            run: id,
+            run: self.id.clone(),
             guide: plan.guide.clone(),
             plan: plan.hash(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
-            at,
+            at: host.now(),
         };
-        let journal = Journal::create(host, &dir.file("journal.jsonl"), header)?;
-        Ok((dir, journal))
+        Journal::create(host, &path, header)
     }
 
     /// A file of the run.
@@ -105,7 +125,25 @@ impl RunDir {
     /// Writes a file of the run, 0600, durably.
     pub fn write(&self, host: &dyn Host, name: &str, content: &[u8]) -> Outcome<()> {
         let path = self.file(name);
-        host.write(&path, content, Meta::root(0o600)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+        room::with_room(host, &|| host.write(&path, content, Meta::root(0o600)))
+            .map_err(|e| room::failure(host, format!("write {}", path.display()), &e))
+    }
+
+    /// Removes what was kept to roll the run back, now that it is rolled back: before-images and kept contents hold
+    /// passwords and keys. What was saved for its users, the plan, the answers, the logs and the journal stay.
+    pub fn forget_images(&self, host: &dyn Host) -> Outcome<()> {
+        let failed = |path: &Path, e| Failure::new(format!("remove {}", path.display()), e);
+        let blobs = self.file("blobs");
+        for path in [blobs, self.file("windows")] {
+            host.remove_tree(&path).map_err(|e| failed(&path, e))?;
+        }
+        for name in ["base.pack", "post.pack", "look.pack", "cur.pack", "environment", "decision.json"] {
+            let path = self.file(name);
+            if host.stat(&path).map_err(|e| failed(&path, e))?.is_some() {
+                host.remove(&path).map_err(|e| failed(&path, e))?;
+            }
+        }
+        Ok(())
     }
 
     /// The run's before-images.
@@ -147,7 +185,7 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         let dir = RunDir::of(&id);
         let journal = dir.file("journal.jsonl");
         // A directory without a journal was made a moment before a crash: nothing was changed by it.
-        if host.stat(&journal).map_err(|e| Failure::new("look at a run", e))?.is_none_or(|stat| stat.size == 0) {
+        if !has_begun(host, &dir)? {
             continue;
         }
         let journal = Journal::open(host, &journal)?;
@@ -155,6 +193,33 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         runs.push(Run { dir, journal, state });
     }
     Ok(runs)
+}
+
+/// Whether a process has begun to work on it.
+pub fn has_begun(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
+    let journal = host.stat(&dir.file("journal.jsonl")).map_err(|e| Failure::new("look at a run", e))?;
+    Ok(journal.is_some_and(|stat| stat.size > 0))
+}
+
+/// How long a directory may wait for its process.
+const AWAITED: Duration = Duration::from_hours(1);
+
+/// Removes directories that starts which were killed have left.
+pub fn clear_unbegun(host: &dyn Host) -> Outcome<()> {
+    let root = Path::new(STATE_DIR).join("runs");
+    let failed = |e| Failure::new("look for earlier runs", e);
+    if host.stat(&root).map_err(failed)?.is_none() {
+        return Ok(());
+    }
+    for name in host.list(&root).map_err(failed)? {
+        let dir = RunDir::of(&name.to_string_lossy());
+        let made = host.stat(&dir.path).map_err(failed)?.filter(|stat| stat.kind == Kind::Dir);
+        let is_old = made.is_some_and(|stat| host.now().since(stat.mtime) > AWAITED);
+        if is_old && !has_begun(host, &dir)? {
+            host.remove_tree(&dir.path).map_err(|e| Failure::new(format!("remove {}", dir.path.display()), e))?;
+        }
+    }
+    Ok(())
 }
 
 /// The runs whose changes are on the host now, oldest first.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::engine::manifest::Manifest;
+use crate::engine::room;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp};
 
@@ -221,6 +222,12 @@ pub fn fingerprint(content: &[u8]) -> String {
     })
 }
 
+/// No file that an action writes, or that is kept before it is changed, is larger.
+pub const WRITTEN_AT_MOST: u64 = 1 << 30;
+
+/// Files up to this size are read into memory.
+const AT_ONCE: u64 = 4 << 20;
+
 /// The before-images of a run: files named by the SHA-256 of their content, 0600.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -244,10 +251,50 @@ impl Blobs {
         let path = self.dir.join(&name);
         let known = host.stat(&path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))?;
         if known.is_none_or(|stat| stat.size != content.len() as u64) {
-            host.write(&path, content, Meta::root(0o600))
-                .map_err(|e| Failure::new(format!("keep a before-image in {}", path.display()), e))?;
+            room::with_room(host, &|| host.write(&path, content, Meta::root(0o600)))
+                .map_err(|e| room::failure(host, format!("keep a before-image in {}", path.display()), &e))?;
         }
         Ok(name)
+    }
+
+    /// Keeps a file durably, which may be larger than memory, and returns the blob's name.
+    fn put_file(&self, host: &dyn Host, path: &Path, size: u64) -> Outcome<String> {
+        let what = || format!("keep a before-image of {}", path.display());
+        if size > WRITTEN_AT_MOST {
+            let why = format!("it is larger than {}", crate::bytes::human(WRITTEN_AT_MOST));
+            return Err(
+                Failure::new(what(), why).hint("move it away; a file of this size is none that is replaced here")
+            );
+        }
+        let failed = |e| Failure::new(what(), e);
+        if size <= AT_ONCE {
+            return self.put(host, &host.read(path).map_err(failed)?);
+        }
+        let name = host.hash(path).map_err(failed)?;
+        let blob = self.dir.join(&name);
+        if host.stat(&blob).map_err(failed)?.is_none_or(|stat| stat.size != size) {
+            host.copy(path, &blob, Meta::root(0o600)).map_err(failed)?;
+        }
+        if host.hash(&blob).map_err(failed)? != name {
+            return Err(Failure::new(what(), "somebody changes it at this moment").hint("try again"));
+        }
+        Ok(name)
+    }
+
+    /// Puts the content of a blob at `path`.
+    pub fn restore(&self, host: &dyn Host, name: &str, path: &Path, meta: Meta) -> Outcome<()> {
+        let blob = self.dir.join(name);
+        let what = || format!("restore {}", path.display());
+        if host.stat(&blob).map_err(|e| Failure::new(what(), e))?.is_none_or(|stat| stat.size <= AT_ONCE) {
+            return host.write(path, &self.get(host, name)?, meta).map_err(|e| Failure::new(what(), e));
+        }
+        if host.hash(&blob).map_err(|e| Failure::new(what(), e))? != name {
+            return Err(Failure::new(
+                what(),
+                format!("the before-image {} does not match its name (damaged disk?)", blob.display()),
+            ));
+        }
+        host.copy(&blob, path, meta).map_err(|e| Failure::new(what(), e))
     }
 
     /// The content of a blob, checked against its name.
@@ -276,7 +323,7 @@ impl Blobs {
         let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
         let mut image = Image { kind: stat.kind, meta: stat.meta, mtime: stat.mtime, blob: None, target: None };
         match stat.kind {
-            Kind::File => image.blob = Some(self.put(host, &host.read(path).map_err(failed)?)?),
+            Kind::File => image.blob = Some(self.put_file(host, path, stat.size)?),
             Kind::Symlink => image.target = Some(host.read_link(path).map_err(failed)?),
             Kind::Dir | Kind::Other => {}
         }

@@ -23,6 +23,12 @@ mod networks;
 
 pub(crate) use filters::shell_quote;
 
+/// Steps that one expression or template may take. The longest of the shipped ones takes a few thousand.
+const FUEL: u64 = 1_000_000;
+
+/// Bytes that one template may write.
+const LONGEST: usize = 8 << 20;
+
 /// Evaluates the expressions and templates of one guide.
 #[derive(Debug)]
 pub struct Expressions {
@@ -72,7 +78,8 @@ impl Expressions {
         if !is_template(template) {
             return Ok(Value::String(template.to_owned()));
         }
-        self.environment.render_str(template, context.root()).map(Value::String).map_err(|e| told(template, &e))
+        let parsed = self.environment.template_from_str(template).map_err(|e| told(template, &e))?;
+        written(&parsed, context).map(Value::String).map_err(|e| told(template, &e))
     }
 
     /// As [`Self::render`], for places where only text makes sense.
@@ -103,7 +110,7 @@ impl Expressions {
 
     /// The text of the asset `name` as a template.
     pub fn render_asset(&self, name: &str, context: &Context) -> Result<String, String> {
-        self.asset(name)?.render(context.root()).map_err(|e| told(name, &e))
+        written(&self.asset(name)?, context).map_err(|e| told(name, &e))
     }
 
     /// The names that an expression uses, dotted (`database.engine`); an error when it does not parse.
@@ -192,9 +199,38 @@ pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// What a template writes, up to a size.
+fn written(template: &minijinja::Template<'_, '_>, context: &Context) -> Result<String, Error> {
+    let mut text = Text(Vec::new());
+    let done = template.render_captured_to(context.root(), &mut text);
+    if let Err(error) = done {
+        let full = std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        let why = format!("it writes more than {} MiB", LONGEST >> 20);
+        return Err(if full { Error::new(ErrorKind::InvalidOperation, why) } else { error });
+    }
+    String::from_utf8(text.0).map_err(|e| Error::new(ErrorKind::InvalidOperation, e.to_string()))
+}
+
+struct Text(Vec<u8>);
+
+impl std::io::Write for Text {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() > LONGEST {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 fn environment(assets: Arc<Tree>) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     let mut syntax = SyntaxConfig::builder();
     syntax.trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true);

@@ -230,7 +230,10 @@ impl FakeHost {
         world.tick();
         world.record(method, path.display().to_string(), false, None);
         world.faults.alive()?;
-        at(&world)
+        if world.euid != 0 {
+            return at(&world);
+        }
+        world.files.carefully(|_| at(&world))
     }
 
     fn change(
@@ -248,9 +251,11 @@ impl FakeHost {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         match world.faults.next_change() {
-            Fate::Happens => make(&mut world.files, now),
+            Fate::Happens => world.files.change_carefully(|files| make(files, now)),
             Fate::Fails => Err(faults::failed()),
-            Fate::Killed(Cut::After) => make(&mut world.files, now).and(Err(faults::killed())),
+            Fate::Killed(Cut::After) => {
+                world.files.change_carefully(|files| make(files, now)).and(Err(faults::killed()))
+            }
             Fate::Killed(Cut::Before | Cut::Halfway) => Err(faults::killed()),
         }
     }
@@ -297,7 +302,7 @@ impl World {
 
 impl Host for FakeHost {
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        self.look("stat", path, |world| Ok(world.files.stat(path)))
+        self.look("stat", path, |world| world.files.lstat(path))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -323,6 +328,11 @@ impl Host for FakeHost {
         self.change("write", path, |files, now| files.write(path, content, meta, now))
     }
 
+    fn reserve(&self, path: &Path, _size: u64) -> io::Result<()> {
+        self.room()?;
+        self.change("reserve", path, |files, now| files.write(path, b"", Meta::root(0o600), now))
+    }
+
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         self.append_to("append", path, content)
     }
@@ -345,16 +355,33 @@ impl Host for FakeHost {
         self.change("set_meta", path, |files, now| files.set_meta(path, meta, now))
     }
 
+    fn settle_tree(&self, path: &Path, meta: Meta) -> io::Result<()> {
+        self.change("settle_tree", path, |files, now| files.settle_tree(path, meta, now))
+    }
+
     fn set_mtime(&self, path: &Path, mtime: Stamp) -> io::Result<()> {
         self.change("set_mtime", path, |files, now| files.set_mtime(path, mtime, now))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.change("remove", path, |files, now| files.remove(path, now))
+        let reserved = path.ends_with("reserve") && self.world().files.exists(path);
+        self.change("remove", path, |files, now| files.remove(path, now))?;
+        if reserved {
+            self.world().disk.0 += 1 << 20;
+        }
+        Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         self.change("remove_dir", path, |files, now| files.remove_dir(path, now))
+    }
+
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        self.change("remove_tree", path, |files, now| {
+            files.locate(path)?;
+            files.remove_tree(path, now);
+            Ok(())
+        })
     }
 
     fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {

@@ -4,25 +4,39 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod command;
+mod path;
+mod stream;
+mod tree;
 mod watch;
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::TcpStream;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::fs::{
+    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat,
+    openat, readlinkat, renameat, symlinkat, unlinkat, utimensat,
+};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
 use sysinfo::{DiskRefreshKind, Disks};
 
-use super::{Address, Command, Duplex, Host, Kind, Meta, Output, Stamp, Stat, Stream, Watch};
+use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Stat, Stream, Watch};
+
+/// So much is read of a file that only we can change, into memory: manifests and logs of our own.
+const READ_OF_OURS: u64 = 1 << 30;
+/// So much of a file that somebody else may have made as large as he likes.
+const READ_OF_OTHERS: u64 = 16 << 20;
+/// So much of what was appended to a file is read at once; the next time goes on there.
+const READ_FROM: u64 = 16 << 20;
+/// Names in a directory that are listed.
+const MOST_NAMES: usize = 1_000_000;
 
 /// This machine.
 ///
@@ -49,10 +63,9 @@ impl RealHost {
     fn sync_collected(&self) -> io::Result<()> {
         let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         for path in paths {
-            match sync(&path) {
-                // Gone or replaced since: its parent was collected too.
-                Err(e) if is_absent(&e) || e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {}
-                other => other?,
+            // Gone or replaced since, or behind a link that somebody put there: its parent was collected too.
+            if let Ok(opened) = open_to_sync(&path) {
+                rustix::fs::fsync(opened)?;
             }
         }
         Ok(())
@@ -67,7 +80,7 @@ impl Default for RealHost {
 
 impl Host for RealHost {
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
-        match fs::symlink_metadata(path) {
+        match path::handle(path).and_then(|found| found.metadata()) {
             Ok(found) => Ok(Some(stat(&found))),
             Err(e) if is_absent(&e) => Ok(None),
             Err(e) => Err(e),
@@ -76,40 +89,83 @@ impl Host for RealHost {
 
     fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
-        io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, limit), &mut content)?;
+        path::open(path, OFlags::RDONLY)?.take(limit).read_to_end(&mut content)?;
         Ok(content)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let (file, about) = open_file(path)?;
+        let limit = if path::only_ours_change(&about) { READ_OF_OURS } else { READ_OF_OTHERS };
+        let too_large = || {
+            let why = format!("it is larger than {}", crate::bytes::human(limit));
+            io::Error::new(io::ErrorKind::FileTooLarge, why)
+        };
+        if about.len() > limit {
+            return Err(too_large());
+        }
+        let mut content = Vec::new();
+        // One byte more tells a file that is too large. Files of the kernel have no size.
+        file.take(limit + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit { Err(too_large()) } else { Ok(content) }
+    }
+
+    fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        open_file(path)?.0.take(limit).read_to_end(&mut content)?;
+        Ok(content)
+    }
+
+    fn hash(&self, path: &Path) -> io::Result<String> {
+        let (mut file, _) = open_file(path)?;
+        let mut hash = Hash::default();
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut chunk) {
+                Ok(0) => return Ok(hash.finish()),
+                Ok(count) => hash.add(&chunk[..count]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn copy(&self, from: &Path, to: &Path, meta: Meta) -> io::Result<()> {
+        let (mut file, _) = open_file(from)?;
+        replace(to, meta, |new| copy_data(&mut file, new))
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        fs::read_link(path)
+        let found = path::handle(path)?;
+        if !found.metadata()?.is_symlink() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(PathBuf::from(OsStr::from_bytes(readlinkat(&found, c"", Vec::new())?.as_bytes())))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let mut names =
-            fs::read_dir(dir)?.map(|entry| Ok(PathBuf::from(entry?.file_name()))).collect::<io::Result<Vec<_>>>()?;
+        let dir = path::open(dir, OFlags::RDONLY | OFlags::DIRECTORY)?.into();
+        let names = tree::names(&dir, MOST_NAMES + 1)?;
+        if names.len() > MOST_NAMES {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it holds more than {MOST_NAMES} names")));
+        }
+        let mut names: Vec<PathBuf> =
+            names.iter().map(|name| PathBuf::from(OsStr::from_bytes(name.to_bytes()))).collect();
         names.sort();
         Ok(names)
     }
 
     fn write(&self, path: &Path, content: &[u8], meta: Meta) -> io::Result<()> {
-        let temp = beside(path)?;
-        discard(&temp)?;
-        let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
-            file.write_all(content)?;
-            give(&file, meta)?;
-            file.sync_all()?;
-            fs::rename(&temp, path)
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&temp);
-        }
-        written?;
-        sync(parent(path))
+        replace(path, meta, |file| file.write_all(content))
+    }
+
+    fn reserve(&self, path: &Path, size: u64) -> io::Result<()> {
+        let ours = rustix::process::getegid().as_raw();
+        replace(path, Meta { mode: 0o600, uid: self.euid(), gid: ours }, |file| {
+            match rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, size) {
+                Err(Errno::NOTSUP | Errno::NOSYS) => io::copy(&mut io::repeat(0).take(size), file).map(drop),
+                other => Ok(other?),
+            }
+        })
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -118,7 +174,7 @@ impl Host for RealHost {
         let mut file = open_for_append(path)?;
         file.write_all(content)?;
         file.sync_data()?;
-        if is_new { sync(parent(path)) } else { Ok(()) }
+        if is_new { Ok(rustix::fs::fsync(open_to_sync(parent(path))?)?) } else { Ok(()) }
     }
 
     fn append_lazily(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -126,11 +182,20 @@ impl Host for RealHost {
     }
 
     fn make_dir(&self, path: &Path, meta: Meta) -> io::Result<()> {
-        match rustix::fs::mkdir(path, Mode::RWXU) {
-            Ok(()) => self.set_meta(path, meta)?,
-            Err(Errno::EXIST) if fs::metadata(path).is_ok_and(|found| found.is_dir()) => {
-                return Ok(());
+        let place = path::place(path)?;
+        match mkdirat(&place.dir, &place.name, Mode::RWXU) {
+            Ok(()) => {
+                let dir = place.open(OFlags::RDONLY | OFlags::DIRECTORY)?;
+                let found = dir.metadata()?;
+                // Whoever can change its parent may have put another directory of ours in its place.
+                let is_new = found.uid() == self.euid() && found.mode() & 0o777 == 0o700;
+                if !is_new || !tree::names(&dir.try_clone()?.into(), 1)?.is_empty() {
+                    return Err(io::Error::other("something else stands in its place already"));
+                }
+                give(&dir, meta)?;
+                self.sync_later(path);
             }
+            Err(Errno::EXIST) if path::directory(path).is_ok() => return Ok(()),
             Err(e) => return Err(e.into()),
         }
         self.sync_later(parent(path));
@@ -138,12 +203,13 @@ impl Host for RealHost {
     }
 
     fn make_symlink(&self, path: &Path, target: &Path) -> io::Result<()> {
-        let temp = beside(path)?;
-        discard(&temp)?;
-        std::os::unix::fs::symlink(target, &temp)?;
-        if let Err(e) = fs::rename(&temp, path) {
-            let _ = fs::remove_file(&temp);
-            return Err(e);
+        let place = path::place(path)?;
+        let temp = beside(&place.name)?;
+        discard(&place, &temp)?;
+        symlinkat(target, &place.dir, &temp)?;
+        if let Err(e) = renameat(&place.dir, &temp, &place.dir, &place.name) {
+            let _ = discard(&place, &temp);
+            return Err(e.into());
         }
         self.sync_later(parent(path));
         Ok(())
@@ -151,23 +217,19 @@ impl Host for RealHost {
 
     fn set_meta(&self, path: &Path, meta: Meta) -> io::Result<()> {
         // By descriptor, so that nobody can put a link in its place between the look and the change.
-        let handle = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        let handle = File::from(handle);
+        let handle = path::handle(path)?;
         let found = handle.metadata()?;
-        if (found.uid(), found.gid()) != (meta.uid, meta.gid) {
-            let (uid, gid) = (rustix::fs::Uid::from_raw(meta.uid), rustix::fs::Gid::from_raw(meta.gid));
-            rustix::fs::chownat(&handle, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
-        }
-        if !found.is_symlink() {
-            use std::os::fd::AsRawFd;
-            // A path descriptor cannot be given to fchmod; its name in /proc can. After the owner, because a
-            // change of owner takes the set-id bits away.
-            let name = format!("/proc/self/fd/{}", handle.as_raw_fd());
-            fs::set_permissions(name, Permissions::from_mode(meta.mode))?;
-        }
+        let is_ours = || path::known_place(path).is_ok_and(|place| place.is_ours);
+        set_meta_of(&handle, meta, found.nlink() < 2 || is_ours())?;
         if found.is_file() || found.is_dir() {
             self.sync_later(path);
         }
+        Ok(())
+    }
+
+    fn settle_tree(&self, path: &Path, meta: Meta) -> io::Result<()> {
+        tree::settle(path, meta)?;
+        self.sync_later(path);
         Ok(())
     }
 
@@ -176,19 +238,33 @@ impl Host for RealHost {
             last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
             last_modification: Timespec { tv_sec: mtime.sec, tv_nsec: mtime.nsec.into() },
         };
-        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        let place = path::place(path)?;
+        Ok(utimensat(&place.dir, &place.name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let place = match path::place(path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            place => place?,
+        };
         // A write that was killed may have left its temporary file.
-        discard(&beside(path)?)?;
-        discard(path)?;
+        discard(&place, &beside(&place.name)?)?;
+        discard(&place, &place.name)?;
         self.sync_later(parent(path));
         Ok(())
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        match fs::remove_dir(path) {
+        let removed = path::place(path).and_then(|place| Ok(unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)?));
+        match removed {
+            Err(e) if !is_absent(&e) => return Err(e),
+            _ => self.sync_later(parent(path)),
+        }
+        Ok(())
+    }
+
+    fn remove_tree(&self, path: &Path) -> io::Result<()> {
+        match tree::remove(path) {
             Err(e) if !is_absent(&e) => return Err(e),
             _ => self.sync_later(parent(path)),
         }
@@ -196,17 +272,20 @@ impl Host for RealHost {
     }
 
     fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let mut names = match rustix::fs::llistxattr(path, &mut [0_u8; 0][..]) {
+        // By its name in /proc: a descriptor that may be of anything cannot be asked.
+        let handle = path::handle(path)?;
+        let path = path::in_proc(&handle);
+        let mut names = match rustix::fs::listxattr(&path, &mut [0_u8; 0][..]) {
             Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
             Ok(size) => vec![0; size],
             Err(e) => return Err(e.into()),
         };
-        let size = rustix::fs::llistxattr(path, &mut names[..])?;
+        let size = rustix::fs::listxattr(&path, &mut names[..])?;
         names.truncate(size);
         let mut found = Vec::new();
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let mut value = vec![0; rustix::fs::lgetxattr(path, name, &mut [0_u8; 0][..])?];
-            let size = rustix::fs::lgetxattr(path, name, &mut value[..])?;
+            let mut value = vec![0; rustix::fs::getxattr(&path, name, &mut [0_u8; 0][..])?];
+            let size = rustix::fs::getxattr(&path, name, &mut value[..])?;
             value.truncate(size);
             found.push((String::from_utf8_lossy(name).into_owned(), value));
         }
@@ -215,18 +294,19 @@ impl Host for RealHost {
     }
 
     fn set_xattr(&self, path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
-        Ok(rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?)
+        let handle = path::handle(path)?;
+        Ok(rustix::fs::setxattr(path::in_proc(&handle), name, value, XattrFlags::empty())?)
     }
 
     fn read_from(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-        let mut file = match File::open(path) {
-            Ok(file) => file,
+        let mut file = match open_file(path) {
+            Ok((file, _)) => file,
             Err(e) if is_absent(&e) => return Ok(Vec::new()),
             Err(e) => return Err(e),
         };
         file.seek(SeekFrom::Start(offset))?;
         let mut appended = Vec::new();
-        file.read_to_end(&mut appended)?;
+        file.take(READ_FROM).read_to_end(&mut appended)?;
         Ok(appended)
     }
 
@@ -283,20 +363,7 @@ impl Host for RealHost {
     }
 
     fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>> {
-        match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(address, timeout)?;
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))?;
-                Ok(Box::new(stream))
-            }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(timeout))?;
-                stream.set_write_timeout(Some(timeout))?;
-                Ok(Box::new(stream))
-            }
-        }
+        stream::open(address, timeout)
     }
 
     fn now(&self) -> Stamp {
@@ -344,24 +411,70 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The temporary name for `path`, in its directory. Always the same, so that the next write or removal clears
-/// away what a killed one left behind.
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+/// The temporary name for what is called `name`, in its directory. Always the same, so that the next write or removal
+/// clears away what a killed one left behind.
+fn beside(name: &OsStr) -> io::Result<OsString> {
+    if name == "." {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     // A name has at most 255 bytes.
     let kept = &name.as_bytes()[..name.len().min(230)];
     let mut temp = OsString::from(".");
     temp.push(OsStr::from_bytes(kept));
     temp.push(".bringup-temp");
-    Ok(path.with_file_name(temp))
+    Ok(temp)
 }
 
-fn discard(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if !is_absent(&e) => Err(e),
-        _ => Ok(()),
+fn discard(place: &path::Place, name: &OsStr) -> io::Result<()> {
+    match unlinkat(&place.dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(e) => Err(e.into()),
     }
+}
+
+/// Puts a new file at `path`, durably and as a whole.
+fn replace(path: &Path, meta: Meta, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let place = path::place(path)?;
+    let temp = beside(&place.name)?;
+    discard(&place, &temp)?;
+    let written = (|| {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(openat(&place.dir, &temp, flags, Mode::RUSR | Mode::WUSR)?);
+        fill(&mut file)?;
+        give(&file, meta)?;
+        file.sync_all()?;
+        renameat(&place.dir, &temp, &place.dir, &place.name)?;
+        let dir = openat(&place.dir, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(rustix::fs::fsync(dir)?)
+    })();
+    if written.is_err() {
+        let _ = discard(&place, &temp);
+    }
+    written
+}
+
+/// Copies what a file holds; its holes stay holes.
+fn copy_data(from: &mut File, to: &mut File) -> io::Result<()> {
+    use rustix::fs::{SeekFrom, seek};
+    let size = from.metadata()?.len();
+    to.set_len(size)?;
+    let mut at = 0;
+    while at < size {
+        let start = match seek(&*from, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // Nothing but holes.
+            Err(Errno::NXIO) => break,
+            // A file system that knows no holes.
+            Err(Errno::INVAL) => at,
+            Err(e) => return Err(e.into()),
+        };
+        let end = seek(&*from, SeekFrom::Hole(start)).unwrap_or(size).min(size);
+        seek(&*from, SeekFrom::Start(start))?;
+        seek(&*to, SeekFrom::Start(start))?;
+        io::copy(&mut Read::take(&mut *from, end.saturating_sub(start)), to)?;
+        at = end.max(start + 1);
+    }
+    Ok(())
 }
 
 fn give(file: &File, meta: Meta) -> io::Result<()> {
@@ -372,14 +485,54 @@ fn give(file: &File, meta: Meta) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(meta.mode))
 }
 
-fn open_for_append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+/// Sets owner, group and mode of what a handle stands for. A file with further names is left alone in a directory that
+/// another user can change: it may be a file of root's from elsewhere, put there to be given away.
+fn set_meta_of(handle: &File, meta: Meta, is_ours: bool) -> io::Result<()> {
+    let found = handle.metadata()?;
+    let is_foreign = !found.is_dir() && found.nlink() > 1 && found.uid() != meta.uid;
+    if is_foreign && !is_ours {
+        return Err(io::Error::other(
+            "it has another name elsewhere (a hard link), and another user can change its directory, \
+             so its owner and mode are left as they are",
+        ));
+    }
+    if (found.uid(), found.gid()) != (meta.uid, meta.gid) {
+        let (uid, gid) = (rustix::fs::Uid::from_raw(meta.uid), rustix::fs::Gid::from_raw(meta.gid));
+        rustix::fs::chownat(handle, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    }
+    if !found.is_symlink() {
+        // A path descriptor cannot be given to fchmod; its name in /proc can. After the owner, because a
+        // change of owner takes the set-id bits away.
+        fs::set_permissions(path::in_proc(handle), Permissions::from_mode(meta.mode))?;
+    }
+    Ok(())
 }
 
-/// Syncs a file or a directory, not following a link, not waiting for the other end of a pipe.
-fn sync(path: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(rustix::fs::fsync(rustix::fs::open(path, flags, Mode::empty())?)?)
+/// Opens a regular file, not waiting for the other end of a pipe that somebody put in its place.
+fn open_file(path: &Path) -> io::Result<(File, fs::Metadata)> {
+    let file = path::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let about = file.metadata()?;
+    if about.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !about.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok((file, about))
+}
+
+fn open_for_append(path: &Path) -> io::Result<File> {
+    path::open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
+}
+
+/// Opens a file or a directory, not following a link, not waiting for the other end of a pipe.
+fn open_to_sync(path: &Path) -> io::Result<File> {
+    let about = path::handle(path)?.metadata()?;
+    // A device may do something when it is opened.
+    if !about.is_file() && !about.is_dir() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    path::place(path)?.open(OFlags::RDONLY | OFlags::NONBLOCK)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest message that is accepted from a server, in bytes. What is read here is small; a larger length
 /// means that something else answers on the port.
-pub const MESSAGE_LIMIT: usize = 16 << 20;
+pub const MESSAGE_LIMIT: usize = 4 << 20;
 
 /// Who logs in, and where to.
 #[derive(Clone, Copy)]

@@ -3,7 +3,7 @@
 use crate::error::Problem;
 use crate::visible;
 use crate::yaml::tree::{Cause, Stop};
-use crate::yaml::{Document, MAX_DEPTH, MAX_NODES};
+use crate::yaml::{Document, MAX_DEPTH, MAX_NODES, MAX_TEXT};
 
 /// What is wrong, where, and what to do.
 pub(super) fn problem(name: &str, text: &str, stop: Stop) -> Problem {
@@ -27,6 +27,10 @@ pub(super) fn problem(name: &str, text: &str, stop: Stop) -> Problem {
         Cause::TooMany => (
             format!("too much: at most {MAX_NODES} keys and values are read, aliases counted each time"),
             "remove what is not needed; write values out instead of aliases to aliases".to_owned(),
+        ),
+        Cause::TooLong => (
+            format!("too long: at most {} MiB of keys and values are read, aliases counted each time", MAX_TEXT >> 20),
+            "write values out instead of aliases to long texts".to_owned(),
         ),
         Cause::Tag => (
             "a tag (!…) is not allowed".to_owned(),

@@ -268,3 +268,12 @@ fn what_is_written_inline_reads_back() {
         assert_eq!(document.root().get("k").unwrap().1.to_json(), value, "{line}");
     }
 }
+
+#[test]
+fn aliases_to_a_long_text_are_counted_by_their_length() {
+    let long = "x".repeat(100_000);
+    let aliases = vec!["*a"; 15_000].join(",");
+    let text = format!("a: &a {long}\nb: [{aliases}]\n");
+    let problems = parse("f", text.as_bytes()).unwrap_err();
+    assert!(problems[0].message.contains("too long: at most 4 MiB"), "{problems:?}");
+}

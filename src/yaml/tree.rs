@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::yaml::{MAX_DEPTH, MAX_NODES};
+use crate::yaml::{MAX_DEPTH, MAX_NODES, MAX_TEXT};
 
 /// A value of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +123,7 @@ pub(super) enum Cause {
     Syntax(String),
     TooDeep,
     TooMany,
+    TooLong,
     Tag,
     HugeNumber,
     KeyIsNoText,
@@ -172,7 +173,7 @@ fn locate(text: &str, half: Half) -> Stop {
 }
 
 fn read(document: serde_yaml::Deserializer<'_>, wanted: Option<u32>) -> Result<Node, Half> {
-    let reader = Reader { last: Cell::new(0), wanted, refused: RefCell::new(None) };
+    let reader = Reader { last: Cell::new(0), text: Cell::new(0), wanted, refused: RefCell::new(None) };
     let result = NodeSeed { reader: &reader, depth: 0 }.deserialize(document);
     result.map_err(|error| Half {
         position: error.location().map(|location| (location.line(), location.column())),
@@ -184,6 +185,8 @@ fn read(document: serde_yaml::Deserializer<'_>, wanted: Option<u32>) -> Result<N
 /// One reading of a file.
 struct Reader {
     last: Cell<u32>,
+    /// Bytes of keys and values so far.
+    text: Cell<usize>,
     wanted: Option<u32>,
     refused: RefCell<Option<Cause>>,
 }
@@ -200,6 +203,12 @@ impl Reader {
             return Err(self.refuse(Cause::TooMany));
         }
         Ok(at)
+    }
+
+    /// Counts the bytes of a key or a value: an alias to a long text costs four of the file.
+    fn text<E: Error>(&self, text: &str) -> Result<(), E> {
+        self.text.set(self.text.get() + text.len());
+        if self.text.get() > MAX_TEXT { Err(self.refuse(Cause::TooLong)) } else { Ok(()) }
     }
 
     fn refuse<E: Error>(&self, cause: Cause) -> E {
@@ -278,6 +287,7 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Node, E> {
+        self.reader.text(value)?;
         self.node(Content::Str(value.to_owned()))
     }
 
@@ -329,6 +339,7 @@ impl Visitor<'_> for KeySeed<'_> {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Key, E> {
         self.0.refused.replace(None);
+        self.0.text(value)?;
         Ok(Key { at: self.0.visit()?, text: value.to_owned() })
     }
 }

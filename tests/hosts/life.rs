@@ -115,3 +115,33 @@ fn the_main_job_from_a_release_archive() {
 fn the_main_job_without_systemd() {
     main_job("trixie", Init::None);
 }
+
+/// A file that fills no disk and every memory, and a directory that is a link to root's own every other moment, by the
+/// application's user while the run is rolled back.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn the_application_cannot_turn_its_rollback_against_root() {
+    const EXCHANGE: &str = r"
+import ctypes, os
+libc = ctypes.CDLL(None)
+os.chdir('/var/lib/webapp')
+while os.path.isdir('/var/lib/webapp'):
+    libc.syscall(316, -100, b'sub', -100, b'link', 2)
+";
+    let host = Host::start("bookworm", Init::Systemd);
+    host.bringup(&base(&[])).expect(0);
+    let script = "mkdir /srv/keep && for i in $(seq 200); do echo $i > /srv/keep/$i; done; cd /var/lib/webapp && \
+                  setpriv --reuid webapp --regid webapp --clear-groups sh -c 'mkdir sub && truncate -s 1T huge && \
+                  for i in $(seq 200); do echo x > sub/$i; done; ln -s /srv/keep link'";
+    host.sh(script).expect(0);
+    let kept = host.sh("stat -c '%n %a %u %Y' /srv/keep /srv/keep/*; cat /srv/keep/*").expect(0).stdout;
+    host.write("/srv/exchange.py", EXCHANGE);
+    host.sh("setpriv --reuid webapp --regid webapp --clear-groups python3 /srv/exchange.py >/dev/null 2>&1 &")
+        .expect(0);
+    host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);
+    let now = host.sh("stat -c '%n %a %u %Y' /srv/keep /srv/keep/*; cat /srv/keep/*").expect(0).stdout;
+    assert_eq!(now, kept);
+    host.sh("! test -e /var/lib/webapp && ! id webapp && ls /var/lib/bringup/runs/*/dumps/*.tar").expect(0);
+    // What led back is of no use any more, and holds passwords.
+    host.sh("! ls /var/lib/bringup/runs/*/*.pack && ! test -e /var/lib/bringup/runs/*/blobs").expect(0);
+}

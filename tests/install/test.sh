@@ -130,6 +130,7 @@ tests() {
     check "installed" installed
     check "arguments" says '<a file.yaml>'
     check "empty argument" says '<>'
+    check "without the hook of tests" sh -c '! grep -q -e --features -e kill-hook "$1"' sh "$calls"
     check "locked release build" grep -q 'build --release --locked --bin bringup --target here-unknown-linux' "$calls"
     check "no leftovers" clean
 

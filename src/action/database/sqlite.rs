@@ -4,22 +4,20 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::undo::{UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, Meta};
 
-/// Reads the database as its owner (a reader may have to write the files beside it, and they must not become
-/// root's), and prints the SHA-256 of its logical dump and the number of statements in it. A second argument
-/// names a file for the dump.
+/// Reads the database as the user and the group that are given, and prints the SHA-256 of its logical dump and the
+/// number of statements in it. A further argument names a file for the dump.
 const DUMP: &str = r#"
 import hashlib, os, sqlite3, sys, urllib.parse
-path = sys.argv[1]
+path, uid, gid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 out = None
-if len(sys.argv) > 2:
-    out = os.fdopen(os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-owner = os.stat(path)
+if len(sys.argv) > 4:
+    out = os.fdopen(os.open(sys.argv[4], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 if os.geteuid() == 0:
     os.setgroups([])
-    os.setgid(owner.st_gid)
-    os.setuid(owner.st_uid)
+    os.setgid(gid)
+    os.setuid(uid)
 uri = "file:" + urllib.parse.quote(path) + "?mode=rw"
 digest, statements = hashlib.sha256(), 0
 for line in sqlite3.connect(uri, uri=True, timeout=10).iterdump():
@@ -33,6 +31,9 @@ if out:
     os.fsync(out.fileno())
 print(digest.hexdigest(), statements)
 "#;
+
+/// A larger file counts by its size and time: its user may make it as large as he likes.
+const HASHED_AT_MOST: u64 = 64 << 20;
 
 /// Files that belong to a database: its own, and those of an unfinished or shared access.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
@@ -63,9 +64,11 @@ pub fn undo(cx: &UndoCx<'_>, name: &str, existed: bool) -> Outcome<Undone> {
         return Ok(Undone::Nothing);
     }
     let file = cx.dumps.join(format!("sqlite-{}.sql", name.trim_matches('/').replace('/', "-")));
-    let (found, filled, file) = match dump(cx.host, path, Some(&file))? {
-        Some((found, statements)) => (found, statements > 0, file),
-        None => (of_bytes(cx.host, path)?, true, copy(cx, path, &file.with_extension("sqlite"))?),
+    let (found, filled, file) = match dump(cx.host, path, Some(&file)) {
+        Ok(Some((found, statements))) => (found, statements > 0, file),
+        Err(failure) if failure.why.contains("locked") => return Err(failure),
+        // Without Python, and for one that is no database: its bytes are saved.
+        Ok(None) | Err(_) => (of_bytes(cx.host, path)?, true, copy(cx, path, &file.with_extension("sqlite"))?),
     };
     if cx.data.is_some_and(|at_end| at_end != found) && !cx.drop_data {
         return Ok(Undone::Kept {
@@ -95,8 +98,10 @@ fn dump(host: &dyn Host, path: &Path, to: Option<&Path>) -> Outcome<Option<(Stri
     if host.stat(python).map_err(|e| Failure::new(what(), e))?.is_none() {
         return Ok(None);
     }
-    let paths = [Some(path), to].into_iter().flatten().map(|path| path.display().to_string());
-    let argv = ["/usr/bin/python3", "-I", "-c", DUMP].map(str::to_owned).into_iter().chain(paths);
+    let Some(owner) = reader(host, path)? else { return Ok(None) };
+    let mut argv = ["/usr/bin/python3", "-I", "-c", DUMP].map(str::to_owned).to_vec();
+    argv.extend([path.display().to_string(), owner.uid.to_string(), owner.gid.to_string()]);
+    argv.extend(to.map(|to| to.display().to_string()));
     let output = host.run(&Command::new(argv).timeout(super::dump::LONGEST)).map_err(|e| Failure::new(what(), e))?;
     let text = output.text();
     // A minimal Python lacks the module.
@@ -113,13 +118,33 @@ fn dump(host: &dyn Host, path: &Path, to: Option<&Path>) -> Outcome<Option<(Stri
     }
 }
 
+/// As whom the database is read: as its owner, since a reader may have to write the files beside it, and they must not
+/// become root's. `None` for one of root's in a directory that another user can change: files that he puts beside it
+/// would tell SQLite, as root, what to write and what to delete.
+fn reader(host: &dyn Host, path: &Path) -> Outcome<Option<Meta>> {
+    let Some(owner) = stat(host, path)?.map(|stat| stat.meta) else { return Ok(None) };
+    if owner.uid == 0 {
+        for dir in path.ancestors().skip(1) {
+            let meta = stat(host, dir)?.map_or(Meta::root(0o755), |stat| stat.meta);
+            if meta.uid != 0 || (meta.mode & 0o022 != 0 && meta.mode & 0o1000 == 0) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(owner))
+}
+
 fn of_bytes(host: &dyn Host, path: &Path) -> Outcome<String> {
     let mut all = Vec::new();
     for suffix in ["", "-wal"] {
         let part = PathBuf::from(format!("{}{suffix}", path.display()));
-        if stat(host, &part)?.is_some() {
-            let content = host.read(&part).map_err(|e| Failure::new(format!("read {}", part.display()), e))?;
-            all.extend_from_slice(fingerprint(&content).as_bytes());
+        if let Some(found) = stat(host, &part)? {
+            if found.size > HASHED_AT_MOST {
+                all.extend_from_slice(format!("{} {:?}", found.size, found.mtime).as_bytes());
+                continue;
+            }
+            let hash = host.hash(&part).map_err(|e| Failure::new(format!("read {}", part.display()), e))?;
+            all.extend_from_slice(hash.as_bytes());
         }
     }
     Ok(fingerprint(&all))
@@ -131,8 +156,7 @@ fn copy(cx: &UndoCx<'_>, path: &Path, to: &Path) -> Outcome<PathBuf> {
         let (from, to) = (format!("{}{suffix}", path.display()), format!("{}{suffix}", to.display()));
         let failed = |e| Failure::new(format!("copy {from} to {to}"), e);
         if stat(cx.host, Path::new(&from))?.is_some() {
-            let content = cx.host.read(Path::new(&from)).map_err(failed)?;
-            cx.host.write(Path::new(&to), &content, crate::host::Meta::root(0o600)).map_err(failed)?;
+            cx.host.copy(Path::new(&from), Path::new(&to), Meta::root(0o600)).map_err(failed)?;
         }
     }
     Ok(to.to_owned())

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::action::service::Former;
 use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
-use crate::engine::undo::{Image, Undo, UndoCx, Undone, data, fingerprint};
+use crate::engine::manifest::Manifest;
+use crate::engine::undo::{Image, Undo, UndoCx, Undone, WRITTEN_AT_MOST, data, fingerprint};
 use crate::error::{Failure, Outcome};
-use crate::host::{Command, Host, Kind};
+use crate::host::{Command, Host, Kind, Stat};
 
 impl Undo {
     /// Carries the record out. Safe to call again after it was interrupted anywhere.
@@ -62,7 +63,7 @@ fn restore(cx: &UndoCx<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
     match image.kind {
         Kind::File => {
             let blob = image.blob.as_deref().ok_or_else(|| Failure::new(what(), "the record names no content"))?;
-            cx.host.write(path, &cx.blobs.get(cx.host, blob)?, image.meta).map_err(failed)?;
+            cx.blobs.restore(cx.host, blob, path, image.meta)?;
         }
         Kind::Symlink => {
             let target = image.target.as_deref().ok_or_else(|| Failure::new(what(), "the record names no target"))?;
@@ -117,7 +118,13 @@ fn remove_tree(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
     if cx.host.stat(path).map_err(failed)?.is_none() {
         return Ok(Undone::Nothing);
     }
-    let kept = remove_ours(cx, path)?;
+    let kept = if let Some(post) = cx.post {
+        remove_ours(cx, post, path)?
+    } else {
+        // Nobody knows what stood there at the end: the run never came to it.
+        cx.host.remove_tree(path).map_err(failed)?;
+        0
+    };
     if kept == 0 {
         return Ok(Undone::Done(format!("removed {}", path.display())));
     }
@@ -128,24 +135,27 @@ fn remove_tree(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
 }
 
 /// Removes what stood there at the end of the run and is unchanged; returns how many files stay.
-fn remove_ours(cx: &UndoCx<'_>, path: &Path) -> Outcome<usize> {
+fn remove_ours(cx: &UndoCx<'_>, post: &Manifest, path: &Path) -> Outcome<usize> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     let Some(stat) = cx.host.stat(path).map_err(failed)? else { return Ok(0) };
+    let known = post.entries.get(path);
     if stat.kind == Kind::Dir {
+        if known.is_none() {
+            // Not ours: it goes when it is empty, and is not looked through when it is not.
+            let is_empty = cx.host.list(path).is_ok_and(|names| names.is_empty());
+            return Ok(usize::from(!is_empty || cx.host.remove_dir(path).is_err()));
+        }
         let mut kept = 0;
         for name in cx.host.list(path).map_err(failed)? {
-            kept += remove_ours(cx, &path.join(name))?;
+            kept += remove_ours(cx, post, &path.join(name))?;
         }
         if kept == 0 {
             cx.host.remove_dir(path).map_err(failed)?;
         }
         return Ok(kept);
     }
-    let ours = cx.post.is_none_or(|post| {
-        post.entries
-            .get(path)
-            .is_some_and(|entry| entry.size == stat.size && entry.mtime == stat.mtime && entry.kind == stat.kind)
-    });
+    let ours =
+        known.is_some_and(|entry| entry.size == stat.size && entry.mtime == stat.mtime && entry.kind == stat.kind);
     if !ours {
         return Ok(1);
     }
@@ -175,7 +185,7 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
     }
     Ok(match image.kind {
         Kind::File => {
-            stat.mtime == image.mtime && image.blob.as_deref() == Some(&fingerprint(&host.read(path).map_err(failed)?))
+            stat.mtime == image.mtime && image.blob.as_deref() == Some(&hash(host, path, &stat).map_err(failed)?)
         }
         Kind::Symlink => image.target == Some(host.read_link(path).map_err(failed)?),
         Kind::Dir | Kind::Other => true,
@@ -200,11 +210,17 @@ fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
 /// The fingerprint of what stands at `path`: of a file's content, or of a link's target.
 pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     let failed = |e| Failure::new(format!("look at {}", path.display()), e);
-    Ok(match host.stat(path).map_err(failed)?.map(|stat| stat.kind) {
-        Some(Kind::File) => Some(fingerprint(&host.read(path).map_err(failed)?)),
-        Some(Kind::Symlink) => Some(fingerprint(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
+    let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
+    Ok(match stat.kind {
+        Kind::File => Some(hash(host, path, &stat).map_err(failed)?),
+        Kind::Symlink => Some(fingerprint(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
         _ => None,
     })
+}
+
+/// The SHA-256 of a file; of one that is larger than anything that is written, only its size.
+fn hash(host: &dyn Host, path: &Path, stat: &Stat) -> std::io::Result<String> {
+    if stat.size > WRITTEN_AT_MOST { Ok(format!("{} bytes", stat.size)) } else { host.hash(path) }
 }
 
 impl Undo {

@@ -1,11 +1,24 @@
 //! Data of the product's users: whether it changed since the run, and how it is put aside before it goes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::action::database;
 use crate::engine::undo::{Undo, UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
-use crate::host::{Command, Host, Kind};
+use crate::host::{Command, Hash, Host, Kind, Stat};
+
+/// How long saving the data of a directory may take.
+const LONGEST: Duration = Duration::from_hours(4);
+/// Files up to this size count by their content, larger ones by size and time: the application's user may make one of
+/// any size, and reading it would take for ever.
+const READ_AT_MOST: u64 = 64 << 20;
+/// So much is read of one tree; what comes after it counts by size and time.
+const READ_IN_ALL: u64 = 4 << 30;
+/// Files of one tree that are looked at one by one.
+const MOST_FILES: usize = 200_000;
+/// Directories that are looked into lie no deeper.
+const DEEPEST: usize = 100;
 
 impl Undo {
     /// A fingerprint of the data that this record would take away; `None` when it holds none (any more).
@@ -86,66 +99,145 @@ pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
         }
         archive(cx, path)?;
     }
-    empty(cx.host, path)?;
+    cx.host.remove_tree(path).map_err(|e| Failure::new(what(), e))?;
     Ok(Undone::Done(format!("removed the data in {}", path.display())))
 }
 
+/// Archives a tree under its own names, so that unpacking it in / puts everything where it was.
 fn archive(cx: &UndoCx<'_>, path: &Path) -> Outcome<()> {
     let what = || format!("archive {}", path.display());
-    let name = path.display().to_string().trim_matches('/').replace('/', "-");
-    let file = cx.dumps.join(format!("{name}.tar"));
-    let argv = ["tar", "--create", "--file", &file.display().to_string(), "--directory", "/"];
-    let relative = path.strip_prefix("/").unwrap_or(path).display().to_string();
-    let command = Command::new(argv.into_iter().chain([relative.as_str()])).log(cx.log);
+    let relative = path.display().to_string().trim_matches('/').to_owned();
+    let file = cx.dumps.join(format!("{}.tar", relative.replace('/', "-")));
+    // The names as they are stored; a link goes on leading where it leads.
+    let escaped = relative.replace('\\', "\\\\").replace(',', "\\,").replace('&', "\\&");
+    let argv = [
+        "tar",
+        "--create",
+        "--sparse",
+        &format!("--transform=flags=rSh;s,^\\.,{escaped},"),
+        "--file",
+        &file.display().to_string(),
+        ".",
+    ]
+    .map(str::to_owned);
+    // Not by its path: only the working directory is opened without a link that its user could turn, and below it tar
+    // follows none.
+    let command = Command::new(argv).cwd(path).timeout(LONGEST).log(cx.log);
     let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
     if !output.ok() {
+        // Half of it is of no use, and may be all that fills the disk.
+        let _ = cx.host.remove(&file);
         return Err(Failure::new(what(), "tar failed, so nothing was removed").tail(output.tail(10)));
     }
     (cx.dumped)(&format!("the data in {}", path.display()), &file);
     Ok(())
 }
 
-fn empty(host: &dyn Host, path: &Path) -> Outcome<()> {
-    let failed = |e| Failure::new(format!("remove {}", path.display()), e);
-    if host.stat(path).map_err(failed)?.is_some_and(|stat| stat.kind == Kind::Dir) {
-        for name in host.list(path).map_err(failed)? {
-            empty(host, &path.join(name))?;
-        }
-        return host.remove_dir(path).map_err(failed);
-    }
-    host.remove(path).map_err(failed)
-}
-
 /// One fingerprint over names and contents. SQLite files count by their rows, because checkpoints move bytes.
 fn tree(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
-    let mut lines = Vec::new();
-    collect(host, path, &mut lines)?;
-    Ok((!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes())))
+    let mut print = Print::default();
+    print.collect(host, path, 0)?;
+    Ok((print.files > 0).then(|| print.hash.finish()))
 }
 
-fn collect(host: &dyn Host, path: &Path, lines: &mut Vec<String>) -> Outcome<()> {
-    let failed = |e| Failure::new(format!("read {}", path.display()), e);
-    let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
-    match stat.kind {
-        Kind::Dir => {
-            for name in host.list(path).map_err(failed)? {
-                collect(host, &path.join(name), lines)?;
-            }
+#[derive(Default)]
+struct Print {
+    hash: Hash,
+    files: usize,
+    read: u64,
+}
+
+impl Print {
+    fn add(&mut self, line: &str) {
+        if self.files > 0 {
+            self.hash.add(b"\n");
         }
-        Kind::File => {
-            let name = path.display().to_string();
-            if name.ends_with("-wal") || name.ends_with("-shm") {
-                return Ok(());
-            }
-            let content = host.read(path).map_err(failed)?;
-            let of = if content.starts_with(b"SQLite format 3\0") {
-                database::sqlite_fingerprint(host, path)?.unwrap_or_default()
-            } else {
-                fingerprint(&content)
-            };
-            lines.push(format!("{name} {of}"));
-        }
-        Kind::Symlink | Kind::Other => {}
+        self.hash.add(line.as_bytes());
+        self.files += 1;
     }
-    Ok(())
+
+    fn collect(&mut self, host: &dyn Host, path: &Path, depth: usize) -> Outcome<()> {
+        let failed = |e| Failure::new(format!("read {}", path.display()), e);
+        let by_time =
+            |stat: &Stat| format!("{} {} {}.{:09}", path.display(), stat.size, stat.mtime.sec, stat.mtime.nsec);
+        let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
+        match stat.kind {
+            Kind::Dir if depth == DEEPEST || self.files > MOST_FILES => self.add(&by_time(&stat)),
+            Kind::Dir => match host.list(path) {
+                Ok(names) => {
+                    for name in names {
+                        self.collect(host, &path.join(name), depth + 1)?;
+                    }
+                }
+                // It went meanwhile, or it is larger than anything that is looked at.
+                Err(_) => self.add(&by_time(&stat)),
+            },
+            Kind::File => {
+                let name = path.display().to_string();
+                if name.ends_with("-wal") || name.ends_with("-shm") {
+                    return Ok(());
+                }
+                self.read += stat.size.min(READ_AT_MOST);
+                let large = stat.size > READ_AT_MOST || self.read > READ_IN_ALL || self.files > MOST_FILES;
+                let start = host.read_start(path, 16).unwrap_or_default();
+                let rows = if start == b"SQLite format 3\0" {
+                    // One that cannot be read as such counts by its bytes.
+                    database::sqlite_fingerprint(host, path).ok().flatten()
+                } else {
+                    None
+                };
+                match rows {
+                    Some(rows) => self.add(&format!("{name} {rows}")),
+                    None if large => self.add(&by_time(&stat)),
+                    None => match host.hash(path) {
+                        Ok(hash) => self.add(&format!("{name} {hash}")),
+                        Err(_) => self.add(&by_time(&stat)),
+                    },
+                }
+            }
+            Kind::Symlink | Kind::Other => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::undo::Blobs;
+    use crate::host::Meta;
+    use crate::host::fake::FakeHost;
+
+    /// The application's user has put a link in the place of a directory above its data.
+    #[test]
+    fn a_link_of_the_applications_user_leads_no_removal_elsewhere() {
+        let host = FakeHost::new();
+        host.put_file("/srv/keep/data/file", "root's", 0o600);
+        host.put_file("/srv/app/other", "", 0o644);
+        let theirs = Meta { mode: 0o755, uid: 1001, gid: 1001 };
+        host.set_meta("/srv/app".as_ref(), theirs).unwrap();
+        host.make_symlink("/srv/app/link".as_ref(), "/srv/keep".as_ref()).unwrap();
+        host.set_meta("/srv/app/link".as_ref(), theirs).unwrap();
+        let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
+        let cx = UndoCx {
+            drop_data: true,
+            wrote: &nothing,
+            data: Some("as it was"),
+            ..UndoCx::of_settings(&host, &blobs, "/log".as_ref())
+        };
+        let path = Path::new("/srv/app/link/data");
+        for record in [
+            Undo::RemoveData { path: path.into() },
+            Undo::RemoveTree { path: path.into() },
+            Undo::Remove { path: path.join("file") },
+        ] {
+            let refused = record.carry_out(&cx).unwrap_err();
+            assert!(refused.why.contains("/srv/app/link is a symbolic link that another user can change"), "{refused}");
+        }
+        assert_eq!(host.text("/srv/keep/data/file").as_deref(), Some("root's"));
+    }
 }

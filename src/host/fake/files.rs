@@ -1,10 +1,11 @@
 //! A file system in memory.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use crate::host::{Kind, Meta, Stamp, Stat, Writer};
+use crate::host::{Kind, Meta, Stamp, Stat, Writer, settled};
 
 /// How many links are followed before it is called a loop, as in Linux.
 const MAX_LINKS: usize = 40;
@@ -18,6 +19,8 @@ pub(super) struct Files {
     pub(super) by_somebody: bool,
     /// Inodes of what somebody else wrote.
     others: BTreeSet<u64>,
+    /// Links that another user can change are refused, as the real host's methods do; programs follow every link.
+    careful: Cell<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,6 +43,30 @@ impl Files {
         let mut files = Self::default();
         files.insert(PathBuf::from("/"), Kind::Dir, Meta::root(0o755), now);
         files
+    }
+
+    /// Does something as the real host's methods do it: no link that another user can change is followed.
+    pub(super) fn carefully<T>(&self, does: impl FnOnce(&Self) -> T) -> T {
+        self.careful.set(true);
+        let result = does(self);
+        self.careful.set(false);
+        result
+    }
+
+    /// As [`Files::carefully`], for a change.
+    pub(super) fn change_carefully<T>(&mut self, does: impl FnOnce(&mut Self) -> T) -> T {
+        self.careful.set(true);
+        let result = does(self);
+        self.careful.set(false);
+        result
+    }
+
+    /// As [`Files::stat`]; an error when the way leads through a link that another user can change.
+    pub(super) fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        match self.locate(path) {
+            Err(e) if e.kind() == io::ErrorKind::Other => Err(e),
+            _ => Ok(self.stat(path)),
+        }
     }
 
     /// Every path with what stands there, sorted.
@@ -176,6 +203,19 @@ impl Files {
         Ok(())
     }
 
+    pub(super) fn settle_tree(&mut self, path: &Path, meta: Meta, now: Stamp) -> io::Result<()> {
+        let top = self.locate(path)?;
+        if self.node(&top)?.kind != Kind::Dir {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        for below in self.below(&top) {
+            let node = self.node(&below)?;
+            let mode = settled(node.kind, node.meta.mode);
+            self.set_meta(&below, Meta { mode, ..meta }, now)?;
+        }
+        self.set_meta(&top, meta, now)
+    }
+
     pub(super) fn set_mtime(&mut self, path: &Path, mtime: Stamp, now: Stamp) -> io::Result<()> {
         let path = self.locate(path)?;
         let node = self.nodes.get_mut(&path).ok_or(io::ErrorKind::NotFound)?;
@@ -293,7 +333,7 @@ impl Files {
     }
 
     /// The path with the links above its last part followed.
-    fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+    pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => Ok(self.follow(parent)?.join(name)),
             _ => self.follow(path),
@@ -304,6 +344,8 @@ impl Files {
     fn follow(&self, path: &Path) -> io::Result<PathBuf> {
         let mut links = 0;
         let mut done = PathBuf::from("/");
+        // Whether nobody but root can change anything on the way.
+        let mut is_ours = self.is_ours(&done);
         let mut rest: Vec<PathBuf> = parts(path);
         while let Some(part) = rest.pop() {
             if part == Path::new("..") {
@@ -317,6 +359,13 @@ impl Files {
                     if links > MAX_LINKS {
                         return Err(io::Error::other("too many levels of symbolic links"));
                     }
+                    let sticky = self.nodes.get(&done).is_some_and(|dir| dir.meta.mode & 0o1000 != 0);
+                    if self.careful.get() && (!is_ours || sticky || node.meta.uid != 0) {
+                        let link = next.display();
+                        return Err(io::Error::other(format!(
+                            "{link} is a symbolic link that another user can change, and root does not follow it"
+                        )));
+                    }
                     if node.target.is_absolute() {
                         done = PathBuf::from("/");
                     }
@@ -325,10 +374,21 @@ impl Files {
                 Some(node) if node.kind != Kind::Dir && !rest.is_empty() => {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
-                _ => done = next,
+                _ => {
+                    done = next;
+                    is_ours = is_ours && self.is_ours(&done);
+                }
             }
         }
         Ok(done)
+    }
+
+    /// Whether nobody but root can put anything else in the place of what this directory holds of root's.
+    fn is_ours(&self, dir: &Path) -> bool {
+        self.nodes.get(dir).is_none_or(|dir| {
+            let others = dir.meta.mode & 0o002 != 0 || (dir.meta.mode & 0o020 != 0 && dir.meta.gid != 0);
+            dir.meta.uid == 0 && (!others || dir.meta.mode & 0o1000 != 0)
+        })
     }
 }
 

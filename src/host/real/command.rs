@@ -1,6 +1,6 @@
 //! Runs a command to its end, whatever its children do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -40,10 +40,12 @@ pub(super) fn run(command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::
 
     let child = Child::start(command, account.as_ref())?;
     let mut taken = Taken::default();
+    let mut logged = 0;
     let status = child.follow(command.timeout, &mut |stream, bytes| {
-        if let Some(log) = &mut log {
+        if let Some(log) = log.as_mut().filter(|_| logged < LOGGED) {
             // A full disk must not make the command's own result disappear.
             let _ = log.write_all(bytes);
+            logged += bytes.len();
         }
         taken.add(stream, bytes, line);
     })?;
@@ -73,11 +75,14 @@ enum Event {
 impl Child {
     fn start(command: &Command, account: Option<&Account>) -> io::Result<Self> {
         let argv = wrapped(command, account);
+        // By descriptor, so that no link that another user can turn leads elsewhere. The child changes its directory
+        // before it loses its copy of ours.
+        let cwd = super::path::directory(&command.cwd)?;
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
         let mut expression = duct::cmd(&argv[0], &argv[1..])
             .full_env(environment(command, account))
-            .dir(&command.cwd)
+            .dir(super::path::in_proc(&cwd))
             .stdout_file(stdout_end)
             .stderr_file(stderr_end)
             .before_spawn(|child| {
@@ -194,14 +199,51 @@ fn read_aside(mut from: io::PipeReader, stream: Stream, events: SyncSender<Event
 /// What was read, and the unfinished last line of each stream.
 #[derive(Default)]
 struct Taken {
-    whole: BTreeMap<bool, Vec<u8>>,
+    whole: BTreeMap<bool, Kept>,
     partial: BTreeMap<bool, Vec<u8>>,
+}
+
+/// The beginning and the end of what a stream said: a program may talk without end.
+#[derive(Default)]
+struct Kept {
+    start: Vec<u8>,
+    end: VecDeque<u8>,
+    dropped: usize,
+}
+
+/// So much of the beginning and of the end of each stream is kept.
+const KEPT: usize = 4 << 20;
+/// A longer line is told in pieces.
+const LONGEST_LINE: usize = 64 << 10;
+/// So much of a command's output goes to its log.
+const LOGGED: usize = 64 << 20;
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        let (first, rest) = bytes.split_at(bytes.len().min(KEPT - self.start.len()));
+        self.start.extend_from_slice(first);
+        self.end.extend(rest);
+        let over = self.end.len().saturating_sub(KEPT);
+        self.end.drain(..over);
+        self.dropped += over;
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.dropped > 0 {
+            let note = format!("\n[{} bytes are left out here]\n", self.dropped);
+            self.start.extend_from_slice(note.as_bytes());
+        }
+        let (one, other) = self.end.as_slices();
+        self.start.extend_from_slice(one);
+        self.start.extend_from_slice(other);
+        self.start
+    }
 }
 
 impl Taken {
     fn add(&mut self, stream: Stream, bytes: &[u8], line: &mut dyn FnMut(Stream, &str)) {
         let key = stream == Stream::Stderr;
-        self.whole.entry(key).or_default().extend_from_slice(bytes);
+        self.whole.entry(key).or_default().add(bytes);
         let partial = self.partial.entry(key).or_default();
         for &byte in bytes {
             match byte {
@@ -212,7 +254,13 @@ impl Taken {
                     }
                     partial.clear();
                 }
-                _ => partial.push(byte),
+                _ => {
+                    partial.push(byte);
+                    if partial.len() == LONGEST_LINE {
+                        line(stream, &String::from_utf8_lossy(partial));
+                        partial.clear();
+                    }
+                }
             }
         }
     }
@@ -223,7 +271,7 @@ impl Taken {
                 line(if *key { Stream::Stderr } else { Stream::Stdout }, &String::from_utf8_lossy(partial));
             }
         }
-        let mut take = |key| self.whole.remove(&key).unwrap_or_default();
+        let mut take = |key| self.whole.remove(&key).unwrap_or_default().finish();
         Output { status, stdout: take(false), stderr: take(true) }
     }
 }
@@ -355,6 +403,20 @@ mod tests {
         })
         .unwrap();
         assert_eq!(lines, ["a", "", "b", "c", "", "d"]);
+    }
+
+    #[test]
+    fn of_output_without_end_the_beginning_and_the_end_are_kept() {
+        let mut pieces = 0;
+        let flood = sh("echo first; head -c 40000000 /dev/zero | tr '\\0' x; echo last");
+        let output = run(&flood, &mut |_, line| {
+            assert!(line.len() <= LONGEST_LINE);
+            pieces += 1;
+        });
+        let output = output.unwrap();
+        assert!(output.stdout.starts_with(b"first\n") && output.stdout.ends_with(b"xlast\n"));
+        assert!(output.stdout.len() < 2 * KEPT + 100 && output.text().contains("bytes are left out here"));
+        assert!(pieces > 600);
     }
 
     #[test]

@@ -192,8 +192,8 @@ fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
     plan.warnings.extend(store::notes(&store::load(host, &plan.guide), &launch.resolved.secrets));
     match launch::check(host, &plan, &launch.resolved.secrets)? {
         Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
-        Checked::Go(secrets) => {
-            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Ask, &secrets);
+        Checked::Go(ready) => {
+            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Ask, &ready);
             dir.map(|dir| News::Started(dir.id))
                 .map_err(|failure| vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())])
         }
