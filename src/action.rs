@@ -30,7 +30,7 @@ pub mod directory;
 pub mod edit;
 pub mod file;
 pub mod firewall;
-mod names;
+pub(crate) mod names;
 mod pace;
 pub mod packages;
 mod place;

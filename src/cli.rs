@@ -79,6 +79,10 @@ struct Inputs {
     /// One answer, such as database.engine=postgresql; wins over the file
     #[arg(long = "set", value_name = "STAGE.QUESTION=VALUE")]
     set: Vec<String>,
+    /// Take over what is there already and is not ours: a path, or a thing such as unit:shop.service or user:shop,
+    /// as the message that refuses the run names it; a rollback restores it
+    #[arg(long, value_name = "PATH|KIND:NAME")]
+    take_over: Vec<String>,
     /// Accept secrets in the clear in the answers file
     #[arg(long)]
     allow_literal_secrets: bool,

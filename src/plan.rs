@@ -44,6 +44,28 @@ pub struct Plan {
     /// Secrets (`stage.question`) with other characters than the usual, and their form.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_patterns: BTreeMap<String, SecretForm>,
+    /// What is there already, is not ours, and may all the same be taken over: paths, `unit:NAME`, `user:NAME`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub take_over: Vec<String>,
+}
+
+/// An installation of a guide: the guide, and the name that its answers give it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Application {
+    /// The guide's id.
+    pub guide: String,
+    /// The answer `application.name`; empty where the guide has no such question, and then there is one at most.
+    pub name: String,
+    /// Where visitors find it; empty when it has no address.
+    pub address: String,
+}
+
+impl Application {
+    /// Whether both are the same installation, perhaps with other answers.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.guide == other.guide && self.name == other.name
+    }
 }
 
 /// The form of a secret.
@@ -69,6 +91,7 @@ impl Plan {
             results: Vec::new(),
             warnings: Vec::new(),
             secret_patterns: BTreeMap::new(),
+            take_over: Vec::new(),
         }
     }
 }
@@ -165,6 +188,15 @@ impl Plan {
         all.paths.sort_unstable();
         all.paths.dedup();
         all
+    }
+
+    /// Which installation it is of.
+    pub fn application(&self) -> Application {
+        let named = self.answers.iter().find(|answered| answered.path == "application.name");
+        let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
+        let address = self.results.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
+        let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
+        Application { guide: self.guide.clone(), name, address }
     }
 
     /// The firewall that it sets up.

@@ -273,6 +273,16 @@ pub fn undo(
     result
 }
 
+/// Whether the database and the role are there; an error when the engine does not answer. SQLite has neither: its file
+/// belongs to the directory that it lies in.
+pub fn exist(host: &dyn Host, engine: Engine, name: &str, role: &str) -> Outcome<(bool, bool)> {
+    match engine {
+        Engine::Sqlite => Ok((false, false)),
+        Engine::Postgresql => postgresql::exist(host, name, role),
+        Engine::Mariadb => mariadb::exist(host, name, role),
+    }
+}
+
 fn drop_ours(
     cx: &UndoCx<'_>,
     engine: Engine,

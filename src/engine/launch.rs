@@ -2,18 +2,19 @@
 //!
 //! The command line and the wizard start runs through here, so that both refuse the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::detach;
+use crate::engine::{detach, ownership};
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
 use crate::error::{Failure, Outcome, Problem};
 use crate::guide::Guide;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::plan::preview::preview;
+use crate::plan::preview::{Verdicts, packages, preview};
 use crate::proof;
 use crate::secret::{Secrets, store};
 
@@ -42,18 +43,38 @@ pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSour
         return Err(vec![problem]);
     }
     let secrets = store::gather(host, &store::load(host, &plan.guide), sources, &plan.secret_patterns)?;
-    beforehand(host, plan, &secrets)?;
     let verdicts = preview(host, plan, &secrets);
-    let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
-    let problems: Vec<Problem> = failed.collect();
-    if !problems.is_empty() {
-        return Err(problems);
+    let refused = refused(host, plan, &all, &verdicts, packages(host, plan).as_ref(), None);
+    if !refused.is_empty() {
+        return Err(refused);
     }
+    beforehand(host, plan, &secrets)?;
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
         return Ok(Checked::Go(secrets));
     }
     let unproven = |run: &Run| run.journal.header.guide == plan.guide && run.state == State::ProofFailed;
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
+}
+
+/// Everything that keeps a plan from being carried out on this host, by what checking its actions and its packages
+/// found. `waiting` is the run that takes the plan over, when one does. Changes nothing.
+pub fn refused(
+    host: &dyn Host,
+    plan: &Plan,
+    runs: &[Run],
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    waiting: Option<&str>,
+) -> Vec<Problem> {
+    let arrivals = packages.and_then(|forecast| forecast.as_ref().ok()).map(Forecast::names).unwrap_or_default();
+    let owned = ownership::problems(host, plan, runs, verdicts, &arrivals, waiting);
+    // A check that fails because of what is not ours says the same once more.
+    let told = |id: &str| owned.iter().any(|problem| problem.path == id);
+    let failed = verdicts.iter().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
+    let failed = failed.filter(|(id, _)| !told(id)).map(|(id, failure)| Problem::in_step(id, failure));
+    let mut problems: Vec<Problem> = failed.collect();
+    problems.extend(owned);
+    problems
 }
 
 /// Why a run that stands keeps another one from starting, when it does.
@@ -180,6 +201,12 @@ pub fn replan(
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let kept = store::load(host, &plan.guide);
     let secrets = store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
+    let verdicts = preview(host, plan, &secrets);
+    let runs = runs::all(host, Some(&dir.id)).map_err(|e| refuse(&e))?;
+    let owned = ownership::problems(host, plan, &runs, &verdicts, &BTreeSet::new(), Some(&dir.id));
+    if !owned.is_empty() {
+        return Err(owned);
+    }
     beforehand(host, plan, &secrets)?;
     let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));

@@ -174,7 +174,7 @@ pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
 }
 
 /// The names of the packages that a transaction was to add.
-fn installed(record: &Undo) -> Vec<&str> {
+pub(super) fn installed(record: &Undo) -> Vec<&str> {
     let Undo::Packages { before, planned } = record else { return Vec::new() };
     let added = planned.iter().map(|(package, _)| package).filter(|package| !before.contains(package));
     added.map(|package| package.split(':').next().unwrap_or_default()).collect()

@@ -17,6 +17,8 @@ pub mod ssh;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+pub use listening::{Holder, holders};
+
 use super::{Disk, Facts, Os, Sshd};
 use crate::host::{Host, Kind};
 

@@ -107,6 +107,7 @@ impl Builder<'_> {
             results,
             warnings: resolved.warnings.clone(),
             secret_patterns: secret_patterns(guide, resolved),
+            take_over: resolved.take_over.clone(),
             ..Plan::new(&guide.id, &guide.title)
         }
     }

@@ -1,7 +1,7 @@
 //! What a transaction would bring: every package, the new dependencies too, with its version, the bytes to download
 //! and those it takes on disk. Only looks, and needs no root.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +54,13 @@ pub struct Arrival {
     pub download: u64,
     /// Bytes on disk when it is installed, as its maintainer says.
     pub disk: u64,
+}
+
+impl Forecast {
+    /// The names of the packages that it puts on the host.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.packages.iter().map(|package| package.name.clone()).collect()
+    }
 }
 
 impl fmt::Display for Forecast {
