@@ -26,6 +26,7 @@ mod flectra;
 mod host;
 mod life;
 mod logs;
+mod names;
 mod pair;
 mod preflight;
 #[path = "../pty/session.rs"]
