@@ -141,6 +141,8 @@ pub enum Verdict {
     AlreadySo,
     /// Applying will change something.
     WillChange(Change),
+    /// Not asked: the question is a command of the guide's, and whoever only looks runs none of those. In words.
+    NotAsked(String),
 }
 
 /// What applying would change.

@@ -6,11 +6,14 @@ use serde_json::json;
 
 use crate::answers::schema;
 use crate::cli::{Inputs, Output, inputs};
+use crate::engine::launch;
 use crate::error::{Exit, Problem};
 use crate::facts::probe::probe;
 use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
+use crate::plan::preview;
+use crate::secret::store;
 use crate::ui::out;
 
 /// Checks an answers file against its guide and this host's facts.
@@ -18,6 +21,13 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
     inputs.answers = Some(file);
     match inputs::make(host, &inputs, &probe(host)) {
         Ok(made) => {
+            let secrets = store::load(host, &made.plan.guide);
+            let verdicts = preview::preview(host, &made.plan, &secrets, preview::GuideChecks::Leave);
+            let packages = preview::packages(host, &made.plan);
+            let problems = launch::foreseen(host, &made.plan, &verdicts, packages.as_ref());
+            if !problems.is_empty() {
+                return refuse(&problems, output);
+            }
             if output.json {
                 out::print(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
             } else {

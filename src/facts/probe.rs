@@ -23,7 +23,21 @@ use super::{Disk, Facts, Os, Sshd};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
-const MOUNT_POINTS: &[&str] = &["/", "/boot", "/home", "/opt", "/srv", "/tmp", "/usr", "/var"];
+const MOUNT_POINTS: &[&str] = &[
+    "/",
+    "/boot",
+    "/home",
+    "/opt",
+    "/srv",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/var/cache",
+    "/var/cache/apt",
+    "/var/cache/apt/archives",
+    "/var/lib",
+    "/var/lib/apt",
+];
 
 /// Where the engine notes which guides stand: a JSON list of their ids, world-readable.
 pub const STANDING: &str = "/var/lib/bringup/standing.json";
@@ -79,6 +93,11 @@ fn container(host: &dyn Host) -> String {
 /// What the engine noted of the runs that stand.
 fn noted(host: &dyn Host, path: &str) -> Vec<String> {
     serde_json::from_str(&text(host, path)).unwrap_or_default()
+}
+
+/// Whether no run of ours stands, as anybody may read it.
+pub fn nothing_stands(host: &dyn Host) -> bool {
+    noted(host, STANDING).is_empty()
 }
 
 /// The text of a file; empty when it cannot be read.
@@ -144,9 +163,10 @@ fn disks(host: &dyn Host) -> BTreeMap<String, Disk> {
         let stat = host.stat(Path::new(path)).ok().flatten()?;
         (stat.kind == Kind::Dir).then_some(stat.dev)
     };
-    let root = device("/");
+    // One of its own is on another device than the directory that it lies in.
+    let parent = |path: &str| Path::new(path).parent().and_then(|parent| device(parent.to_str()?));
     let separate =
-        MOUNT_POINTS.iter().filter(|path| **path == "/" || device(path).is_some_and(|dev| Some(dev) != root));
+        MOUNT_POINTS.iter().filter(|path| **path == "/" || device(path).is_some_and(|dev| Some(dev) != parent(path)));
     let found = separate.filter_map(|path| {
         let (free, total) = host.disk(Path::new(path)).ok()?;
         Some(((*path).to_owned(), Disk { free_mib: free >> 20, total_mib: total >> 20 }))

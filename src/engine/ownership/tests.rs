@@ -10,7 +10,7 @@ use crate::engine::journal::Record;
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
 use crate::host::fake::{FakeHost, Package, output};
-use crate::plan::preview::preview;
+use crate::plan::preview::{GuideChecks, preview};
 use crate::plan::{Answered, Planned, PlannedProof};
 use crate::secret::Secrets;
 
@@ -405,7 +405,7 @@ fn stands(host: &FakeHost, plan: &Plan, record: Option<Undo>) {
 
 fn refused(host: &FakeHost, plan: &Plan) -> Vec<Problem> {
     let secrets = Secrets::default();
-    let verdicts = preview(host, plan, &secrets);
+    let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
     let all = runs::all(host, None).unwrap();
     let before = host.snapshot(&[]);
     let problems = problems(host, plan, &all, &verdicts, &BTreeSet::new(), None);
@@ -555,7 +555,7 @@ fn a_name_that_a_package_of_the_plan_brings_is_refused() {
     let host = FakeHost::new();
     let kind = kinds().into_iter().find(|kind| kind.name == "user").unwrap();
     let plan = plan(&kind, "shop");
-    let verdicts = preview(&host, &plan, &Secrets::default());
+    let verdicts = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
     let arrivals = BTreeSet::from(["shop".to_owned()]);
     let problems = problems(&host, &plan, &[], &verdicts, &arrivals, None);
     assert!(told(&problems).contains("name of the Debian package shop (answer another application.name)"));
@@ -583,7 +583,7 @@ fn the_run_that_waits_keeps_what_it_made_whatever_the_new_answers_call_it() {
     stands(&host, &plan(&kind, "first"), kind.record.clone());
     let all = runs::all(&host, None).unwrap();
     let other = plan(&kind, "second");
-    let verdicts = preview(&host, &other, &Secrets::default());
+    let verdicts = preview(&host, &other, &Secrets::default(), GuideChecks::Run);
     let id = all[0].dir.id.clone();
     assert!(problems(&host, &other, &all, &verdicts, &BTreeSet::new(), Some(&id)).is_empty());
     assert_eq!(problems(&host, &other, &all, &verdicts, &BTreeSet::new(), None).len(), 1);
