@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
 use crate::engine::undo::fingerprint;
+pub use crate::facts::Application;
+use crate::facts::Facts;
 use crate::proof::Proof;
 use crate::proof::listens::{Expected, Scope};
 
@@ -47,25 +49,9 @@ pub struct Plan {
     /// What is there already, is not ours, and may all the same be taken over: paths, `unit:NAME`, `user:NAME`, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub take_over: Vec<String>,
-}
-
-/// An installation of a guide: the guide, and the name that its answers give it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Application {
-    /// The guide's id.
-    pub guide: String,
-    /// The answer `application.name`; empty where the guide has no such question, and then there is one at most.
-    pub name: String,
-    /// Where visitors find it; empty when it has no address.
-    pub address: String,
-}
-
-impl Application {
-    /// Whether both are the same installation, perhaps with other answers.
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.guide == other.guide && self.name == other.name
-    }
+    /// Applications of other runs that stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Application>,
 }
 
 /// The form of a secret.
@@ -92,6 +78,7 @@ impl Plan {
             warnings: Vec::new(),
             secret_patterns: BTreeMap::new(),
             take_over: Vec::new(),
+            beside: Vec::new(),
         }
     }
 }
@@ -197,6 +184,16 @@ impl Plan {
         let address = self.results.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
         let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
         Application { guide: self.guide.clone(), name, address }
+    }
+
+    /// The applications of a host that this plan is not for.
+    pub fn others(&self, facts: &Facts) -> Vec<Application> {
+        let own = self.application();
+        // One without a name may be this one, noted by an earlier version of the program.
+        let other = |known: &&Application| {
+            !known.is_same(&own) && !(known.guide == own.guide && known.name.is_empty())
+        };
+        facts.applications.iter().filter(other).cloned().collect()
     }
 
     /// The firewall that it sets up.

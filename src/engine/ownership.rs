@@ -19,7 +19,7 @@ use crate::error::Problem;
 use crate::facts::probe;
 use crate::host::{Host, Kind};
 use crate::plan::preview::Verdicts;
-use crate::plan::{Application, Plan};
+use crate::plan::Plan;
 use crate::proof::listens::Scope;
 
 /// Where an administrator's units lie, and ours.
@@ -61,21 +61,6 @@ pub fn problems(
     }
     look.ports();
     look.problems
-}
-
-/// The applications of other runs that stay as they are when this plan is carried out: "shop, `https://…`".
-pub fn beside(host: &dyn Host, plan: &Plan, runs: &[Run]) -> Vec<Application> {
-    let own = plan.application();
-    let mut others: Vec<Application> = Vec::new();
-    for run in runs::standing(runs) {
-        let Ok(theirs) = run.dir.plan(host) else { continue };
-        let other = theirs.application();
-        if !other.is_same(&own) {
-            others.retain(|known| !known.is_same(&other));
-            others.push(other);
-        }
-    }
-    others
 }
 
 /// A run whose changes stand.

@@ -19,7 +19,7 @@ use std::path::Path;
 
 pub use listening::{Holder, holders};
 
-use super::{Disk, Facts, Os, Sshd};
+use super::{Application, Disk, Facts, Os, Sshd};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
@@ -44,6 +44,9 @@ pub const STANDING: &str = "/var/lib/bringup/standing.json";
 
 /// Where it notes which packages they have installed: a JSON list of names, world-readable.
 pub const BROUGHT: &str = "/var/lib/bringup/brought.json";
+
+/// Where it notes which applications these are: a JSON list, world-readable.
+pub const APPLICATIONS: &str = "/var/lib/bringup/applications.json";
 
 /// Looks at the machine.
 pub fn probe(host: &dyn Host) -> Facts {
@@ -74,6 +77,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         standing: noted(host, STANDING),
         brought: noted(host, BROUGHT),
+        applications: applications(host),
     }
 }
 
@@ -93,6 +97,15 @@ fn container(host: &dyn Host) -> String {
 /// What the engine noted of the runs that stand.
 fn noted(host: &dyn Host, path: &str) -> Vec<String> {
     serde_json::from_str(&text(host, path)).unwrap_or_default()
+}
+
+/// The applications that stand. What noted only guides did not know their names.
+fn applications(host: &dyn Host) -> Vec<Application> {
+    if exists(host, APPLICATIONS) {
+        return serde_json::from_str(&text(host, APPLICATIONS)).unwrap_or_default();
+    }
+    let nameless = |guide| Application { guide, ..Application::default() };
+    noted(host, STANDING).into_iter().map(nameless).collect()
 }
 
 /// Whether no run of ours stands, as anybody may read it.
@@ -243,6 +256,11 @@ mod tests {
         host.put_file(BROUGHT, r#"["nginx"]"#, 0o644);
         assert_eq!(probe(&host).standing, ["webapp", "other"]);
         assert_eq!(probe(&host).brought, ["nginx"]);
+        let named = |host: &FakeHost| -> Vec<String> { probe(host).applications.iter().map(Application::words).collect() };
+        assert_eq!(named(&host), ["webapp", "other"], "an earlier version noted guides alone");
+        let shop = r#"[{"guide": "webapp", "name": "shop", "address": "https://shop.example.org/"}]"#;
+        host.put_file(APPLICATIONS, shop, 0o644);
+        assert_eq!(named(&host), ["shop, https://shop.example.org/"]);
         host.put_file(STANDING, "torn", 0o644);
         assert!(probe(&host).standing.is_empty());
     }

@@ -118,6 +118,8 @@ mod tests {
                 host.put_file(path, "", 0o644);
             }
             host.put_file("/usr/lib/postgresql/15/bin/psql", "elf", 0o755);
+            let passwd = host.text("/etc/passwd").unwrap();
+            host.put_file("/etc/passwd", format!("{passwd}postgres:x:110:110::/var/lib/postgresql:/bin/sh\n"), 0o644);
             for program in ["mariadb", "/usr/lib/postgresql/15/bin/psql"] {
                 host.on(&[program], move |_, _| output(2, "", error));
             }

@@ -590,7 +590,7 @@ fn the_run_that_waits_keeps_what_it_made_whatever_the_new_answers_call_it() {
 }
 
 #[test]
-fn other_applications_are_told_once_each_with_their_address() {
+fn applications_are_noted_once_each_with_their_address_and_stay_beside_a_plan() {
     let host = FakeHost::new();
     let kind = kinds().remove(0);
     let mut first = plan(&kind, "first");
@@ -598,8 +598,10 @@ fn other_applications_are_told_once_each_with_their_address() {
     stands(&host, &first, None);
     stands(&host, &first, None);
     stands(&host, &plan(&kind, "shop"), None);
-    let all = runs::all(&host, None).unwrap();
-    let others = beside(&host, &plan(&kind, "shop"), &all);
-    let [other] = others.as_slice() else { panic!("{others:?}") };
-    assert_eq!((other.name.as_str(), other.address.as_str()), ("first", "https://first.example.org/"));
+    runs::note_standing(&host, None).unwrap();
+    let facts = crate::facts::probe::probe(&host);
+    let words: Vec<String> = facts.applications.iter().map(crate::facts::Application::words).collect();
+    assert_eq!(words, ["first, https://first.example.org/", "shop"]);
+    let others = plan(&kind, "shop").others(&facts);
+    assert_eq!(others.iter().map(|other| other.name.as_str()).collect::<Vec<_>>(), ["first"]);
 }

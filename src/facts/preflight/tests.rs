@@ -199,7 +199,7 @@ fn a_full_disk_of_its_own_for_archives_is_told() {
     let checks = run(&host, &facts, &|_| {});
     let disk = checks.iter().find(|check| check.id == "disk").unwrap();
     assert_eq!(disk.state, State::Problem);
-    assert!(disk.found.contains("/var/cache/apt has 21 MB free"), "{}", disk.found);
+    assert!(disk.found.contains("/var/cache/apt has 21.0 MB free"), "{}", disk.found);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::action::firewall::Firewall;
 use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Reversible, Verdict};
 use crate::error::Outcome;
+use crate::facts::Application;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
 use crate::proof::listens::Scope;
@@ -152,6 +153,7 @@ impl Page {
         self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
         self.entry("firewall", &firewall(plan));
+        self.entry("stays beside", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
         self.entry("undoing", &undoing(plan));
         self.entry("to know", &plan.warnings);
