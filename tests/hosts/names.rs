@@ -28,9 +28,9 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     ] {
         assert!(told.contains(what), "{what}: {told}");
     }
-    let looked = host.exec(&["bringup", "plan", "--answers", "/root/answers.yaml"]).expect(1).both();
+    let looked = host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(1).both();
     assert!(looked.contains("the unit shop.service is there already"), "{looked}");
-    host.exec(&["bringup", "answers", "check", "/root/answers.yaml"]).expect(1);
+    host.exec(&["bringup", "answers", "check", "/tmp/answers.yaml"]).expect(1);
     for name in ["dbus", "cron"] {
         let told = host.bringup(&answers(&[("application.name", name), ("firewall.manage", "false")])).expect(1).both();
         assert!(told.contains(name) && told.contains("application.name"), "{told}");
@@ -39,13 +39,13 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     assert_eq!(pid(), runs, "it went on undisturbed");
 
     // Handed over it becomes ours, and comes back.
-    host.write("/root/answers.yaml", &shop);
-    let run = "bringup --answers /root/answers.yaml --take-over unit:shop.service --take-over user:shop \
+    host.write("/tmp/answers.yaml", &shop);
+    let run = "bringup --plain --answers /tmp/answers.yaml --take-over unit:shop.service --take-over user:shop \
                --take-over /var/lib/shop";
     host.sh(run).expect(0);
     assert!(host.exec(&["systemctl", "cat", "shop.service"]).expect(0).stdout.contains("/opt/shop/bin/web"));
-    host.sh("bringup --answers /root/answers.yaml").expect(0);
-    host.exec(&["bringup", "rollback", "--yes"]).expect(0);
+    assert!(host.bringup(&shop).expect(0).both().contains("Nothing"), "a second run finds its own");
+    host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);
     host.assert_identical(&before);
     host.exec(&["systemctl", "is-active", "shop.service"]).expect(0);
     let command = host.sh("tr '\\0' ' ' < /proc/$(systemctl show --value -p MainPID shop.service)/cmdline").expect(0);
