@@ -587,7 +587,10 @@ fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
     let shop = plan(&facts, "application: {name: shop}\n");
     assert!(shop.beside.is_empty());
     let taken = webapp(&facts, "application: {name: blog}\n").unwrap_err();
-    assert!(taken.iter().any(|problem| problem.message.contains("port 8000 is already taken by gunicorn")), "{taken:?}");
+    assert!(
+        taken.iter().any(|problem| problem.message.contains("port 8000 is already taken by gunicorn")),
+        "{taken:?}"
+    );
     let blog = plan(&facts, "application: {name: blog, port: 8001}\n");
     assert_eq!(blog.beside.iter().map(|other| other.words()).collect::<Vec<_>>(), ["shop, https://shop.example.org/"]);
     let shown = bringup::plan::preview::summary(&blog, &Vec::new(), None, 80, false);

@@ -56,7 +56,11 @@ pub fn sample(guide: &Guide) -> String {
     let _ = writeln!(out, "version: {VERSION}\nguide: {}\n", inline(&json!(guide.id)));
     comment(&mut out, "", "What an unattended run does when it fails: rollback or stop.");
     let _ = writeln!(out, "# on_failure: rollback");
-    comment(&mut out, "", "What is there already, is not bringup's, and may be taken over, such as [\"unit:shop.service\"].");
+    comment(
+        &mut out,
+        "",
+        "What is there already, is not bringup's, and may be taken over, such as [\"unit:shop.service\"].",
+    );
     let _ = writeln!(out, "# take_over: []");
     for stage in guide.stages.iter().filter(|stage| !stage.questions.is_empty()) {
         out.push('\n');

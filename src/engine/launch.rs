@@ -10,8 +10,8 @@ use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::{detach, ownership};
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::{detach, ownership};
 use crate::error::{Failure, Outcome, Problem};
 use crate::facts::probe;
 use crate::guide::Guide;
@@ -77,7 +77,8 @@ pub fn refused(
     // Who is not root cannot look everywhere, and that refuses nothing.
     let unseen = |failure: &Failure| host.euid() != 0 && failure.why.to_lowercase().contains("permission denied");
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
-    let failed = failed.filter(|(id, failure)| !told(id) && !unseen(failure)).map(|(id, failure)| Problem::in_step(id, failure));
+    let failed =
+        failed.filter(|(id, failure)| !told(id) && !unseen(failure)).map(|(id, failure)| Problem::in_step(id, failure));
     let mut problems: Vec<Problem> = failed.collect();
     problems.extend(obstacles);
     problems.extend(owned);
@@ -101,12 +102,7 @@ pub fn foreseen(
 
 /// What would end a run although each of its actions could begin: packages that apt cannot or may not install, sources
 /// that cannot be had, engines that do not let the administrator in.
-fn obstacles(
-    host: &dyn Host,
-    plan: &Plan,
-    verdicts: &Verdicts,
-    packages: Option<&Outcome<Forecast>>,
-) -> Vec<Problem> {
+fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option<&Outcome<Forecast>>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut engines = Vec::new();
     for (planned, (id, verdict)) in plan.actions.iter().zip(verdicts) {

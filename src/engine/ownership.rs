@@ -18,8 +18,8 @@ use crate::engine::undo::Undo;
 use crate::error::Problem;
 use crate::facts::probe;
 use crate::host::{Host, Kind};
-use crate::plan::preview::Verdicts;
 use crate::plan::Plan;
+use crate::plan::preview::Verdicts;
 use crate::proof::listens::Scope;
 
 /// Where an administrator's units lie, and ours.
@@ -347,7 +347,8 @@ impl<'a> Look<'a> {
             return;
         }
         let message = format!("{what} would have the name of the Debian package {name}");
-        let hint = self.answer_behind(key).map_or_else(|| "choose another name".to_owned(), |p| format!("answer another {p}"));
+        let hint =
+            self.answer_behind(key).map_or_else(|| "choose another name".to_owned(), |p| format!("answer another {p}"));
         if !self.problems.iter().any(|known| known.message == message) {
             self.problems.push(Problem { path: id.to_owned(), ..Problem::new(message, hint) });
         }
@@ -389,7 +390,11 @@ impl<'a> Look<'a> {
         let engine = wanted.engine;
         let named = |record: &Undo, of_role: bool| match record {
             Undo::Database { engine: theirs, name, role, .. } if theirs == engine.id() => {
-                if of_role { *role == wanted.role } else { *name == wanted.name }
+                if of_role {
+                    *role == wanted.role
+                } else {
+                    *name == wanted.name
+                }
             }
             _ => false,
         };
@@ -408,13 +413,18 @@ impl<'a> Look<'a> {
     fn broker(&mut self, id: &str, user: &str, vhost: &str) {
         let Ok((user_there, vhost_there)) = rabbitmq::exist(self.host, user, vhost) else { return };
         let named = |record: &Undo, of_user: bool| match record {
-            Undo::Rabbitmq { user: its, vhost: home, .. } => if of_user { its == user } else { home == vhost },
+            Undo::Rabbitmq { user: its, vhost: home, .. } => {
+                if of_user {
+                    its == user
+                } else {
+                    home == vhost
+                }
+            }
             _ => false,
         };
-        for (exists, of_user, kind, words, name) in [
-            (user_there, true, "broker-user", "user", user),
-            (vhost_there, false, "vhost", "virtual host", vhost),
-        ] {
+        for (exists, of_user, kind, words, name) in
+            [(user_there, true, "broker-user", "user", user), (vhost_there, false, "vhost", "virtual host", vhost)]
+        {
             if exists {
                 let key = format!("{kind}:{name}");
                 let what = format!("the broker's {words} {name}");
@@ -526,7 +536,8 @@ impl<'a> Look<'a> {
                 None => format!("port {port} is taken by {whose}"),
             };
             let answers = self.plan.answers.iter();
-            let behind = answers.filter(|answered| answered.value.as_u64() == Some(u64::from(port))).map(|a| &a.path).next();
+            let behind =
+                answers.filter(|answered| answered.value.as_u64() == Some(u64::from(port))).map(|a| &a.path).next();
             let other = behind.map_or_else(String::new, |path| format!("answer another {path}, or "));
             let hint = format!("{other}stop what listens there");
             let path = behind.cloned().unwrap_or_default();

@@ -256,7 +256,8 @@ mod tests {
         host.put_file(BROUGHT, r#"["nginx"]"#, 0o644);
         assert_eq!(probe(&host).standing, ["webapp", "other"]);
         assert_eq!(probe(&host).brought, ["nginx"]);
-        let named = |host: &FakeHost| -> Vec<String> { probe(host).applications.iter().map(Application::words).collect() };
+        let named =
+            |host: &FakeHost| -> Vec<String> { probe(host).applications.iter().map(Application::words).collect() };
         assert_eq!(named(&host), ["webapp", "other"], "an earlier version noted guides alone");
         let shop = r#"[{"guide": "webapp", "name": "shop", "address": "https://shop.example.org/"}]"#;
         host.put_file(APPLICATIONS, shop, 0o644);

@@ -82,7 +82,8 @@ fn what_was_handed_over_comes_back_as_it_was_and_runs() {
     let keys = ["unit:shop.service", "user:shop", "/var/lib/shop"];
     for without in 0..keys.len() {
         let mut some = plan();
-        some.take_over = keys.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, k)| (*k).to_owned()).collect();
+        some.take_over =
+            keys.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, k)| (*k).to_owned()).collect();
         assert!(told(&host, &some).contains(&format!("--take-over {};", keys[without])));
     }
     let mut plan = plan();

@@ -152,7 +152,8 @@ fn simulate(
 ) -> Outcome<Simulation> {
     let what = format!("install {}", listed(missing));
     let argv = apt::simulation(missing, recommends);
-    let output = host.run(&Command::new(argv).timeout(TIMEOUT)).map_err(|e| Failure::new(&what, format!("apt-get: {e}")))?;
+    let output =
+        host.run(&Command::new(argv).timeout(TIMEOUT)).map_err(|e| Failure::new(&what, format!("apt-get: {e}")))?;
     let text = output.text();
     let held = held_but_wanted(&text);
     if output.ok() && held.is_empty() {
@@ -170,7 +171,13 @@ fn simulate(
         let hint = "correct that line of the package sources, or remove its file: apt reads none of them meanwhile";
         return Err(failure(error).hint(hint));
     }
-    let absent: Vec<&str> = missing.iter().copied().filter(|name| errors.contains(&named_in_error(&errors, name))).collect();
+    if error.contains("No space left on device") {
+        let hint =
+            "`apt-get clean` removes old archives; `df -h /var/cache/apt /var/lib/apt /tmp` shows which disk is full";
+        return Err(failure(format!("apt cannot even look: {error}")).hint(hint));
+    }
+    let absent: Vec<&str> =
+        missing.iter().copied().filter(|name| errors.contains(&named_in_error(&errors, name))).collect();
     if !absent.is_empty() {
         let (pinned, unknown): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| is_pinned_away(host, name));
         if unknown.is_empty() {
@@ -188,7 +195,8 @@ fn simulate(
         let held = database.held();
         let why = format!("apt finds no way: {}", unmet.trim());
         let hint = if held.is_empty() {
-            "is a package pinned to another version? `apt-cache policy NAME` and /etc/apt/preferences.d show it".to_owned()
+            "is a package pinned to another version? `apt-cache policy NAME` and /etc/apt/preferences.d show it"
+                .to_owned()
         } else {
             format!("on hold here: {}; `apt-mark unhold NAME` lets it change", held.join(", "))
         };

@@ -61,8 +61,7 @@ impl Holder {
         if self.process == "systemd" {
             return service.ends_with(".socket");
         }
-        !self.process.is_empty()
-            && (service_stem.starts_with(&self.process) || self.process.starts_with(&service_stem))
+        !self.process.is_empty() && (service_stem.starts_with(&self.process) || self.process.starts_with(&service_stem))
     }
 }
 
@@ -203,7 +202,10 @@ mod tests {
             process: process.to_owned(),
             unit: unit.to_owned(),
         };
-        assert_eq!(unit_in("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n"), "postgresql@15-main.service");
+        assert_eq!(
+            unit_in("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n"),
+            "postgresql@15-main.service"
+        );
         assert_eq!(unit_in("1:name=systemd:/system.slice/shop.service/inner\n0::/\n"), "shop.service");
         assert_eq!(unit_in("0::/user.slice/session-1.scope\n"), "session-1.scope");
         assert!(holder("postgres", "postgresql@15-main.service").is_of("postgresql.service"));

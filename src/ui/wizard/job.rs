@@ -133,7 +133,8 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
         let mut missing = missing;
         // What a run that works has made already is not in the way of its other answers.
         if detach::running(host).is_none() {
-            let untold = |problem: &Problem| verdicts.iter().any(|(id, verdict)| *id == problem.path && verdict.is_err());
+            let untold =
+                |problem: &Problem| verdicts.iter().any(|(id, verdict)| *id == problem.path && verdict.is_err());
             let foreseen = launch::foreseen(host, plan, &verdicts, None);
             missing.extend(foreseen.into_iter().filter(|problem| !untold(problem)));
         }
