@@ -256,7 +256,9 @@ impl<'a> Look<'a> {
             // Checking the action has refused it.
             return;
         }
-        let holds = self.host.list(path).map_or(0, |names| names.len());
+        // A disk of its own, mounted for what is to come, has a `lost+found`.
+        let names = self.host.list(path).unwrap_or_default();
+        let holds = names.iter().filter(|name| !name.ends_with("lost+found")).count();
         if identical && holds == 0 {
             return;
         }
@@ -269,9 +271,10 @@ impl<'a> Look<'a> {
             1 => "one entry in it".to_owned(),
             n => format!("{n} entries in it"),
         };
+        // Of what an application keeps among the data of somebody else nobody could tell afterwards whose it is.
         let key = path.display().to_string();
         let what = format!("the directory {key}");
-        self.exists(id, &Thing { key: &key, what: &what, detail: &detail, restorable: true }, owner);
+        self.exists(id, &Thing { key: &key, what: &what, detail: &detail, restorable: !data || holds == 0 }, owner);
     }
 
     /// What besides its file keeps a unit's name from being ours. `meant` is a file that may take another's place.

@@ -25,6 +25,7 @@ fn plan() -> Plan {
                 "data",
                 json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "data": true}}),
             ),
+            ("settings", json!({"directory": {"path": "/etc/shop", "mode": "0750", "group": "shop"}})),
             ("unit", json!({"file": {"path": "/etc/systemd/system/shop.service", "content": OURS}})),
             (
                 "app",
@@ -41,7 +42,7 @@ fn plan() -> Plan {
 fn with_theirs() -> FakeHost {
     let host = FakeHost::new();
     host.put_file("/etc/systemd/system/shop.service", THEIRS, 0o644);
-    host.put_file("/var/lib/shop/orders", "1\n", 0o600);
+    host.put_file("/etc/shop/theirs.conf", "1\n", 0o600);
     let passwd = host.text("/etc/passwd").unwrap();
     host.put_file("/etc/passwd", format!("{passwd}shop:x:998:998::/srv:/bin/sh\n"), 0o644);
     let group = host.text("/etc/group").unwrap();
@@ -67,7 +68,7 @@ fn what_somebody_else_runs_under_the_planned_name_is_refused_and_untouched() {
         "the unit shop.service is there already (/etc/systemd/system/shop.service, and it runs)",
         "--take-over unit:shop.service",
         "the user shop is there already (id 998)",
-        "the directory /var/lib/shop is there already (one entry in it)",
+        "the directory /etc/shop is there already (one entry in it)",
     ] {
         assert!(refused.contains(what), "{what}: {refused}");
     }
@@ -79,7 +80,7 @@ fn what_somebody_else_runs_under_the_planned_name_is_refused_and_untouched() {
 fn what_was_handed_over_comes_back_as_it_was_and_runs() {
     let host = with_theirs();
     let before = seen(&host);
-    let keys = ["unit:shop.service", "user:shop", "/var/lib/shop"];
+    let keys = ["unit:shop.service", "user:shop", "/etc/shop"];
     for without in 0..keys.len() {
         let mut some = plan();
         some.take_over =
@@ -134,7 +135,7 @@ fn ours_does_not_run_any_more_when_the_former_user_and_files_come_back() {
 #[test]
 fn killed_at_any_change_what_was_handed_over_comes_back() {
     let mut plan = plan();
-    plan.take_over = vec!["unit:shop.service".into(), "user:shop".into(), "/var/lib/shop".into()];
+    plan.take_over = vec!["unit:shop.service".into(), "user:shop".into(), "/etc/shop".into()];
     let changes = {
         let host = with_theirs();
         run_plan(&host, &plan, &Secrets::default(), OnFailure::Rollback);

@@ -4,7 +4,7 @@ use crate::host::{Host, Init, answers};
 
 /// Everything that is not ours and yet has our names.
 const THEIRS: &str = "useradd --system --home-dir /srv/shop --shell /bin/sh --user-group shop && \
-    mkdir -p /var/lib/shop /srv/shop && echo 1 > /var/lib/shop/orders && chown -R shop: /var/lib/shop && \
+    mkdir -p /etc/shop /srv/shop && echo 1 > /etc/shop/theirs.conf && \
     printf '[Service]\nUser=shop\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n' \
     > /etc/systemd/system/shop.service && systemctl enable --now shop.service";
 
@@ -22,7 +22,7 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     let told = host.bringup(&shop).expect(1).both();
     for what in [
         "the user shop is there already",
-        "the directory /var/lib/shop is there already (one entry in it)",
+        "the directory /etc/shop is there already (one entry in it)",
         "the unit shop.service is there already (/etc/systemd/system/shop.service, and it runs)",
         "--take-over unit:shop.service",
     ] {
@@ -41,7 +41,7 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     // Handed over it becomes ours, and comes back.
     host.write("/tmp/answers.yaml", &shop);
     let run = "bringup --plain --answers /tmp/answers.yaml --take-over unit:shop.service --take-over user:shop \
-               --take-over /var/lib/shop";
+               --take-over /etc/shop";
     host.sh(run).expect(0);
     assert!(host.exec(&["systemctl", "cat", "shop.service"]).expect(0).stdout.contains("/opt/shop/bin/web"));
     assert!(host.bringup(&shop).expect(0).both().contains("Nothing"), "a second run finds its own");

@@ -111,7 +111,17 @@ fn kinds() -> Vec<Kind> {
         Kind {
             name: "directory of data",
             action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "data": true}}),
-            foreign: |host| dir(host, "/var/lib/shop"),
+            foreign: |host| host.put_file("/var/lib/shop/orders", "1", 0o600),
+            identical: None,
+            record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
+            alone: true,
+            key: None,
+            says: "the directory /var/lib/shop is there already (one entry in it)",
+        },
+        Kind {
+            name: "disk for data",
+            action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "data": true}}),
+            foreign: |host| dir(host, "/var/lib/shop/lost+found"),
             identical: None,
             record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
             alone: true,
@@ -447,9 +457,10 @@ fn what_was_handed_over_is_taken_and_what_cannot_come_back_is_not() {
         let host = FakeHost::new();
         (kind.foreign)(&host);
         let mut plan = plan(&kind, "shop");
-        plan.take_over = [kind.key.unwrap_or_default(), "unit:shop.service", "unit:shop.timer", "user:games", "/opt"]
-            .map(str::to_owned)
-            .to_vec();
+        plan.take_over =
+            [kind.key.unwrap_or_default(), "unit:shop.service", "unit:shop.timer", "user:games", "user:dbus"]
+                .map(str::to_owned)
+                .to_vec();
         assert_eq!(refused(&host, &plan).is_empty(), kind.key.is_some(), "{}", kind.name);
         plan.take_over = vec!["/etc/other".into(), "user:other".into()];
         assert!(!refused(&host, &plan).is_empty(), "{}: another thing was handed over", kind.name);
