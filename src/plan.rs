@@ -190,7 +190,8 @@ impl Plan {
     pub fn others(&self, facts: &Facts) -> Vec<Application> {
         let own = self.application();
         // One without a name may be this one, noted by an earlier version of the program.
-        let other = |known: &&Application| !known.is_same(&own) && !(known.guide == own.guide && known.name.is_empty());
+        let other =
+            |known: &&Application| known.guide != own.guide || !(known.name.is_empty() || known.name == own.name);
         facts.applications.iter().filter(other).cloned().collect()
     }
 

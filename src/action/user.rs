@@ -123,6 +123,7 @@ impl Act for User {
 }
 
 /// Which of an account's fields differ from what is wanted.
+#[derive(Clone, Copy)]
 struct Differs {
     home: bool,
     shell: bool,

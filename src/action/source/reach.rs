@@ -81,15 +81,14 @@ impl Source {
         argv.push(if named { &self.reference } else { "HEAD" });
         let output = host.run(&git::git(argv).timeout(TIMEOUT)).ok()?;
         match output.status {
-            0 => None,
+            // It is there; or it may only be slow.
+            0 | 124 => None,
             // Without a branch that it calls its own, an empty repository can be cloned for nothing.
             2 if named => Some(
                 Failure::new(self.describe(), format!("the repository has no branch or tag {}", self.reference))
                     .hint(format!("`git ls-remote {}` lists them", shown(&self.location))),
             ),
             2 => Some(Failure::new(self.describe(), "the repository is empty").hint("push to it first")),
-            // It may only be slow.
-            124 => None,
             _ => {
                 let tail = output.tail(5);
                 let last = tail.last().cloned().unwrap_or_default();
@@ -141,7 +140,7 @@ fn archive(host: &dyn Host, location: &str) -> Vec<String> {
     let text = output.text();
     let closed = text.lines().filter_map(|line| {
         let mode = line.split_whitespace().next()?.as_bytes();
-        let name = line.splitn(2, ':').nth(1)?.split_once(' ')?.1;
+        let name = line.split_once(':')?.1.split_once(' ')?.1;
         let others = mode.get(7..10)?;
         let closed = match mode.first()? {
             b'-' => others[0] != b'r',
