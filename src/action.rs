@@ -30,7 +30,7 @@ pub mod directory;
 pub mod edit;
 pub mod file;
 pub mod firewall;
-mod names;
+pub(crate) mod names;
 mod pace;
 pub mod packages;
 mod place;
@@ -141,6 +141,8 @@ pub enum Verdict {
     AlreadySo,
     /// Applying will change something.
     WillChange(Change),
+    /// Not asked: the question is a command of the guide's, and whoever only looks runs none of those. In words.
+    NotAsked(String),
 }
 
 /// What applying would change.

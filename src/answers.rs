@@ -70,6 +70,8 @@ pub struct Given {
     pub values: BTreeMap<String, (Value, Origin)>,
     /// What to do when the run fails.
     pub on_failure: OnFailure,
+    /// What is there already and may be taken over: paths, `unit:NAME`, `user:NAME`, `database:NAME`, …
+    pub take_over: Vec<String>,
 }
 
 /// What a run does when it fails.
@@ -100,4 +102,6 @@ pub struct Resolved {
     pub stages: Vec<String>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
+    /// What is there already and may be taken over.
+    pub take_over: Vec<String>,
 }

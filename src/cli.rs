@@ -11,6 +11,7 @@ use crate::engine::rollback::Options;
 use crate::error::Exit;
 use crate::host::Host;
 use crate::host::real::RealHost;
+use crate::plan::preview::GuideChecks;
 use crate::ui::prompts::modes;
 use crate::ui::{out, terminal};
 
@@ -82,6 +83,10 @@ struct Inputs {
     /// Make a new value for this generated secret, such as database.password, and use it everywhere
     #[arg(long, value_name = "STAGE.QUESTION", requires = "answers")]
     rotate: Vec<String>,
+    /// Take over what is there already and is not ours: a path, or a thing such as unit:shop.service or user:shop,
+    /// as the message that refuses the run names it; a rollback restores it
+    #[arg(long, value_name = "PATH|KIND:NAME")]
+    take_over: Vec<String>,
     /// Accept secrets in the clear in the answers file
     #[arg(long)]
     allow_literal_secrets: bool,
@@ -118,6 +123,9 @@ enum Verb {
         /// Plan for the machine described in this file (from `bringup facts --json`) instead of this one
         #[arg(long, value_name = "FILE")]
         facts: Option<PathBuf>,
+        /// Also run the guide's own commands that tell whether something is done already; without it none is run
+        #[arg(long)]
+        run_checks: bool,
     },
     /// Check, describe or start an answers file; needs no root
     Answers {
@@ -335,7 +343,10 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             Exit::Usage
         }
         None => start::start(host, &cli.inputs, cli.on_failure.map(Into::into), output),
-        Some(Verb::Plan { inputs, facts }) => plan::show(host, &inputs, facts.as_deref(), output),
+        Some(Verb::Plan { inputs, facts, run_checks }) => {
+            let checks = if run_checks { GuideChecks::Run } else { GuideChecks::Leave };
+            plan::show(host, &inputs, facts.as_deref(), checks, output)
+        }
         Some(Verb::Answers { verb }) => match verb {
             AnswersVerb::Check { file, inputs } => answers::check(host, file, inputs, output),
             AnswersVerb::Schema { guide } => answers::schema(&guide),

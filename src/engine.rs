@@ -5,7 +5,7 @@
 //! [`deadman`] takes back by itself what could cut the administrator off,
 //! [`event`] is what it tells the world, [`decision`] what it asks after a failure, [`replan`] what becomes of a
 //! run that is given other answers, [`runs`] the directory of all runs, [`previous`] the answers of an earlier
-//! one, [`launch`] the way into a run, [`detach`] the process that outlives the terminal.
+//! one, [`launch`] the way into a run, [`ownership`] whose the things are that it would change, [`detach`] the process that outlives the terminal.
 
 pub mod data;
 pub mod deadman;
@@ -15,6 +15,7 @@ pub mod event;
 pub mod journal;
 pub mod launch;
 pub mod manifest;
+pub mod ownership;
 pub mod previous;
 pub mod replan;
 pub mod rollback;

@@ -51,6 +51,8 @@ pub struct Facts {
     pub standing: Vec<String>,
     /// Packages that these runs have installed, sorted.
     pub brought: Vec<String>,
+    /// What they have installed: each application once. One that an earlier version of the program noted has no name.
+    pub applications: Vec<Application>,
     /// Clusters of PostgreSQL, by version and name.
     pub postgresql: Vec<Cluster>,
     /// Instances of MariaDB, Debian's own first.
@@ -115,6 +117,31 @@ pub struct Node {
     pub name: String,
     /// Whether it runs.
     pub running: bool,
+}
+
+/// An installation of a guide: the guide, and the name that its answers give it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Application {
+    /// The guide's id.
+    pub guide: String,
+    /// The answer `application.name`; empty where the guide has no such question, and then there is one at most.
+    pub name: String,
+    /// Where visitors find it; empty when it has no address.
+    pub address: String,
+}
+
+impl Application {
+    /// "shop, `https://shop.example.org/`", or the guide's id where it has no name.
+    pub fn words(&self) -> String {
+        let name = if self.name.is_empty() { &self.guide } else { &self.name };
+        if self.address.is_empty() { name.clone() } else { format!("{name}, {}", self.address) }
+    }
+
+    /// Whether both are the same installation, perhaps with other answers.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.guide == other.guide && self.name == other.name
+    }
 }
 
 /// The distribution.

@@ -11,6 +11,8 @@ use serde_json::Value;
 use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
 use crate::engine::undo::fingerprint;
+pub use crate::facts::Application;
+use crate::facts::Facts;
 use crate::proof::Proof;
 use crate::proof::listens::{Expected, Scope};
 
@@ -44,6 +46,12 @@ pub struct Plan {
     /// Secrets (`stage.question`) with other characters than the usual, and their form.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_patterns: BTreeMap<String, SecretForm>,
+    /// What is there already, is not ours, and may all the same be taken over: paths, `unit:NAME`, `user:NAME`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub take_over: Vec<String>,
+    /// Applications of other runs that stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Application>,
 }
 
 /// The form of a secret.
@@ -69,6 +77,8 @@ impl Plan {
             results: Vec::new(),
             warnings: Vec::new(),
             secret_patterns: BTreeMap::new(),
+            take_over: Vec::new(),
+            beside: Vec::new(),
         }
     }
 }
@@ -165,6 +175,24 @@ impl Plan {
         all.paths.sort_unstable();
         all.paths.dedup();
         all
+    }
+
+    /// Which installation it is of.
+    pub fn application(&self) -> Application {
+        let named = self.answers.iter().find(|answered| answered.path == "application.name");
+        let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
+        let address = self.results.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
+        let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
+        Application { guide: self.guide.clone(), name, address }
+    }
+
+    /// The applications of a host that this plan is not for.
+    pub fn others(&self, facts: &Facts) -> Vec<Application> {
+        let own = self.application();
+        // One without a name may be this one, noted by an earlier version of the program.
+        let other =
+            |known: &&Application| known.guide != own.guide || !(known.name.is_empty() || known.name == own.name);
+        facts.applications.iter().filter(other).cloned().collect()
     }
 
     /// The firewall that it sets up.

@@ -9,6 +9,8 @@ mod decisions;
 mod firewall;
 #[path = "faults/guarded.rs"]
 mod guarded;
+#[path = "faults/names.rs"]
+mod names;
 #[path = "faults/others.rs"]
 mod others;
 #[path = "faults/running.rs"]

@@ -791,6 +791,33 @@ fn a_way_in_that_no_answer_names_is_kept_and_told() {
 }
 
 #[test]
+fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
+    let mut facts = facts("bookworm", "systemd");
+    facts.standing.push("webapp".to_owned());
+    facts.applications.push(bringup::facts::Application {
+        guide: "webapp".to_owned(),
+        name: "shop".to_owned(),
+        address: "https://shop.example.org/".to_owned(),
+    });
+    facts.listening.push(bringup::facts::Listener {
+        port: 8000,
+        address: "127.0.0.1".to_owned(),
+        process: "gunicorn".to_owned(),
+    });
+    let shop = plan(&facts, "application: {name: shop}\n");
+    assert!(shop.beside.is_empty());
+    let taken = webapp(&facts, "application: {name: blog}\n").unwrap_err();
+    assert!(
+        taken.iter().any(|problem| problem.message.contains("port 8000 is already taken by gunicorn")),
+        "{taken:?}"
+    );
+    let blog = plan(&facts, "application: {name: blog, port: 8001}\n");
+    assert_eq!(blog.beside.iter().map(|other| other.words()).collect::<Vec<_>>(), ["shop, https://shop.example.org/"]);
+    let shown = bringup::plan::preview::summary(&blog, &Vec::new(), None, 80, false);
+    assert!(shown.contains("stays beside   shop, https://shop.example.org/"), "{shown}");
+}
+
+#[test]
 fn a_host_that_is_not_supported_is_told_before_the_first_question() {
     let guide = bringup::guide::load::load("webapp").unwrap();
     let mut small = facts("buster", "systemd");

@@ -79,14 +79,14 @@ impl<H: Host> Bench<H> {
     /// What would change, in a line.
     pub fn summary(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo => String::new(),
+            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
             Verdict::WillChange(change) => change.summary,
         }
     }
 
     pub fn diff(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo => String::new(),
+            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
             Verdict::WillChange(change) => change.diff.unwrap_or_default(),
         }
     }

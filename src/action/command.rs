@@ -110,6 +110,14 @@ impl Act for RawCommand {
 }
 
 impl RawCommand {
+    /// What checking it would run, for those who do not run it.
+    pub fn question(&self) -> Outcome<Verdict> {
+        self.validate()?;
+        let user = if self.user.is_empty() { String::new() } else { format!(" as {}", self.user) };
+        let command = self.check.join(" ");
+        Ok(Verdict::NotAsked(format!("not asked: would run `{command}`{user}; --run-checks asks it")))
+    }
+
     fn validate(&self) -> Outcome<()> {
         if self.run.is_empty() || self.check.is_empty() {
             return Err(Failure::new(&self.describe, "the guide names no command, or no check of it")

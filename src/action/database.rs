@@ -326,6 +326,15 @@ fn finished(cx: &UndoCx<'_>, engine: Engine, name: &str, result: Outcome<Undone>
     result
 }
 
+/// Whether the database and the role are there; an error when the engine does not answer. SQLite has neither: its file
+/// belongs to the directory that it lies in.
+pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
+    if wanted.engine == Engine::Sqlite {
+        return Ok((false, false));
+    }
+    Server::of(host, wanted.engine, &wanted.cluster)?.exist(host, &wanted.name, &wanted.role)
+}
+
 /// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
 /// somebody else's that would go with them.
 pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<()> {

@@ -27,6 +27,9 @@ pub struct File {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
+    /// Whether something that is not ours may stand there already: it is replaced, and a rollback restores it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_exist: bool,
 }
 
 fn default_mode() -> String {

@@ -221,6 +221,17 @@ fn ctl(host: &dyn Host, what: &str, arguments: &[&str]) -> Outcome<Output> {
     Err(Failure::new(what, why).tail(tail).hint("systemctl status rabbitmq-server"))
 }
 
+/// Whether the user and the virtual host are there; an error when the broker does not answer.
+pub fn exist(host: &dyn Host, user: &str, vhost: &str) -> Outcome<(bool, bool)> {
+    if host.stat(Path::new("/var/lib/rabbitmq")).ok().flatten().is_none() {
+        return Ok((false, false));
+    }
+    let what = "read what the broker knows";
+    let output = ctl(host, what, &["export_definitions", "-"])?;
+    let known: Value = serde_json::from_slice(&output.stdout).map_err(|e| Failure::new(what, e))?;
+    Ok((named(&known, "users", user), named(&known, "vhosts", vhost)))
+}
+
 /// Removes a user and virtual host that a run made, with the messages that still wait in it, and gives those that
 /// existed back what they were.
 pub fn undo(

@@ -1,6 +1,6 @@
 //! `service`: makes a service run now and at boot, and restarts it when what it depends on has changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +174,16 @@ impl Manager {
         }
     }
 
+    /// The command that stops `service`.
+    fn stop(self, service: &str) -> Vec<String> {
+        let argv = match self {
+            Self::Systemd => ["systemctl", "stop", service],
+            Self::Sysv => ["service", service, "stop"],
+            Self::Supervisor => ["supervisorctl", "stop", service],
+        };
+        argv.map(str::to_owned).to_vec()
+    }
+
     fn perform(self, work: &Work<'_>, service: &str, step: Step) -> Outcome<()> {
         match self {
             Self::Systemd => systemd::perform(work, service, step),
@@ -231,6 +241,20 @@ impl Service {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
+    }
+
+    /// Whether this run has put its own definition in the place of somebody else's, who handed it over.
+    fn definition_was_anothers(&self, cx: &Cx<'_>) -> bool {
+        let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
+        let file = match self.manager {
+            Manager::Systemd => Path::new("/etc/systemd/system").join(&self.name),
+            Manager::Sysv => Path::new("/etc/init.d").join(&self.name),
+            Manager::Supervisor => {
+                let program = self.name.split(':').next().unwrap_or_default();
+                Path::new("/etc/supervisor/conf.d").join(format!("{program}.conf"))
+            }
+        };
+        (cx.way_back)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
     }
 
     fn refuse_masked(&self, state: &State) -> Outcome<()> {
@@ -304,7 +328,17 @@ impl Act for Service {
         if state.active && steps.iter().any(|step| step.takes_configuration()) {
             self.try_configuration(&Work { host: cx.host, log: cx.log }, &state)?;
         }
-        Ok(vec![self.record(&state, &steps)])
+        let mut records = vec![self.record(&state, &steps)];
+        if state.active && self.definition_was_anothers(cx) {
+            // Ours is to be gone before its user and its files go; `settle` then starts the former one.
+            records.push(Undo::Command {
+                argv: self.manager.stop(&self.name),
+                user: String::new(),
+                cwd: PathBuf::from("/"),
+                describe: format!("stop {} before its former definition comes back", self.name),
+            });
+        }
+        Ok(records)
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {

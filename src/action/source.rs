@@ -17,6 +17,7 @@ use crate::secret::OPEN;
 
 mod archive;
 mod git;
+mod reach;
 
 /// Puts the sources of an application in place.
 ///

@@ -20,6 +20,9 @@ pub struct Symlink {
     /// What it may point to instead: where a later action turns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub or: Option<PathBuf>,
+    /// Whether something that is not ours may stand there already: it is replaced, and a rollback restores it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_exist: bool,
 }
 
 impl Act for Symlink {
@@ -92,7 +95,7 @@ mod tests {
     use crate::host::Host as _;
 
     fn link(path: &str, target: &str) -> Symlink {
-        Symlink { path: path.into(), target: target.into(), or: None }
+        Symlink { path: path.into(), target: target.into(), or: None, may_exist: false }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `user`: makes a system user with a group of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::action::names::{Account, Names};
 use crate::action::{Act, Brings, Cx, Verdict};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
-use crate::host::Command;
+use crate::host::{Command, Host};
 
 /// Makes a system user with a group of its own.
 ///
@@ -74,7 +74,7 @@ impl Act for User {
         if let Some(command) = self.usermod(account) {
             // The same options, with the values that stand there now.
             let was = Self { home: PathBuf::from(&account.home), shell: account.shell.clone(), ..self.clone() };
-            let argv = was.account_options(command.home, command.shell);
+            let argv = was.change(command, is_busy(cx.host, account.uid))?;
             let describe = format!("give the user {name} its home and shell back");
             records.push(Undo::Command { argv, user: String::new(), cwd: PathBuf::from("/"), describe });
         }
@@ -99,7 +99,7 @@ impl Act for User {
             }
             Some(account) => {
                 if let Some(options) = self.usermod(account) {
-                    let argv = self.account_options(options.home, options.shell);
+                    let argv = self.change(options, is_busy(cx.host, account.uid))?;
                     Child::new(Command::new(argv)).run(cx, &format!("change the user {}", self.name))?;
                 }
             }
@@ -123,6 +123,7 @@ impl Act for User {
 }
 
 /// Which of an account's fields differ from what is wanted.
+#[derive(Clone, Copy)]
 struct Differs {
     home: bool,
     shell: bool,
@@ -164,6 +165,25 @@ impl User {
         (differs.home || differs.shell).then_some(differs)
     }
 
+    /// The command that gives the account its home and shell. `usermod` gives nobody another home whose processes run,
+    /// as those of an application do that was handed over; the file itself can be edited under its lock.
+    fn change(&self, differs: Differs, busy: bool) -> Outcome<Vec<String>> {
+        if !(differs.home && busy) {
+            return Ok(self.account_options(differs.home, differs.shell));
+        }
+        let (home, name) = (self.home(), &self.name);
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+        if !plain(&home) || !plain(&self.shell) {
+            let why =
+                format!("its processes run, and its home {home} or its shell {} has unusual characters", self.shell);
+            return Err(Failure::new(format!("change the user {name}"), why).hint("stop what runs as that user first"));
+        }
+        let script = format!("s|^({name}:([^:]*:){{4}})[^:]*:[^:]*$|\\1{home}:{}|", self.shell);
+        // Within the same second vipw would take the file for unchanged.
+        let editor = format!("VISUAL=sleep 1.1; sed -i -E '{script}'");
+        Ok(["env", &editor, "vipw", "--passwd", "--quiet"].map(str::to_owned).to_vec())
+    }
+
     fn account_options(&self, home: bool, shell: bool) -> Vec<String> {
         let mut argv = vec!["usermod".to_owned()];
         if home {
@@ -175,6 +195,14 @@ impl User {
         argv.push(self.name.clone());
         argv
     }
+}
+
+/// Whether processes of this user run.
+fn is_busy(host: &dyn Host, uid: u32) -> bool {
+    let processes = host.list(Path::new("/proc")).unwrap_or_default();
+    processes.into_iter().filter(|name| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit())).any(|name| {
+        host.stat(&Path::new("/proc").join(name)).is_ok_and(|stat| stat.is_some_and(|stat| stat.meta.uid == uid))
+    })
 }
 
 /// Carries out [`Undo::User`].
@@ -280,6 +308,21 @@ mod tests {
         bench.with(|cx| user(&[]).apply(cx)).unwrap();
         let argv = bench.host.commands().pop().unwrap().argv;
         assert_eq!(argv, ["usermod", "--home", "/srv/webapp", "--shell", "/usr/sbin/nologin", "webapp"]);
+    }
+
+    #[test]
+    fn a_user_whose_processes_run_is_changed_in_the_file() {
+        let bench = Bench::new();
+        add(&bench, "/etc/passwd", "webapp:x:998:33::/old:/bin/sh");
+        bench.host.put_file("/proc/77/comm", "theirs\n", 0o444);
+        let theirs = crate::host::Meta { mode: 0o555, uid: 998, gid: 33 };
+        Host::set_meta(&bench.host, Path::new("/proc/77"), theirs).unwrap();
+        let records = bench.with(|cx| user(&[]).prepare(cx)).unwrap();
+        let [Undo::Command { argv, .. }] = &records[..] else { panic!("{records:?}") };
+        let editor = "VISUAL=sleep 1.1; sed -i -E 's|^(webapp:([^:]*:){4})[^:]*:[^:]*$|\\1/old:/bin/sh|'";
+        assert_eq!(argv, &["env", editor, "vipw", "--passwd", "--quiet"]);
+        let odd = User { home: "/srv/a b".into(), ..user(&[]) };
+        assert!(bench.with(|cx| odd.apply(cx)).unwrap_err().hint.unwrap().contains("stop what runs"));
     }
 
     #[test]

@@ -24,7 +24,18 @@ pub const VERSION: i64 = 1;
 /// Keys that begin so are the author's own: anchors, notes.
 pub const FREE: &str = "x-";
 /// The keys at the top that are no stages.
-const HEAD: [&str; 3] = ["version", "guide", "on_failure"];
+const HEAD: [&str; 4] = ["version", "guide", "on_failure", "take_over"];
+
+/// What can be taken over, in words.
+pub const TAKE_OVER: &str = "write an absolute path, or one of unit:, user:, group:, database:, role:, vhost: and \
+                             broker-user: with a name, as the message that refuses the run has it";
+
+/// Whether a text can be the name of something to take over.
+pub fn takes_over(name: &str) -> bool {
+    const KINDS: [&str; 7] = ["unit", "user", "group", "database", "role", "vhost", "broker-user"];
+    let named = |(kind, name): (&str, &str)| KINDS.contains(&kind) && !name.is_empty();
+    name.starts_with('/') || name.split_once(':').is_some_and(named)
+}
 
 /// What a file gives, and what is wrong with it.
 #[derive(Clone, Debug)]
@@ -184,6 +195,7 @@ impl<'a> Reader<'a> {
                 "version" => self.version(key, node),
                 "guide" => self.guide_name(key, node),
                 "on_failure" => self.on_failure(key, node),
+                "take_over" => self.take_over(key, node),
                 free if free.starts_with(FREE) => {}
                 name => match self.guide.stages.iter().find(|stage| stage.id == name) {
                     Some(stage) => self.section(stage, key, node),
@@ -222,6 +234,19 @@ impl<'a> Reader<'a> {
                 return self.find(place_of_value(key, node), "on_failure", "is not known", "allowed: rollback, stop");
             }
         };
+    }
+
+    fn take_over(&mut self, key: &Key, node: &Node) {
+        let Content::Seq(items) = &node.content else {
+            let hint = "write a list such as [/etc/shop, \"unit:shop.service\", \"user:shop\"]";
+            return self.find(place_of_value(key, node), "take_over", "is not a list", hint);
+        };
+        for item in items {
+            match &item.content {
+                Content::Str(name) if takes_over(name) => self.given.take_over.push(name.clone()),
+                _ => self.find(item.at, "take_over", "is not the name of a thing", TAKE_OVER),
+            }
+        }
     }
 
     fn unknown_section(&mut self, key: &Key) {

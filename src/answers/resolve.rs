@@ -47,6 +47,7 @@ pub fn resolve(
 pub fn resolve_file(guide: &Guide, facts: &Facts, file: &AnswersFile, flags: &Given) -> Result<Resolved, Vec<Problem>> {
     let mut given = file.given.clone();
     given.values.extend(flags.values.clone());
+    given.take_over.extend(flags.take_over.iter().cloned());
     let refused = file.refused.iter().filter(|path| !flags.values.contains_key(*path)).cloned().collect();
     let expressions = Arc::new(Expressions::new(guide));
     let (resolved, found) = Walk::new(expressions, guide, facts, &given, &|path| file.place_of(path), refused).run();
@@ -138,7 +139,7 @@ impl<'a> Walk<'a> {
             place,
             expressions,
             context: Context::new(facts),
-            resolved: Resolved::default(),
+            resolved: Resolved { take_over: given.take_over.clone(), ..Resolved::default() },
             problems: Vec::new(),
             refused,
             unknown: BTreeSet::new(),

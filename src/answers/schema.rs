@@ -21,6 +21,12 @@ pub fn schema(guide: &Guide) -> Value {
         json!({"enum": ["rollback", "stop"], "default": "rollback",
             "description": "What an unattended run does when it fails."}),
     );
+    properties.insert(
+        "take_over".to_owned(),
+        json!({"type": "array", "items": {"type": "string"}, "default": [],
+            "description": "What is there already, is not bringup's, and may be taken over: absolute paths, \
+                            unit:NAME, user:NAME, group:NAME, database:NAME, role:NAME, vhost:NAME, broker-user:NAME."}),
+    );
     let mut required = vec!["version".to_owned(), "guide".to_owned()];
     for stage in guide.stages.iter().filter(|stage| !stage.questions.is_empty()) {
         properties.insert(stage.id.clone(), section(stage));
@@ -50,6 +56,12 @@ pub fn sample(guide: &Guide) -> String {
     let _ = writeln!(out, "version: {VERSION}\nguide: {}\n", inline(&json!(guide.id)));
     comment(&mut out, "", "What an unattended run does when it fails: rollback or stop.");
     let _ = writeln!(out, "# on_failure: rollback");
+    comment(
+        &mut out,
+        "",
+        "What is there already, is not bringup's, and may be taken over, such as [\"unit:shop.service\"].",
+    );
+    let _ = writeln!(out, "# take_over: []");
     for stage in guide.stages.iter().filter(|stage| !stage.questions.is_empty()) {
         out.push('\n');
         comment(&mut out, "", &stage.title);

@@ -7,11 +7,14 @@ use serde_json::json;
 
 use crate::answers::schema;
 use crate::cli::{Inputs, Output, inputs};
+use crate::engine::launch;
 use crate::error::{Exit, Problem};
 use crate::facts::probe::probe;
 use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
+use crate::plan::preview;
+use crate::secret::store;
 use crate::ui::out;
 use crate::visible;
 
@@ -21,6 +24,13 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
     match inputs::make(host, &inputs, &probe(host)) {
         Ok(mut made) => {
             made.note_kept_secrets(host);
+            let secrets = store::load(host, &made.plan.guide);
+            let verdicts = preview::preview(host, &made.plan, &secrets, preview::GuideChecks::Leave);
+            let packages = preview::packages(host, &made.plan);
+            let problems = launch::foreseen(host, &made.plan, &verdicts, packages.as_ref());
+            if !problems.is_empty() {
+                return refuse(&problems, output);
+            }
             if output.json {
                 out::json(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
             } else {

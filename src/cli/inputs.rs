@@ -59,7 +59,7 @@ pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Ma
         return Err(unmet);
     }
     let answers = file::read_leniently(&name, &bytes, &guide, literals)?;
-    let flags = flags(&guide, &inputs.set, literals)?;
+    let flags = flags(&guide, inputs, literals)?;
     let resolved = resolve_file(&guide, facts, &answers, &flags)?;
     let rotate = rotated(&inputs.rotate, &resolved)?;
     let plan = build(&guide, facts, &resolved)?;
@@ -124,7 +124,9 @@ pub(super) fn opening(host: &dyn Host, inputs: &Inputs, guide: Guide, facts: Fac
         previous = Some(earlier.run);
         given = earlier.given;
     }
-    given.values.extend(flags(&guide, &inputs.set, literals)?.values);
+    let flags = flags(&guide, inputs, literals)?;
+    given.values.extend(flags.values);
+    given.take_over.extend(flags.take_over);
     let mut interview = Interview::new(guide, facts, given);
     refused.extend(interview.drop_pointless());
     Ok(Opening { interview, refused, previous })
@@ -163,11 +165,14 @@ fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> 
     }
 }
 
-/// The answers of `--set`.
-fn flags(guide: &Guide, texts: &[String], literals: Literals) -> Result<Given, Vec<Problem>> {
-    let mut given = Given::default();
+/// The answers of `--set`, and what `--take-over` names.
+fn flags(guide: &Guide, inputs: &Inputs, literals: Literals) -> Result<Given, Vec<Problem>> {
+    let mut given = Given { take_over: inputs.take_over.clone(), ..Given::default() };
     let mut problems = Vec::new();
-    for text in texts {
+    for odd in inputs.take_over.iter().filter(|name| !file::takes_over(name)) {
+        problems.push(Problem::new(format!("--take-over {odd} is not the name of a thing"), file::TAKE_OVER));
+    }
+    for text in &inputs.set {
         match file::parse_set(guide, text, literals) {
             Ok((path, value)) => {
                 given.values.insert(path, (value, Origin::Flag));

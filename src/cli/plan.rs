@@ -6,16 +6,17 @@ use serde_json::json;
 
 use crate::action::Verdict;
 use crate::cli::{Inputs, Output, answers, inputs};
-use crate::engine::launch::running::{Tests, broken_servers};
+use crate::engine::launch;
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
-use crate::plan::preview::{packages, preview, render};
+use crate::plan::preview::{GuideChecks, packages, preview, render};
 use crate::secret::store;
 use crate::ui::{out, term};
 
 /// Shows the plan.
-pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output: Output) -> Exit {
+pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks: GuideChecks, output: Output) -> Exit {
+    let elsewhere = facts.is_some();
     let facts = match facts.map(|path| inputs::facts_from(host, path)) {
         Some(Err(problems)) => return answers::refuse(&problems, output),
         Some(Ok(facts)) => facts,
@@ -32,9 +33,11 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
     }
     let (verdicts, packages) = std::thread::scope(|scope| {
         let packages = scope.spawn(|| packages(host, &made.plan));
-        (preview(host, &made.plan, &secrets), packages.join().unwrap_or_default())
+        (preview(host, &made.plan, &secrets, checks), packages.join().unwrap_or_default())
     });
-    let refused = broken_servers(host, &made.plan, &verdicts, Tests::Own);
+    // Facts of another machine say nothing of whose the things there are.
+    let problems =
+        if elsewhere { Vec::new() } else { launch::foreseen(host, &made.plan, &verdicts, packages.as_ref()) };
     if output.json {
         let states: Vec<_> = verdicts
             .iter()
@@ -49,15 +52,20 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, output
         });
         let hash = made.plan.hash();
         let shown =
-            json!({ "hash": hash, "plan": made.plan, "host": states, "packages": packages, "refused": refused });
+            json!({ "hash": hash, "plan": made.plan, "host": states, "packages": packages, "problems": problems });
         out::json(&format!("{shown:#}\n"));
     } else {
         out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
-        if !refused.is_empty() {
-            out::error("\nA run of this plan would be refused now:\n");
-            answers::refuse(&refused, output);
-        }
     }
-    let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo)));
+    if !problems.is_empty() {
+        if !output.json {
+            out::error("\nA run would be refused:\n");
+            for problem in &problems {
+                out::error(&format!("error: {problem}\n"));
+            }
+        }
+        return Exit::Rejected;
+    }
+    let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo | Verdict::NotAsked(_))));
     if pending { Exit::ChangesPending } else { Exit::Done }
 }

@@ -4,16 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::action::database::running as engines;
+use crate::action::packages::apt::{self, Lists};
+use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::detach;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::{detach, ownership};
 use crate::error::{Failure, Outcome, Problem};
+use crate::facts::probe;
 use crate::guide::Guide;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::plan::preview::preview;
+use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::proof;
 use crate::secret::{Secrets, store};
 
@@ -67,19 +71,89 @@ pub fn check_rotating(
         kept.remove(name);
     }
     let secrets = store::gather(host, &kept, sources, &plan.secret_patterns)?;
-    beforehand(host, plan, &secrets)?;
-    let verdicts = preview(host, plan, &secrets);
-    let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
-    let mut problems: Vec<Problem> = failed.collect();
-    problems.extend(running::broken_servers(host, plan, &verdicts, running::Tests::All));
-    if !problems.is_empty() {
-        return Err(problems);
+    let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
+    let refused = refused(host, plan, &all, &verdicts, packages(host, plan).as_ref(), None, running::Tests::All);
+    if !refused.is_empty() {
+        return Err(refused);
     }
+    beforehand(host, plan, &secrets)?;
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
     let unproven = |run: &Run| run.journal.header.guide == plan.guide && run.state == State::ProofFailed;
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
+}
+
+/// Everything that keeps a plan from being carried out on this host, by what checking its actions and its packages
+/// found. `waiting` is the run that takes the plan over, when one does. Changes nothing.
+pub fn refused(
+    host: &dyn Host,
+    plan: &Plan,
+    runs: &[Run],
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+    waiting: Option<&str>,
+    tests: running::Tests,
+) -> Vec<Problem> {
+    let arrivals = packages.and_then(|forecast| forecast.as_ref().ok()).map(Forecast::names).unwrap_or_default();
+    let obstacles = obstacles(host, plan, verdicts, packages);
+    let owned = ownership::problems(host, plan, runs, verdicts, &arrivals, waiting);
+    // A check that fails because of what is not ours says the same once more.
+    let told = |id: &str| owned.iter().chain(&obstacles).any(|problem| problem.path == id);
+    // Who is not root cannot look everywhere, and that refuses nothing.
+    let unseen = |failure: &Failure| host.euid() != 0 && failure.why.to_lowercase().contains("permission denied");
+    let failed = verdicts.iter().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
+    let failed =
+        failed.filter(|(id, failure)| !told(id) && !unseen(failure)).map(|(id, failure)| Problem::in_step(id, failure));
+    let mut problems: Vec<Problem> = failed.collect();
+    problems.extend(obstacles);
+    problems.extend(owned);
+    problems.extend(running::broken_servers(host, plan, verdicts, tests));
+    problems
+}
+
+/// The same for those who only look, perhaps without root: then nobody can tell what is ours where anything is, and
+/// whose the things are is left out.
+pub fn foreseen(
+    host: &dyn Host,
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+) -> Vec<Problem> {
+    match runs::all(host, detach::running(host).as_deref()) {
+        Ok(runs) => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
+        Err(_) if probe::nothing_stands(host) => refused(host, plan, &[], verdicts, packages, None, running::Tests::Own),
+        Err(_) => obstacles(host, plan, verdicts, packages),
+    }
+}
+
+/// What would end a run although each of its actions could begin: packages that apt cannot or may not install, sources
+/// that cannot be had, engines that do not let the administrator in.
+fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option<&Outcome<Forecast>>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut asked = Vec::new();
+    for (planned, (id, verdict)) in plan.actions.iter().zip(verdicts) {
+        if !matches!(verdict, Ok(Verdict::WillChange(_))) {
+            continue;
+        }
+        let failure = match &planned.action {
+            Action::Packages(_) => match packages {
+                Some(Ok(forecast)) => forecast.obstacle(host),
+                // A run fetches the lists that are missing or old, and then knows more.
+                Some(Err(_)) if apt::lists(host) == Lists::Missing => None,
+                Some(Err(failure)) => Some(failure.clone()),
+                None => None,
+            },
+            Action::Source(source) => source.obstacle(host),
+            Action::Database(database) if host.euid() == 0 && !asked.contains(&database.engine) => {
+                asked.push(database.engine);
+                engines::shut_out(host, database.engine, &database.cluster)
+            }
+            _ => None,
+        };
+        problems.extend(failure.map(|failure| Problem::in_step(id, &failure)));
+    }
+    problems
 }
 
 /// Why a run that stands keeps another one from starting, when it does.
@@ -201,7 +275,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let plan = only_certificates(earlier.dir.plan(host).map_err(|e| refuse(&e))?);
     let secrets = store::load(host, &plan.guide);
-    let verdicts = preview(host, &plan, &secrets);
+    let verdicts = preview(host, &plan, &secrets, GuideChecks::Run);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
     let mut problems: Vec<Problem> = failed.collect();
     problems.extend(running::broken_servers(host, &plan, &verdicts, running::Tests::All));
@@ -248,6 +322,12 @@ pub fn replan(
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let kept = store::load(host, &plan.guide);
     let secrets = store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
+    let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
+    let runs = runs::all(host, Some(&dir.id)).map_err(|e| refuse(&e))?;
+    let owned = ownership::problems(host, plan, &runs, &verdicts, &BTreeSet::new(), Some(&dir.id));
+    if !owned.is_empty() {
+        return Err(owned);
+    }
     beforehand(host, plan, &secrets)?;
     let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));

@@ -30,6 +30,8 @@ pub fn answers(host: &dyn Host, guide: &Guide) -> Option<Previous> {
     // What today's guide has no question for, or refuses, is left out.
     let file = file::read_leniently(&path.display().to_string(), &bytes, guide, Literals::Refused).ok()?;
     let mut given = file.given;
+    // Whose things may be taken over is said anew for every run.
+    given.take_over.clear();
     given.values.retain(|_, (value, _)| can_be_had(host, value));
     for (_, origin) in given.values.values_mut() {
         *origin = Origin::PreviousRun;

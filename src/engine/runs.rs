@@ -11,7 +11,8 @@ use crate::engine::journal::{Header, Journal, SCHEMA};
 use crate::engine::room;
 use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Exit, Failure, Outcome};
-use crate::facts::probe::{BROUGHT, STANDING};
+use crate::facts::Application;
+use crate::facts::probe::{APPLICATIONS, BROUGHT, STANDING};
 use crate::host::{Host, Kind, Meta, Stamp};
 use crate::plan::Plan;
 
@@ -243,21 +244,34 @@ pub fn stages_gone(runs: &[Run], guide: &str) -> BTreeSet<String> {
 /// must know whose ports and services are already ours.
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
-    let guides = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
+    let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
     let brought = standing(&runs).flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
-    let brought = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
+    let brought: BTreeSet<&str> = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
     note(host, STANDING, &guides)?;
-    note(host, BROUGHT, &brought)
+    note(host, BROUGHT, &brought)?;
+    note(host, APPLICATIONS, &applications(host, &runs))
+}
+
+/// Each application that stands, once, as its newest run has it.
+fn applications(host: &dyn Host, runs: &[Run]) -> Vec<Application> {
+    let mut found: Vec<Application> = Vec::new();
+    for run in standing(runs) {
+        let nameless = Application { guide: run.journal.header.guide.clone(), ..Application::default() };
+        let application = run.dir.plan(host).map_or(nameless, |plan| plan.application());
+        found.retain(|known| !known.is_same(&application));
+        found.push(application);
+    }
+    found
 }
 
 /// The names of the packages that a transaction was to add.
-fn installed(record: &Undo) -> Vec<&str> {
+pub(super) fn installed(record: &Undo) -> Vec<&str> {
     let Undo::Packages { before, planned } = record else { return Vec::new() };
     let added = planned.iter().map(|(package, _)| package).filter(|package| !before.contains(package));
     added.map(|package| package.split(':').next().unwrap_or_default()).collect()
 }
 
-fn note(host: &dyn Host, path: &str, names: &BTreeSet<&str>) -> Outcome<()> {
+fn note(host: &dyn Host, path: &str, names: &impl Serialize) -> Outcome<()> {
     let bytes = serde_json::to_vec(names).map_err(|e| Failure::new("note what stands", e))?;
     host.write(Path::new(path), &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {path}"), e))
 }

@@ -18,17 +18,36 @@ pub mod ssh;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Disk, Facts, Os, Sshd};
+pub use listening::{Holder, holders};
+
+use super::{Application, Disk, Facts, Os, Sshd};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
-const MOUNT_POINTS: &[&str] = &["/", "/boot", "/home", "/opt", "/srv", "/tmp", "/usr", "/var"];
+const MOUNT_POINTS: &[&str] = &[
+    "/",
+    "/boot",
+    "/home",
+    "/opt",
+    "/srv",
+    "/tmp",
+    "/usr",
+    "/var",
+    "/var/cache",
+    "/var/cache/apt",
+    "/var/cache/apt/archives",
+    "/var/lib",
+    "/var/lib/apt",
+];
 
 /// Where the engine notes which guides stand: a JSON list of their ids, world-readable.
 pub const STANDING: &str = "/var/lib/bringup/standing.json";
 
 /// Where it notes which packages they have installed: a JSON list of names, world-readable.
 pub const BROUGHT: &str = "/var/lib/bringup/brought.json";
+
+/// Where it notes which applications these are: a JSON list, world-readable.
+pub const APPLICATIONS: &str = "/var/lib/bringup/applications.json";
 
 /// Looks at the machine.
 pub fn probe(host: &dyn Host) -> Facts {
@@ -63,6 +82,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         standing: noted(host, STANDING),
         brought: noted(host, BROUGHT),
+        applications: applications(host),
     }
 }
 
@@ -82,6 +102,20 @@ fn container(host: &dyn Host) -> String {
 /// What the engine noted of the runs that stand.
 fn noted(host: &dyn Host, path: &str) -> Vec<String> {
     serde_json::from_str(&text(host, path)).unwrap_or_default()
+}
+
+/// The applications that stand. What noted only guides did not know their names.
+fn applications(host: &dyn Host) -> Vec<Application> {
+    if exists(host, APPLICATIONS) {
+        return serde_json::from_str(&text(host, APPLICATIONS)).unwrap_or_default();
+    }
+    let nameless = |guide| Application { guide, ..Application::default() };
+    noted(host, STANDING).into_iter().map(nameless).collect()
+}
+
+/// Whether no run of ours stands, as anybody may read it.
+pub fn nothing_stands(host: &dyn Host) -> bool {
+    noted(host, STANDING).is_empty()
 }
 
 /// The text of a file; empty when it cannot be read.
@@ -147,9 +181,10 @@ fn disks(host: &dyn Host) -> BTreeMap<String, Disk> {
         let stat = host.stat(Path::new(path)).ok().flatten()?;
         (stat.kind == Kind::Dir).then_some(stat.dev)
     };
-    let root = device("/");
+    // One of its own is on another device than the directory that it lies in.
+    let parent = |path: &str| Path::new(path).parent().and_then(|parent| device(parent.to_str()?));
     let separate =
-        MOUNT_POINTS.iter().filter(|path| **path == "/" || device(path).is_some_and(|dev| Some(dev) != root));
+        MOUNT_POINTS.iter().filter(|path| **path == "/" || device(path).is_some_and(|dev| Some(dev) != parent(path)));
     let found = separate.filter_map(|path| {
         let (free, total) = host.disk(Path::new(path)).ok()?;
         Some(((*path).to_owned(), Disk { free_mib: free >> 20, total_mib: total >> 20 }))
@@ -226,6 +261,12 @@ mod tests {
         host.put_file(BROUGHT, r#"["nginx"]"#, 0o644);
         assert_eq!(probe(&host).standing, ["webapp", "other"]);
         assert_eq!(probe(&host).brought, ["nginx"]);
+        let named =
+            |host: &FakeHost| -> Vec<String> { probe(host).applications.iter().map(Application::words).collect() };
+        assert_eq!(named(&host), ["webapp", "other"], "an earlier version noted guides alone");
+        let shop = r#"[{"guide": "webapp", "name": "shop", "address": "https://shop.example.org/"}]"#;
+        host.put_file(APPLICATIONS, shop, 0o644);
+        assert_eq!(named(&host), ["shop, https://shop.example.org/"]);
         host.put_file(STANDING, "torn", 0o644);
         assert!(probe(&host).standing.is_empty());
     }

@@ -26,7 +26,8 @@ pub fn build(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Result<Plan, 
         context: context(guide, facts, resolved),
         problems: Vec::new(),
     };
-    let plan = builder.plan(resolved);
+    let mut plan = builder.plan(resolved);
+    plan.beside = plan.others(facts);
     if builder.problems.is_empty() { Ok(plan) } else { Err(builder.problems) }
 }
 
@@ -107,6 +108,7 @@ impl Builder<'_> {
             results,
             warnings: resolved.warnings.clone(),
             secret_patterns: secret_patterns(guide, resolved),
+            take_over: resolved.take_over.clone(),
             ..Plan::new(&guide.id, &guide.title)
         }
     }

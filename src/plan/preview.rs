@@ -33,8 +33,19 @@ pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
     (!forecast.as_ref().is_ok_and(|forecast| forecast.packages.is_empty())).then_some(forecast)
 }
 
-/// Checks every action against the host, several at once. Changes nothing.
-pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Verdicts {
+/// Whether the commands are run by which a guide's own `command` actions find out whether they are done. Nobody knows
+/// what they do, so whoever promises to change nothing leaves them alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuideChecks {
+    /// They are run.
+    Run,
+    /// They are not.
+    Leave,
+}
+
+/// Checks every action against the host, several at once. Changes nothing, as far as the guide's own questions change
+/// nothing.
+pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChecks) -> Verdicts {
     let next = AtomicUsize::new(0);
     let found: Mutex<BTreeMap<usize, Outcome<Verdict>>> = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -53,7 +64,10 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Verdicts {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(planned) = plan.actions.get(at) else { break };
-                    let verdict = planned.action.act().check(&cx);
+                    let verdict = match &planned.action {
+                        Action::Command(command) if checks == GuideChecks::Leave => command.question(),
+                        action => action.act().check(&cx),
+                    };
                     if let Ok(mut found) = found.lock() {
                         found.insert(at, verdict);
                     }
@@ -72,4 +86,53 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Verdicts {
             (planned.id.clone(), verdict)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::{FakeHost, output};
+    use crate::plan::Planned;
+
+    fn plan() -> Plan {
+        let command = |n: u32| {
+            let action: Action = serde_json::from_value(serde_json::json!({"command": {
+                "describe": format!("load schema {n}"), "run": ["load"], "check": ["loaded", n.to_string()],
+                "irreversible": "it stays", "user": "www-data",
+            }}))
+            .unwrap();
+            Planned {
+                id: format!("a.{n}"),
+                stage: "a".into(),
+                because: String::new(),
+                describe: action.act().describe(),
+                reversible: action.act().reversible(),
+                skippable: None,
+                action,
+            }
+        };
+        Plan { actions: vec![command(1), command(2)], ..Plan::new("t", "T") }
+    }
+
+    #[test]
+    fn whoever_only_looks_runs_no_command_of_the_guide() {
+        let host = FakeHost::new();
+        host.on(&["loaded", "1"], |host, _| {
+            host.put_file("/etc/touched", "", 0o644);
+            output(0, "", "")
+        });
+        let plan = plan();
+        let looked = preview(&host, &plan, &Secrets::default(), GuideChecks::Leave);
+        assert!(host.commands().is_empty() && host.text("/etc/touched").is_none());
+        let told = Verdict::NotAsked("not asked: would run `loaded 1` as www-data; --run-checks asks it".into());
+        assert_eq!(looked[0].1, Ok(told));
+        let asked = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
+        assert_eq!(asked[0].1, Ok(Verdict::AlreadySo));
+        assert!(host.text("/etc/touched").is_some());
+        // The figures at the head are the same, whether or not they were asked.
+        let head = |verdicts: &Verdicts| render(&plan, verdicts, None, 80, false).lines().nth(1).unwrap().to_owned();
+        assert_eq!(head(&looked), head(&asked));
+    }
 }

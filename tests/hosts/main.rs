@@ -27,6 +27,7 @@ mod flectra;
 mod host;
 mod life;
 mod logs;
+mod names;
 mod others;
 mod pair;
 mod preflight;

@@ -322,12 +322,14 @@ fn a_database_that_holds_something_is_never_overwritten() {
     .expect(0);
     let before = host.manifest("before");
     let refused = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[])).expect(1).both();
-    assert!(refused.contains("it is left alone"), "{refused}");
+    assert!(refused.contains("the MariaDB database WebLab is there already"), "{refused}");
     host.assert_identical(&before);
     // A database beside it is made and used; then the first one's name is answered.
     let other = answers("weblab-server.yaml", &[("name: WebLab\n", "name: Beside\n")]);
     install(&host, &other);
-    let failed = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[]));
+    // Even handed over it is not overwritten.
+    let handed = [("version: 1\n", "version: 1\ntake_over: [\"database:WebLab\"]\n")];
+    let failed = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &handed));
     assert_ne!(failed.status, 0);
     assert!(failed.both().contains("it is left alone"), "{}", failed.both());
     host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);

@@ -72,6 +72,37 @@ fn ask(host: &dyn Host, engine: Engine, cluster: &str) -> Result<(), Failure> {
     }
 }
 
+/// Why an engine that runs here does not let the administrator in, when that is so. One that does not run, or is not
+/// installed, cannot be asked.
+pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failure> {
+    let (data, socket, hint) = match engine {
+        Engine::Sqlite => return None,
+        Engine::Postgresql => (
+            "/var/lib/postgresql",
+            "/run/postgresql",
+            "let the system user postgres in as postgres: `local all postgres peer` as the first line of pg_hba.conf, \
+             then reload PostgreSQL",
+        ),
+        Engine::Mariadb => (
+            "/var/lib/mysql",
+            "/run/mysqld/mysqld.sock",
+            "let root in by the socket: ALTER USER root@localhost IDENTIFIED VIA unix_socket; or write the password \
+             into /root/.my.cnf",
+        ),
+    };
+    let there = |path: &str| host.stat(Path::new(path)).is_ok_and(|stat| stat.is_some());
+    if !there(data) || !there(socket) {
+        return None;
+    }
+    let failure = ask(host, engine, cluster).err()?;
+    let told = failure.tail.iter().chain([&failure.why]).any(|line| {
+        // MariaDB's 1045 and 1698; PostgreSQL's class 28, in its words.
+        let refusals = ["Access denied", "authentication failed", "no pg_hba.conf entry", "rejects connection"];
+        refusals.iter().any(|refusal| line.contains(refusal)) || line.contains("password supplied")
+    });
+    told.then(|| failure.hint(hint))
+}
+
 /// `start` or `stop` of a service, with whichever manager the machine has.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
     let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
@@ -87,4 +118,44 @@ pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), S
         return Ok(());
     }
     Err(output.tail(1).pop().unwrap_or_else(|| format!("{} ended with status {}", argv[0], output.status)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::{FakeHost, output};
+
+    #[test]
+    fn an_engine_that_does_not_let_root_in_is_told_and_one_that_is_down_is_not() {
+        let answers = |engine: Engine, error: &'static str| {
+            let host = FakeHost::new();
+            for path in ["/var/lib/mysql/x", "/run/mysqld/mysqld.sock", "/var/lib/postgresql/x", "/run/postgresql/x"] {
+                host.put_file(path, "", 0o644);
+            }
+            host.put_file("/usr/lib/postgresql/15/bin/psql", "elf", 0o755);
+            let passwd = host.text("/etc/passwd").unwrap();
+            host.put_file("/etc/passwd", format!("{passwd}postgres:x:110:110::/var/lib/postgresql:/bin/sh\n"), 0o644);
+            for program in ["mariadb", "/usr/lib/postgresql/15/bin/psql"] {
+                host.on(&[program], move |_, _| output(2, "", error));
+            }
+            shut_out(&host, engine, "")
+        };
+        let maria = |error| answers(Engine::Mariadb, error);
+        assert_eq!(maria("ERROR 2002 (HY000): Can't connect to local server through socket\n"), None);
+        let refused = maria("ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: NO)\n");
+        let refused = refused.unwrap();
+        assert!(refused.why.contains("Access denied") && refused.hint.unwrap().contains("unix_socket"));
+        let postgres = |error| answers(Engine::Postgresql, error);
+        assert_eq!(postgres("psql: error: connection to server failed: No such file or directory\n"), None);
+        for error in [
+            "psql: error: connection failed: FATAL:  Peer authentication failed for user \"postgres\"\n",
+            "psql: error: connection failed: fe_sendauth: no password supplied\n",
+            "psql: error: connection failed: FATAL:  no pg_hba.conf entry for host \"[local]\"\n",
+        ] {
+            assert!(postgres(error).unwrap().hint.unwrap().contains("pg_hba.conf"), "{error}");
+        }
+        assert_eq!(shut_out(&FakeHost::new(), Engine::Mariadb, ""), None, "it is not installed");
+    }
 }

@@ -22,7 +22,14 @@ impl Text {
     pub(super) fn action(&self) -> File {
         let root = || "root".to_owned();
         let Self { path, content, mode } = self;
-        File { path: path.clone(), content: content.clone(), mode: (*mode).to_owned(), owner: root(), group: root() }
+        File {
+            path: path.clone(),
+            content: content.clone(),
+            mode: (*mode).to_owned(),
+            owner: root(),
+            group: root(),
+            may_exist: true,
+        }
     }
 }
 

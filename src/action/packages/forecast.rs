@@ -1,7 +1,7 @@
 //! What a transaction would bring: every package, the new dependencies too, with its version, the bytes to download
 //! and those it takes on disk. Only looks, and needs no root.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -56,6 +56,32 @@ pub struct Arrival {
     pub disk: u64,
 }
 
+impl Forecast {
+    /// Why its transaction would be refused or could not be carried out, when that can be seen beforehand.
+    pub fn obstacle(&self, host: &dyn Host) -> Option<Failure> {
+        let what = || format!("install {}", counted(self.packages.len()));
+        if !self.removes.is_empty() {
+            let why = format!("apt would remove {}, which is installed", listed(&self.removes));
+            return Some(Failure::new(what(), why).hint("remove it yourself if nothing needs it any more"));
+        }
+        // Where the archives are fetched to; apt makes the directory if it is not there.
+        let place = ["/var/cache/apt/archives", "/var/cache/apt", "/var/cache", "/"].into_iter().map(Path::new);
+        let place = place.into_iter().find(|place| host.stat(place).is_ok_and(|stat| stat.is_some()))?;
+        let (free, _) = host.disk(place).ok()?;
+        if self.download <= free {
+            return None;
+        }
+        let why =
+            format!("{} are to be downloaded, and {} has {} free", human(self.download), place.display(), human(free));
+        Some(Failure::new(what(), why).hint("`apt-get clean` removes old archives; else give that disk more room"))
+    }
+
+    /// The names of the packages that it puts on the host.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.packages.iter().map(|package| package.name.clone()).collect()
+    }
+}
+
 impl fmt::Display for Forecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}, {} to download, ", counted(self.packages.len()), human(self.download))?;
@@ -89,7 +115,7 @@ pub fn forecast(host: &dyn Host, names: &[String], recommends: bool) -> Outcome<
         return Err(Failure::new("tell what would be installed", "the package lists were never fetched")
             .hint("`apt-get update` fetches them; a run does it by itself"));
     }
-    let simulation = Simulation::parse(&ask(host, apt::simulation(&missing, recommends))?.text());
+    let simulation = simulate(host, &database, &missing, recommends, lists)?;
     let sizes = sizes(host, &simulation)?;
     let mut forecast = Forecast { old_lists: lists == Lists::Old, removes: simulation.removes, ..Forecast::default() };
     let installs = simulation.installs.into_iter().map(|(name, version)| (name, None, version));
@@ -114,6 +140,92 @@ pub fn forecast(host: &dyn Host, names: &[String], recommends: bool) -> Outcome<
     }
     forecast.packages.sort_by(|a, b| (&a.name, &a.arch).cmp(&(&b.name, &b.arch)));
     Ok(forecast)
+}
+
+/// Asks apt, and says why it refuses in words that name the package, the hold, the pin or the line that is the cause.
+fn simulate(
+    host: &dyn Host,
+    database: &Database,
+    missing: &[&str],
+    recommends: bool,
+    lists: Lists,
+) -> Outcome<Simulation> {
+    let what = format!("install {}", listed(missing));
+    let argv = apt::simulation(missing, recommends);
+    let output =
+        host.run(&Command::new(argv).timeout(TIMEOUT)).map_err(|e| Failure::new(&what, format!("apt-get: {e}")))?;
+    let text = output.text();
+    let held = held_but_wanted(&text);
+    if output.ok() && held.is_empty() {
+        return Ok(Simulation::parse(&text));
+    }
+    let tail = output.tail(8);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let error = errors.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or_default().to_owned();
+    let failure = |why: String| Failure::new(&what, why).tail(tail.clone());
+    if !held.is_empty() {
+        let hint = format!("`apt-mark unhold {}` if that is not meant so any more", held.join(" "));
+        return Err(failure(format!("{} must not be changed: on hold (apt-mark)", listed(&held))).hint(hint));
+    }
+    if error.starts_with("Malformed") || error.contains("list of sources") || error.contains("not known on line") {
+        let hint = "correct that line of the package sources, or remove its file: apt reads none of them meanwhile";
+        return Err(failure(error).hint(hint));
+    }
+    if error.contains("No space left on device") {
+        let hint =
+            "`apt-get clean` removes old archives; `df -h /var/cache/apt /var/lib/apt /tmp` shows which disk is full";
+        return Err(failure(format!("apt cannot even look: {error}")).hint(hint));
+    }
+    let absent: Vec<&str> =
+        missing.iter().copied().filter(|name| errors.contains(&named_in_error(&errors, name))).collect();
+    if !absent.is_empty() {
+        let (pinned, unknown): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| is_pinned_away(host, name));
+        if unknown.is_empty() {
+            let hint = format!("`apt-cache policy {}` shows it; see /etc/apt/preferences.d", pinned.join(" "));
+            return Err(failure(format!("a pin of apt keeps every version of {} out", listed(&pinned))).hint(hint));
+        }
+        let hint = match lists {
+            Lists::Fresh => "correct the name, or add the package source that has it",
+            _ => "correct the name; or the package lists are too old to know it: `apt-get update`",
+        };
+        return Err(failure(format!("no package source has {}", listed(&unknown))).hint(hint));
+    }
+    let unmet = text.lines().chain(errors.lines()).find(|line| line.contains(" but ") && line.contains("Depends: "));
+    if let Some(unmet) = unmet {
+        let held = database.held();
+        let why = format!("apt finds no way: {}", unmet.trim());
+        let hint = if held.is_empty() {
+            "is a package pinned to another version? `apt-cache policy NAME` and /etc/apt/preferences.d show it"
+                .to_owned()
+        } else {
+            format!("on hold here: {}; `apt-mark unhold NAME` lets it change", held.join(", "))
+        };
+        return Err(failure(why).hint(hint));
+    }
+    let why = if error.is_empty() { format!("apt-get ended with status {}", output.status) } else { error };
+    Err(failure(why).hint("`apt-get update`, then look at what apt says"))
+}
+
+/// Packages on hold that a transaction would change: apt then refuses to go on without being asked.
+fn held_but_wanted(text: &str) -> Vec<&str> {
+    let after = text.lines().skip_while(|line| !line.starts_with("The following held packages will be changed"));
+    after.skip(1).take_while(|line| line.starts_with(' ')).flat_map(str::split_whitespace).collect()
+}
+
+/// How apt says that it cannot have a package: without a version, or without knowing it at all.
+fn named_in_error(errors: &str, name: &str) -> String {
+    let unavailable = format!("Package '{name}' has no installation candidate");
+    if errors.contains(&unavailable) { unavailable } else { format!("Unable to locate package {name}\n") }
+}
+
+/// Whether there are versions, and a pin of below 0 keeps them all out.
+fn is_pinned_away(host: &dyn Host, name: &str) -> bool {
+    let asked = host.run(&Command::new(["apt-cache", "policy", "--", name]).timeout(TIMEOUT));
+    asked.is_ok_and(|output| {
+        let text = output.text();
+        let versions = text.lines().skip_while(|line| line.trim() != "Version table:").nth(1);
+        text.contains("Candidate: (none)") && versions.is_some()
+    })
 }
 
 /// In bytes.
@@ -235,6 +347,54 @@ mod tests {
         assert_eq!(forecast(&host, &names(&["dpkg"]), false), Ok(Forecast::default()));
         host.withdraw("nginx");
         let failure = forecast(&host, &names(&["nginx"]), false).unwrap_err();
-        assert_eq!(failure.why, "Unable to locate package nginx");
+        assert_eq!(failure.why, "no package source has nginx");
+        assert!(failure.hint.unwrap().contains("`apt-get update`"), "the lists are old");
+    }
+
+    /// What apt of Debian 12 says, and what is told of it.
+    #[test]
+    fn what_apt_refuses_is_told_with_its_cause() {
+        let refused = |stdout: &'static str, stderr: &'static str, policy: &'static str| {
+            let host = listed_host();
+            let status = if stderr.is_empty() { 0 } else { 100 };
+            host.on(&["apt-get"], move |_, _| output(status, stdout, stderr));
+            host.on(&["apt-cache", "policy"], move |_, _| output(0, policy, ""));
+            let failure = forecast(&host, &names(&["server"]), false).unwrap_err();
+            format!("{failure} ({})", failure.hint.clone().unwrap_or_default())
+        };
+        let held = "The following NEW packages will be installed:\n  server server-common\nThe following held packages \
+                    will be changed:\n  server\n0 upgraded\nInst server (1)\n";
+        assert_eq!(
+            refused(held, "", ""),
+            "could not install server: server must not be changed: on hold (apt-mark) (`apt-mark unhold server` if \
+             that is not meant so any more)"
+        );
+        let no_candidate = "E: Package 'server' has no installation candidate\n";
+        let pinned = "server:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n     1.22 -1\n";
+        assert!(refused("", no_candidate, pinned).contains("a pin of apt keeps every version of server out"));
+        let unknown = "server:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
+        assert!(refused("", no_candidate, unknown).contains("no package source has server (correct the name"));
+        let malformed = "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of \
+                         sources could not be read.\n";
+        let told = refused("", malformed, "");
+        assert!(told.contains("Malformed entry 1 in list file /etc/apt/sources.list.d/x.list"), "{told}");
+        assert!(told.contains("correct that line"), "{told}");
+        let unmet = "The following packages have unmet dependencies:\n server : Depends: server-common (>= 2) but it \
+                     is not installable\n";
+        let told = refused(unmet, "E: Unable to correct problems, you have held broken packages.\n", "");
+        assert!(told.contains("apt finds no way: server : Depends: server-common (>= 2) but it is"), "{told}");
+        assert!(told.contains("pinned to another version"), "{told}");
+    }
+
+    #[test]
+    fn a_transaction_that_removes_something_or_has_no_room_is_refused() {
+        let host = listed_host();
+        let good = forecast(&host, &names(&["server"]), false).unwrap();
+        assert_eq!(good.obstacle(&host), None);
+        host.set_disk(1_000_000, 40 << 30);
+        let full = good.obstacle(&host).unwrap();
+        assert!(full.why.starts_with("2.0 MB are to be downloaded, and /"), "{full}");
+        let removes = Forecast { removes: vec!["rival".into()], ..good };
+        assert!(removes.obstacle(&host).unwrap().why.contains("would remove rival"));
     }
 }

@@ -3,7 +3,7 @@
 //! They must answer as they did, or the former configuration comes back, under the dead-man switch of
 //! [`crate::engine::deadman`]. Unlike SSH a site proves itself, so nobody need confirm anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -201,7 +201,16 @@ impl Sites {
         Ok(sites)
     }
 
-    fn is_own(&self, name: &str) -> bool {
+    /// Names of ours that the server's configuration has already, on one of these ports. Where it cannot be asked
+    /// there is no such server, or nothing that could be claimed.
+    pub fn claimed(&self, host: &dyn Host, ports: &BTreeSet<u16>) -> BTreeSet<(String, u16)> {
+        let doors = self.server.doors(host).unwrap_or_default().into_iter();
+        let named = doors.filter_map(|door| Some((door.name?, door.port)));
+        named.filter(|(name, port)| ports.contains(port) && self.is_own(name)).collect()
+    }
+
+    /// Whether it is one of our own names.
+    pub fn is_own(&self, name: &str) -> bool {
         self.own.iter().any(|own| {
             let own = own.to_ascii_lowercase();
             match own.strip_prefix('*') {

@@ -8,7 +8,7 @@ use crate::action::{Act, Cx, Progress};
 use crate::error::Outcome;
 use crate::host::Command;
 
-const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
+pub(super) const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
                     a private repository needs a deploy key or a credential store of root's";
 
 const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to another user; give its path as a \
@@ -48,7 +48,7 @@ pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
 }
 
 /// A git that asks nothing: an unattended run cannot answer.
-fn git(argv: Vec<&str>) -> Command {
+pub(super) fn git(argv: Vec<&str>) -> Command {
     let mut command = Command::new(argv)
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_ASKPASS", "/bin/true")
@@ -59,7 +59,7 @@ fn git(argv: Vec<&str>) -> Command {
 }
 
 /// Whether a reference is the name of a commit: a branch or tag of 40 hexadecimal digits is refused by git.
-fn is_commit(reference: &str) -> bool {
+pub(super) fn is_commit(reference: &str) -> bool {
     reference.len() == 40 && reference.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -22,6 +22,9 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
     };
     let _ = writeln!(out, "# {title}: the answers of a run. Replay: bringup --answers THIS-FILE");
     let _ = writeln!(out, "version: {VERSION}\nguide: {}\non_failure: {failure}", yaml::inline(&json!(guide.id))?);
+    if !resolved.take_over.is_empty() {
+        let _ = writeln!(out, "take_over: {}", yaml::inline(&json!(resolved.take_over))?);
+    }
     for stage in guide.stages.iter().filter(|stage| resolved.stages.contains(&stage.id)) {
         let mut lines = Vec::new();
         for question in &stage.questions {

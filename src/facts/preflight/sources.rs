@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, ok, problem, warning};
+use super::{Finding, PATIENCE, ok, problem, warning};
 use crate::action::packages::apt::{self, Lists};
 use crate::facts::Facts;
 use crate::facts::probe::text;
-use crate::host::Host;
+use crate::host::{Command, Host};
 
 /// Names that Debian's own archive has for a release besides its codename.
 const ALIASES: &[&str] = &["stable", "oldstable", "oldoldstable"];
@@ -34,6 +34,10 @@ pub(super) fn sources(host: &dyn Host, facts: &Facts) -> Finding {
         "write the line `deb http://deb.debian.org/debian {codename} main` into /etc/apt/sources.list, and `deb \
          http://deb.debian.org/debian-security {codename}-security main`"
     );
+    if let Some(malformed) = malformed(host) {
+        let fix = "correct that line, or remove its file: apt reads no source at all meanwhile";
+        return problem(malformed, fix);
+    }
     if sources.is_empty() {
         return problem("none: nothing can be installed", fix);
     }
@@ -51,6 +55,14 @@ pub(super) fn sources(host: &dyn Host, facts: &Facts) -> Finding {
         Lists::Old => format!("{found} (lists older than a day; a run fetches them)"),
         Lists::Fresh => found,
     })
+}
+
+/// What apt cannot read of its sources, in its own words. It needs no lists and no root for that.
+fn malformed(host: &dyn Host) -> Option<String> {
+    let output = host.run(&Command::new(["apt-get", "indextargets"]).timeout(PATIENCE)).ok()?;
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let first = errors.lines().find_map(|line| line.strip_prefix("E: "))?;
+    (!output.ok()).then(|| first.to_owned())
 }
 
 /// All sources that are switched on.

@@ -21,6 +21,12 @@ const NEEDS: &[Need] = &[
     Need { point: "/", problem_mib: 500, warning_mib: 2048 },
     Need { point: "/usr", problem_mib: 500, warning_mib: 1536 },
     Need { point: "/var", problem_mib: 500, warning_mib: 2048 },
+    // Packages are fetched to the first, and their lists to the second.
+    Need { point: "/var/cache", problem_mib: 150, warning_mib: 400 },
+    Need { point: "/var/cache/apt", problem_mib: 150, warning_mib: 400 },
+    Need { point: "/var/cache/apt/archives", problem_mib: 100, warning_mib: 300 },
+    Need { point: "/var/lib", problem_mib: 300, warning_mib: 1024 },
+    Need { point: "/var/lib/apt", problem_mib: 50, warning_mib: 150 },
     Need { point: "/tmp", problem_mib: 20, warning_mib: 100 },
     Need { point: "/boot", problem_mib: 0, warning_mib: 30 },
     Need { point: "/home", problem_mib: 0, warning_mib: 100 },

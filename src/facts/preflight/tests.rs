@@ -191,6 +191,18 @@ fn a_small_machine_wants_swap() {
 }
 
 #[test]
+fn a_full_disk_of_its_own_for_archives_is_told() {
+    let host = fit();
+    let mut facts = probe(&host);
+    let small = crate::facts::Disk { free_mib: 20, total_mib: 64 };
+    facts.disks.insert("/var/cache/apt".to_owned(), small);
+    let checks = run(&host, &facts, &|_| {});
+    let disk = checks.iter().find(|check| check.id == "disk").unwrap();
+    assert_eq!(disk.state, State::Problem);
+    assert!(disk.found.contains("/var/cache/apt has 21.0 MB free"), "{}", disk.found);
+}
+
+#[test]
 fn a_disk_can_be_full_of_bytes_or_inodes_or_not_writable() {
     let host = fit();
     assert!(well(&host, "disk").starts_with("/ 21.5 of 42.9 GB free"));
@@ -285,6 +297,17 @@ fn whoever_changes_packages_now_is_named() {
     host.put_file("/proc/locks", format!("1: POSIX  ADVISORY  WRITE 77 fe:01:{inode} 0 EOF\n"), 0o444);
     host.put_file("/proc/77/comm", "unattended-upgr\n", 0o444);
     assert!(ails(&host, "locks", State::Warning).0.starts_with("unattended-upgr (process 77)"));
+}
+
+#[test]
+fn a_line_that_apt_cannot_read_is_told() {
+    let host = fit();
+    let error = "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of sources \
+                 could not be read.\n";
+    host.on(&["apt-get", "indextargets"], move |_, _| output(100, "", error));
+    let (found, fix) = ails(&host, "sources", State::Problem);
+    assert_eq!(found, "Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)");
+    assert!(fix.contains("correct that line"), "{fix}");
 }
 
 #[test]

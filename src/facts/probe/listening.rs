@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::text;
 use crate::facts::Listener;
@@ -37,6 +37,52 @@ pub(super) fn held(host: &dyn Host) -> Vec<(SocketAddr, u64, String)> {
     let mut owners = owners(host, sockets.iter().map(|socket| socket.inode).collect());
     let held = |socket: Socket| (socket.local, socket.inode, owners.remove(&socket.inode).unwrap_or_default());
     sockets.into_iter().map(held).collect()
+}
+
+/// Who listens on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Where.
+    pub at: SocketAddr,
+    /// The program; empty when it cannot be seen.
+    pub process: String,
+    /// The unit of systemd's that it belongs to; empty when it is of none, or that cannot be seen.
+    pub unit: String,
+}
+
+impl Holder {
+    /// Whether it belongs to a service: by its unit where it has one, and else by the program's name.
+    pub fn is_of(&self, service: &str) -> bool {
+        let stem = |name: &str| name.split(['@', '.', ':']).next().unwrap_or_default().to_owned();
+        let service_stem = stem(service);
+        if self.unit.ends_with(".service") {
+            return stem(&self.unit) == service_stem;
+        }
+        if self.process == "systemd" {
+            return service.ends_with(".socket");
+        }
+        !self.process.is_empty() && (service_stem.starts_with(&self.process) || self.process.starts_with(&service_stem))
+    }
+}
+
+/// Who listens now; as much of it as we may see.
+pub fn holders(host: &dyn Host) -> Vec<Holder> {
+    let sockets = in_state(host, &[LISTEN]);
+    let processes = processes(host, sockets.iter().map(|socket| socket.inode).collect());
+    let holder = |socket: &Socket| {
+        let process = processes.get(&socket.inode);
+        let read = |file: &str| process.map_or_else(String::new, |process| text(host, process.join(file)));
+        Holder { at: socket.local, process: read("comm").trim().to_owned(), unit: unit_in(&read("cgroup")) }
+    };
+    sockets.iter().map(holder).collect()
+}
+
+/// The service in a path of control groups (cgroups(7)), or else its innermost group.
+fn unit_in(cgroup: &str) -> String {
+    let paths = || cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2)).filter(|path| *path != "/");
+    let mut parts = paths().flat_map(|path| path.rsplit('/'));
+    let service = parts.find(|part| part.ends_with(".service"));
+    service.or_else(|| paths().find_map(|path| path.rsplit('/').next())).unwrap_or_default().to_owned()
 }
 
 /// A TCP socket in a table of the kernel's.
@@ -101,7 +147,13 @@ fn address_from(hex: &str) -> Option<IpAddr> {
 }
 
 /// Which program holds each socket: the kernel only tells through the processes' descriptors.
-fn owners(host: &dyn Host, mut wanted: BTreeSet<u64>) -> BTreeMap<u64, String> {
+fn owners(host: &dyn Host, wanted: BTreeSet<u64>) -> BTreeMap<u64, String> {
+    let named = |(inode, process): (u64, PathBuf)| (inode, text(host, process.join("comm")).trim().to_owned());
+    processes(host, wanted).into_iter().map(named).collect()
+}
+
+/// The directory in `/proc` of the process that holds each socket.
+fn processes(host: &dyn Host, mut wanted: BTreeSet<u64>) -> BTreeMap<u64, PathBuf> {
     let mut owners = BTreeMap::new();
     for process in host.list(Path::new("/proc")).unwrap_or_default() {
         if wanted.is_empty() {
@@ -119,7 +171,7 @@ fn owners(host: &dyn Host, mut wanted: BTreeSet<u64>) -> BTreeMap<u64, String> {
             let target = target.to_string_lossy();
             let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')?.parse().ok());
             if let Some(inode) = inode.filter(|inode| wanted.remove(inode)) {
-                owners.insert(inode, text(host, process.join("comm")).trim().to_owned());
+                owners.insert(inode, process.clone());
             }
         }
     }
@@ -141,6 +193,27 @@ mod tests {
         let shown: Vec<_> = found.iter().map(|l| (l.port, l.address.as_str(), l.process.as_str())).collect();
         assert_eq!(shown, [(443, "::", "web"), (6379, "127.0.0.1", "redis")]);
         assert!(find(&host, false).iter().all(|listener| listener.process.is_empty()));
+    }
+
+    #[test]
+    fn a_holder_belongs_to_its_unit_or_else_to_whom_its_name_says() {
+        let holder = |process: &str, unit: &str| Holder {
+            at: "127.0.0.1:5432".parse().unwrap(),
+            process: process.to_owned(),
+            unit: unit.to_owned(),
+        };
+        assert_eq!(
+            unit_in("0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n"),
+            "postgresql@15-main.service"
+        );
+        assert_eq!(unit_in("1:name=systemd:/system.slice/shop.service/inner\n0::/\n"), "shop.service");
+        assert_eq!(unit_in("0::/user.slice/session-1.scope\n"), "session-1.scope");
+        assert!(holder("postgres", "postgresql@15-main.service").is_of("postgresql.service"));
+        assert!(!holder("nginx", "shop.service").is_of("nginx.service"));
+        assert!(holder("nginx", "session-1.scope").is_of("nginx"));
+        assert!(holder("mariadbd", "").is_of("mariadb"));
+        assert!(holder("systemd", "init.scope").is_of("epmd.socket"));
+        assert!(!holder("", "").is_of("nginx.service"));
     }
 
     #[test]

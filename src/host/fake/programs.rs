@@ -280,7 +280,7 @@ fn only_looks(argv: &[String]) -> bool {
         "redis-server" | "erl" | "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat"
         | "test" | "[" | "true" | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum"
         | "stat" | "readlink" => true,
-        "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris"]),
+        "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris", "indextargets"]),
         "apt-mark" => has(&["showauto", "showmanual", "showhold"]),
         "dpkg" => has(&[
             "-s",

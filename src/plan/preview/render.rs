@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use crate::action::firewall::Firewall;
 use crate::action::packages::forecast::Forecast;
-use crate::action::{Reversible, Verdict};
+use crate::action::{Action, Reversible, Verdict};
 use crate::error::Outcome;
+use crate::facts::Application;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
 use crate::proof::listens::Scope;
@@ -71,15 +72,23 @@ impl Page {
     }
 
     fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
-        let count = |wanted: fn(&Outcome<Verdict>) -> bool| verdicts.iter().filter(|(_, found)| wanted(found)).count();
+        // Whether the guide's own questions were asked changes no figure.
+        let is_command = |at: usize| plan.actions.get(at).is_some_and(|p| matches!(p.action, Action::Command(_)));
+        let found: Vec<_> = verdicts.iter().enumerate().filter(|(at, _)| !is_command(*at)).map(|(_, v)| &v.1).collect();
+        let commands = verdicts.len() - found.len();
+        let count = |wanted: fn(&Outcome<Verdict>) -> bool| found.iter().filter(|found| wanted(found)).count();
         let change = count(|found| matches!(found, Ok(Verdict::WillChange(_))));
         let so = count(|found| matches!(found, Ok(Verdict::AlreadySo)));
-        let unknown = verdicts.len() - change - so;
+        let unknown = found.len() - change - so;
         self.line(&self.paint.bold(&visible::line(&plan.title)));
         let mut told =
             format!("{} actions: {change} will change something (+), {so} are already so (=)", verdicts.len());
         if unknown > 0 {
             let _ = write!(told, ", {unknown} cannot be told yet (?)");
+        }
+        if commands > 0 {
+            let are = if commands == 1 { "is a command" } else { "are commands" };
+            let _ = write!(told, ", {commands} {are} of the guide that a run asks whether they are done");
         }
         self.paragraph(0, &told, Paint::dim);
     }
@@ -96,7 +105,7 @@ impl Page {
         let mark = match verdict {
             Ok(Verdict::WillChange(_)) => '+',
             Ok(Verdict::AlreadySo) => '=',
-            Err(_) => '?',
+            Err(_) | Ok(Verdict::NotAsked(_)) => '?',
         };
         let headline = match verdict {
             // The check often says the same with a detail more: who will own it, which packages are missing.
@@ -115,6 +124,7 @@ impl Page {
         match verdict {
             Ok(Verdict::AlreadySo) => {}
             Err(failure) => self.paragraph(6, &format!("cannot be told yet: {}", failure.why), Paint::dim),
+            Ok(Verdict::NotAsked(why)) => self.paragraph(6, why, Paint::dim),
             Ok(Verdict::WillChange(change)) => match &change.diff {
                 Some(diff) => self.diff(diff),
                 None if says_more(&change.summary, &planned.describe) => {
@@ -144,6 +154,7 @@ impl Page {
         self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
         self.entry("firewall", &firewall(plan));
+        self.entry("stays beside", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
         self.entry("undoing", &undoing(plan));
         self.entry("to know", &plan.warnings);

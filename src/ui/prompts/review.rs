@@ -10,7 +10,7 @@ use crate::engine::runs::STATE_DIR;
 use crate::error::{Exit, Outcome, Problem};
 use crate::plan::Plan;
 use crate::plan::build::build;
-use crate::plan::preview::{self, Verdicts, preview};
+use crate::plan::preview::{self, GuideChecks, Verdicts, preview};
 use crate::secret::store;
 use crate::ui::prompts::voice::{Heard, Pick};
 use crate::ui::prompts::{Decision, Dialogue, Way};
@@ -114,7 +114,7 @@ impl Dialogue<'_, '_> {
         plan.warnings.extend(store::notes(&known, &resolved.secrets));
         self.voice.blank();
         self.voice.line("Comparing the plan with this machine ...");
-        let verdicts = preview(self.host, &plan, &secrets);
+        let verdicts = preview(self.host, &plan, &secrets, GuideChecks::Leave);
         let packages = preview::packages(self.host, &plan);
         Ok(Seen { plan, verdicts, packages })
     }

@@ -7,7 +7,7 @@ use crate::action::packages::forecast::Forecast;
 use crate::answers::SecretSource;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
-use crate::engine::previous;
+use crate::engine::{detach, launch, previous};
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
 use crate::facts::preflight::{self, Check};
@@ -15,7 +15,7 @@ use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::plan::preview::{Verdicts, packages, preview};
+use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::secret::store;
 use crate::ui::wizard::machine::Earlier;
 use crate::ui::wizard::task::{News, Task};
@@ -129,7 +129,16 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
             Ok(secrets) => (secrets, Vec::new()),
             Err(problems) => (kept, problems),
         };
-        tell(Message::Compared(hash.clone(), preview(host, plan, &secrets), missing));
+        let verdicts = preview(host, plan, &secrets, GuideChecks::Leave);
+        let mut missing = missing;
+        // What a run that works has made already is not in the way of its other answers.
+        if detach::running(host).is_none() {
+            let untold =
+                |problem: &Problem| verdicts.iter().any(|(id, verdict)| *id == problem.path && verdict.is_err());
+            let foreseen = launch::foreseen(host, plan, &verdicts, None);
+            missing.extend(foreseen.into_iter().filter(|problem| !untold(problem)));
+        }
+        tell(Message::Compared(hash.clone(), verdicts, missing));
     });
 }
 

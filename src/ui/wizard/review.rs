@@ -143,7 +143,7 @@ impl Review {
     pub fn effect(&self, at: usize) -> Effect {
         match self.verdict(at) {
             None => Effect::Unknown,
-            Some(Err(_)) => Effect::Untold,
+            Some(Err(_) | Ok(Verdict::NotAsked(_))) => Effect::Untold,
             Some(Ok(Verdict::AlreadySo)) => Effect::Same,
             Some(Ok(Verdict::WillChange(change))) => match &change.diff {
                 Some(diff) if !diff.starts_with("--- /dev/null") => Effect::Changed,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::host::fake::{FakeHost, Package};
 use crate::plan::Planned;
-use crate::plan::preview::preview;
+use crate::plan::preview::{GuideChecks, preview};
 use crate::secret::Secrets;
 
 fn planned(id: &str, body: Value) -> Planned {
@@ -52,7 +52,7 @@ fn with_nginx() -> FakeHost {
 }
 
 fn refused(host: &FakeHost, plan: &Plan) -> Vec<String> {
-    let verdicts = preview(host, plan, &Secrets::default());
+    let verdicts = preview(host, plan, &Secrets::default(), GuideChecks::Run);
     broken_servers(host, plan, &verdicts, Tests::All).iter().map(ToString::to_string).collect()
 }
 
@@ -99,7 +99,7 @@ fn a_plan_asks_no_program_of_a_guide_and_nobody_but_root_asks_at_all() {
     let host = with_nginx();
     host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
     let plan = plan(&["a-guide's-own"]);
-    let verdicts = preview(&host, &plan, &Secrets::default());
+    let verdicts = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
     let told = broken_servers(&host, &plan, &verdicts, Tests::Own);
     assert!(told[0].message.contains("/etc/nginx/conf.d/theirs.conf:2"), "{told:?}");
     assert!(host.commands().iter().all(|command| command.argv[0] != "a-guide's-own"));

@@ -219,6 +219,8 @@ fn an_earlier_run_gives_the_answers_to_begin_with() {
 #[test]
 fn moving_in_the_list_of_actions_changes_two_lines() {
     let mut app = reviewing(&fit(), SIZE, &[]);
+    // The first brings the list into sight.
+    app.key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE));
     let before = screen(&app);
     app.key(KeyEvent::new(KeyCode::Down, KeyModifiers::NONE));
     let after = screen(&app);

@@ -37,6 +37,10 @@ pub fn lines(review: &Review, at: usize) -> Vec<Line> {
         None => lines.push(Line::Prose(Role::Dim, "Being compared with this server.".to_owned())),
         Some(Err(failure)) => lines.push(Line::Prose(Role::Warning, format!("Cannot be told yet: {}", failure.why))),
         Some(Ok(Verdict::AlreadySo)) => lines.push(Line::Prose(Role::Good, "It is so already.".to_owned())),
+        Some(Ok(Verdict::NotAsked(_))) => {
+            let told = "Whether it is so already is asked when the run begins, by a command of the guide's.";
+            lines.push(Line::Prose(Role::Dim, told.to_owned()));
+        }
         Some(Ok(Verdict::WillChange(change))) => {
             lines.push(Line::Blank);
             match &change.diff {

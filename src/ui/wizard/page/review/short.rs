@@ -2,6 +2,7 @@
 
 use crate::action::firewall::Firewall;
 use crate::engine::runs::STATE_DIR;
+use crate::facts::Application;
 use crate::plan::Plan;
 use crate::proof::listens::Scope;
 use crate::ui::text;
@@ -39,6 +40,8 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
     let services: Vec<&str> =
         brings.services.iter().map(|name| name.split_once(':').map_or(name.as_str(), |(_, name)| name)).collect();
     entry("Services", &services.join(", "), writer);
+    let beside: Vec<String> = plan.beside.iter().map(Application::words).collect();
+    entry("Beside", &beside.iter().map(|other| format!("{other} (stays)")).collect::<Vec<_>>().join("; "), writer);
     undo(desk, writer);
     let run = desk.watch.as_ref().filter(|_| desk.waits()).and_then(|watch| watch.run.clone());
     let run = run.unwrap_or_else(|| format!("…-{}", plan.guide));
