@@ -101,17 +101,32 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             let list: Vec<_> = results
                 .iter()
                 .map(|(id, describe, result)| {
-                    json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
+                    json!({
+                        "proof": id, "describe": describe, "evidence": result.as_ref().ok(),
+                        "failure": result.as_ref().err(), "outcome": outcome(result),
+                    })
                 })
                 .collect();
             out::print(&format!("{:#}\n", json!(list)));
         } else if results.is_empty() {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
-            out::print(&format!("{} proven, {failed} failed.\n", results.len() - failed));
+            let untried = results.iter().filter(|(_, _, result)| outcome(result) == "not_tried").count();
+            let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
+            let passed = results.iter().filter(|(_, _, result)| outcome(result) == "passed").count();
+            out::print(&format!("{passed} proven, {failed} failed{untried}.\n"));
         }
         Ok(if failed == 0 { Exit::Done } else { Exit::ProofFailed })
     })
+}
+
+/// How a proof ended, as programs read it.
+fn outcome(result: &Outcome<String>) -> &'static str {
+    match result {
+        Ok(evidence) if proof::not_tried(evidence).is_some() => "not_tried",
+        Ok(_) => "passed",
+        Err(_) => "failed",
+    }
 }
 
 /// Follows the run that works now.
