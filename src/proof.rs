@@ -21,6 +21,7 @@ mod sshd;
 pub mod tcp;
 pub mod timer;
 pub mod tls;
+pub mod upload;
 pub mod wire;
 
 /// How the evidence of a proof begins that neither passed nor failed, since what it is about could not be tried.
@@ -72,12 +73,13 @@ pub enum Proof {
     Sshd(crate::action::sshd::Sshd),
     Tcp(tcp::Tcp),
     Timer(timer::Timer),
+    Upload(upload::Upload),
 }
 
 impl Proof {
     /// The kinds' names as a guide writes them.
     pub const KINDS: &'static [&'static str] =
-        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer"];
+        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer", "upload"];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
@@ -93,6 +95,7 @@ impl Proof {
             Self::Sshd(p) => p,
             Self::Tcp(p) => p,
             Self::Timer(p) => p,
+            Self::Upload(p) => p,
         }
     }
 
