@@ -78,8 +78,9 @@ pub enum Proof {
 
 impl Proof {
     /// The kinds' names as a guide writes them.
-    pub const KINDS: &'static [&'static str] =
-        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer", "upload"];
+    pub const KINDS: &'static [&'static str] = &[
+        "command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer", "upload",
+    ];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {

@@ -101,7 +101,9 @@ impl Timer {
             return Err(self.failure(format!("{name} is active, but would not be after a reboot")).hint(enable));
         }
         if timer.text("SubState") != "running" && !timer.has_next() {
-            return Err(self.failure(format!("{name} is active, but never elapses")).hint("see `systemctl list-timers`"));
+            return Err(self
+                .failure(format!("{name} is active, but never elapses"))
+                .hint("see `systemctl list-timers`"));
         }
         Ok(timer)
     }
@@ -160,20 +162,15 @@ impl Timer {
 
     /// It has no result since the boot, and is not to be started.
     fn not_yet(&self, host: &dyn Host, service: &str, timer: &Unit) -> Outcome<String> {
-        let since = match timer.time("LastTriggerUSec") {
-            Some(last) => {
-                self.recent(host, last, &format!("{service} was last started on {}", minute(last)))?;
-                format!("it was last started on {}, before this boot", minute(last))
-            }
-            None => {
-                if let Some(active) = timer.time("ActiveEnterTimestamp") {
-                    let why = format!("{service} has never been started, although its timer runs since {}", minute(active));
-                    self.recent(host, active, &why)?;
-                }
-                "it has not been started yet".to_owned()
-            }
-        };
-        Ok(format!("{NOT_TRIED}{service}: {since}"))
+        if let Some(last) = timer.time("LastTriggerUSec") {
+            self.recent(host, last, &format!("{service} was last started on {}", minute(last)))?;
+            return Ok(format!("{NOT_TRIED}{service}: it was last started on {}, before this boot", minute(last)));
+        }
+        if let Some(active) = timer.time("ActiveEnterTimestamp") {
+            let why = format!("{service} has never been started, although its timer runs since {}", minute(active));
+            self.recent(host, active, &why)?;
+        }
+        Ok(format!("{NOT_TRIED}{service}: it has not been started yet"))
     }
 
     /// Whether `at` is not too long ago. What a server missed while it was off needs a while.

@@ -39,7 +39,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// After so long a server waits for the body.
 const SILENT: Duration = Duration::from_secs(1);
 /// How long the application may take to answer.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// The longest head of an answer that is read, in bytes.
 const HEAD: usize = 64 << 10;
 
@@ -81,7 +81,7 @@ impl Upload {
             None => {}
         }
         let mut stream = self.begin(cx, ANSWER, chunked)?;
-        self.send(&mut *stream, self.limit.saturating_add(1), true);
+        Self::send(&mut *stream, self.limit.saturating_add(1), true);
         match self.answer(&mut *stream)? {
             Some(413) => Ok("413".to_owned()),
             Some(status) => Err(self.wrong(&format!("without a length, one byte more is answered with {status}"))),
@@ -106,7 +106,7 @@ impl Upload {
         }
         drop(stream);
         let mut stream = self.begin(cx, ANSWER, &format!("Content-Length: {}\r\n", self.limit))?;
-        self.send(&mut *stream, self.limit, false);
+        Self::send(&mut *stream, self.limit, false);
         match self.answer(&mut *stream)? {
             Some(413) => Err(self.wrong(&format!("{} bytes are refused", grouped(self.limit)))),
             Some(status) => Ok(format!("the limit itself: {told}, let in ({status})")),
@@ -146,7 +146,7 @@ impl Upload {
     }
 
     /// Sends `count` bytes, or as many as the server takes: it may answer earlier.
-    fn send(&self, stream: &mut dyn Duplex, count: u64, chunked: bool) {
+    fn send(stream: &mut dyn Duplex, count: u64, chunked: bool) {
         const PIECE: usize = 64 << 10;
         let zeros = vec![0; PIECE];
         let mut left = count;

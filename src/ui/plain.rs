@@ -110,7 +110,8 @@ impl Renderer for Plain {
             What::ProofEnded { proof, evidence, failure, .. } => match failure {
                 None => {
                     let evidence = evidence.as_deref().unwrap_or("yes");
-                    let says = if not_tried(evidence).is_some() { evidence.to_owned() } else { format!("proven: {evidence}") };
+                    let says =
+                        if not_tried(evidence).is_some() { evidence.to_owned() } else { format!("proven: {evidence}") };
                     self.step(proof, &says);
                 }
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),

@@ -3,7 +3,7 @@
 use crate::host::{Host, Init, answers};
 
 /// What the application leaves in its database for whoever restores it as a superuser.
-const HOSTILE: &str = r#"
+const HOSTILE: &str = r"
 create function public.seize(v int) returns boolean language plpgsql as $f$
 begin
   begin execute 'alter role shop superuser'; exception when others then null; end;
@@ -21,7 +21,7 @@ create table hostile (v int check (public.seize(v)), t other.citext);
 insert into hostile values (1, 'Ab');
 create view public.pg_tables as select public.seize(2);
 create materialized view seizing as select public.seize(3);
-"#;
+";
 
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
@@ -29,8 +29,10 @@ fn a_hostile_database_gains_nothing_and_the_timers_own_unit_is_proven() {
     let host = Host::start("bookworm", Init::Systemd);
     let pairs = [("application.name", "shop"), ("web.host", "app.example.test"), ("database.engine", "postgresql")];
     // An earlier installation of the same name left these.
-    host.sh("mkdir -m 700 /var/backups/shop && cd /var/backups/shop && touch shop-first.tar.gz shop-20200101-000000.tar.gz")
-        .expect(0);
+    host.sh(
+        "mkdir -m 700 /var/backups/shop && cd /var/backups/shop && touch shop-first.tar.gz shop-20200101-000000.tar.gz",
+    )
+    .expect(0);
     let before = host.manifest("before");
     let done = host.bringup(&answers(&pairs)).expect(0).both();
     assert!(done.contains("shop-backup.service ended on"), "the timer's unit was not looked at:\n{done}");
@@ -51,12 +53,14 @@ fn a_hostile_database_gains_nothing_and_the_timers_own_unit_is_proven() {
     host.sh("mv /usr/lib/postgresql/15/bin/pg_dump /root; ! systemctl start shop-backup.service").expect(0);
     let verify = host.exec(&["bringup", "verify"]).expect(6).both();
     assert!(verify.contains("failed: exit-code"), "{verify}");
-    host.sh("mv /root/pg_dump /usr/lib/postgresql/15/bin/; rm /var/tmp/* /tmp/hostile.sql /root/hostile.sql -rf").expect(0);
+    host.sh("mv /root/pg_dump /usr/lib/postgresql/15/bin/; rm /var/tmp/* /tmp/hostile.sql /root/hostile.sql -rf")
+        .expect(0);
     host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);
     let left = host.difference(&before);
     let foreign = left.lines().filter(|line| !line.contains("/var/backups/shop")).count();
     assert_eq!(foreign, 0, "{left}");
-    host.sh("ls -A /var/backups/shop | grep -x shop-first.tar.gz && ls /var/backups/shop/shop-20200101-000000.tar.gz").expect(0);
+    host.sh("ls -A /var/backups/shop | grep -x shop-first.tar.gz && ls /var/backups/shop/shop-20200101-000000.tar.gz")
+        .expect(0);
 }
 
 /// What the application does to its own directory, and to what lies beside it, while the backup works.
@@ -76,13 +80,14 @@ done
 #[ignore = "needs root and test hosts: tests/run"]
 fn swapped_links_lead_no_backup_astray_and_cron_makes_them_without_systemd() {
     let host = Host::start("bookworm", Init::None);
-    let done = host.bringup(&answers(&[("application.name", "lite"), ("web.host", "app.example.test")])).expect(0).both();
+    let done =
+        host.bringup(&answers(&[("application.name", "lite"), ("web.host", "app.example.test")])).expect(0).both();
     assert!(done.contains("the newest is lite-first.tar.gz, of"), "{done}");
     host.write("/tmp/swapping", SWAPPING);
-    host.sh("chmod 644 /tmp/swapping; find /etc /usr /root -type f | sort | xargs sha256sum > /var/before").expect(0);
+    host.sh("chmod 644 /tmp/swapping; find /etc /root /usr/local -type f -print0 | sort -z | xargs -0 sha256sum > /var/before").expect(0);
     let attacked = "runuser -u lite -- sh /tmp/swapping >/dev/null 2>&1 & attacker=$!; good=0; \
          for n in $(seq 25); do if env -i /usr/local/sbin/lite-backup >/dev/null 2>&1; then good=$((good + 1)); fi; done; \
-         kill $attacker; pkill -u lite -f swapping; find /etc /usr /root -type f | sort | xargs sha256sum | diff /var/before - && \
+         kill $attacker; pkill -u lite -f swapping; find /etc /root /usr/local -type f -print0 | sort -z | xargs -0 sha256sum | diff /var/before - && \
          echo \"$good went well\"";
     let attacked = host.sh(attacked).expect(0).stdout;
     let good: u32 = attacked.split(' ').next().unwrap().trim().parse().unwrap();

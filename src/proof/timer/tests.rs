@@ -117,7 +117,10 @@ fn a_timer_that_will_not_elapse_is_told() {
         ("LoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n", "is inactive"),
         ("LoadState=masked\nActiveState=inactive\n", "is masked"),
         ("LoadState=loaded\nActiveState=active\nUnitFileState=disabled\n", "would not be after a reboot"),
-        ("LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNextElapseUSecMonotonic=infinity\n", "never elapses"),
+        (
+            "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNextElapseUSecMonotonic=infinity\n",
+            "never elapses",
+        ),
     ] {
         let host = host(ended(1, "success"));
         host.on(&["systemctl", "show", TIMER], move |_, _| output(0, properties, ""));
@@ -135,7 +138,7 @@ fn without_systemd_the_age_of_the_newest_file_counts() {
     assert!(prove(&host, &proof).is_err());
     host.put_file("/var/backups/app/app-first.tar.gz", "", 0o600);
     assert!(prove(&host, &proof).unwrap().starts_with("the newest is app-first.tar.gz, of "));
-    host.sleep(Duration::from_secs(27 * 3600));
+    host.sleep(Duration::from_hours(27));
     assert!(prove(&host, &proof).unwrap_err().why.contains("27 h ago"));
     host.put_file("/var/backups/app/app-20261129.tar.gz", "", 0o600);
     prove(&host, &proof).unwrap();

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -94,10 +94,7 @@ fn prove(server: Server) -> Outcome<String> {
 #[test]
 fn the_limit_is_let_in_and_one_byte_more_is_not() {
     let evidence = prove(Server::Counts).unwrap();
-    assert_eq!(
-        evidence,
-        "one byte more: 413; without a length: 413; the limit itself: told to go on, let in (404)"
-    );
+    assert_eq!(evidence, "one byte more: 413; without a length: 413; the limit itself: told to go on, let in (404)");
     assert!(prove(Server::WantsLength).unwrap().contains("without a length: 411"));
 }
 

@@ -318,8 +318,7 @@ fn proofs(running: &Running, writer: &mut Writer<'_>) {
         let stop = Stop::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-        let (sign_role, sign) =
-            if self::untried(step) { (Role::Warning, Sign::Warning) } else { sign(step.state) };
+        let (sign_role, sign) = if self::untried(step) { (Role::Warning, Sign::Warning) } else { sign(step.state) };
         let says = text::shorten(
             &writer.clean(&step.describe),
             writer.width().saturating_sub(4),
