@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 use bringup::action::Action;
 use bringup::error::Problem;
 use bringup::facts::Facts;
+use bringup::host::real::RealHost;
+use bringup::host::{Command, Host as _};
 use bringup::plan::Plan;
 use bringup::proof::Proof;
 use bringup::secret;
@@ -589,13 +591,8 @@ fn no_backup_is_made_or_restored_with_more_rights_than_it_needs() {
         for init in ["systemd", "sysv"] {
             let plan = plan(&facts("bookworm", init), &format!("database: {{engine: {engine}}}\n"));
             let script = file(&plan, "/usr/local/sbin/webapp-backup");
-            let mut child = std::process::Command::new("sh")
-                .arg("-n")
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-                .expect("there is a shell");
-            std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes()).unwrap();
-            assert!(child.wait().unwrap().success(), "{engine}");
+            let check = Command::new(["sh", "-n"]).stdin(script);
+            assert!(RealHost::default().run(&check).unwrap().ok(), "{engine}");
             for word in ["runuser", "chown", "-u postgres", "set role", "{%", "{{"] {
                 assert!(!script.contains(word), "{engine}: {word}");
             }
