@@ -19,8 +19,18 @@ pub mod row;
 pub mod service;
 mod sshd;
 pub mod tcp;
+pub mod timer;
 pub mod tls;
+pub mod upload;
 pub mod wire;
+
+/// How the evidence of a proof begins that neither passed nor failed, since what it is about could not be tried.
+pub const NOT_TRIED: &str = "not tried: ";
+
+/// What could not be tried, and why; none where the evidence is of something that was.
+pub fn not_tried(evidence: &str) -> Option<&str> {
+    evidence.strip_prefix(NOT_TRIED)
+}
 
 /// What a proof works with.
 pub struct Cx<'a> {
@@ -35,7 +45,7 @@ pub trait Prove {
     /// What is proven, as a statement: "the page answers over TLS".
     fn describe(&self) -> String;
     /// Tries once. The evidence is one line that a reader can believe: "200, 1,204 bytes, certificate valid
-    /// for app.example.org until 2027-11-21".
+    /// for app.example.org until 2027-11-21". Where it begins with [`NOT_TRIED`], nothing was proven.
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String>;
     /// How long to keep trying, since services need time to come up.
     fn patience(&self) -> Duration {
@@ -62,12 +72,15 @@ pub enum Proof {
     Service(service::Running),
     Sshd(crate::action::sshd::Sshd),
     Tcp(tcp::Tcp),
+    Timer(timer::Timer),
+    Upload(upload::Upload),
 }
 
 impl Proof {
     /// The kinds' names as a guide writes them.
-    pub const KINDS: &'static [&'static str] =
-        &["command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp"];
+    pub const KINDS: &'static [&'static str] = &[
+        "command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer", "upload",
+    ];
 
     /// The verb of whichever kind it is.
     pub fn prover(&self) -> &dyn Prove {
@@ -82,6 +95,8 @@ impl Proof {
             Self::Service(p) => p,
             Self::Sshd(p) => p,
             Self::Tcp(p) => p,
+            Self::Timer(p) => p,
+            Self::Upload(p) => p,
         }
     }
 

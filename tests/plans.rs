@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 use bringup::action::Action;
 use bringup::error::Problem;
 use bringup::facts::Facts;
+use bringup::host::real::RealHost;
+use bringup::host::{Command, Host as _};
 use bringup::plan::Plan;
 use bringup::proof::Proof;
 use bringup::secret;
@@ -826,4 +828,34 @@ fn a_host_that_is_not_supported_is_told_before_the_first_question() {
     let told = bringup::answers::resolve::requirements(&guide, &small);
     assert_eq!(told.len(), 3, "{told:#?}");
     assert!(bringup::answers::resolve::requirements(&guide, &facts("bookworm", "systemd")).is_empty());
+}
+
+/// Every combination of engine and PID 1 makes a script that the shell understands, and that runs nothing of the
+/// application's as a superuser.
+#[test]
+fn no_backup_is_made_or_restored_with_more_rights_than_it_needs() {
+    for engine in DATABASES {
+        for init in ["systemd", "sysv"] {
+            let plan = plan(&facts("bookworm", init), &format!("database: {{engine: {engine}}}\n"));
+            let script = file(&plan, "/usr/local/sbin/webapp-backup");
+            let check = Command::new(["sh", "-n"]).stdin(script);
+            assert!(RealHost::default().run(&check).unwrap().ok(), "{engine}");
+            for word in ["runuser", "chown", "-u postgres", "set role", "{%", "{{"] {
+                assert!(!script.contains(word), "{engine}: {word}");
+            }
+            let users: Vec<_> = plan.brings().users;
+            assert!(users.contains(&"webapp-backup".to_owned()), "{users:?}");
+            let timer = plan.proofs.iter().find(|planned| planned.id == "upkeep.scheduled").unwrap();
+            let Proof::Timer(timer) = &timer.proof else { panic!("{timer:?}") };
+            assert_eq!((timer.unit.is_empty(), timer.start, timer.newest.is_some()), (init != "systemd", true, true));
+        }
+    }
+}
+
+#[test]
+fn backups_never_lie_in_what_is_backed_up() {
+    let within = "upkeep: {backup_directory: /var/lib/webapp/backups}\n";
+    let problems = webapp(&facts("bookworm", "systemd"), within).unwrap_err();
+    assert!(problems[0].message.contains("would lie in what is backed up"), "{problems:?}");
+    plan(&facts("bookworm", "systemd"), "upkeep: {backup_directory: /var/lib/webapp-backups}\n");
 }

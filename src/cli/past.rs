@@ -112,7 +112,10 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         let failed = results.iter().filter(|(_, _, result)| result.is_err()).count();
         if output.json {
             let tried = results.iter().map(|(id, describe, result)| {
-                json!({ "proof": id, "describe": describe, "evidence": result.as_ref().ok(), "failure": result.as_ref().err() })
+                json!({
+                    "proof": id, "describe": describe, "evidence": result.as_ref().ok(),
+                    "failure": result.as_ref().err(), "outcome": outcome(result),
+                })
             });
             let untried = untried.iter().map(|(id, describe, stage)| {
                 json!({ "proof": id, "describe": describe, "not_verified": format!("stage {stage} is rolled back") })
@@ -122,7 +125,10 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         } else if results.is_empty() && stages.is_empty() {
             out::print("There is nothing to verify: no finished run stands on this host.\n");
         } else {
-            out::print(&format!("{} proven, {failed} failed.\n", results.len() - failed));
+            let not_tried = results.iter().filter(|(_, _, result)| outcome(result) == "not_tried").count();
+            let not_tried = if not_tried == 0 { String::new() } else { format!(", {not_tried} not tried") };
+            let passed = results.iter().filter(|(_, _, result)| outcome(result) == "passed").count();
+            out::print(&format!("{passed} proven, {failed} failed{not_tried}.\n"));
             out::print(&report::not_verified(
                 &stages,
                 &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>(),
@@ -130,6 +136,15 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         }
         Ok(if failed == 0 { Exit::Done } else { Exit::ProofFailed })
     })
+}
+
+/// How a proof ended, as programs read it.
+fn outcome(result: &Outcome<String>) -> &'static str {
+    match result {
+        Ok(evidence) if proof::not_tried(evidence).is_some() => "not_tried",
+        Ok(_) => "passed",
+        Err(_) => "failed",
+    }
 }
 
 /// Follows the run that works now.

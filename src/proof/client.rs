@@ -106,17 +106,17 @@ pub fn glance(host: &dyn Host, url: &str, connect: &str) -> Outcome<Glance> {
     Ok(Glance { status: response.status, location, names })
 }
 
-struct Url<'a> {
-    tls: bool,
+pub(super) struct Url<'a> {
+    pub(super) tls: bool,
     /// Host and port as written.
-    authority: &'a str,
-    host: &'a str,
-    port: u16,
-    target: &'a str,
+    pub(super) authority: &'a str,
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) target: &'a str,
 }
 
 impl<'a> Url<'a> {
-    fn parse(url: &'a str) -> Result<Self, String> {
+    pub(super) fn parse(url: &'a str) -> Result<Self, String> {
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -213,7 +213,7 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The answer without its content, once its headers are complete.
-fn parse_head(bytes: &[u8], _ended: bool) -> Result<Option<Response>, String> {
+pub(super) fn parse_head(bytes: &[u8], _ended: bool) -> Result<Option<Response>, String> {
     let Some(end) = head_end(bytes) else {
         let start = &bytes[..bytes.len().min(5)];
         return if b"HTTP/".starts_with(start) { Ok(None) } else { Err(nonsense()) };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
-use crate::proof::{Cx, Prove, tls, wire};
+use crate::proof::{Cx, NOT_TRIED, Prove, tls, wire};
 
 /// A certificate that certbot keeps is renewed, and the web server then shows the new one.
 ///
@@ -48,9 +48,9 @@ impl Prove for Renewal {
         let settings = format!("/etc/letsencrypt/renewal/{}.conf", self.name);
         let there = cx.host.stat(settings.as_ref()).map_err(|e| Failure::new(format!("look at {settings}"), e))?;
         if there.is_none() {
-            return Ok(
-                "nothing to renew yet: the certificate is self-signed until `bringup tls retry` gets one".to_owned()
-            );
+            return Ok(format!(
+                "{NOT_TRIED}the certificate is self-signed until `bringup tls retry` gets one that can be renewed"
+            ));
         }
         self.timer_runs(cx.host)?;
         if self.rehearse {
@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn without_a_certificate_of_the_authority_nothing_is_asked() {
         let host = FakeHost::new();
-        assert!(prove(&host, false).unwrap().contains("bringup tls retry"));
+        let evidence = prove(&host, false).unwrap();
+        assert!(evidence.starts_with(NOT_TRIED) && evidence.contains("bringup tls retry"), "{evidence}");
         assert!(host.commands().is_empty());
     }
 

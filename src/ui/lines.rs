@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::event::Ended;
 use crate::error::Failure;
+use crate::proof::not_tried;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::text;
 
@@ -52,8 +53,11 @@ pub fn step(look: Look, sign: &str, (id, id_width): (&str, usize), describe: &st
     format!("  {sign} {id}{describe}{}", look.paint(Paint::Dim, &how))
 }
 
-/// A proof that succeeded, with its evidence.
+/// A proof that succeeded, with its evidence, or that could not be tried.
 pub fn proven(look: Look, describe: &str, evidence: &str) -> Vec<String> {
+    if let Some(why) = not_tried(evidence) {
+        return hanging(look, MARK, &format!("not tried: {describe} {} {why}", look.dash()));
+    }
     hanging(look, &look.tick(), &format!("proven: {describe} {} {evidence}", look.dash()))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::action::Progress;
 use crate::engine::event::{Ended, Event, What};
+use crate::proof::not_tried;
 use crate::ui::look::Look;
 use crate::ui::track::Track;
 use crate::ui::{Renderer, lines, text};
@@ -107,7 +108,12 @@ impl Renderer for Plain {
                 self.step(proof, &text);
             }
             What::ProofEnded { proof, evidence, failure, .. } => match failure {
-                None => self.step(proof, &format!("proven: {}", evidence.as_deref().unwrap_or("yes"))),
+                None => {
+                    let evidence = evidence.as_deref().unwrap_or("yes");
+                    let says =
+                        if not_tried(evidence).is_some() { evidence.to_owned() } else { format!("proven: {evidence}") };
+                    self.step(proof, &says);
+                }
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
             },
             What::Failed { failure, .. } => self.lines(&lines::failure(self.look, failure)),

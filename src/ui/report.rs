@@ -50,6 +50,10 @@ pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, se
     for (step, because) in story.skipped.iter().take(SOME) {
         next.push(("Skipped", format!("{step}: {because}")));
     }
+    if !story.not_tried.is_empty() {
+        let names: Vec<&str> = story.not_tried.iter().map(|(describe, _)| describe.as_str()).collect();
+        next.push(("Not tried", names.join("; ")));
+    }
     next.extend(secrets.map(|file| ("Passwords", format!("{file} (for root only)"))));
     next.push(("Answers", dir.file("answers.yaml").display().to_string()));
     next.push(("Run's log", dir.file("log").display().to_string()));
@@ -65,11 +69,20 @@ pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, se
         page.blank();
     } else {
         page.blank();
-        page.field("Proven", &format!("{} things just now, each shown above with its evidence", story.proofs.len()));
+        let passed = story.proofs.len();
+        let all = passed + story.not_tried.len();
+        page.field(
+            "Proven",
+            &if all == passed {
+                format!("{passed} things just now, each shown above with its evidence")
+            } else {
+                format!("{passed} of {all} proofs passed, {} not tried (shown above)", all - passed)
+            },
+        );
     }
     for (label, value) in &next {
         // A sentence may be cut, a path or a command may not.
-        page.field_of(label, value, if *label == "Skipped" { 1 } else { usize::MAX });
+        page.field_of(label, value, if matches!(*label, "Skipped" | "Not tried") { 1 } else { usize::MAX });
     }
     page.end()
 }

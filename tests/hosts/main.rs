@@ -15,6 +15,7 @@
 
 mod acme;
 mod acme_dns;
+mod backups;
 mod broker;
 mod combinations;
 mod crashes;

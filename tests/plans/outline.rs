@@ -68,6 +68,8 @@ pub fn outline(plan: &Plan) -> String {
             Proof::Tcp(p) => {
                 format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
             }
+            Proof::Timer(p) => format!("{} start={} {} h", p.unit, p.start, p.max_age),
+            Proof::Upload(p) => format!("{} {}", p.url, p.limit),
         };
         writeln!(out, "prove {} | {}", planned.id, about.trim_end()).unwrap();
     }

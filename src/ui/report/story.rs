@@ -7,6 +7,7 @@ use crate::engine::decision::Choice;
 use crate::engine::event::{self, Event, What};
 use crate::error::Failure;
 use crate::host::Host;
+use crate::proof::not_tried;
 use crate::ui::track::Track;
 
 /// The parts of a run's story that its last page tells.
@@ -16,6 +17,8 @@ pub struct Story {
     pub title: Option<String>,
     /// Each proof that succeeded, with its evidence.
     pub proofs: Vec<(String, String)>,
+    /// Each proof that could not be tried, and why.
+    pub not_tried: Vec<(String, String)>,
     /// Each step that was left out, with the guide's leave.
     pub skipped: Vec<(String, String)>,
     /// What did not go as it should although the run went on.
@@ -51,6 +54,7 @@ impl Story {
                     story.title = Some(guide);
                     story.back = false;
                     story.proofs.clear();
+                    story.not_tried.clear();
                     story.skipped.clear();
                     story.warnings.clear();
                 }
@@ -75,7 +79,11 @@ impl Story {
                     // One that is tried again is told once.
                     let describe = track.describe(&proof).to_owned();
                     story.proofs.retain(|(known, _)| *known != describe);
-                    story.proofs.push((describe, evidence));
+                    story.not_tried.retain(|(known, _)| *known != describe);
+                    match not_tried(&evidence) {
+                        Some(why) => story.not_tried.push((describe, why.to_owned())),
+                        None => story.proofs.push((describe, evidence)),
+                    }
                 }
                 What::Failed { step, failure } if story.failure.is_none() => {
                     story.failure = Some((step, failure));

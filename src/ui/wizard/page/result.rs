@@ -5,6 +5,7 @@ use ratatui::text::Span;
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
 use crate::plan::ResultLine;
+use crate::proof::not_tried;
 use crate::secret::store;
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
@@ -177,7 +178,9 @@ fn done(watch: &Watch, writer: &mut Writer<'_>) {
     let proven = proven(&watch.running).count();
     if proven > 0 {
         let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
-        writer.prose(Role::Dim, 4, &format!("{things} proven, see below"));
+        let untried = watch.running.steps.iter().filter(|step| untried(step)).count();
+        let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
+        writer.prose(Role::Dim, 4, &format!("{things} proven{untried}, see below"));
     }
     for text in &watch.running.warnings {
         writer.note(Role::Warning, Sign::Warning, 2, text);
@@ -295,7 +298,12 @@ fn results(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 fn proven(running: &Running) -> impl Iterator<Item = &Work> {
-    running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done)
+    running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done && !untried(step))
+}
+
+/// Whether it is a proof that could not be tried.
+fn untried(step: &Work) -> bool {
+    step.is_proof() && step.evidence.as_deref().is_some_and(|evidence| not_tried(evidence).is_some())
 }
 
 fn proofs(running: &Running, writer: &mut Writer<'_>) {
@@ -307,11 +315,12 @@ fn proofs(running: &Running, writer: &mut Writer<'_>) {
     writer.blank();
     let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
     writer.line(vec![Span::raw("  "), head]);
-    for step in failed.into_iter().chain(proven) {
+    let untried = running.steps.iter().filter(|step| untried(step));
+    for step in failed.into_iter().chain(untried).chain(proven) {
         let stop = Stop::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-        let (sign_role, sign) = sign(step.state);
+        let (sign_role, sign) = if self::untried(step) { (Role::Warning, Sign::Warning) } else { sign(step.state) };
         let says = text::shorten(
             &writer.clean(&step.describe),
             writer.width().saturating_sub(4),
