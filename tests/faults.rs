@@ -9,6 +9,8 @@ mod decisions;
 mod firewall;
 #[path = "faults/guarded.rs"]
 mod guarded;
+#[path = "faults/shared.rs"]
+mod shared;
 #[path = "faults/sites.rs"]
 mod sites;
 #[path = "faults/ssh.rs"]

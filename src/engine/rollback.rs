@@ -3,24 +3,34 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::action::Progress;
+use crate::action::packages::listed;
+use crate::action::packages::status::Database;
 use crate::action::service::{self, Former};
 use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::{Contents, Manifest};
-use crate::engine::runs::RunDir;
+use crate::engine::rollback::layers::{Above, height};
+use crate::engine::rollback::shared::{Split, Used};
+use crate::engine::runs::{self, Run, RunDir, State};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 
 pub mod accounts;
+mod layers;
 pub mod reconcile;
+pub mod shared;
+mod stir;
+
+pub use layers::Layer;
 
 /// What to take back, and what may go with it.
 #[derive(Clone, Debug, Default)]
@@ -49,37 +59,198 @@ pub fn roll_back(
     options: &Options,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<Report> {
-    let whole = options.stage.is_none();
-    let records = journal.entries().iter().filter(|entry| concerns(entry, options)).count();
-    emit(What::RollbackStarted { run: dir.id.clone(), records });
-    deadman::put_back_now(host);
-    journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
+    together(host, &mut [Layer { dir, journal }], options, emit)
+}
 
-    let base = Manifest::load(host, dir, "base")?;
-    // The last look of a run that did not end after it counts for nothing.
-    let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
-    let cur = if whole && base.is_some() { Some(current(host, dir, post.as_ref(), base.as_ref())?) } else { None };
-
-    let mut report = Report::default();
-    let way = Way { host, dir, post: post.as_ref().map(|(post, _)| post), options, one_by_one: false, emit };
-    let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    let touched = way.walk(journal, &entries, &mut report)?;
-
-    let told = report.errors.len();
-    if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
-        reconcile_disk(host, base, post.as_ref().unwrap_or(cur), cur, &mut report, emit)?;
+/// Takes runs back in one pass, the latest first. What later runs use that are in place stays, and what runs that were
+/// rolled back before have left for the sake of these goes, too: see [`shared`].
+pub fn together(
+    host: &dyn Host,
+    chosen: &mut [Layer<'_>],
+    options: &Options,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Report> {
+    let all = runs::all(host, None)?;
+    let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
+    // Runs that wait for others. One stage frees nothing: its run still stands.
+    let mut waiting: Vec<Run> = all.iter().filter(|run| !ids.contains(&run.dir.id)).cloned().collect();
+    waiting.retain(|run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some()));
+    let mut layers: Vec<Part<'_>> = chosen.iter_mut().map(|layer| Part::of(layer.dir, layer.journal, true)).collect();
+    layers.extend(waiting.iter_mut().map(|run| Part::of(&run.dir, &mut run.journal, false)));
+    layers.sort_by_key(|part| Reverse(height(part.journal)));
+    let Some(lowest) = layers.last().map(|part| height(part.journal)) else { return Ok(Report::default()) };
+    let above = Above::all(host, &all, &lowest, &ids)?;
+    for part in &mut layers {
+        part.last = Above::than(&above, &height(part.journal)).is_empty();
     }
 
-    settle(host, dir, &touched, &mut report);
-    for failure in &report.errors[told..] {
+    // Whatever is the last of its kind now is begun together: a crash leaves nothing that nobody goes on with.
+    let whole = options.stage.is_none();
+    let begins = |part: &Part<'_>| part.chosen || (part.last && part.journal.rolled_back.is_some());
+    let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
+    let run = ids.first().cloned().unwrap_or_default();
+    emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
+    deadman::put_back_now(host);
+    for part in &mut layers {
+        if begins(part) {
+            part.journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
+            part.begun = true;
+        }
+    }
+
+    // Only where several runs meet, somebody will ask what each of them did to the disk.
+    let several = all.iter().any(|run| !ids.contains(&run.dir.id) && (run.state != State::RolledBack || run.waits()));
+    let pass = Pass { host, all: &all, options, several, emit };
+    let mut total = Report::default();
+    let mut touched = Vec::new();
+    let mut done = 0;
+    for part in &mut layers {
+        let users = Above::than(&above, &height(part.journal));
+        let report = pass.take_off(part, &users, &mut touched)?;
+        total.kept.extend(report.kept.iter().cloned());
+        total.errors.extend(report.errors.iter().cloned());
+        part.report = report;
+        // What lies deeper may be what the upper layer needs to be taken off.
+        if !total.errors.is_empty() {
+            break;
+        }
+        done += 1;
+    }
+
+    let told = total.errors.len();
+    if let Some(lead) = layers.first() {
+        settle(host, lead.dir, &former(touched), &mut total);
+    }
+    for part in layers.iter().take(done) {
+        let users = Above::than(&above, &height(part.journal));
+        total.errors.extend(stir::services(host, part.dir, &part.carried, &users));
+    }
+    for failure in &total.errors[told..] {
         emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
-    if report.errors.is_empty() {
-        journal.write(host, Record::RolledBack { stage: options.stage.clone(), kept: report.kept.len() })?;
+    let settled = total.errors.len() == told;
+    for part in layers.iter_mut().filter(|part| part.begun) {
+        if settled && done > 0 {
+            done -= 1;
+            let waits = if whole { names(&Above::than(&above, &height(part.journal))) } else { Vec::new() };
+            let kept = part.report.kept.len();
+            part.journal.write(host, Record::RolledBack { stage: options.stage.clone(), kept, waits })?;
+        }
+        let report = if part.chosen { &total } else { &part.report };
+        let bytes = serde_json::to_vec_pretty(report).map_err(|e| Failure::new("write the report", e))?;
+        part.dir.write(host, "rollback.json", &bytes)?;
     }
-    let bytes = serde_json::to_vec_pretty(&report).map_err(|e| Failure::new("write the report", e))?;
-    dir.write(host, "rollback.json", &bytes)?;
-    Ok(report)
+    Ok(total)
+}
+
+/// A layer on its way.
+struct Part<'a> {
+    dir: &'a RunDir,
+    journal: &'a mut Journal,
+    /// It was asked for; else it was rolled back before, and waits for others.
+    chosen: bool,
+    /// Nothing above it stays in place.
+    last: bool,
+    /// Its rollback is written down as begun.
+    begun: bool,
+    /// Actions whose records were carried out, all or some.
+    carried: BTreeSet<String>,
+    report: Report,
+}
+
+impl<'a> Part<'a> {
+    fn of(dir: &'a RunDir, journal: &'a mut Journal, chosen: bool) -> Self {
+        Self { dir, journal, chosen, last: false, begun: false, carried: BTreeSet::new(), report: Report::default() }
+    }
+}
+
+/// What one pass works with.
+struct Pass<'a> {
+    host: &'a dyn Host,
+    all: &'a [Run],
+    options: &'a Options,
+    several: bool,
+    emit: &'a (dyn Fn(What) + Sync),
+}
+
+impl Pass<'_> {
+    /// Takes one layer off, but for what `users` use.
+    fn take_off(&self, part: &mut Part<'_>, users: &[&Used], touched: &mut Vec<Undo>) -> Outcome<Report> {
+        let Self { host, options, emit, .. } = *self;
+        let mut report = Report::default();
+        let mut entries: Vec<Entry> =
+            part.journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
+        if !part.begun {
+            // It waits on, but for what nobody uses any more.
+            let installed = installed(host, users)?;
+            let frees = |entry: &Entry| shared::split(&entry.undo, users, &installed).later != entry.undo;
+            entries.retain(|entry| !entry.used_by.is_empty() && frees(entry));
+            if entries.is_empty() {
+                return Ok(report);
+            }
+            if part.journal.rolled_back.is_some() {
+                part.journal.write(host, Record::RollbackBegin { stage: None })?;
+                part.begun = true;
+            }
+        }
+        let whole = options.stage.is_none() && part.begun;
+        let base = Manifest::load(host, part.dir, "base")?;
+        // The last look of a run that did not end after it counts for nothing.
+        let post = if part.journal.finished.is_some() { Manifest::load(host, part.dir, "post")? } else { None };
+        let cur = match &base {
+            Some(base) if whole => {
+                let name = layers::manifest(part.journal, "cur");
+                Some(current(host, part.dir, &name, post.as_ref(), Some(base))?)
+            }
+            _ => None,
+        };
+        let later = whole && part.last;
+        let seen = post.as_ref().map(|(post, _)| post);
+        let way = Way { host, dir: part.dir, post: seen, options, one_by_one: false, later, users, emit };
+        let walked = way.walk(part.journal, &entries, &mut report)?;
+        touched.extend(walked.touched);
+        part.carried = walked.carried;
+        report.errors.extend(stir::firewalls(host, &walked.deferred));
+        if !walked.deferred.is_empty() {
+            let what = shared::words(&walked.deferred);
+            let why = format!("still used by run {}; it is rolled back with the last of them", listed(walked.used_by));
+            emit(What::Kept { what: what.clone(), why: why.clone() });
+            report.kept.push((what, why));
+        }
+        if let (Some(base), Some(cur), true, true) = (&base, &cur, later, report.errors.is_empty()) {
+            let known = post.as_ref().unwrap_or(cur);
+            if self.several {
+                let story = layers::story(host, self.all, (part.dir, part.journal), &known.0, &cur.0)?;
+                let post = (story.post, known.1.clone());
+                reconcile_disk(host, base, &post, cur, &story.quiet, &mut report, emit)?;
+            } else {
+                reconcile_disk(host, base, known, cur, &BTreeSet::new(), &mut report, emit)?;
+            }
+        }
+        if let (Some(cur), true) = (&cur, self.several) {
+            let left = Manifest::take(host, Some(&cur.0), &mut Contents::new())?;
+            left.save(host, part.dir, &layers::manifest(part.journal, "left"), &Contents::new())?;
+        }
+        Ok(report)
+    }
+}
+
+/// What is installed now; nothing where nobody uses any of it.
+fn installed(host: &dyn Host, users: &[&Used]) -> Outcome<Database> {
+    if users.is_empty() { Ok(Database::default()) } else { Database::read(host) }
+}
+
+fn names(users: &[&Used]) -> Vec<String> {
+    users.iter().map(|user| user.run.clone()).collect()
+}
+
+/// How each service was before the first of these records.
+fn former(touched: Vec<Undo>) -> Vec<Undo> {
+    let key = |undo: &Undo| Former::of(undo).map(|former| (former.manager.to_owned(), former.name.to_owned()));
+    let mut seen = BTreeSet::new();
+    let mut first: Vec<Undo> = touched.into_iter().rev().filter(|undo| seen.insert(key(undo))).collect();
+    first.reverse();
+    first
 }
 
 /// Takes some actions of a run back that goes on afterwards, the last first. When nothing else stands, the disk
@@ -104,21 +275,25 @@ pub fn take_back(
     };
 
     let mut report = Report::default();
-    let way = Way { host, dir, post: None, options: &Options::default(), one_by_one: true, emit };
-    let touched = way.walk(journal, &entries, &mut report)?;
+    // Nothing is later than a run that works.
+    let options = Options::default();
+    let way = Way { host, dir, post: None, options: &options, one_by_one: true, later: true, users: &[], emit };
+    let walked = way.walk(journal, &entries, &mut report)?;
     if let (Some(base), Some(cur), true) = (&base, &cur, report.errors.is_empty()) {
-        reconcile_disk(host, base, cur, cur, &mut report, emit)?;
+        reconcile_disk(host, base, cur, cur, &BTreeSet::new(), &mut report, emit)?;
     }
-    settle(host, dir, &touched, &mut report);
+    settle(host, dir, &walked.touched, &mut report);
     Ok(report)
 }
 
-/// Brings the disk to what it was before the run, but for what others changed since its end.
+/// Brings the disk to what it was before the run, but for what others changed since its end. Of `quiet` paths that
+/// stay nobody need be told.
 fn reconcile_disk(
     host: &dyn Host,
     base: &(Manifest, Contents),
     post: &(Manifest, Contents),
     cur: &(Manifest, Contents),
+    quiet: &BTreeSet<PathBuf>,
     report: &mut Report,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<()> {
@@ -127,7 +302,8 @@ fn reconcile_disk(
     let outcome = reconcile::reconcile(host, &states)?;
     for (what, why) in outcome.kept {
         // A record may have reported the same path already, in better words.
-        if !report.kept.iter().any(|(known, _)| *known == what) {
+        let told = report.kept.iter().any(|(known, _)| *known == what);
+        if !told && !quiet.contains(Path::new(&what)) {
             emit(What::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
@@ -146,16 +322,30 @@ pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
 fn current(
     host: &dyn Host,
     dir: &RunDir,
+    name: &str,
     post: Option<&(Manifest, Contents)>,
     base: Option<&(Manifest, Contents)>,
 ) -> Outcome<(Manifest, Contents)> {
-    if let Some(known) = Manifest::load(host, dir, "cur")? {
+    if let Some(known) = Manifest::load(host, dir, name)? {
         return Ok(known);
     }
     let mut contents = Contents::new();
     let manifest = Manifest::take(host, post.or(base).map(|(manifest, _)| manifest), &mut contents)?;
-    manifest.save(host, dir, "cur", &contents)?;
+    manifest.save(host, dir, name, &contents)?;
     Ok((manifest, contents))
+}
+
+/// What taking actions back came to.
+#[derive(Default)]
+struct Walked {
+    /// The records of services on the way.
+    touched: Vec<Undo>,
+    /// Actions of which anything was carried out.
+    carried: BTreeSet<String>,
+    /// What is left for others.
+    deferred: Vec<Undo>,
+    /// For whom.
+    used_by: BTreeSet<String>,
 }
 
 /// What taking actions back works with.
@@ -167,25 +357,47 @@ struct Way<'a> {
     /// Stop at the first action that cannot be taken back. What is left can then be tried again: without those
     /// that began before it, it could not.
     one_by_one: bool,
+    /// The disk is reconciled afterwards.
+    later: bool,
+    /// Later runs that stay in place: what they use is left.
+    users: &'a [&'a Used],
     emit: &'a (dyn Fn(What) + Sync),
 }
 
 impl Way<'_> {
-    /// Takes these actions back, the last first; returns the records of services on the way.
-    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Vec<Undo>> {
-        let mut touched = Vec::new();
+    /// Takes these actions back, the last first.
+    fn walk(&self, journal: &mut Journal, entries: &[Entry], report: &mut Report) -> Outcome<Walked> {
+        let mut walked = Walked::default();
         for entry in entries.iter().rev() {
-            touched.extend(entry.undo.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
-            let errors = self.carry_out(journal, entry, report);
-            if errors.is_empty() {
-                journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
+            let Split { now, later, used_by } = if self.users.is_empty() {
+                Split { now: entry.undo.clone(), ..Split::default() }
+            } else {
+                shared::split(&entry.undo, self.users, &installed(self.host, self.users)?)
+            };
+            walked.touched.extend(now.iter().filter(|undo| matches!(undo, Undo::Service { .. })).cloned());
+            if !now.is_empty() {
+                walked.carried.insert(entry.action.clone());
             }
+            let mut entry = entry.clone();
+            entry.undo = now;
+            let errors = self.carry_out(journal, &entry, report);
+            if errors.is_empty() {
+                let action = entry.action.clone();
+                let record = if later.is_empty() {
+                    Record::Undone { action }
+                } else {
+                    Record::Deferred { action, undo: later.clone(), used_by: used_by.iter().cloned().collect() }
+                };
+                journal.write(self.host, record)?;
+            }
+            walked.deferred.extend(later);
+            walked.used_by.extend(used_by);
             report.errors.extend(errors);
             if self.one_by_one && !report.errors.is_empty() {
                 break;
             }
         }
-        Ok(touched)
+        Ok(walked)
     }
 
     /// Hands out what the records of an entry are carried out with.
@@ -210,7 +422,7 @@ impl Way<'_> {
     }
 
     fn carry_out(&self, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
-        let Self { options, emit, .. } = *self;
+        let emit = self.emit;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
@@ -219,8 +431,7 @@ impl Way<'_> {
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
                     // Directories that still hold something are looked at again when the disk is reconciled.
-                    let later =
-                        options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
+                    let later = self.later && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
                     if !later {
                         emit(What::Kept { what: what.clone(), why: why.clone() });
                         report.kept.push((what, why));

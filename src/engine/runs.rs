@@ -54,6 +54,13 @@ pub struct Run {
     pub state: State,
 }
 
+impl Run {
+    /// Whether it is rolled back but for what later runs use, which are still in place.
+    pub fn waits(&self) -> bool {
+        self.state == State::RolledBack && !self.journal.waits.is_empty()
+    }
+}
+
 impl RunDir {
     /// The run with this id.
     pub fn of(id: &str) -> Self {
@@ -152,8 +159,12 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         }
         let journal = Journal::open(host, &journal)?;
         let state = state(&journal, running == Some(id.as_str()));
+        // The process that works on one run rolls others back with it.
+        let state = if state == State::RollbackUnfinished && running.is_some() { State::Running } else { state };
         runs.push(Run { dir, journal, state });
     }
+    // Runs of one second are listed by the names of their guides.
+    runs.sort_by_key(|run| run.journal.header.at);
     Ok(runs)
 }
 
@@ -167,7 +178,9 @@ pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
     let guides = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
-    let brought = standing(&runs).flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
+    // What a run brought that is rolled back stays ours as long as others use it.
+    let here = runs.iter().filter(|run| run.state != State::RolledBack || run.waits());
+    let brought = here.flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
     let brought = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
     note(host, STANDING, &guides)?;
     note(host, BROUGHT, &brought)
