@@ -210,6 +210,7 @@ impl Pass<'_> {
         let walked = way.walk(part.journal, &entries, &mut report)?;
         touched.extend(walked.touched);
         part.carried = walked.carried;
+        let told = report.errors.len();
         report.errors.extend(stir::firewalls(host, &walked.deferred));
         if !walked.deferred.is_empty() {
             let what = shared::words(&walked.deferred);
@@ -220,12 +221,15 @@ impl Pass<'_> {
         if let (Some(base), Some(cur), true, true) = (&base, &cur, later, report.errors.is_empty()) {
             let known = post.as_ref().unwrap_or(cur);
             if self.several {
-                let story = layers::story(host, self.all, (part.dir, part.journal), &known.0, &cur.0)?;
+                let story = layers::story(host, self.all, (part.dir, part.journal), [&base.0, &known.0, &cur.0])?;
                 let post = (story.post, known.1.clone());
                 reconcile_disk(host, base, &post, cur, &story.quiet, &mut report, emit)?;
             } else {
                 reconcile_disk(host, base, known, cur, &BTreeSet::new(), &mut report, emit)?;
             }
+        }
+        for failure in &report.errors[told..] {
+            emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
         }
         if let (Some(cur), true) = (&cur, self.several) {
             let left = Manifest::take(host, Some(&cur.0), &mut Contents::new())?;

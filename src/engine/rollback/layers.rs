@@ -14,7 +14,7 @@ use crate::engine::manifest::{Entry, Manifest};
 use crate::engine::rollback::accounts;
 use crate::engine::rollback::shared::Used;
 use crate::engine::runs::{Run, RunDir, State};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Stamp};
 
 /// A run to be rolled back.
@@ -48,8 +48,13 @@ impl Above {
             .filter(stays)
             .filter(|run| height(&run.journal) > *lowest)
             .map(|run| {
+                let id = &run.dir.id;
+                if matches!(run.state, State::Unfinished | State::RollbackUnfinished) {
+                    let why = format!("the later run {id} was interrupted, and may still use any of it");
+                    let hint = "`bringup resume` goes on with it, `bringup rollback` rolls it back; then try this again";
+                    return Err(Failure::new("roll back a run below others", why).hint(hint));
+                }
                 let plan = run.dir.plan(host).map_err(|failure| {
-                    let id = &run.dir.id;
                     failure.hint(format!("what run {id} uses is not known without it: roll that one back first"))
                 })?;
                 Ok(Self { height: height(&run.journal), used: Used::of(&run.dir.id, &plan, &run.journal) })
@@ -121,22 +126,34 @@ pub struct Story {
     pub quiet: BTreeSet<PathBuf>,
 }
 
-/// What the disk owes to the layer of this run. `all` are the runs of this server.
-pub fn story(host: &dyn Host, all: &[Run], layer: (&RunDir, &Journal), post: &Manifest, cur: &Manifest) -> Outcome<Story> {
+/// What the disk owes to the layer of this run. `all` are the runs of this server, `post` is the end of the run as far
+/// as it is known.
+pub fn story(
+    host: &dyn Host,
+    all: &[Run],
+    layer: (&RunDir, &Journal),
+    [base, post, cur]: [&Manifest; 3],
+) -> Outcome<Story> {
     let nothing = || Story { post: post.clone(), quiet: BTreeSet::new() };
-    let base = layer.0.file("base.manifest");
-    let Some(begin) = host.stat(&base).ok().flatten().map(|stat| stat.mtime) else { return Ok(nothing()) };
+    let first = layer.0.file("base.manifest");
+    let Some(begin) = host.stat(&first).ok().flatten().map(|stat| stat.mtime) else { return Ok(nothing()) };
     let deeds = deeds(host, all, layer, begin)?;
     let height = height(layer.1);
     let below = deeds.iter().filter(|deed| deed.height < height);
-    let quiet = below.flat_map(|deed| changed(&deed.begin, &deed.end)).map(Path::to_owned).collect();
+    let quiet: BTreeSet<PathBuf> =
+        below.flat_map(|deed| changed(&deed.begin, &deed.end)).map(Path::to_owned).collect();
     let own: Vec<&Deed> = deeds.iter().filter(|deed| deed.height == height).collect();
     let chain: Vec<&Deed> = deeds.iter().filter(|deed| deed.height >= height).collect();
-    Ok(Story { post: expected(&own, &chain, post, cur), quiet })
+    let mut expected = expected_end(&own, &chain, post, cur);
+    if layer.1.finished.is_none() {
+        // Whatever stands there now would be this run's: but this is known to be the lower layers'.
+        quiet.iter().for_each(|path| put(&mut expected, path, base));
+    }
+    Ok(Story { post: expected, quiet })
 }
 
 /// See [`Story::post`]. `own` are the deeds of the layer itself, the run first; `chain` those of it and of all above.
-fn expected(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest) -> Manifest {
+fn expected_end(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest) -> Manifest {
     let mut expected = post.clone();
     let mut rolled_back: BTreeSet<&Path> = BTreeSet::new();
     for deed in own.iter().skip(1) {
@@ -147,10 +164,7 @@ fn expected(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest) -> 
         if accounts::is_merged(path) || !(untouched(own, cur, path) || untouched(chain, cur, path)) {
             continue;
         }
-        match cur.entries.get(path) {
-            Some(entry) => drop(expected.entries.insert(path.to_owned(), entry.clone())),
-            None => drop(expected.entries.remove(path)),
-        }
+        put(&mut expected, path, cur);
     }
     // Directories say by their times whether anything was made or removed in them.
     for (path, entry) in expected.entries.iter_mut().filter(|(_, entry)| entry.kind == Kind::Dir) {
@@ -165,6 +179,14 @@ fn expected(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest) -> 
         }
     }
     expected
+}
+
+/// Makes `path` what it is in another manifest.
+fn put(manifest: &mut Manifest, path: &Path, from: &Manifest) {
+    match from.entries.get(path) {
+        Some(entry) => drop(manifest.entries.insert(path.to_owned(), entry.clone())),
+        None => drop(manifest.entries.remove(path)),
+    }
 }
 
 /// Whether nobody changed `path` between these deeds, and after them.
