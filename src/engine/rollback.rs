@@ -143,6 +143,34 @@ pub fn together(
     Ok(total)
 }
 
+/// What rolling these runs back together would carry out of each run, those included that wait for them. Changes
+/// nothing; what keeps it from beginning is an error here, too.
+pub fn ahead<'r>(
+    host: &dyn Host,
+    all: &'r [Run],
+    ids: &[String],
+    options: &Options,
+) -> Outcome<Vec<(&'r Journal, Vec<Entry>)>> {
+    let chosen = |run: &Run| ids.contains(&run.dir.id);
+    let waiting = |run: &Run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some());
+    let runs: Vec<&Run> = all.iter().filter(|run| chosen(run) || waiting(run)).collect();
+    let Some(lowest) = runs.iter().map(|run| height(&run.journal)).min() else { return Ok(Vec::new()) };
+    let above = Above::all(host, all, &lowest, ids)?;
+    let mut parts = Vec::new();
+    for run in runs {
+        let users = Above::than(&above, &height(&run.journal));
+        let packages = installed(host, &users)?;
+        let entries = run.journal.entries().iter().filter(|entry| concerns(entry, options));
+        let entries = entries.filter(|entry| chosen(run) || !entry.used_by.is_empty()).map(|entry| {
+            let mut entry = entry.clone();
+            entry.undo = shared::split(&entry.undo, &users, &packages).now;
+            entry
+        });
+        parts.push((&run.journal, entries.collect()));
+    }
+    Ok(parts)
+}
+
 /// A layer on its way.
 struct Part<'a> {
     dir: &'a RunDir,

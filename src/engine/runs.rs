@@ -16,6 +16,13 @@ use crate::plan::Plan;
 /// Where bringup keeps what it must remember.
 pub const STATE_DIR: &str = "/var/lib/bringup";
 
+/// The events of a run.
+pub const EVENTS: &str = "events.jsonl";
+/// The events of its rollback, when it is a process of its own.
+pub const ROLLBACK_EVENTS: &str = "rollback.jsonl";
+/// Names the file of the process that was started last.
+const FOLLOWED: &str = "followed";
+
 /// The files of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
@@ -125,6 +132,12 @@ impl RunDir {
         self.path.join("log").join(format!("{}.log", step.replace('/', "_")))
     }
 
+    /// The events of the process that last worked on it.
+    pub fn events(&self, host: &dyn Host) -> PathBuf {
+        let name = host.read_at_most(&self.file(FOLLOWED), 64).unwrap_or_default();
+        self.file(if name == ROLLBACK_EVENTS.as_bytes() { ROLLBACK_EVENTS } else { EVENTS })
+    }
+
     /// The plan of the run.
     pub fn plan(&self, host: &dyn Host) -> Outcome<Plan> {
         self.plan_in(host, "plan.json")
@@ -137,6 +150,21 @@ impl RunDir {
         let bytes = host.read(&path).map_err(|e| Failure::new(what(), e))?;
         serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
     }
+}
+
+/// Makes a fresh file for the events of a process. What an earlier one wrote there is kept under a number.
+pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
+    let what = |e| Failure::new(format!("keep {}", dir.file(name).display()), e);
+    if host.stat(&dir.file(name)).map_err(what)?.is_some_and(|stat| stat.size > 0) {
+        let stem = name.strip_suffix(".jsonl").unwrap_or(name);
+        let mut number = 1;
+        while host.stat(&dir.file(&format!("{stem}-{number}.jsonl"))).map_err(what)?.is_some() {
+            number += 1;
+        }
+        dir.write(host, &format!("{stem}-{number}.jsonl"), &host.read(&dir.file(name)).map_err(what)?)?;
+    }
+    dir.write(host, name, b"")?;
+    dir.write(host, FOLLOWED, name.as_bytes())
 }
 
 /// Every run on this host, oldest first. `running` is the id of the run whose process holds the lock.
@@ -238,5 +266,64 @@ impl RunDir {
     pub fn keep_settings(&self, host: &dyn Host, settings: &Settings) -> Outcome<()> {
         let bytes = serde_json::to_vec(settings).map_err(|e| Failure::new("write the settings", e))?;
         self.write(host, "settings.json", &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::engine::journal::Record;
+    use crate::host::fake::FakeHost;
+
+    #[test]
+    fn each_process_has_a_file_of_its_own_for_its_events_and_none_is_lost() {
+        let host = FakeHost::new();
+        let (dir, _) = RunDir::create(&host, &Plan::new("t", "")).unwrap();
+        assert_eq!(dir.events(&host), dir.file("events.jsonl"), "before anything was started");
+        let process = |name: &str, said: &str| {
+            begin_events(&host, &dir, name).unwrap();
+            assert_eq!(dir.events(&host), dir.file(name));
+            assert_eq!(host.text(dir.file(name)).unwrap(), "");
+            host.append_lazily(&dir.file(name), said.as_bytes()).unwrap();
+        };
+        process(EVENTS, "run\n");
+        process(EVENTS, "resumed\n");
+        process(ROLLBACK_EVENTS, "first\n");
+        process(ROLLBACK_EVENTS, "second\n");
+        let said = |name: &str| host.text(dir.file(name)).unwrap();
+        assert_eq!([said("events-1.jsonl"), said("events.jsonl")], ["run\n", "resumed\n"]);
+        assert_eq!([said("rollback-1.jsonl"), said("rollback.jsonl")], ["first\n", "second\n"]);
+    }
+
+    #[test]
+    fn runs_of_one_second_stand_in_the_order_in_which_they_began() {
+        let host = FakeHost::new();
+        for guide in ["z", "a"] {
+            RunDir::create(&host, &Plan::new(guide, "")).unwrap();
+        }
+        let guides: Vec<String> =
+            all(&host, None).unwrap().into_iter().map(|run| run.journal.header.guide.clone()).collect();
+        assert_eq!(guides, ["z", "a"]);
+    }
+
+    #[test]
+    fn a_run_that_waits_for_others_is_rolled_back_until_it_is_begun_again() {
+        let host = FakeHost::new();
+        let (_, mut journal) = RunDir::create(&host, &Plan::new("t", "")).unwrap();
+        let state = |host: &FakeHost| {
+            let run = all(host, None).unwrap().remove(0);
+            (run.state, run.waits())
+        };
+        let back = |waits: Vec<String>| Record::RolledBack { stage: None, kept: 0, waits };
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        journal.write(&host, back(vec!["later".into()])).unwrap();
+        assert_eq!(state(&host), (State::RolledBack, true));
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        journal.write(&host, back(Vec::new())).unwrap();
+        assert_eq!(state(&host), (State::RolledBack, false));
     }
 }

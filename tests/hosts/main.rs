@@ -30,6 +30,7 @@ mod pair;
 mod preflight;
 #[path = "../pty/session.rs"]
 mod session;
+mod several;
 mod sites;
 mod ssh;
 mod weblab;

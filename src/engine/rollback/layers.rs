@@ -212,3 +212,6 @@ fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

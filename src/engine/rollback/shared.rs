@@ -316,3 +316,6 @@ fn paths_in(text: &str) -> impl Iterator<Item = &str> {
         (word.starts_with('/') && !word.starts_with("//")).then_some(word)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::action::database;
+use crate::action::database::{self, Engine};
 use crate::engine::undo::{Undo, UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
@@ -16,13 +16,7 @@ impl Undo {
             }
             Self::RemoveData { path } => tree(host, path),
             // An engine's packages take every database along, whoever made it.
-            Self::Packages { planned, .. } => {
-                let lines: Vec<String> = database::served_by(host, planned)
-                    .into_iter()
-                    .flat_map(|(engine, names)| names.into_iter().map(move |name| format!("{engine:?} {name}")))
-                    .collect();
-                Ok((!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes())))
-            }
+            Self::Packages { planned, .. } => Ok(served_fingerprint(&served(host, planned))),
             _ => Ok(None),
         }
     }
@@ -38,6 +32,18 @@ impl Undo {
             _ => None,
         }
     }
+}
+
+/// The databases in the engines whose servers these packages are: engine and name.
+pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Engine, String)> {
+    let of = |(engine, names): (Engine, Vec<String>)| names.into_iter().map(move |name| (engine, name));
+    database::served_by(host, planned).into_iter().flat_map(of).collect()
+}
+
+/// What a record of packages knows those databases by.
+pub fn served_fingerprint(databases: &[(Engine, String)]) -> Option<String> {
+    let lines: Vec<String> = databases.iter().map(|(engine, name)| format!("{engine:?} {name}")).collect();
+    (!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes()))
 }
 
 /// Saves what others keep in the engines that go with these packages.
