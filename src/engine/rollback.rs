@@ -22,7 +22,7 @@ use crate::engine::rollback::shared::{Split, Used};
 use crate::engine::runs::{self, Run, RunDir, State};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
-use crate::host::Host;
+use crate::host::{Host, Kind};
 
 pub mod accounts;
 mod layers;
@@ -252,6 +252,10 @@ impl Pass<'_> {
                 let story = layers::story(host, self.all, (part.dir, part.journal), [&base.0, &known.0, &cur.0])?;
                 let post = (story.post, known.1.clone());
                 reconcile_disk(host, base, &post, cur, &story.quiet, &mut report, emit)?;
+                let states = [&base.0, &known.0, &cur.0];
+                for path in layers::leftovers(host, self.all, (part.dir, part.journal), states)? {
+                    report.errors.extend(remove_leftover(host, &path).err());
+                }
             } else {
                 reconcile_disk(host, base, known, cur, &BTreeSet::new(), &mut report, emit)?;
             }
@@ -264,6 +268,16 @@ impl Pass<'_> {
             left.save(host, part.dir, &layers::manifest(part.journal, "left"), &Contents::new())?;
         }
         Ok(report)
+    }
+}
+
+/// Removes what nobody else has touched; a directory only when it is empty.
+fn remove_leftover(host: &dyn Host, path: &Path) -> Outcome<()> {
+    let failed = |e| Failure::new(format!("remove {}", path.display()), e);
+    match host.stat(path).map_err(failed)?.map(|stat| stat.kind) {
+        Some(Kind::Dir) if host.list(path).map_err(failed)?.is_empty() => host.remove_dir(path).map_err(failed),
+        Some(Kind::File | Kind::Symlink) => host.remove(path).map_err(failed),
+        _ => Ok(()),
     }
 }
 

@@ -2,12 +2,13 @@
 //! last one goes, and then the server is what it was before the first.
 
 use bringup::answers::OnFailure;
-use bringup::engine::event::What;
+use bringup::engine::event::{Event, What};
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{self, Layer, Options};
 use bringup::engine::run::{Job, execute};
 use bringup::engine::runs::{self, RunDir, State};
 use bringup::error::Exit;
+use bringup::host::Host;
 use bringup::host::fake::{Cut, Defect, FakeHost, Package, Snapshot};
 use bringup::plan::Plan;
 use bringup::secret::{Secret, Secrets};
@@ -25,9 +26,16 @@ fn machine() -> FakeHost {
             .file("/etc/cache/cache.conf", "port 6379\n", 0o644)
             .user("cache")
             .data("/var/lib/cache")
+            .data("/var/www/html/cache")
             .service("cache", &["127.0.0.1:6379"]),
     );
-    host.offer(Package::new("tool", "1").depends(&["base-lib"]).file("/usr/bin/tool", "elf", 0o755).data("/var/lib/tool"));
+    host.offer(
+        Package::new("tool", "1")
+            .depends(&["base-lib"])
+            .file("/usr/bin/tool", "elf", 0o755)
+            .data("/var/lib/tool")
+            .data("/var/www/html/tool"),
+    );
     host.load_rules("table ip theirs {\n\tchain x {\n\t\ttcp dport 1 accept\n\t}\n}\n");
     host.occupy("sshd", "0.0.0.0:2222".parse().unwrap());
     host
@@ -130,11 +138,13 @@ fn install(host: &FakeHost, plan: &Plan) -> (String, Exit) {
 fn go_on(host: &FakeHost, plan: &Plan, dir: &RunDir, journal: &mut Journal) -> Exit {
     let secrets = secrets();
     let on_failure = OnFailure::Rollback;
-    // Shown when a test fails.
     let emit = |what: What| {
-        if let What::Failed { step, failure } = what {
+        // Shown when a test fails.
+        if let What::Failed { step, failure } = &what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
+        let line = serde_json::to_string(&Event { at: host.now(), what }).unwrap() + "\n";
+        host.append_lazily(&dir.file("events.jsonl"), line.as_bytes()).ok();
     };
     let job = Job { host, dir, plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
     execute(&job, journal)
@@ -174,11 +184,7 @@ fn assert_intact(what: &str, host: &FakeHost, guide: &str) {
             &["nginx.service", "cache.service"],
             &["/opt/apps/wiki.txt", "/etc/apps/common.conf", "/etc/nginx/sites-enabled/wiki"],
         ),
-        _ => (
-            &["cache", "postgresql", "base-lib"],
-            &["cache.service", "postgresql.service"],
-            &["/opt/apps/blog.txt"],
-        ),
+        _ => (&["cache", "postgresql", "base-lib"], &["cache.service", "postgresql.service"], &["/opt/apps/blog.txt"]),
     };
     for package in packages {
         assert!(host.packages().contains_key(*package), "{what}: the package {package} of {guide} is gone");
@@ -269,7 +275,8 @@ fn in_every_order_each_is_rolled_back_alone_and_the_last_takes_everything_along(
                     for other in &backwards[done + 1..] {
                         assert_intact(&what, &host, &plans[*other].guide);
                     }
-                    let foreign: Vec<_> = report.kept.iter().filter(|(_, why)| !why.contains("still used by")).collect();
+                    let foreign: Vec<_> =
+                        report.kept.iter().filter(|(_, why)| !why.contains("still used by")).collect();
                     assert!(foreign.is_empty(), "{what}: {foreign:?}");
                     if done + 1 == backwards.len() {
                         assert_same(&what, &seen(&host), &before);
@@ -290,9 +297,14 @@ fn all_at_once_is_one_pass_and_starts_each_service_once_at_most() {
     host.forget_calls();
     back(&host, &ids.iter().rev().map(String::as_str).collect::<Vec<_>>()).unwrap();
     assert_same("all at once", &seen(&host), &before);
-    let starts = host.commands().iter().filter(|command| {
-        command.argv[0] == "systemctl" && command.argv.iter().any(|word| word == "restart" || word == "start" || word == "reload-or-restart")
-    }).count();
+    let starts = host
+        .commands()
+        .iter()
+        .filter(|command| {
+            command.argv[0] == "systemctl"
+                && command.argv.iter().any(|word| word == "restart" || word == "start" || word == "reload-or-restart")
+        })
+        .count();
     assert_eq!(starts, 0, "nothing of it ran before the first run");
 }
 

@@ -218,7 +218,8 @@ impl Database {
     /// What of `wanted` has to stay as long as `asked` shall be there: what these names mean, and what is needed by it
     /// or by packages outside of `wanted`.
     pub fn needed(&self, wanted: &BTreeSet<String>, asked: &BTreeSet<&str>) -> BTreeSet<String> {
-        let asked: BTreeSet<&str> = asked.iter().map(|name| name.split_once(':').map_or(*name, |(name, _)| name)).collect();
+        let asked: BTreeSet<&str> =
+            asked.iter().map(|name| name.split_once(':').map_or(*name, |(name, _)| name)).collect();
         let is_asked = |package: &&Package| {
             asked.contains(package.name.as_str()) || package.provided().any(|name| asked.contains(name))
         };

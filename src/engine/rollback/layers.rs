@@ -9,11 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::engine::event::{self, What};
 use crate::engine::journal::Journal;
 use crate::engine::manifest::{Entry, Manifest};
-use crate::engine::rollback::accounts;
 use crate::engine::rollback::shared::Used;
-use crate::engine::runs::{Run, RunDir, State};
+use crate::engine::rollback::{accounts, reconcile};
+use crate::engine::runs::{self, Run, RunDir, State};
+use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Stamp};
 
@@ -51,7 +53,8 @@ impl Above {
                 let id = &run.dir.id;
                 if matches!(run.state, State::Unfinished | State::RollbackUnfinished) {
                     let why = format!("the later run {id} was interrupted, and may still use any of it");
-                    let hint = "`bringup resume` goes on with it, `bringup rollback` rolls it back; then try this again";
+                    let hint =
+                        "`bringup resume` goes on with it, `bringup rollback` rolls it back; then try this again";
                     return Err(Failure::new("roll back a run below others", why).hint(hint));
                 }
                 let plan = run.dir.plan(host).map_err(|failure| {
@@ -140,11 +143,12 @@ pub fn story(
     let deeds = deeds(host, all, layer, begin)?;
     let height = height(layer.1);
     let below = deeds.iter().filter(|deed| deed.height < height);
-    let quiet: BTreeSet<PathBuf> =
-        below.flat_map(|deed| changed(&deed.begin, &deed.end)).map(Path::to_owned).collect();
+    let quiet: BTreeSet<PathBuf> = below.flat_map(|deed| changed(&deed.begin, &deed.end)).map(Path::to_owned).collect();
     let own: Vec<&Deed> = deeds.iter().filter(|deed| deed.height == height).collect();
     let chain: Vec<&Deed> = deeds.iter().filter(|deed| deed.height >= height).collect();
-    let mut expected = expected_end(&own, &chain, post, cur);
+    let upper = all.iter().filter(|run| self::height(&run.journal) >= height);
+    let windows: Vec<_> = upper.flat_map(|run| package_windows(host, (&run.dir, &run.journal))).collect();
+    let mut expected = expected_end(&own, &chain, &windows, [post, cur]);
     if layer.1.finished.is_none() {
         // Whatever stands there now would be this run's: but this is known to be the lower layers'.
         quiet.iter().for_each(|path| put(&mut expected, path, base));
@@ -152,14 +156,21 @@ pub fn story(
     Ok(Story { post: expected, quiet })
 }
 
-/// See [`Story::post`]. `own` are the deeds of the layer itself, the run first; `chain` those of it and of all above.
-fn expected_end(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest) -> Manifest {
+/// See [`Story::post`]. `own` are the deeds of the layer itself, the run first; `chain` those of it and of all above; packages were
+/// installed in `windows`.
+fn expected_end(own: &[&Deed], chain: &[&Deed], windows: &[(Stamp, Stamp)], [post, cur]: [&Manifest; 2]) -> Manifest {
     let mut expected = post.clone();
-    let mut rolled_back: BTreeSet<&Path> = BTreeSet::new();
+    let mut ours: BTreeSet<&Path> = BTreeSet::new();
     for deed in own.iter().skip(1) {
-        rolled_back.extend(changed(&deed.begin, &deed.end));
+        ours.extend(changed(&deed.begin, &deed.end));
     }
-    for path in rolled_back {
+    // The package manager's records were left alone as long as the set of packages was not one run's alone.
+    // Others' packages may have brought anew what ours had.
+    let brought = |path: &Path| cur.entries.get(path).is_some_and(|entry| within(windows, entry));
+    if own.len() > 1 {
+        ours.extend(changed(post, cur).filter(|path| reconcile::is_package_state(path) || brought(path)));
+    }
+    for path in ours {
         // These are merged by their lines, whoever changed which.
         if accounts::is_merged(path) || !(untouched(own, cur, path) || untouched(chain, cur, path)) {
             continue;
@@ -181,6 +192,70 @@ fn expected_end(own: &[&Deed], chain: &[&Deed], post: &Manifest, cur: &Manifest)
     expected
 }
 
+/// What the scripts of a run's packages have left in directories that an earlier run of ours brought. The comparison
+/// leaves such paths alone, because living programs write in directories that were there before; but these were made
+/// while the packages were installed (by their ctime and the run's own log), nobody touched them since, and the
+/// directory is the earlier run's. Deepest first.
+pub fn leftovers(
+    host: &dyn Host,
+    all: &[Run],
+    layer: (&RunDir, &Journal),
+    [base, post, cur]: [&Manifest; 3],
+) -> Outcome<Vec<PathBuf>> {
+    let windows = package_windows(host, layer);
+    let made = |entry: &Entry| within(&windows, entry);
+    let mut found: Vec<&PathBuf> = post
+        .entries
+        .iter()
+        .filter(|(path, entry)| !base.entries.contains_key(*path) && made(entry))
+        .filter(|(path, entry)| cur.entries.get(*path).is_some_and(|now| now.ctime == entry.ctime && now.same(entry)))
+        .map(|(path, _)| path)
+        .collect();
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let own = height(layer.1);
+    let below = all.iter().filter(|run| height(&run.journal) < own && (run.state != State::RolledBack || run.waits()));
+    let mut theirs: BTreeSet<PathBuf> = BTreeSet::new();
+    for run in below {
+        if let (Some((before, _)), Some((after, _))) =
+            (Manifest::load(host, &run.dir, "base")?, Manifest::load(host, &run.dir, "post")?)
+        {
+            let dirs = after.entries.iter().filter(|(_, entry)| entry.kind == Kind::Dir);
+            theirs.extend(dirs.map(|(path, _)| path).filter(|path| !before.entries.contains_key(*path)).cloned());
+        }
+    }
+    found.retain(|path| {
+        path.ancestors().skip(1).any(|above| theirs.contains(above) && base.entries.contains_key(above))
+    });
+    Ok(found.into_iter().rev().cloned().collect())
+}
+
+/// Whether what stands at a path came there at one of these times.
+fn within(windows: &[(Stamp, Stamp)], entry: &Entry) -> bool {
+    windows.iter().any(|(from, to)| (*from..=*to).contains(&entry.ctime))
+}
+
+/// When the packages of a run were installed.
+fn package_windows(host: &dyn Host, (dir, journal): (&RunDir, &Journal)) -> Vec<(Stamp, Stamp)> {
+    let installs = |action: &str| {
+        let entry = journal.entry(action);
+        entry.is_some_and(|entry| entry.undo.iter().any(|undo| matches!(undo, Undo::Packages { .. })))
+    };
+    let mut windows = Vec::new();
+    let mut begun = None;
+    for event in event::read(host, &dir.file(runs::EVENTS)) {
+        match event.what {
+            What::ActionStarted { action } if installs(&action) => begun = Some(event.at),
+            What::ActionEnded { action, .. } if installs(&action) => {
+                windows.extend(begun.take().map(|begun| (begun, event.at)));
+            }
+            _ => {}
+        }
+    }
+    windows
+}
+
 /// Makes `path` what it is in another manifest.
 fn put(manifest: &mut Manifest, path: &Path, from: &Manifest) {
     match from.entries.get(path) {
@@ -200,9 +275,7 @@ fn untouched(deeds: &[&Deed], cur: &Manifest, path: &Path) -> bool {
 fn changed<'a>(before: &'a Manifest, after: &'a Manifest) -> impl Iterator<Item = &'a Path> {
     let all: BTreeMap<&PathBuf, ()> =
         before.entries.keys().chain(after.entries.keys()).map(|path| (path, ())).collect();
-    all.into_keys()
-        .filter(|path| !same(before.entries.get(*path), after.entries.get(*path)))
-        .map(PathBuf::as_path)
+    all.into_keys().filter(|path| !same(before.entries.get(*path), after.entries.get(*path))).map(PathBuf::as_path)
 }
 
 fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {

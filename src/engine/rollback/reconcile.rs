@@ -234,6 +234,11 @@ impl<'a> States<'a> {
     }
 }
 
+/// Whether `path` is one of the package manager's own records.
+pub(super) fn is_package_state(path: &Path) -> bool {
+    PACKAGE_STATE.iter().any(|prefix| path.starts_with(prefix))
+}
+
 /// Whether what is at `path` changes without packages and actions.
 fn lives(path: &Path) -> bool {
     lies_below(STATE, path) || lies_below(SITES, path) || path == Path::new("/var/www")

@@ -288,7 +288,10 @@ pub fn words(records: &[Undo]) -> String {
             _ => paths.extend(path_of(undo).map(|path| path.display().to_string())),
         }
     }
-    let packages = (!packages.is_empty()).then(|| format!("the packages {}", listed(packages)));
+    // Whoever reads this knows programs; libraries come last.
+    let (libraries, mut names): (Vec<&str>, Vec<&str>) = packages.into_iter().partition(|name| name.starts_with("lib"));
+    names.extend(libraries);
+    let packages = (!names.is_empty()).then(|| format!("the packages {}", listed(names)));
     let paths = (!paths.is_empty()).then(|| listed(paths));
     let things = (!things.is_empty()).then(|| listed(things));
     [packages, things, paths].into_iter().flatten().collect::<Vec<_>>().join("; ")

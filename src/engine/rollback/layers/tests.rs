@@ -35,7 +35,7 @@ fn counts_as(post: Files<'_>, upper: Files<'_>, found: Files<'_>, left: Files<'_
     let back = deed(3, 1, found, left);
     let gone = deed(4, 2, left, cur);
     let (own, chain) = (vec![&run, &back], vec![&run, &other, &back, &gone]);
-    let expected = expected_end(&own, &chain, &disk(post), &disk(cur));
+    let expected = expected_end(&own, &chain, &[], [&disk(post), &disk(cur)]);
     let hash = |manifest: &Manifest| manifest.entries.get(Path::new("/etc/x/f")).and_then(|entry| entry.hash.clone());
     let is = |files: Files<'_>| hash(&expected) == hash(&disk(files));
     let names = [("post", is(post)), ("cur", is(cur))];
@@ -65,7 +65,7 @@ fn accounts_are_always_merged() {
     let (a, b) = ([("/etc/passwd", "a:x\n")], [("/etc/passwd", "b:x\n")]);
     let run = deed(1, 1, &[], &a);
     let back = deed(2, 1, &a, &b);
-    let expected = expected_end(&[&run, &back], &[&run, &back], &disk(&a), &disk(&b));
+    let expected = expected_end(&[&run, &back], &[&run, &back], &[], [&disk(&a), &disk(&b)]);
     let hash = |manifest: &Manifest| manifest.entries.get(Path::new("/etc/passwd")).unwrap().hash.clone();
     assert_eq!(hash(&expected), hash(&disk(&a)));
 }

@@ -69,9 +69,7 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
     let command = json!({"command": {"describe": "d", "run": ["do"], "check": ["is"], "undo": ["undo", "it"]}});
     let member = json!({"user": {"name": "shop", "home": "/srv/shop", "groups": ["adm"]}});
     let source = json!({"source": {"path": "/opt/shop/app", "from": "asset", "location": "demo"}});
-    let service = |name: &str| {
-        json!({"op": "service", "manager": "systemd", "name": name, "existed": true, "was_active": false, "was_enabled": false})
-    };
+    let service = |name: &str| json!({"op": "service", "manager": "systemd", "name": name, "existed": true, "was_active": false, "was_enabled": false});
     let account = json!({"op": "user", "name": "shop", "with_group": true});
     let membership = |group: &str| json!({"op": "membership", "user": "shop", "group": group});
     let run = |argv: &[&str]| json!({"op": "command", "argv": argv, "user": "", "cwd": "/", "describe": "d"});
@@ -98,8 +96,16 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
         (membership("www-data"), member.clone(), false),
         (service("web.service"), web.clone(), true),
         (service("other.service"), web.clone(), false),
-        (json!({"op": "database", "engine": "postgresql", "name": "shop", "role": "x", "database_existed": false, "role_existed": false}), database.clone(), true),
-        (json!({"op": "database", "engine": "mariadb", "name": "shop", "role": "shop", "database_existed": false, "role_existed": false}), database, false),
+        (
+            json!({"op": "database", "engine": "postgresql", "name": "shop", "role": "x", "database_existed": false, "role_existed": false}),
+            database.clone(),
+            true,
+        ),
+        (
+            json!({"op": "database", "engine": "mariadb", "name": "shop", "role": "shop", "database_existed": false, "role_existed": false}),
+            database,
+            false,
+        ),
         (json!({"op": "acme_certificate", "name": "x"}), web.clone(), false),
         (run(&["undo", "it"]), command.clone(), true),
         (run(&["undo", "another"]), command, false),
