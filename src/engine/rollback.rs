@@ -99,11 +99,11 @@ pub fn together(
     }
 
     // Only where several runs meet, somebody will ask what each of them did to the disk.
-    let several = all.iter().any(|run| !ids.contains(&run.dir.id) && (run.state != State::RolledBack || run.waits()));
+    let meets = |run: &&Run| run.state != State::RolledBack || run.waits() || ids.contains(&run.dir.id);
+    let several = all.iter().filter(meets).count() > 1;
     let pass = Pass { host, all: &all, options, several, emit };
     let mut total = Report::default();
     let mut touched = Vec::new();
-    let mut done = 0;
     for part in &mut layers {
         let users = Above::than(&above, &height(part.journal));
         let report = pass.take_off(part, &users, &mut touched)?;
@@ -114,14 +114,14 @@ pub fn together(
         if !total.errors.is_empty() {
             break;
         }
-        done += 1;
+        part.done = true;
     }
 
     let told = total.errors.len();
     if let Some(lead) = layers.first() {
         settle(host, lead.dir, &former(touched), &mut total);
     }
-    for part in layers.iter().take(done) {
+    for part in layers.iter().filter(|part| part.done) {
         let users = Above::than(&above, &height(part.journal));
         total.errors.extend(stir::services(host, part.dir, &part.carried, &users));
     }
@@ -130,8 +130,7 @@ pub fn together(
     }
     let settled = total.errors.len() == told;
     for part in layers.iter_mut().filter(|part| part.begun) {
-        if settled && done > 0 {
-            done -= 1;
+        if settled && part.done {
             let waits = if whole { names(&Above::than(&above, &height(part.journal))) } else { Vec::new() };
             let kept = part.report.kept.len();
             part.journal.write(host, Record::RolledBack { stage: options.stage.clone(), kept, waits })?;
@@ -181,6 +180,8 @@ struct Part<'a> {
     last: bool,
     /// Its rollback is written down as begun.
     begun: bool,
+    /// It is off, as far as it can be, without an error.
+    done: bool,
     /// Actions whose records were carried out, all or some.
     carried: BTreeSet<String>,
     report: Report,
@@ -188,7 +189,8 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn of(dir: &'a RunDir, journal: &'a mut Journal, chosen: bool) -> Self {
-        Self { dir, journal, chosen, last: false, begun: false, carried: BTreeSet::new(), report: Report::default() }
+        let (carried, report) = (BTreeSet::new(), Report::default());
+        Self { dir, journal, chosen, last: false, begun: false, done: false, carried, report }
     }
 }
 

@@ -26,7 +26,7 @@ fn machine() -> FakeHost {
             .file("/etc/cache/cache.conf", "port 6379\n", 0o644)
             .user("cache")
             .data("/var/lib/cache")
-            .data("/var/www/html/cache")
+            .data("/var/www/html")
             .service("cache", &["127.0.0.1:6379"]),
     );
     host.offer(
