@@ -440,3 +440,70 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
         "directory": run.dir.path,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::answers::Origin;
+    use crate::engine::journal::{Journal, Record};
+    use crate::host::fake::FakeHost;
+    use crate::plan::{Answered, Plan};
+
+    /// A finished run with a change in the stage `web`.
+    fn ran(host: &FakeHost, guide: &str, name: &str) -> String {
+        let mut plan = Plan::new(guide, "");
+        plan.answers.push(Answered { path: "application.name".into(), value: json!(name), origin: Origin::File });
+        let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
+        let begin = Record::Begin { action: "web.site".into(), stage: "web".into(), undo: Vec::new() };
+        journal.write(host, begin).unwrap();
+        journal.write(host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
+        dir.id
+    }
+
+    fn chosen(host: &FakeHost, scope: &Scope) -> Result<Vec<String>, String> {
+        let runs = runs::all(host, None).unwrap();
+        choose(host, &runs, scope).map(|runs| runs.iter().map(|run| run.dir.id.clone()).collect())
+    }
+
+    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> Scope {
+        let options = Options { stage: stage.map(str::to_owned), ..Options::default() };
+        Scope { run: run.map(str::to_owned), all, yes: true, options }
+    }
+
+    #[test]
+    fn only_the_runs_of_one_installation_are_a_stack() {
+        let host = FakeHost::new();
+        let shop = ran(&host, "webapp", "shop");
+        let wiki = ran(&host, "webapp", "wiki");
+        let again = ran(&host, "webapp", "shop");
+        let other = ran(&host, "other", "shop");
+        let of = |run: Option<&str>, stage, all| chosen(&host, &scope(run, stage, all)).unwrap();
+        assert_eq!(of(None, None, false), [other.as_str()]);
+        assert_eq!(of(Some(&shop), None, false), [again.as_str(), &shop]);
+        assert_eq!(of(Some(&wiki), None, false), [wiki.as_str()]);
+        assert_eq!(of(None, None, true), [other.as_str(), &again, &wiki, &shop]);
+        assert_eq!(of(None, Some("web"), false), [other.as_str()], "a stage of one installation");
+        assert_eq!(of(Some(&shop), Some("web"), false), [again.as_str(), &shop]);
+        let unknown = chosen(&host, &scope(Some("nobody"), None, false)).unwrap_err();
+        assert!(unknown.contains("no run nobody stands") && unknown.contains(&wiki), "{unknown}");
+    }
+
+    #[test]
+    fn a_rollback_that_was_cut_short_comes_first_and_one_that_waits_says_for_whom() {
+        let host = FakeHost::new();
+        let shop = ran(&host, "webapp", "shop");
+        let wiki = ran(&host, "webapp", "wiki");
+        let mut journal = Journal::open(&host, &RunDir::of(&shop).file("journal.jsonl")).unwrap();
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(chosen(&host, &scope(None, None, false)).unwrap(), [shop.as_str()]);
+        let waits = vec![wiki.clone()];
+        journal.write(&host, Record::RolledBack { stage: None, kept: 0, waits }).unwrap();
+        assert_eq!(chosen(&host, &scope(None, None, false)).unwrap(), [wiki.as_str()]);
+        let refused = chosen(&host, &scope(Some(&shop), None, false)).unwrap_err();
+        assert!(refused.contains("is rolled back") && refused.contains(&wiki), "{refused}");
+    }
+}

@@ -80,13 +80,11 @@ pub fn together(
     layers.sort_by_key(|part| Reverse(height(part.journal)));
     let Some(lowest) = layers.last().map(|part| height(part.journal)) else { return Ok(Report::default()) };
     let above = Above::all(host, &all, &lowest, &ids)?;
-    for part in &mut layers {
-        part.last = Above::than(&above, &height(part.journal)).is_empty();
-    }
 
     // Whatever is the last of its kind now is begun together: a crash leaves nothing that nobody goes on with.
     let whole = options.stage.is_none();
-    let begins = |part: &Part<'_>| part.chosen || (part.last && part.journal.rolled_back.is_some());
+    let last = |part: &Part<'_>| Above::than(&above, &height(part.journal)).is_empty();
+    let begins = |part: &Part<'_>| part.chosen || (part.journal.rolled_back.is_some() && last(part));
     let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     let run = ids.first().cloned().unwrap_or_default();
     emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
@@ -176,8 +174,6 @@ struct Part<'a> {
     journal: &'a mut Journal,
     /// It was asked for; else it was rolled back before, and waits for others.
     chosen: bool,
-    /// Nothing above it stays in place.
-    last: bool,
     /// Its rollback is written down as begun.
     begun: bool,
     /// It is off, as far as it can be, without an error.
@@ -190,7 +186,7 @@ struct Part<'a> {
 impl<'a> Part<'a> {
     fn of(dir: &'a RunDir, journal: &'a mut Journal, chosen: bool) -> Self {
         let (carried, report) = (BTreeSet::new(), Report::default());
-        Self { dir, journal, chosen, last: false, begun: false, done: false, carried, report }
+        Self { dir, journal, chosen, begun: false, done: false, carried, report }
     }
 }
 
@@ -234,7 +230,7 @@ impl Pass<'_> {
             }
             _ => None,
         };
-        let later = whole && part.last;
+        let later = whole && users.is_empty();
         let seen = post.as_ref().map(|(post, _)| post);
         let way = Way { host, dir: part.dir, post: seen, options, one_by_one: false, later, users, emit };
         let walked = way.walk(part.journal, &entries, &mut report)?;

@@ -6,7 +6,7 @@
 //! the manifests around everything that bringup did in between ([`expected`]): what is at one's beginning as it was
 //! at the end of the one before, nobody else touched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::engine::event::{self, What};
@@ -151,7 +151,9 @@ pub fn story(
     let mut expected = expected_end(&own, &chain, &windows, [post, cur]);
     if layer.1.finished.is_none() {
         // Whatever stands there now would be this run's: but this is known to be the lower layers'.
-        quiet.iter().for_each(|path| put(&mut expected, path, base));
+        for path in &quiet {
+            put(&mut expected, path, base);
+        }
     }
     Ok(Story { post: expected, quiet })
 }
@@ -273,9 +275,8 @@ fn untouched(deeds: &[&Deed], cur: &Manifest, path: &Path) -> bool {
 
 /// The paths at which two manifests differ.
 fn changed<'a>(before: &'a Manifest, after: &'a Manifest) -> impl Iterator<Item = &'a Path> {
-    let all: BTreeMap<&PathBuf, ()> =
-        before.entries.keys().chain(after.entries.keys()).map(|path| (path, ())).collect();
-    all.into_keys().filter(|path| !same(before.entries.get(*path), after.entries.get(*path))).map(PathBuf::as_path)
+    let all: BTreeSet<&PathBuf> = before.entries.keys().chain(after.entries.keys()).collect();
+    all.into_iter().filter(|path| !same(before.entries.get(*path), after.entries.get(*path))).map(PathBuf::as_path)
 }
 
 fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {

@@ -9,7 +9,7 @@ use crate::host::fake::FakeHost;
 use crate::plan::Planned;
 
 /// A run whose plan has these actions.
-fn user(actions: Value) -> Used {
+fn user(actions: &Value) -> Used {
     let host = FakeHost::new();
     let actions = actions.as_array().unwrap().iter().map(|body| Planned {
         id: "a.a".into(),
@@ -116,7 +116,7 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
     ];
     for (body, action, stays) in table {
         let undo = record(body.clone());
-        let used = user(json!([action]));
+        let used = user(&json!([action]));
         let split = split(std::slice::from_ref(&undo), &[&used], &Database::default());
         let what = format!("{body} beside {action}");
         assert_eq!(!split.later.is_empty(), stays, "{what}");
@@ -146,7 +146,7 @@ fn of_packages_those_stay_that_are_asked_for_with_all_that_they_need() {
         (vec!["server", "tool", "mta"], vec!["library:amd64", "mta:all", "server:amd64", "tool:amd64"]),
         (vec!["something-else"], vec![]),
     ] {
-        let used = user(json!([{"packages": {"names": asked}}]));
+        let used = user(&json!([{"packages": {"names": asked}}]));
         let split = split(std::slice::from_ref(&undo), &[&used], &packages);
         assert_eq!(names(&split.later), stay, "{asked:?}");
         let mut all = [names(&split.now), names(&split.later)].concat();
@@ -164,7 +164,7 @@ fn of_packages_those_stay_that_are_asked_for_with_all_that_they_need() {
 fn of_a_shared_role_the_database_goes_and_the_role_stays() {
     let undo = record(json!({"op": "database", "engine": "postgresql", "name": "shop", "role": "apps",
         "database_existed": false, "role_existed": false, "before": "blob"}));
-    let used = user(json!([{"database": {"engine": "postgresql", "name": "wiki", "role": "apps"}}]));
+    let used = user(&json!([{"database": {"engine": "postgresql", "name": "wiki", "role": "apps"}}]));
     let split = split(&[undo], &[&used], &Database::default());
     let of = |database_existed: bool, role_existed: bool, before: Option<&str>| Undo::Database {
         engine: "postgresql".into(),
@@ -185,9 +185,9 @@ fn ssh_stays_as_a_whole_and_so_does_what_loads_the_firewall() {
         record(at("remove", "/etc/ssh/sshd_config.d/00-bringup.conf")),
         record(at("remove", "/etc/systemd/system/ssh.socket.d/only-ours.conf")),
     ];
-    let ssh = user(json!([{"sshd": {"port": 2222}}]));
+    let ssh = user(&json!([{"sshd": {"port": 2222}}]));
     assert_eq!(split(&records, &[&ssh], &Database::default()).now, []);
-    let nobody = user(json!([]));
+    let nobody = user(&json!([]));
     assert_eq!(split(&records, &[&nobody], &Database::default()).later, []);
 
     let load = json!({"op": "service", "manager": "systemd", "name": "loads-rules.service", "existed": false,
@@ -197,7 +197,7 @@ fn ssh_stays_as_a_whole_and_so_does_what_loads_the_firewall() {
         record(json!({"op": "firewall", "manager": "nftables", "name": "shop"})),
         record(load),
     ];
-    let wall = user(json!([{"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}]));
+    let wall = user(&json!([{"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}]));
     let split = split(&records, &[&wall], &Database::default());
     assert_eq!(split.now, records[..1], "what only this one let in is its own file");
     assert_eq!(split.later, records[1..]);
