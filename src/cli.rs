@@ -162,12 +162,12 @@ enum Verb {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Take back the last run, one stage of it, a run and all after it, or everything
+    /// Take back the last run, one stage of it, a run and the later ones of its installation, or everything
     Rollback {
         /// Only the changes of this stage
-        #[arg(long, conflicts_with_all = ["run", "all"])]
+        #[arg(long, conflicts_with = "all")]
         stage: Option<String>,
-        /// This run and every later one
+        /// This run, and every later one of the same installation
         #[arg(long, value_name = "ID", conflicts_with = "all")]
         run: Option<String>,
         /// Every run
@@ -231,6 +231,9 @@ enum Verb {
         /// Take it back instead
         #[arg(long)]
         rollback: bool,
+        /// With these runs, in the same pass
+        #[arg(long)]
+        with: Vec<String>,
         /// Only this stage
         #[arg(long)]
         stage: Option<String>,
@@ -373,9 +376,9 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             let scope = past::Scope { run, all, yes, options: Options { stage, drop_data } };
             past::rollback(host, &scope, output)
         }
-        Some(Verb::Execute { id, rollback, stage, drop_data }) => {
-            let options = rollback.then_some(Options { stage, drop_data });
-            execute::execute(host, &id, options.as_ref())
+        Some(Verb::Execute { id, rollback, with, stage, drop_data }) => {
+            let options = Options { stage, drop_data };
+            execute::execute(host, &id, rollback.then_some((&options, with.as_slice())))
         }
         Some(Verb::Completions { shell }) => {
             let mut bytes = Vec::new();

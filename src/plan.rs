@@ -22,6 +22,9 @@ pub mod preview;
 /// The version of a plan's form that this program writes.
 const SCHEMA: u32 = 1;
 
+/// The question by whose answer several applications of one guide are told apart.
+const NAME: &str = "application.name";
+
 /// Everything that will be done, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -156,6 +159,13 @@ impl Plan {
     pub fn hash(&self) -> String {
         let done = (self.schema, &self.guide, &self.actions, &self.proofs);
         fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
+    }
+
+    /// Which installation it is about: its guide, and the name that the application has by its answers where the guide
+    /// asks for one. Two applications of one guide are two installations.
+    pub fn installation(&self) -> (String, String) {
+        let name = self.answers.iter().find(|answer| answer.path == NAME).and_then(|answer| answer.value.as_str());
+        (self.guide.clone(), name.unwrap_or_default().to_owned())
     }
 
     /// Packages, users, services and paths of all actions, sorted, each once.

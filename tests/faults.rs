@@ -15,6 +15,8 @@ mod names;
 mod others;
 #[path = "faults/running.rs"]
 mod running;
+#[path = "faults/shared.rs"]
+mod shared;
 #[path = "faults/sites.rs"]
 mod sites;
 #[path = "faults/ssh.rs"]

@@ -50,7 +50,7 @@ pub struct Database {
 }
 
 /// Database engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// A file.
@@ -492,7 +492,7 @@ fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) 
 }
 
 /// The server that a record or an action speaks of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
     /// One of PostgreSQL's clusters.
     Postgresql(postgresql::Server),
@@ -508,7 +508,8 @@ impl Server {
         })
     }
 
-    const fn engine(&self) -> Engine {
+    /// Its engine.
+    pub const fn engine(&self) -> Engine {
         match self {
             Self::Postgresql(_) => Engine::Postgresql,
             Self::Mariadb => Engine::Mariadb,

@@ -412,5 +412,11 @@ pub fn undo(
     Ok(if changed { Undone::Done(format!("brought the rules in {manager} back")) } else { Undone::Nothing })
 }
 
+/// Closes what only this one had opened, while others still use the firewall: its own file is gone. Where rules lie in
+/// the manager's own files, they go with the last.
+pub fn close(host: &dyn Host, manager: &str) -> Outcome<()> {
+    if manager == "nftables" { nftables::load_again(host) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::engine::detach::{self, Lock};
 use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
-use crate::engine::rollback::{self, Options};
+use crate::engine::rollback::{self, Layer, Options};
 use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
 use crate::engine::runs::{self, RunDir};
@@ -18,15 +18,16 @@ use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::secret::store;
 
-/// Works through the plan of a run, or takes it back.
-pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> Exit {
+/// Works through the plan of a run, or takes it back, and others with it.
+pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[String])>) -> Exit {
     let dir = RunDir::of(id);
+    let events = dir.file(if rollback.is_some() { runs::ROLLBACK_EVENTS } else { runs::EVENTS });
     let emit = |what: What| {
         let event = Event { at: host.now(), what };
         if let Ok(mut line) = serde_json::to_vec(&event) {
             line.push(b'\n');
             // Whoever follows misses a line; the run itself does not depend on it.
-            let _ = host.append_lazily(&dir.file("events.jsonl"), &line);
+            let _ = host.append_lazily(&events, &line);
         }
     };
     match work(host, &dir, rollback, &emit) {
@@ -41,7 +42,12 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<&Options>) -> 
     }
 }
 
-fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn(What) + Sync)) -> Outcome<Exit> {
+fn work(
+    host: &dyn Host,
+    dir: &RunDir,
+    rollback: Option<(&Options, &[String])>,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
     // It has been read, and may hold a proxy's password.
     let _ = host.remove(&dir.file("environment"));
@@ -49,8 +55,8 @@ fn work(host: &dyn Host, dir: &RunDir, options: Option<&Options>, emit: &(dyn Fn
     room::reserve(host);
     let mut journal = dir.begin(host)?;
     runs::note_standing(host, Some(&dir.id))?;
-    let exit = match options {
-        Some(options) => take_back(host, dir, &mut journal, options, emit),
+    let exit = match rollback {
+        Some((options, with)) => take_back(host, dir, &mut journal, with, options, emit),
         None => go_on(host, dir, &mut journal, &pause, emit),
     };
     runs::note_standing(host, None)?;
@@ -90,12 +96,23 @@ fn take_back(
     host: &dyn Host,
     dir: &RunDir,
     journal: &mut Journal,
+    with: &[String],
     options: &Options,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<Exit> {
-    let report = rollback::roll_back(host, dir, journal, options, emit)?;
+    let open = |id: &String| -> Outcome<(RunDir, Journal)> {
+        let dir = RunDir::of(id);
+        let journal = Journal::open(host, &dir.file("journal.jsonl"))?;
+        Ok((dir, journal))
+    };
+    let mut others = with.iter().map(open).collect::<Outcome<Vec<_>>>()?;
+    let mut layers = vec![Layer { dir, journal }];
+    layers.extend(others.iter_mut().map(|(dir, journal)| Layer { dir, journal }));
+    let report = rollback::together(host, &mut layers, options, emit)?;
     if report.errors.is_empty() && options.stage.is_none() {
-        forget_secrets(host, dir, journal)?;
+        for layer in &layers {
+            forget_secrets(host, layer.dir, layer.journal)?;
+        }
     }
     let exit = if report.errors.is_empty() { Exit::Done } else { Exit::Incomplete };
     emit(What::RunEnded { exit, changed: 0 });

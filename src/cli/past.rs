@@ -12,7 +12,8 @@ use signal_hook::flag;
 use crate::answers::OnFailure;
 use crate::cli::{Output, decide, wizard};
 use crate::engine::decision::{self, Waiting};
-use crate::engine::rollback::Options;
+use crate::engine::rollback::shared::words;
+use crate::engine::rollback::{self, Options};
 use crate::engine::room;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
 use crate::engine::{data, detach};
@@ -38,8 +39,9 @@ pub(super) struct Scope {
 pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
+        let waiting_runs: Vec<&Run> = runs.iter().filter(|run| run.waits()).collect();
         if output.json {
-            let records: Vec<_> = standing.iter().map(|run| record(host, run)).collect();
+            let records: Vec<_> = standing.iter().chain(&waiting_runs).map(|run| record(host, run)).collect();
             out::json(&format!("{:#}\n", json!(records)));
             return Ok(Exit::Done);
         }
@@ -53,6 +55,13 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
             }
             for step in run.journal.skipped() {
                 out::print(&format!("  skipped: {}\n", visible::line(step)));
+            }
+        }
+        for run in waiting_runs {
+            out::print(&line(run));
+            let left: Vec<_> = run.journal.deferred().flat_map(|entry| entry.undo.clone()).collect();
+            if !left.is_empty() {
+                out::print(&format!("  still used by others: {}\n", words(&left)));
             }
         }
         Ok(Exit::Done)
@@ -76,10 +85,10 @@ pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
     })
 }
 
-/// Proves again what the last run of each guide promised.
+/// Proves again what the last run of each installation promised.
 pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
-        let mut guides = Vec::new();
+        let mut seen = Vec::new();
         let mut results = Vec::new();
         // What is rolled back is not there to be proven.
         let mut untried = Vec::new();
@@ -87,11 +96,11 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         let untouched = data::untouched(host, runs::standing(runs));
         let start = host.now();
         for run in runs::standing(runs).rev().filter(|run| matches!(run.state, State::Done | State::ProofFailed)) {
-            if guides.contains(&run.journal.header.guide) {
+            let plan = run.dir.plan(host)?;
+            if seen.contains(&plan.installation()) {
                 continue;
             }
-            guides.push(run.journal.header.guide.clone());
-            let plan = run.dir.plan(host)?;
+            seen.push(plan.installation());
             let secrets = store::load(host, &plan.guide);
             let cx = proof::Cx { host, secrets: &secrets };
             let gone = runs::stages_gone(runs, &run.journal.header.guide);
@@ -211,72 +220,85 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
     })
 }
 
-/// Takes runs back, newest first.
+/// Takes runs back, newest first, in one pass.
 pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
     with_runs(host, |runs| {
-        let chosen = match choose(runs, scope) {
+        let chosen = match choose(host, runs, scope) {
             Ok(chosen) => chosen,
             Err(message) => {
                 out::error(&format!("error: {message}\n"));
                 return Ok(Exit::Rejected);
             }
         };
-        if chosen.is_empty() {
+        let Some(first) = chosen.first() else {
             out::print("There is nothing to take back.\n");
             return Ok(Exit::Done);
-        }
-        let mut at_risk = Vec::new();
-        for run in &chosen {
-            at_risk.extend(data::at_risk(host, &run.journal, &scope.options)?);
-        }
+        };
+        let ids: Vec<String> = chosen.iter().map(|run| run.dir.id.clone()).collect();
+        let ahead = match rollback::ahead(host, runs, &ids, &scope.options) {
+            Ok(ahead) => ahead,
+            Err(failure) => {
+                told(&failure);
+                return Ok(Exit::Rejected);
+            }
+        };
+        let at_risk = data::at_risk(host, &ahead, &scope.options)?;
         if !at_risk.is_empty() {
             out::error(&report::data_at_risk(&at_risk));
             return Ok(Exit::Rejected);
         }
-        if !scope.yes {
-            if !term::interactive(host) {
-                out::error("error: nobody is there to confirm; add --yes.\n");
-                return Ok(Exit::Usage);
+        if !scope.yes && !term::interactive(host) {
+            out::error("error: nobody is there to confirm; add --yes.\n");
+            return Ok(Exit::Usage);
+        }
+        if !output.json && (!scope.yes || chosen.len() > 1) {
+            if chosen.len() > 1 {
+                out::print(&format!("These {} runs are rolled back, the latest first:\n", chosen.len()));
             }
             for run in &chosen {
                 out::print(&line(run));
             }
-            if !term::confirm(host, "Take this back?") {
-                return Ok(Exit::Rejected);
-            }
         }
-        for run in chosen {
-            let mut arguments = vec!["--rollback".to_owned()];
-            if let Some(stage) = &scope.options.stage {
-                arguments.extend(["--stage".to_owned(), stage.clone()]);
-            }
-            if scope.options.drop_data {
-                arguments.push("--drop-data".to_owned());
-            }
+        if !scope.yes && !term::confirm(host, "Take this back?") {
+            return Ok(Exit::Rejected);
+        }
+        let mut arguments = vec!["--rollback".to_owned()];
+        for id in &ids[1..] {
+            arguments.extend(["--with".to_owned(), id.clone()]);
+        }
+        if let Some(stage) = &scope.options.stage {
+            arguments.extend(["--stage".to_owned(), stage.clone()]);
+        }
+        if scope.options.drop_data {
+            arguments.push("--drop-data".to_owned());
+        }
+        for run in &chosen {
             detach::keep_program(host, &run.dir)?;
-            detach::start(host, &run.dir, &arguments)?;
-            let exit = follow(host, &run.dir, output);
-            if exit != Exit::Done {
-                return Ok(exit);
-            }
         }
-        Ok(Exit::Done)
+        detach::start(host, &first.dir, &arguments)?;
+        Ok(follow(host, &first.dir, output))
     })
 }
 
 /// Which runs a rollback concerns, newest first.
-fn choose<'a>(runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
+fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
     if let Some(run) = runs.iter().find(|run| run.state == State::Running) {
         return Err(format!("run {} is working; `bringup stop` ends it and takes it back", run.dir.id));
     }
     let standing: Vec<&Run> = runs::standing(runs).collect();
+    let from = match &scope.run {
+        None => None,
+        Some(id) => match standing.iter().position(|run| run.dir.id == *id) {
+            Some(at) => Some(at),
+            None => return Err(not_in_place(runs, id)),
+        },
+    };
     if let Some(stage) = &scope.options.stage {
-        let with: Vec<&Run> = standing
-            .iter()
-            .rev()
-            .copied()
-            .filter(|run| run.journal.entries().iter().any(|entry| entry.stage == *stage && !entry.undone))
-            .collect();
+        let has = |run: &&&Run| run.journal.entries().iter().any(|entry| entry.stage == *stage && !entry.undone);
+        let with: Vec<&Run> = standing[from.unwrap_or(0)..].iter().rev().filter(has).copied().collect();
+        // Another installation's stage of that name is another stage.
+        let of = from.map(|at| standing[at]).or(with.first().copied());
+        let with = of.map_or_else(Vec::new, |of| same_installation(host, with, of));
         if with.is_empty() {
             let mut known: Vec<&str> = standing
                 .iter()
@@ -291,16 +313,41 @@ fn choose<'a>(runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
         return Ok(with);
     }
     if scope.all {
-        return Ok(standing.into_iter().rev().collect());
+        // What waits for none of them any more goes along by itself; where nothing else is left, it is all there is.
+        let all: Vec<&Run> = standing.into_iter().rev().collect();
+        return Ok(if all.is_empty() { runs.iter().rev().filter(|run| run.waits()).collect() } else { all });
     }
-    if let Some(id) = &scope.run {
-        let Some(at) = standing.iter().position(|run| run.dir.id == *id) else {
-            let known: Vec<&str> = standing.iter().map(|run| run.dir.id.as_str()).collect();
-            return Err(format!("no run {id} stands; standing runs: {}", known.join(", ")));
-        };
-        return Ok(standing[at..].iter().rev().copied().collect());
+    if let Some(at) = from {
+        let later = standing[at..].iter().rev().copied().collect();
+        return Ok(same_installation(host, later, standing[at]));
     }
-    Ok(standing.last().copied().into_iter().collect())
+    // What was cut short comes to its end first, all that went in one pass.
+    let cut: Vec<&Run> = standing.iter().rev().copied().filter(|run| run.state == State::RollbackUnfinished).collect();
+    Ok(if cut.is_empty() { standing.last().copied().into_iter().collect() } else { cut })
+}
+
+/// Those of the installation that `of` belongs to: its runs build on each other, and none on those of others.
+fn same_installation<'a>(host: &dyn Host, runs: Vec<&'a Run>, of: &Run) -> Vec<&'a Run> {
+    // Without its plan a run counts by its guide.
+    let installation = |run: &Run| run.dir.plan(host).ok().map(|plan| plan.installation());
+    let own = installation(of);
+    let same = |run: &&Run| {
+        let guide = run.journal.header.guide == of.journal.header.guide;
+        guide && (own.is_none() || installation(run).is_none_or(|other| Some(other) == own))
+    };
+    runs.into_iter().filter(same).collect()
+}
+
+fn not_in_place(runs: &[Run], id: &str) -> String {
+    let known: Vec<&str> = runs::standing(runs).map(|run| run.dir.id.as_str()).collect();
+    let waits = runs.iter().find(|run| run.dir.id == id && run.waits());
+    match waits {
+        Some(run) => {
+            let users = run.journal.waits.join(", ");
+            format!("run {id} is rolled back; what is left of it goes with the last that uses it: {users}")
+        }
+        None => format!("no run {id} stands; standing runs: {}", known.join(", ")),
+    }
 }
 
 /// What whoever leaves a run that works is told.
@@ -338,7 +385,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     let watching = flag::register(SIGINT, Arc::clone(&interrupted));
     let mut renderer = term::renderer(host, output.json, output.plain, || Expected::read(host, dir));
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
-    let events = dir.file("events.jsonl");
+    let events = dir.events(host);
     let stopped = || interrupted.load(Ordering::Relaxed);
     let mut ask = |waiting: &Waiting| decide::ask(host, dir, waiting, output, &reading);
     let followed = follow_events(host, &events, renderer.as_mut(), &alive, &stopped, &mut ask);
@@ -404,11 +451,15 @@ fn title(plan: &Plan, stage: &str) -> String {
 }
 
 fn internal(failure: &Failure) -> Exit {
+    told(failure);
+    Exit::Internal
+}
+
+fn told(failure: &Failure) {
     out::error(&format!("error: {failure}\n"));
     if let Some(hint) = &failure.hint {
         out::error(&format!("hint: {hint}\n"));
     }
-    Exit::Internal
 }
 
 fn line(run: &Run) -> String {
@@ -418,6 +469,7 @@ fn line(run: &Run) -> String {
         State::RollbackUnfinished => "rollback interrupted: rollback goes on",
         State::Done => "done",
         State::ProofFailed => "done, but a proof failed",
+        State::RolledBack if run.waits() => "rolled back, but for what others use",
         State::RolledBack => "rolled back",
     };
     let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
@@ -440,6 +492,7 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
         "stages_rolled_back": run.journal.stages_rolled_back,
         "skipped": run.journal.skipped().collect::<Vec<_>>(),
         "waiting": waiting(host, run),
+        "used_by": run.journal.waits,
         "directory": run.dir.path,
     })
 }
@@ -448,8 +501,67 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::json;
+
     use super::*;
+    use crate::answers::Origin;
+    use crate::engine::journal::{Journal, Record};
     use crate::host::fake::FakeHost;
+    use crate::plan::{Answered, Plan};
+
+    /// A finished run with a change in the stage `web`.
+    fn ran(host: &FakeHost, guide: &str, name: &str) -> String {
+        let mut plan = Plan::new(guide, "");
+        plan.answers.push(Answered { path: "application.name".into(), value: json!(name), origin: Origin::File });
+        let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
+        let begin = Record::Begin { action: "web.site".into(), stage: "web".into(), undo: Vec::new() };
+        journal.write(host, begin).unwrap();
+        journal.write(host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
+        dir.id
+    }
+
+    fn chosen(host: &FakeHost, scope: &Scope) -> Result<Vec<String>, String> {
+        let runs = runs::all(host, None).unwrap();
+        choose(host, &runs, scope).map(|runs| runs.iter().map(|run| run.dir.id.clone()).collect())
+    }
+
+    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> Scope {
+        let options = Options { stage: stage.map(str::to_owned), ..Options::default() };
+        Scope { run: run.map(str::to_owned), all, yes: true, options }
+    }
+
+    #[test]
+    fn only_the_runs_of_one_installation_are_a_stack() {
+        let host = FakeHost::new();
+        let shop = ran(&host, "webapp", "shop");
+        let wiki = ran(&host, "webapp", "wiki");
+        let again = ran(&host, "webapp", "shop");
+        let other = ran(&host, "other", "shop");
+        let of = |run: Option<&str>, stage, all| chosen(&host, &scope(run, stage, all)).unwrap();
+        assert_eq!(of(None, None, false), [other.as_str()]);
+        assert_eq!(of(Some(&shop), None, false), [again.as_str(), &shop]);
+        assert_eq!(of(Some(&wiki), None, false), [wiki.as_str()]);
+        assert_eq!(of(None, None, true), [other.as_str(), &again, &wiki, &shop]);
+        assert_eq!(of(None, Some("web"), false), [other.as_str()], "a stage of one installation");
+        assert_eq!(of(Some(&shop), Some("web"), false), [again.as_str(), &shop]);
+        let unknown = chosen(&host, &scope(Some("nobody"), None, false)).unwrap_err();
+        assert!(unknown.contains("no run nobody stands") && unknown.contains(&wiki), "{unknown}");
+    }
+
+    #[test]
+    fn a_rollback_that_was_cut_short_comes_first_and_one_that_waits_says_for_whom() {
+        let host = FakeHost::new();
+        let shop = ran(&host, "webapp", "shop");
+        let wiki = ran(&host, "webapp", "wiki");
+        let mut journal = Journal::open(&host, &RunDir::of(&shop).file("journal.jsonl")).unwrap();
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(chosen(&host, &scope(None, None, false)).unwrap(), [shop.as_str()]);
+        let waits = vec![wiki.clone()];
+        journal.write(&host, Record::RolledBack { stage: None, kept: 0, waits }).unwrap();
+        assert_eq!(chosen(&host, &scope(None, None, false)).unwrap(), [wiki.as_str()]);
+        let refused = chosen(&host, &scope(Some(&shop), None, false)).unwrap_err();
+        assert!(refused.contains("is rolled back") && refused.contains(&wiki), "{refused}");
+    }
 
     #[test]
     fn another_user_is_told_that_it_takes_root_and_not_that_nothing_runs() {

@@ -3,12 +3,15 @@
 //! A rollback takes data away without asking only when nobody wrote any since. Rows that bringup's own proofs
 //! write do not count: whoever proves notes the data anew afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::engine::journal::{Journal, Record};
-use crate::engine::rollback::{Options, concerns};
+use crate::action::database::Server;
+use crate::engine::journal::{Entry, Journal, Record};
+use crate::engine::rollback::Options;
 use crate::engine::runs::Run;
+use crate::engine::undo::Undo;
+use crate::engine::undo::data::{served, served_fingerprint};
 use crate::error::Outcome;
 use crate::host::Host;
 
@@ -26,23 +29,60 @@ pub fn fingerprints(host: &dyn Host, journal: &Journal) -> BTreeMap<String, Stri
     data
 }
 
-/// The data that a rollback would lose: it changed since the end of the run. Changes nothing.
-pub fn at_risk(host: &dyn Host, journal: &Journal, options: &Options) -> Outcome<Vec<String>> {
+/// The data that a rollback would lose: it changed since the end of its run. `parts` is what would be carried out of
+/// each run. Changes nothing.
+pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Options) -> Outcome<Vec<String>> {
     let mut at_risk = Vec::new();
-    // A run that never ended has no fingerprints: its data came from itself, and is dumped all the same.
-    if options.drop_data || journal.finished.is_none() {
+    if options.drop_data {
         return Ok(at_risk);
     }
-    for entry in journal.entries().iter().filter(|entry| concerns(entry, options)) {
-        let at_end = journal.data.get(&entry.action);
-        for undo in &entry.undo {
-            let Some(name) = undo.data_name() else { continue };
-            if undo.data(host)?.is_some_and(|now| Some(&now) != at_end) {
-                at_risk.push(name);
+    // These are looked at by themselves; the packages of their engine are no further reason.
+    let going: BTreeSet<(&str, &str)> = parts.iter().flat_map(|(_, entries)| entries).flat_map(databases).collect();
+    for (journal, entries) in parts {
+        // A run that never ended has no fingerprints: its data came from itself, and is dumped all the same.
+        if journal.finished.is_none() {
+            continue;
+        }
+        let own: BTreeSet<(&str, &str)> = journal.entries().iter().flat_map(databases).collect();
+        for entry in entries {
+            let at_end = journal.data.get(&entry.action);
+            for undo in &entry.undo {
+                let Some(name) = undo.data_name() else { continue };
+                let changed = match undo {
+                    Undo::Packages { planned, .. } => {
+                        let all = served(host, planned);
+                        let others =
+                            all.iter().filter(|(server, name)| !going.contains(&(server.engine().id(), name.as_str())));
+                        let mut then: Vec<_> = others.cloned().collect();
+                        let lost = !then.is_empty();
+                        // Those of this run may be gone by now.
+                        let servers: BTreeSet<&Server> = all.iter().map(|(server, _)| server).collect();
+                        then.extend(servers.into_iter().flat_map(|server| {
+                            let mine = own.iter().filter(move |(id, _)| *id == server.engine().id());
+                            mine.map(move |(_, name)| (server.clone(), (*name).to_owned()))
+                        }));
+                        then.sort_unstable();
+                        then.dedup();
+                        let as_then = |databases: &[_]| served_fingerprint(databases).as_ref() == at_end;
+                        lost && !as_then(&all) && !as_then(&then)
+                    }
+                    _ => undo.data(host)?.is_some_and(|now| Some(&now) != at_end),
+                };
+                if changed {
+                    at_risk.push(name);
+                }
             }
         }
     }
     Ok(at_risk)
+}
+
+/// The databases that an action made: engine and name.
+fn databases(entry: &Entry) -> impl Iterator<Item = (&str, &str)> {
+    entry.undo.iter().filter_map(|undo| match undo {
+        Undo::Database { engine, name, database_existed: false, .. } => Some((engine.as_str(), name.as_str())),
+        _ => None,
+    })
 }
 
 /// Finished runs whose data is as they left it, to be given to [`note_again`] after own rows were written.

@@ -45,10 +45,12 @@ pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     host.copy(Path::new("/proc/self/exe"), &copy, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
 }
 
-/// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a fresh file.
+/// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a fresh file; those of earlier
+/// processes are kept, a rollback's beside the run's own.
 pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()> {
     let what = || "start the run in a process of its own".to_owned();
-    dir.write(host, "events.jsonl", b"")?;
+    let rollback = arguments.iter().any(|argument| argument == "--rollback");
+    runs::begin_events(host, dir, if rollback { runs::ROLLBACK_EVENTS } else { runs::EVENTS })?;
     let program = program(host, dir);
     let systemd = host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some();
     let mut argv: Vec<String> = Vec::new();

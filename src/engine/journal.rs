@@ -117,6 +117,15 @@ pub enum Record {
         /// The action.
         action: String,
     },
+    /// An action's records were carried out but for these, because other runs use what they would take away.
+    Deferred {
+        /// The action.
+        action: String,
+        /// What is left of its records, in their order.
+        undo: Vec<Undo>,
+        /// The runs that use it.
+        used_by: Vec<String>,
+    },
     /// The run, or the stage, is reverted.
     RolledBack {
         /// One stage only.
@@ -124,6 +133,10 @@ pub enum Record {
         stage: Option<String>,
         /// How many things were left in place and reported.
         kept: usize,
+        /// Later runs that are still in place: what they use is rolled back with the last of them, and the disk is
+        /// compared then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<String>,
     },
 }
 
@@ -148,6 +161,8 @@ pub struct Entry {
     pub settled: bool,
     /// Whether it began more than once since it was last undone.
     pub begun_again: bool,
+    /// The runs for whose sake its records are deferred; none when they are not.
+    pub used_by: Vec<String>,
     /// The line of its last end, to tell what changed after it.
     ended_at: usize,
 }
@@ -173,6 +188,10 @@ pub struct Journal {
     pub rollback_begun: bool,
     /// The whole run is rolled back; with how many things kept.
     pub rolled_back: Option<usize>,
+    /// The later runs that a rolled back run waits for with the rest.
+    pub waits: Vec<String>,
+    /// How often the whole run was rolled back: once, and again when what it waited for was gone.
+    pub rollbacks: usize,
     /// Stages that were rolled back by themselves.
     pub stages_rolled_back: BTreeSet<String>,
     /// Actions and proofs that somebody decided to go without, each with its stage.
@@ -241,6 +260,8 @@ impl Journal {
             data: BTreeMap::new(),
             rollback_begun: false,
             rolled_back: None,
+            waits: Vec::new(),
+            rollbacks: 0,
             stages_rolled_back: BTreeSet::new(),
             skipped: BTreeMap::new(),
             back: BTreeSet::new(),
@@ -311,7 +332,12 @@ impl Journal {
 
     /// How many actions changed something and still stand.
     pub fn standing(&self) -> usize {
-        self.entries.iter().filter(|entry| !entry.undone).count()
+        self.entries.iter().filter(|entry| !entry.undone && entry.used_by.is_empty()).count()
+    }
+
+    /// The actions whose records are deferred because other runs use what they would take away.
+    pub fn deferred(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| !entry.undone && !entry.used_by.is_empty())
     }
 
     fn take_in(&mut self, record: Record) {
@@ -324,6 +350,7 @@ impl Journal {
                     entry.settled = false;
                     entry.begun_again = true;
                     entry.undo.extend(undo);
+                    entry.used_by.clear();
                     // What it wrote before is about to be written over.
                     entry.wrote.clear();
                 } else {
@@ -366,7 +393,11 @@ impl Journal {
                 self.data = data;
             }
             Record::Data { data } => self.data = data,
-            Record::RollbackBegin { stage: None } => self.rollback_begun = true,
+            Record::RollbackBegin { stage: None } => {
+                self.rollback_begun = true;
+                // Of a run that waited: it is not rolled back again before this has come to its end, too.
+                self.rolled_back = None;
+            }
             Record::RollbackBegin { stage: Some(_) } => {}
             Record::Undone { action } => {
                 self.back.remove(&action);
@@ -380,7 +411,16 @@ impl Journal {
                     entry.settled = true;
                 }
             }
-            Record::RolledBack { stage: None, kept } => self.rolled_back = Some(kept),
+            Record::Deferred { action, undo, used_by } => {
+                if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
+                    (entry.undo, entry.used_by) = (undo, used_by);
+                }
+            }
+            Record::RolledBack { stage: None, kept, waits } => {
+                self.rolled_back = Some(kept);
+                self.waits = waits;
+                self.rollbacks += 1;
+            }
             Record::RolledBack { stage: Some(stage), .. } => {
                 self.skipped.retain(|_, of| *of != stage);
                 self.stages_rolled_back.insert(stage);

@@ -122,7 +122,9 @@ pub fn foreseen(
 ) -> Vec<Problem> {
     match runs::all(host, detach::running(host).as_deref()) {
         Ok(runs) => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
-        Err(_) if probe::nothing_stands(host) => refused(host, plan, &[], verdicts, packages, None, running::Tests::Own),
+        Err(_) if probe::nothing_stands(host) => {
+            refused(host, plan, &[], verdicts, packages, None, running::Tests::Own)
+        }
         Err(_) => obstacles(host, plan, verdicts, packages),
     }
 }

@@ -63,7 +63,7 @@ mod tests {
         let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
         dir.write(host, "answers.yaml", answers.as_bytes()).unwrap();
         if taken_back {
-            journal.write(host, Record::RolledBack { stage: None, kept: 0 }).unwrap();
+            journal.write(host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap();
         }
         dir.id
     }

@@ -3,24 +3,35 @@
 //! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
 //! changed without a record. What somebody else changed in between stays, and is reported.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::action::packages::listed;
+use crate::action::packages::status::Database;
+use crate::action::service::Former;
 use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::manifest::Manifest;
-use crate::engine::runs::RunDir;
+use crate::engine::rollback::layers::{Above, height};
+use crate::engine::rollback::shared::{Split, Used};
+use crate::engine::runs::{self, Run, RunDir};
 use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::engine::window::{self, Owned, Tracker};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 
 pub mod accounts;
+mod layers;
 pub mod reconcile;
 mod services;
+pub mod shared;
+mod stir;
+
+pub use layers::Layer;
 
 /// What to take back, and what may go with it.
 #[derive(Clone, Debug, Default)]
@@ -49,34 +60,205 @@ pub fn roll_back(
     options: &Options,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<Report> {
+    together(host, &mut [Layer { dir, journal }], options, emit)
+}
+
+/// Takes runs back in one pass, the latest first. What later runs use that are in place stays, and what runs that were
+/// rolled back before have left for the sake of these goes, too: see [`shared`].
+pub fn together(
+    host: &dyn Host,
+    chosen: &mut [Layer<'_>],
+    options: &Options,
+    emit: &(dyn Fn(What) + Sync),
+) -> Outcome<Report> {
+    let all = runs::all(host, None)?;
+    let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
+    // Runs that wait for others. One stage frees nothing: its run still stands.
+    let mut waiting: Vec<Run> = all.iter().filter(|run| !ids.contains(&run.dir.id)).cloned().collect();
+    waiting.retain(|run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some()));
+    let mut layers: Vec<Part<'_>> = chosen.iter_mut().map(|layer| Part::of(layer.dir, layer.journal, true)).collect();
+    layers.extend(waiting.iter_mut().map(|run| Part::of(&run.dir, &mut run.journal, false)));
+    layers.sort_by_key(|part| Reverse(height(part.journal)));
+    let Some(lowest) = layers.last().map(|part| height(part.journal)) else { return Ok(Report::default()) };
+    let above = Above::all(host, &all, &lowest, &ids)?;
+
+    // Whatever is the last of its kind now is begun together: a crash leaves nothing that nobody goes on with.
     let whole = options.stage.is_none();
-    let records = journal.entries().iter().filter(|entry| concerns(entry, options)).count();
-    emit(What::RollbackStarted { run: dir.id.clone(), records });
+    let last = |part: &Part<'_>| Above::than(&above, &height(part.journal)).is_empty();
+    let begins = |part: &Part<'_>| part.chosen || (part.journal.rolled_back.is_some() && last(part));
+    let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
+    let run = ids.first().cloned().unwrap_or_default();
+    emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
     deadman::put_back_now(host);
-    journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
-
-    let mut scene = Scene::new(host, dir, journal)?;
-    let mut report = Report::default();
-    let way = Way { host, dir, options, one_by_one: false, emit };
-    let entries: Vec<Entry> = journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
-    way.walk(&mut scene, journal, &entries, &mut report)?;
-
-    let told = report.errors.len();
-    if whole && report.errors.is_empty() {
-        reconcile_disk(&mut scene, journal, &mut report, emit)?;
+    for part in &mut layers {
+        if begins(part) {
+            part.journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
+            part.begun = true;
+        }
     }
 
+    let pass = Pass { host, all: &all, options, emit };
+    let mut total = Report::default();
+    for part in &mut layers {
+        let users = Above::than(&above, &height(part.journal));
+        let report = pass.take_off(part, &users)?;
+        total.kept.extend(report.kept.iter().cloned());
+        total.errors.extend(report.errors.iter().cloned());
+        part.report = report;
+        // What lies deeper may be what the upper layer needs to be taken off.
+        if !total.errors.is_empty() {
+            break;
+        }
+        part.done = true;
+    }
+
+    let told = total.errors.len();
     let of = options.stage.as_deref().map_or(services::Of::Run, services::Of::Stage);
-    services::settle(host, dir, journal, of, &mut report, emit);
-    for failure in &report.errors[told..] {
+    for at in 0..layers.len() {
+        // How a service was before the first of them is what counts.
+        let below: BTreeSet<(String, String)> =
+            layers[at + 1..].iter().filter(|part| part.begun).flat_map(|part| services(part.journal)).collect();
+        let part = &mut layers[at];
+        if part.begun {
+            services::settle(host, part.dir, part.journal, (of, &below), &mut total, emit);
+        }
+    }
+    for part in layers.iter().filter(|part| part.done) {
+        let users = Above::than(&above, &height(part.journal));
+        total.errors.extend(stir::services(host, part.dir, &part.carried, &users));
+    }
+    for failure in &total.errors[told..] {
         emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
-    if report.errors.is_empty() {
-        journal.write(host, Record::RolledBack { stage: options.stage.clone(), kept: report.kept.len() })?;
+    let settled = total.errors.len() == told;
+    for part in layers.iter_mut().filter(|part| part.begun) {
+        if settled && part.done {
+            let waits = if whole { names(&Above::than(&above, &height(part.journal))) } else { Vec::new() };
+            let kept = part.report.kept.len();
+            part.journal.write(host, Record::RolledBack { stage: options.stage.clone(), kept, waits })?;
+        }
+        let report = if part.chosen { &total } else { &part.report };
+        let bytes = serde_json::to_vec_pretty(report).map_err(|e| Failure::new("write the report", e))?;
+        part.dir.write(host, "rollback.json", &bytes)?;
     }
-    let bytes = serde_json::to_vec_pretty(&report).map_err(|e| Failure::new("write the report", e))?;
-    dir.write(host, "rollback.json", &bytes)?;
-    Ok(report)
+    Ok(total)
+}
+
+/// The services of which records of a run tell how they were.
+fn services(journal: &Journal) -> impl Iterator<Item = (String, String)> {
+    let records = journal.entries().iter().flat_map(|entry| &entry.undo);
+    records.filter_map(Former::of).map(|former| (former.manager.to_owned(), former.name.to_owned()))
+}
+
+/// What rolling these runs back together would carry out of each run, those included that wait for them. Changes
+/// nothing; what keeps it from beginning is an error here, too.
+pub fn ahead<'r>(
+    host: &dyn Host,
+    all: &'r [Run],
+    ids: &[String],
+    options: &Options,
+) -> Outcome<Vec<(&'r Journal, Vec<Entry>)>> {
+    let chosen = |run: &Run| ids.contains(&run.dir.id);
+    let waiting = |run: &Run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some());
+    let runs: Vec<&Run> = all.iter().filter(|run| chosen(run) || waiting(run)).collect();
+    let Some(lowest) = runs.iter().map(|run| height(&run.journal)).min() else { return Ok(Vec::new()) };
+    let above = Above::all(host, all, &lowest, ids)?;
+    let mut parts = Vec::new();
+    for run in runs {
+        let users = Above::than(&above, &height(&run.journal));
+        let packages = installed(host, &users)?;
+        let entries = run.journal.entries().iter().filter(|entry| concerns(entry, options));
+        let entries = entries.filter(|entry| chosen(run) || !entry.used_by.is_empty()).map(|entry| {
+            let mut entry = entry.clone();
+            entry.undo = shared::split(&entry.undo, &users, &packages).now;
+            entry
+        });
+        parts.push((&run.journal, entries.collect()));
+    }
+    Ok(parts)
+}
+
+/// A layer on its way.
+struct Part<'a> {
+    dir: &'a RunDir,
+    journal: &'a mut Journal,
+    /// It was asked for; else it was rolled back before, and waits for others.
+    chosen: bool,
+    /// Its rollback is written down as begun.
+    begun: bool,
+    /// It is off, as far as it can be, without an error.
+    done: bool,
+    /// Actions whose records were carried out, all or some.
+    carried: BTreeSet<String>,
+    report: Report,
+}
+
+impl<'a> Part<'a> {
+    fn of(dir: &'a RunDir, journal: &'a mut Journal, chosen: bool) -> Self {
+        let (carried, report) = (BTreeSet::new(), Report::default());
+        Self { dir, journal, chosen, begun: false, done: false, carried, report }
+    }
+}
+
+/// What one pass works with.
+struct Pass<'a> {
+    host: &'a dyn Host,
+    all: &'a [Run],
+    options: &'a Options,
+    emit: &'a (dyn Fn(What) + Sync),
+}
+
+impl Pass<'_> {
+    /// Takes one layer off, but for what `users` use.
+    fn take_off(&self, part: &mut Part<'_>, users: &[&Used]) -> Outcome<Report> {
+        let Self { host, options, emit, .. } = *self;
+        let mut report = Report::default();
+        let mut entries: Vec<Entry> =
+            part.journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
+        if !part.begun {
+            // It waits on, but for what nobody uses any more.
+            let installed = installed(host, users)?;
+            let frees = |entry: &Entry| shared::split(&entry.undo, users, &installed).later != entry.undo;
+            entries.retain(|entry| !entry.used_by.is_empty() && frees(entry));
+            if entries.is_empty() {
+                return Ok(report);
+            }
+            if part.journal.rolled_back.is_some() {
+                part.journal.write(host, Record::RollbackBegin { stage: None })?;
+                part.begun = true;
+            }
+        }
+        let whole = options.stage.is_none() && part.begun;
+        let later = whole && users.is_empty();
+        let mut scene = Scene::new(host, part.dir, part.journal)?;
+        let way = Way { host, dir: part.dir, options, one_by_one: false, later, users, emit };
+        let walked = way.walk(&mut scene, part.journal, &entries, &mut report)?;
+        part.carried = walked.carried;
+        let told = report.errors.len();
+        report.errors.extend(stir::firewalls(host, &walked.deferred));
+        if !walked.deferred.is_empty() {
+            let what = shared::words(&walked.deferred);
+            let why = format!("still used by run {}; it is rolled back with the last of them", listed(walked.used_by));
+            emit(What::Kept { what: what.clone(), why: why.clone() });
+            report.kept.push((what, why));
+        }
+        if later && report.errors.is_empty() {
+            reconcile_disk(&mut scene, (part.dir, part.journal, self.all), &mut report, emit)?;
+        }
+        for failure in &report.errors[told..] {
+            emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
+        }
+        Ok(report)
+    }
+}
+
+/// What is installed now; nothing where nobody uses any of it.
+fn installed(host: &dyn Host, users: &[&Used]) -> Outcome<Database> {
+    if users.is_empty() { Ok(Database::default()) } else { Database::read(host) }
+}
+
+fn names(users: &[&Used]) -> Vec<String> {
+    users.iter().map(|user| user.run.clone()).collect()
 }
 
 /// Takes some actions of a run back that goes on afterwards, the last first. When nothing else stands, the disk
@@ -95,37 +277,51 @@ pub fn take_back(
     let everything = entries.len() == journal.standing();
     let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
-    let way = Way { host, dir, options: &Options::default(), one_by_one: true, emit };
+    // Nothing is later than a run that works.
+    let options = Options::default();
+    let way = Way { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
     way.walk(&mut scene, journal, &entries, &mut report)?;
     if everything && report.errors.is_empty() {
-        reconcile_disk(&mut scene, journal, &mut report, emit)?;
+        let all = runs::all(host, Some(&dir.id))?;
+        reconcile_disk(&mut scene, (dir, journal, &all), &mut report, emit)?;
     }
-    services::settle(host, dir, journal, services::Of::Actions(actions), &mut report, emit);
+    services::settle(host, dir, journal, (services::Of::Actions(actions), &BTreeSet::new()), &mut report, emit);
     Ok(report)
 }
 
-/// Brings the disk to what it was before the run, but for what is not known to be the run's.
+/// Brings the disk to what it was before the run, but for what is not known to be the run's. `all` are the runs of this
+/// server: what others of them did meanwhile is nobody else's.
 fn reconcile_disk(
     scene: &mut Scene<'_>,
-    journal: &Journal,
+    (dir, journal, all): (&RunDir, &Journal, &[Run]),
     report: &mut Report,
     emit: &(dyn Fn(What) + Sync),
 ) -> Outcome<()> {
     let Some(base) = &scene.base else { return Ok(()) };
     let Traces { made, trees, recorded } = Traces::of(journal);
     let kept = report.kept.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| made.contains(path)).collect();
+    let own = height(journal);
+    let others: Vec<&Run> = all.iter().filter(|run| run.dir.id != dir.id).collect();
+    let relatives: Vec<(&RunDir, bool)> = others.iter().map(|run| (&run.dir, height(&run.journal) < own)).collect();
+    let (owned, mut quiet) = window::with_relatives(scene.host, dir, &relatives)?;
+    for run in &others {
+        let traces = Traces::of(&run.journal);
+        quiet.extend(traces.recorded);
+    }
     let states = reconcile::States {
         base,
         look: scene.look.as_ref(),
-        owned: scene.tracker.owned(),
+        owned: &owned,
         made: &made,
         trees: &trees,
         kept: &kept,
         recorded: &recorded,
+        quiet: &quiet,
         known: scene.tracker.known(),
         content: &|hash| scene.tracker.content(hash),
     };
     let outcome = reconcile::reconcile(scene.host, &states)?;
+    scene.tracker.note_reconciled()?;
     tell(outcome, report, emit);
     Ok(())
 }
@@ -231,6 +427,17 @@ pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
 }
 
+/// What taking actions back came to.
+#[derive(Default)]
+struct Walked {
+    /// Actions of which anything was carried out.
+    carried: BTreeSet<String>,
+    /// What is left for others.
+    deferred: Vec<Undo>,
+    /// For whom.
+    used_by: BTreeSet<String>,
+}
+
 /// What taking actions back works with.
 struct Way<'a> {
     host: &'a dyn Host,
@@ -239,6 +446,10 @@ struct Way<'a> {
     /// Stop at the first action that cannot be taken back. What is left can then be tried again: without those
     /// that began before it, it could not.
     one_by_one: bool,
+    /// The disk is reconciled afterwards.
+    later: bool,
+    /// Later runs that stay in place: what they use is left.
+    users: &'a [&'a Used],
     emit: &'a (dyn Fn(What) + Sync),
 }
 
@@ -250,11 +461,22 @@ impl Way<'_> {
         journal: &mut Journal,
         entries: &[Entry],
         report: &mut Report,
-    ) -> Outcome<()> {
+    ) -> Outcome<Walked> {
+        let mut walked = Walked::default();
         for entry in entries.iter().rev() {
+            let Split { now, later, used_by } = if self.users.is_empty() {
+                Split { now: entry.undo.clone(), ..Split::default() }
+            } else {
+                shared::split(&entry.undo, self.users, &installed(self.host, self.users)?)
+            };
+            if !now.is_empty() {
+                walked.carried.insert(entry.action.clone());
+            }
+            let mut entry = entry.clone();
+            entry.undo = now;
             // What rolling back changes is no more somebody else's than what the run did.
             let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo))?;
-            let mut errors = self.carry_out(scene, journal, entry, report);
+            let mut errors = self.carry_out(scene, journal, &entry, report);
             if let Some(open) = open {
                 let closed = scene.tracker.close(open)?;
                 let outcome = reconcile::put_back(self.host, &closed, &|hash| scene.tracker.content(hash));
@@ -262,14 +484,22 @@ impl Way<'_> {
                 tell(reconcile::Outcomes { errors: Vec::new(), ..outcome }, report, self.emit);
             }
             if errors.is_empty() {
-                journal.write(self.host, Record::Undone { action: entry.action.clone() })?;
+                let action = entry.action.clone();
+                let record = if later.is_empty() {
+                    Record::Undone { action }
+                } else {
+                    Record::Deferred { action, undo: later.clone(), used_by: used_by.iter().cloned().collect() }
+                };
+                journal.write(self.host, record)?;
             }
+            walked.deferred.extend(later);
+            walked.used_by.extend(used_by);
             report.errors.extend(errors);
             if self.one_by_one && !report.errors.is_empty() {
                 break;
             }
         }
-        Ok(())
+        Ok(walked)
     }
 
     /// Hands out what the records of an entry are carried out with.
@@ -295,7 +525,7 @@ impl Way<'_> {
     }
 
     fn carry_out(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
-        let Self { options, emit, .. } = *self;
+        let emit = self.emit;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
@@ -304,8 +534,7 @@ impl Way<'_> {
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
                     // Directories that still hold something are looked at again when the disk is reconciled.
-                    let later =
-                        options.stage.is_none() && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
+                    let later = self.later && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
                     if !later {
                         emit(What::Kept { what: what.clone(), why: why.clone() });
                         report.kept.push((what, why));

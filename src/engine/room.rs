@@ -102,7 +102,7 @@ mod tests {
         host.set_disk(0, 1 << 30);
         assert!(!release(&host), "it is given up once");
         let full = "no space left on the disk that holds /var/lib/bringup (0 B free)";
-        let lost = journal.write(&host, Record::RolledBack { stage: None, kept: 0 }).unwrap_err();
+        let lost = journal.write(&host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap_err();
         assert_eq!(lost.why, full);
         assert!(lost.hint.unwrap().starts_with("free some space, then `bringup resume`"));
         assert_eq!(dir.write(&host, "x", b"x").unwrap_err().why, full);

@@ -19,6 +19,13 @@ use crate::plan::Plan;
 /// Where bringup keeps what it must remember.
 pub const STATE_DIR: &str = "/var/lib/bringup";
 
+/// The events of a run.
+pub const EVENTS: &str = "events.jsonl";
+/// The events of its rollback, when it is a process of its own.
+pub const ROLLBACK_EVENTS: &str = "rollback.jsonl";
+/// Names the file of the process that was started last.
+const FOLLOWED: &str = "followed";
+
 /// The files of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
@@ -55,6 +62,13 @@ pub struct Run {
     pub journal: Journal,
     /// Its state.
     pub state: State,
+}
+
+impl Run {
+    /// Whether it is rolled back but for what later runs use, which are still in place.
+    pub fn waits(&self) -> bool {
+        self.state == State::RolledBack && !self.journal.waits.is_empty()
+    }
 }
 
 impl RunDir {
@@ -157,6 +171,12 @@ impl RunDir {
         self.path.join("log").join(format!("{}.log", step.replace('/', "_")))
     }
 
+    /// The events of the process that last worked on it.
+    pub fn events(&self, host: &dyn Host) -> PathBuf {
+        let name = host.read_at_most(&self.file(FOLLOWED), 64).unwrap_or_default();
+        self.file(if name == ROLLBACK_EVENTS.as_bytes() { ROLLBACK_EVENTS } else { EVENTS })
+    }
+
     /// The plan of the run.
     pub fn plan(&self, host: &dyn Host) -> Outcome<Plan> {
         self.plan_in(host, "plan.json")
@@ -169,6 +189,21 @@ impl RunDir {
         let bytes = host.read(&path).map_err(|e| Failure::new(what(), e))?;
         serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
     }
+}
+
+/// Makes a fresh file for the events of a process. What an earlier one wrote there is kept under a number.
+pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
+    let what = |e| Failure::new(format!("keep {}", dir.file(name).display()), e);
+    if host.stat(&dir.file(name)).map_err(what)?.is_some_and(|stat| stat.size > 0) {
+        let stem = name.strip_suffix(".jsonl").unwrap_or(name);
+        let mut number = 1;
+        while host.stat(&dir.file(&format!("{stem}-{number}.jsonl"))).map_err(what)?.is_some() {
+            number += 1;
+        }
+        dir.write(host, &format!("{stem}-{number}.jsonl"), &host.read(&dir.file(name)).map_err(what)?)?;
+    }
+    dir.write(host, name, b"")?;
+    dir.write(host, FOLLOWED, name.as_bytes())
 }
 
 /// Every run on this host, oldest first. `running` is the id of the run whose process holds the lock.
@@ -191,8 +226,12 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         }
         let journal = Journal::open(host, &journal)?;
         let state = state(&journal, running == Some(id.as_str()));
+        // The process that works on one run rolls others back with it.
+        let state = if state == State::RollbackUnfinished && running.is_some() { State::Running } else { state };
         runs.push(Run { dir, journal, state });
     }
+    // Runs of one second are listed by the names of their guides.
+    runs.sort_by_key(|run| run.journal.header.at);
     Ok(runs)
 }
 
@@ -245,7 +284,9 @@ pub fn stages_gone(runs: &[Run], guide: &str) -> BTreeSet<String> {
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
     let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
-    let brought = standing(&runs).flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
+    // What a run brought that is rolled back stays ours as long as others use it.
+    let here = runs.iter().filter(|run| run.state != State::RolledBack || run.waits());
+    let brought = here.flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
     let brought: BTreeSet<&str> = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
     note(host, STANDING, &guides)?;
     note(host, BROUGHT, &brought)?;
@@ -340,12 +381,62 @@ mod tests {
         begin(&mut first, "base");
         assert_eq!(gone(), [""; 0]);
         first.write(&host, Record::Undone { action: "web.a".to_owned() }).unwrap();
-        first.write(&host, Record::RolledBack { stage: Some("web".to_owned()), kept: 0 }).unwrap();
+        first.write(&host, Record::RolledBack { stage: Some("web".to_owned()), kept: 0, waits: Vec::new() }).unwrap();
         assert_eq!(gone(), ["web"]);
         let (_, mut second) = RunDir::create(&host, &Plan::new("shop", "Shop")).unwrap();
         assert_eq!(gone(), ["web"]);
         begin(&mut second, "web");
         assert_eq!(gone(), [""; 0]);
         assert_eq!(stages_gone(&all(&host, None).unwrap(), "other").len(), 0);
+    }
+
+    #[test]
+    fn each_process_has_a_file_of_its_own_for_its_events_and_none_is_lost() {
+        let host = FakeHost::new();
+        let (dir, _) = RunDir::create(&host, &Plan::new("t", "")).unwrap();
+        assert_eq!(dir.events(&host), dir.file("events.jsonl"), "before anything was started");
+        let process = |name: &str, said: &str| {
+            begin_events(&host, &dir, name).unwrap();
+            assert_eq!(dir.events(&host), dir.file(name));
+            assert_eq!(host.text(dir.file(name)).unwrap(), "");
+            host.append_lazily(&dir.file(name), said.as_bytes()).unwrap();
+        };
+        process(EVENTS, "run\n");
+        process(EVENTS, "resumed\n");
+        process(ROLLBACK_EVENTS, "first\n");
+        process(ROLLBACK_EVENTS, "second\n");
+        let said = |name: &str| host.text(dir.file(name)).unwrap();
+        assert_eq!([said("events-1.jsonl"), said("events.jsonl")], ["run\n", "resumed\n"]);
+        assert_eq!([said("rollback-1.jsonl"), said("rollback.jsonl")], ["first\n", "second\n"]);
+    }
+
+    #[test]
+    fn runs_of_one_second_stand_in_the_order_in_which_they_began() {
+        let host = FakeHost::new();
+        for guide in ["z", "a"] {
+            RunDir::create(&host, &Plan::new(guide, "")).unwrap();
+        }
+        let guides: Vec<String> =
+            all(&host, None).unwrap().into_iter().map(|run| run.journal.header.guide.clone()).collect();
+        assert_eq!(guides, ["z", "a"]);
+    }
+
+    #[test]
+    fn a_run_that_waits_for_others_is_rolled_back_until_it_is_begun_again() {
+        let host = FakeHost::new();
+        let (_, mut journal) = RunDir::create(&host, &Plan::new("t", "")).unwrap();
+        let state = |host: &FakeHost| {
+            let run = all(host, None).unwrap().remove(0);
+            (run.state, run.waits())
+        };
+        let back = |waits: Vec<String>| Record::RolledBack { stage: None, kept: 0, waits };
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        journal.write(&host, back(vec!["later".into()])).unwrap();
+        assert_eq!(state(&host), (State::RolledBack, true));
+        journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
+        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        journal.write(&host, back(Vec::new())).unwrap();
+        assert_eq!(state(&host), (State::RolledBack, false));
     }
 }

@@ -53,6 +53,9 @@ pub struct Step {
     /// Packages that it was to install or purge, as `name:arch`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
+    /// Whether it rolls something back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub back: bool,
 }
 
 /// How much a step may touch besides what its records name.
@@ -84,6 +87,9 @@ impl Nature {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     step: Step,
+    /// When it was closed.
+    #[serde(default)]
+    at: Stamp,
     /// What others, or steps without a window, had changed since the window before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     drift: Vec<Change>,
@@ -109,6 +115,8 @@ pub struct Left {
     pub disturbed: bool,
     /// Whether it was a directory when the run left it.
     pub was_dir: bool,
+    /// Whether an earlier run, rolled back meanwhile, changed it last: that one brings it back.
+    pub of_earlier: bool,
 }
 
 /// What a run is known to have changed.
@@ -134,11 +142,12 @@ impl Owned {
                         left.disturbed = true;
                     }
                     left.was_dir |= is_dir(after.as_ref());
+                    left.of_earlier &= window.step.back;
                     left.after = after;
                 }
                 None => {
                     let was_dir = is_dir(after.as_ref());
-                    self.paths.insert(path.clone(), Left { before, after, disturbed: false, was_dir });
+                    self.paths.insert(path.clone(), Left { before, after, was_dir, ..Left::default() });
                 }
             }
             self.theirs.remove(&path);
@@ -378,6 +387,23 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
+    /// Notes what bringing the disk back has changed, so that a later rollback of another run knows whose it was.
+    pub fn note_reconciled(&mut self) -> Outcome<()> {
+        if !self.based {
+            return Ok(());
+        }
+        let (ours, drift) =
+            self.look(Scope::Disk)?.into_iter().partition(|change| self.owned.paths.contains_key(&change.path));
+        let step = Step { action: "bringup".to_owned(), back: true, ..Step::default() };
+        let window = Window { step, ours, drift, ..Window::default() };
+        self.keep_contents(window.ours.iter().chain(&window.drift).filter(|change| is_followed(&change.path)), false)?;
+        let number = self.next;
+        self.next += 1;
+        self.write(&format!("{number:04}.json"), &window)?;
+        self.owned.add(&window);
+        Ok(())
+    }
+
     /// Adds contents that another manifest of the run keeps.
     pub fn learn(&mut self, contents: Contents) {
         self.contents.extend(contents);
@@ -552,9 +578,10 @@ impl<'a> Tracker<'a> {
     }
 
     fn write(&self, name: &str, window: &Window) -> Outcome<()> {
+        let window = Window { at: self.host.now(), ..window.clone() };
         let dir = self.dir.file(DIR);
         self.host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))?;
-        let bytes = serde_json::to_vec(window).map_err(|e| Failure::new("keep what a step changed", e))?;
+        let bytes = serde_json::to_vec(&window).map_err(|e| Failure::new("keep what a step changed", e))?;
         self.dir.write(self.host, &format!("{DIR}/{name}"), &bytes)
     }
 }
@@ -593,6 +620,39 @@ fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
     let inodes =
         String::from_utf8_lossy(&text).split_whitespace().filter_map(|ino| ino.parse().ok()).collect::<Vec<_>>();
     inodes.into_iter().map(|ino| (ino, Writer::Other)).collect()
+}
+
+/// What a run is known to have changed when other runs of ours worked on the same disk: what they did between its
+/// steps is nobody else's. `relatives` are those, and whether each began before it. Also the paths that they changed.
+pub fn with_relatives(
+    host: &dyn Host,
+    dir: &RunDir,
+    relatives: &[(&RunDir, bool)],
+) -> Outcome<(Owned, BTreeSet<PathBuf>)> {
+    // None: its own.
+    let mut all: Vec<(Option<bool>, Window)> = Vec::new();
+    for (of, earlier) in relatives.iter().map(|(dir, earlier)| (*dir, Some(*earlier))).chain([(dir, None)]) {
+        for (_, name) in names(host, of)?.into_iter().filter(|(_, name)| name.ends_with(".json")) {
+            all.push((earlier, read(host, &of.file(DIR).join(name))?));
+        }
+    }
+    all.sort_by_key(|(_, window)| window.at);
+    let (mut owned, mut theirs) = (Owned::default(), BTreeSet::new());
+    for (relative, window) in &all {
+        let Some(earlier) = relative else {
+            owned.add(window);
+            continue;
+        };
+        for change in &window.ours {
+            theirs.insert(change.path.clone());
+            let Some(left) = owned.paths.get_mut(&change.path) else { continue };
+            if same(left.after.as_ref(), change.before.as_ref()) {
+                left.after.clone_from(&change.after);
+                left.of_earlier |= *earlier && window.step.back;
+            }
+        }
+    }
+    Ok((owned, theirs))
 }
 
 /// Whether windows were kept for a run: programs before them kept none.
@@ -669,7 +729,7 @@ impl Step {
         });
         let strongest = |a: Nature, b: Nature| if a.rank() >= b.rank() { a } else { b };
         let nature = nature.fold(Nature::Recorded, strongest);
-        Self { action: id.to_owned(), nature, ..Self::names(undo) }
+        Self { action: id.to_owned(), nature, back: true, ..Self::names(undo) }
     }
 
     /// Accounts, services and packages in these records.

@@ -24,7 +24,7 @@ const LABEL: usize = 14;
 /// Prints the page for the way a run (or its rollback) has ended.
 pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
     let look = term::look(host);
-    let story = Story::read(host, &dir.file("events.jsonl"));
+    let story = Story::read(host, &dir.events(host));
     let text = match exit {
         Exit::Done if story.is_rollback() => rolled_back(look, dir, &story),
         Exit::Done => {

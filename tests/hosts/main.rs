@@ -35,6 +35,7 @@ mod preflight;
 mod running;
 #[path = "../pty/session.rs"]
 mod session;
+mod several;
 mod sites;
 mod ssh;
 mod weblab;

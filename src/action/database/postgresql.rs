@@ -21,7 +21,7 @@ const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_
     -c lock_timeout=0 -c client_min_messages=warning";
 
 /// A server that statements go to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Server {
     /// Version and name of its cluster, `15/main`; empty where it is the only one.
     pub cluster: String,

@@ -92,16 +92,7 @@ impl Nftables<'_> {
 
     /// Everything that is to be loaded: our part as given, those of others as they stand in their files.
     fn whole(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<String> {
-        let mut text = base();
-        let dir = Path::new(FRAGMENTS);
-        for name in host.list(dir).unwrap_or_default() {
-            let path = dir.join(name);
-            if path != self.fragment() && path.extension().is_some_and(|extension| extension == "nft") {
-                let part = host.read(&path).map_err(|e| Failure::new(format!("read {}", path.display()), e))?;
-                text.push_str(&String::from_utf8_lossy(&part));
-            }
-        }
-        Ok(text + &self.own_rules(openings))
+        Ok(with_fragments(host, Some(&self.fragment()))? + &self.own_rules(openings))
     }
 
     fn boot(&self) -> boot::AtBoot {
@@ -226,6 +217,25 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
         }
         _ => Ok(false),
     }
+}
+
+/// Everything that stands in the files, but for one of them.
+fn with_fragments(host: &dyn Host, but: Option<&Path>) -> Outcome<String> {
+    let mut text = base();
+    let dir = Path::new(FRAGMENTS);
+    for name in host.list(dir).unwrap_or_default() {
+        let path = dir.join(name);
+        if Some(path.as_path()) != but && path.extension().is_some_and(|extension| extension == "nft") {
+            let part = host.read(&path).map_err(|e| Failure::new(format!("read {}", path.display()), e))?;
+            text.push_str(&String::from_utf8_lossy(&part));
+        }
+    }
+    Ok(text)
+}
+
+/// Has our table be what its files say, after one of those who let something in is gone.
+pub(super) fn load_again(host: &dyn Host) -> Outcome<()> {
+    feed(host, "load the rules", &with_fragments(host, None)?)
 }
 
 /// Our table, without who has knocked meanwhile.

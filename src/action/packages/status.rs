@@ -214,6 +214,23 @@ impl Database {
     }
 }
 
+impl Database {
+    /// What of `wanted` has to stay as long as `asked` shall be there: what these names mean, and what is needed by it
+    /// or by packages outside of `wanted`.
+    pub fn needed(&self, wanted: &BTreeSet<String>, asked: &BTreeSet<&str>) -> BTreeSet<String> {
+        let asked: BTreeSet<&str> =
+            asked.iter().map(|name| name.split_once(':').map_or(*name, |(name, _)| name)).collect();
+        let is_asked = |package: &&Package| {
+            asked.contains(package.name.as_str()) || package.provided().any(|name| asked.contains(name))
+        };
+        let mut needed: BTreeSet<String> = self.packages.iter().filter(is_asked).map(Package::full_name).collect();
+        needed.retain(|name| wanted.contains(name));
+        let rest = wanted.difference(&needed).cloned().collect();
+        needed.extend(self.removable(&rest).1.into_iter().map(|(name, _)| name));
+        needed
+    }
+}
+
 impl Package {
     /// `name:arch`.
     pub fn full_name(&self) -> String {

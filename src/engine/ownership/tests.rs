@@ -530,7 +530,7 @@ fn what_was_rolled_back_is_nobodys_any_more() {
         let mut journal = run.journal;
         journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
         journal.write(&host, Record::Undone { action: "a.it".into() }).unwrap();
-        journal.write(&host, Record::RolledBack { stage: None, kept: 1 }).unwrap();
+        journal.write(&host, Record::RolledBack { stage: None, kept: 1, waits: Vec::new() }).unwrap();
         assert_eq!(refused(&host, &plan(&kind, "shop")).len(), 1, "{}", kind.name);
     }
 }

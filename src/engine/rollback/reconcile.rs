@@ -52,6 +52,8 @@ pub struct States<'a> {
     pub kept: &'a BTreeSet<PathBuf>,
     /// Paths of whatever else records name: those have decided.
     pub recorded: &'a BTreeSet<PathBuf>,
+    /// Paths that other runs of ours changed: of those nobody is told.
+    pub quiet: &'a BTreeSet<PathBuf>,
     /// The disk as it was last seen, for the hashes of what has not changed since.
     pub known: &'a Manifest,
     /// A content by its hash.
@@ -148,7 +150,8 @@ fn restore(
             }
         }
     }
-    if disturbed && !is_package_state(path) && !lives(path) && !accounts::is_backup(path) {
+    let told = !is_package_state(path) && !lives(path) && !accounts::is_backup(path) && !states.quiet.contains(path);
+    if disturbed && told {
         outcomes.kept.push((path.display().to_string(), "it was changed since the run".to_owned()));
     }
 }
@@ -206,7 +209,8 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
             || (lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir)))
             || accounts::is_merged(path)
             || accounts::is_backup(path)
-            || guard.foreign.contains(path);
+            || guard.foreign.contains(path)
+            || states.quiet.contains(path);
         if told || silent || same(before, Some(entry)) || last.is_some_and(|above| path.starts_with(above)) {
             continue;
         }
@@ -302,10 +306,10 @@ impl Guard {
     }
 
     fn want_of_ours<'a>(left: &'a Left, path: &Path, here: Option<&Entry>) -> Want<'a> {
-        if same(left.after.as_ref(), here) {
+        if same(left.after.as_ref(), here) && !left.of_earlier {
             return left.before.as_ref().map_or(Want::Gone, Want::This);
         }
-        let as_before = same(left.before.as_ref(), here);
+        let as_before = left.of_earlier || same(left.before.as_ref(), here);
         if as_before || is_package_state(path) || path.starts_with(FETCHED) { Want::AsIs } else { Want::Changed }
     }
 }

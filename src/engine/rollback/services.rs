@@ -35,12 +35,13 @@ impl Of<'_> {
     }
 }
 
-/// Brings services in line with the files that are back. What a former try could not is tried again.
+/// Brings services in line with the files that are back. What a former try could not is tried again. Of the services
+/// `elsewhere`, by manager and name, a record of another run that is rolled back with this one decides.
 pub(super) fn settle(
     host: &dyn Host,
     dir: &RunDir,
     journal: &mut Journal,
-    of: Of<'_>,
+    (of, elsewhere): (Of<'_>, &BTreeSet<(String, String)>),
     report: &mut Report,
     emit: &(dyn Fn(What) + Sync),
 ) {
@@ -49,10 +50,14 @@ pub(super) fn settle(
         entries.iter().filter(|entry| entry.undone && of.holds(entry)).map(|entry| entry.action.as_str()).collect();
     let mut settled = Vec::new();
     let mut lists = Lists { dir, host, known: None };
-    for entry in &entries {
+    // What others use goes on as it is.
+    for entry in entries.iter().filter(|entry| entry.used_by.is_empty()) {
         for record in &entry.undo {
             let Some(former) = Former::of(record) else { continue };
             if of.holds(entry) {
+                if elsewhere.contains(&(former.manager.to_owned(), former.name.to_owned())) {
+                    continue;
+                }
                 // What a run that goes on could not take back is left for the next try as it is.
                 if entry.settled || (!entry.undone && matches!(of, Of::Actions(_))) {
                     continue;

@@ -102,8 +102,10 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     };
     let act = planned.action.act();
 
-    let begun = journal.entry(&planned.id).is_some_and(|entry| !entry.undone);
-    let unfinished = journal.entry(&planned.id).is_some_and(|entry| !entry.undone && !entry.ended);
+    // What is left of one that was rolled back for the sake of other runs leads nowhere back from a new change.
+    let stands = journal.entry(&planned.id).filter(|entry| !entry.undone && entry.used_by.is_empty());
+    let begun = stands.is_some();
+    let unfinished = stands.is_some_and(|entry| !entry.ended);
     // It stands in the form of an earlier plan: to be begun again, and made whatever the check says.
     let again = journal.to_apply_again().contains(&planned.id);
     let verdict = act.check(&cx)?;

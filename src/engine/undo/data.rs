@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::action::database;
+use crate::action::database::{self, Server};
 use crate::engine::undo::{Undo, UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Hash, Host, Kind, Stat};
@@ -29,13 +29,7 @@ impl Undo {
             }
             Self::RemoveData { path } => tree(host, path),
             // An engine's packages take every database along, whoever made it.
-            Self::Packages { planned, .. } => {
-                let lines: Vec<String> = database::served_by(host, planned)
-                    .into_iter()
-                    .flat_map(|(server, names)| names.into_iter().map(move |name| server.remembered(&name)))
-                    .collect();
-                Ok((!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes())))
-            }
+            Self::Packages { planned, .. } => Ok(served_fingerprint(&served(host, planned))),
             _ => Ok(None),
         }
     }
@@ -70,6 +64,18 @@ impl Undo {
             _ => None,
         }
     }
+}
+
+/// The databases in the servers that these packages are: server and name.
+pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Server, String)> {
+    let of = |(server, names): (Server, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
+    database::served_by(host, planned).into_iter().flat_map(of).collect()
+}
+
+/// What a record of packages knows those databases by.
+pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
+    let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
+    (!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes()))
 }
 
 /// Saves what others keep in the engines that go with these packages.

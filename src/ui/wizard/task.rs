@@ -9,10 +9,9 @@ use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision};
 use crate::engine::event::{Event, What};
-use crate::engine::journal::Journal;
 use crate::engine::launch::{self, Checked};
-use crate::engine::rollback::Options;
-use crate::engine::runs::RunDir;
+use crate::engine::rollback::{self, Options};
+use crate::engine::runs::{self, RunDir};
 use crate::engine::{data, detach};
 use crate::error::{Failure, Outcome, Problem};
 use crate::facts::Facts;
@@ -280,7 +279,7 @@ fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News)
     batches.tell_plan();
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let left = || leave.load(Ordering::Relaxed);
-    let followed = follow(host, &dir.file("events.jsonl"), &mut batches, &alive, &left, &mut |_| Asked::GoOn);
+    let followed = follow(host, &dir.events(host), &mut batches, &alive, &left, &mut |_| Asked::GoOn);
     if matches!(followed, Followed::Ended(_)) {
         // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
         for _ in 0..250 {
@@ -296,8 +295,9 @@ fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News)
 /// Starts the run's process again. Data that changed since is not dropped from here.
 fn again(host: &dyn Host, dir: &RunDir, back: bool) -> Outcome<()> {
     if back {
-        let journal = Journal::open(host, &dir.file("journal.jsonl"))?;
-        let at_risk = data::at_risk(host, &journal, &Options::default())?;
+        let all = runs::all(host, None)?;
+        let ahead = rollback::ahead(host, &all, std::slice::from_ref(&dir.id), &Options::default())?;
+        let at_risk = data::at_risk(host, &ahead, &Options::default())?;
         if !at_risk.is_empty() {
             let why = format!("this data changed since, and would be dropped: {}", at_risk.join(", "));
             return Err(Failure::new("take the run back", why)

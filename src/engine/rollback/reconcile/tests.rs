@@ -76,6 +76,7 @@ impl Disk {
             trees: &self.trees,
             kept: &self.kept,
             recorded: &self.recorded,
+            quiet: &BTreeSet::new(),
             known: &self.base.0,
             content: &|hash| self.contents.get(hash).cloned(),
         };

@@ -29,6 +29,7 @@ impl Window {
                 nature,
                 names: vec!["shop.service".to_owned()],
                 packages: Vec::new(),
+                back: false,
             },
             writers: Some(BTreeMap::new()),
             others: BTreeMap::new(),

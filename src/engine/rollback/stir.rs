@@ -1,0 +1,57 @@
+//! Services that stay because others use them read their configuration again, when a part of it went with a run.
+
+use std::collections::BTreeSet;
+
+use crate::action::service::Service;
+use crate::action::{Act, Action, Cx, firewall};
+use crate::engine::rollback::shared::Used;
+use crate::engine::runs::RunDir;
+use crate::engine::undo::Undo;
+use crate::error::Failure;
+use crate::host::Host;
+use crate::secret::Secrets;
+
+/// Closes what only this run had opened in a firewall that was left for others.
+pub fn firewalls(host: &dyn Host, deferred: &[Undo]) -> Vec<Failure> {
+    let managers: BTreeSet<&str> = deferred
+        .iter()
+        .filter_map(|undo| match undo {
+            Undo::Firewall { manager, .. } => Some(manager.as_str()),
+            _ => None,
+        })
+        .collect();
+    managers.into_iter().filter_map(|manager| firewall::close(host, manager).err()).collect()
+}
+
+/// Restarts or reloads, as the plan of the run says, the services whose records were left for `users`, where actions
+/// of this run that they depend on were rolled back (`carried`). Tests their configuration first.
+pub fn services(host: &dyn Host, dir: &RunDir, carried: &BTreeSet<String>, users: &[&Used]) -> Vec<Failure> {
+    if users.is_empty() || carried.is_empty() {
+        return Vec::new();
+    }
+    // Without its plan, whoever uses the service reads the rest at its next start.
+    let Ok(plan) = dir.plan(host) else { return Vec::new() };
+    let mut failures = Vec::new();
+    for planned in &plan.actions {
+        let Action::Service(service) = &planned.action else { continue };
+        let name = format!("{}:{}", service.manager.name(), service.name);
+        // One that somebody stopped stays so.
+        let runs = service.manager.state(host, &service.name).is_ok_and(|state| state.active);
+        if !runs || !users.iter().any(|user| user.has(&name)) {
+            continue;
+        }
+        // The sites of others are theirs: nothing of ours could be taken back for their sake any more.
+        let service = Service { sites: None, ..service.clone() };
+        let cx = Cx {
+            host,
+            secrets: &Secrets::default(),
+            blobs: &dir.blobs(),
+            log: &dir.log("settle"),
+            changed: &|action| carried.contains(action),
+            way_back: &|_| Vec::new(),
+            progress: &|_| {},
+        };
+        failures.extend(service.apply(&cx).err());
+    }
+    failures
+}
