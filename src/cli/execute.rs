@@ -120,7 +120,8 @@ fn take_back(
 }
 
 /// Secrets of a run that is rolled back, and of a guide of which nothing stands any more, are of no use to anyone but a
-/// thief. Where an earlier run stands, its secrets are those from before this one.
+/// thief. Where an earlier run stands, its secrets are those from before this one. What waits for others keeps what it
+/// needs for the rest of its rollback.
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
     if runs::standing(&all).next().is_none() {
@@ -129,7 +130,7 @@ fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<(
     let guide = &journal.header.guide;
     let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
     store::give_back(host, guide, dir)?;
-    dir.forget_images(host)?;
+    runs::forget_images(host, &all)?;
     if stands { Ok(()) } else { store::forget(host, guide) }
 }
 

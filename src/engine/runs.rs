@@ -149,9 +149,7 @@ impl RunDir {
     pub fn forget_images(&self, host: &dyn Host) -> Outcome<()> {
         let failed = |path: &Path, e| Failure::new(format!("remove {}", path.display()), e);
         let blobs = self.file("blobs");
-        for path in [blobs, self.file("windows")] {
-            host.remove_tree(&path).map_err(|e| failed(&path, e))?;
-        }
+        host.remove_tree(&blobs).map_err(|e| failed(&blobs, e))?;
         for name in ["base.pack", "post.pack", "look.pack", "cur.pack", "environment", "decision.json"] {
             let path = self.file(name);
             if host.stat(&path).map_err(|e| failed(&path, e))?.is_some() {
@@ -204,6 +202,21 @@ pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
     }
     dir.write(host, name, b"")?;
     dir.write(host, FOLLOWED, name.as_bytes())
+}
+
+/// Takes away what runs needed for their rollback that are rolled back entirely. What they changed is known as long as
+/// another one may have to be told from it.
+pub fn forget_images(host: &dyn Host, all: &[Run]) -> Outcome<()> {
+    let gone = |run: &&Run| run.state == State::RolledBack && !run.waits();
+    let last = all.iter().all(|run| gone(&run));
+    for run in all.iter().filter(gone) {
+        run.dir.forget_images(host)?;
+        if last {
+            let windows = run.dir.file("windows");
+            host.remove_tree(&windows).map_err(|e| Failure::new(format!("remove {}", windows.display()), e))?;
+        }
+    }
+    Ok(())
 }
 
 /// Every run on this host, oldest first. `running` is the id of the run whose process holds the lock.

@@ -53,6 +53,9 @@ pub struct Step {
     /// Packages that it was to install or purge, as `name:arch`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
+    /// Files that its records name: those decide.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub recorded: BTreeSet<PathBuf>,
     /// Whether it rolls something back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
@@ -505,6 +508,7 @@ impl<'a> Tracker<'a> {
         let verdicts = whose::sort(&case, &changes);
         for (change, whose) in changes.into_iter().zip(verdicts) {
             match whose {
+                _ if window.step.recorded.contains(&change.path) => window.drift.push(change),
                 // Line by line, above; the file as a whole stands here for its times.
                 _ if accounts::is_merged(&change.path) => window.ours.push(change),
                 // The tools' backups go with what they have changed.
@@ -736,7 +740,9 @@ impl Step {
     fn names(undo: &[Undo]) -> Self {
         let mut step = Self::default();
         for record in undo {
+            step.recorded.extend(record.path().map(Path::to_owned));
             match record {
+                Undo::Firewall { files, .. } => step.recorded.extend(files.iter().map(|(path, _)| path.clone())),
                 Undo::Packages { before, planned } => {
                     let new = planned.iter().map(|(name, _)| name).filter(|name| !before.contains(name));
                     step.packages.extend(new.cloned());

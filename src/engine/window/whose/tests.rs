@@ -24,13 +24,7 @@ const INO: u64 = 7;
 impl Window {
     fn of(nature: Nature) -> Self {
         Self {
-            step: Step {
-                action: "a.b".to_owned(),
-                nature,
-                names: vec!["shop.service".to_owned()],
-                packages: Vec::new(),
-                back: false,
-            },
+            step: Step { action: "a.b".to_owned(), nature, names: vec!["shop.service".to_owned()], ..Step::default() },
             writers: Some(BTreeMap::new()),
             others: BTreeMap::new(),
             transaction: None,
