@@ -119,8 +119,12 @@ impl Expressions {
             return Ok(known);
         }
         let compiled = self.environment.compile_expression(expression).map_err(|e| told(expression, &e))?;
-        let names: BTreeSet<String> =
+        let mut names: BTreeSet<String> =
             compiled.undeclared_variables(true).into_iter().filter(|name| !self.is_function(name)).collect();
+        // minijinja does not look into what is sliced.
+        if let Some(unsliced) = without_slices(expression) {
+            names.extend(self.names_in_expression(&unsliced)?);
+        }
         remember(&self.names, expression, names.clone());
         Ok(names)
     }
@@ -291,6 +295,18 @@ fn told(about: &str, error: &Error) -> String {
     }
 }
 
+/// An expression without its slices, such as `[:24]`; none when there are none.
+fn without_slices(expression: &str) -> Option<String> {
+    let (start, rest) = expression.match_indices('[').find_map(|(at, _)| {
+        let inner = &expression[at + 1..];
+        let end = inner.find(']')?;
+        let slice = &inner[..end];
+        let is_one = slice.contains(':') && slice.chars().all(|c| c.is_ascii_digit() || matches!(c, ':' | '-' | ' '));
+        is_one.then(|| (&expression[..at], &inner[end + 1..]))
+    })?;
+    Some(format!("{start}{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -390,6 +406,8 @@ mod tests {
     #[test]
     fn functions_are_not_taken_for_names() {
         let e = expressions(&[]);
+        let sliced = e.names_in_expression("(figures.a.name | string)[:24] ~ facts.cpus.usable[1:]").unwrap();
+        assert_eq!(sliced.into_iter().collect::<Vec<_>>(), ["facts.cpus.usable", "figures.a.name"]);
         let names = e.names_in_expression("size_workers(cpus=facts.cpus.usable).workers + range(3) | length").unwrap();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["facts.cpus.usable"]);
     }
