@@ -246,7 +246,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts.postgresql.push(Cluster { max_connections, ..main_cluster() });
         facts
     };
-    for (facts, answers, expected) in [
+    for (facts, answers, expected) in vec![
         (held(7073, "python3"), more(""), "port 7073 is already taken by python3, which may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),

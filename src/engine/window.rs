@@ -137,21 +137,18 @@ impl Owned {
     fn add(&mut self, window: &Window) {
         for change in &window.ours {
             let Change { path, before, after } = change.clone();
-            match self.paths.get_mut(&path) {
-                Some(left) => {
-                    // Somebody changed it between two steps of ours: theirs is what has to come back.
-                    if !same(left.after.as_ref(), before.as_ref()) {
-                        left.before = before;
-                        left.disturbed = true;
-                    }
-                    left.was_dir |= is_dir(after.as_ref());
-                    left.of_earlier &= window.step.back;
-                    left.after = after;
+            if let Some(left) = self.paths.get_mut(&path) {
+                // Somebody changed it between two steps of ours: theirs is what has to come back.
+                if !same(left.after.as_ref(), before.as_ref()) {
+                    left.before = before;
+                    left.disturbed = true;
                 }
-                None => {
-                    let was_dir = is_dir(after.as_ref());
-                    self.paths.insert(path.clone(), Left { before, after, was_dir, ..Left::default() });
-                }
+                left.was_dir |= is_dir(after.as_ref());
+                left.of_earlier &= window.step.back;
+                left.after = after;
+            } else {
+                let was_dir = is_dir(after.as_ref());
+                self.paths.insert(path.clone(), Left { before, after, was_dir, ..Left::default() });
             }
             self.theirs.remove(&path);
         }
@@ -235,11 +232,10 @@ impl<'a> Tracker<'a> {
             died,
         };
         let mut left_open = Vec::new();
-        for (number, name) in names(host, dir)? {
+        for Kept { number, path, open } in kept(host, dir)? {
             tracker.next = tracker.next.max(number + 1);
-            let path = dir.file(DIR).join(&name);
             let window = read(host, &path);
-            if name.ends_with(".open") {
+            if open {
                 left_open.push((number, path, window));
                 continue;
             }
@@ -398,7 +394,7 @@ impl<'a> Tracker<'a> {
         let (ours, drift) =
             self.look(Scope::Disk)?.into_iter().partition(|change| self.owned.paths.contains_key(&change.path));
         let step = Step { action: "bringup".to_owned(), back: true, ..Step::default() };
-        let window = Window { step, ours, drift, ..Window::default() };
+        let window = Window { step, drift, ours, ..Window::default() };
         self.keep_contents(window.ours.iter().chain(&window.drift).filter(|change| is_followed(&change.path)), false)?;
         let number = self.next;
         self.next += 1;
@@ -636,8 +632,8 @@ pub fn with_relatives(
     // None: its own.
     let mut all: Vec<(Option<bool>, Window)> = Vec::new();
     for (of, earlier) in relatives.iter().map(|(dir, earlier)| (*dir, Some(*earlier))).chain([(dir, None)]) {
-        for (_, name) in names(host, of)?.into_iter().filter(|(_, name)| name.ends_with(".json")) {
-            all.push((earlier, read(host, &of.file(DIR).join(name))?));
+        for window in kept(host, of)?.into_iter().filter(|window| !window.open) {
+            all.push((earlier, read(host, &window.path)?));
         }
     }
     all.sort_by_key(|(_, window)| window.at);
@@ -665,23 +661,31 @@ pub fn are_kept(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
     Ok(host.stat(&dir).map_err(|e| Failure::new(format!("look at {}", dir.display()), e))?.is_some())
 }
 
+/// The file of a window.
+struct Kept {
+    number: usize,
+    path: PathBuf,
+    /// It was not closed.
+    open: bool,
+}
+
 /// The files of a run's windows, by number.
-fn names(host: &dyn Host, dir: &RunDir) -> Outcome<Vec<(usize, String)>> {
+fn kept(host: &dyn Host, dir: &RunDir) -> Outcome<Vec<Kept>> {
     let dir = dir.file(DIR);
     let failed = |e| Failure::new(format!("look at {}", dir.display()), e);
     if host.stat(&dir).map_err(failed)?.is_none() {
         return Ok(Vec::new());
     }
-    let names = host.list(&dir).map_err(failed)?;
-    let numbered = |name: &PathBuf| {
-        let name = name.to_str()?;
-        Some((name.split_once('.')?.0.parse().ok()?, name.to_owned()))
+    let file = |name: &PathBuf| {
+        let number = name.file_stem()?.to_str()?.parse().ok()?;
+        let open = name.extension()? == "open";
+        (open || name.extension()? == "json").then(|| Kept { number, path: dir.join(name), open })
     };
-    let mut found: Vec<(usize, String)> = names.iter().filter_map(numbered).collect();
-    // One that was kept whole and not yet forgotten as open is kept.
-    let whole: BTreeSet<usize> = found.iter().filter(|(_, name)| name.ends_with(".json")).map(|(at, _)| *at).collect();
-    found.retain(|(at, name)| name.ends_with(".json") || (name.ends_with(".open") && !whole.contains(at)));
-    found.sort();
+    let mut found: Vec<Kept> = host.list(&dir).map_err(failed)?.iter().filter_map(file).collect();
+    // One that was closed, and whose open file a crash left, is closed.
+    let closed: BTreeSet<usize> = found.iter().filter(|window| !window.open).map(|window| window.number).collect();
+    found.retain(|window| !window.open || !closed.contains(&window.number));
+    found.sort_by_key(|window| window.number);
     Ok(found)
 }
 

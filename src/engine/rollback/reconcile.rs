@@ -373,7 +373,7 @@ fn make(
             host.set_meta(path, entry.meta).map_err(failed)?;
         }
         Kind::File => {
-            if !here.is_some_and(|here| here.hash == entry.hash) {
+            if here.is_none_or(|here| here.hash != entry.hash) {
                 host.write(path, &kept.unwrap_or_default(), entry.meta).map_err(failed)?;
             }
             host.set_meta(path, entry.meta).map_err(failed)?;

@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_list_is_read_as_dpkg_writes_it() {
-        assert_eq!(versions(LIST.as_bytes()).into_iter().map(|(_, version)| version).collect::<Vec<_>>(), ["3", "1"]);
+        assert_eq!(versions(LIST.as_bytes()).into_values().collect::<Vec<_>>(), ["3", "1"]);
         assert_eq!(md5_hex(b""), "d41d8cd98f00b204e9800998ecf8427e");
     }
 }

@@ -200,9 +200,8 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
     // 3, 4
     match writer(case, change).filter(|_| content_changed) {
         Some(Writer::Ours) => return ours,
-        Some(Writer::Other) => return theirs(WROTE),
         Some(Writer::Unit(unit)) if is_service_of_ours(case, unit) => return ours,
-        Some(Writer::Unit(_)) => return theirs(WROTE),
+        Some(Writer::Other | Writer::Unit(_)) => return theirs(WROTE),
         Some(Writer::Unknown) | None => {}
     }
     // 5

@@ -82,7 +82,7 @@ impl FakeHost {
         let mut world = self.world();
         if let Some(alive) = world.watch.alive.take() {
             let at = world.watch.last_alive;
-            let others: String = world.files.others().map(|ino| format!("{ino}\n")).collect();
+            let others = world.files.others().fold(String::new(), |all, ino| all + &ino.to_string() + "\n");
             let others = if world.watch.blind { String::new() } else { others };
             world.files.put(&alive, others.as_bytes(), Meta::root(0o600), at);
         }

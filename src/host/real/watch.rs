@@ -82,7 +82,7 @@ impl Shared {
         let Some(seen) = &self.seen else { return String::new() };
         let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
         let foreign = seen.writers.iter().filter(|(_, writer)| **writer == Writer::Other);
-        foreign.map(|(ino, _)| format!("{ino}\n")).collect()
+        foreign.fold(String::new(), |all, (ino, _)| all + &ino.to_string() + "\n")
     }
 
     fn work(&self, alive: &Path) {

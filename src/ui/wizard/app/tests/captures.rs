@@ -73,7 +73,7 @@ fn captures_show_what_is_so() {
     press(&mut database, "Down Space");
     let mut workers = at("workers", Some(Stop::Field("workers.users".to_owned())));
     press(&mut workers, "4 0");
-    let scenes = [
+    let scenes = vec![
         ("stage", "A stage: why it matters, its questions, where each answer comes from", database),
         ("sizing", "Workers and memory, drawn while the numbers change", workers),
         ("failure", "A run that failed asks what to do", coloured(told(SIZE, &stuck()))),
