@@ -814,7 +814,10 @@ fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
         "{taken:?}"
     );
     let blog = plan(&facts, "application: {name: blog, port: 8001}\n");
-    assert_eq!(blog.beside.iter().map(|other| other.words()).collect::<Vec<_>>(), ["shop, https://shop.example.org/"]);
+    assert_eq!(
+        blog.beside.iter().map(bringup::facts::Application::words).collect::<Vec<_>>(),
+        ["shop, https://shop.example.org/"]
+    );
     let shown = bringup::plan::preview::summary(&blog, &Vec::new(), None, 80, false);
     assert!(shown.contains("stays beside   shop, https://shop.example.org/"), "{shown}");
 }

@@ -12,8 +12,11 @@ use bringup::host::{Command, Host};
 
 use super::{fresh, newest, run};
 
-/// What he does. Each can be done at any time, and once.
-const ACTS: &[(&str, fn(&FakeHost))] = &[
+/// What he does, and how.
+type Act = (&'static str, fn(&FakeHost));
+
+/// Each can be done at any time, and once.
+const ACTS: &[Act] = &[
     ("edits a file of his", |host| host.put_file("/etc/hosts", "127.0.0.1 mine\n", 0o644)),
     ("adds a cron file", |host| host.put_file("/etc/cron.d/mine", "0 3 * * * root true\n", 0o644)),
     ("adds a setting of SSH", |host| host.put_file("/etc/ssh/sshd_config.d/mine.conf", "X11Forwarding no\n", 0o600)),
@@ -85,7 +88,7 @@ fn play(seed: u64, told: bool) -> Option<String> {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     dice.roll(2);
     let host = if told { fresh() } else { fresh().without_writers() };
-    let acts: Vec<usize> = (0..1 + dice.roll(4)).map(|_| dice.roll(ACTS.len())).collect();
+    let acts: Vec<usize> = (0..=dice.roll(4)).map(|_| dice.roll(ACTS.len())).collect();
     let mut acts = acts;
     acts.sort_unstable();
     acts.dedup();
@@ -135,6 +138,7 @@ fn all(seeds: std::ops::Range<u64>, told: bool) {
 }
 
 /// How many schedules: thousands with `tests/run --long`.
+#[allow(clippy::disallowed_methods)]
 fn schedules() -> u64 {
     if std::env::var_os("BRINGUP_TEST_LONG").is_some() { 4_000 } else { 120 }
 }
