@@ -213,7 +213,12 @@ fn the_run_survives_the_death_of_its_follower() {
     for signal in ["HUP", "KILL", "TERM", "INT"] {
         let host = Host::start("bookworm", Init::Systemd);
         host.write("/tmp/answers.yaml", &quickstart());
-        let follower = host.sh(&format!("timeout -s {signal} 1 bringup --plain --answers /tmp/answers.yaml"));
+        // In the background a shell's children would ignore INT.
+        let follower = host.sh(&format!(
+            "(until ls /var/lib/bringup/runs/*/events.jsonl; do sleep 0.1; done >/dev/null 2>&1; sleep 0.5; \
+             kill -s {signal} $(cat /tmp/pid)) & \
+             sh -c 'echo $$ >/tmp/pid; exec bringup --plain --answers /tmp/answers.yaml'"
+        ));
         assert_ne!(follower.status, 0, "the follower was to die of {signal}");
         let attached = host.exec(&["bringup", "attach", "--plain"]).expect(0);
         assert!(attached.both().contains("nginx"), "attach shows nothing:\n{}", attached.both());

@@ -9,7 +9,7 @@
 //! | 3 | a file that a process of ours, or a service of ours, wrote last | ours |
 //! | 4 | a file that another process, or another's service, wrote last | theirs |
 //! | 5 | changed after our last sign of life, and no package step | theirs |
-//! | 6 | the package manager's own records | ours in a package step, else theirs |
+//! | 6 | the package manager's own records, and files that it has not given their names yet | ours in a package step, else theirs |
 //! | 7 | a log that is new | ours |
 //! | 8 | a link that starts a service at boot | ours if the service is |
 //! | 9 | in the list of a package of ours; a setting also has its delivered content | ours, else theirs |
@@ -127,6 +127,12 @@ pub fn is_package_state(path: &Path) -> bool {
     PACKAGE_STATE.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// Whether dpkg has unpacked this file and not yet put it in its place (dpkg(1)): its package's list may not be there
+/// yet, either.
+fn is_unnamed(path: &Path) -> bool {
+    path.extension().is_some_and(|kind| kind == "dpkg-new" || kind == "dpkg-tmp")
+}
+
 fn lies_below(roots: &[&str], path: &Path) -> bool {
     roots.iter().any(|root| path.starts_with(root) && path != Path::new(root))
 }
@@ -211,7 +217,7 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
         return theirs(LATER);
     }
     // 6
-    if is_package_state(path) {
+    if is_package_state(path) || (packages && is_unnamed(path)) {
         return if packages { ours } else { theirs(UNKNOWN) };
     }
     // 7

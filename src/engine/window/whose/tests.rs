@@ -157,6 +157,9 @@ fn row_5_after_the_last_sign_of_life() {
 fn row_6_the_package_managers_records() {
     assert!(Window::of_packages().ours(file("/var/lib/dpkg/status")));
     assert!(Window::of(Nature::Program).theirs(file("/var/lib/dpkg/status")));
+    // Killed while it unpacks, dpkg has neither named the file nor listed it.
+    let changes = [new("/etc/python3.11", Kind::Dir), file("/etc/python3.11/sitecustomize.py.dpkg-new")];
+    assert_eq!(Window::of_packages().blind().sort(&changes), [Whose::Ours, Whose::Ours]);
 }
 
 #[test]
