@@ -73,7 +73,9 @@ impl Pair {
 
     /// Waits until the server waits for its confirmation.
     pub fn await_deadline(&self) {
-        let events = "grep -qs '\"deadline\"' /var/lib/bringup/runs/*/events.jsonl";
+        // Runs that were rolled back keep their events.
+        let events = "d=$(ls -d /var/lib/bringup/runs/*/ | tail -n 1) && [ ! -e $d/rollback.json ] && \
+                      grep -qs '\"deadline\"' $d/events.jsonl";
         until("a deadline is told", || self.server.sh(events).status == 0);
     }
 }
