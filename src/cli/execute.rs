@@ -13,7 +13,7 @@ use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
 use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
-use crate::engine::runs::{self, RunDir};
+use crate::engine::runs::{self, Run, RunDir};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::secret::store;
@@ -129,7 +129,12 @@ fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<(
     }
     let guide = &journal.header.guide;
     let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
-    store::give_back(host, guide, dir)?;
+    // A later run of the guide may have an application of its own, whose secrets lie there, too.
+    let own = (journal.header.at, &journal.header.run);
+    let is_later = |run: &Run| (run.journal.header.at, &run.journal.header.run) > own;
+    if !runs::standing(&all).any(|run| run.journal.header.guide == *guide && is_later(run)) {
+        store::give_back(host, guide, dir)?;
+    }
     runs::forget_images(host, &all)?;
     if stands { Ok(()) } else { store::forget(host, guide) }
 }

@@ -475,7 +475,7 @@ impl Way<'_> {
             let mut entry = entry.clone();
             entry.undo = now;
             // What rolling back changes is no more somebody else's than what the run did.
-            let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo))?;
+            let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo).besides(journal))?;
             let mut errors = self.carry_out(scene, journal, &entry, report);
             if let Some(open) = open {
                 let closed = scene.tracker.close(open)?;

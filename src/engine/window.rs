@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
+use crate::engine::journal::Journal;
 use crate::engine::manifest::{Contents, Entry, Manifest, Scope, is_kept};
 use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
@@ -712,7 +713,22 @@ impl Step {
                 Nature::Recorded
             }
         };
-        Self { action: id.to_owned(), nature, ..Self::names(undo) }
+        let mut step = Self { action: id.to_owned(), nature, ..Self::names(undo) };
+        if let Action::User(user) = action {
+            step.names.push(user.name.clone());
+        }
+        step
+    }
+
+    /// Leaves the files alone that records of any action of the run name, which a step may put back on its way: those
+    /// records decide. What the scripts of packages did to them is known by windows alone.
+    #[must_use]
+    pub fn besides(mut self, journal: &Journal) -> Self {
+        if self.nature != Nature::Packages {
+            let records = journal.entries().iter().flat_map(|entry| &entry.undo);
+            self.recorded.extend(records.filter_map(Undo::path).map(Path::to_owned));
+        }
+        self
     }
 
     /// What is known of rolling an action back by these records.
@@ -753,7 +769,11 @@ impl Step {
                 }
                 Undo::User { name, .. } | Undo::Service { name, .. } => step.names.push(name.clone()),
                 Undo::Membership { user, .. } => step.names.push(user.clone()),
-                Undo::Command { argv, .. } => step.names.extend(argv.iter().cloned()),
+                Undo::Command { argv, .. } => {
+                    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+                    let words = argv.iter().flat_map(|word| word.split(|c| !is_of_name(c)));
+                    step.names.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
+                }
                 _ => {}
             }
         }

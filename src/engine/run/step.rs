@@ -119,7 +119,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
         journal.write(job.host, record)?;
     }
     let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
-    let window = tracker.open(window::Step::of(&planned.action, &planned.id, &undo))?;
+    let window = tracker.open(window::Step::of(&planned.action, &planned.id, &undo).besides(journal))?;
     // What a crash interrupted is made again even if it looks finished: looks are not proof.
     let applied = act.apply(&cx);
     let closed = window.map_or(Ok(()), |window| tracker.close(window).map(drop));
