@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::facts::Facts;
+use crate::guide::expression::Context;
+
 pub mod file;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -104,4 +107,20 @@ pub struct Resolved {
     pub warnings: Vec<String>,
     /// What is there already and may be taken over.
     pub take_over: Vec<String>,
+}
+
+impl Resolved {
+    /// What expressions can use then: facts, every answer and every figure.
+    pub fn context(&self, facts: &Facts) -> Context {
+        let mut context = Context::new(facts);
+        for (stage, answers) in &self.values {
+            for (question, value) in answers {
+                context.set_answer(stage, question, value);
+            }
+        }
+        for (name, value) in &self.figures {
+            context.set_figure(name, value);
+        }
+        context
+    }
 }

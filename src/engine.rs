@@ -8,19 +8,16 @@
 //! one, [`launch`] the way into a run, [`ownership`] whose the things are that it would change, [`detach`] the process that outlives the terminal.
 
 pub mod data;
-pub mod deadman;
 pub mod decision;
 pub mod detach;
 pub mod event;
 pub mod journal;
 pub mod launch;
-pub mod manifest;
 pub mod ownership;
 pub mod previous;
 pub mod replan;
 pub mod rollback;
-pub mod room;
 pub mod run;
 pub mod runs;
-pub mod undo;
+pub mod secret_store;
 pub mod window;

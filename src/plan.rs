@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
-use crate::engine::undo::fingerprint;
 pub use crate::facts::Application;
 use crate::facts::Facts;
+use crate::hash::fingerprint;
 use crate::proof::Proof;
 use crate::proof::listens::{Expected, Scope};
 

@@ -8,7 +8,6 @@ use crate::error::Outcome;
 use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
-pub mod client;
 pub mod command;
 mod firewall;
 pub mod http;
@@ -20,9 +19,7 @@ pub mod service;
 mod sshd;
 pub mod tcp;
 pub mod timer;
-pub mod tls;
 pub mod upload;
-pub mod wire;
 
 /// How the evidence of a proof begins that neither passed nor failed, since what it is about could not be tried.
 pub const NOT_TRIED: &str = "not tried: ";

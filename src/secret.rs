@@ -9,8 +9,6 @@ use std::fmt;
 
 use crate::error::{Failure, Outcome};
 
-pub mod store;
-
 /// Opens a mark.
 pub const OPEN: &str = "⟦secret:";
 /// Closes a mark.

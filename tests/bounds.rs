@@ -13,15 +13,16 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use bringup::action::Progress;
-use bringup::engine::undo::{Blobs, Undo, UndoCx, Undone};
+use bringup::action::carry::carry_out;
 use bringup::facts::Facts;
 use bringup::guide::Guide;
 use bringup::guide::expression::{Context, Expressions};
 use bringup::host::real::RealHost;
 use bringup::host::{Host, Meta};
+use bringup::progress::Progress;
 use bringup::proof::{self, Proof};
 use bringup::secret::Secrets;
+use bringup::undo::{Blobs, Undo, UndoCx, Undone};
 use bringup::yaml;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -150,7 +151,7 @@ fn a_file_of_any_size_is_no_obstacle() {
         };
         let before = blobs.before(&host, &data.join("below/huge")).unwrap_err();
         assert!(before.why.contains("larger than 1.1 GB"), "{before}");
-        assert!(matches!(record.carry_out(&cx).unwrap(), Undone::Done(_)));
+        assert!(matches!(carry_out(&record, &cx).unwrap(), Undone::Done(_)));
         assert!(!data.exists());
         let [archive] = &host.list(&dumps).unwrap()[..] else { panic!("one archive") };
         let listed = Command::new("tar").arg("-tf").arg(dumps.join(archive)).output().unwrap();
@@ -166,7 +167,7 @@ fn a_file_of_any_size_is_no_obstacle() {
         let record = blobs.before(&host, &large).unwrap();
         let hash = host.hash(&large).unwrap();
         host.write(&large, b"ours", Meta::root(0o600)).unwrap();
-        record.carry_out(&cx).unwrap();
+        carry_out(&record, &cx).unwrap();
         assert_eq!(host.hash(&large).unwrap(), hash);
         fs::remove_dir_all(&dir).unwrap();
     });

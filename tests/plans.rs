@@ -188,7 +188,7 @@ fn services_under_systemd_are_units_and_elsewhere_there_are_none() {
             match &planned.action {
                 Action::Service(service) => {
                     let is_unit = std::path::Path::new(&service.name).extension().is_some();
-                    let systemd = service.manager == bringup::action::service::Manager::Systemd;
+                    let systemd = service.manager == bringup::system::service::Manager::Systemd;
                     assert_eq!(is_unit, systemd, "{name}: {}", service.name);
                     assert!(!(systemd && name.contains("tini")), "{name}: {}", service.name);
                 }
@@ -724,7 +724,7 @@ fn firewall_of(facts: &Facts, sections: &str) -> Option<bringup::action::firewal
 #[test]
 fn the_firewall_is_managed_by_whoever_does_so_already_and_confirmed_where_somebody_can() {
     use bringup::action::firewall::Manager;
-    use bringup::engine::deadman::Confirm;
+    use bringup::undo::deadman::Confirm;
     let mut host = facts("bookworm", "systemd");
     assert_eq!(firewall_of(&host, "").map(|f| (f.manager, f.confirm)), Some((Manager::Nftables, Confirm::None)));
     host.ssh = Some(bringup::facts::Ssh { client: "192.0.2.7".to_owned(), port: 22 });

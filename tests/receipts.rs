@@ -6,9 +6,9 @@ use std::path::Path;
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{Options, roll_back};
 use bringup::engine::runs::RunDir;
-use bringup::engine::undo::Undo;
 use bringup::host::fake::FakeHost;
 use bringup::host::{Host, Kind};
+use bringup::undo::Undo;
 
 /// Every frozen run, as (name, directory).
 fn receipts() -> Vec<(String, std::path::PathBuf)> {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Verdict, place};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Kind;
+use crate::system::paths;
+use crate::undo::Undo;
 
 /// Removes files or links, such as a default site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,8 +68,8 @@ impl Absent {
 
     /// Whether there is a file or a link to remove.
     fn is_there(cx: &Cx<'_>, path: &Path) -> Outcome<bool> {
-        place::missing_parents(cx.host, path)?;
-        match place::stat(cx.host, path)?.map(|stat| stat.kind) {
+        paths::missing_parents(cx.host, path)?;
+        match paths::stat(cx.host, path)?.map(|stat| stat.kind) {
             None => Ok(false),
             Some(Kind::File | Kind::Symlink) => Ok(true),
             Some(Kind::Dir | Kind::Other) => Err(Failure::new(

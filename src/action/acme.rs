@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::action::certificate::inspect::looks_like_der;
 use crate::action::child::{Child, run_undo};
-use crate::action::{Act, Brings, Cx, Progress, Verdict, place};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
-use crate::proof::tls::SYSTEM_BUNDLE;
+use crate::progress::Progress;
+use crate::system::net::tls::SYSTEM_BUNDLE;
+use crate::system::paths;
+use crate::system::x509::inspect::looks_like_der;
+use crate::undo::{self, Undo, UndoCx, Undone};
 
 mod dns;
 mod lineage;
@@ -136,7 +138,7 @@ impl Act for Acme {
                 reload_after: Vec::new(),
             });
             for path in [&drop_in, &self.trust] {
-                records.extend(place::parent_records(cx.host, path)?);
+                records.extend(undo::parent_records(cx.host, path)?);
                 records.push(cx.blobs.before(cx.host, path)?);
             }
         }
@@ -341,7 +343,7 @@ impl Acme {
         let mut trust = cx.host.read(Path::new(SYSTEM_BUNDLE)).unwrap_or_default();
         trust.extend_from_slice(&authority);
         for (path, content) in [(&self.trust, trust.as_slice()), (&drop_in, text.as_bytes())] {
-            place::make_parents(cx.host, path)?;
+            paths::make_parents(cx.host, path)?;
             cx.host
                 .write(path, content, Meta::root(0o644))
                 .map_err(|e| Failure::new(format!("write {}", path.display()), e))?;

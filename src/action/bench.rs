@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::action::{Act, Cx, Verdict};
-use crate::engine::undo::{Blobs, Undo, UndoCx, Undone, carry};
+use crate::action::carry;
+use crate::action::carry::CARRY;
+use crate::action::contract::{Act, Cx, Verdict};
 use crate::error::Outcome;
 use crate::host::Host;
 use crate::host::fake::{FakeHost, Snapshot};
 use crate::secret::{Secret, Secrets};
+use crate::undo::{Blobs, Undo, UndoCx, Undone};
 
 /// Where before-images and logs go.
 const OURS: &str = "/var/lib/bringup";
@@ -67,6 +69,7 @@ impl<H: Host> Bench<H> {
             blobs: &self.blobs,
             log: &self.log,
             changed: &|_| false,
+            carry: CARRY,
             way_back: &|_| Vec::new(),
             progress: &|_| {},
         })
@@ -121,7 +124,7 @@ impl<H: Host> Bench<H> {
             post: None,
             died: None,
         };
-        done.records.iter().rev().map(|record| record.carry_out(&cx).unwrap()).collect()
+        done.records.iter().rev().map(|record| carry::carry_out(record, &cx).unwrap()).collect()
     }
 }
 
@@ -137,6 +140,7 @@ pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
         blobs: &blobs,
         log: &log,
         changed: &changed,
+        carry: CARRY,
         way_back: &|_| Vec::new(),
         progress: &progress,
     })

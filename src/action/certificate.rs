@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Progress, Verdict, names, place};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta, Stat};
+use crate::progress::Progress;
+use crate::system::{accounts, paths};
+use crate::undo::{self, Undo};
 
-pub mod inspect;
-pub(super) mod self_signed;
-
-use inspect::Provided;
+use crate::system::x509::inspect::{self, Provided};
+use crate::system::x509::self_signed;
 
 /// Puts a TLS certificate and its key in place: a self-signed one, or the user's own.
 ///
@@ -128,7 +128,7 @@ impl Act for Certificate {
         for path in self.paths() {
             self.stat(cx, path)?;
             // They may share directories that are missing: one record each.
-            for record in place::parent_records(cx.host, path)? {
+            for record in undo::parent_records(cx.host, path)? {
                 if !records.contains(&record) {
                     records.push(record);
                 }
@@ -162,7 +162,7 @@ impl Act for Certificate {
         for (path, content, meta) in [(&self.key, &key, key_meta), (&self.certificate, &certificate, Meta::root(0o644))]
         {
             self.stat(cx, path)?;
-            place::make_parents(cx.host, path)?;
+            paths::make_parents(cx.host, path)?;
             cx.host.write(path, content, meta).map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
         }
         Ok(())
@@ -207,7 +207,7 @@ impl Certificate {
         };
         if !self.is_requested(cx, made.certificate.as_bytes()) {
             self.stat(cx, &self.request)?;
-            place::make_parents(cx.host, &self.request)?;
+            paths::make_parents(cx.host, &self.request)?;
             let request = self_signed::request(&self.names, &made.key)?;
             cx.host
                 .write(&self.request, request.as_bytes(), Meta::root(0o644))
@@ -224,13 +224,13 @@ impl Certificate {
     /// Root's, and readable by the group if there is one.
     fn key_meta(&self, host: &dyn Host) -> Outcome<Option<Meta>> {
         let mode = if self.key_group == "root" { "0600" } else { "0640" };
-        names::meta(host, mode, "root", &self.key_group)
+        accounts::meta(host, mode, "root", &self.key_group)
     }
 
     /// What stands at a path, if a file may take its place.
     fn stat(&self, cx: &Cx<'_>, path: &Path) -> Outcome<Option<Stat>> {
-        place::missing_parents(cx.host, path)?;
-        let stat = place::stat(cx.host, path)?;
+        paths::missing_parents(cx.host, path)?;
+        let stat = paths::stat(cx.host, path)?;
         if stat.is_some_and(|stat| !matches!(stat.kind, Kind::File | Kind::Symlink)) {
             let why = format!("{} is a directory or a device", path.display());
             return Err(Failure::new(self.describe(), why).hint("move it away, or choose another path"));

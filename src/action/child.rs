@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use crate::action::{Cx, Progress};
-use crate::engine::undo::UndoCx;
+use crate::action::contract::Cx;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
+use crate::progress::Progress;
 use crate::secret::Secrets;
+use crate::undo::UndoCx;
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
-use crate::action::{Act, Cx, Progress, Reversible, Verdict};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Cx, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, outside};
+use crate::progress::Progress;
 use crate::secret::OPEN;
+use crate::undo::Undo;
 
 /// Runs a command of the guide's. Must say how to see that it is done, and how to undo it or why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Cx, Reversible, Verdict};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Cx, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::facts::Cluster;
 use crate::facts::probe::engines;
 use crate::host::Host;
+use crate::undo::{Undo, UndoCx, Undone};
 
 pub mod dump;
 pub mod mariadb;

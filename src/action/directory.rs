@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Reversible, Verdict, names, place};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Cx, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Kind, Stat};
+use crate::system::{accounts, paths};
+use crate::undo::{self, Undo};
 
 /// Makes a directory (and the missing ones above it).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +47,8 @@ impl Act for Directory {
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
-        place::missing_parents(cx.host, &self.path)?;
-        let meta = names::meta(cx.host, &self.mode, &self.owner, &self.group)?;
+        paths::missing_parents(cx.host, &self.path)?;
+        let meta = accounts::meta(cx.host, &self.mode, &self.owner, &self.group)?;
         let path = self.path.display();
         let Self { mode, owner, group, .. } = self;
         Ok(match self.stat(cx)? {
@@ -62,17 +63,17 @@ impl Act for Directory {
         if self.stat(cx)?.is_some() {
             return Ok(vec![cx.blobs.before(cx.host, &path)?]);
         }
-        let mut records = place::parent_records(cx.host, &path)?;
+        let mut records = undo::parent_records(cx.host, &path)?;
         records.push(if self.data { Undo::RemoveData { path } } else { Undo::RemoveDir { path } });
         Ok(records)
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
-        let meta = names::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
+        let meta = accounts::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
         match self.stat(cx)? {
             None => {
-                place::make_parents(cx.host, &self.path)?;
-                place::make_dir(cx.host, &self.path, meta)
+                paths::make_parents(cx.host, &self.path)?;
+                paths::make_dir(cx.host, &self.path, meta)
             }
             Some(stat) if stat.meta == meta => Ok(()),
             Some(_) => cx
@@ -95,7 +96,7 @@ impl Directory {
     /// What stands there, if it is a directory. A link to one is refused: its owner and mode are not ours to
     /// change, and it could be turned elsewhere later.
     fn stat(&self, cx: &Cx<'_>) -> Outcome<Option<Stat>> {
-        let stat = place::stat(cx.host, &self.path)?;
+        let stat = paths::stat(cx.host, &self.path)?;
         let what = format!("make the directory {}", self.path.display());
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::Dir) => Ok(stat),

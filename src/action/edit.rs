@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Change, Cx, Verdict, diff, place};
-use crate::engine::undo::{Image, Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stat};
+use crate::system::paths;
+use crate::undo::{Image, Undo, UndoCx, Undone};
 
 mod lines;
 mod merge;
@@ -54,7 +56,7 @@ impl Act for Edit {
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
-        place::missing_parents(cx.host, &self.path)?;
+        paths::missing_parents(cx.host, &self.path)?;
         let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
         let path = self.path.display();
         if self.stat(cx.host)?.is_none() {
@@ -143,11 +145,11 @@ impl Edit {
     /// What stands there, if it is a file. A link is refused: the file behind it has a name of its own, under
     /// which the change can be recorded and found again.
     fn stat(&self, host: &dyn Host) -> Outcome<Option<Stat>> {
-        let stat = place::stat(host, &self.path)?;
+        let stat = paths::stat(host, &self.path)?;
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::File) => Ok(stat),
             Some(Kind::Symlink) => {
-                let target = place::read_link(host, &self.path)?;
+                let target = paths::read_link(host, &self.path)?;
                 Err(Failure::new(self.describe(), format!("it is a symbolic link to {}", target.display()))
                     .hint("edit the file that it points to"))
             }
@@ -160,7 +162,7 @@ impl Edit {
 pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
     let shown = path.display();
     let kept = |why: &str| Ok(Undone::Kept { what: shown.to_string(), why: why.to_owned() });
-    let Some(stat) = place::stat(cx.host, path)? else {
+    let Some(stat) = paths::stat(cx.host, path)? else {
         return kept("it was removed since");
     };
     let Some(blob) = &image.blob else {
@@ -171,7 +173,7 @@ pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> 
     }
     let present = cx.host.read(path).map_err(|e| Failure::new(format!("read {shown}"), e))?;
     let before = cx.blobs.get(cx.host, blob)?;
-    let hash = crate::engine::undo::fingerprint(&present);
+    let hash = crate::hash::fingerprint(&present);
     let settle = || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("date {shown} back"), e));
     if &hash == blob {
         // Never edited, or taken back already by an undo that was cut short.

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Change, Cx, Verdict, diff, names, place};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Kind, Stat};
+use crate::system::{accounts, paths};
+use crate::undo::{self, Undo};
 
 /// Writes a file that is ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +48,8 @@ impl Act for File {
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
-        place::missing_parents(cx.host, &self.path)?;
-        let meta = names::meta(cx.host, &self.mode, &self.owner, &self.group)?;
+        paths::missing_parents(cx.host, &self.path)?;
+        let meta = accounts::meta(cx.host, &self.mode, &self.owner, &self.group)?;
         let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
         let path = self.path.display();
         let Some(stat) = self.stat(cx)? else {
@@ -79,16 +81,16 @@ impl Act for File {
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
         self.stat(cx)?;
-        let mut records = place::parent_records(cx.host, &self.path)?;
+        let mut records = undo::parent_records(cx.host, &self.path)?;
         records.push(cx.blobs.before(cx.host, &self.path)?);
         Ok(records)
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.stat(cx)?;
-        let meta = names::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
+        let meta = accounts::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
         let content = cx.secrets.reveal(&self.content)?;
-        place::make_parents(cx.host, &self.path)?;
+        paths::make_parents(cx.host, &self.path)?;
         cx.host
             .write(&self.path, content.as_bytes(), meta)
             .map_err(|e| Failure::new(format!("write {}", self.path.display()), e))
@@ -103,7 +105,7 @@ impl File {
     /// What stands there, if it is something that a file may take the place of. A link is replaced, never
     /// written through: what it points to belongs to someone else and is in no record of ours.
     fn stat(&self, cx: &Cx<'_>) -> Outcome<Option<Stat>> {
-        let stat = place::stat(cx.host, &self.path)?;
+        let stat = paths::stat(cx.host, &self.path)?;
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::File | Kind::Symlink) => Ok(stat),
             Some(Kind::Dir | Kind::Other) => {

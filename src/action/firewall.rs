@@ -4,31 +4,29 @@
 //! commands. Where nobody does, nftables gets a table of its own. What others have set is never touched.
 //!
 //! The ports of SSH and the addresses from which administrators are logged in are found on the host and kept open
-//! whatever the answers say, and the change is made under the dead-man switch of [`crate::engine::deadman`].
+//! whatever the answers say, and the change is made under the dead-man switch of [`crate::undo::deadman`].
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Change, Cx, Verdict, service};
-use crate::engine::deadman::{self, Confirm};
-use crate::engine::undo::{Blobs, Image, Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::facts::Sshd;
 use crate::facts::probe::ssh;
 use crate::host::Host;
+use crate::system::service;
+use crate::undo::deadman::{self, Confirm};
+use crate::undo::{Blobs, Image, Undo, UndoCx, Undone};
 
-use opening::{Allow, Network, Opening, Ports, Protocol};
+use crate::system::firewall::knock;
+use crate::system::firewall::opening::{self, Allow, Network, Opening, Ports, Protocol};
 
 mod boot;
 mod firewalld;
 mod iptables;
-pub mod knock;
-mod loaded;
-mod managers;
 mod nftables;
-pub mod opening;
 mod ufw;
 
 /// Lets in what the plan says and SSH, and drops everything else that comes in.
@@ -163,7 +161,7 @@ impl Act for Firewall {
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host);
+        deadman::put_back_now(cx.host, cx.carry);
         let plan = deadman::Plan {
             what: "the firewall",
             hint: HINT,
@@ -174,6 +172,7 @@ impl Act for Firewall {
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
             blobs: cx.blobs,
             log: cx.log,
+            carry: cx.carry,
         };
         deadman::guarded(cx.host, &plan, cx.progress, &mut || {
             backend.load(cx, &wanted)?;

@@ -4,26 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use self::apt::Apt;
-use self::simulation::Simulation;
-use self::status::Database;
-use crate::action::{Act, Brings, Cx, Progress, Verdict};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
-
-pub(crate) mod apt;
-pub mod forecast;
-pub(crate) mod lock;
-mod orphans;
-pub(crate) mod policy;
-mod simulation;
-pub(crate) mod status;
-mod status_fd;
-
-pub use status_fd::DOWNLOAD_SHARE;
-
-/// What brings a package database in order that was left half-way.
-pub(crate) const REPAIR: &str = "`dpkg --configure -a`, then `apt-get --fix-broken install`";
+use crate::progress::Progress;
+use crate::system::packages::apt::Apt;
+use crate::system::packages::simulation::Simulation;
+use crate::system::packages::status::Database;
+use crate::system::packages::{REPAIR, counted, listed, orphans, policy, short};
+use crate::undo::{Undo, UndoCx, Undone};
 
 /// Installs Debian packages in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,30 +199,6 @@ fn refuse_broken(cx: &Cx<'_>, database: &Database) -> Outcome<()> {
 
 fn apt<'a>(cx: &'a Cx<'_>) -> Apt<'a> {
     Apt { host: cx.host, log: cx.log, progress: cx.progress }
-}
-
-/// "nginx", "nginx, redis-server and 10 more".
-pub(crate) fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
-    const SHOWN: usize = 6;
-    let names: Vec<S> = names.into_iter().collect();
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// `nginx` of `nginx:amd64`.
-fn short(full_name: &str) -> &str {
-    full_name.split(':').next().unwrap_or(full_name)
-}
-
-fn counted(count: usize) -> String {
-    match count {
-        0 => "no package".to_owned(),
-        1 => "1 package".to_owned(),
-        _ => format!("{count} packages"),
-    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::action::release::Release;
-use crate::action::{Act, Brings, Cx, Progress, Verdict, place};
-use crate::engine::undo::{Undo, fingerprint};
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Command, Host, Kind};
+use crate::progress::Progress;
+use crate::system::paths;
+use crate::undo::Undo;
 
 /// Makes a Python virtual environment and installs requirements into it.
 ///
@@ -126,16 +129,16 @@ impl PythonEnv {
             }
         };
         // An environment belongs to one version of Python: /usr/bin/python3 is a link that names it.
-        let interpreter = match place::stat(host, &self.interpreter)?.map(|stat| stat.kind) {
+        let interpreter = match paths::stat(host, &self.interpreter)?.map(|stat| stat.kind) {
             None => return Ok(None),
-            Some(Kind::Symlink) => Some(place::read_link(host, &self.interpreter)?),
+            Some(Kind::Symlink) => Some(paths::read_link(host, &self.interpreter)?),
             Some(_) => None,
         };
         let mut linked = Vec::new();
         for package in self.packages.iter().map(Path::new).filter(|package| package.is_absolute()) {
-            match place::stat(host, package)?.map(|stat| stat.kind) {
+            match paths::stat(host, package)?.map(|stat| stat.kind) {
                 None => return Ok(None),
-                Some(Kind::Symlink) => linked.push(place::read_link(host, package)?),
+                Some(Kind::Symlink) => linked.push(paths::read_link(host, package)?),
                 Some(_) => {}
             }
         }

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::action::contract::{Act, Cx, Verdict};
 use crate::action::database::running::start_or_stop;
-use crate::action::{Act, Cx, Verdict};
-use crate::engine::undo::{Undo, UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Address, Command, Host, Meta, Output};
-use crate::proof::tls;
-use crate::proof::wire::{Login, TIMEOUT, WireError, amqp};
+use crate::system::net::tls;
+use crate::system::net::wire::{Login, TIMEOUT, WireError, amqp};
+use crate::undo::{Undo, UndoCx, Undone};
 
 /// Makes a RabbitMQ user and virtual host with full permissions in it, and takes `guest` away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::child::Child;
-use crate::action::{Cx, Progress, place};
-use crate::engine::undo::{Undo, fingerprint};
+use crate::action::contract::Cx;
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Command, Host, Kind, Meta};
+use crate::progress::Progress;
+use crate::system::paths;
+use crate::undo::{self, Undo};
 
 /// Written into a tree when it is complete: its key, and what it was resolved to (such as a commit).
 const STAMP: &str = ".bringup-release";
@@ -50,7 +53,7 @@ impl<'a> Release<'a> {
     pub fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx.host)?;
         let dir = self.dir();
-        let mut records = place::parent_records(cx.host, &dir)?;
+        let mut records = undo::parent_records(cx.host, &dir)?;
         if !self.is_complete(cx.host)? {
             records.push(Undo::RemoveTree { path: dir });
         }
@@ -65,8 +68,8 @@ impl<'a> Release<'a> {
         let dir = self.dir();
         if !self.is_complete(cx.host)? {
             self.clear(cx, &dir)?;
-            place::make_parents(cx.host, &dir)?;
-            place::make_dir(cx.host, &dir, Meta::root(0o755))?;
+            paths::make_parents(cx.host, &dir)?;
+            paths::make_dir(cx.host, &dir, Meta::root(0o755))?;
             let resolved = fill(&dir)?;
             // The stamp must not reach the disk before the files that it vouches for.
             let sync = Command::new(["sync", "--file-system", &dir.to_string_lossy()]);
@@ -81,7 +84,7 @@ impl<'a> Release<'a> {
 
     /// Removes what an interrupted filling has left.
     fn clear(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
-        if place::stat(cx.host, dir)?.is_none() {
+        if paths::stat(cx.host, dir)?.is_none() {
             return Ok(());
         }
         (cx.progress)(Progress::Note("removing what an interrupted attempt has left".to_owned()));
@@ -91,18 +94,18 @@ impl<'a> Release<'a> {
     }
 
     fn is_complete(&self, host: &dyn Host) -> Outcome<bool> {
-        Ok(place::stat(host, &self.dir().join(STAMP))?.is_some())
+        Ok(paths::stat(host, &self.dir().join(STAMP))?.is_some())
     }
 
     /// Where the link at the path leads now, when there is one. Anything that we did not put there is refused.
     fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
-        place::missing_parents(host, self.path)?;
-        place::only_root_changes(host, self.path)?;
+        paths::missing_parents(host, self.path)?;
+        paths::only_root_changes(host, self.path)?;
         let what = || format!("put anything at {}", self.path.display());
-        match place::stat(host, self.path)?.map(|stat| stat.kind) {
+        match paths::stat(host, self.path)?.map(|stat| stat.kind) {
             None => Ok(None),
             Some(Kind::Symlink) => {
-                let target = place::read_link(host, self.path)?;
+                let target = paths::read_link(host, self.path)?;
                 if target.starts_with(self.releases_name()) {
                     return Ok(Some(target));
                 }

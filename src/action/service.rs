@@ -4,19 +4,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Progress, Verdict};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
+use crate::progress::Progress;
+use crate::system::service::{Manager, State, Step, Work, config, systemd};
+use crate::undo::Undo;
 
 pub use settle::{Former, settle, undo};
 
-pub mod config;
 pub mod settle;
 pub mod sites;
-pub(crate) mod supervisor;
-pub(crate) mod systemd;
-pub(crate) mod sysv;
 
 /// Makes a service run now and at boot, and restarts it when what it depends on has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,154 +41,8 @@ pub struct Service {
     pub sites: Option<sites::Sites>,
 }
 
-/// Who manages a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Manager {
-    /// systemd.
-    Systemd,
-    /// `/etc/init.d` scripts, where PID 1 is not systemd.
-    Sysv,
-    /// supervisor.
-    Supervisor,
-}
-
 const fn yes() -> bool {
     true
-}
-
-/// What a manager knows of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "a service can be any mixture of these")]
-pub struct State {
-    /// Whether the manager knows it.
-    pub known: bool,
-    /// Whether it runs, or is being started.
-    pub active: bool,
-    /// Whether nothing of it runs, nor will be started again by its manager. A service that dies after each
-    /// start is neither active nor at rest.
-    pub at_rest: bool,
-    /// Whether it starts at boot.
-    pub enabled: bool,
-    /// Whether someone has forbidden to start it.
-    pub masked: bool,
-    /// Whether it can read its configuration again while it runs.
-    pub reloads: bool,
-    /// Its main processes.
-    pub pids: Vec<u32>,
-    /// The state in the manager's own words.
-    pub detail: String,
-}
-
-impl State {
-    /// Of a service that its manager does not know.
-    fn unknown(detail: String) -> Self {
-        Self {
-            known: false,
-            active: false,
-            at_rest: true,
-            enabled: false,
-            masked: false,
-            reloads: false,
-            pids: Vec::new(),
-            detail,
-        }
-    }
-}
-
-/// One change to a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Start it at boot from now on.
-    Enable,
-    /// Start it, and wait until it stands.
-    Start,
-    /// Stop and start it, and wait until it stands.
-    Restart,
-    /// Have it read its configuration again.
-    Reload,
-    /// Stop it, all its processes.
-    Stop,
-    /// Do not start it at boot any more.
-    Disable,
-}
-
-impl Step {
-    /// As an imperative.
-    pub const fn verb(self) -> &'static str {
-        match self {
-            Self::Enable => "enable",
-            Self::Start => "start",
-            Self::Restart => "restart",
-            Self::Reload => "reload",
-            Self::Stop => "stop",
-            Self::Disable => "disable",
-        }
-    }
-
-    /// Whether the service reads its configuration in this step.
-    const fn takes_configuration(self) -> bool {
-        matches!(self, Self::Start | Self::Restart | Self::Reload)
-    }
-}
-
-/// What changing a service works with.
-pub struct Work<'a> {
-    /// The machine.
-    pub host: &'a dyn Host,
-    /// Takes the output of commands.
-    pub log: &'a Path,
-}
-
-impl Manager {
-    /// Its name in undo records and for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Systemd => "systemd",
-            Self::Sysv => "sysv",
-            Self::Supervisor => "supervisor",
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [Self::Systemd, Self::Sysv, Self::Supervisor].into_iter().find(|manager| manager.name() == name)
-    }
-
-    /// What it knows of `service`.
-    pub fn state(self, host: &dyn Host, service: &str) -> Outcome<State> {
-        match self {
-            Self::Systemd => systemd::state(host, service),
-            Self::Sysv => sysv::state(host, service),
-            Self::Supervisor => supervisor::state(host, service),
-        }
-    }
-
-    /// Takes notice of definitions that changed on disk. True when that has started `service` anew.
-    pub(super) fn refresh(self, work: &Work<'_>, service: &str) -> Outcome<bool> {
-        match self {
-            Self::Systemd => systemd::refresh(work, service).map(|()| false),
-            Self::Sysv => Ok(false),
-            Self::Supervisor => supervisor::refresh(work, service),
-        }
-    }
-
-    /// The command that stops `service`.
-    fn stop(self, service: &str) -> Vec<String> {
-        let argv = match self {
-            Self::Systemd => ["systemctl", "stop", service],
-            Self::Sysv => ["service", service, "stop"],
-            Self::Supervisor => ["supervisorctl", "stop", service],
-        };
-        argv.map(str::to_owned).to_vec()
-    }
-
-    fn perform(self, work: &Work<'_>, service: &str, step: Step) -> Outcome<()> {
-        match self {
-            Self::Systemd => systemd::perform(work, service, step),
-            Self::Sysv => sysv::perform(work, service, step),
-            Self::Supervisor => supervisor::perform(work, service, step),
-        }
-    }
 }
 
 impl Service {

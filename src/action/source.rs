@@ -8,12 +8,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::action::release::Release;
-use crate::action::{Act, Brings, Cx, Verdict, names, place, tree};
-use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
 use crate::secret::OPEN;
+use crate::system::{accounts, paths, tree};
+use crate::undo::Undo;
 
 mod archive;
 mod git;
@@ -85,7 +86,7 @@ impl Act for Source {
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
         self.validate()?;
-        names::meta(cx.host, "0755", &self.owner, &self.group)?;
+        accounts::meta(cx.host, "0755", &self.owner, &self.group)?;
         let Some(identity) = self.identity(cx.host)? else {
             let why = "only root can see whether it is already so";
             return Ok(Verdict::change(format!("{} ({why})", self.describe())));
@@ -105,7 +106,7 @@ impl Act for Source {
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.validate()?;
-        let meta = names::require_meta(cx.host, "0755", &self.owner, &self.group)?;
+        let meta = accounts::require_meta(cx.host, "0755", &self.owner, &self.group)?;
         let release = self.release(self.required_identity(cx.host)?)?;
         release.install(cx, |dir| {
             let resolved = match self.from {
@@ -219,7 +220,7 @@ impl Source {
             let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
             // Not `make_parents`: within the tree the modes are settled afterwards, with everything else.
             for parent in Path::new(name).ancestors().skip(1).collect::<Vec<_>>().into_iter().rev().skip(1) {
-                place::make_dir(cx.host, &dir.join(parent), Meta::root(0o755))?;
+                paths::make_dir(cx.host, &dir.join(parent), Meta::root(0o755))?;
             }
             cx.host
                 .write(&path, content.as_bytes(), Meta::root(mode))

@@ -3,7 +3,7 @@
 //! The change is tried before it is made: the server listens where it did and where it will, with the new settings,
 //! while the files on the disk are the old ones again, so that neither a reboot nor a restart of the server can leave
 //! behind what nobody has tried. It is made for good when a login on the new way has shown that it works, under the
-//! dead-man switch of [`crate::engine::deadman`].
+//! dead-man switch of [`crate::undo::deadman`].
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -11,19 +11,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Change, Cx, Verdict, diff, place};
-use crate::engine::deadman::{self, Confirm};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe;
 use crate::facts::probe::admins;
 use crate::host::{Host, Meta};
+use crate::system::paths;
+use crate::undo::deadman::{self, Confirm};
+use crate::undo::{self, Undo, UndoCx, Undone};
 
-use config::Config;
-use server::{Effective, Server};
-
-mod config;
-mod server;
+use crate::system::sshd::config::{self, Config};
+use crate::system::sshd::server::{self, Effective, Server};
 
 /// Changes how administrators log in over SSH.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +117,7 @@ impl Act for Sshd {
         // Undone in reverse: the server takes up its files when all of them are back.
         let mut records = vec![Undo::Sshd { server_ran: server.runs(cx.host)? }];
         for (path, text) in self.lasting(cx.host, server, &config) {
-            records.extend(place::parent_records(cx.host, &path)?);
+            records.extend(undo::parent_records(cx.host, &path)?);
             records.push(match cx.blobs.image(cx.host, &path)? {
                 Some(image) => {
                     let ours = Some(cx.blobs.put(cx.host, text.as_bytes())?);
@@ -132,7 +131,7 @@ impl Act for Sshd {
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host);
+        deadman::put_back_now(cx.host, cx.carry);
         let server = Server::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
@@ -157,6 +156,7 @@ impl Act for Sshd {
             restore,
             blobs: cx.blobs,
             log: cx.log,
+            carry: cx.carry,
         };
         deadman::guarded(cx.host, &plan, cx.progress, &mut || {
             write(cx.host, &trial)?;
@@ -250,7 +250,7 @@ impl Sshd {
         let mut files = config.lasting(self.port, &at, &self.settings());
         let wanted = self.wanted(host, server);
         match server {
-            Server::Socket if place::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted => {
+            Server::Socket if paths::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted => {
                 files.push((server::SOCKET.into(), Server::socket_part(&wanted)));
             }
             Server::Service if !at.is_empty() => files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned())),
@@ -373,15 +373,15 @@ fn files_as_they_are(cx: &Cx<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>>
     let mut records = Vec::new();
     for path in paths {
         records.push(cx.blobs.before(cx.host, path)?);
-        records.extend(place::parent_records(cx.host, path)?.into_iter().rev());
+        records.extend(undo::parent_records(cx.host, path)?.into_iter().rev());
     }
     Ok(records)
 }
 
 fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
     for (path, text) in files {
-        place::make_parents(host, path)?;
-        let meta = place::stat(host, path)?.map_or(Meta::root(0o644), |stat| stat.meta);
+        paths::make_parents(host, path)?;
+        let meta = paths::stat(host, path)?.map_or(Meta::root(0o644), |stat| stat.meta);
         host.write(path, text.as_bytes(), meta).map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
     }
     Ok(())
@@ -389,7 +389,7 @@ fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
 
 fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
     let undo = UndoCx::of_settings(cx.host, cx.blobs, cx.log);
-    records.iter().try_for_each(|record| record.carry_out(&undo).map(|_| ()))
+    records.iter().try_for_each(|record| (cx.carry.carry_out)(record, &undo).map(|_| ()))
 }
 
 /// Carries out [`Undo::Sshd`], for a rollback and for the dead-man switch alike.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Act, Brings, Cx, Verdict, place};
-use crate::engine::undo::Undo;
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Kind;
+use crate::system::paths;
+use crate::undo::{self, Undo};
 
 /// Makes a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ impl Act for Symlink {
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
-        place::missing_parents(cx.host, &self.path)?;
+        paths::missing_parents(cx.host, &self.path)?;
         let (path, target) = (self.path.display(), self.target.display());
         Ok(match self.standing(cx)? {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
@@ -45,14 +46,14 @@ impl Act for Symlink {
 
     fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx)?;
-        let mut records = place::parent_records(cx.host, &self.path)?;
+        let mut records = undo::parent_records(cx.host, &self.path)?;
         records.push(cx.blobs.before(cx.host, &self.path)?);
         Ok(records)
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         self.standing(cx)?;
-        place::make_parents(cx.host, &self.path)?;
+        paths::make_parents(cx.host, &self.path)?;
         cx.host.make_symlink(&self.path, &self.target).map_err(|e| Failure::new(self.describe(), e))
     }
 
@@ -74,10 +75,10 @@ impl Symlink {
     }
 
     fn standing(&self, cx: &Cx<'_>) -> Outcome<Standing> {
-        Ok(match place::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
+        Ok(match paths::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
             None => Standing::Nothing,
             Some(Kind::File) => Standing::File,
-            Some(Kind::Symlink) => Standing::Link(place::read_link(cx.host, &self.path)?),
+            Some(Kind::Symlink) => Standing::Link(paths::read_link(cx.host, &self.path)?),
             Some(Kind::Dir | Kind::Other) => {
                 return Err(Failure::new(self.describe(), "a directory or a device stands there")
                     .hint("move it away, or choose another path"));

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::{self, Child};
-use crate::action::names::{Account, Names};
-use crate::action::{Act, Brings, Cx, Verdict};
-use crate::engine::undo::{Undo, UndoCx, Undone};
+use crate::action::contract::{Act, Brings, Cx, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
+use crate::system::accounts::{Account, Names};
+use crate::undo::{Undo, UndoCx, Undone};
 
 /// Makes a system user with a group of its own.
 ///

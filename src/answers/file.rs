@@ -8,7 +8,7 @@ use crate::answers::resolve::{Literals, Refusal, check_value, is_empty, secret_s
 use crate::answers::{Given, OnFailure, Origin};
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind, Stage};
-use crate::near::did_you_mean;
+use crate::suggest::did_you_mean;
 use crate::visible;
 use crate::yaml::{self, Content, Document, Key, MAX_PROBLEMS, Node, quoted};
 

@@ -10,7 +10,7 @@ use crate::answers::resolve::{requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::Facts;
-use crate::guide::expression::{Context, Expressions};
+use crate::guide::expression::Expressions;
 use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
 
 /// One guide, this machine, and the answers so far.
@@ -181,7 +181,7 @@ impl Interview {
         if question.choices.iter().all(|choice| choice.when.is_none()) {
             return question.choices.iter().map(|choice| (choice, true)).collect();
         }
-        let context = Context::complete(&self.facts, &self.resolved);
+        let context = self.resolved.context(&self.facts);
         let offered = |choice: &Choice| {
             choice.when.as_deref().is_none_or(|when| self.expressions.truth(when, &context).unwrap_or(false))
         };

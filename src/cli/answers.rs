@@ -8,13 +8,13 @@ use serde_json::json;
 use crate::answers::schema;
 use crate::cli::{Inputs, Output, inputs};
 use crate::engine::launch;
+use crate::engine::secret_store;
 use crate::error::{Exit, Problem};
 use crate::facts::probe::probe;
 use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
 use crate::plan::preview;
-use crate::secret::store;
 use crate::ui::out;
 use crate::visible;
 
@@ -24,7 +24,7 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
     match inputs::make(host, &inputs, &probe(host)) {
         Ok(mut made) => {
             made.note_kept_secrets(host);
-            let secrets = store::load(host, &made.plan.guide);
+            let secrets = secret_store::load(host, &made.plan.guide);
             let verdicts = preview::preview(host, &made.plan, &secrets, preview::GuideChecks::Leave);
             let packages = preview::packages(host, &made.plan);
             let problems = launch::foreseen(host, &made.plan, &verdicts, packages.as_ref());

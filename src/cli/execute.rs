@@ -11,12 +11,12 @@ use crate::engine::event::{Event, What};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
-use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
 use crate::engine::runs::{self, Run, RunDir};
+use crate::engine::secret_store;
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
-use crate::secret::store;
+use crate::state_dir;
 
 /// Works through the plan of a run, or takes it back, and others with it.
 pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[String])>) -> Exit {
@@ -34,7 +34,7 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[S
         Ok(exit) => exit,
         Err(failure) => {
             // On a full disk there is else no room to say so.
-            room::release(host);
+            state_dir::release(host);
             emit(What::Failed { step: "bringup".to_owned(), failure });
             emit(What::RunEnded { exit: Exit::Incomplete, changed: 0 });
             Exit::Incomplete
@@ -52,7 +52,7 @@ fn work(
     // It has been read, and may hold a proxy's password.
     let _ = host.remove(&dir.file("environment"));
     let pause = signals().map_err(|e| Failure::new("listen for signals", e))?;
-    room::reserve(host);
+    state_dir::reserve(host);
     let mut journal = dir.begin(host)?;
     runs::note_standing(host, Some(&dir.id))?;
     let exit = match rollback {
@@ -72,7 +72,7 @@ fn go_on(
 ) -> Outcome<Exit> {
     replan::recover(host, dir, journal)?;
     let plan = dir.plan(host)?;
-    let secrets = store::load(host, &plan.guide);
+    let secrets = secret_store::load(host, &plan.guide);
     let cancel = dir.file("cancel");
     let stop = || {
         if pause.load(Ordering::Relaxed) {
@@ -125,7 +125,7 @@ fn take_back(
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
     if runs::standing(&all).next().is_none() {
-        room::release(host);
+        state_dir::release(host);
     }
     let guide = &journal.header.guide;
     let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
@@ -133,10 +133,10 @@ fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<(
     let own = (journal.header.at, &journal.header.run);
     let is_later = |run: &Run| (run.journal.header.at, &run.journal.header.run) > own;
     if !runs::standing(&all).any(|run| run.journal.header.guide == *guide && is_later(run)) {
-        store::give_back(host, guide, dir)?;
+        secret_store::give_back(host, guide, dir)?;
     }
     runs::forget_images(host, &all)?;
-    if stands { Ok(()) } else { store::forget(host, guide) }
+    if stands { Ok(()) } else { secret_store::forget(host, guide) }
 }
 
 /// Somebody who only looks whether a run works holds the lock for a moment: try for a second.

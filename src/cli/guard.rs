@@ -1,9 +1,11 @@
 //! `confirm`, and the hidden `deadman` of the timer: the two ends of a change that could cut the administrator off.
 
-use crate::engine::{deadman, detach};
+use crate::action::carry::CARRY;
+use crate::engine::detach;
 use crate::error::{Exit, Failure};
 use crate::host::Host;
 use crate::ui::out;
+use crate::undo::deadman;
 
 /// Keeps the change that waits for it.
 pub(super) fn confirm(host: &dyn Host) -> Exit {
@@ -31,7 +33,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
 
 /// Takes back what nobody confirmed.
 pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
-    match deadman::fire(host, wait) {
+    match deadman::fire(host, wait, CARRY) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             told(&failure);

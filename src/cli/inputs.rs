@@ -9,13 +9,13 @@ use crate::answers::resolve::{Literals, requirements, resolve_file};
 use crate::answers::{Given, OnFailure, Origin, Resolved, SecretSource};
 use crate::cli::Inputs;
 use crate::engine::previous;
+use crate::engine::secret_store;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::build::build;
-use crate::secret::store;
 
 /// More of an answers file is never read: its own limit is lower, and `/dev/zero` has no end.
 const LONGEST: u64 = 1 << 20;
@@ -37,11 +37,11 @@ pub(super) struct Made {
 impl Made {
     /// Says which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
-        let mut kept = store::load(host, &self.plan.guide);
+        let mut kept = secret_store::load(host, &self.plan.guide);
         for name in &self.rotate {
             kept.remove(name);
         }
-        self.plan.warnings.extend(store::notes(&kept, &self.resolved.secrets));
+        self.plan.warnings.extend(secret_store::notes(&kept, &self.resolved.secrets));
     }
 }
 

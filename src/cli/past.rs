@@ -14,14 +14,14 @@ use crate::cli::{Output, decide, wizard};
 use crate::engine::decision::{self, Waiting};
 use crate::engine::rollback::shared::words;
 use crate::engine::rollback::{self, Options};
-use crate::engine::room;
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::secret_store;
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::proof;
-use crate::secret::store;
+use crate::state_dir;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{ask, out, report, term};
@@ -101,7 +101,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 continue;
             }
             seen.push(plan.installation());
-            let secrets = store::load(host, &plan.guide);
+            let secrets = secret_store::load(host, &plan.guide);
             let cx = proof::Cx { host, secrets: &secrets };
             let gone = runs::stages_gone(runs, &run.journal.header.guide);
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));
@@ -412,7 +412,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
             Exit::Interrupted
         }
         Followed::Died => {
-            let why = room::trouble(host).map_or(String::new(), |why| format!(": {why}. Mend that first"));
+            let why = state_dir::trouble(host).map_or(String::new(), |why| format!(": {why}. Mend that first"));
             out::error(&format!(
                 "The process of run {} is gone, and the run is not finished{why}.\n\
                  `bringup resume` goes on, `bringup rollback` takes everything back.\n",
@@ -566,7 +566,7 @@ mod tests {
     #[test]
     fn another_user_is_told_that_it_takes_root_and_not_that_nothing_runs() {
         let host = FakeHost::new();
-        host.make_dir(std::path::Path::new(runs::STATE_DIR), crate::host::Meta::root(0o755)).unwrap();
+        host.make_dir(std::path::Path::new(crate::state_dir::STATE_DIR), crate::host::Meta::root(0o755)).unwrap();
         assert!(at_work(&host).unwrap_err().starts_with("Nothing is running"));
         let lock = detach::lock(&host, "20260101-000000-webapp").unwrap().unwrap();
         assert_eq!(at_work(&host).as_deref(), Ok("20260101-000000-webapp"));

@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::action::Verdict;
 use crate::cli::{Inputs, Output, answers, inputs};
 use crate::engine::launch;
+use crate::engine::secret_store;
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
 use crate::plan::preview::{GuideChecks, packages, preview, render};
-use crate::secret::store;
 use crate::ui::{out, term};
 
 /// Shows the plan.
@@ -27,8 +27,8 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks
         Err(problems) => return answers::refuse(&problems, output),
     };
     made.note_kept_secrets(host);
-    let mut secrets = store::load(host, &made.plan.guide);
-    for (name, value) in store::rotated(host, &made.resolved.secrets, &made.rotate).iter() {
+    let mut secrets = secret_store::load(host, &made.plan.guide);
+    for (name, value) in secret_store::rotated(host, &made.resolved.secrets, &made.rotate).iter() {
         secrets.insert(name, value.clone());
     }
     let (verdicts, packages) = std::thread::scope(|scope| {

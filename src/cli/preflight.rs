@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::action::service::config::{Broken, broken_servers};
 use crate::answers::resolve::requirements;
 use crate::cli::{Output, answers};
 use crate::error::Exit;
-use crate::facts::preflight::{Check, State, required, run};
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
+use crate::preflight::{Check, State, required, run};
+use crate::system::service::config::{Broken, broken_servers};
 use crate::ui::{out, preflight, term};
 
 /// Makes every check, and those of a guide that ships with the binary or lies in a directory.

@@ -12,13 +12,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::action::Action;
-use crate::action::firewall::opening::{Ports, Protocol};
 use crate::cli::{Inputs, Output, answers, inputs};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::host::{Address, Host};
 use crate::plan::Plan;
-use crate::proof::{Proof, listens, wire};
+use crate::proof::{Proof, listens};
+use crate::system::firewall::opening::{Ports, Protocol};
+use crate::system::net::wire;
 use crate::ui::out;
 
 /// A packet that is dropped is never answered: two more are sent within this time.

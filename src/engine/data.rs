@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::action::carry::data::{served, served_fingerprint};
 use crate::action::database::Server;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::Options;
 use crate::engine::runs::Run;
-use crate::engine::undo::Undo;
-use crate::engine::undo::data::{served, served_fingerprint};
 use crate::error::Outcome;
 use crate::host::Host;
+use crate::undo::Undo;
 
 /// Fingerprints of the data of every action that still stands, by action.
 pub fn fingerprints(host: &dyn Host, journal: &Journal) -> BTreeMap<String, String> {

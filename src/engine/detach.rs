@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::journal::KILL_SWITCH;
-use crate::engine::runs::{self, RunDir, STATE_DIR};
+use crate::engine::runs::{self, RunDir};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
+use crate::state_dir::STATE_DIR;
 
 /// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages.
 const PASSED_ON: &[&str] = &[

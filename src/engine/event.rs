@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::Progress;
 use crate::engine::decision::{Choice, Waiting};
 use crate::error::{Exit, Failure};
 use crate::host::{Host, Stamp};
+use crate::progress::Progress;
 
 /// An event with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub fn read(host: &dyn Host, path: &Path) -> Vec<Event> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::action::{Amount, Unit};
+    use crate::progress::{Amount, Unit};
 
     fn progress(body: &str) -> Progress {
         let line =

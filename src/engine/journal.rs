@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::room;
-use crate::engine::undo::Undo;
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::{Host, Stamp};
+use crate::state_dir;
+use crate::undo::Undo;
 
 /// The schema that this program writes.
 pub const SCHEMA: u32 = 1;
@@ -438,8 +438,8 @@ impl Journal {
             self.torn = false;
         }
         line.push(b'\n');
-        room::with_room(host, &|| host.append(&self.path, &line))
-            .map_err(|e| room::failure(host, format!("write the journal {}", self.path.display()), &e))?;
+        state_dir::with_room(host, &|| host.append(&self.path, &line))
+            .map_err(|e| state_dir::failure(host, format!("write the journal {}", self.path.display()), &e))?;
         self.lines += 1;
         if crash == Some(Crash::After) {
             host.die();

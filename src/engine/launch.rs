@@ -5,12 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::database::running as engines;
-use crate::action::packages::apt::{self, Lists};
-use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
 use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::secret_store;
 use crate::engine::{detach, ownership};
 use crate::error::{Failure, Outcome, Problem};
 use crate::facts::probe;
@@ -19,7 +18,9 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::proof;
-use crate::secret::{Secrets, store};
+use crate::secret::Secrets;
+use crate::system::packages::apt::{self, Lists};
+use crate::system::packages::forecast::Forecast;
 
 pub mod running;
 
@@ -66,11 +67,11 @@ pub fn check_rotating(
     if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
         return Err(vec![problem]);
     }
-    let mut kept = store::load(host, &plan.guide);
+    let mut kept = secret_store::load(host, &plan.guide);
     for name in rotate {
         kept.remove(name);
     }
-    let secrets = store::gather(host, &kept, sources, &plan.secret_patterns)?;
+    let secrets = secret_store::gather(host, &kept, sources, &plan.secret_patterns)?;
     let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
     let refused = refused(host, plan, &all, &verdicts, packages(host, plan).as_ref(), None, running::Tests::All);
     if !refused.is_empty() {
@@ -205,11 +206,11 @@ pub fn start(
     on_failure: OnFailure,
     ready: &Ready,
 ) -> Outcome<RunDir> {
-    let kept = store::load(host, &plan.guide);
+    let kept = secret_store::load(host, &plan.guide);
     let mut plan = plan.clone();
     let stays = |name: &String| kept.get(name) == ready.secrets.get(name);
     let sources = resolved.secrets.clone().into_iter().filter(|(name, _)| stays(name)).collect();
-    let notes = store::notes(&kept, &sources);
+    let notes = secret_store::notes(&kept, &sources);
     plan.warnings.extend(notes.into_iter().filter(|note| !plan.warnings.contains(note)).collect::<Vec<_>>());
     let recorded = file::write(guide, resolved, on_failure)?;
     let settings = Settings { on_failure, guide: guide.dir.clone() };
@@ -243,8 +244,8 @@ fn begin(
     dir.write(host, "answers.yaml", answers)?;
     dir.keep_settings(host, settings)?;
     if let Some(secrets) = secrets {
-        store::set_aside(host, &dir, &store::load(host, &plan.guide))?;
-        store::save(host, &plan.guide, secrets)?;
+        secret_store::set_aside(host, &dir, &secret_store::load(host, &plan.guide))?;
+        secret_store::save(host, &plan.guide, secrets)?;
     }
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
@@ -274,7 +275,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     }
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let plan = only_certificates(earlier.dir.plan(host).map_err(|e| refuse(&e))?);
-    let secrets = store::load(host, &plan.guide);
+    let secrets = secret_store::load(host, &plan.guide);
     let verdicts = preview(host, &plan, &secrets, GuideChecks::Run);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
     let mut problems: Vec<Problem> = failed.collect();
@@ -320,8 +321,8 @@ pub fn replan(
     plan: &Plan,
 ) -> Result<(), Vec<Problem>> {
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
-    let kept = store::load(host, &plan.guide);
-    let secrets = store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
+    let kept = secret_store::load(host, &plan.guide);
+    let secrets = secret_store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
     let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
     let runs = runs::all(host, Some(&dir.id)).map_err(|e| refuse(&e))?;
     let owned = ownership::problems(host, plan, &runs, &verdicts, &BTreeSet::new(), Some(&dir.id));
@@ -337,7 +338,7 @@ pub fn replan(
     for (name, value) in secrets.iter() {
         all.insert(name, value.clone());
     }
-    store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
+    secret_store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
     decision::send(host, dir, number, &decision).map_err(|e| refuse(&e))
 }
 
@@ -423,11 +424,11 @@ mod tests {
         let host = FakeHost::new();
         let mut by_hand = Secrets::default();
         by_hand.insert("a.key", Secret::new("by-hand"));
-        store::save(&host, "t", &by_hand).unwrap();
+        secret_store::save(&host, "t", &by_hand).unwrap();
         host.put_file("/etc/x", "key=by-hand", 0o600);
         // What was given stays, and this is said.
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
-        let notes = store::notes(&by_hand, &resolved.secrets);
+        let notes = secret_store::notes(&by_hand, &resolved.secrets);
         assert!(notes[0].starts_with("a.key: the secret from before stays") && notes.len() == 1, "{notes:?}");
         assert!(notes[0].ends_with("--rotate a.key replaces it"), "{notes:?}");
         // Rotated, everything that holds it changes.
@@ -437,18 +438,18 @@ mod tests {
         };
         let new = new.secrets;
         assert_eq!(new.get("a.key").unwrap().expose().len(), 60);
-        assert_eq!(store::notes(&new, &resolved.secrets), Vec::<String>::new());
+        assert_eq!(secret_store::notes(&new, &resolved.secrets), Vec::<String>::new());
         // The run that does it knows the way back.
         let (dir, _) = RunDir::create(&host, &plan).unwrap();
-        store::set_aside(&host, &dir, &by_hand).unwrap();
-        store::save(&host, "t", &new).unwrap();
-        assert_eq!(store::load(&host, "t"), new);
+        secret_store::set_aside(&host, &dir, &by_hand).unwrap();
+        secret_store::save(&host, "t", &new).unwrap();
+        assert_eq!(secret_store::load(&host, "t"), new);
         assert_eq!(host.stat(&dir.file("secrets-before.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
-        store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(store::load(&host, "t"), by_hand);
+        secret_store::give_back(&host, "t", &dir).unwrap();
+        assert_eq!(secret_store::load(&host, "t"), by_hand);
         assert!(host.stat(&dir.file("secrets-before.json")).unwrap().is_none());
-        store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(store::load(&host, "t"), by_hand, "once more changes nothing");
+        secret_store::give_back(&host, "t", &dir).unwrap();
+        assert_eq!(secret_store::load(&host, "t"), by_hand, "once more changes nothing");
     }
 
     #[test]
@@ -569,11 +570,11 @@ mod tests {
         let (dir, _) = RunDir::create(&host, &plan).unwrap();
         let mut before = Secrets::default();
         before.insert("b.old", Secret::new("old-secret"));
-        store::save(&host, "t", &before).unwrap();
+        secret_store::save(&host, "t", &before).unwrap();
 
         let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
         assert!(refused[0].message.contains("does not wait"), "{refused:?}");
-        assert!(store::load(&host, "t").get("a.key").is_none(), "what nobody asked for is not kept");
+        assert!(secret_store::load(&host, "t").get("a.key").is_none(), "what nobody asked for is not kept");
 
         let question = Waiting {
             number: 7,
@@ -596,7 +597,7 @@ mod tests {
             "{}",
             new.answers
         );
-        let kept = store::load(&host, "t");
+        let kept = secret_store::load(&host, "t");
         assert_eq!(kept.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a.key", "b.old"]);
     }
 }

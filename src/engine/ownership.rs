@@ -9,18 +9,19 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::action::names::Names;
-use crate::action::packages::status::Database;
-use crate::action::service::{Manager, Service};
+use crate::action::service::Service;
 use crate::action::{Action, Verdict, database, rabbitmq};
 use crate::engine::runs::{self, Run};
-use crate::engine::undo::Undo;
 use crate::error::Problem;
 use crate::facts::probe;
 use crate::host::{Host, Kind};
 use crate::plan::Plan;
 use crate::plan::preview::Verdicts;
 use crate::proof::listens::Scope;
+use crate::system::accounts::Names;
+use crate::system::packages::status::Database;
+use crate::system::service::Manager;
+use crate::undo::Undo;
 
 /// Where an administrator's units lie, and ours.
 const UNITS: &str = "/etc/systemd/system";

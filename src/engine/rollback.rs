@@ -9,20 +9,21 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::action::packages::listed;
-use crate::action::packages::status::Database;
+use crate::action::carry::{CARRY, carry_out};
 use crate::action::service::Former;
-use crate::engine::deadman;
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
-use crate::engine::manifest::Manifest;
 use crate::engine::rollback::layers::{Above, height};
 use crate::engine::rollback::shared::{Split, Used};
 use crate::engine::runs::{self, Run, RunDir};
-use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::engine::window::{self, Owned, Tracker};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
+use crate::system::packages::listed;
+use crate::system::packages::status::Database;
+use crate::undo::deadman;
+use crate::undo::manifest::Manifest;
+use crate::undo::{Undo, UndoCx, Undone};
 
 pub mod accounts;
 mod layers;
@@ -89,7 +90,7 @@ pub fn together(
     let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     let run = ids.first().cloned().unwrap_or_default();
     emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
-    deadman::put_back_now(host);
+    deadman::put_back_now(host, CARRY);
     for part in &mut layers {
         if begins(part) {
             part.journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
@@ -384,18 +385,18 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn new(host: &'a dyn Host, dir: &'a RunDir, journal: &Journal) -> Outcome<Self> {
-        let base = Manifest::load(host, dir, "base")?;
+        let base = Manifest::load(host, &dir.path, "base")?;
         let known = base.as_ref().map(|(base, _)| base.clone());
         let has_windows = window::are_kept(host, dir)?;
         let mut tracker = Tracker::new(host, dir, base)?;
         // The last look of a run that did not end after it counts for nothing.
-        let post = if journal.finished.is_some() { Manifest::load(host, dir, "post")? } else { None };
+        let post = if journal.finished.is_some() { Manifest::load(host, &dir.path, "post")? } else { None };
         let look = match post {
             Some((post, contents)) => {
                 tracker.learn(contents);
                 Some(post)
             }
-            None => Manifest::load(host, dir, "look")?.map(|(look, _)| look),
+            None => Manifest::load(host, &dir.path, "look")?.map(|(look, _)| look),
         };
         let left_unknown = !has_windows && look.is_none();
         if known.is_some() && !has_windows {
@@ -529,7 +530,7 @@ impl Way<'_> {
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
-            match self.with(scene, journal, entry, |cx| undo.carry_out(cx)) {
+            match self.with(scene, journal, entry, |cx| carry_out(undo, cx)) {
                 Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {

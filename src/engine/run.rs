@@ -8,19 +8,22 @@ use std::time::Duration;
 use ask::ask;
 use step::Step;
 
+use crate::action::carry::CARRY;
 use crate::action::{Action, service};
 use crate::answers::OnFailure;
 use crate::engine::event::{self, What};
 use crate::engine::journal::{Journal, Record};
-use crate::engine::manifest::{Contents, Manifest};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
+use crate::engine::secret_store;
 use crate::engine::window::Tracker;
-use crate::engine::{data, deadman, decision, replan};
+use crate::engine::{data, decision, replan};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::secret::{Secrets, store};
+use crate::secret::Secrets;
+use crate::undo::deadman;
+use crate::undo::manifest::{Contents, Manifest};
 
 mod ask;
 mod step;
@@ -58,7 +61,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
     // What was asked before a crash is asked again when it comes to it.
     decision::close(job.host, job.dir);
     // And a change that a crash left unconfirmed is taken back before anything is looked at.
-    deadman::put_back_now(job.host);
+    deadman::put_back_now(job.host, CARRY);
     let mut other: Option<(Plan, Secrets)> = None;
     let exit = loop {
         let job = match &other {
@@ -68,7 +71,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
         match through(&job, journal, other.is_some()) {
             End::Exit(exit) => break exit,
             End::Replanned(plan) => {
-                let secrets = store::load(job.host, &plan.guide);
+                let secrets = secret_store::load(job.host, &plan.guide);
                 other = Some((*plan, secrets));
             }
         }
@@ -152,7 +155,7 @@ fn begin<'a>(job: &Job<'a>, journal: &mut Journal, resumed: bool, announced: &mu
 /// Notes how the disk looks at a failure, so that what others do from here on is told from the run's own work.
 fn look(job: &Job<'_>, tracker: &mut Tracker<'_>) {
     // Without it a rollback keeps more than it must.
-    let _ = tracker.last_look().and_then(|look| look.save(job.host, job.dir, "look", &Contents::new()));
+    let _ = tracker.last_look().and_then(|look| look.save(job.host, &job.dir.path, "look", &Contents::new()));
 }
 
 fn announce(job: &Job<'_>, resumed: bool) {
@@ -211,12 +214,12 @@ fn stopped(job: &Job<'_>) -> Exit {
 
 /// Looks at the disk before the first change, once a run, and goes on with its windows.
 fn track<'a>(job: &Job<'a>) -> Outcome<Tracker<'a>> {
-    if let Some(base) = Manifest::load(job.host, job.dir, "base")? {
+    if let Some(base) = Manifest::load(job.host, &job.dir.path, "base")? {
         return Tracker::new(job.host, job.dir, Some(base));
     }
     let mut contents = Contents::new();
     let manifest = Manifest::take(job.host, None, &mut contents)?;
-    manifest.save(job.host, job.dir, "base", &contents)?;
+    manifest.save(job.host, &job.dir.path, "base", &contents)?;
     let tracker = Tracker::new(job.host, job.dir, Some((manifest, contents)))?;
     tracker.begin()?;
     Ok(tracker)
@@ -225,7 +228,7 @@ fn track<'a>(job: &Job<'a>) -> Outcome<Tracker<'a>> {
 /// Records what stands now, so that a rollback months later can tell ours from theirs.
 fn finish(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit: Exit) -> Outcome<()> {
     let data = data::fingerprints(job.host, journal);
-    tracker.last_look()?.save(job.host, job.dir, "post", &Contents::new())?;
+    tracker.last_look()?.save(job.host, &job.dir.path, "post", &Contents::new())?;
     journal.write(job.host, Record::Finished { exit, data })
 }
 

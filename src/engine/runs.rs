@@ -8,16 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::answers::OnFailure;
 use crate::engine::journal::{Header, Journal, SCHEMA};
-use crate::engine::room;
-use crate::engine::undo::{Blobs, Undo};
 use crate::error::{Exit, Failure, Outcome};
 use crate::facts::Application;
 use crate::facts::probe::{APPLICATIONS, BROUGHT, STANDING};
 use crate::host::{Host, Kind, Meta, Stamp};
 use crate::plan::Plan;
-
-/// Where bringup keeps what it must remember.
-pub const STATE_DIR: &str = "/var/lib/bringup";
+use crate::state_dir;
+use crate::state_dir::STATE_DIR;
+use crate::undo::{Blobs, Undo};
 
 /// The events of a run.
 pub const EVENTS: &str = "events.jsonl";
@@ -104,7 +102,7 @@ impl RunDir {
             (dir.path.join("dumps"), 0o700),
         ] {
             host.make_dir(&path, Meta::root(mode)).map_err(|e| {
-                let failure = room::failure(host, format!("make {}", path.display()), &e);
+                let failure = state_dir::failure(host, format!("make {}", path.display()), &e);
                 if failure.hint.is_some() { failure } else { failure.hint("changing the host needs root: use sudo") }
             })?;
         }
@@ -139,9 +137,7 @@ impl RunDir {
 
     /// Writes a file of the run, 0600, durably.
     pub fn write(&self, host: &dyn Host, name: &str, content: &[u8]) -> Outcome<()> {
-        let path = self.file(name);
-        room::with_room(host, &|| host.write(&path, content, Meta::root(0o600)))
-            .map_err(|e| room::failure(host, format!("write {}", path.display()), &e))
+        state_dir::write(host, &self.file(name), content)
     }
 
     /// Removes what was kept to roll the run back, now that it is rolled back: before-images and kept contents hold

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::engine::journal::Journal;
-use crate::engine::manifest::{Contents, Entry, Manifest, Scope, is_kept};
 use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
-use crate::engine::undo::Undo;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp, Watch, Writer};
+use crate::undo::Undo;
+use crate::undo::manifest::{Contents, Entry, Manifest, Scope, is_kept};
 
 pub mod dpkg;
 pub mod whose;

@@ -6,7 +6,7 @@
 pub(crate) mod addresses;
 pub mod admins;
 mod cgroup;
-pub(in crate::facts) mod connection;
+pub(crate) mod connection;
 mod cpus;
 pub mod engines;
 pub mod firewall;
@@ -119,11 +119,11 @@ pub fn nothing_stands(host: &dyn Host) -> bool {
 }
 
 /// The text of a file; empty when it cannot be read.
-pub(in crate::facts) fn text(host: &dyn Host, path: impl AsRef<Path>) -> String {
+pub(crate) fn text(host: &dyn Host, path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&host.read(path.as_ref()).unwrap_or_default()).into_owned()
 }
 
-pub(in crate::facts) fn exists(host: &dyn Host, path: impl AsRef<Path>) -> bool {
+pub(crate) fn exists(host: &dyn Host, path: impl AsRef<Path>) -> bool {
     host.stat(path.as_ref()).is_ok_and(|stat| stat.is_some())
 }
 

@@ -159,7 +159,7 @@ impl Expressions {
             if error.kind() != ErrorKind::TemplateNotFound {
                 return told(name, &error);
             }
-            let near = crate::near::nearest(name, self.assets.keys().map(String::as_str));
+            let near = crate::suggest::nearest(name, self.assets.keys().map(String::as_str));
             near.map_or_else(
                 || format!("there is no asset {name}"),
                 |near| format!("there is no asset {name}; did you mean {near}?"),

@@ -13,8 +13,8 @@ use crate::action::Action;
 use crate::error::Problem;
 use crate::guide::expression::{Expressions, is_template};
 use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage};
-use crate::near::nearest;
 use crate::proof::Proof;
+use crate::suggest::nearest;
 
 use names::Names;
 

@@ -11,8 +11,8 @@ use crate::assets::{self, Tree};
 use crate::error::Problem;
 use crate::guide::{Guide, GuideFile, Stage, anywhere, lint};
 use crate::host::Host;
-use crate::near::nearest;
 use crate::proof::Proof;
+use crate::suggest::nearest;
 use crate::yaml;
 
 /// The version of the format that this binary reads.

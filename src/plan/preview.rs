@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::action::packages::forecast::{Forecast, forecast};
+use crate::action::carry::CARRY;
 use crate::action::{Action, Cx, Verdict};
-use crate::engine::undo::Blobs;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::secret::Secrets;
+use crate::system::packages::forecast::{Forecast, forecast};
+use crate::undo::Blobs;
 
 pub use render::{render, summary};
 
@@ -58,6 +59,7 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChe
                     blobs: &blobs,
                     log: Path::new("/dev/null"),
                     changed: &|_| false,
+                    carry: CARRY,
                     way_back: &|_| Vec::new(),
                     progress: &|_| {},
                 };

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::proof::client::{self, Request, Response};
 use crate::proof::{Cx, Prove};
+use crate::system::net::http::{self, Request, Response};
 
 /// An HTTP or HTTPS answer, with the certificate verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ impl Prove for Http {
             headers: &headers,
             body: body.as_bytes(),
         };
-        self.judge(cx, &client::send(cx.host, &request)?)
+        self.judge(cx, &http::send(cx.host, &request)?)
     }
 }
 

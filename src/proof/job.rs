@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Outcome};
-use crate::proof::client::{self, Request};
 use crate::proof::{Cx, Prove};
+use crate::system::net::http::{self, Request};
 
 /// A job handed in over HTTP, done by a worker, and its result read back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Prove for Job {
 
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
         let start = cx.host.now();
-        let body = client::form(&[("text", &self.text)]);
+        let body = http::form(&[("text", &self.text)]);
         let accepted = self.ask(cx, "POST", &self.submit, body.as_bytes())?;
         let id = accepted.get("id").and_then(text).ok_or_else(|| {
             Failure::new(format!("hand in a job at {}{}", self.url, self.submit), "the answer holds no `id`")
@@ -101,7 +101,7 @@ impl Job {
             headers: &headers,
             body,
         };
-        let response = client::send(cx.host, &request)?;
+        let response = http::send(cx.host, &request)?;
         let what = || format!("{method} {url}");
         if !(200..300).contains(&response.status) {
             let answer = cx.secrets.conceal(&String::from_utf8_lossy(&response.body));

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
-use crate::proof::{Cx, NOT_TRIED, Prove, tls, wire};
+use crate::proof::{Cx, NOT_TRIED, Prove};
+use crate::system::net::{tls, wire};
 
 /// A certificate that certbot keeps is renewed, and the web server then shows the new one.
 ///

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::database::{Engine, postgresql};
-use crate::engine::undo::fingerprint;
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Command, Host};
-use crate::proof::wire::{self, Login, WireError};
 use crate::proof::{Cx, Prove};
+use crate::system::net::wire::{self, Login, WireError};
 
 /// A row written and read back through the engine, as the role that the application uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

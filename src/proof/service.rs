@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::service::Manager;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::proof::{Cx, Prove};
+use crate::system::service::Manager;
 
 /// Services run and will run again after a reboot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Duplex;
-use crate::proof::wire::{self, Channel, Login, Verify, WireError};
-use crate::proof::{Cx, Prove, tls};
+use crate::proof::{Cx, Prove};
+use crate::system::net::tls;
+use crate::system::net::wire::{self, Channel, Login, Verify, WireError};
 
 /// A server that answers in its own protocol to these credentials: before anything is changed for a remote one, afterwards for a local one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Address, Duplex};
-use crate::proof::client::{self, Url};
-use crate::proof::{Cx, Prove, tls, wire};
+use crate::proof::{Cx, Prove};
+use crate::system::net::http::{self, Url};
+use crate::system::net::{tls, wire};
 
 /// What visitors may send is as large as was promised, and no larger.
 ///
@@ -184,7 +185,7 @@ impl Upload {
                 Err(e) => return Err(self.wrong(&e.to_string())),
             };
             bytes.extend_from_slice(&piece[..read]);
-            if let Some(response) = client::parse_head(&bytes, read == 0).map_err(|why| self.wrong(&why))? {
+            if let Some(response) = http::parse_head(&bytes, read == 0).map_err(|why| self.wrong(&why))? {
                 return Ok(Some(response.status));
             }
             if read == 0 || bytes.len() > HEAD {

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::action::packages::DOWNLOAD_SHARE;
-use crate::action::{Amount, Progress, Unit};
 use crate::engine::decision::Choice;
 use crate::engine::event::{Ended, Event, What};
 use crate::host::Stamp;
+use crate::progress::{Amount, Progress, Unit};
+use crate::system::packages::status_fd::DOWNLOAD_SHARE;
 
 pub use expected::Expected;
 

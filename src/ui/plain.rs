@@ -1,7 +1,7 @@
 //! One line an event, without control codes: for pipes, dumb terminals and screen readers.
 
-use crate::action::Progress;
 use crate::engine::event::{Ended, Event, What};
+use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::look::Look;
 use crate::ui::track::Track;

@@ -1,6 +1,6 @@
 //! The preflight checks as lines.
 
-use crate::facts::preflight::{Check, State, checks};
+use crate::preflight::{Check, State, checks};
 use crate::ui::look::{Look, MARK};
 use crate::ui::text;
 

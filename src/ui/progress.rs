@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::action::Progress;
 use crate::engine::event::{Ended, Event, What};
 use crate::host::Stamp;
+use crate::progress::Progress;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::look::{Look, MARK, Paint};

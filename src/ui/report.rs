@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::engine::runs::RunDir;
+use crate::engine::secret_store;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
 use crate::plan::{Plan, ResultLine};
-use crate::secret::store;
 use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::{lines, out, term, text};
 
@@ -29,7 +29,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
         Exit::Done if story.is_rollback() => rolled_back(look, dir, &story),
         Exit::Done => {
             let plan = dir.plan(host).ok();
-            let secrets = plan.as_ref().map(|plan| store::path(&plan.guide));
+            let secrets = plan.as_ref().map(|plan| secret_store::path(&plan.guide));
             let secrets = secrets.filter(|path| host.stat(path).ok().flatten().is_some());
             let secrets = secrets.map(|path| path.display().to_string());
             finished(look, dir, &story, plan.as_ref(), secrets.as_deref())
@@ -363,7 +363,7 @@ mod tests {
                     port 80 to everybody). `bringup tls retry` asks again";
         let warned = What::ActionProgress {
             action: "tls.acme".to_owned(),
-            progress: crate::action::Progress::Warning(text.to_owned()),
+            progress: crate::progress::Progress::Warning(text.to_owned()),
         };
         let page = finished(WIDE, &dir(), &Story::of([recorded(), vec![at(warned)]].concat()), Some(&plan()), None);
         assert_fits(&page, WIDE);

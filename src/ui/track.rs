@@ -97,10 +97,10 @@ impl Track {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::action::{Amount, Progress, Unit};
     use crate::engine::decision::{Skippable, Waiting};
     use crate::engine::event::{Ended, Event};
     use crate::error::{Exit, Failure};
+    use crate::progress::{Amount, Progress, Unit};
 
     pub fn at(what: What) -> Event {
         Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }

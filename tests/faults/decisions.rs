@@ -10,11 +10,11 @@ use bringup::engine::journal::Journal;
 use bringup::engine::replan::recover;
 use bringup::engine::run::{Job, Stop, execute};
 use bringup::engine::runs::RunDir;
+use bringup::engine::secret_store;
 use bringup::error::Exit;
 use bringup::host::Host;
 use bringup::host::fake::{Cut, FakeHost};
 use bringup::plan::{Plan, PlannedProof};
-use bringup::secret::store;
 use serde_json::{Value, json};
 
 use super::{assert_same, back, fresh, newest, plan_of, planned, secrets, seen};
@@ -92,7 +92,7 @@ fn broken() -> FakeHost {
             || host.text("/etc/nginx/sites-available/shop").is_some_and(|site| site.contains("8080"));
         bringup::host::fake::output(i32::from(!good), "", "nginx: the configuration is bad")
     });
-    store::save(&host, "shop", &secrets()).unwrap();
+    secret_store::save(&host, "shop", &secrets()).unwrap();
     host
 }
 
@@ -124,7 +124,7 @@ fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<Wh
     let Ok(plan) = recover(host, &dir, &journal).and_then(|()| dir.plan(host)) else {
         return (Exit::Incomplete, Vec::new());
     };
-    let kept = store::load(host, "shop");
+    let kept = secret_store::load(host, "shop");
     let events = Mutex::new(Vec::new());
     let off = AtomicUsize::new(0);
     let emit = |what: What| {

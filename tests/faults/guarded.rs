@@ -1,12 +1,13 @@
 //! What holds for every change under the dead-man switch that a person confirms, on a machine in memory: killed,
 //! failed or forgotten at any of its changes, it leads on or back, and nobody is cut off meanwhile.
 
+use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;
-use bringup::engine::deadman;
 use bringup::error::Exit;
 use bringup::host::fake::{Cut, FakeHost, Snapshot};
 use bringup::plan::Plan;
 use bringup::secret::Secrets;
+use bringup::undo::deadman;
 
 use super::{assert_same, back, newest, run_plan};
 
@@ -82,7 +83,7 @@ impl Guarded {
         let before = self.before();
         self.killed_everywhere("new_connection", |what, host| {
             // What PID 1 does when the time is up.
-            deadman::fire(host, 0).ok();
+            deadman::fire(host, 0, CARRY).ok();
             assert_same(what, &self.seen(host), &before);
             back(host).unwrap();
             assert_same(what, &self.seen(host), &before);

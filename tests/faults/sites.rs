@@ -3,8 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;
-use bringup::engine::deadman;
 use bringup::engine::decision::{self, Decision};
 use bringup::engine::event::What;
 use bringup::engine::run::{Job, execute};
@@ -14,6 +14,7 @@ use bringup::host::fake::{Cut, FakeHost, output};
 use bringup::host::{Address, Command, Host};
 use bringup::plan::Plan;
 use bringup::secret::Secrets;
+use bringup::undo::deadman;
 use serde_json::json;
 
 use super::{Snapshot, assert_same, back, newest, plan_of, planned, run_plan, seen};
@@ -117,7 +118,7 @@ fn a_site_that_goes_on_is_the_confirmation() {
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"));
     let armed = web.host.commands().iter().filter(|command| command.argv[0] == "systemd-run").count();
     assert_eq!(armed, 1, "the change was made under no switch");
-    deadman::fire(&web.host, 0).unwrap();
+    deadman::fire(&web.host, 0, CARRY).unwrap();
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"), "the timer may go off late");
     back(&web.host).unwrap();
     assert_same("after the rollback", &seen(&web.host), &before());
@@ -190,7 +191,7 @@ fn killed_at_any_change_the_timer_leads_back_and_the_journal_agrees() {
     for ours in [BREAKS, KILLS] {
         killed_everywhere(ours, |what, web| {
             // What PID 1 does when the time is up.
-            deadman::fire(&web.host, 0).ok();
+            deadman::fire(&web.host, 0, CARRY).ok();
             assert_eq!(web.loaded(), THEIRS, "{what}");
             back(&web.host).unwrap();
             assert_same(what, &seen(&web.host), &before);
@@ -207,7 +208,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
     for timer in [false, true] {
         killed_everywhere(OURS, |what, web| {
             if timer {
-                deadman::fire(&web.host, 0).ok();
+                deadman::fire(&web.host, 0, CARRY).ok();
             }
             assert_eq!(web.run(OURS, OnFailure::Stop), Exit::Done, "{what}");
             assert_same(what, &seen(&web.host), &end);

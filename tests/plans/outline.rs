@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use bringup::action::Action;
-use bringup::action::firewall::opening::Allow;
 use bringup::plan::Plan;
 use bringup::proof::Proof;
+use bringup::system::firewall::opening::Allow;
 
 /// What a reader wants to know of a plan at a glance: ids, kinds and what they are about.
 pub fn outline(plan: &Plan) -> String {

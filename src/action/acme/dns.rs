@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Cx, Progress, place};
+use crate::action::contract::Cx;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind};
-use crate::proof::wire;
-use crate::proof::wire::dns::Answer;
+use crate::progress::Progress;
+use crate::system::net::wire;
+use crate::system::net::wire::dns::Answer;
+use crate::system::paths;
 
 /// How the records for DNS-01 (RFC 8555, section 8.4) get into the DNS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,9 +133,9 @@ impl Dns {
 fn refuse_hook(host: &dyn Host, path: &Path) -> Outcome<()> {
     let what = || format!("run {} for the authority's records", path.display());
     let refuse = |why: String, hint: String| Err(Failure::new(what(), why).hint(hint));
-    place::missing_parents(host, path)?;
+    paths::missing_parents(host, path)?;
     for dir in path.ancestors().skip(1) {
-        let Some(stat) = place::stat(host, dir)? else { continue };
+        let Some(stat) = paths::stat(host, dir)? else { continue };
         // In a sticky directory such as /tmp nobody else may take root's files away.
         let others_write = stat.meta.mode & 0o022 != 0 && stat.meta.mode & 0o1000 == 0;
         if stat.kind == Kind::Dir && (stat.meta.uid != 0 || others_write) {
@@ -141,7 +143,7 @@ fn refuse_hook(host: &dyn Host, path: &Path) -> Outcome<()> {
             return refuse(why, "put the program into a directory of root's, such as /usr/local/sbin".to_owned());
         }
     }
-    let Some(stat) = place::stat(host, path)? else {
+    let Some(stat) = paths::stat(host, path)? else {
         return refuse("there is no such file".to_owned(), "give its full path on this server".to_owned());
     };
     if stat.kind != Kind::File {

@@ -11,7 +11,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 use super::{Acme, Provider, RELOADS};
-use crate::action::Act as _;
+use crate::action::contract::Act as _;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 

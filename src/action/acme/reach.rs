@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Acme;
-use crate::action::{Cx, Progress, place};
-use crate::engine::undo::fingerprint;
+use crate::action::contract::Cx;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
+use crate::hash::fingerprint;
 use crate::host::{Command, Host, Meta};
-use crate::proof::client::{self, Request};
+use crate::progress::Progress;
+use crate::system::net::http::{self, Request};
+use crate::system::paths;
 
 /// A web server that was just reloaded may need a moment, so many seconds.
 const TRIES: u32 = 5;
@@ -78,8 +80,8 @@ impl Token {
         let text = fingerprint(&bytes);
         let name = format!("bringup-{text}");
         let path = acme.webroot.join(".well-known/acme-challenge").join(&name);
-        let made = place::missing_parents(cx.host, &path)?;
-        place::make_parents(cx.host, &path)?;
+        let made = paths::missing_parents(cx.host, &path)?;
+        paths::make_parents(cx.host, &path)?;
         cx.host
             .write(&path, text.as_bytes(), Meta::root(0o644))
             .map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
@@ -96,7 +98,7 @@ impl Token {
             if n > 0 {
                 cx.host.sleep(Duration::from_secs(1));
             }
-            let answer = client::send(cx.host, &request);
+            let answer = http::send(cx.host, &request);
             if answer.as_ref().is_ok_and(|answer| answer.status == 200 && answer.body == self.text.as_bytes()) {
                 return Ok(());
             }

@@ -99,7 +99,7 @@ fn keep(host: &crate::host::fake::FakeHost, command: &Command) {
 
 fn rcgen_pem(names: &[String]) -> String {
     let now = Bench::new().host.now();
-    crate::action::certificate::self_signed::make(names, 90, now).unwrap().certificate
+    crate::system::x509::self_signed::make(names, 90, now).unwrap().certificate
 }
 
 fn commands(bench: &Bench, program: &str) -> Vec<String> {

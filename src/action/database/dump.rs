@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::action::database::Server;
 use crate::action::database::postgresql::{self, Elsewhere};
-use crate::engine::undo::{UndoCx, fingerprint};
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Command, Host, Output};
+use crate::undo::UndoCx;
 
 /// How long a dump may take.
 pub const LONGEST: Duration = Duration::from_hours(4);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::action::database::{Before, Wanted};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
-use crate::proof::wire::mysql::native_hash;
+use crate::system::net::wire::mysql::native_hash;
 
 /// Whether the database and the role are as wanted. An engine that is not there is not.
 pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {

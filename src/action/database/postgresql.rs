@@ -6,7 +6,8 @@ use crate::action::database::{Before, Wanted};
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::engines;
 use crate::host::{Command, Host};
-use crate::proof::wire::{Channel, Login, TIMEOUT, WireError, postgresql::Session};
+use crate::system::net::wire::postgresql::Session;
+use crate::system::net::wire::{Channel, Login, TIMEOUT, WireError};
 
 const SUPERUSER: &str = "postgres";
 /// Where Debian's servers put their sockets.

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::undo::{UndoCx, Undone, fingerprint};
 use crate::error::{Failure, Outcome};
+use crate::hash::fingerprint;
 use crate::host::{Command, Host, Meta};
+use crate::undo::{UndoCx, Undone};
 
 /// Reads the database as the user and the group that are given, and prints the SHA-256 of its logical dump and the
 /// number of statements in it. A further argument names a file for the dump.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::action::bench::with_cx;
-use crate::engine::undo::Blobs;
+use crate::action::carry;
 use crate::host::fake::FakeHost;
 use crate::host::{Kind, Meta};
+use crate::undo::Blobs;
 
 const DUMPS: &str = "/var/dumps";
 
@@ -59,19 +60,22 @@ fn carry_out_telling(
     dumped: &(dyn Fn(&str, &Path) + Sync),
 ) -> Outcome<Undone> {
     let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
-    undo.carry_out(&UndoCx {
-        host,
-        blobs: &blobs,
-        log: Path::new("/var/log/x"),
-        progress: &progress,
-        dumped,
-        dumps: Path::new(DUMPS),
-        drop_data,
-        wrote: &wrote,
-        data,
-        post: None,
-        died: None,
-    })
+    carry::carry_out(
+        undo,
+        &UndoCx {
+            host,
+            blobs: &blobs,
+            log: Path::new("/var/log/x"),
+            progress: &progress,
+            dumped,
+            dumps: Path::new(DUMPS),
+            drop_data,
+            wrote: &wrote,
+            data,
+            post: None,
+            died: None,
+        },
+    )
 }
 
 const SERVERS: [Engine; 2] = [Engine::Postgresql, Engine::Mariadb];

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::action::contract::{Act, Cx};
 use crate::action::file::File;
-use crate::action::service::{Manager, Service, Work};
-use crate::action::{Act, Cx};
-use crate::engine::undo::Undo;
+use crate::action::service::Service;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind};
+use crate::system::service::{Manager, Work};
+use crate::undo::Undo;
 
 /// A file that is ours.
 pub(super) struct Text {

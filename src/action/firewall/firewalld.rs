@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::opening::{Network, Opening, Protocol};
-use super::{Backend, managers};
+use super::Backend;
 use crate::action::child::Child;
-use crate::action::{Cx, diff, place};
-use crate::engine::undo::{Blobs, Image, Undo, UndoCx};
+use crate::action::contract::Cx;
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta, Output};
+use crate::system::firewall::managers;
+use crate::system::firewall::opening::{Network, Opening, Protocol};
+use crate::system::paths;
+use crate::undo::{self, Blobs, Image, Undo, UndoCx};
 
 /// Where the notes lie.
 const NOTES: &str = "/etc/bringup/firewall.d";
@@ -125,7 +128,7 @@ impl<'a> Firewalld<'a> {
 
     fn write_note(&self, host: &dyn Host, ours: &BTreeSet<Entry>) -> Outcome<()> {
         let path = self.note();
-        place::make_parents(host, &path)?;
+        paths::make_parents(host, &path)?;
         let text = ours.iter().map(Entry::line).collect::<String>();
         let failed = |e| Failure::new(format!("write {}", path.display()), e);
         host.write(&path, text.as_bytes(), Meta::root(0o644)).map_err(failed)
@@ -255,7 +258,7 @@ impl Backend for Firewalld<'_> {
     }
 
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        let mut records = place::parent_records(cx.host, &self.note())?;
+        let mut records = undo::parent_records(cx.host, &self.note())?;
         records.push(self.snapshot(cx.host, cx.blobs)?);
         Ok(records)
     }
@@ -416,8 +419,8 @@ fn run(host: &dyn Host, words: &[String]) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::opening::{Allow, openings};
     use super::*;
+    use crate::system::firewall::opening::{Allow, openings};
 
     #[test]
     fn entries_are_read_back_as_they_were_written() {

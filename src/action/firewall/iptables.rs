@@ -7,12 +7,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::opening::{Network, Opening, Protocol};
-use super::{Backend, boot, loaded, managers};
-use crate::action::{Cx, diff, service};
-use crate::engine::undo::{Blobs, Undo};
+use super::{Backend, boot};
+use crate::action::contract::Cx;
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
+use crate::system::firewall::opening::{Network, Opening, Protocol};
+use crate::system::firewall::{loaded, managers};
+use crate::system::service::Manager;
+use crate::undo::{Blobs, Undo};
 
 /// What loads and unloads the rules.
 const SCRIPT: &str = "/etc/bringup/firewall-iptables";
@@ -55,7 +58,7 @@ const SIX: &[&str] = &[
 /// Our chains, for the one who asks for openings.
 pub(super) struct Iptables<'a> {
     pub(super) name: &'a str,
-    pub(super) at_boot: service::Manager,
+    pub(super) at_boot: Manager,
     /// Chains of others, IPv4.
     pub(super) chains: &'a [String],
 }
@@ -277,7 +280,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
         // What loads them at boot may have unloaded them already.
         return loaded::drop_empty(host, tables).map(|()| false);
     }
-    let nobody = Iptables { name: "nobody", at_boot: service::Manager::Systemd, chains: &[] };
+    let nobody = Iptables { name: "nobody", at_boot: Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
     for chain in made {
         // Where it is not asked any more there is nothing to take away, and one that has rules is its owner's.
@@ -317,8 +320,8 @@ fn ask(host: &dyn Host, program: &str, arguments: &[&str]) -> Outcome<Output> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::opening::{Allow, openings};
     use super::*;
+    use crate::system::firewall::opening::{Allow, openings};
 
     #[test]
     fn a_rule_is_read_back_as_it_was_written() {

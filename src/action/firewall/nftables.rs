@@ -5,19 +5,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::knock::Knock;
-use super::loaded::{self, Table};
-use super::opening::Opening;
-use super::{Backend, boot, managers};
-use crate::action::{Cx, diff, service};
-use crate::engine::undo::{Blobs, Undo};
+use super::{Backend, boot};
+use crate::action::contract::Cx;
+use crate::diff;
 use crate::error::{Failure, Outcome};
-use crate::host::{Command, Host, Output};
-
-/// Nobody waits longer for `nft`.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::host::{Host, Output};
+use crate::system::firewall::knock::Knock;
+use crate::system::firewall::loaded::{self, Table};
+use crate::system::firewall::managers;
+use crate::system::firewall::nft::{feed, nft};
+use crate::system::firewall::opening::Opening;
+use crate::system::service::Manager;
+use crate::undo::{Blobs, Undo};
 
 /// The rules that everybody shares, in order. `nft` lists them in the same words, on Debian 11 to 13.
 ///
@@ -57,7 +57,7 @@ pub(super) struct Nftables<'a> {
     /// Who asks.
     pub(super) name: &'a str,
     /// What loads the rules at boot.
-    pub(super) at_boot: service::Manager,
+    pub(super) at_boot: Manager,
     /// What lets in SSH besides.
     pub(super) knock: Option<Knock<'a>>,
 }
@@ -279,7 +279,7 @@ fn rule(opening: Opening) -> String {
 
 /// What a rule of ours opens; `None` when it is none of ours.
 fn opening(rule: &str) -> Option<Opening> {
-    use super::opening::Protocol;
+    use crate::system::firewall::opening::Protocol;
     let words: Vec<&str> = rule.split(' ').collect();
     let (source, rest) = match words.as_slice() {
         ["ip" | "ip6", "saddr", source, rest @ ..] => (Some(source.parse().ok()?), rest),
@@ -290,43 +290,11 @@ fn opening(rule: &str) -> Option<Opening> {
     Some(Opening { protocol, ports: ports.parse().ok()?, source })
 }
 
-/// Runs `nft`. An error means that it may not do here what it does.
-pub(super) fn nft(host: &dyn Host, arguments: &[&str], stdin: Option<&str>) -> Outcome<Output> {
-    let mut command = Command::new(["nft"].iter().chain(arguments).copied()).timeout(PATIENCE);
-    if let Some(stdin) = stdin {
-        command = command.stdin(stdin);
-    }
-    let what = || format!("run nft {}", arguments.join(" "));
-    let output = match host.run(&command) {
-        Ok(output) => output,
-        // It comes with a package of the plan: until then nothing is loaded.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Output { status: 127, stdout: Vec::new(), stderr: b"there is no program nft".to_vec() });
-        }
-        Err(e) => return Err(Failure::new(what(), e)),
-    };
-    if !output.ok() && String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") {
-        return Err(Failure::new(what(), "the kernel does not permit it").tail(output.tail(3)).hint(
-            "it takes root; and a container needs the capability CAP_NET_ADMIN, else answer `firewall.manage: false`",
-        ));
-    }
-    Ok(output)
-}
-
-/// Has `nft` read commands, as one transaction.
-pub(super) fn feed(host: &dyn Host, what: &str, text: &str) -> Outcome<()> {
-    let output = nft(host, &["-f", "-"], Some(text))?;
-    if output.ok() {
-        return Ok(());
-    }
-    Err(Failure::new(what, format!("nft ended with status {}", output.status)).tail(output.tail(10)))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::opening::{Allow, openings};
     use super::*;
+    use crate::system::firewall::opening::{Allow, openings};
 
     #[test]
     fn a_rule_is_read_back_as_it_was_written() {

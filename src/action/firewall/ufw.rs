@@ -9,13 +9,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::opening::{Network, Opening, Ports, Protocol};
-use super::{Backend, managers};
+use super::Backend;
 use crate::action::child::{self, Child};
-use crate::action::{Cx, diff};
-use crate::engine::undo::{Blobs, Image, Undo, UndoCx};
+use crate::action::contract::Cx;
+use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
+use crate::system::firewall::managers;
+use crate::system::firewall::opening::{Network, Opening, Ports, Protocol};
+use crate::undo::{Blobs, Image, Undo, UndoCx};
 
 /// Where it keeps its users' rules, for each family.
 const FILES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];

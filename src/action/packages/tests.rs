@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
-use crate::engine::undo::Blobs;
+use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, FakeHost, Package};
 use crate::host::{Host as _, Meta};
 use crate::secret::Secrets;
+use crate::system::packages::lock;
+use crate::undo::Blobs;
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -21,6 +23,7 @@ fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Cx<
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|_| false,
+        carry: CARRY,
         way_back: &|_| Vec::new(),
         progress: &|progress| notes.lock().unwrap().push(progress),
     })

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::action::bench::with_cx;
-use crate::engine::undo::Blobs;
+use crate::action::carry;
 use crate::host::fake::FakeHost;
+use crate::undo::Blobs;
 
 fn action() -> Rabbitmq {
     serde_json::from_str(r#"{"user": "shop", "vhost": "shop", "password": "⟦secret:pw⟧"}"#).unwrap()
@@ -22,19 +23,22 @@ fn host() -> FakeHost {
 
 fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
     let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
-    undo.carry_out(&UndoCx {
-        host,
-        blobs: &blobs,
-        log: Path::new("/var/log/x"),
-        progress: &progress,
-        dumped: &|_, _| {},
-        dumps: Path::new("/var/dumps"),
-        drop_data: false,
-        wrote: &wrote,
-        data: None,
-        post: None,
-        died: None,
-    })
+    carry::carry_out(
+        undo,
+        &UndoCx {
+            host,
+            blobs: &blobs,
+            log: Path::new("/var/log/x"),
+            progress: &progress,
+            dumped: &|_, _| {},
+            dumps: Path::new("/var/dumps"),
+            drop_data: false,
+            wrote: &wrote,
+            data: None,
+            post: None,
+            died: None,
+        },
+    )
     .unwrap()
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use crate::action::service::{Manager, State, Step, Work, config, supervisor, systemd};
-use crate::engine::undo::{Undo, UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
+use crate::system::service::{Manager, State, Step, Work, config, supervisor, systemd};
+use crate::undo::{Undo, UndoCx, Undone};
 
 /// How a service was before, as its undo record tells it.
 #[derive(Clone, Copy, Debug)]

@@ -1,19 +1,20 @@
 //! The sites that a web server has besides ours: asked before it takes up new configuration and afterwards.
 //!
 //! They must answer as they did, or the former configuration comes back, under the dead-man switch of
-//! [`crate::engine::deadman`]. Unlike SSH a site proves itself, so nobody need confirm anything.
+//! [`crate::undo::deadman`]. Unlike SSH a site proves itself, so nobody need confirm anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Cx, Progress};
-use crate::engine::deadman::{self, Confirm};
-use crate::engine::undo::Undo;
+use crate::action::contract::Cx;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::proof::client::{self, Glance};
+use crate::progress::Progress;
+use crate::system::net::http::{self, Glance};
+use crate::undo::Undo;
+use crate::undo::deadman::{self, Confirm};
 
 mod apache;
 mod nginx;
@@ -156,6 +157,7 @@ impl Sites {
             restore,
             blobs: cx.blobs,
             log: cx.log,
+            carry: cx.carry,
         };
         deadman::guarded(cx.host, &plan, cx.progress, &mut || {
             change()?;
@@ -187,7 +189,7 @@ impl Sites {
             let ways = known.map_or(vec![true, false], |tls| vec![tls]);
             let answered = ways.into_iter().find_map(|tls| {
                 let url = door.url(tls);
-                client::glance(host, &url, &door.address).ok().map(|before| (tls, url, before))
+                http::glance(host, &url, &door.address).ok().map(|before| (tls, url, before))
             });
             let Some((is_tls, url, before)) = answered else { continue };
             // A port with TLS says 400 to whoever comes without.
@@ -254,7 +256,7 @@ impl Site {
     /// What is different from before, as a sentence; none when nothing is.
     fn changed(&self, host: &dyn Host) -> Option<String> {
         let Self { url, address, before } = self;
-        match client::glance(host, url, address) {
+        match http::glance(host, url, address) {
             Ok(now) if is_same(before, &now) => None,
             Ok(now) => {
                 let certificates = before.names != now.names;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::engine::undo::{Blobs, UndoCx, Undone};
+use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, Defect, FakeHost};
 use crate::secret::Secrets;
+use crate::undo::{Blobs, UndoCx, Undone};
 
 fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -> T {
     let (blobs, secrets) = (Blobs::new("/blobs"), Secrets::default());
@@ -15,6 +16,7 @@ fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|id| changed.contains(&id),
+        carry: CARRY,
         way_back: &|_| Vec::new(),
         progress: &|_| {},
     })

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{PATIENCE, Source};
 use crate::action::child::Child;
-use crate::action::{Act, Cx, Progress, place, tree};
+use crate::action::contract::{Act, Cx};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Kind};
+use crate::progress::Progress;
+use crate::system::{paths, tree};
 
 /// Unpacks the archive into `dir`, without its top directory when it has a single one, and returns its SHA-256.
 pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
@@ -88,7 +90,7 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
         "--",
         url,
     ];
-    let installed = |name: &str| place::stat(cx.host, &Path::new("/usr/bin").join(name)).map(|found| found.is_some());
+    let installed = |name: &str| paths::stat(cx.host, &Path::new("/usr/bin").join(name)).map(|found| found.is_some());
     let what = format!("download {url}");
     (cx.progress)(Progress::Note(format!("downloading {url}")));
     if installed("curl")? {

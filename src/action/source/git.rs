@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::{PATIENCE, Source};
 use crate::action::child::Child;
-use crate::action::{Act, Cx, Progress};
+use crate::action::contract::{Act, Cx};
 use crate::error::Outcome;
 use crate::host::Command;
+use crate::progress::Progress;
 
 pub(super) const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
                     a private repository needs a deploy key or a credential store of root's";

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{From, Source, git, shown};
-use crate::action::{Act, tree};
+use crate::action::contract::Act;
 use crate::error::Failure;
 use crate::host::{Command, Host, Kind};
-use crate::proof::client;
+use crate::system::net::http;
+use crate::system::tree;
 
 /// How long asking a repository or a web server may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -106,7 +107,7 @@ impl Source {
         let (_, rest) = url.split_once("://")?;
         let authority = rest.split(['/', '?']).next()?;
         let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name).trim_matches(['[', ']']);
-        let glance = client::glance(host, url, name).ok()?;
+        let glance = http::glance(host, url, name).ok()?;
         refusals.contains(&glance.status).then(|| {
             let why = format!("{} answers {}", shown(&self.location), glance.status);
             Failure::new(self.describe(), why).hint("is the address right, and may everybody fetch it?")

@@ -6,7 +6,7 @@ use crate::answers::file::accepted;
 use crate::answers::resolve::Literals;
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind};
-use crate::near::did_you_mean;
+use crate::suggest::did_you_mean;
 use crate::yaml::quoted;
 
 /// The path and the value of `stage.question=value`, for [`crate::answers::Given`] with the origin flag.

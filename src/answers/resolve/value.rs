@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::answers::resolve::hostname;
 use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
 use crate::guide::{Question, QuestionKind};
-use crate::near::did_you_mean;
 use crate::secret;
+use crate::suggest::did_you_mean;
 use crate::visible;
 use crate::yaml::quoted;
 

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::action::service::config::{self, Broken};
-use crate::action::service::{Manager, Service};
+use crate::action::service::Service;
 use crate::action::{Action, Verdict};
 use crate::error::Problem;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::preview::Verdicts;
+use crate::system::service::Manager;
+use crate::system::service::config::{self, Broken};
 
 /// Whose tests are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,12 +22,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::engine::manifest::{Contents, Entry, Manifest, is_log};
 use crate::engine::rollback::accounts;
 use crate::engine::window::whose::{FETCHED, PEOPLES, is_package_state, lives};
 use crate::engine::window::{Change, Closed, Left, Owned, dpkg, same};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta};
+use crate::undo::manifest::{Contents, Entry, Manifest, is_log};
 
 /// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
 /// renewals have made of it.
@@ -171,7 +171,7 @@ fn merge(
     let merged = accounts::without(&now, &lines);
     let before = states.owned.paths.get(path).and_then(|left| left.before.as_ref());
     if let Some(before) = before
-        && before.hash.as_deref() == Some(&crate::engine::undo::fingerprint(&merged))
+        && before.hash.as_deref() == Some(&crate::hash::fingerprint(&merged))
     {
         restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
     } else if merged != now {
@@ -457,7 +457,7 @@ fn times(host: &dyn Host, states: &States<'_>) {
         let before = below.take_while(|path| path.starts_with(dir)).filter(|path| path.parent() == Some(dir));
         let before: BTreeSet<&std::ffi::OsStr> = before.filter_map(|path| path.file_name()).collect();
         let here = host.list(dir).unwrap_or_default();
-        let volatile = |name: &PathBuf| crate::engine::manifest::is_volatile(&dir.join(name));
+        let volatile = |name: &PathBuf| crate::undo::manifest::is_volatile(&dir.join(name));
         let here: BTreeSet<&std::ffi::OsStr> =
             here.iter().filter(|name| !volatile(name)).filter_map(|name| name.file_name()).collect();
         if before == here {

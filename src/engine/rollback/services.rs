@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::action::Action;
 use crate::action::service::settle::take_up;
 use crate::action::service::{self, Former};
-use crate::action::{Action, Progress};
 use crate::engine::event::What;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::Report;
 use crate::engine::runs::RunDir;
-use crate::engine::undo::{UndoCx, Undone};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
+use crate::progress::Progress;
+use crate::undo::{UndoCx, Undone};
 
 /// What was rolled back.
 #[derive(Clone, Copy)]

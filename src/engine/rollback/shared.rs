@@ -23,11 +23,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::action::Action;
-use crate::action::packages::listed;
-use crate::action::packages::status::Database;
 use crate::engine::journal::Journal;
-use crate::engine::undo::Undo;
 use crate::plan::Plan;
+use crate::system::packages::listed;
+use crate::system::packages::status::Database;
+use crate::undo::Undo;
 
 /// What a run uses of the server.
 #[derive(Clone, Debug, Default)]

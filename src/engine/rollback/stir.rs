@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::action::carry::CARRY;
 use crate::action::service::Service;
 use crate::action::{Act, Action, Cx, firewall};
 use crate::engine::rollback::shared::Used;
 use crate::engine::runs::RunDir;
-use crate::engine::undo::Undo;
 use crate::error::Failure;
 use crate::host::Host;
 use crate::secret::Secrets;
+use crate::undo::Undo;
 
 /// Closes what only this run had opened in a firewall that was left for others.
 pub fn firewalls(host: &dyn Host, deferred: &[Undo]) -> Vec<Failure> {
@@ -48,6 +49,7 @@ pub fn services(host: &dyn Host, dir: &RunDir, carried: &BTreeSet<String>, users
             blobs: &dir.blobs(),
             log: &dir.log("settle"),
             changed: &|action| carried.contains(action),
+            carry: CARRY,
             way_back: &|_| Vec::new(),
             progress: &|_| {},
         };

@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Job, conceal};
-use crate::action::{Cx, Progress, Verdict};
+use crate::action::carry;
+use crate::action::carry::CARRY;
+use crate::action::{Cx, Verdict};
 use crate::engine::event::{Ended, What};
 use crate::engine::journal::{Journal, Record};
-use crate::engine::undo::{Undo, carry};
 use crate::engine::window::{self, Tracker};
 use crate::error::Outcome;
 use crate::host::{Host, Stamp};
 use crate::plan::{Plan, Planned, PlannedProof};
+use crate::progress::Progress;
 use crate::proof;
 use crate::secret::Secrets;
+use crate::undo::Undo;
 
 /// What a plan has to do, one after the other.
 #[derive(Clone, Copy)]
@@ -97,6 +100,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
         blobs: &blobs,
         log: &log,
         changed: &changed,
+        carry: CARRY,
         way_back: &way_back,
         progress: &progress,
     };

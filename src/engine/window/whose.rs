@@ -29,8 +29,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::dpkg::{Transaction, md5_hex};
 use super::{Change, Nature, Step};
-use crate::engine::manifest::{Contents, is_kept, is_log};
 use crate::host::{Kind, Stamp, Writer};
+use crate::undo::manifest::{Contents, is_kept, is_log};
 
 /// Where programs keep what changes while they run.
 const STATE: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool"];

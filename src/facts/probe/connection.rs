@@ -20,7 +20,7 @@ pub(super) fn ends(host: &dyn Host) -> Option<(SocketAddr, SocketAddr)> {
 }
 
 /// A variable of our environment, or of a parent's, because sudo drops most of them.
-pub(in crate::facts) fn inherited(host: &dyn Host, name: &str) -> Option<String> {
+pub(crate) fn inherited(host: &dyn Host, name: &str) -> Option<String> {
     if let Some(value) = host.env(name) {
         return Some(value);
     }

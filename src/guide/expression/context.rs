@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use minijinja::value::Serde;
 use serde_json::Value;
 
-use crate::answers::Resolved;
 use crate::facts::Facts;
 
 /// `facts`, `figures`, one name per stage, and extras such as `item`. Cheap to clone.
@@ -22,20 +21,6 @@ impl Context {
         let mut context = Self::default();
         context.names.insert("facts".to_owned(), Serde(facts).into());
         context.names.insert("figures".to_owned(), context.figures.clone().into());
-        context
-    }
-
-    /// Facts, every answer and every figure.
-    pub fn complete(facts: &Facts, resolved: &Resolved) -> Self {
-        let mut context = Self::new(facts);
-        for (stage, answers) in &resolved.values {
-            for (question, value) in answers {
-                context.set_answer(stage, question, value);
-            }
-        }
-        for (name, value) in &resolved.figures {
-            context.set_figure(name, value);
-        }
         context
     }
 

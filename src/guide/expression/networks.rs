@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use crate::action::firewall::knock;
-use crate::action::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
 use crate::facts::Admin;
 use crate::facts::probe::admins::left;
+use crate::system::firewall::knock;
+use crate::system::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
 
 /// Makes the filters known.
 pub fn add(environment: &mut Environment<'static>) {

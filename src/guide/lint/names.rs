@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::facts::Facts;
-use crate::near::nearest;
+use crate::suggest::nearest;
 
 /// What is known at a point of a guide.
 #[derive(Clone, Debug)]

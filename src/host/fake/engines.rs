@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::databases;
 use super::programs::Program;
-use crate::engine::undo::fingerprint;
+use crate::hash::fingerprint;
 use crate::host::Meta;
 
 /// `psql`, `mariadb`, `mysql`.

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::action::firewall::Firewall;
-use crate::action::packages::forecast::Forecast;
 use crate::action::{Action, Reversible, Verdict};
 use crate::error::Outcome;
 use crate::facts::Application;
@@ -11,6 +10,7 @@ use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
 use crate::proof::listens::Scope;
 use crate::secret::legible;
+use crate::system::packages::forecast::Forecast;
 use crate::visible::{self, Style};
 
 /// Narrower than this, lines are broken too often to be read.
@@ -311,8 +311,8 @@ mod tests {
 
     use super::*;
     use crate::action::absent::Absent;
-    use crate::action::diff::unified;
     use crate::action::{Action, Change};
+    use crate::diff::unified;
     use crate::error::Failure;
     use crate::plan::{PlannedProof, PlannedStage};
     use crate::proof::Proof;

@@ -34,7 +34,7 @@ fn status_content_and_target_must_all_be_right() {
 
 #[test]
 fn a_page_over_tls_that_leads_off_it_is_refused() {
-    let protection = || client::Protection { version: "TLS 1.3", issuer: String::new(), until: String::new() };
+    let protection = || http::Protection { version: "TLS 1.3", issuer: String::new(), until: String::new() };
     let answer = |to: &str| Response { tls: Some(protection()), ..response(302, to, "") };
     let why = judged(r#", "status": 302"#, &answer("HTTP://app.example.org/login")).unwrap_err().why;
     assert!(why.contains("leads from https to \"HTTP://app.example.org/login\""), "{why}");

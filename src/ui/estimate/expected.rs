@@ -5,13 +5,15 @@ use std::mem::{Discriminant, discriminant};
 use std::path::Path;
 
 use super::{float, milliseconds};
-use crate::action::packages::DOWNLOAD_SHARE;
+use crate::action::Action;
 use crate::action::source::From;
-use crate::action::{Action, Progress, Unit};
 use crate::engine::event::{self, Ended, Event, What};
-use crate::engine::runs::{RunDir, STATE_DIR};
+use crate::engine::runs::RunDir;
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
+use crate::progress::{Progress, Unit};
+use crate::state_dir::STATE_DIR;
+use crate::system::packages::status_fd::DOWNLOAD_SHARE;
 
 /// Earlier runs that are looked at, the latest first.
 const RUNS: usize = 5;

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::action::packages::forecast::Forecast;
 use crate::answers::SecretSource;
 use crate::answers::file;
 use crate::answers::interview::{Gap, Standing};
-use crate::engine::runs::STATE_DIR;
+use crate::engine::secret_store;
 use crate::error::{Exit, Outcome, Problem};
 use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::plan::preview::{self, GuideChecks, Verdicts, preview};
-use crate::secret::store;
+use crate::state_dir::STATE_DIR;
+use crate::system::packages::forecast::Forecast;
 use crate::ui::prompts::voice::{Heard, Pick};
 use crate::ui::prompts::{Decision, Dialogue, Way};
 
@@ -103,15 +103,15 @@ impl Dialogue<'_, '_> {
         let told = |problems: Vec<Problem>| problems.iter().map(Gap::of).collect::<Vec<_>>();
         let (guide, resolved) = (self.interview.guide(), self.interview.resolved());
         let plan = build(guide, self.interview.facts(), resolved).map_err(told)?;
-        let known = store::load(self.host, &guide.id);
-        let secrets = match store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
+        let known = secret_store::load(self.host, &guide.id);
+        let secrets = match secret_store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
             Ok(secrets) => secrets,
             // Whoever only plans need not have the secrets.
             Err(_) if !self.means.start => known.clone(),
             Err(problems) => return Err(told(problems)),
         };
         let mut plan = plan;
-        plan.warnings.extend(store::notes(&known, &resolved.secrets));
+        plan.warnings.extend(secret_store::notes(&known, &resolved.secrets));
         self.voice.blank();
         self.voice.line("Comparing the plan with this machine ...");
         let verdicts = preview(self.host, &plan, &secrets, GuideChecks::Leave);

@@ -2,9 +2,9 @@
 
 use crate::error::Exit;
 use crate::facts::Facts;
-use crate::facts::preflight::run;
 use crate::guide::load;
 use crate::host::Host;
+use crate::preflight::run;
 use crate::ui::preflight;
 use crate::ui::prompts::voice::{Pick, Voice};
 

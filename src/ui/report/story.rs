@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use crate::action::Progress;
 use crate::engine::decision::Choice;
 use crate::engine::event::{self, Event, What};
 use crate::error::Failure;
 use crate::host::Host;
+use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::track::Track;
 

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::action::packages::forecast::Forecast;
 use crate::answers::SecretSource;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
+use crate::engine::secret_store;
 use crate::engine::{detach, launch, previous};
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
-use crate::facts::preflight::{self, Check};
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
-use crate::secret::store;
+use crate::preflight::{self, Check};
+use crate::system::packages::forecast::Forecast;
 use crate::ui::wizard::machine::Earlier;
 use crate::ui::wizard::task::{News, Task};
 
@@ -124,8 +124,8 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
     let hash = plan.hash();
     std::thread::scope(|scope| {
         scope.spawn(|| tell(Message::Forecast(hash.clone(), packages(host, plan))));
-        let kept = store::load(host, &plan.guide);
-        let (secrets, missing) = match store::gather(host, &kept, sources, &plan.secret_patterns) {
+        let kept = secret_store::load(host, &plan.guide);
+        let (secrets, missing) = match secret_store::gather(host, &kept, sources, &plan.secret_patterns) {
             Ok(secrets) => (secrets, Vec::new()),
             Err(problems) => (kept, problems),
         };

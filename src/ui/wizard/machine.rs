@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::engine::detach;
 use crate::engine::runs::{self, State};
 use crate::error::Problem;
-use crate::facts::preflight::{self, Check, checks};
 use crate::host::Host;
+use crate::preflight::{self, Check, checks};
 
 /// A run whose changes stand on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

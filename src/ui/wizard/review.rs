@@ -1,7 +1,6 @@
 //! The plan that the answers come to, and what is known of it: what it would change here, and which packages it
 //! would bring. Made anew whenever the answers are others.
 
-use crate::action::packages::forecast::Forecast;
 use crate::action::{Reversible, Verdict};
 use crate::answers::Resolved;
 use crate::answers::interview::{Gap, Interview};
@@ -10,6 +9,7 @@ use crate::facts::Facts;
 use crate::plan::build::build;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
+use crate::system::packages::forecast::Forecast;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::Stop;
 use crate::ui::wizard::job::Job;

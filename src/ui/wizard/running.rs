@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::action::Progress;
 use crate::engine::decision::{Choice, Waiting};
 use crate::engine::event::{Ended, Event, Step, What};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
+use crate::progress::Progress;
 use crate::ui::estimate::{Estimate, Expected};
 use crate::ui::{lines, text};
 

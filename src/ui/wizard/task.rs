@@ -12,6 +12,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::launch::{self, Checked};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::{self, RunDir};
+use crate::engine::secret_store;
 use crate::engine::{data, detach};
 use crate::error::{Failure, Outcome, Problem};
 use crate::facts::Facts;
@@ -20,7 +21,7 @@ use crate::guide::{Guide, load};
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
 use crate::plan::build::build;
-use crate::secret::{Secret, store};
+use crate::secret::Secret;
 use crate::ui::Renderer;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Asked, Followed, follow};
@@ -168,10 +169,10 @@ impl Task {
                 Err(failure) => tell(News::Trouble(failure)),
             },
             Self::Secret { guide, name } => {
-                if let Some(secret) = store::load(host, &guide).get(&name) {
+                if let Some(secret) = secret_store::load(host, &guide).get(&name) {
                     tell(News::Secret(name, secret.clone()));
                 } else {
-                    let file = store::path(&guide);
+                    let file = secret_store::path(&guide);
                     let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
                     tell(News::Trouble(failure));
                 }
@@ -188,7 +189,7 @@ fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
 
 fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
     let mut plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
-    plan.warnings.extend(store::notes(&store::load(host, &plan.guide), &launch.resolved.secrets));
+    plan.warnings.extend(secret_store::notes(&secret_store::load(host, &plan.guide), &launch.resolved.secrets));
     match launch::check(host, &plan, &launch.resolved.secrets)? {
         Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
         Checked::Go(ready) => {

@@ -3,7 +3,7 @@
 use super::super::Firewall;
 use super::*;
 use crate::action::bench::{Bench, kept};
-use crate::action::{Act, Verdict};
+use crate::action::contract::{Act, Verdict};
 use crate::host::fake::{FakeHost, output};
 
 const HEAD: &str = "*filter\n### RULES ###\n";

@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::engine::manifest::Entry;
 use crate::engine::window::dpkg::Before;
 use crate::host::Meta;
 use crate::host::fake::FakeHost;
+use crate::undo::manifest::Entry;
 
 /// What a test knows of a window.
 struct Window {

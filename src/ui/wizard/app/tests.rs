@@ -4,9 +4,9 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::facts::preflight;
 use crate::guide::load;
 use crate::host::fake::FakeHost;
+use crate::preflight;
 use crate::ui::look::Look;
 
 mod answering;

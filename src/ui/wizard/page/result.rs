@@ -3,10 +3,10 @@
 use ratatui::text::Span;
 
 use crate::engine::runs::RunDir;
+use crate::engine::secret_store;
 use crate::error::Exit;
 use crate::plan::ResultLine;
 use crate::proof::not_tried;
-use crate::secret::store;
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::{Desk, Place};
@@ -352,7 +352,8 @@ fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
     writer.blank();
     let head = writer.span(Role::Heading, "Passwords");
     writer.line(vec![Span::raw("  "), head]);
-    let file = watch.plan.as_ref().map(|plan| store::path(&plan.guide).display().to_string()).unwrap_or_default();
+    let file =
+        watch.plan.as_ref().map(|plan| secret_store::path(&plan.guide).display().to_string()).unwrap_or_default();
     writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
     for name in names {
         let shown = match &watch.revealed {

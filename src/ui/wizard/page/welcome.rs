@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 use crate::engine::runs::State as RunState;
-use crate::facts::preflight::State;
+use crate::preflight::State;
 use crate::ui::text;
 use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::{Doc, Stop, Writer};

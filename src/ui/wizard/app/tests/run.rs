@@ -4,17 +4,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::action::Progress;
 use crate::answers::interview::Interview;
 use crate::answers::{Given, Origin};
 use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
 use crate::engine::event::{Event, What};
 use crate::engine::runs::RunDir;
+use crate::engine::secret_store;
 use crate::error::{Failure, Problem};
 use crate::guide::load;
 use crate::host::{Host, Stamp};
 use crate::plan::{Answered, Plan};
-use crate::secret::{Secret, Secrets, mark, store};
+use crate::progress::Progress;
+use crate::secret::{Secret, Secrets, mark};
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::track::tests::{at, gone_wrong, recorded};
@@ -471,12 +472,12 @@ fn a_secret_is_read_from_where_it_is_kept() {
     let host = FakeHost::new();
     let mut secrets = Secrets::default();
     secrets.insert(SECRET, Secret::new("hunter22"));
-    store::save(&host, "webapp", &secrets).unwrap();
+    secret_store::save(&host, "webapp", &secrets).unwrap();
     let read = |name: &str| work(&host, Task::Secret { guide: "webapp".to_owned(), name: name.to_owned() });
     assert!(matches!(&read(SECRET)[..], [News::Secret(_, secret)] if secret.expose() == "hunter22"));
     assert!(matches!(read("database.password")[..], [News::Trouble(_)]));
     assert!(!format!("{:?}", read(SECRET)).contains("hunter22"));
     let answer = Answered { path: SECRET.to_owned(), value: mark(SECRET).into(), origin: Origin::Default };
     assert!(plan().answers.contains(&answer));
-    assert!(host.stat(&store::path("webapp")).unwrap().is_some());
+    assert!(host.stat(&secret_store::path("webapp")).unwrap().is_some());
 }

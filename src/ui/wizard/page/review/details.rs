@@ -1,11 +1,11 @@
 //! One action in full: why, its diff or its packages, and whether it can be taken back.
 
-use crate::action::packages::forecast::{Arrival, Forecast};
 use crate::action::{Action, Reversible, Verdict};
 use crate::bytes::human;
 use crate::error::Outcome;
 use crate::plan::Planned;
 use crate::secret::legible;
+use crate::system::packages::forecast::{Arrival, Forecast};
 use crate::ui::text;
 use crate::ui::wizard::review::Review;
 use crate::ui::wizard::sheet::Line;

@@ -1,10 +1,10 @@
 //! The plan in short: how much it changes, what comes with it, who can reach it, what stays for good.
 
 use crate::action::firewall::Firewall;
-use crate::engine::runs::STATE_DIR;
 use crate::facts::Application;
 use crate::plan::Plan;
 use crate::proof::listens::Scope;
+use crate::state_dir::STATE_DIR;
 use crate::ui::text;
 use crate::ui::wizard::desk::Desk;
 use crate::ui::wizard::doc::Writer;

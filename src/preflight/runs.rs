@@ -1,0 +1,51 @@
+//! What bringup itself did here before, and whether it is at work.
+
+use super::{Finding, ok, problem, warning};
+use crate::engine::detach;
+use crate::engine::runs::{self, State};
+use crate::error::Failure;
+use crate::facts::Facts;
+use crate::host::Host;
+
+pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
+    if !facts.root {
+        return ok(match facts.standing.as_slice() {
+            [] => "nothing stands; only root can see runs that were interrupted".to_owned(),
+            guides => format!("{} stands; only root can see its runs", guides.join(", ")),
+        });
+    }
+    let running = detach::running(host);
+    if let Some(id) = &running {
+        return problem(format!("run {id} is working now"), "`bringup attach` shows it, `bringup stop` takes it back");
+    }
+    let all = match runs::all(host, None) {
+        Ok(all) => all,
+        Err(Failure { why, .. }) => {
+            return warning(format!("the records of earlier runs cannot be read: {why}"), "see /var/lib/bringup/runs");
+        }
+    };
+    let standing: Vec<_> = runs::standing(&all).collect();
+    for run in &standing {
+        let id = &run.dir.id;
+        match run.state {
+            State::Unfinished => {
+                return problem(
+                    format!("run {id} was interrupted"),
+                    "`bringup resume` goes on, `bringup rollback` takes it back",
+                );
+            }
+            State::RollbackUnfinished => {
+                return problem(format!("the rollback of run {id} was interrupted"), "`bringup rollback` goes on");
+            }
+            State::Running | State::Done | State::ProofFailed | State::RolledBack => {}
+        }
+    }
+    if let Some(run) = standing.iter().find(|run| run.state == State::ProofFailed) {
+        return warning(
+            format!("run {} stands, but a proof of it failed", run.dir.id),
+            "`bringup verify` tries it again, `bringup rollback` takes it back",
+        );
+    }
+    let ids: Vec<&str> = standing.iter().map(|run| run.dir.id.as_str()).collect();
+    ok(if ids.is_empty() { "nothing stands".to_owned() } else { format!("standing: {}", ids.join(", ")) })
+}

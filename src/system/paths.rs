@@ -1,0 +1,91 @@
+//! The way to a path: whether it can be trusted, which directories above it are missing, how they are made.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Kind, Meta, Stat};
+
+/// What stands at `path`.
+pub fn stat(host: &dyn Host, path: &Path) -> Outcome<Option<Stat>> {
+    host.stat(path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))
+}
+
+/// Whether a file stands at `path`.
+pub fn is_file(host: &dyn Host, path: &Path) -> bool {
+    stat(host, path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::File))
+}
+
+/// The directories above `path` that do not exist yet, outermost first.
+///
+/// Refuses a path that is not absolute or climbs with `..`, one that leads through something that is no
+/// directory, and one that leads through a link which is not root's: whoever owns such a link decides where
+/// root would write.
+pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
+    let what = || format!("use the path {}", path.display());
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    if !path.is_absolute() || climbs {
+        return Err(Failure::new(what(), "it is not absolute, or it contains `..`"));
+    }
+    let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+    above.reverse();
+    let mut missing = Vec::new();
+    for dir in above {
+        match stat(host, dir)? {
+            None => missing.push(dir.to_owned()),
+            Some(stat) if stat.kind == Kind::Dir => {}
+            Some(stat) if stat.kind == Kind::Symlink => {
+                if stat.meta.uid != 0 && stat.meta.uid != host.euid() {
+                    let why = format!("{} is a link that belongs to user id {}", dir.display(), stat.meta.uid);
+                    return Err(Failure::new(what(), why)
+                        .hint("whoever owns the link could turn it elsewhere; name the real directory instead"));
+                }
+            }
+            Some(_) => {
+                return Err(Failure::new(what(), format!("{} is not a directory", dir.display()))
+                    .hint("move it away, or choose another path"));
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// Refuses a path that another user could turn elsewhere while root fills it: one of the directories above it is his,
+/// or he may write to it. Programs that fill a tree (tar, git, pip) are given its path and follow it again and again.
+pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
+    for dir in path.ancestors().skip(1) {
+        let Some(Stat { kind: Kind::Dir, meta, .. }) = stat(host, dir)? else { continue };
+        let by_others = meta.mode & 0o002 != 0 || (meta.mode & 0o020 != 0 && meta.gid != 0);
+        if meta.uid != 0 && meta.uid != host.euid() || (by_others && meta.mode & 0o1000 == 0) {
+            let why = format!(
+                "{} can be changed by users who are not root (user id {}, group id {}, mode {:04o}), \
+                 who could turn the path elsewhere while root fills it",
+                dir.display(),
+                meta.uid,
+                meta.gid,
+                meta.mode
+            );
+            return Err(Failure::new(format!("fill {}", path.display()), why).hint(
+                "choose a path below directories that belong to root, such as /opt; the tree itself may be anybody's",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Makes the missing directories above `path`, root's and open to read.
+pub fn make_parents(host: &dyn Host, path: &Path) -> Outcome<()> {
+    for dir in missing_parents(host, path)? {
+        make_dir(host, &dir, Meta::root(0o755))?;
+    }
+    Ok(())
+}
+
+/// Makes one directory with exactly this mode and owner.
+pub fn make_dir(host: &dyn Host, path: &Path, meta: Meta) -> Outcome<()> {
+    host.make_dir(path, meta).map_err(|e| Failure::new(format!("make the directory {}", path.display()), e))
+}
+
+/// The target of the link at `path`.
+pub fn read_link(host: &dyn Host, path: &Path) -> Outcome<PathBuf> {
+    host.read_link(path).map_err(|e| Failure::new(format!("read the link {}", path.display()), e))
+}

@@ -1,0 +1,4 @@
+//! Certificates and keys: read, judged, and made.
+
+pub mod inspect;
+pub mod self_signed;

@@ -1,0 +1,137 @@
+//! What is written down of a change under the switch, and the lock under which it is decided what happens.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Confirm, Way};
+use crate::error::{Failure, Outcome};
+use crate::host::{Host, Meta, Stamp};
+use crate::state_dir::STATE_DIR;
+use crate::undo::Undo;
+
+/// Whoever puts everything back holds the lock meanwhile, which takes seconds; so does whoever makes the change. The
+/// timer waits longer than any of that can take.
+const HELD: Duration = Duration::from_mins(1);
+pub(super) const HELD_LONG: Duration = Duration::from_mins(15);
+
+/// Where the switch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    /// The time runs.
+    Armed,
+    /// The change stays.
+    Confirmed,
+    /// The time was up, and everything was put back.
+    Fired,
+    /// Its timer could not be started, and nothing was changed.
+    Off,
+}
+
+/// What is written down before the change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) state: State,
+    /// What is changed, for messages: "the firewall".
+    pub(super) what: String,
+    /// What to do when nobody confirmed it.
+    pub(super) hint: String,
+    /// A reboot ends everything: rules that are not confirmed are not on the disk.
+    pub(super) boot: String,
+    /// When this was written down first: what tells it from another.
+    pub(super) since: Stamp,
+    /// When everything is put back.
+    pub(super) deadline: Stamp,
+    pub(super) seconds: u64,
+    pub(super) confirm: Confirm,
+    /// TCP ports of SSH.
+    pub(super) ports: Vec<u16>,
+    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
+    #[serde(default)]
+    pub(super) way: Option<Way>,
+    /// TCP ports to knock on before, in order.
+    #[serde(default)]
+    pub(super) knock: Vec<u16>,
+    /// Addresses from which somebody was logged in: a new connection from there counts by itself.
+    pub(super) peers: Vec<IpAddr>,
+    /// Connections that were there already, ours and the other end.
+    pub(super) known: Vec<(SocketAddr, SocketAddr)>,
+    /// The way back.
+    pub(super) restore: Vec<Undo>,
+    /// Where its before-images lie.
+    pub(super) blobs: PathBuf,
+    /// Takes the output of commands.
+    pub(super) log: PathBuf,
+    /// What could not be put back.
+    #[serde(default)]
+    pub(super) errors: Vec<Failure>,
+}
+
+/// Tells one boot from the next.
+pub(super) fn boot(host: &dyn Host) -> String {
+    let id = host.read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+    String::from_utf8_lossy(&id).trim().to_owned()
+}
+
+fn file() -> PathBuf {
+    Path::new(STATE_DIR).join("deadman.json")
+}
+
+pub(super) fn load(host: &dyn Host) -> Outcome<Option<Pending>> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("read {}", file().display()), e);
+    if host.stat(&file()).map_err(|e| failed(&e))?.is_none() {
+        return Ok(None);
+    }
+    let bytes = host.read(&file()).map_err(|e| failed(&e))?;
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| failed(&e))
+}
+
+pub(super) fn save(host: &dyn Host, pending: &Pending) -> Outcome<()> {
+    let failed = |e: &dyn std::fmt::Display| Failure::new(format!("write {}", file().display()), e);
+    let bytes = serde_json::to_vec_pretty(pending).map_err(|e| failed(&e))?;
+    host.write(&file(), &bytes, Meta::root(0o600)).map_err(|e| failed(&e))
+}
+
+pub(super) fn end(host: &dyn Host, state: State) -> Outcome<()> {
+    under_lock(host, |pending| {
+        pending.state = state;
+        Ok(())
+    })
+}
+
+/// Works on what is written down while nobody else does; what `works` changes in it is written down, also when it
+/// fails.
+pub(super) fn under_lock<T>(host: &dyn Host, works: impl FnOnce(&mut Pending) -> Outcome<T>) -> Outcome<T> {
+    under_lock_within(host, HELD, works)
+}
+
+/// The same, with more or less patience.
+pub(super) fn under_lock_within<T>(
+    host: &dyn Host,
+    patience: Duration,
+    works: impl FnOnce(&mut Pending) -> Outcome<T>,
+) -> Outcome<T> {
+    let path = Path::new(STATE_DIR).join("deadman.lock");
+    let what = || format!("lock {}", path.display());
+    let mut guard = None;
+    let pause = Duration::from_millis(50);
+    for _ in 0..patience.as_millis() / pause.as_millis() {
+        guard = host.lock(&path).map_err(|e| Failure::new(what(), e))?;
+        if guard.is_some() {
+            break;
+        }
+        host.sleep(pause);
+    }
+    if guard.is_none() {
+        return Err(Failure::new(what(), "another process holds it"));
+    }
+    let Some(mut pending) = load(host)? else {
+        return Err(Failure::new("find a change that waits for its confirmation", "there is none"));
+    };
+    let done = works(&mut pending);
+    save(host, &pending)?;
+    done
+}
