@@ -63,7 +63,7 @@ fn changes(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::track::tests::waiting;
+    use crate::ui::run_state::recorded::waiting;
 
     #[test]
     fn every_choice_says_what_it_does() {
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn an_open_question_says_about_what_and_since_when() {
-        let expected = "waiting for a decision about database.role; 3 changes stand, since 2026-11-21 09:30:15 UTC; \
+        let expected = "waiting for a decision about database.role; 3 changes in place, since 2026-11-21 09:30:15 UTC; \
                         `bringup attach` asks";
         assert_eq!(standing(&waiting(3)), expected);
     }

@@ -98,7 +98,7 @@ fn a_stage_is_taken_back_alone_and_then_everything() {
     assert_eq!(host.sh("systemctl is-active nginx").stdout.trim(), "inactive");
     host.exec(&["bringup", "stop"]).expect(0);
     let told = followed(&host).expect(3).both();
-    assert!(told.contains("decided: take its stage back") && told.contains("decided: take everything back"), "{told}");
+    assert!(told.contains("decided: roll back the stage") && told.contains("decided: roll back everything"), "{told}");
     host.assert_identical(&before);
 }
 

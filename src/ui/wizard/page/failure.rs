@@ -2,6 +2,7 @@
 
 use crate::engine::decision::{Choice, Decision, Waiting};
 use crate::ui::lines;
+use crate::ui::run_state::{RunState, StepState, Work};
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::Desk;
@@ -9,7 +10,6 @@ use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::{Step, parts};
-use crate::ui::wizard::running::{Running, State, Work};
 use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
@@ -36,7 +36,7 @@ pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
     if let Some((step, failure, _)) = watch.running.failure() {
         parts::failure(step, failure, TAIL, writer);
     }
-    for failure in watch.running.back_failures() {
+    for failure in watch.running.other_failures() {
         writer.note(Role::Bad, Sign::Bad, 2, &failure.to_string());
     }
     changes(&watch.running, waiting, writer);
@@ -91,18 +91,14 @@ fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
 }
 
 /// How much stands, and where.
-fn changes(running: &Running, waiting: &Waiting, writer: &mut Writer<'_>) {
-    let says = match waiting.changed {
-        0 => "nothing is changed".to_owned(),
-        1 => "1 change stands".to_owned(),
-        n => format!("{n} changes stand"),
-    };
+fn changes(running: &RunState, waiting: &Waiting, writer: &mut Writer<'_>) {
+    let says = lines::in_place(waiting.changed);
     let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
     parts::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
 }
 
-fn changed(running: &Running) -> impl Iterator<Item = &Work> {
-    running.steps.iter().filter(|step| step.state == State::Done && !step.is_proof())
+fn changed(running: &RunState) -> impl Iterator<Item = &Work> {
+    running.steps.iter().filter(|step| step.state == StepState::Done && !step.is_proof())
 }
 
 /// What was changed so far, stage by stage.

@@ -3,6 +3,7 @@
 use ratatui::text::Span;
 
 use crate::error::Exit;
+use crate::ui::run_state::{Group, Phase, StepState, Work};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
@@ -10,7 +11,6 @@ use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::page::{Page, Step, failure, result};
-use crate::ui::wizard::running::{Group, Phase, State, Work};
 use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
@@ -315,15 +315,15 @@ fn steps(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 /// The sign of a state.
-pub fn sign(state: State) -> (Role, Sign) {
+pub fn sign(state: StepState) -> (Role, Sign) {
     match state {
-        State::Pending => (Role::Dim, Sign::Pending),
-        State::Working => (Role::Heading, Sign::Working),
-        State::Done => (Role::Good, Sign::Good),
-        State::AlreadySo => (Role::Dim, Sign::Good),
-        State::Failed => (Role::Bad, Sign::Bad),
-        State::Skipped => (Role::Warning, Sign::Warning),
-        State::Undone => (Role::Dim, Sign::Left),
+        StepState::Pending => (Role::Dim, Sign::Pending),
+        StepState::Working => (Role::Heading, Sign::Working),
+        StepState::Done => (Role::Good, Sign::Good),
+        StepState::AlreadySo => (Role::Dim, Sign::Good),
+        StepState::Failed => (Role::Bad, Sign::Bad),
+        StepState::Skipped => (Role::Warning, Sign::Warning),
+        StepState::Undone => (Role::Dim, Sign::Left),
     }
 }
 
@@ -332,13 +332,13 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
     let alone = all == 1;
     let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
     let right = match group.state() {
-        State::Pending if over == 0 => steps(all),
-        State::Working if alone => String::new(),
-        State::Pending | State::Working => format!("{over} of {all}"),
-        State::Failed => "failed".to_owned(),
-        State::Undone => "taken back".to_owned(),
-        State::AlreadySo => "already so".to_owned(),
-        State::Done | State::Skipped => lines::duration(group.millis()),
+        StepState::Pending if over == 0 => steps(all),
+        StepState::Working if alone => String::new(),
+        StepState::Pending | StepState::Working => format!("{over} of {all}"),
+        StepState::Failed => "failed".to_owned(),
+        StepState::Undone => "taken back".to_owned(),
+        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Done | StepState::Skipped => lines::duration(group.millis()),
     };
     let stop = Stop::Stage(group.id.to_owned());
     entry(stop, group.state(), &watch.title_of(group.id), 0, Role::Heading, &right, writer);
@@ -346,18 +346,18 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
 
 fn line(step: &Work, writer: &mut Writer<'_>) {
     let right = match step.state {
-        State::AlreadySo => "already so".to_owned(),
-        State::Failed => "failed".to_owned(),
-        State::Skipped => "left out".to_owned(),
-        State::Undone => "taken back".to_owned(),
-        State::Done => lines::duration(step.millis),
-        State::Pending | State::Working => String::new(),
+        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Failed => "failed".to_owned(),
+        StepState::Skipped => "left out".to_owned(),
+        StepState::Undone => "taken back".to_owned(),
+        StepState::Done => lines::duration(step.millis),
+        StepState::Pending | StepState::Working => String::new(),
     };
-    let role = if step.state == State::Pending { Role::Dim } else { Role::Value };
+    let role = if step.state == StepState::Pending { Role::Dim } else { Role::Value };
     entry(Stop::Step(step.id.clone()), step.state, &step.describe, 2, role, &right, writer);
 }
 
-fn entry(stop: Stop, state: State, says: &str, indent: usize, role: Role, right: &str, writer: &mut Writer<'_>) {
+fn entry(stop: Stop, state: StepState, says: &str, indent: usize, role: Role, right: &str, writer: &mut Writer<'_>) {
     let from = writer.row();
     let (sign_role, sign) = sign(state);
     let role = if writer.at(&stop) { Role::Focus } else { role };

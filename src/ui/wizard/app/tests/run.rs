@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::secret::{Secret, Secrets, mark};
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
-use crate::ui::track::tests::{at, gone_wrong, recorded};
+use crate::ui::run_state::recorded::{at, gone_wrong, recorded};
 use crate::ui::wizard::task::{News, Task};
 
 mod pictures;
@@ -262,7 +262,7 @@ fn a_decision_is_sent_once_with_the_number_of_its_question() {
     let mut app = told((80, 24), &stuck());
     let jobs = keys(&mut app, "r r k B Down Enter Enter");
     assert_eq!(decisions(&jobs), [(7, Choice::Retry)]);
-    assert!(screen(&app).contains("decided: try again"));
+    assert!(screen(&app).contains("decided: retry"));
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_decision_that_was_refused_can_be_taken_again() {
 fn when_somebody_else_decided_this_page_follows() {
     let mut app = told((80, 24), &stuck());
     tell(&mut app, News::Events(vec![at(What::Decided { choice: Choice::Retry })]));
-    assert!(screen(&app).contains("decided: try again"), "{}", screen(&app));
+    assert!(screen(&app).contains("decided: retry"), "{}", screen(&app));
     assert!(decisions(&keys(&mut app, "r")).is_empty());
     tell(&mut app, News::Events(vec![at(What::ActionStarted { action: "database.role".to_owned() })]));
     assert_eq!(focus(&app), Some(Stop::Step("database.role".to_owned())));
