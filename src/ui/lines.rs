@@ -80,7 +80,7 @@ pub const fn decided(choice: Choice) -> &'static str {
         Choice::Replan => "decided: go on with other answers",
         Choice::RollbackStage => "decided: roll back the stage",
         Choice::Rollback => "decided: roll back everything",
-        Choice::Stop => "decided: pause and leave everything as it is",
+        Choice::Pause => "decided: pause and leave everything as it is",
     }
 }
 

@@ -449,7 +449,7 @@ mod tests {
         let mut events = decided();
         let stage = events.iter().position(|event| matches!(event.what, What::Undone { .. })).unwrap_or_default();
         events.truncate(stage + 3);
-        events.push(at(What::Decided { choice: Choice::Stop }));
+        events.push(at(What::Decided { choice: Choice::Pause }));
         let page = failed(WIDE, &dir(), &RunState::of(&events), Exit::Incomplete);
         assert!(page.contains("Paused.") && page.contains("bringup resume"), "{page}");
         assert!(page.contains("could not create the role"), "the failure is told:\n{page}");

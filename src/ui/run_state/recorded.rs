@@ -111,7 +111,7 @@ pub fn waiting(number: usize) -> Waiting {
             Choice::Replan,
             Choice::RollbackStage,
             Choice::Rollback,
-            Choice::Stop,
+            Choice::Pause,
         ],
         retry_from: "database.role".to_owned(),
         skip: Some(Skippable {

@@ -155,7 +155,7 @@ fn ends() -> Vec<(Vec<What>, bool, Exit)> {
     let stuck = || What::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "dpkg is locked") };
     let ended = |exit| What::RunEnded { exit, changed: 2 };
     vec![
-        (vec![decided(Choice::Stop), ended(Exit::Incomplete)], false, Exit::Incomplete),
+        (vec![decided(Choice::Pause), ended(Exit::Incomplete)], false, Exit::Incomplete),
         (vec![decided(Choice::Rollback), back(), undone(), ended(Exit::RolledBack)], true, Exit::RolledBack),
         (vec![decided(Choice::Rollback), back(), stuck(), ended(Exit::Incomplete)], true, Exit::Incomplete),
     ]

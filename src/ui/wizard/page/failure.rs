@@ -22,13 +22,13 @@ const CHOICE: usize = 24;
 
 /// What can be chosen, each with its key and its name on the page. The last two are no decisions: the run waits on.
 const CHOICES: [(Act, Option<Choice>, &str); 7] = [
-    (Act::Retry, Some(Choice::Retry), "Try again"),
+    (Act::Retry, Some(Choice::Retry), "Retry"),
     (Act::Change, Some(Choice::Replan), "Change an answer"),
-    (Act::Skip, Some(Choice::Skip), "Go on without it"),
-    (Act::RollBackStage, Some(Choice::RollbackStage), "Take this stage back"),
-    (Act::RollBack, Some(Choice::Rollback), "Take everything back"),
+    (Act::Skip, Some(Choice::Skip), "Skip this step"),
+    (Act::RollBackStage, Some(Choice::RollbackStage), "Roll back this stage"),
+    (Act::RollBack, Some(Choice::Rollback), "Roll back everything"),
     (Act::Shell, None, "Open a shell"),
-    (Act::Stop, Some(Choice::Stop), "Stop here"),
+    (Act::Pause, Some(Choice::Pause), "Pause"),
 ];
 
 /// Writes the page.
@@ -85,7 +85,7 @@ fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
         Act::RollBackStage => format!("{}, then ask again", watch.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
         Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),
-        Act::Stop => "leave everything as it is; `bringup resume` goes on".to_owned(),
+        Act::Pause => "leave everything as it is; `bringup resume` goes on".to_owned(),
         _ => String::new(),
     }
 }
@@ -129,10 +129,10 @@ pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Off
             Act::Retry => "retry",
             Act::Change => "change",
             Act::Skip => "skip",
-            Act::RollBackStage => "stage back",
-            Act::RollBack => "all back",
+            Act::RollBackStage => "roll back stage",
+            Act::RollBack => "roll back",
             Act::Shell => "shell",
-            _ => "stop",
+            _ => "pause",
         };
         offers.extend(offered(waiting).map(|(act, _, _)| offer(act, short(act))));
     }
@@ -166,8 +166,8 @@ pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -
         Act::Skip => Decision::Skip,
         Act::RollBackStage if sure => Decision::RollbackStage,
         Act::RollBack if sure => Decision::Rollback,
-        Act::Stop if sure => Decision::Stop,
-        Act::RollBackStage | Act::RollBack | Act::Stop => return Step::Open(Box::new(ask(watch, waiting, act))),
+        Act::Pause if sure => Decision::Pause,
+        Act::RollBackStage | Act::RollBack | Act::Pause => return Step::Open(Box::new(ask(watch, waiting, act))),
         Act::Shell => return Step::Shell,
         Act::Change => return change(waiting, desk),
         _ => return Step::Stay,
@@ -196,20 +196,20 @@ fn change(waiting: &Waiting, desk: &mut Desk) -> Step {
 fn ask(watch: &Watch, waiting: &Waiting, act: Act) -> Sheet {
     let (title, text, says) = match act {
         Act::RollBackStage => (
-            format!("Take back what was done for {}?", watch.title_of(&waiting.stage)),
-            "The changes of this stage are undone. Then the run asks again: it can do the stage anew.",
-            "Take this stage back",
+            format!("Roll back the stage {}?", watch.title_of(&waiting.stage)),
+            "The changes of this stage are undone. Then the run asks again, and can apply the stage anew.",
+            "Roll back this stage",
         ),
         Act::RollBack => (
-            "Take everything back?".to_owned(),
+            "Roll back everything?".to_owned(),
             "Every change of this run is undone, and the server is as it was before.",
-            "Take everything back",
+            "Roll back everything",
         ),
         _ => (
-            "Stop here?".to_owned(),
-            "What was done so far stays as it is, though it is not complete. `sudo bringup resume` goes on with it, \
-             `sudo bringup rollback` takes it back.",
-            "Stop here",
+            "Pause?".to_owned(),
+            "Changes made so far are kept, though they are not complete. `sudo bringup resume` goes on, \
+             `sudo bringup rollback` rolls them back.",
+            "Pause",
         ),
     };
     Sheet::Menu(Menu {

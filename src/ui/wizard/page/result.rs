@@ -63,14 +63,14 @@ fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'stati
         _ => ("leave", "Leave"),
     }];
     if asked && exit == Some(Exit::RolledBack) {
-        buttons.insert(0, ("answers", "Change the answers and try again"));
+        buttons.insert(0, ("answers", "Change the answers and retry"));
     }
     let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
     if unfinished && !watch.running.rolling_back {
         buttons.insert(0, ("resume", "Go on with the run"));
     }
     if unfinished {
-        buttons.insert(buttons.len() - 1, ("back", "Take everything back"));
+        buttons.insert(buttons.len() - 1, ("back", "Roll back everything"));
     }
     buttons
 }
@@ -92,7 +92,7 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
         offers.push(offer(Act::Log, "log"));
     }
     if can_go_back(watch) {
-        offers.push(offer(Act::RollBack, "take back"));
+        offers.push(offer(Act::RollBack, "roll back"));
     }
     if matches!(face, Face::Refused | Face::NothingToDo) {
         offers.push(offer(Act::Back, "back"));
@@ -140,13 +140,13 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
         (Act::RollBack, _) if sure => desk.jobs.push(Job::Run(Task::Again { run, back: true })),
         (Act::RollBack, _) | (Act::Enter, Some(Stop::Button("back"))) => {
             return Step::Open(Box::new(Sheet::Menu(Menu {
-                title: "Take everything back?".to_owned(),
+                title: "Roll back everything?".to_owned(),
                 text: "Every change of this run is undone, and the server is as it was before. What somebody else \
                        changed since is kept."
                     .to_owned(),
                 entries: vec![
                     Entry::new("Leave it as it is", Target::Here),
-                    Entry::new("Take everything back", Target::Sure(Act::RollBack)),
+                    Entry::new("Roll back everything", Target::Sure(Act::RollBack)),
                 ],
             })));
         }

@@ -101,7 +101,7 @@ impl Page for RunPage {
                 }
                 offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach")]);
                 if !watch.stopping && watch.running.phase != Phase::Back {
-                    offers.push(offer(Act::Stop, "stop"));
+                    offers.push(offer(Act::Abort, "abort"));
                 }
                 offers.push(offer(Act::Quit, ""));
                 offers
@@ -125,11 +125,11 @@ impl Page for RunPage {
                 let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
                 desk.jobs.push(Job::Run(Task::Log { run, step }));
             }
-            Act::Stop if sure && watch.waiting().is_none() => {
+            Act::Abort if sure && watch.waiting().is_none() => {
                 watch.stopping = true;
                 desk.jobs.push(Job::Run(Task::Stop { run }));
             }
-            Act::Stop if watch.waiting().is_none() => return Step::Open(Box::new(stop())),
+            Act::Abort if watch.waiting().is_none() => return Step::Open(Box::new(abort())),
             Act::Detach | Act::Quit if watch.exit().is_none() => return Step::Open(Box::new(detach(watch))),
             Act::Enter | Act::Pick if watch.face() == Face::Live => {
                 if let Some(stage) = stage_of(watch, focus).map(str::to_owned) {
@@ -160,16 +160,13 @@ fn stage_of<'a>(watch: &'a Watch, focus: Option<&'a Stop>) -> Option<&'a str> {
     }
 }
 
-fn stop() -> Sheet {
+fn abort() -> Sheet {
     Sheet::Menu(Menu {
-        title: "Stop and take everything back?".to_owned(),
+        title: "Abort and roll back everything?".to_owned(),
         text: "The step that works now is finished first. Then every change is undone, and the server is as it was \
                before."
             .to_owned(),
-        entries: vec![
-            Entry::new("Go on", Target::Here),
-            Entry::new("Stop and take everything back", Target::Sure(Act::Stop)),
-        ],
+        entries: vec![Entry::new("Go on", Target::Here), Entry::new("Abort and roll back", Target::Sure(Act::Abort))],
     })
 }
 
@@ -179,11 +176,11 @@ fn detach(watch: &Watch) -> Sheet {
     let text = if watch.waiting().is_some() {
         "It waits for a decision for as long as it takes. What was changed so far stays.\n\n\
          `sudo bringup attach` shows it again, from any terminal; `sudo bringup decide` answers it.\n\n\
-         `sudo bringup stop` takes everything back."
+         `sudo bringup abort` rolls everything back."
     } else if watch.run.is_some() {
         "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
          `sudo bringup attach` shows it again, from any terminal.\n\n\
-         `sudo bringup stop` ends it and takes everything back."
+         `sudo bringup abort` ends it and rolls everything back."
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };

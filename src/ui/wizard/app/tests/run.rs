@@ -26,7 +26,7 @@ mod pictures;
 const RUN: &str = "20261121-093015-webapp";
 const SECRET: &str = "application.proof_token";
 const ALL: [Choice; 6] =
-    [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Stop];
+    [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Pause];
 
 /// A wizard attached to a run of which nothing was told yet.
 pub(super) fn attached(size: (u16, u16), unicode: bool) -> App {
@@ -267,7 +267,7 @@ fn a_decision_is_sent_once_with_the_number_of_its_question() {
 
 #[test]
 fn what_takes_something_away_is_asked_for_first() {
-    for (key, choice) in [("b", Choice::RollbackStage), ("B", Choice::Rollback), ("x", Choice::Stop)] {
+    for (key, choice) in [("b", Choice::RollbackStage), ("B", Choice::Rollback), ("p", Choice::Pause)] {
         let mut app = told((80, 24), &stuck());
         assert_eq!(decisions(&keys(&mut app, &format!("{key} Esc {key} Enter"))), []);
         assert_eq!(decisions(&keys(&mut app, &format!("{key} Down Enter"))), [(7, choice)]);
@@ -277,12 +277,12 @@ fn what_takes_something_away_is_asked_for_first() {
 #[test]
 fn only_what_the_failure_allows_is_offered() {
     let mut events = gone_wrong()[..8].to_vec();
-    events.push(waiting(7, &[Choice::Retry, Choice::Rollback, Choice::Stop]));
+    events.push(waiting(7, &[Choice::Retry, Choice::Rollback, Choice::Pause]));
     let mut app = told((200, 24), &events);
     assert_eq!(keys(&mut app, "k c b").len(), 0);
     let shown = screen(&app);
     assert!(app.sheet.is_none() && !shown.contains("skip") && !shown.contains("Change an answer"), "{shown}");
-    assert!(shown.contains("r retry") && shown.contains("B all back"));
+    assert!(shown.contains("r retry") && shown.contains("B roll back"));
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn after_a_stage_was_taken_back_the_run_asks_anew() {
     let mut events = stuck();
     events.push(at(What::Decided { choice: Choice::RollbackStage }));
     events.extend(gone_wrong()[8..11].to_vec());
-    events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop]));
+    events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]));
     let mut app = told((80, 24), &events);
     assert!(screen(&app).contains("Could not create the role"), "{}", screen(&app));
     assert_eq!(decisions(&keys(&mut app, "r")), [(12, Choice::Retry)]);
@@ -347,7 +347,7 @@ fn a_shell_is_opened_and_the_page_is_still_there() {
     let mut app = told((80, 24), &stuck());
     let Leave::Shell(note) = leave(&mut app, KeyCode::Char('!')) else { panic!("no shell") };
     assert!(note.contains("could not create the role") && note.contains("exit"), "{note}");
-    assert!(screen(&app).contains("Try again"));
+    assert!(screen(&app).contains("Retry"));
 }
 
 // --- the end --------------------------------------------------------------------
