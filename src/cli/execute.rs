@@ -13,7 +13,7 @@ use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
 use crate::engine::room;
 use crate::engine::run::{self, Job, Stop};
-use crate::engine::runs::{self, Run, RunDir};
+use crate::engine::runs::{self, RunDir};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::secret::store;
@@ -72,7 +72,7 @@ fn go_on(
 ) -> Outcome<Exit> {
     replan::recover(host, dir, journal)?;
     let plan = dir.plan(host)?;
-    let secrets = store::load(host, &plan.guide);
+    let secrets = store::adopt(host, &plan.application())?;
     let cancel = dir.file("cancel");
     let stop = || {
         if pause.load(Ordering::Relaxed) {
@@ -88,6 +88,9 @@ fn go_on(
     data::note_again(host, &untouched)?;
     if exit == Exit::RolledBack && journal.rolled_back.is_some() {
         forget_secrets(host, dir, journal)?;
+    } else if matches!(exit, Exit::Done | Exit::ProofFailed) {
+        // Other answers may have given the application another name.
+        store::forget_unused(host, &plan.guide, &runs::all(host, Some(&dir.id))?)?;
     }
     Ok(exit)
 }
@@ -119,24 +122,15 @@ fn take_back(
     Ok(exit)
 }
 
-/// Secrets of a run that is rolled back, and of a guide of which nothing stands any more, are of no use to anyone but a
-/// thief. Where an earlier run stands, its secrets are those from before this one. What waits for others keeps what it
-/// needs for the rest of its rollback.
+/// Secrets of a run that is rolled back are of no use to anyone but a thief, and neither is what it kept for that. What
+/// waits for others keeps what it needs for the rest of its rollback.
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
     if runs::standing(&all).next().is_none() {
         room::release(host);
     }
-    let guide = &journal.header.guide;
-    let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
-    // A later run of the guide may have an application of its own, whose secrets lie there, too.
-    let own = (journal.header.at, &journal.header.run);
-    let is_later = |run: &Run| (run.journal.header.at, &run.journal.header.run) > own;
-    if !runs::standing(&all).any(|run| run.journal.header.guide == *guide && is_later(run)) {
-        store::give_back(host, guide, dir)?;
-    }
-    runs::forget_images(host, &all)?;
-    if stands { Ok(()) } else { store::forget(host, guide) }
+    store::give_back(host, dir, &journal.header.guide, &all)?;
+    runs::forget_images(host, &all)
 }
 
 /// Somebody who only looks whether a run works holds the lock for a moment: try for a second.

@@ -37,7 +37,7 @@ pub(super) struct Made {
 impl Made {
     /// Says which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
-        let mut kept = store::load(host, &self.plan.guide);
+        let mut kept = store::load(host, &self.plan.application());
         for name in &self.rotate {
             kept.remove(name);
         }

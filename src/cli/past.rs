@@ -101,7 +101,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 continue;
             }
             seen.push(plan.installation());
-            let secrets = store::load(host, &plan.guide);
+            let secrets = store::load(host, &plan.application());
             let cx = proof::Cx { host, secrets: &secrets };
             let gone = runs::stages_gone(runs, &run.journal.header.guide);
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));

@@ -66,7 +66,7 @@ pub fn check_rotating(
     if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
         return Err(vec![problem]);
     }
-    let mut kept = store::load(host, &plan.guide);
+    let mut kept = store::load(host, &plan.application());
     for name in rotate {
         kept.remove(name);
     }
@@ -205,7 +205,7 @@ pub fn start(
     on_failure: OnFailure,
     ready: &Ready,
 ) -> Outcome<RunDir> {
-    let kept = store::load(host, &plan.guide);
+    let kept = store::load(host, &plan.application());
     let mut plan = plan.clone();
     let stays = |name: &String| kept.get(name) == ready.secrets.get(name);
     let sources = resolved.secrets.clone().into_iter().filter(|(name, _)| stays(name)).collect();
@@ -243,8 +243,9 @@ fn begin(
     dir.write(host, "answers.yaml", answers)?;
     dir.keep_settings(host, settings)?;
     if let Some(secrets) = secrets {
-        store::set_aside(host, &dir, &store::load(host, &plan.guide))?;
-        store::save(host, &plan.guide, secrets)?;
+        let of = plan.application();
+        store::set_aside(host, &dir, &of, &store::load(host, &of))?;
+        store::save(host, &of, secrets)?;
     }
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
@@ -274,7 +275,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     }
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let plan = only_certificates(earlier.dir.plan(host).map_err(|e| refuse(&e))?);
-    let secrets = store::load(host, &plan.guide);
+    let secrets = store::load(host, &plan.application());
     let verdicts = preview(host, &plan, &secrets, GuideChecks::Run);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
     let mut problems: Vec<Problem> = failed.collect();
@@ -320,7 +321,7 @@ pub fn replan(
     plan: &Plan,
 ) -> Result<(), Vec<Problem>> {
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
-    let kept = store::load(host, &plan.guide);
+    let kept = store::load(host, &plan.application());
     let secrets = store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
     let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
     let runs = runs::all(host, Some(&dir.id)).map_err(|e| refuse(&e))?;
@@ -333,11 +334,15 @@ pub fn replan(
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
     decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;
     // The run may still decide otherwise, and then needs those of its present plan.
+    let of = plan.application();
+    if !dir.plan(host).is_ok_and(|present| present.application().is_same(&of)) {
+        store::set_aside(host, dir, &of, &kept).map_err(|e| refuse(&e))?;
+    }
     let mut all = kept;
     for (name, value) in secrets.iter() {
         all.insert(name, value.clone());
     }
-    store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
+    store::save_for_run(host, &of, &all).map_err(|e| refuse(&e))?;
     decision::send(host, dir, number, &decision).map_err(|e| refuse(&e))
 }
 
@@ -423,7 +428,7 @@ mod tests {
         let host = FakeHost::new();
         let mut by_hand = Secrets::default();
         by_hand.insert("a.key", Secret::new("by-hand"));
-        store::save(&host, "t", &by_hand).unwrap();
+        store::save(&host, &plan.application(), &by_hand).unwrap();
         host.put_file("/etc/x", "key=by-hand", 0o600);
         // What was given stays, and this is said.
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
@@ -439,16 +444,20 @@ mod tests {
         assert_eq!(new.get("a.key").unwrap().expose().len(), 60);
         assert_eq!(store::notes(&new, &resolved.secrets), Vec::<String>::new());
         // The run that does it knows the way back.
-        let (dir, _) = RunDir::create(&host, &plan).unwrap();
-        store::set_aside(&host, &dir, &by_hand).unwrap();
-        store::save(&host, "t", &new).unwrap();
-        assert_eq!(store::load(&host, "t"), new);
-        assert_eq!(host.stat(&dir.file("secrets-before.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
-        store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(store::load(&host, "t"), by_hand);
-        assert!(host.stat(&dir.file("secrets-before.json")).unwrap().is_none());
-        store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(store::load(&host, "t"), by_hand, "once more changes nothing");
+        RunDir::create(&host, &plan).unwrap();
+        let (dir, mut journal) = RunDir::create(&host, &plan).unwrap();
+        let of = plan.application();
+        store::set_aside(&host, &dir, &of, &by_hand).unwrap();
+        store::save(&host, &of, &new).unwrap();
+        assert_eq!(store::load(&host, &of), new);
+        assert_eq!(host.stat(&dir.file("secrets-before.t.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
+        journal.write(&host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap();
+        let all = runs::all(&host, None).unwrap();
+        store::give_back(&host, &dir, "t", &all).unwrap();
+        assert_eq!(store::load(&host, &of), by_hand);
+        assert!(host.stat(&dir.file("secrets-before.t.json")).unwrap().is_none());
+        store::give_back(&host, &dir, "t", &all).unwrap();
+        assert_eq!(store::load(&host, &of), by_hand, "once more changes nothing");
     }
 
     #[test]
@@ -569,11 +578,11 @@ mod tests {
         let (dir, _) = RunDir::create(&host, &plan).unwrap();
         let mut before = Secrets::default();
         before.insert("b.old", Secret::new("old-secret"));
-        store::save(&host, "t", &before).unwrap();
+        store::save(&host, &plan.application(), &before).unwrap();
 
         let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
         assert!(refused[0].message.contains("does not wait"), "{refused:?}");
-        assert!(store::load(&host, "t").get("a.key").is_none(), "what nobody asked for is not kept");
+        assert!(store::load(&host, &plan.application()).get("a.key").is_none(), "what nobody asked for is not kept");
 
         let question = Waiting {
             number: 7,
@@ -596,7 +605,7 @@ mod tests {
             "{}",
             new.answers
         );
-        let kept = store::load(&host, "t");
+        let kept = store::load(&host, &plan.application());
         assert_eq!(kept.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a.key", "b.old"]);
     }
 }

@@ -68,7 +68,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
         match through(&job, journal, other.is_some()) {
             End::Exit(exit) => break exit,
             End::Replanned(plan) => {
-                let secrets = store::load(job.host, &plan.guide);
+                let secrets = store::load(job.host, &plan.application());
                 other = Some((*plan, secrets));
             }
         }

@@ -103,7 +103,7 @@ impl Dialogue<'_, '_> {
         let told = |problems: Vec<Problem>| problems.iter().map(Gap::of).collect::<Vec<_>>();
         let (guide, resolved) = (self.interview.guide(), self.interview.resolved());
         let plan = build(guide, self.interview.facts(), resolved).map_err(told)?;
-        let known = store::load(self.host, &guide.id);
+        let known = store::load(self.host, &plan.application());
         let secrets = match store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
             Ok(secrets) => secrets,
             // Whoever only plans need not have the secrets.

@@ -124,7 +124,7 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
     let hash = plan.hash();
     std::thread::scope(|scope| {
         scope.spawn(|| tell(Message::Forecast(hash.clone(), packages(host, plan))));
-        let kept = store::load(host, &plan.guide);
+        let kept = store::load(host, &plan.application());
         let (secrets, missing) = match store::gather(host, &kept, sources, &plan.secret_patterns) {
             Ok(secrets) => (secrets, Vec::new()),
             Err(problems) => (kept, problems),
