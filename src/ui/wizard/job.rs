@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::action::packages::forecast::Forecast;
-use crate::answers::SecretSource;
+use crate::answers::{Given, SecretSource};
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
 use crate::engine::{detach, launch, previous};
@@ -103,8 +103,8 @@ impl Job {
 fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
     match load::load(guide) {
         Ok(guide) => {
-            let given = previous::answers(host, &guide).map(|earlier| earlier.given).unwrap_or_default();
-            let mut interview = Interview::new(guide, facts, given);
+            let earlier = previous::answers(host, &guide);
+            let mut interview = Interview::new(guide, facts, Given::default()).offering(earlier);
             // What today's guide does not ask is no concern of whoever answers now.
             interview.drop_pointless();
             Message::Opened(Box::new(interview))
