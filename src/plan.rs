@@ -161,7 +161,11 @@ impl Plan {
     /// Which installation it is about: its guide, and the name that the application has by its answers where the guide
     /// asks for one. Two applications of one guide are two installations.
     pub fn installation(&self) -> (String, String) {
-        let name = self.answers.iter().find(|answer| answer.path == Application::NAME).and_then(|answer| answer.value.as_str());
+        let name = self
+            .answers
+            .iter()
+            .find(|answer| answer.path == Application::NAME)
+            .and_then(|answer| answer.value.as_str());
         (self.guide.clone(), name.unwrap_or_default().to_owned())
     }
 

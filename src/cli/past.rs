@@ -103,7 +103,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             seen.push(plan.installation());
             let secrets = store::load(host, &plan.application());
             let cx = proof::Cx { host, secrets: &secrets };
-            let gone = runs::stages_gone(runs, &run.journal.header.guide);
+            let gone = runs::stages_gone(host, runs, &plan.application());
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));
             for planned in &plan.proofs {
                 if gone.contains(&planned.stage) {

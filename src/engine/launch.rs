@@ -80,7 +80,7 @@ pub fn check_rotating(
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
-    let unproven = |run: &Run| run.journal.header.guide == plan.guide && run.state == State::ProofFailed;
+    let unproven = |run: &Run| run.state == State::ProofFailed && run.is_of(host, &plan.application());
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::answers::file;
-use crate::answers::resolve::Literals;
-use crate::answers::interview::Earlier;
 use crate::answers::Origin;
+use crate::answers::file;
+use crate::answers::interview::Earlier;
+use crate::answers::resolve::Literals;
 use crate::engine::detach;
 use crate::engine::runs::{self, Run};
 use crate::guide::Guide;

@@ -53,12 +53,10 @@ pub fn in_use(host: &dyn Host, of: &Application) -> PathBuf {
     if own == earlier || is_there(&own) || !is_there(&earlier) || !stands(host, of) { own } else { earlier }
 }
 
-/// Whether a run of the application stands. One whose plan cannot be read may be its.
+/// Whether a run of the application stands.
 fn stands(host: &dyn Host, of: &Application) -> bool {
     let all = runs::all(host, None).unwrap_or_default();
-    runs::standing(&all).any(|run| {
-        run.journal.header.guide == of.guide && run.dir.plan(host).map_or(true, |plan| plan.application().is_same(of))
-    })
+    runs::standing(&all).any(|run| run.is_of(host, of))
 }
 
 /// The secrets kept for an application; none when there are none, or when we may not read them.

@@ -148,7 +148,10 @@ fn another_application_does_not_begin_with_the_answers_of_the_first() {
     interview.type_in("application.name", "wiki");
     assert_eq!(interview.previous_run(), None);
     assert_eq!(bound(&interview), ("8000".to_owned(), String::new(), Origin::Default));
-    assert_eq!((interview.text("database.engine").as_str(), interview.text("workers.users").as_str()), ("sqlite", "77"));
+    assert_eq!(
+        (interview.text("database.engine").as_str(), interview.text("workers.users").as_str()),
+        ("sqlite", "77")
+    );
     interview.type_in("database.engine", "postgresql");
     assert_eq!(interview.text("database.name"), "wiki");
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::action::packages::forecast::Forecast;
-use crate::answers::{Given, SecretSource};
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
+use crate::answers::{Given, SecretSource};
 use crate::engine::{detach, launch, previous};
 use crate::error::{Outcome, Problem};
 use crate::facts::Facts;
