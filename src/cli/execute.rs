@@ -133,7 +133,7 @@ fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<(
     runs::forget_images(host, &all)
 }
 
-/// Somebody who only looks whether a run works holds the lock for a moment: try for a second.
+/// An earlier version that looks whether a run works holds the lock for a moment: try for a second.
 fn lock(host: &dyn Host, id: &str) -> Outcome<Lock> {
     for _ in 0..20 {
         if let Some(lock) = detach::lock(host, id)? {
