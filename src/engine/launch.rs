@@ -63,7 +63,7 @@ pub fn check_rotating(
     }
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref()).map_err(|e| vec![Problem::new(e.to_string(), "")])?;
-    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
+    if let Some(problem) = stopping(running.as_deref(), &all) {
         return Err(vec![problem]);
     }
     let mut kept = store::load(host, &plan.application());
@@ -113,15 +113,19 @@ pub fn refused(
 }
 
 /// The same for those who only look, perhaps without root: then nobody can tell what is ours where anything is, and
-/// whose the things are is left out.
+/// whose the things are is left out. A run that works or was interrupted is all that is said: what lies there is its.
 pub fn foreseen(
     host: &dyn Host,
     plan: &Plan,
     verdicts: &Verdicts,
     packages: Option<&Outcome<Forecast>>,
 ) -> Vec<Problem> {
-    match runs::all(host, detach::running(host).as_deref()) {
-        Ok(runs) => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
+    let at_work = detach::running(host);
+    match runs::all(host, at_work.as_deref()) {
+        Ok(runs) => match stopping(at_work.as_deref(), &runs) {
+            Some(problem) => vec![problem],
+            None => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
+        },
         Err(_) if probe::nothing_stands(host) => {
             refused(host, plan, &[], verdicts, packages, None, running::Tests::Own)
         }
@@ -156,6 +160,11 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
         problems.extend(failure.map(|failure| Problem::in_step(id, &failure)));
     }
     problems
+}
+
+/// The run that works, or was interrupted.
+fn stopping(running: Option<&str>, all: &[Run]) -> Option<Problem> {
+    at_work(running).or_else(|| runs::standing(all).find_map(in_the_way))
 }
 
 /// Why a run that stands keeps another one from starting, when it does.
@@ -229,7 +238,7 @@ fn begin(
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref())?;
     let refused = |problem: Problem| Failure::new("start", problem.message).hint(problem.hint);
-    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
+    if let Some(problem) = stopping(running.as_deref(), &all) {
         return Err(refused(problem));
     }
     if let Some(run) = all.iter().find(|run| !seen.contains(&run.dir.id)) {
