@@ -4,8 +4,8 @@ use bringup::answers::Given;
 use bringup::answers::interview::Interview;
 use bringup::error::Exit;
 use bringup::facts::probe::probe;
-use bringup::host::Host;
-use bringup::host::fake::FakeHost;
+use bringup::host::fake::{FakeHost, Package};
+use bringup::host::{Command, Host};
 use bringup::ui::Look;
 use bringup::ui::prompts::{Decision, Dialogue, Means, Voice, choose_guide, welcome};
 use insta::assert_snapshot;
@@ -124,6 +124,36 @@ fn leaving_is_asked_once_and_changes_nothing() {
     assert_eq!(host.calls().iter().filter(|call| call.changes).count(), 1);
     assert_eq!(talked(&host, at(80), "1|!|3").0, Err(Exit::Rejected));
     assert_eq!(talked(&host, at(80), "!").0, Err(Exit::Rejected));
+}
+
+/// A machine whose web server runs with a configuration that is broken on disk.
+fn with_broken_nginx() -> FakeHost {
+    let host = FakeHost::debian("bookworm");
+    host.offer(
+        Package::new("nginx", "1.22.1-9")
+            .file("/etc/nginx/nginx.conf", "user www-data;\n", 0o644)
+            .file("/usr/sbin/nginx", "elf", 0o755)
+            .service("nginx", &[]),
+    );
+    host.run(&Command::new(["apt-get", "install", "-y", "nginx"])).unwrap();
+    host.run(&Command::new(["systemctl", "start", "nginx.service"])).unwrap();
+    host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+    host
+}
+
+#[test]
+fn what_a_run_would_be_refused_for_is_said_before_anything_starts() {
+    let host = with_broken_nginx();
+    let mut script = Script::of("1|5");
+    let mut voice = Voice::new(&mut script, at(80), 24);
+    let interview = Interview::new(guides()["webapp"].clone(), probe(&host), Given::default());
+    let means = Means { start: true, ..Means::default() };
+    let ended = Dialogue::new(&host, &mut voice, interview, means).review();
+    assert!(matches!(ended, Err(Exit::Rejected)), "{ended:?}");
+    let screen = without_hashes(&script.screen);
+    assert_snapshot!(screen);
+    assert_eq!(screen.matches("A run would be refused:").count(), 2, "it is checked again");
+    assert!(!screen.contains("start: make these changes now"));
 }
 
 #[test]
