@@ -121,12 +121,22 @@ impl WireError {
 
 /// Connects to `name`, an address or a host name, trying each of its addresses.
 pub fn connect(host: &dyn Host, name: &str, port: u16) -> Outcome<(Box<dyn Duplex>, Channel)> {
+    connect_within(host, name, port, TIMEOUT)
+}
+
+/// The same, with another limit than [`TIMEOUT`].
+pub fn connect_within(
+    host: &dyn Host,
+    name: &str,
+    port: u16,
+    timeout: Duration,
+) -> Outcome<(Box<dyn Duplex>, Channel)> {
     let mut last = None;
     for address in resolve(host, name)? {
         let socket = SocketAddr::new(address, port);
-        match host.connect(&Address::Tcp(socket), TIMEOUT) {
+        match host.connect(&Address::Tcp(socket), timeout) {
             Ok(stream) => return Ok((stream, Channel::to(address))),
-            Err(error) => last = Some(unreachable(name, socket, &error)),
+            Err(error) => last = Some(unreachable(name, socket, timeout, &error)),
         }
     }
     Err(last.unwrap_or_else(|| unresolved(name)))
@@ -165,14 +175,14 @@ fn unresolved(name: &str) -> Failure {
         .hint(format!("check the spelling, and try: getent ahosts {name}"))
 }
 
-fn unreachable(name: &str, socket: SocketAddr, error: &io::Error) -> Failure {
+fn unreachable(name: &str, socket: SocketAddr, timeout: Duration, error: &io::Error) -> Failure {
     let (why, hint) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (
             "connection refused: the machine answers, but nothing listens on that port".to_owned(),
             "check that the server runs, its port, and the address that it listens on",
         ),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
-            format!("no answer within {} s", TIMEOUT.as_secs()),
+            format!("no answer within {} s", timeout.as_secs()),
             "check the address, and that no firewall on the way drops the packets",
         ),
         _ => (error.to_string(), "check the address and the network"),

@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
 use super::*;
 use crate::host::Address;
 use crate::host::fake::FakeHost;
+use crate::host::real::RealHost;
 use crate::secret::{Secret, Secrets, mark};
 
 fn proof(more: &str) -> Http {
@@ -44,11 +49,6 @@ fn a_page_over_tls_that_leads_off_it_is_refused() {
 }
 
 #[test]
-fn numbers_are_grouped_by_thousands() {
-    assert_eq!([0, 999, 1204, 1_048_576].map(grouped), ["0", "999", "1,204", "1,048,576"]);
-}
-
-#[test]
 fn what_is_sent_has_its_secrets_and_what_is_told_has_none() {
     let host = FakeHost::new();
     // A server that repeats what it was sent.
@@ -72,4 +72,54 @@ fn what_is_sent_has_its_secrets_and_what_is_told_has_none() {
     }
     let told = format!("{:?}", proof("nothing of the kind").unwrap_err());
     assert!(told.contains(&mark) && !told.contains("correct-horse"), "{told}");
+}
+
+/// Reads a whole request, and answers.
+fn serve(stream: TcpStream) -> Option<()> {
+    let mut input = BufReader::new(stream);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        input.read_line(&mut line).ok()?;
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().ok()?;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let read = std::io::copy(&mut input.by_ref().take(length), &mut std::io::sink()).ok()?;
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    if read == length { input.get_mut().write_all(answer).ok() } else { None }
+}
+
+/// A page with two workers; `in_front` somebody takes requests in before a worker sees them.
+fn prove_stalled(in_front: bool, clients: u32) -> Outcome<String> {
+    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let page = format!("http://{}/", listener.local_addr().unwrap());
+    for _ in 0..2 {
+        let listener = Arc::clone(&listener);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let answer = move || serve(stream);
+                if in_front {
+                    std::thread::spawn(answer);
+                } else {
+                    answer();
+                }
+            }
+        });
+    }
+    let stalled = serde_json::json!({"clients": clients, "url": format!("{page}form")});
+    let proof: Http = serde_json::from_value(serde_json::json!({"url": page, "stalled": stalled})).unwrap();
+    proof.prove(&Cx { host: &RealHost::default(), secrets: &Secrets::default() })
+}
+
+#[test]
+fn clients_that_are_stuck_keep_nobody_waiting() {
+    assert_eq!(prove_stalled(true, 3).unwrap(), "200, 2 bytes, while 3 clients were stuck in sending");
+    let failure = prove_stalled(false, 2).unwrap_err();
+    assert_eq!(failure.why, "no answer within 5 s, while 2 clients are stuck in sending");
+    // One worker is left.
+    prove_stalled(false, 1).unwrap();
 }

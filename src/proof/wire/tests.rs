@@ -216,7 +216,7 @@ fn a_server_of_another_kind_neither_panics_nor_takes_memory() {
 #[test]
 fn network_troubles_are_told_apart() {
     let socket = "192.0.2.7:5432".parse().unwrap();
-    let why = |kind: io::ErrorKind| unreachable("db.example.org", socket, &io::Error::from(kind));
+    let why = |kind: io::ErrorKind| unreachable("db.example.org", socket, TIMEOUT, &io::Error::from(kind));
     assert!(why(io::ErrorKind::ConnectionRefused).why.contains("nothing listens"));
     assert!(why(io::ErrorKind::TimedOut).hint.unwrap().contains("firewall"));
     assert_eq!(why(io::ErrorKind::TimedOut).what, "connect to db.example.org (192.0.2.7:5432)");
