@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,9 @@ pub struct Stalled {
 /// What a stalled client says that it sends, in bytes: more than web servers keep in memory (Apache 16 KiB).
 const FORM: usize = 60_000;
 
+/// After so long what they sent has gone as far as it goes.
+const STUCK: Duration = Duration::from_secs(1);
+
 const fn ok() -> u16 {
     200
 }
@@ -100,6 +104,7 @@ impl Prove for Http {
         };
         let Some(stalled) = &self.stalled else { return self.judge(cx, &client::send(cx.host, &request)?) };
         let held = self.stall(cx, stalled, &headers)?;
+        cx.host.sleep(STUCK);
         let response = client::send(cx.host, &request).map_err(|failure| Failure {
             why: format!("{}, while {} clients are stuck in sending", failure.why, stalled.clients),
             hint: Some("see whether the web server takes what is sent in before it asks the application".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use super::*;
 use crate::host::Address;
@@ -74,8 +74,9 @@ fn what_is_sent_has_its_secrets_and_what_is_told_has_none() {
     assert!(told.contains(&mark) && !told.contains("correct-horse"), "{told}");
 }
 
-/// Reads a whole request, and answers.
-fn serve(stream: TcpStream) -> Option<()> {
+/// A web server before an application with as many workers as `free` holds. It asks a worker at once, or with
+/// `takes_in` once the whole request is there.
+fn serve(stream: TcpStream, takes_in: bool, free: &(Mutex<u32>, Condvar)) -> Option<()> {
     let mut input = BufReader::new(stream);
     let mut length = 0;
     loop {
@@ -88,28 +89,32 @@ fn serve(stream: TcpStream) -> Option<()> {
             break;
         }
     }
-    let read = std::io::copy(&mut input.by_ref().take(length), &mut std::io::sink()).ok()?;
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-    if read == length { input.get_mut().write_all(answer).ok() } else { None }
+    let mut body = input.by_ref().take(length);
+    // Apache keeps so much in memory, and that takes a moment.
+    let first = if takes_in { length } else { length.min(16_384) };
+    std::io::copy(&mut body.by_ref().take(first), &mut std::io::sink()).ok()?;
+    std::thread::sleep(Duration::from_millis(if length > 0 { 200 } else { 0 }));
+    *free.1.wait_while(free.0.lock().unwrap(), |free| *free == 0).unwrap() -= 1;
+    let rest = std::io::copy(&mut body, &mut std::io::sink());
+    *free.0.lock().unwrap() += 1;
+    free.1.notify_one();
+    if rest.ok()? + first < length {
+        return None;
+    }
+    input.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").ok()
 }
 
-/// A page with two workers; `in_front` somebody takes requests in before a worker sees them.
-fn prove_stalled(in_front: bool, clients: u32) -> Outcome<String> {
-    let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+/// A page with two workers.
+fn prove_stalled(takes_in: bool, clients: u32) -> Outcome<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let page = format!("http://{}/", listener.local_addr().unwrap());
-    for _ in 0..2 {
-        let listener = Arc::clone(&listener);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let answer = move || serve(stream);
-                if in_front {
-                    std::thread::spawn(answer);
-                } else {
-                    answer();
-                }
-            }
-        });
-    }
+    std::thread::spawn(move || {
+        let free = Arc::new((Mutex::new(2), Condvar::new()));
+        for stream in listener.incoming().map_while(Result::ok) {
+            let free = Arc::clone(&free);
+            std::thread::spawn(move || serve(stream, takes_in, &free));
+        }
+    });
     let stalled = serde_json::json!({"clients": clients, "url": format!("{page}form")});
     let proof: Http = serde_json::from_value(serde_json::json!({"url": page, "stalled": stalled})).unwrap();
     proof.prove(&Cx { host: &RealHost::default(), secrets: &Secrets::default() })
