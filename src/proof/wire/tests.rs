@@ -127,7 +127,11 @@ fn mariadb_tells_a_wrong_password_from_an_unknown_database_and_an_unknown_method
     let error = refusal(b"\xff\x19\x04#42000Unknown database 'd'");
     assert!(matches!(&error, WireError::Database(why) if why == "Unknown database 'd'"));
     let error = refusal(b"\xfeclient_ed25519\x0012345678901234567890123456789012");
-    assert!(matches!(&error, WireError::Unable(why) if why.contains("client_ed25519")));
+    let failure = error.failure("log in");
+    assert_eq!(failure.why, "u has to authenticate by client_ed25519, which is not spoken here");
+    assert!(
+        failure.hint.unwrap().contains("ALTER USER ... IDENTIFIED VIA mysql_native_password USING PASSWORD('...')")
+    );
 }
 
 #[test]
