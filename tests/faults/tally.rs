@@ -64,19 +64,26 @@ impl Tally {
         }
     }
 
+    /// How many changes fell into a window.
+    pub fn in_windows(&self) -> usize {
+        self.0.get("together").map_or(0, |row| row.in_window.values().sum())
+    }
+
     /// A line for each kind of change, the sum last.
     pub fn table(&self) -> String {
         const VERDICTS: [&str; 5] = ["writer", "dpkg", "line", "not shown", "ours"];
-        let mut lines = vec![format!("{:24}{:>6}{:>15}", "", "made", "in a window")];
-        lines[0] += &VERDICTS.map(|verdict| format!("{verdict:>10}")).concat();
-        lines[0] += &format!("{:>8}{:>6}", "kept", "lost");
+        let cells = |cells: &[String]| cells.iter().map(|cell| format!("{cell:>10}")).collect::<Vec<_>>().concat();
+        let heads = VERDICTS.map(str::to_owned);
+        let mut lines =
+            vec![format!("{:24}{:>6}{:>15}{}{:>8}{:>6}", "", "made", "in a window", cells(&heads), "kept", "lost")];
         let (sum, kinds): (Vec<_>, Vec<_>) = self.0.iter().partition(|(kind, _)| **kind == "together");
         for (kind, row) in kinds.into_iter().chain(sum) {
-            let inside: usize = row.in_window.values().sum();
-            let share = 100.0 * f64::from(u32::try_from(inside).unwrap()) / f64::from(u32::try_from(row.made).unwrap());
-            let mut line = format!("{kind:24}{:>6}{:>15}", row.made, format!("{inside} ({share:.1} %)"));
-            line += &VERDICTS.map(|verdict| format!("{:>10}", row.in_window.get(verdict).unwrap_or(&0))).concat();
-            lines.push(line + &format!("{:>8}{:>6}", row.made - row.lost, row.lost));
+            let Row { made, in_window, lost } = row;
+            let inside: usize = in_window.values().sum();
+            let share = 100.0 * f64::from(u32::try_from(inside).unwrap()) / f64::from(u32::try_from(*made).unwrap());
+            let inside = format!("{inside} ({share:.1} %)");
+            let by = cells(&VERDICTS.map(|verdict| in_window.get(verdict).copied().unwrap_or_default().to_string()));
+            lines.push(format!("{kind:24}{made:>6}{inside:>15}{by}{:>8}{lost:>6}", made - lost));
         }
         lines.join("\n")
     }
