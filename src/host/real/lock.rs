@@ -127,7 +127,9 @@ mod tests {
                 assert!(!is_held(&path).unwrap());
             }
             done.store(true, Ordering::Relaxed);
-            looking.into_iter().for_each(|one| one.join().unwrap());
+            for one in looking {
+                one.join().unwrap();
+            }
             done.store(false, Ordering::Relaxed);
             let look = || {
                 while !done.load(Ordering::Relaxed) {
@@ -137,7 +139,9 @@ mod tests {
             let looking: Vec<_> = (0..3).map(|_| scope.spawn(look)).collect();
             let taken = (0..2_000).filter(|_| take(&path).unwrap().is_some()).count();
             done.store(true, Ordering::Relaxed);
-            looking.into_iter().for_each(|one| one.join().unwrap());
+            for one in looking {
+                one.join().unwrap();
+            }
             assert_eq!(taken, 2_000, "somebody who looks was in the way");
         });
     }
