@@ -1,8 +1,8 @@
 //! The only door to the machine: files, processes, environment, network, randomness and clock.
 //!
-//! [`real::RealHost`] is this machine. [`fake::FakeHost`] lives in memory, so that every fault and every kill
-//! point can be tried in milliseconds. Nothing else in the crate touches `std::fs`, `std::process`,
-//! `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
+//! [`real::RealHost`] is this machine. `fake::FakeHost` lives in memory, so that every fault and every kill
+//! point can be tried in milliseconds; the released program does not contain it. Nothing else in the crate touches
+//! `std::fs`, `std::process`, `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod outside;
 pub mod real;
