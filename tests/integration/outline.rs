@@ -1,6 +1,8 @@
 //! Plans as a reader sees them at a glance, for snapshots.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use bringup::action::Action;
 use bringup::action::firewall::opening::Allow;
@@ -76,15 +78,48 @@ pub fn outline(plan: &Plan) -> String {
     out
 }
 
-/// Every file that a plan writes, with its content.
-pub fn files(plan: &Plan) -> String {
+/// The files that a plan writes, for a picture that shows nothing twice: of a file that `seen` (a plan with a picture of
+/// its own) also writes, and of one that the same action writes for another item, only what is different.
+pub fn files(plan: &Plan, seen: Option<&Plan>, wanted: impl Fn(&str) -> bool) -> String {
     let mut out = String::new();
-    for planned in &plan.actions {
-        if let Action::File(file) = &planned.action {
-            writeln!(out, "=== {}\n{}", file.path.display(), file.content).unwrap();
-        }
+    let mut items: BTreeMap<&str, &str> = BTreeMap::new();
+    for file in written(plan).filter(|file| wanted(file.id)) {
+        writeln!(out, "=== {} {} {}", file.id, file.path.display(), file.access).unwrap();
+        let action = file.id.split('[').next().unwrap();
+        let same_path = seen.and_then(|seen| written(seen).find(|other| other.path == file.path));
+        let before = same_path.map(|other| other.content).or_else(|| items.get(action).copied());
+        out.push_str(&before.map_or_else(|| file.content.to_owned(), |before| difference(before, file.content)));
+        out.push('\n');
+        items.insert(action, file.content);
     }
     out
+}
+
+/// A file that a plan writes.
+struct Written<'p> {
+    id: &'p str,
+    path: &'p Path,
+    access: String,
+    content: &'p str,
+}
+
+fn written(plan: &Plan) -> impl Iterator<Item = Written<'_>> {
+    plan.actions.iter().filter_map(|planned| match &planned.action {
+        Action::File(file) => Some(Written {
+            id: &planned.id,
+            path: &file.path,
+            access: format!("{} {}:{}", file.mode, file.owner, file.group),
+            content: &file.content,
+        }),
+        _ => None,
+    })
+}
+
+fn difference(before: &str, now: &str) -> String {
+    if before == now {
+        return "(the same)\n".to_owned();
+    }
+    similar::TextDiff::from_lines(before, now).unified_diff().context_radius(1).to_string()
 }
 
 /// The content of a file that a plan writes.

@@ -59,7 +59,10 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
         "1|<||2||/srv/shop|||nodejs, git|-||3000||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
-    assert_snapshot!(screen);
+    // The stages between have no question of another kind.
+    let (first, rest) = screen.split_once("Web server (5 of 11)").unwrap();
+    let (_, last) = rest.split_once("\nReview\n").unwrap();
+    assert_snapshot!(format!("{first}...\n\nReview\n{last}"));
 }
 
 #[test]
