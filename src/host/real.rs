@@ -3,7 +3,7 @@
 // The one place where the machine may be touched directly (see clippy.toml).
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod command;
+pub(super) mod command;
 mod path;
 mod stream;
 mod tree;
@@ -32,9 +32,9 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 /// So much is read of a file that only we can change, into memory: manifests and logs of our own.
 const READ_OF_OURS: u64 = 1 << 30;
 /// So much of a file that somebody else may have made as large as he likes.
-const READ_OF_OTHERS: u64 = 16 << 20;
+pub(super) const READ_OF_OTHERS: u64 = 16 << 20;
 /// So much of what was appended to a file is read at once; the next time goes on there.
-const READ_FROM: u64 = 16 << 20;
+pub(super) const READ_FROM: u64 = 16 << 20;
 /// Names in a directory that are listed.
 const MOST_NAMES: usize = 1_000_000;
 
@@ -255,10 +255,13 @@ impl Host for RealHost {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        let removed = path::place(path).and_then(|place| Ok(unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)?));
-        match removed {
-            Err(e) if !is_absent(&e) => return Err(e),
-            _ => self.sync_later(parent(path)),
+        let place = match path::place(path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            place => place?,
+        };
+        match unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => self.sync_later(parent(path)),
+            Err(e) => return Err(e.into()),
         }
         Ok(())
     }
@@ -275,7 +278,7 @@ impl Host for RealHost {
         // By its name in /proc: a descriptor that may be of anything cannot be asked.
         let handle = path::handle(path)?;
         let path = path::in_proc(&handle);
-        let mut names = match rustix::fs::listxattr(&path, &mut [0_u8; 0][..]) {
+        let mut names = match rustix::fs::listxattr_query(&path) {
             Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
             Ok(size) => vec![0; size],
             Err(e) => return Err(e.into()),
@@ -284,7 +287,7 @@ impl Host for RealHost {
         names.truncate(size);
         let mut found = Vec::new();
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let mut value = vec![0; rustix::fs::getxattr(&path, name, &mut [0_u8; 0][..])?];
+            let mut value = vec![0; rustix::fs::getxattr_query(&path, name)?];
             let size = rustix::fs::getxattr(&path, name, &mut value[..])?;
             value.truncate(size);
             found.push((String::from_utf8_lossy(name).into_owned(), value));
@@ -399,7 +402,7 @@ fn stat(found: &fs::Metadata) -> Stat {
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
