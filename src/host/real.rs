@@ -567,17 +567,6 @@ mod tests {
     }
 
     #[test]
-    fn a_written_file_has_its_content_and_mode_and_leaves_nothing_beside_it() {
-        let (host, dir) = (RealHost::new(), Scratch::new("write"));
-        let path = dir.0.join("a");
-        host.write(&path, b"one", dir.own(0o640)).unwrap();
-        host.write(&path, b"two", dir.own(0o4711)).unwrap();
-        assert_eq!(host.read(&path).unwrap(), b"two");
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o4711);
-        assert_eq!(host.list(&dir.0).unwrap(), [PathBuf::from("a")]);
-    }
-
-    #[test]
     fn the_left_over_of_a_killed_write_goes_with_the_next_one_and_with_a_removal() {
         let (host, dir) = (RealHost::new(), Scratch::new("left-over"));
         let path = dir.0.join("a");
@@ -590,70 +579,6 @@ mod tests {
     }
 
     #[test]
-    fn writing_over_a_link_replaces_the_link_and_not_its_target() {
-        let (host, dir) = (RealHost::new(), Scratch::new("link"));
-        let (file, link) = (dir.0.join("file"), dir.0.join("link"));
-        host.write(&file, b"kept", dir.own(0o600)).unwrap();
-        host.make_symlink(&link, Path::new("elsewhere")).unwrap();
-        host.make_symlink(&link, &file).unwrap();
-        assert_eq!(host.read_link(&link).unwrap(), file);
-        host.write(&link, b"new", dir.own(0o600)).unwrap();
-        assert_eq!(host.read(&file).unwrap(), b"kept");
-        assert_eq!(host.stat(&link).unwrap().unwrap().kind, Kind::File);
-    }
-
-    #[test]
-    fn what_is_missing_is_none_and_removing_it_is_no_error() {
-        let (host, dir) = (RealHost::new(), Scratch::new("missing"));
-        let path = dir.0.join("no/such");
-        assert_eq!(host.stat(&path).unwrap(), None);
-        host.remove(&path).unwrap();
-        host.remove_dir(&path).unwrap();
-        host.write(&dir.0.join("file"), b"", dir.own(0o600)).unwrap();
-        assert_eq!(host.stat(&dir.0.join("file/below")).unwrap(), None);
-        assert!(host.write(&path, b"", dir.own(0o600)).is_err());
-    }
-
-    #[test]
-    fn an_existing_directory_is_left_as_it_is() {
-        let (host, dir) = (RealHost::new(), Scratch::new("dir"));
-        let path = dir.0.join("d");
-        host.make_dir(&path, dir.own(0o2750)).unwrap();
-        host.make_dir(&path, dir.own(0o700)).unwrap();
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o2750);
-        host.write(&path.join("f"), b"", dir.own(0o600)).unwrap();
-        assert!(host.make_dir(&path.join("f"), dir.own(0o700)).is_err());
-        assert!(host.remove_dir(&path).is_err());
-    }
-
-    #[test]
-    fn times_and_permissions_are_set_on_the_thing_itself() {
-        let (host, dir) = (RealHost::new(), Scratch::new("meta"));
-        let (file, link) = (dir.0.join("file"), dir.0.join("link"));
-        host.write(&file, b"", dir.own(0o600)).unwrap();
-        host.make_symlink(&link, &file).unwrap();
-        let then = Stamp { sec: 1_000_000_000, nsec: 123_456_789 };
-        host.set_mtime(&link, then).unwrap();
-        host.set_meta(&link, dir.own(0o777)).unwrap();
-        assert_eq!(host.stat(&link).unwrap().unwrap().mtime, then);
-        let found = host.stat(&file).unwrap().unwrap();
-        assert_ne!(found.mtime, then);
-        assert_eq!(found.meta.mode, 0o600);
-        host.set_meta(&file, dir.own(0o4755)).unwrap();
-        assert_eq!(host.stat(&file).unwrap().unwrap().meta.mode, 0o4755);
-    }
-
-    #[test]
-    fn appending_makes_a_private_file_and_keeps_what_is_there() {
-        let (host, dir) = (RealHost::new(), Scratch::new("append"));
-        let path = dir.0.join("log");
-        host.append(&path, b"one\n").unwrap();
-        host.append_lazily(&path, b"two\n").unwrap();
-        assert_eq!(host.read(&path).unwrap(), b"one\ntwo\n");
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o600);
-    }
-
-    #[test]
     fn a_collected_sync_survives_that_the_path_went_away() {
         let (host, dir) = (RealHost::new(), Scratch::new("collected"));
         let gone = dir.0.join("gone");
@@ -661,40 +586,5 @@ mod tests {
         host.remove_dir(&gone).unwrap();
         host.append(&dir.0.join("journal"), b"x").unwrap();
         assert!(host.unsynced.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_lock_is_held_until_its_guard_is_dropped() {
-        let (host, dir) = (RealHost::new(), Scratch::new("lock"));
-        let path = dir.0.join("lock");
-        let guard = host.lock(&path).unwrap();
-        assert!(guard.is_some());
-        // Another descriptor, as another process would have.
-        assert!(host.lock(&path).unwrap().is_none());
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o600);
-        drop(guard);
-        assert!(host.lock(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn what_was_appended_since_is_read_and_nothing_is_no_error() {
-        let (host, dir) = (RealHost::new(), Scratch::new("since"));
-        let path = dir.0.join("events");
-        assert_eq!(host.read_from(&path, 0).unwrap(), b"");
-        host.append_lazily(&path, b"one\ntwo\n").unwrap();
-        assert_eq!(host.read_from(&path, 4).unwrap(), b"two\n");
-        assert_eq!(host.read_from(&path, 99).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_disk_has_room_and_random_bytes_differ() {
-        let (host, dir) = (RealHost::new(), Scratch::new("disk"));
-        let (free, total) = host.disk(&dir.0).unwrap();
-        assert!(free <= total && total > 0);
-        assert!(host.disk(Path::new("/proc")).is_ok());
-        let (mut a, mut b) = ([0; 16], [0; 16]);
-        host.random(&mut a).unwrap();
-        host.random(&mut b).unwrap();
-        assert_ne!(a, b);
     }
 }

@@ -1,6 +1,6 @@
 //! Every fault and every kill point of a plan with every kind of record, in bulk, on a machine in memory.
 //!
-//! The same engine as on real hosts: `tests/hosts` shows that the machine in memory tells no lies that matter.
+//! The same engine as on real hosts: `conformance` shows that the machine in memory keeps the rules of a real one.
 
 mod decisions;
 mod firewall;

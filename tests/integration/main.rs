@@ -14,6 +14,7 @@
 
 mod answers;
 mod bounds;
+mod conformance;
 mod dialogue;
 mod faults;
 mod flectra;
