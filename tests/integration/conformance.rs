@@ -1,10 +1,10 @@
 //! The machine in memory keeps the rules of this one: each test makes the same assertions of both. Accounts, packages
 //! and services, which no test changes on this machine, are compared on a test host (`tests/hosts/conformance.rs`).
 //!
-//! Where the two differ, and why: a program that nobody described succeeds in memory and does nothing, and a package that
-//! nobody described is in its archive, so that tests of the engine need only say what matters to them; what is reserved in memory has no size, since room on its disk is a
-//! number; a name beside a file that is being written does not exist there, since nothing is written half. Masks and
-//! owners of what programs make are those of root.
+//! Where the two differ, and why: a program that nobody described succeeds in memory and does nothing, and a package
+//! that nobody described is in its archive, so that tests of the engine need only say what matters to them. What is
+//! reserved in memory has no size, since room on its disk is a number. What a killed write leaves beside a file is
+//! not there, since nothing is written half. Masks and owners of what programs make are those of root.
 
 mod commands;
 pub mod debian;

@@ -471,6 +471,11 @@ fn apt_install(program: &mut Program<'_>, names: &[String], simulate: bool) -> i
     if program.world.packages.offline && !wanted.is_empty() {
         return program.fail(100, "E: Failed to fetch: Temporary failure resolving");
     }
+    // As apt does, before dpkg is started.
+    let mut automatic = program.world.automatic();
+    automatic.extend(wanted.iter().map(|package| package.name.clone()));
+    automatic.retain(|name| !names.contains(name));
+    program.world.set_automatic(&automatic);
     let unpacked = if program.is_cut { wanted.len().div_ceil(2) } else { wanted.len() };
     for (index, package) in wanted[..unpacked].iter().enumerate() {
         program.world.unpack(package);
@@ -492,10 +497,6 @@ fn apt_install(program: &mut Program<'_>, names: &[String], simulate: bool) -> i
             return program.fail(100, "E: Sub-process /usr/bin/dpkg returned an error code (1)");
         }
     }
-    let mut automatic = program.world.automatic();
-    automatic.extend(wanted.iter().map(|package| package.name.clone()));
-    automatic.retain(|name| !names.contains(name));
-    program.world.set_automatic(&automatic);
     if is_fixing && let Err(error) = program.world.configure_all() {
         return program.fail(100, error);
     }
@@ -527,13 +528,13 @@ fn apt_remove(program: &mut Program<'_>, names: &[String], purge: bool, simulate
     if simulate {
         return 0;
     }
+    let mut automatic = program.world.automatic();
+    automatic.retain(|name| !gone.contains(name));
+    program.world.set_automatic(&automatic);
     let count = if program.is_cut { gone.len().div_ceil(2) } else { gone.len() };
     for name in &gone[..count] {
         program.world.take_off(name, purge);
     }
-    let mut automatic = program.world.automatic();
-    automatic.retain(|name| !gone.contains(name));
-    program.world.set_automatic(&automatic);
     0
 }
 
