@@ -250,10 +250,18 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
     Ok(runs)
 }
 
-/// Whether a process has begun to work on it.
+/// No first line of a journal is longer, in bytes.
+const FIRST_LINE: u64 = 64 << 10;
+
+/// Whether a process has begun to work on it: the first line of its journal is whole. Earlier versions could be killed
+/// while they wrote it, and had changed nothing then.
 pub fn has_begun(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
-    let journal = host.stat(&dir.file("journal.jsonl")).map_err(|e| Failure::new("look at a run", e))?;
-    Ok(journal.is_some_and(|stat| stat.size > 0))
+    let journal = dir.file("journal.jsonl");
+    let failed = |e| Failure::new("look at a run", e);
+    if host.stat(&journal).map_err(failed)?.is_none() {
+        return Ok(false);
+    }
+    Ok(host.read_start(&journal, FIRST_LINE).map_err(failed)?.contains(&b'\n'))
 }
 
 /// How long a directory may wait for its process.
