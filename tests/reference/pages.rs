@@ -16,6 +16,13 @@ pub fn kinds(source: &mut Source, title: &str, intro: &str, of: &str, leave_out:
     let _ = writeln!(out, "\n{}", list.join(" · "));
     for (name, value) in &kinds {
         let Value::Named(path) = value else { panic!("{name} holds no type of its own") };
+        // A proof of what an action made has the fields of the action.
+        if of.starts_with("proof") && path.starts_with("action::") {
+            let docs = source.module_docs(&format!("proof::{name}"));
+            let docs = docs.replacen(&format!("`{name}`: "), "", 1);
+            let _ = writeln!(out, "\n## {name}\n\n{docs} See [`{name}`](actions.md#{name}).");
+            continue;
+        }
         let mut shape = source.shape(path);
         extend(name, &mut shape);
         let _ = writeln!(out, "\n## {name}\n\n{}", shape.docs);

@@ -81,6 +81,11 @@ impl Source {
         panic!("there is no type {path}");
     }
 
+    /// The first words of a module about itself.
+    pub fn module_docs(&mut self, module: &str) -> String {
+        docs(&self.file(module).attrs)
+    }
+
     fn file(&mut self, module: &str) -> &syn::File {
         self.files.entry(module.to_owned()).or_insert_with(|| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(module.replace("::", "/"));
