@@ -9,16 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::action::Action;
 use crate::error::Problem;
 use crate::guide::expression::{Expressions, is_template};
 use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage, schema};
-use crate::proof::Proof;
 use crate::suggest::nearest;
 
 use names::Names;
 
-mod fields;
 mod names;
 
 /// Names that expressions use for something else.
@@ -193,7 +190,7 @@ impl Linter {
             self.id(&at, &proof.id);
             self.expression(&at, proof.when.as_deref(), &[]);
             self.skippable(&at, proof.skippable.as_deref(), &[]);
-            self.body::<Proof>(&at, Proof::KINDS, &proof.body, &[], schema::proof_needs);
+            self.body(&at, schema::Of::Proof, &proof.body, &[]);
         }
         for result in &stage.results {
             let at = format!("{}.results.{}", stage.id, result.label);
@@ -213,7 +210,7 @@ impl Linter {
         let used = self.template(&format!("{at}.because"), &action.because, extras);
         self.no_secret(&at, &used);
         self.skippable(&at, action.skippable.as_deref(), extras);
-        self.body::<Action>(&at, Action::KINDS, &action.body, extras, schema::action_needs);
+        self.body(&at, schema::Of::Action, &action.body, extras);
         for (kind, fields) in &action.body {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
@@ -232,44 +229,14 @@ impl Linter {
         self.no_secret(at, &used);
     }
 
-    /// Fields belong to their kind, none is missing, their texts compile, and secrets stand only where nobody sees them.
-    fn body<'de, T: serde::Deserialize<'de>>(
-        &mut self,
-        at: &str,
-        kinds: &[&'static str],
-        body: &BTreeMap<String, Value>,
-        extras: &[&str],
-        needs: fn(&str) -> Vec<String>,
-    ) {
+    /// The fields fit their kind, their texts compile, and secrets stand only where nobody sees them.
+    fn body(&mut self, at: &str, of: schema::Of, body: &BTreeMap<String, Value>, extras: &[&str]) {
         for (kind, fields) in body {
-            let Some(kind) = kinds.iter().copied().find(|known| known == kind) else {
-                continue;
-            };
-            let Some(fields) = fields.as_object() else {
-                self.tell(at, format!("`{kind}` needs its fields"), String::new());
-                continue;
-            };
-            let mut known = fields::of::<T>(kind).to_vec();
-            if kind == "file" {
-                known.push("template");
+            for misfit in schema::misfits(of, kind, fields) {
+                self.tell(&format!("{at}.{}", misfit.path), misfit.message, misfit.hint);
             }
-            for (field, value) in fields {
-                if !known.contains(&field.as_str()) {
-                    let hint = nearest(field, known.iter().copied()).map_or_else(
-                        || format!("fields are: {}", known.join(", ")),
-                        |near| format!("did you mean {near}?"),
-                    );
-                    self.tell(at, format!("`{kind}` has no field `{field}`"), hint);
-                }
+            for (field, value) in fields.as_object().into_iter().flatten() {
                 self.leaves(at, kind, field, value, extras);
-            }
-            // A misspelt field is missing, too: that is one problem, not two.
-            let misspelt = |needed: &str| {
-                let unknown = fields.keys().map(String::as_str).filter(|field| !known.contains(field));
-                unknown.into_iter().any(|field| nearest(field, known.iter().copied()) == Some(needed))
-            };
-            for needed in needs(kind).iter().filter(|needed| !fields.contains_key(*needed) && !misspelt(needed)) {
-                self.tell(at, format!("`{kind}` needs `{needed}`"), String::new());
             }
         }
     }

@@ -276,7 +276,7 @@ mod tests {
             "a.yaml:5:5: a.q",
             "a.yaml:11:5: a.rules[1]",
             "a.yaml:11:5: a.rules[1]",
-            "a.yaml:15:5: a.actions.x",
+            "a.yaml:19:7: a.actions.x.symlink.traget",
             "a.yaml:21:20: a.proofs.p.http.url",
             "a.yaml:23:5: a.results.Two words",
         ];
