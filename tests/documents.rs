@@ -260,7 +260,7 @@ fn the_options_that_are_described_are_those_that_there_are() {
     let page = text("docs/commands.md");
     let described: BTreeSet<&str> = page
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter(|word| word.starts_with("--") && word.trim_matches('-') != "")
+        .filter(|word| word.starts_with("--") && !word.trim_matches('-').is_empty())
         .collect();
     let unknown: Vec<_> = described.difference(&known).collect();
     assert!(unknown.is_empty(), "there is no {unknown:?}");

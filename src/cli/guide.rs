@@ -141,6 +141,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sound_guide_ends_with_0_and_one_with_a_mistake_with_1() {
+        let host = FakeHost::new();
+        let dir = Path::new("/root/shop");
+        write_skeleton(&host, dir).unwrap();
+        assert_eq!(lint(&host, dir, Output::default()), Exit::Done);
+        let stage = host.text("/root/shop/10-site.yaml").unwrap();
+        host.put_file("/root/shop/10-site.yaml", stage.replace("site.text | escape", "site.txet | escape"), 0o644);
+        assert_eq!(lint(&host, dir, Output::default()), Exit::Rejected);
+        assert_eq!(lint(&host, Path::new("/root/none"), Output::default()), Exit::Rejected);
+    }
+
+    #[test]
     fn a_name_that_is_no_id_stays_the_directorys_alone() {
         let host = FakeHost::new();
         write_skeleton(&host, Path::new("/root/My Guide")).unwrap();

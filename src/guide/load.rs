@@ -184,8 +184,10 @@ fn wrong<T: DeserializeOwned>(value: Value) -> Option<String> {
     serde_json::from_value::<T>(value).err().map(|error| error.to_string())
 }
 
+type Wrong = fn(Value) -> Option<String>;
+
 /// The lists of a stage, and how to see whether an entry has the form of its list.
-const ENTRIES: [(&str, fn(Value) -> Option<String>); 7] = [
+const ENTRIES: [(&str, Wrong); 7] = [
     ("questions", wrong::<Question>),
     ("figures", wrong::<Figure>),
     ("rules", wrong::<Rule>),

@@ -64,7 +64,8 @@ fn walk(form: &Value, value: &Value, path: &str, found: &mut Vec<Misfit>) {
     }
     if form.get("type").is_some() && !is(form, value) {
         let wanted = form["type"].as_str().unwrap_or("text or a number");
-        return found.push(misfit(format!("{} stands where {} must", name(value), named(wanted)), String::new()));
+        found.push(misfit(format!("{} stands where {} must", name(value), named(wanted)), String::new()));
+        return;
     }
     match value {
         Value::Array(items) => {
@@ -109,10 +110,7 @@ fn object(form: &Value, fields: &Map<String, Value>, path: &str, found: &mut Vec
 }
 
 /// The form behind references, and of several the first whose type the value has.
-fn resolve<'a>(form: &'a Value, value: &Value) -> &'a Value
-where
-    'static: 'a,
-{
+fn resolve<'a>(form: &'a Value, value: &Value) -> &'a Value {
     if let Some(name) = form["$ref"].as_str().and_then(|name| name.strip_prefix("#/$defs/")) {
         return resolve(&schema()["$defs"][name], value);
     }

@@ -51,7 +51,7 @@ pub fn extend(kind: &str, shape: &mut Shape) {
     if kind == "file" {
         let at = fields.iter().position(|field| field.name == "content").unwrap();
         fields[at].default = Some("—".to_owned());
-        fields[at].docs = "The whole content. Either this or `template`.".to_owned();
+        "The whole content. Either this or `template`.".clone_into(&mut fields[at].docs);
         let docs = "A template below `assets/` of the guide, or a shared one. Either this or `content`.".to_owned();
         let field = Field { name: "template".to_owned(), docs, value: Value::Text, default: Some("—".to_owned()) };
         fields.insert(at + 1, field);
@@ -64,7 +64,7 @@ fn table(source: &mut Source, out: &mut String, shape: &Shape, told: &mut BTreeS
         Form::Fields(fields) => {
             let _ = writeln!(out, "\n| field | type | when left out | meaning |\n| --- | --- | --- | --- |");
             for field in fields {
-                let words = words(source, &field.value, &mut more);
+                let words = words(&field.value, &mut more);
                 let default = field.default.clone().unwrap_or_else(|| "must be written".to_owned());
                 let _ = writeln!(out, "| `{}` | {words} | {default} | {} |", field.name, cell(&field.docs));
             }
@@ -86,7 +86,7 @@ fn table(source: &mut Source, out: &mut String, shape: &Shape, told: &mut BTreeS
     }
 }
 
-fn words(source: &mut Source, value: &Value, more: &mut Vec<String>) -> String {
+fn words(value: &Value, more: &mut Vec<String>) -> String {
     match value {
         Value::Text => "text".to_owned(),
         Value::Path => "path".to_owned(),
@@ -94,9 +94,9 @@ fn words(source: &mut Source, value: &Value, more: &mut Vec<String>) -> String {
         Value::Number => "number".to_owned(),
         Value::Address => "IP address".to_owned(),
         Value::Anything => "anything".to_owned(),
-        Value::List(inner) => format!("list of {}", words(source, inner, more)),
-        Value::Map(inner) => format!("map of {}", words(source, inner, more)),
-        Value::Option(inner) => words(source, inner, more),
+        Value::List(inner) => format!("list of {}", words(inner, more)),
+        Value::Map(inner) => format!("map of {}", words(inner, more)),
+        Value::Option(inner) => words(inner, more),
         Value::Named(path) => {
             more.push(path.clone());
             name_of(path)

@@ -113,7 +113,7 @@ impl Source {
             let name = serde.get("rename").cloned().unwrap_or_else(|| field.ident.as_ref().unwrap().to_string());
             let value = self.value(module, &field.ty);
             let default = match serde.get("default") {
-                Some(function) if !function.is_empty() => Some(self.constant(module, function, file)),
+                Some(function) if !function.is_empty() => Some(constant(module, function, file)),
                 Some(_) => Some(self.empty(&value)),
                 None if container.contains_key("default") => Some(self.empty(&value)),
                 None if matches!(value, Value::Option(_)) => Some("none".to_owned()),
@@ -220,18 +220,18 @@ impl Source {
             }
         }
     }
+}
 
-    /// What the function that `#[serde(default = "…")]` names gives: a literal, alone or made into something.
-    fn constant(&mut self, module: &str, function: &str, file: &syn::File) -> String {
-        let body = file.items.iter().find_map(|item| match item {
-            Item::Fn(found) if found.sig.ident == function => Some(&found.block),
-            _ => None,
-        });
-        let body = body.unwrap_or_else(|| panic!("{module} has no function {function}"));
-        match body.stmts.last() {
-            Some(syn::Stmt::Expr(expr, None)) => format!("`{}`", literal(expr)),
-            _ => panic!("{module}::{function} is no single expression"),
-        }
+/// What the function that `#[serde(default = "…")]` names gives: a literal, alone or made into something.
+fn constant(module: &str, function: &str, file: &syn::File) -> String {
+    let body = file.items.iter().find_map(|item| match item {
+        Item::Fn(found) if found.sig.ident == function => Some(&found.block),
+        _ => None,
+    });
+    let body = body.unwrap_or_else(|| panic!("{module} has no function {function}"));
+    match body.stmts.last() {
+        Some(syn::Stmt::Expr(expr, None)) => format!("`{}`", literal(expr)),
+        _ => panic!("{module}::{function} is no single expression"),
     }
 }
 
