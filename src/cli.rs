@@ -38,7 +38,7 @@ struct Cli {
     verb: Option<Verb>,
     #[command(flatten)]
     inputs: Inputs,
-    /// When the run fails: take everything back, leave it, or wait for a decision; wins over the file
+    /// When the run fails: roll everything back, leave it as it is, or wait for a decision; wins over the file
     #[arg(long, value_name = "WHAT")]
     on_failure: Option<WhenItFails>,
     #[command(flatten)]
@@ -51,7 +51,8 @@ struct Cli {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WhenItFails {
     Rollback,
-    Stop,
+    #[value(alias = "stop")]
+    Pause,
     Ask,
 }
 
@@ -59,14 +60,14 @@ impl From<WhenItFails> for OnFailure {
     fn from(what: WhenItFails) -> Self {
         match what {
             WhenItFails::Rollback => Self::Rollback,
-            WhenItFails::Stop => Self::Stop,
+            WhenItFails::Pause => Self::Pause,
             WhenItFails::Ask => Self::Ask,
         }
     }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run goes on, 1 answers or host rejected (nothing touched), 2 usage, \
-3 failed and rolled back, 4 stopped half-way (the message says how to go on), 5 internal error, 6 a proof failed, \
+3 failed and rolled back, 4 paused or incomplete (the message says how to go on), 5 internal error, 6 a proof failed, \
 7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
 
 /// What a plan is made from.
@@ -186,8 +187,9 @@ enum Verb {
         #[arg(long)]
         drop_data: bool,
     },
-    /// Ask the running run to stop at the next step and take everything back
-    Stop,
+    /// End the running run after its present step and roll everything back
+    #[command(alias = "stop")]
+    Abort,
     /// Certificates from an authority
     Tls {
         #[command(subcommand)]
@@ -252,16 +254,17 @@ enum Verb {
 /// The ways out of a failure that need no further words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Way {
-    /// Try the failed step again; after `rollback-stage`, its whole stage
+    /// Retry the failed step; after `rollback-stage`, its whole stage
     Retry,
-    /// Go on without it, where the guide allows that
+    /// Skip the step, where the guide allows that
     Skip,
-    /// Take its stage back, then ask again
+    /// Roll its stage back, then ask again
     RollbackStage,
-    /// Take everything back
+    /// Roll everything back
     Rollback,
-    /// Stop, and leave everything as it is
-    Stop,
+    /// End the run and leave everything as it is; `bringup resume` goes on
+    #[value(alias = "stop")]
+    Pause,
 }
 
 impl From<Way> for Decision {
@@ -271,7 +274,7 @@ impl From<Way> for Decision {
             Way::Skip => Self::Skip,
             Way::RollbackStage => Self::RollbackStage,
             Way::Rollback => Self::Rollback,
-            Way::Stop => Self::Stop,
+            Way::Pause => Self::Pause,
         }
     }
 }
@@ -301,7 +304,8 @@ enum GuideVerb {
 #[derive(Debug, Subcommand)]
 enum AnswersVerb {
     /// Check an answers file: every problem in one pass
-    Check {
+    #[command(alias = "check")]
+    Validate {
         /// The file
         file: PathBuf,
         #[command(flatten)]
@@ -314,7 +318,8 @@ enum AnswersVerb {
         guide: PathBuf,
     },
     /// Print a commented answers file to start from
-    New {
+    #[command(alias = "new")]
+    Init {
         /// A shipped guide, or a directory with a guide of your own
         guide: PathBuf,
     },
@@ -373,9 +378,9 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             plan::show(host, &inputs, facts.as_deref(), checks, output)
         }
         Some(Verb::Answers { verb }) => match verb {
-            AnswersVerb::Check { file, inputs } => answers::check(host, file, inputs, output),
+            AnswersVerb::Validate { file, inputs } => answers::check(host, file, inputs, output),
             AnswersVerb::Schema { guide } => answers::schema(host, &guide),
-            AnswersVerb::New { guide } => answers::sample(host, &guide),
+            AnswersVerb::Init { guide } => answers::sample(host, &guide),
         },
         Some(Verb::Guides) => answers::guides(output),
         Some(Verb::Guide { verb }) => match verb {
@@ -396,7 +401,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         }
         Some(Verb::Attach) => past::attach(host, output),
         Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
-        Some(Verb::Stop) => past::stop(host),
+        Some(Verb::Abort) => past::abort(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {

@@ -238,7 +238,7 @@ fn pieces() -> impl Strategy<Value = String> {
         "{% if",
         "x-a: ",
         "<<: ",
-        "on_failure: stop\n",
+        "on_failure: pause\n",
         "@",
         "`",
     ]);

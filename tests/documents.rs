@@ -243,6 +243,10 @@ fn the_pages_name_the_commands_that_there_are() {
             let word = rest.split_whitespace().next().unwrap_or_default();
             let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             assert!(!is_word || word.starts_with('-') || known.contains(word), "{name}: {line}");
+            let second = rest.split_whitespace().nth(1).unwrap_or_default();
+            let nested = known.iter().any(|other| other.starts_with(&format!("{word} ")));
+            let is_word = second.chars().all(|c| c.is_ascii_lowercase()) && !second.is_empty();
+            assert!(!nested || !is_word || known.contains(&format!("{word} {second}")), "{name}: {line}");
         }
     }
 }

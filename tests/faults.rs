@@ -201,7 +201,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
             run(&host, OnFailure::Rollback);
             kills += u32::from(host.is_killed());
             host.revive();
-            assert_eq!(run(&host, OnFailure::Stop), Exit::Done, "resumed after a kill at change {n}, {cut:?}");
+            assert_eq!(run(&host, OnFailure::Pause), Exit::Done, "resumed after a kill at change {n}, {cut:?}");
             assert_same(&format!("resumed after a kill at change {n}, {cut:?}"), &seen(&host), &end);
         }
     }

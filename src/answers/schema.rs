@@ -18,7 +18,7 @@ pub fn schema(guide: &Guide) -> Value {
     properties.insert("guide".to_owned(), json!({"const": guide.id, "description": guide.title}));
     properties.insert(
         "on_failure".to_owned(),
-        json!({"enum": ["rollback", "stop"], "default": "rollback",
+        json!({"enum": ["rollback", "pause"], "default": "rollback",
             "description": "What an unattended run does when it fails."}),
     );
     properties.insert(

@@ -1,4 +1,4 @@
-//! `answers check|schema|new`, `guides`, `facts`: what needs no root and changes nothing.
+//! `answers validate|schema|init`, `guides`, `facts`: what needs no root and changes nothing.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

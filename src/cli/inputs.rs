@@ -48,7 +48,7 @@ impl Made {
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
 pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Made, Vec<Problem>> {
     let Some(path) = &inputs.answers else {
-        let hint = "use --answers FILE; `bringup answers new webapp` makes one";
+        let hint = "use --answers FILE; `bringup answers init webapp` makes one";
         return Err(vec![Problem::new("no answers are given", hint)]);
     };
     let literals = literals(inputs);

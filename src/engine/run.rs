@@ -249,13 +249,13 @@ fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
     match (cause, job.on_failure) {
         (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
         (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
-        (Cause::Proof, OnFailure::Stop) => {
+        (Cause::Proof, OnFailure::Pause) => {
             match track(job).and_then(|mut it| finish(job, journal, &mut it, Exit::ProofFailed)) {
                 Ok(()) => Next::Exit(Exit::ProofFailed),
                 Err(_) => Next::Exit(Exit::Incomplete),
             }
         }
-        (Cause::Action, OnFailure::Stop) => Next::Exit(Exit::Incomplete),
+        (Cause::Action, OnFailure::Pause) => Next::Exit(Exit::Incomplete),
     }
 }
 

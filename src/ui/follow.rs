@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::engine::decision::Choice;
     use crate::host::fake::FakeHost;
-    use crate::ui::track::tests::{at, recorded, waiting};
+    use crate::ui::run_state::recorded::{at, recorded, waiting};
 
     const FILE: &str = "/run/events.jsonl";
 

@@ -206,7 +206,7 @@ fn what_fails_again_is_asked_about_again() {
 fn a_stopped_run_goes_on_where_it_stopped() {
     let plan = shop(as_it_was);
     let host = broken();
-    assert_eq!(attended(&host, &plan, &in_turn(vec![Decision::Stop])).0, Exit::Incomplete);
+    assert_eq!(attended(&host, &plan, &in_turn(vec![Decision::Pause])).0, Exit::Incomplete);
     let (dir, _) = journal(&host);
     assert_eq!(decision::waiting(&host, &dir), Ok(None));
     repair(&host);
@@ -287,7 +287,7 @@ fn a_stage_that_was_taken_back_begins_again_from_its_first_action() {
         }
         // The stage is gone, the others stand.
         assert_eq!((waiting.changed, waiting.retry_from.as_str()), (6, "web.site"));
-        assert_eq!(waiting.choices, [Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop]);
+        assert_eq!(waiting.choices, [Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]);
         assert!(host.text("/etc/nginx/sites-available/shop").is_none());
         assert!(host.text("/etc/nginx/sites-enabled/default").is_some());
         assert!(host.has_database("postgresql", "shop"));
@@ -402,7 +402,7 @@ fn a_question_that_finds_no_room_is_asked_when_there_is_some() {
         What::Failed { .. } => host.fail_after(2),
         What::Waiting(waiting) => {
             asked.fetch_add(1, Ordering::Relaxed);
-            decision::send(&host, &dir, waiting.number, &Decision::Stop).unwrap();
+            decision::send(&host, &dir, waiting.number, &Decision::Pause).unwrap();
         }
         _ => {}
     };

@@ -65,7 +65,7 @@ impl Guarded {
         assert_eq!(self.run(&undisturbed, "none", OnFailure::Rollback), Exit::Done);
         let end = self.seen(&undisturbed);
         self.killed_everywhere("none", |what, host| {
-            assert_eq!(self.run(host, "none", OnFailure::Stop), Exit::Done, "{what}");
+            assert_eq!(self.run(host, "none", OnFailure::Pause), Exit::Done, "{what}");
             assert_same(what, &self.seen(host), &end);
         });
         undisturbed

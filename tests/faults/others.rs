@@ -109,13 +109,13 @@ fn play(seed: u64, told: bool) -> Option<String> {
         1 | 2 => host.kill_after(at, cut),
         _ => {}
     }
-    run(&host, if dice.roll(2) == 0 { OnFailure::Stop } else { OnFailure::Rollback });
+    run(&host, if dice.roll(2) == 0 { OnFailure::Pause } else { OnFailure::Rollback });
     if dice.roll(2) == 0 {
         host.visit_now();
     }
     host.revive();
     if scenario == 2 {
-        run(&host, OnFailure::Stop);
+        run(&host, OnFailure::Pause);
         host.revive();
     }
     if scenario == 3 {

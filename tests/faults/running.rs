@@ -93,7 +93,7 @@ fn run_anew(host: &FakeHost) -> (RunDir, Journal, Exit) {
         dir: &dir,
         plan: &plan,
         secrets: &Secrets::default(),
-        on_failure: OnFailure::Stop,
+        on_failure: OnFailure::Pause,
         emit: &|_| {},
         stop: &|| None,
     };
@@ -220,7 +220,7 @@ fn what_a_rollback_could_not_start_again_the_next_one_tries_again() {
     let before = seen(&host);
     // It has to be restarted for this plan, and its former self does not come up at once.
     let plan = plan("web.site");
-    assert_eq!(run_plan(&host, &plan, &Secrets::default(), OnFailure::Stop), Exit::Done);
+    assert_eq!(run_plan(&host, &plan, &Secrets::default(), OnFailure::Pause), Exit::Done);
     host.break_service("nginx", bringup::host::fake::Defect::Refuses);
     let first = back(&host, None);
     let [failure] = first.errors.as_slice() else { panic!("{first:?}") };

@@ -478,7 +478,7 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
         dir: &dir,
         plan: &wiki,
         secrets: &secrets,
-        on_failure: OnFailure::Stop,
+        on_failure: OnFailure::Pause,
         emit: &|_| {},
         stop: &|| None,
     };

@@ -128,7 +128,7 @@ fn a_site_that_goes_on_is_the_confirmation() {
 #[test]
 fn a_site_that_breaks_comes_back_and_the_message_says_which_and_how() {
     let web = Web::start();
-    assert_eq!(web.run(BREAKS, OnFailure::Stop), Exit::Incomplete);
+    assert_eq!(web.run(BREAKS, OnFailure::Pause), Exit::Incomplete);
     assert_eq!(web.loaded(), THEIRS, "it comes back before anything is rolled back");
     assert!(web.host.text("/etc/web/ours").is_none());
     assert_eq!(
@@ -148,7 +148,7 @@ fn a_site_that_breaks_comes_back_and_the_message_says_which_and_how() {
 #[test]
 fn a_server_that_does_not_survive_comes_back() {
     let web = Web::start();
-    assert_eq!(web.run(KILLS, OnFailure::Stop), Exit::Incomplete);
+    assert_eq!(web.run(KILLS, OnFailure::Pause), Exit::Incomplete);
     assert!(told(&web.host).contains("answers as before"), "{}", told(&web.host));
     assert_eq!(web.loaded(), THEIRS);
 }
@@ -157,7 +157,7 @@ fn a_server_that_does_not_survive_comes_back() {
 fn a_site_that_failed_before_is_no_reason() {
     let web = Web::start();
     web.host.answer(Address::Tcp("127.0.0.1:80".parse().unwrap()), |_| b"HTTP/1.1 502 Bad Gateway\r\n\r\n".to_vec());
-    assert_eq!(web.run(BREAKS, OnFailure::Stop), Exit::Done);
+    assert_eq!(web.run(BREAKS, OnFailure::Pause), Exit::Done);
     assert!(web.host.commands().iter().all(|command| command.argv[0] != "systemd-run"));
 }
 
@@ -210,7 +210,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
             if timer {
                 deadman::fire(&web.host, 0, CARRY).ok();
             }
-            assert_eq!(web.run(OURS, OnFailure::Stop), Exit::Done, "{what}");
+            assert_eq!(web.run(OURS, OnFailure::Pause), Exit::Done, "{what}");
             assert_same(what, &seen(&web.host), &end);
             assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"), "{what}");
         });
@@ -220,7 +220,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
 #[test]
 fn killed_at_any_change_a_resumed_run_does_not_take_the_broken_site_for_the_former_one() {
     killed_everywhere(BREAKS, |what, web| {
-        assert_eq!(web.run(BREAKS, OnFailure::Stop), Exit::Incomplete, "{what}");
+        assert_eq!(web.run(BREAKS, OnFailure::Pause), Exit::Incomplete, "{what}");
         assert_eq!(web.loaded(), THEIRS, "{what}");
     });
 }

@@ -114,10 +114,10 @@ fn exit_codes_are_as_documented() {
     host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(7);
     host.assert_identical(&before);
 
-    // A proof that fails with `on_failure: stop` leaves the changes, and says so.
+    // A proof that fails with `on_failure: pause` leaves the changes, and says so.
     host.sh("mkdir /root/app && echo 'raise SystemExit(1)' > /root/app/app.py").expect(0);
     let file = base(&[("application.source", "directory"), ("application.location", "/root/app")]);
-    host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: stop\n")).expect(6);
+    host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: pause\n")).expect(6);
     host.bringup(&file).expect(6);
     host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
 

@@ -43,7 +43,7 @@ fn a_stage_taken_back() {
         let mut events = stuck();
         events.push(at(What::Decided { choice: Choice::RollbackStage }));
         events.extend(gone_wrong()[8..11].to_vec());
-        events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop]));
+        events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]));
         told(size, &events)
     });
 }

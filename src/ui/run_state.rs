@@ -1,5 +1,7 @@
-//! A run as its events tell it: every step with its state, what it said, and what the run waits for. The same for a
-//! run that works now and for one that ended long ago.
+//! A run as its events tell it: every step with its state, what it said, what the run waits for, and what it comes to.
+//!
+//! The only place that folds the event stream. Bars, plain lines, the wizard and the last page all draw this, so that
+//! they cannot disagree; for a run that works now and for one that ended long ago.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,10 +12,13 @@ use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::proof::not_tried;
 use crate::ui::estimate::{Estimate, Expected};
 use crate::ui::{lines, text};
 
 mod output;
+#[cfg(test)]
+pub(crate) mod recorded;
 
 pub use output::{Kind, Output, Said};
 
@@ -26,7 +31,7 @@ const NO_STEP: [&str; 2] = ["bringup", "rollback"];
 
 /// How a step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum StepState {
     /// Its turn has not come.
     Pending,
     /// It is being worked on.
@@ -53,7 +58,7 @@ pub struct Work {
     /// What it does, or what it proves.
     pub describe: String,
     /// How it stands.
-    pub state: State,
+    pub state: StepState,
     /// How long it took, in milliseconds; 0 until it ended.
     pub millis: u64,
     /// When it began, while it works.
@@ -63,6 +68,28 @@ pub struct Work {
 }
 
 impl Work {
+    fn pending(id: &str, stage: &str, describe: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            stage: stage.to_owned(),
+            describe: describe.to_owned(),
+            state: StepState::Pending,
+            millis: 0,
+            since: None,
+            evidence: None,
+        }
+    }
+
+    /// Whether it is a proof that succeeded.
+    pub fn is_proven(&self) -> bool {
+        self.is_proof() && self.state == StepState::Done && self.not_tried().is_none()
+    }
+
+    /// Why it could not be tried, when it is a proof that could not.
+    pub fn not_tried(&self) -> Option<&str> {
+        self.evidence.as_deref().filter(|_| self.is_proof()).and_then(not_tried)
+    }
+
     /// Whether it is a proof.
     pub fn is_proof(&self) -> bool {
         self.stage == PROOFS
@@ -80,28 +107,28 @@ pub struct Group<'a> {
 
 impl Group<'_> {
     /// How the group stands as a whole.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> StepState {
         let any = |state| self.steps.iter().any(|step| step.state == state);
         let all = |state| self.steps.iter().all(|step| step.state == state);
-        let left = any(State::Pending);
-        if any(State::Working) {
-            State::Working
-        } else if any(State::Failed) {
-            State::Failed
-        } else if any(State::Undone) && !left {
-            State::Undone
+        let left = any(StepState::Pending);
+        if any(StepState::Working) {
+            StepState::Working
+        } else if any(StepState::Failed) {
+            StepState::Failed
+        } else if any(StepState::Undone) && !left {
+            StepState::Undone
         } else if left {
-            State::Pending
-        } else if all(State::AlreadySo) {
-            State::AlreadySo
+            StepState::Pending
+        } else if all(StepState::AlreadySo) {
+            StepState::AlreadySo
         } else {
-            State::Done
+            StepState::Done
         }
     }
 
     /// How many of its steps are over.
     pub fn over(&self) -> usize {
-        self.steps.iter().filter(|step| !matches!(step.state, State::Pending | State::Working)).count()
+        self.steps.iter().filter(|step| !matches!(step.state, StepState::Pending | StepState::Working)).count()
     }
 
     /// How long its steps took together, in milliseconds.
@@ -138,9 +165,9 @@ pub enum Phase {
     Ended(Exit),
 }
 
-/// A run.
+/// A run, folded from its events.
 #[derive(Clone, Debug)]
-pub struct Running {
+pub struct RunState {
     /// The guide's title; empty for a rollback that somebody asked for later.
     pub title: String,
     /// Its steps: actions in order, then proofs.
@@ -159,19 +186,24 @@ pub struct Running {
     pub dumped: Vec<(String, String)>,
     /// Changes that the way back set out to undo.
     pub records: usize,
-    /// A way back has begun, once at least.
-    pub went_back: bool,
+    /// The run as a whole is being rolled back, or was when it ended. A stage that was rolled back before somebody is
+    /// asked again does not count.
+    pub rolling_back: bool,
+    /// Changes that are in place at its end.
+    pub changed: usize,
     /// What steps said.
     pub output: Output,
     noted: String,
     estimate: Estimate,
     undone: BTreeSet<String>,
+    /// So many of the steps were announced when the run began; others have come up since.
+    announced: usize,
     current: Option<usize>,
     began: Option<Stamp>,
     latest: Option<Stamp>,
 }
 
-impl Default for Running {
+impl Default for RunState {
     fn default() -> Self {
         Self {
             title: String::new(),
@@ -183,11 +215,13 @@ impl Default for Running {
             kept: Vec::new(),
             dumped: Vec::new(),
             records: 0,
-            went_back: false,
+            rolling_back: false,
+            changed: 0,
             output: Output::default(),
             noted: String::new(),
             estimate: Estimate::default(),
             undone: BTreeSet::new(),
+            announced: 0,
             current: None,
             began: None,
             latest: None,
@@ -195,84 +229,102 @@ impl Default for Running {
     }
 }
 
-impl Running {
+impl RunState {
     /// Takes an event in.
-    pub fn take_in(&mut self, event: Event) {
+    pub fn take_in(&mut self, event: &Event) {
         self.began.get_or_insert(event.at);
         self.latest = Some(event.at);
-        self.estimate.take_in(&event);
-        match event.what {
+        self.estimate.take_in(event);
+        match &event.what {
             What::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
-            What::ActionStarted { action } => self.begin(&action, event.at),
-            What::ProofStarted { proof } => self.begin(&proof, event.at),
-            What::ActionProgress { action, progress } => self.go_on(&action, progress, event.at),
+            What::ActionStarted { action } => self.begin(action, event.at),
+            What::ProofStarted { proof } => {
+                let at = self.proof(proof);
+                self.begin_at(at, event.at);
+            }
+            What::ActionProgress { action, progress } => self.go_on(action, progress, event.at),
             What::ActionEnded { action, ended, millis } => {
                 let state = match ended {
-                    Ended::Changed => State::Done,
-                    Ended::AlreadySo => State::AlreadySo,
-                    Ended::Failed => State::Failed,
+                    Ended::Changed => StepState::Done,
+                    Ended::AlreadySo => StepState::AlreadySo,
+                    Ended::Failed => StepState::Failed,
                 };
-                self.end(&action, state, millis);
+                self.end(action, state, *millis);
             }
             What::ProofEnded { proof, evidence, failure, millis } => {
-                self.end(&proof, if failure.is_some() { State::Failed } else { State::Done }, millis);
-                let at = self.step(&proof);
-                self.output.push(&proof, Kind::Output, evidence.as_deref().unwrap_or_default());
-                self.steps[at].evidence = evidence;
+                let at = self.proof(proof);
+                self.end(proof, if failure.is_some() { StepState::Failed } else { StepState::Done }, *millis);
+                self.output.push(proof, Kind::Output, evidence.as_deref().unwrap_or_default());
+                self.steps[at].evidence.clone_from(evidence);
             }
             What::Failed { step, failure } => self.fail(step, failure),
             What::Waiting(waiting) => {
                 self.pause();
-                self.phase = Phase::Waiting(Box::new(waiting));
+                self.phase = Phase::Waiting(Box::new(waiting.clone()));
+                // It was a stage that was rolled back, not the run.
+                self.rolling_back = false;
             }
             What::Decided { choice } => {
                 self.phase = Phase::Forward;
-                lines::decided(choice).clone_into(&mut self.meter.says);
+                lines::decided(*choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
-                    // A stage that was taken back is no way back of the run, and what failed is tried anew.
-                    self.went_back = false;
+                    // What failed is tried anew, or is to be done without.
+                    self.rolling_back = false;
                     self.failures.clear();
                     self.kept.clear();
                 }
             }
             What::Skipped { step, because } => {
-                self.end(&step, State::Skipped, 0);
-                self.output.push(&step, Kind::Note, &because);
-                let at = self.step(&step);
-                self.steps[at].evidence = Some(because);
+                self.end(step, StepState::Skipped, 0);
+                self.output.push(step, Kind::Note, because);
+                let at = self.step(step);
+                self.steps[at].evidence = Some(because.clone());
             }
             What::RollbackStarted { records, .. } => {
                 self.phase = Phase::Back;
-                self.went_back = true;
-                self.records = records;
+                self.rolling_back = true;
+                self.records = *records;
                 self.undone.clear();
                 self.pause();
             }
             What::Undone { action, describe } => {
-                let at = self.step(&action);
-                self.steps[at].state = State::Undone;
-                self.output.push(BACK, Kind::Undone, &describe);
-                self.undone.insert(action);
+                let at = self.step(action);
+                self.steps[at].state = StepState::Undone;
+                self.output.push(BACK, Kind::Undone, describe);
+                self.undone.insert(action.clone());
                 self.current = Some(at);
-                self.meter = Meter { says: describe, ..Meter::default() };
+                self.meter = Meter { says: describe.clone(), ..Meter::default() };
             }
             What::Kept { what, why } => {
                 self.tell(Kind::Kept, &format!("{what}: {why}"));
-                self.kept.push((what, why));
+                self.kept.push((what.clone(), why.clone()));
             }
             What::Dumped { what, file } => {
                 self.tell(Kind::Saved, &format!("{what} is in {file}"));
-                self.dumped.push((what, file));
+                self.dumped.push((what.clone(), file.clone()));
             }
-            What::Note { text } => self.tell(Kind::Note, &text),
-            What::RunEnded { exit, .. } => {
-                if exit == Exit::RolledBack {
+            What::Note { text } => self.tell(Kind::Note, text),
+            What::RunEnded { exit, changed } => {
+                if *exit == Exit::RolledBack {
                     self.all_undone();
                 }
-                self.phase = Phase::Ended(exit);
+                self.phase = Phase::Ended(*exit);
+                self.changed = *changed;
                 self.pause();
             }
         }
+    }
+
+    /// Folds all of these.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut state = Self::default();
+        events.into_iter().for_each(|event| state.take_in(event));
+        state
+    }
+
+    /// With what is known of the steps' times before the run.
+    pub fn expecting(expected: Expected) -> Self {
+        Self { estimate: Estimate::new(expected), ..Self::default() }
     }
 
     /// How long its steps are likely to take; to be told before its events.
@@ -290,37 +342,33 @@ impl Running {
         }
     }
 
-    fn start(&mut self, guide: String, actions: Vec<Step>, proofs: Vec<Step>) {
-        self.title = guide;
+    fn start(&mut self, guide: &str, actions: &[Step], proofs: &[Step]) {
+        guide.clone_into(&mut self.title);
         self.phase = Phase::Forward;
-        let work = |step: Step, stage: String| Work {
-            id: step.id,
-            stage,
-            describe: step.describe,
-            state: State::Pending,
-            millis: 0,
-            since: None,
-            evidence: None,
-        };
-        let actions = actions.into_iter().map(|step| {
-            let stage = step.stage.clone();
-            work(step, stage)
-        });
-        let proofs = proofs.into_iter().map(|step| work(step, PROOFS.to_owned()));
+        self.rolling_back = false;
+        self.failures.clear();
+        self.warnings.clear();
+        let actions = actions.iter().map(|step| Work::pending(&step.id, &step.stage, &step.describe));
+        let proofs = proofs.iter().map(|step| Work::pending(&step.id, PROOFS, &step.describe));
         self.steps = actions.chain(proofs).collect();
+        self.announced = self.steps.len();
         self.pause();
     }
 
     fn begin(&mut self, id: &str, at: Stamp) {
+        let step = self.step(id);
+        self.begin_at(step, at);
+    }
+
+    fn begin_at(&mut self, step: usize, at: Stamp) {
         self.phase = Phase::Forward;
         self.pause();
-        let step = self.step(id);
-        self.steps[step].state = State::Working;
+        self.steps[step].state = StepState::Working;
         self.steps[step].since = Some(at);
         self.current = Some(step);
     }
 
-    fn go_on(&mut self, id: &str, progress: Progress, at: Stamp) {
+    fn go_on(&mut self, id: &str, progress: &Progress, at: Stamp) {
         let step = self.step(id);
         if self.current != Some(step) {
             self.pause();
@@ -328,14 +376,14 @@ impl Running {
         }
         if self.steps[step].since.is_none() {
             self.steps[step].since = Some(at);
-            self.steps[step].state = State::Working;
+            self.steps[step].state = StepState::Working;
         }
         let id = if self.phase == Phase::Back { BACK } else { id };
         let says = text::of_tool(&progress.text());
         match progress {
             Progress::Percent { percent, note, amount } => {
                 self.note(id, note);
-                let share = Some((percent / 100.0).clamp(0.0, 1.0));
+                let share = Some((*percent / 100.0).clamp(0.0, 1.0));
                 self.meter = Meter { share, says, figures: amount.is_some(), waits: false };
             }
             Progress::Note(note) => {
@@ -347,24 +395,24 @@ impl Running {
                 self.meter = Meter { says, waits: true, ..Meter::default() };
             }
             Progress::Warning(text) => {
-                self.note(id, text.clone());
-                if !self.warnings.contains(&text) {
-                    self.warnings.push(text);
+                self.note(id, text);
+                if !self.warnings.contains(text) {
+                    self.warnings.push(text.clone());
                 }
             }
-            Progress::Output(line) => self.output.push(id, Kind::Output, &line),
+            Progress::Output(line) => self.output.push(id, Kind::Output, line),
         }
     }
 
     /// What a step does, once for as long as it does that.
-    fn note(&mut self, id: &str, note: String) {
+    fn note(&mut self, id: &str, note: &str) {
         if self.noted != note {
-            self.output.push(id, Kind::Note, &note);
-            self.noted = note;
+            self.output.push(id, Kind::Note, note);
+            note.clone_into(&mut self.noted);
         }
     }
 
-    fn end(&mut self, id: &str, state: State, millis: u64) {
+    fn end(&mut self, id: &str, state: StepState, millis: u64) {
         let at = self.step(id);
         let step = &mut self.steps[at];
         (step.state, step.millis, step.since) = (state, millis, None);
@@ -372,31 +420,31 @@ impl Running {
         self.meter = Meter::default();
     }
 
-    fn fail(&mut self, id: String, failure: Failure) {
+    fn fail(&mut self, id: &str, failure: &Failure) {
         let back = self.phase == Phase::Back;
-        if !NO_STEP.contains(&id.as_str()) {
-            let at = self.step(&id);
+        if !NO_STEP.contains(&id) {
+            let at = self.step(id);
             let step = &mut self.steps[at];
-            (step.state, step.since) = (State::Failed, None);
+            (step.state, step.since) = (StepState::Failed, None);
             self.current = Some(at);
         }
         self.tell(Kind::Failed, &failure.to_string());
-        self.failures.push((id, failure, back));
+        self.failures.push((id.to_owned(), failure.clone(), back));
     }
 
     /// Whatever stood does not any more, though not every step had something of its own to undo.
     fn all_undone(&mut self) {
         for step in self.steps.iter_mut().filter(|step| step.stage != PROOFS) {
-            if matches!(step.state, State::Done | State::Working) {
-                step.state = State::Undone;
+            if matches!(step.state, StepState::Done | StepState::Working) {
+                step.state = StepState::Undone;
             }
         }
     }
 
     /// Nothing is at work for the moment.
     fn pause(&mut self) {
-        for step in self.steps.iter_mut().filter(|step| step.state == State::Working) {
-            step.state = State::Pending;
+        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Working) {
+            step.state = StepState::Pending;
             step.since = None;
         }
         self.meter = Meter::default();
@@ -416,17 +464,17 @@ impl Running {
         if let Some(at) = self.steps.iter().position(|step| step.id == id) {
             return at;
         }
-        let stage = id.split('.').next().unwrap_or(id).to_owned();
-        self.steps.push(Work {
-            id: id.to_owned(),
-            stage,
-            describe: id.to_owned(),
-            state: State::Pending,
-            millis: 0,
-            since: None,
-            evidence: None,
-        });
+        self.steps.push(Work::pending(id, id.split('.').next().unwrap_or(id), id));
         self.steps.len() - 1
+    }
+
+    /// The place of a proof.
+    fn proof(&mut self, id: &str) -> usize {
+        let at = self.step(id);
+        if at >= self.announced {
+            PROOFS.clone_into(&mut self.steps[at].stage);
+        }
+        at
     }
 
     // --- what it comes to -----------------------------------------------------
@@ -453,13 +501,52 @@ impl Running {
         matches!(self.phase, Phase::Forward | Phase::Back | Phase::Silent)
     }
 
-    /// How many steps are over (on the way back: changes undone), and of how many.
+    /// How many steps are over (in a rollback: changes undone), and of how many.
     pub fn count(&self) -> (usize, usize) {
-        if self.phase == Phase::Back {
+        if self.rolling_back || self.phase == Phase::Back {
             return (self.undone.len().min(self.records), self.records);
         }
-        let over = self.steps.iter().filter(|step| !matches!(step.state, State::Pending | State::Working)).count();
-        (over, self.steps.len())
+        let open = |step: &&Work| matches!(step.state, StepState::Pending | StepState::Working | StepState::Undone);
+        let announced = &self.steps[..self.announced];
+        (announced.len() - announced.iter().filter(open).count(), announced.len())
+    }
+
+    /// What a step does; its id when it was not announced.
+    pub fn describe_of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.steps.iter().find(|step| step.id == id).map_or(id, |step| &step.describe)
+    }
+
+    /// `[3/31] `: the place of a step among all; empty for one that was not announced.
+    pub fn place(&self, id: &str) -> String {
+        let announced = &self.steps[..self.announced];
+        let at = announced.iter().position(|step| step.id == id);
+        at.map_or_else(String::new, |at| format!("[{}/{}] ", at + 1, announced.len()))
+    }
+
+    /// The width of a column for the ids, within reason.
+    pub fn id_width(&self) -> usize {
+        let announced = &self.steps[..self.announced];
+        announced.iter().map(|step| step.id.len()).filter(|len| *len <= 24).max().unwrap_or(0)
+    }
+
+    /// Proofs that succeeded.
+    pub fn proven(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.is_proven())
+    }
+
+    /// Proofs that could not be tried.
+    pub fn untried(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.not_tried().is_some())
+    }
+
+    /// Steps that somebody decided to go on without.
+    pub fn skipped(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.state == StepState::Skipped)
+    }
+
+    /// Whether the events are those of a rollback that somebody asked for, not of a run.
+    pub fn is_rollback(&self) -> bool {
+        self.rolling_back && self.title.is_empty()
     }
 
     /// The time that it will still take at `now`; none where that would be a guess.
@@ -485,14 +572,16 @@ impl Running {
         share.min(1.0)
     }
 
-    /// The failure that matters: the last one on the way forward, or the first on a way back without one.
+    /// The failure that matters: the first on the way forward since the last decision, or the first of a rollback
+    /// without one.
     pub fn failure(&self) -> Option<&(String, Failure, bool)> {
-        self.failures.iter().rev().find(|(_, _, back)| !back).or_else(|| self.failures.first())
+        self.failures.iter().find(|(_, _, back)| !back).or_else(|| self.failures.first())
     }
 
-    /// Failures of the way back.
-    pub fn back_failures(&self) -> impl Iterator<Item = &Failure> {
-        self.failures.iter().filter(|(_, _, back)| *back).map(|(_, failure, _)| failure)
+    /// The failures besides that one.
+    pub fn other_failures(&self) -> impl Iterator<Item = &Failure> {
+        let first = self.failure().map(std::ptr::from_ref);
+        self.failures.iter().filter(move |one| Some(std::ptr::from_ref(*one)) != first).map(|(_, failure, _)| failure)
     }
 
     /// How long it has been at work at `now`; until its last word once it ended.
