@@ -288,6 +288,7 @@ enum TlsVerb {
 #[derive(Debug, Subcommand)]
 enum GuideVerb {
     /// Write a small guide that works into a new directory
+    #[command(alias = "init")]
     New {
         /// The directory
         dir: PathBuf,
