@@ -175,6 +175,11 @@ fn a_field_without_a_default_must_be_written() {
 }
 
 #[test]
+fn what_is_wrong_in_the_content_of_a_file_is_told_once() {
+    one(&with_questions("actions: [{id: f, because: b, file: {path: /a, content: '{{ a.nmae }}'}}]\n"), "`a.nmae`");
+}
+
+#[test]
 fn restart_after_must_name_an_action() {
     one(
         &with_questions(
