@@ -363,6 +363,8 @@ pub trait Host: Send + Sync {
     /// Locks a file (made 0600 if missing) for us alone, until the guard is dropped or the process ends;
     /// `None` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
+    /// Whether some process, perhaps ours, holds such a lock. Takes nothing, so nobody who locks is told of it.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
     /// Free and total bytes of the file system that holds `path`.
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)>;
     /// Free and total inodes of the file system that holds `path`; 0 in all where it makes them as needed.

@@ -21,6 +21,8 @@ mod shared;
 mod sites;
 #[path = "faults/ssh.rs"]
 mod ssh;
+#[path = "faults/tally.rs"]
+mod tally;
 
 use std::path::PathBuf;
 

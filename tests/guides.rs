@@ -9,6 +9,7 @@ use bringup::answers::file::peek_guide;
 use bringup::answers::resolve::requirements;
 use bringup::assets;
 use bringup::error::Problem;
+use bringup::guide::QuestionKind;
 use bringup::guide::load::{self, Offered};
 use support::{facts, planned};
 
@@ -80,4 +81,33 @@ fn texts_fit_the_smallest_terminal() {
             }
         }
     }
+}
+
+/// A limit that a screen asks for is tried by a proof, or its words say that none does.
+#[test]
+fn each_limit_that_is_promised_is_proven_or_said_not_to_be() {
+    // The step that sets these waits for them itself; the last is how long the authority waits, and limits nobody.
+    let of_the_run = ["firewall.revert_after", "ssh.revert_after", "tls.propagation"];
+    let mut limits = 0;
+    for Offered { id, .. } in load::list() {
+        let guide = load::load(&id).unwrap();
+        let proofs: Vec<String> =
+            guide.stages.iter().flat_map(|stage| &stage.proofs).map(|proof| format!("{:?}", proof.body)).collect();
+        for stage in &guide.stages {
+            for question in stage.questions.iter().filter(|question| matches!(question.kind, QuestionKind::Integer)) {
+                let name = format!("{}.{}", stage.id, question.id);
+                let begins = ["How large", "After how many", "How many seconds", "How many MiB", "From which size"];
+                let is_limit =
+                    begins.iter().any(|begin| question.ask.starts_with(begin)) || question.ask.contains("kept");
+                if !is_limit || of_the_run.contains(&name.as_str()) {
+                    continue;
+                }
+                limits += 1;
+                let proven = proofs.iter().any(|proof| proof.contains(&name));
+                let said = question.help.contains("not tried by a proof") || stage.why.contains("No proof tries them");
+                assert!(proven != said, "{id}, {name}: proven {proven}, said not to be {said}");
+            }
+        }
+    }
+    assert!(limits > 12, "only {limits} limits were found");
 }

@@ -298,3 +298,17 @@ fn what_cores_that_are_gone_logged_by_goes_with_them() {
     assert_eq!(gone("cores: 15").len(), 1);
     assert_eq!(gone("cores: 16"), [""; 0]);
 }
+
+/// Each log is a file and its older parts.
+#[test]
+fn a_log_takes_no_more_than_the_screen_says() {
+    let plan = plan(&facts("bullseye", "systemd"), &example("weblab-server.yaml"));
+    let files = files(&plan);
+    let handlers: Vec<&str> = files.lines().filter_map(|line| line.strip_prefix("args=('logs/")).collect();
+    assert!(handlers.len() > 14, "{}", handlers.len());
+    for handler in handlers {
+        let mut numbers = handler.trim_end_matches(')').rsplit(',').map(|number| number.parse::<u64>().unwrap());
+        let (older, size) = (numbers.next().unwrap(), numbers.next().unwrap());
+        assert!((1 + older) * size <= 50 << 20, "{handler}");
+    }
+}

@@ -24,7 +24,7 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
     match inputs::make(host, &inputs, &probe(host)) {
         Ok(mut made) => {
             made.note_kept_secrets(host);
-            let secrets = secret_store::load(host, &made.plan.guide);
+            let secrets = secret_store::load(host, &made.plan.application());
             let verdicts = preview::preview(host, &made.plan, &secrets, preview::GuideChecks::Leave);
             let packages = preview::packages(host, &made.plan);
             let problems = launch::foreseen(host, &made.plan, &verdicts, packages.as_ref());

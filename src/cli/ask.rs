@@ -94,7 +94,7 @@ fn line_by_line(
             interview
         } else {
             let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
-            if let Some(run) = opening.previous {
+            if let Some(run) = opening.interview.previous_run() {
                 voice.blank();
                 voice.prose(0, &format!("The answers of run {run} are offered again."));
             }

@@ -37,7 +37,7 @@ pub(super) struct Made {
 impl Made {
     /// Says which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
-        let mut kept = secret_store::load(host, &self.plan.guide);
+        let mut kept = secret_store::load(host, &self.plan.application());
         for name in &self.rotate {
             kept.remove(name);
         }
@@ -92,8 +92,6 @@ pub(super) struct Opening {
     pub interview: Interview,
     /// What the file gives and is not taken.
     pub refused: Vec<Problem>,
-    /// The earlier run whose answers were taken.
-    pub previous: Option<String>,
 }
 
 /// The guide that the command line names, by `--guide` or in the answers file; none when it names none.
@@ -113,23 +111,22 @@ pub(super) fn named_guide(host: &dyn Host, inputs: &Inputs) -> Result<Option<Gui
 pub(super) fn opening(host: &dyn Host, inputs: &Inputs, guide: Guide, facts: Facts) -> Result<Opening, Vec<Problem>> {
     let literals = literals(inputs);
     let mut refused = Vec::new();
-    let mut previous = None;
+    let mut earlier = Vec::new();
     let mut given = Given::default();
     if let Some(path) = &inputs.answers {
         let (name, bytes) = read(host, path)?;
         let file = file::read_leniently(&name, &bytes, &guide, literals)?;
         refused = file.problems;
         given = file.given;
-    } else if let Some(earlier) = previous::answers(host, &guide) {
-        previous = Some(earlier.run);
-        given = earlier.given;
+    } else {
+        earlier = previous::answers(host, &guide);
     }
     let flags = flags(&guide, inputs, literals)?;
     given.values.extend(flags.values);
     given.take_over.extend(flags.take_over);
-    let mut interview = Interview::new(guide, facts, given);
+    let mut interview = Interview::new(guide, facts, given).offering(earlier);
     refused.extend(interview.drop_pointless());
-    Ok(Opening { interview, refused, previous })
+    Ok(Opening { interview, refused })
 }
 
 fn literals(inputs: &Inputs) -> Literals {

@@ -101,9 +101,9 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 continue;
             }
             seen.push(plan.installation());
-            let secrets = secret_store::load(host, &plan.guide);
+            let secrets = secret_store::load(host, &plan.application());
             let cx = proof::Cx { host, secrets: &secrets };
-            let gone = runs::stages_gone(runs, &run.journal.header.guide);
+            let gone = runs::stages_gone(host, runs, &plan.application());
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));
             for planned in &plan.proofs {
                 if gone.contains(&planned.stage) {

@@ -71,7 +71,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
         match through(&job, journal, other.is_some()) {
             End::Exit(exit) => break exit,
             End::Replanned(plan) => {
-                let secrets = secret_store::load(job.host, &plan.guide);
+                let secrets = secret_store::load(job.host, &plan.application());
                 other = Some((*plan, secrets));
             }
         }

@@ -410,6 +410,10 @@ impl Host for FakeHost {
         Ok(self.take_lock(&mut world, path))
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.look("is_locked", path, |world| Ok(world.locks.is_held(path)))
+    }
+
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
         self.look("disk", path, |world| Ok(world.disk))
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod command;
+mod lock;
 mod path;
 mod stream;
 mod tree;
@@ -20,8 +21,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat,
-    openat, readlinkat, renameat, symlinkat, unlinkat, utimensat,
+    AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat, openat, readlinkat,
+    renameat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
@@ -311,12 +312,11 @@ impl Host for RealHost {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
-        let file = open_for_append(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        Ok(lock::take(path)?.map(|file| Box::new(file) as Box<dyn Send>))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        lock::is_held(path)
     }
 
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
@@ -541,10 +541,10 @@ mod tests {
     use super::*;
 
     /// A directory of the test's own, removed with it.
-    struct Scratch(PathBuf);
+    pub(super) struct Scratch(pub(super) PathBuf);
 
     impl Scratch {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let dir = std::env::temp_dir().join(format!("bringup-real-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
@@ -658,19 +658,6 @@ mod tests {
         host.remove_dir(&gone).unwrap();
         host.append(&dir.0.join("journal"), b"x").unwrap();
         assert!(host.unsynced.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_lock_is_held_until_its_guard_is_dropped() {
-        let (host, dir) = (RealHost::new(), Scratch::new("lock"));
-        let path = dir.0.join("lock");
-        let guard = host.lock(&path).unwrap();
-        assert!(guard.is_some());
-        // Another descriptor, as another process would have.
-        assert!(host.lock(&path).unwrap().is_none());
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o600);
-        drop(guard);
-        assert!(host.lock(&path).unwrap().is_some());
     }
 
     #[test]

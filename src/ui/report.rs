@@ -27,7 +27,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
         Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
         Exit::Done => {
             let plan = dir.plan(host).ok();
-            let secrets = plan.as_ref().map(|plan| secret_store::path(&plan.guide));
+            let secrets = plan.as_ref().map(|plan| secret_store::in_use(host, &plan.application()));
             let secrets = secrets.filter(|path| host.stat(path).ok().flatten().is_some());
             let secrets = secrets.map(|path| path.display().to_string());
             finished(look, dir, &state, plan.as_ref(), secrets.as_deref())
@@ -308,7 +308,7 @@ mod tests {
 
     const WIDE: Look = Look { width: 80, unicode: true, colour: false };
     const NARROW: Look = Look { width: 40, unicode: false, colour: false };
-    const SECRETS: &str = "/var/lib/bringup/secrets/webapp.json";
+    const SECRETS: &str = "/var/lib/bringup/secrets/webapp@webapp.json";
 
     fn dir() -> RunDir {
         RunDir::of("20261121-093015-webapp")
@@ -374,7 +374,7 @@ mod tests {
           ✓ the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate valid fo…
           ✓ a row can be written and read back — written and read in PostgreSQL 15.8
 
-          Passwords     /var/lib/bringup/secrets/webapp.json (for root only)
+          Passwords     /var/lib/bringup/secrets/webapp@webapp.json (for root only)
           Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
           Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
           Verify again  bringup verify

@@ -1,14 +1,15 @@
 //! What a person reads, whole: snapshots to be read by eye when they change.
 
-use bringup::answers::Given;
-use bringup::answers::interview::Interview;
+use bringup::answers::interview::{Earlier, Interview};
+use bringup::answers::{Given, Origin};
 use bringup::error::Exit;
 use bringup::facts::probe::probe;
-use bringup::host::Host;
-use bringup::host::fake::FakeHost;
+use bringup::host::fake::{FakeHost, Package};
+use bringup::host::{Command, Host};
 use bringup::ui::Look;
 use bringup::ui::prompts::{Decision, Dialogue, Means, Voice, choose_guide, welcome};
 use insta::assert_snapshot;
+use serde_json::json;
 
 use crate::{Script, guides, tiny};
 
@@ -124,6 +125,63 @@ fn leaving_is_asked_once_and_changes_nothing() {
     assert_eq!(host.calls().iter().filter(|call| call.changes).count(), 1);
     assert_eq!(talked(&host, at(80), "1|!|3").0, Err(Exit::Rejected));
     assert_eq!(talked(&host, at(80), "!").0, Err(Exit::Rejected));
+}
+
+#[test]
+fn another_application_is_offered_no_answers_of_the_first() {
+    let host = FakeHost::debian("bookworm");
+    let answers = [("application.name", json!("shop")), ("application.port", json!(8044))];
+    let given = answers.map(|(path, value)| (path.to_owned(), (value, Origin::PreviousRun)));
+    let shop =
+        Earlier { run: "20260101-000000-webapp".to_owned(), given: Given { values: given.into(), ..Given::default() } };
+    // To the end of the first stage and away: with the name that is offered, with another, and there and back.
+    let screen = |lines: &str| {
+        let mut script = Script::of(lines);
+        let mut voice = Voice::new(&mut script, at(80), 24);
+        let interview = Interview::new(guides()["webapp"].clone(), probe(&host), Given::default());
+        let interview = interview.offering(vec![shop.clone()]);
+        let ended = Dialogue::new(&host, &mut voice, interview, Means::default()).run();
+        assert!(matches!(ended, Err(Exit::Rejected)), "{ended:?}\n{}", script.screen);
+        script.screen
+    };
+    let same = screen("||||||!|3");
+    assert!(same.contains("8044 (from the previous run)") && !same.contains("another application"), "{same}");
+    let other = screen("blog||||||!|3");
+    assert!(other.contains("This is another application: its questions begin with the defaults."), "{other}");
+    assert!(!other.contains("8044") && other.contains("8000 (default)"), "{other}");
+    let back = screen("blog|<|shop||||||!|3");
+    assert!(back.contains("The answers of run 20260101-000000-webapp are offered again."), "{back}");
+    assert!(back.contains("8044 (from the previous run)"), "{back}");
+}
+
+/// A machine whose web server runs with a configuration that is broken on disk.
+fn with_broken_nginx() -> FakeHost {
+    let host = FakeHost::debian("bookworm");
+    host.offer(
+        Package::new("nginx", "1.22.1-9")
+            .file("/etc/nginx/nginx.conf", "user www-data;\n", 0o644)
+            .file("/usr/sbin/nginx", "elf", 0o755)
+            .service("nginx", &[]),
+    );
+    host.run(&Command::new(["apt-get", "install", "-y", "nginx"])).unwrap();
+    host.run(&Command::new(["systemctl", "start", "nginx.service"])).unwrap();
+    host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+    host
+}
+
+#[test]
+fn what_a_run_would_be_refused_for_is_said_before_anything_starts() {
+    let host = with_broken_nginx();
+    let mut script = Script::of("1|5");
+    let mut voice = Voice::new(&mut script, at(80), 24);
+    let interview = Interview::new(guides()["webapp"].clone(), probe(&host), Given::default());
+    let means = Means { start: true, ..Means::default() };
+    let ended = Dialogue::new(&host, &mut voice, interview, means).review();
+    assert!(matches!(ended, Err(Exit::Rejected)), "{ended:?}");
+    let screen = without_hashes(&script.screen);
+    assert_snapshot!(screen);
+    assert_eq!(screen.matches("A run would be refused:").count(), 2, "it is checked again");
+    assert!(!screen.contains("start: make these changes now"));
 }
 
 #[test]

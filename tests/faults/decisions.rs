@@ -14,7 +14,7 @@ use bringup::engine::secret_store;
 use bringup::error::Exit;
 use bringup::host::Host;
 use bringup::host::fake::{Cut, FakeHost};
-use bringup::plan::{Plan, PlannedProof};
+use bringup::plan::{Application, Plan, PlannedProof};
 use serde_json::{Value, json};
 
 use super::{assert_same, back, fresh, newest, plan_of, planned, secrets, seen};
@@ -92,12 +92,16 @@ fn broken() -> FakeHost {
             || host.text("/etc/nginx/sites-available/shop").is_some_and(|site| site.contains("8080"));
         bringup::host::fake::output(i32::from(!good), "", "nginx: the configuration is bad")
     });
-    secret_store::save(&host, "shop", &secrets()).unwrap();
+    secret_store::save(&host, &application(), &secrets()).unwrap();
     host
 }
 
 fn repair(host: &FakeHost) {
     host.put_file("/repaired", "", 0o644);
+}
+
+fn application() -> Application {
+    Application { guide: "shop".to_owned(), ..Application::default() }
 }
 
 /// What an undisturbed run of this plan makes of the machine, and what it was before.
@@ -124,7 +128,7 @@ fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<Wh
     let Ok(plan) = recover(host, &dir, &journal).and_then(|()| dir.plan(host)) else {
         return (Exit::Incomplete, Vec::new());
     };
-    let kept = secret_store::load(host, "shop");
+    let kept = secret_store::load(host, &application());
     let events = Mutex::new(Vec::new());
     let off = AtomicUsize::new(0);
     let emit = |what: What| {

@@ -1,7 +1,8 @@
 //! Another administrator at work at random moments: before, in, between and after run, failure, rollback, second
 //! rollback, resume and crash. Nothing of his is lost, everything of ours is gone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use bringup::answers::OnFailure;
 use bringup::engine::journal::Journal;
@@ -10,40 +11,69 @@ use bringup::engine::runs::RunDir;
 use bringup::host::fake::{Cut, FakeHost, Package, Snapshot};
 use bringup::host::{Command, Host};
 
+use super::tally::{self, Tally};
 use super::{fresh, newest, run};
 
-/// What he does, and how.
-type Act = (&'static str, fn(&FakeHost));
+/// What he does, how, and a path that shows it.
+type Act = (&'static str, fn(&FakeHost), &'static str);
 
 /// Each can be done at any time, and once.
 const ACTS: &[Act] = &[
-    ("edits a file of his", |host| host.put_file("/etc/hosts", "127.0.0.1 mine\n", 0o644)),
-    ("adds a cron file", |host| host.put_file("/etc/cron.d/mine", "0 3 * * * root true\n", 0o644)),
-    ("adds a setting of SSH", |host| host.put_file("/etc/ssh/sshd_config.d/mine.conf", "X11Forwarding no\n", 0o600)),
-    ("adds a program", |host| host.put_file("/usr/local/bin/mytool", "#!/bin/sh\n", 0o755)),
-    ("adds a tool", |host| host.put_file("/opt/tool/run", "#!/bin/sh\n", 0o755)),
-    ("has a crontab", |host| host.put_file("/var/spool/cron/crontabs/root", "0 4 * * * true\n", 0o600)),
-    ("adds a site's setting", |host| host.put_file("/etc/nginx/conf.d/mine.conf", "# mine\n", 0o644)),
-    ("adds a setting to ours", |host| host.put_file("/etc/shop/deep/mine.conf", "mine\n", 0o644)),
-    ("has a unit", |host| {
-        host.put_file("/etc/systemd/system/mine.service", "[Service]\nExecStart=/usr/local/bin/mytool\n", 0o644);
-        let wants = "/etc/systemd/system/multi-user.target.wants/mine.service";
-        host.put_file("/etc/systemd/system/multi-user.target.wants/keep", "", 0o644);
-        host.make_symlink(Path::new(wants), Path::new("/etc/systemd/system/mine.service")).unwrap();
-    }),
-    ("adds himself", |host| {
-        for (file, line) in [
-            ("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/bash"),
-            ("/etc/group", "alice:x:1000:"),
-            ("/etc/shadow", "alice:!:20000::::::"),
-        ] {
-            let text = host.text(file).unwrap();
-            host.put_file(file, format!("{text}{line}\n"), 0o644);
-        }
-    }),
-    ("installs a package", |host| {
-        host.run(&Command::new(["apt-get", "install", "-y", "htop"])).unwrap();
-    }),
+    ("edits a file of his", |host| host.put_file("/etc/hosts", "127.0.0.1 mine\n", 0o644), "/etc/hosts"),
+    ("adds a cron file", |host| host.put_file("/etc/cron.d/mine", "0 3 * * * root true\n", 0o644), "/etc/cron.d/mine"),
+    (
+        "adds a setting of SSH",
+        |host| host.put_file("/etc/ssh/sshd_config.d/mine.conf", "X11Forwarding no\n", 0o600),
+        "/etc/ssh/sshd_config.d/mine.conf",
+    ),
+    ("adds a program", |host| host.put_file("/usr/local/bin/mytool", "#!/bin/sh\n", 0o755), "/usr/local/bin/mytool"),
+    ("adds a tool", |host| host.put_file("/opt/tool/run", "#!/bin/sh\n", 0o755), "/opt/tool/run"),
+    (
+        "has a crontab",
+        |host| host.put_file("/var/spool/cron/crontabs/root", "0 4 * * * true\n", 0o600),
+        "/var/spool/cron/crontabs/root",
+    ),
+    (
+        "adds a site's setting",
+        |host| host.put_file("/etc/nginx/conf.d/mine.conf", "# mine\n", 0o644),
+        "/etc/nginx/conf.d/mine.conf",
+    ),
+    (
+        "adds a setting to ours",
+        |host| host.put_file("/etc/shop/deep/mine.conf", "mine\n", 0o644),
+        "/etc/shop/deep/mine.conf",
+    ),
+    (
+        "has a unit",
+        |host| {
+            host.put_file("/etc/systemd/system/mine.service", "[Service]\nExecStart=/usr/local/bin/mytool\n", 0o644);
+            let wants = "/etc/systemd/system/multi-user.target.wants/mine.service";
+            host.put_file("/etc/systemd/system/multi-user.target.wants/keep", "", 0o644);
+            host.make_symlink(Path::new(wants), Path::new("/etc/systemd/system/mine.service")).unwrap();
+        },
+        "/etc/systemd/system/mine.service",
+    ),
+    (
+        "adds himself",
+        |host| {
+            for (file, line) in [
+                ("/etc/passwd", "alice:x:1000:1000::/home/alice:/bin/bash"),
+                ("/etc/group", "alice:x:1000:"),
+                ("/etc/shadow", "alice:!:20000::::::"),
+            ] {
+                let text = host.text(file).unwrap();
+                host.put_file(file, format!("{text}{line}\n"), 0o644);
+            }
+        },
+        "/etc/passwd",
+    ),
+    (
+        "installs a package",
+        |host| {
+            host.run(&Command::new(["apt-get", "install", "-y", "htop"])).unwrap();
+        },
+        "/etc/htoprc",
+    ),
 ];
 
 /// Random numbers that come again with their seed (Knuth's linear congruential generator).
@@ -67,24 +97,28 @@ fn opened(host: &FakeHost) -> Option<(RunDir, Journal)> {
     Some((dir, journal.ok()?))
 }
 
-/// Rolls back until it is done, as somebody would who is told that it is not.
-fn back(host: &FakeHost) {
+/// Rolls back until it is done, as somebody would who is told that it is not; what keeps it from that.
+fn back(host: &FakeHost) -> Vec<String> {
+    let mut told = Vec::new();
     for _ in 0..5 {
-        let Some((dir, mut journal)) = opened(host) else { return };
+        let Some((dir, mut journal)) = opened(host) else { return Vec::new() };
         if journal.rolled_back.is_some() {
-            return;
+            return Vec::new();
         }
-        let report = roll_back(host, &dir, &mut journal, &Options { drop_data: true, ..Options::default() }, &|_| {});
-        if report.is_ok_and(|report| report.errors.is_empty()) {
-            return;
+        match roll_back(host, &dir, &mut journal, &Options { drop_data: true, ..Options::default() }, &|_| {}) {
+            Ok(report) if report.errors.is_empty() => return Vec::new(),
+            Ok(report) => {
+                told = report.errors.iter().map(|failure| format!("the rollback does not end: {failure}")).collect();
+            }
+            Err(failure) => told = vec![format!("the rollback does not end: {failure}")],
         }
         host.revive();
     }
-    panic!("the rollback does not end");
+    told
 }
 
 /// One schedule; `None` when it ends as it should.
-fn play(seed: u64, told: bool) -> Option<String> {
+fn play(seed: u64, told: bool, tally: &mut Tally) -> Option<String> {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     dice.roll(2);
     let host = if told { fresh() } else { fresh().without_writers() };
@@ -97,9 +131,15 @@ fn play(seed: u64, told: bool) -> Option<String> {
         let htop = Package::new("htop", "3.2").file("/usr/bin/htop", "elf", 0o755).file("/etc/htoprc", "a=1\n", 0o644);
         host.offer(htop);
     }
-    for act in &acts {
-        expected.as_somebody(ACTS[*act].1);
-        host.visit_after(1 + dice.roll(9_000), ACTS[*act].1);
+    // What he did while a window was open, and which.
+    let hit: Arc<Mutex<Vec<(usize, PathBuf)>>> = Arc::default();
+    for act in acts.iter().copied() {
+        expected.as_somebody(ACTS[act].1);
+        let hit = hit.clone();
+        host.visit_after(1 + dice.roll(9_000), move |host| {
+            hit.lock().unwrap().extend(tally::open_window(host).map(|window| (act, window)));
+            ACTS[act].1(host);
+        });
     }
     let scenario = dice.roll(5);
     let at = 1 + u64::try_from(dice.roll(150)).unwrap();
@@ -124,8 +164,15 @@ fn play(seed: u64, told: bool) -> Option<String> {
     back(&host);
     host.revive();
     host.visit_now();
-    back(&host);
-    let differences = without_backups(&expected).differences(&without_backups(&host));
+    let mut differences = back(&host);
+    differences.extend(without_backups(&expected).differences(&without_backups(&host)));
+    let hit = hit.lock().unwrap();
+    for act in &acts {
+        let (kind, _, path) = ACTS[*act];
+        let window = hit.iter().find(|(hit, _)| hit == act);
+        let lost = differences.iter().any(|line| line.contains(&format!("{path:?}")));
+        tally.count(kind, window.and_then(|(_, window)| tally::verdict(&host, window, path)), lost);
+    }
     let names: Vec<&str> = acts.iter().map(|act| ACTS[*act].0).collect();
     let shown = format!("seed {seed}, scenario {scenario}, change {at} {cut:?}, he {names:?}: {differences:#?}");
     (!differences.is_empty()).then_some(shown)
@@ -133,7 +180,14 @@ fn play(seed: u64, told: bool) -> Option<String> {
 
 fn all(seeds: std::ops::Range<u64>, told: bool) {
     let total = seeds.end - seeds.start;
-    let failed: Vec<String> = seeds.filter_map(|seed| play(seed, told)).collect();
+    let mut tally = Tally::default();
+    let failed: Vec<String> = seeds.filter_map(|seed| play(seed, told, &mut tally)).collect();
+    println!(
+        "{total} schedules, the kernel {} who writes:\n{}",
+        if told { "tells" } else { "does not tell" },
+        tally.table()
+    );
+    assert!(tally.in_windows() > 0, "no change fell into a window: nothing was tried");
     assert!(failed.is_empty(), "{} of {total} schedules: {}", failed.len(), failed[..failed.len().min(3)].join("\n"));
 }
 

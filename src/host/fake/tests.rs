@@ -312,14 +312,17 @@ fn locks_end_with_their_guard_or_their_program() {
     let path = Path::new("/run/lock");
     let guard = host.lock(path).unwrap();
     assert!(guard.is_some() && host.lock(path).unwrap().is_none());
+    assert!(host.is_locked(path).unwrap() && !host.is_locked(Path::new("/run/other")).unwrap());
+    assert!(host.stat(Path::new("/run/other")).unwrap().is_none(), "looking makes nothing");
     host.die();
     assert!(host.is_killed() && host.lock(path).is_err());
     host.revive();
     let next = host.lock(path).unwrap();
-    assert!(next.is_some());
+    assert!(next.is_some() && host.is_locked(path).unwrap());
     drop(guard);
     assert!(host.lock(path).unwrap().is_none(), "the dead program's guard does not free it");
     drop(next);
+    assert!(!host.is_locked(path).unwrap());
     host.lock_elsewhere(path, true);
     assert!(host.lock(path).unwrap().is_none());
 }

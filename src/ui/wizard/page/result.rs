@@ -154,7 +154,7 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
             if watch.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
                 && let Some(plan) = &watch.plan
             {
-                desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
+                desk.jobs.push(Job::Run(Task::Secret { of: plan.application(), name: name.clone() }));
             }
         }
         (Act::Enter, Some(Stop::Step(id))) => {
@@ -321,8 +321,11 @@ fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
     writer.blank();
     let head = writer.span(Role::Heading, "Passwords");
     writer.line(vec![Span::raw("  "), head]);
-    let file =
-        watch.plan.as_ref().map(|plan| secret_store::path(&plan.guide).display().to_string()).unwrap_or_default();
+    let file = watch
+        .plan
+        .as_ref()
+        .map(|plan| secret_store::path(&plan.application()).display().to_string())
+        .unwrap_or_default();
     writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
     for name in names {
         let shown = match &watch.revealed {

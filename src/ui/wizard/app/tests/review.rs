@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::action::Verdict;
-use crate::engine::detach;
 use crate::engine::journal::Record;
 use crate::engine::runs::RunDir;
+use crate::engine::{detach, launch};
 use crate::facts::probe::probe;
-use crate::host::Address;
 use crate::host::fake::{Package, output};
+use crate::host::{Address, Command, Host as _};
 use crate::plan::Plan;
+use crate::plan::preview::{GuideChecks, packages, preview};
+use crate::secret::Secrets;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 
@@ -183,6 +185,64 @@ fn a_plan_with_things_in_the_way() {
     let host = fit();
     host.put_file("/proc/meminfo", "MemTotal: 204800 kB\nMemFree: 100000 kB\nSwapTotal: 0 kB\n", 0o444);
     insta::assert_snapshot!(seen(&SIZES, "", |size| reviewing(&host, size, &[("web.https_port", "0")])));
+}
+
+/// A machine whose web server runs with a configuration that is broken on disk.
+fn with_broken_nginx() -> FakeHost {
+    let host = fit();
+    host.offer(
+        Package::new("nginx", "1.22.1-9")
+            .file("/etc/nginx/nginx.conf", "user www-data;\n", 0o644)
+            .file("/usr/sbin/nginx", "elf", 0o755)
+            .service("nginx", &[]),
+    );
+    host.run(&Command::new(["apt-get", "install", "-y", "nginx"])).unwrap();
+    host.run(&Command::new(["systemctl", "start", "nginx.service"])).unwrap();
+    host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+    host
+}
+
+/// What `bringup plan` says that a run would be refused for.
+fn refused(host: &FakeHost, app: &App) -> Vec<String> {
+    let plan = app.desk.review.plan().unwrap();
+    let verdicts = preview(host, plan, &Secrets::default(), GuideChecks::Leave);
+    let forecast = packages(host, plan);
+    let foreseen = launch::foreseen(host, plan, &verdicts, forecast.as_ref());
+    foreseen.into_iter().map(|problem| problem.message).collect()
+}
+
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+#[test]
+fn a_server_that_would_not_start_again_is_said_before_anything_starts() {
+    let host = with_broken_nginx();
+    insta::assert_snapshot!(seen(&SIZES[..1], "", |size| reviewing(&host, size, &[])));
+}
+
+#[test]
+fn the_review_says_what_plan_says() {
+    let broken = with_broken_nginx();
+    let small = fit();
+    small.offer(Package::new("nginx", "1.22.1-9").size(1 << 50, 300));
+    let interrupted = fit();
+    ran(&interrupted, vec![]);
+    for (host, about) in [(broken, "theirs.conf:2"), (small, "to be downloaded"), (interrupted, "was interrupted")] {
+        let app = reviewing(&host, (80, 60), &[]);
+        let plan = refused(&host, &app);
+        assert!(plan.iter().any(|message| message.contains(about)), "{about}: {plan:?}");
+        // Without the rail beside the page.
+        let page: Vec<String> = screen(&app)
+            .lines()
+            .filter_map(|line| Some(line.split_once('│')?.1.trim_end_matches('"').to_owned()))
+            .collect();
+        let shown = squeezed(&page.concat());
+        for message in plan {
+            assert_eq!(shown.matches(&squeezed(&message)).count(), 1, "{message}\n{}", screen(&app));
+        }
+        assert!(!screen(&app).contains("[ Start ]"), "{}", screen(&app));
+    }
 }
 
 #[test]

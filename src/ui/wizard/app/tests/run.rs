@@ -368,7 +368,9 @@ fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
     app.views.entry(Place::Run).or_default().focus = Some(Stop::Step(SECRET.to_owned()));
     app.resize(80, 60);
     let jobs = keys(&mut app, "^R");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Secret { guide, name })] if guide == "webapp" && name == SECRET));
+    assert!(
+        matches!(&jobs[..], [Job::Run(Task::Secret { of, name })] if *of == plan().application() && name == SECRET)
+    );
     tell(&mut app, News::Secret(SECRET.to_owned(), Secret::new("hunter22")));
     assert!(screen(&app).contains("hunter22"));
     assert!(keys(&mut app, "^R").is_empty());
@@ -472,12 +474,12 @@ fn a_secret_is_read_from_where_it_is_kept() {
     let host = FakeHost::new();
     let mut secrets = Secrets::default();
     secrets.insert(SECRET, Secret::new("hunter22"));
-    secret_store::save(&host, "webapp", &secrets).unwrap();
-    let read = |name: &str| work(&host, Task::Secret { guide: "webapp".to_owned(), name: name.to_owned() });
+    secret_store::save(&host, &plan().application(), &secrets).unwrap();
+    let read = |name: &str| work(&host, Task::Secret { of: plan().application(), name: name.to_owned() });
     assert!(matches!(&read(SECRET)[..], [News::Secret(_, secret)] if secret.expose() == "hunter22"));
     assert!(matches!(read("database.password")[..], [News::Trouble(_)]));
     assert!(!format!("{:?}", read(SECRET)).contains("hunter22"));
     let answer = Answered { path: SECRET.to_owned(), value: mark(SECRET).into(), origin: Origin::Default };
     assert!(plan().answers.contains(&answer));
-    assert!(host.stat(&secret_store::path("webapp")).unwrap().is_some());
+    assert!(host.stat(&secret_store::path(&plan().application())).unwrap().is_some());
 }
