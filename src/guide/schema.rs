@@ -1,4 +1,4 @@
-//! The JSON Schema of the files of a guide, made from the types by `tests/reference.rs`, and what does not fit it.
+//! The JSON Schema of the files of a guide, made from the types by `tests/integration/reference.rs`, and what does not fit it.
 //!
 //! The reader of YAML knows the form of a stage; what stands in an action or a proof is typed only when its templates are
 //! evaluated, with answers. The schema tells before which fields there are, which must be written, and what they hold.

@@ -18,6 +18,7 @@ mod acme_dns;
 mod backups;
 mod broker;
 mod combinations;
+mod conformance;
 mod crashes;
 mod databases;
 mod decisions;
