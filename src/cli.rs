@@ -20,6 +20,7 @@ mod ask;
 mod decide;
 mod execute;
 mod guard;
+mod guide;
 mod inputs;
 mod past;
 mod plan;
@@ -135,6 +136,11 @@ enum Verb {
     },
     /// List the guides
     Guides,
+    /// Start, check or describe a guide of your own; needs no root
+    Guide {
+        #[command(subcommand)]
+        verb: GuideVerb,
+    },
     /// Show what was found on this machine
     Facts,
     /// Check whether this machine is fit to be changed, and for a guide; needs no root
@@ -280,6 +286,23 @@ enum TlsVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum GuideVerb {
+    /// Write a small guide that works into a new directory
+    #[command(alias = "init")]
+    New {
+        /// The directory
+        dir: PathBuf,
+    },
+    /// Check a guide: every problem with its file and line
+    Lint {
+        /// The directory with guide.yaml
+        dir: PathBuf,
+    },
+    /// Print the JSON Schema of the files of a guide
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
 enum AnswersVerb {
     /// Check an answers file: every problem in one pass
     #[command(alias = "check")]
@@ -291,15 +314,15 @@ enum AnswersVerb {
     },
     /// Print the JSON Schema of a guide's answers file
     Schema {
-        /// The guide
+        /// A shipped guide, or a directory with a guide of your own
         #[arg(default_value = "webapp")]
-        guide: String,
+        guide: PathBuf,
     },
     /// Print a commented answers file to start from
     #[command(alias = "new")]
     Init {
-        /// The guide
-        guide: String,
+        /// A shipped guide, or a directory with a guide of your own
+        guide: PathBuf,
     },
 }
 
@@ -357,10 +380,15 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         }
         Some(Verb::Answers { verb }) => match verb {
             AnswersVerb::Validate { file, inputs } => answers::check(host, file, inputs, output),
-            AnswersVerb::Schema { guide } => answers::schema(&guide),
-            AnswersVerb::Init { guide } => answers::sample(&guide),
+            AnswersVerb::Schema { guide } => answers::schema(host, &guide),
+            AnswersVerb::Init { guide } => answers::sample(host, &guide),
         },
         Some(Verb::Guides) => answers::guides(output),
+        Some(Verb::Guide { verb }) => match verb {
+            GuideVerb::New { dir } => guide::new(host, &dir),
+            GuideVerb::Lint { dir } => guide::lint(host, &dir, output),
+            GuideVerb::Schema => guide::print_schema(),
+        },
         Some(Verb::Facts) => answers::facts(host, output),
         Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
         Some(Verb::Status) => past::status(host, output),

@@ -155,10 +155,12 @@ fn guide_of(host: &dyn Host, inputs: &Inputs, name: &str, bytes: &[u8]) -> Resul
 }
 
 /// A shipped guide by its id, or else a directory; `./webapp` is a directory in any case.
-fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
-    match load::list().into_iter().find(|known| Path::new(&known.id).as_os_str() == guide.as_os_str()) {
-        Some(known) => load::load(&known.id),
-        None => load::load_dir(host, guide),
+pub(super) fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
+    match guide.to_str() {
+        Some(id) if load::list().iter().any(|known| known.id == id) => load::load(id),
+        // A misspelt id is told with those that there are.
+        Some(id) if !id.contains('/') && matches!(host.stat(guide), Ok(None)) => load::load(id),
+        _ => load::load_dir(host, guide),
     }
 }
 

@@ -9,16 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::action::Action;
 use crate::error::Problem;
 use crate::guide::expression::{Expressions, is_template};
-use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage};
-use crate::proof::Proof;
+use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage, schema};
 use crate::suggest::nearest;
 
 use names::Names;
 
-mod fields;
 mod names;
 
 /// Names that expressions use for something else.
@@ -57,16 +54,18 @@ impl Linter {
             self.require(what, !text.trim().is_empty(), "is missing");
         }
         self.require("stages", !guide.stages.is_empty(), "a guide without stages does nothing");
-        for rule in &guide.requires {
-            self.rule("requires", rule, &[]);
+        for (index, rule) in guide.requires.iter().enumerate() {
+            self.rule(&format!("requires[{index}]"), rule, &[]);
         }
         self.unique("stages", guide.stages.iter().map(|stage| stage.id.as_str()));
         // What is asked is evaluated in order: an expression sees only what was asked before.
         for stage in &guide.stages {
             self.asked(stage);
         }
-        for rule in guide.stages.iter().flat_map(|stage| &stage.rules) {
-            self.about(rule);
+        for stage in &guide.stages {
+            for (index, rule) in stage.rules.iter().enumerate() {
+                self.about(&format!("{}.rules[{index}]", stage.id), rule);
+            }
         }
         // Everything below is evaluated when all answers are known.
         let ids: BTreeSet<String> = guide
@@ -91,8 +90,8 @@ impl Linter {
         for question in &stage.questions {
             self.question(stage, question);
             // Its own rules judge `value`: the answer is one only when they have passed.
-            for rule in &question.rules {
-                self.rule(&format!("{at}.{}.rules", question.id), rule, &["value"]);
+            for (index, rule) in question.rules.iter().enumerate() {
+                self.rule(&format!("{at}.{}.rules[{index}]", question.id), rule, &["value"]);
             }
             self.names.add_answer(&stage.id, &question.id, question.kind == QuestionKind::Secret);
         }
@@ -105,8 +104,8 @@ impl Linter {
             let secret = used.iter().any(|name| self.names.is_secret(name));
             self.names.add_figure(&figure.name, secret);
         }
-        for rule in &stage.rules {
-            self.rule(&format!("{at}.rules"), rule, &[]);
+        for (index, rule) in stage.rules.iter().enumerate() {
+            self.rule(&format!("{at}.rules[{index}]"), rule, &[]);
         }
     }
 
@@ -157,19 +156,19 @@ impl Linter {
         self.no_secret(&format!("{at}.message"), &used);
     }
 
-    fn about(&mut self, rule: &Rule) {
+    fn about(&mut self, at: &str, rule: &Rule) {
         if let Some(about) = &rule.about
             && !self.names.has_answer(about)
         {
             let hint = nearest(about, self.names.answers().collect::<Vec<_>>().iter().map(String::as_str))
                 .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell("rules", format!("a rule is about {about}, which is no question"), hint);
+            self.tell(at, format!("a rule is about {about}, which is no question"), hint);
         }
     }
 
     fn done(&mut self, stage: &Stage, ids: &BTreeSet<String>) {
-        for packages in &stage.packages {
-            let at = format!("{}.packages", stage.id);
+        for (index, packages) in stage.packages.iter().enumerate() {
+            let at = format!("{}.packages[{index}]", stage.id);
             self.expression(&at, packages.when.as_deref(), &[]);
             self.require(&at, !packages.install.is_empty(), "a list of packages is empty");
             for text in packages.install.iter().chain([&packages.because]) {
@@ -191,7 +190,7 @@ impl Linter {
             self.id(&at, &proof.id);
             self.expression(&at, proof.when.as_deref(), &[]);
             self.skippable(&at, proof.skippable.as_deref(), &[]);
-            self.body::<Proof>(&at, Proof::KINDS, &proof.body, &[]);
+            self.body(&at, schema::Of::Proof, &proof.body, &[]);
         }
         for result in &stage.results {
             let at = format!("{}.results.{}", stage.id, result.label);
@@ -211,7 +210,7 @@ impl Linter {
         let used = self.template(&format!("{at}.because"), &action.because, extras);
         self.no_secret(&at, &used);
         self.skippable(&at, action.skippable.as_deref(), extras);
-        self.body::<Action>(&at, Action::KINDS, &action.body, extras);
+        self.body(&at, schema::Of::Action, &action.body, extras);
         for (kind, fields) in &action.body {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
@@ -230,34 +229,13 @@ impl Linter {
         self.no_secret(at, &used);
     }
 
-    /// Fields belong to their kind, their texts compile, and secrets stand only where nobody sees them.
-    fn body<'de, T: serde::Deserialize<'de>>(
-        &mut self,
-        at: &str,
-        kinds: &[&'static str],
-        body: &BTreeMap<String, Value>,
-        extras: &[&str],
-    ) {
+    /// The fields fit their kind, their texts compile, and secrets stand only where nobody sees them.
+    fn body(&mut self, at: &str, of: schema::Of, body: &BTreeMap<String, Value>, extras: &[&str]) {
         for (kind, fields) in body {
-            let Some(kind) = kinds.iter().copied().find(|known| known == kind) else {
-                continue;
-            };
-            let Some(fields) = fields.as_object() else {
-                self.tell(at, format!("`{kind}` needs its fields"), String::new());
-                continue;
-            };
-            let mut known = fields::of::<T>(kind).to_vec();
-            if kind == "file" {
-                known.push("template");
+            for misfit in schema::misfits(of, kind, fields) {
+                self.tell(&format!("{at}.{}", misfit.path), misfit.message, misfit.hint);
             }
-            for (field, value) in fields {
-                if !known.contains(&field.as_str()) {
-                    let hint = nearest(field, known.iter().copied()).map_or_else(
-                        || format!("fields are: {}", known.join(", ")),
-                        |near| format!("did you mean {near}?"),
-                    );
-                    self.tell(at, format!("`{kind}` has no field `{field}`"), hint);
-                }
+            for (field, value) in fields.as_object().into_iter().flatten() {
                 self.leaves(at, kind, field, value, extras);
             }
         }
@@ -289,7 +267,8 @@ impl Linter {
         let text = |key: &str| fields.get(key).and_then(Value::as_str);
         let mut used = BTreeSet::new();
         match (text("content"), text("template")) {
-            (Some(content), None) => used = self.template(at, content, extras),
+            // What is wrong in it has been said with the other texts.
+            (Some(content), None) => used = self.expressions.names_in_template(content).unwrap_or_default(),
             // A name that is itself a template is only known when the plan is built.
             (None, Some(name)) if is_template(name) => {}
             (None, Some(name)) => match self.expressions.names_in_asset(name) {
@@ -317,8 +296,9 @@ impl Linter {
                 _ => false,
             })
         };
-        self.require(at, full("run"), "a `command` needs `run`");
-        self.require(at, full("check"), "a `command` needs a `check` that tells when there is nothing left to do");
+        for key in ["run", "check"].into_iter().filter(|key| fields.get(key).is_some()) {
+            self.require(at, full(key), &format!("the `{key}` of a `command` is empty"));
+        }
         self.require(
             at,
             full("undo") != full("irreversible"),

@@ -26,6 +26,7 @@ mod dialogue;
 mod failures;
 mod firewall;
 mod flectra;
+mod guides;
 mod host;
 mod life;
 mod logs;

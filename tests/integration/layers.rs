@@ -1,5 +1,7 @@
 //! "Nothing reaches back up" (`src/lib.rs`): the `use` lines and paths of every module, against the layers.
 
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,7 +82,7 @@ fn named(text: &str) -> BTreeSet<String> {
         let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
         match part.strip_prefix('{') {
             Some(rest) => {
-                names.extend(rest.split('}').next().unwrap_or_default().split(',').map(|name| word(name.trim())))
+                names.extend(rest.split('}').next().unwrap_or_default().split(',').map(|name| word(name.trim())));
             }
             None => drop(names.insert(word(part))),
         }

@@ -71,7 +71,7 @@ impl Output {
 
     /// How many lines are kept.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 }
