@@ -141,8 +141,7 @@ fn row_3_the_mode_that_somebody_gave_an_account_file_stays() {
     let ours = format!("{before}shop:x:999:999\n");
     disk.put("/etc/passwd", &ours);
     let after = Some("shop:x:999:999".to_owned());
-    disk.owned.lines =
-        vec![accounts::Line { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
+    disk.owned.lines = vec![accounts::Line { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
     disk.host.put_file("/etc/passwd", ours, 0o640);
     disk.back();
     assert_eq!(disk.text("/etc/passwd").unwrap(), before);
