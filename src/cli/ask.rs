@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
-use crate::cli::inputs::{self, Made};
+use crate::cli::inputs;
 use crate::cli::past::Scope;
 use crate::cli::{Inputs, Output, answers, past, start, wizard};
+use crate::engine::detach;
+use crate::engine::launch::request::Request;
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, RunDir, State};
-use crate::engine::{detach, launch};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
@@ -124,7 +125,7 @@ fn started(
 ) -> Result<Exit, Exit> {
     loop {
         let interview = &dialogue.interview;
-        let made = Made {
+        let made = Request {
             guide: interview.guide().clone(),
             resolved: interview.resolved().clone(),
             // Somebody is here to decide, unless the answers say what to do.
@@ -135,10 +136,10 @@ fn started(
             plan,
             rotate: std::collections::BTreeSet::new(),
         };
-        match launch::check(host, &made.plan, &made.resolved.secrets) {
-            Ok(checked) => {
+        match made.launch(host) {
+            Ok(launched) => {
                 drop(asking);
-                return Ok(start::begin(host, &made, checked, output));
+                return Ok(start::follow(host, &made, launched, output));
             }
             Err(problems) => {
                 dialogue.tell_problems("It was not started, and nothing was changed:", &problems);

@@ -6,47 +6,20 @@ use std::path::Path;
 use crate::answers::file;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::{Literals, requirements, resolve_file};
-use crate::answers::{Given, OnFailure, Origin, Resolved, SecretSource};
+use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::cli::Inputs;
+use crate::engine::launch::request::Request;
 use crate::engine::previous;
-use crate::engine::secret_store;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::{Guide, load};
 use crate::host::Host;
-use crate::plan::Plan;
-use crate::plan::build::build;
 
 /// More of an answers file is never read: its own limit is lower, and `/dev/zero` has no end.
 const LONGEST: u64 = 1 << 20;
 
-/// Everything that a plan was made from, and the plan.
-pub(super) struct Made {
-    /// The guide.
-    pub guide: Guide,
-    /// Every answer.
-    pub resolved: Resolved,
-    /// What to do when the run fails.
-    pub on_failure: OnFailure,
-    /// The plan.
-    pub plan: Plan,
-    /// Generated secrets that shall have another value.
-    pub rotate: BTreeSet<String>,
-}
-
-impl Made {
-    /// Says which secrets keep a value that the answers do not ask for.
-    pub fn note_kept_secrets(&mut self, host: &dyn Host) {
-        let mut kept = secret_store::load(host, &self.plan.application());
-        for name in &self.rotate {
-            kept.remove(name);
-        }
-        self.plan.warnings.extend(secret_store::notes(&kept, &self.resolved.secrets));
-    }
-}
-
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
-pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Made, Vec<Problem>> {
+pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Request, Vec<Problem>> {
     let Some(path) = &inputs.answers else {
         let hint = "use --answers FILE; `bringup answers init webapp` makes one";
         return Err(vec![Problem::new("no answers are given", hint)]);
@@ -62,8 +35,7 @@ pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Ma
     let flags = flags(&guide, inputs, literals)?;
     let resolved = resolve_file(&guide, facts, &answers, &flags)?;
     let rotate = rotated(&inputs.rotate, &resolved)?;
-    let plan = build(&guide, facts, &resolved)?;
-    Ok(Made { guide, resolved, on_failure: answers.given.on_failure, plan, rotate })
+    Ok(Request { rotate, ..Request::new(guide, facts, resolved, answers.given.on_failure)? })
 }
 
 /// The secrets of `--rotate`; each must be a generated one.

@@ -1,10 +1,9 @@
 //! `bringup --answers f`: everything is checked, then a detached process does it and we follow.
 
 use crate::answers::OnFailure;
-use crate::cli::inputs::{self, Made};
-use crate::cli::{Inputs, Output, answers, past};
+use crate::cli::{Inputs, Output, answers, inputs, past};
 use crate::engine::event::{Event, What};
-use crate::engine::launch::{self, Checked};
+use crate::engine::launch::request::{Launched, Request};
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
@@ -21,30 +20,22 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailur
     };
     made.on_failure = on_failure.unwrap_or(made.on_failure);
     made.note_kept_secrets(host);
-    match launch::check_rotating(host, &made.plan, &made.resolved.secrets, &made.rotate) {
-        Ok(checked) => begin(host, &made, checked, output),
+    match made.launch(host) {
+        Ok(launched) => follow(host, &made, launched, output),
         Err(problems) => answers::refuse(&problems, output),
     }
 }
 
-/// Does what was planned and checked, and follows it to its end.
-pub(super) fn begin(host: &dyn Host, made: &Made, checked: Checked, output: Output) -> Exit {
-    match checked {
+/// Follows what was started to its end.
+pub(super) fn follow(host: &dyn Host, made: &Request, launched: Launched, output: Output) -> Exit {
+    match launched {
         // Nothing to change is not enough where a proof had failed.
-        Checked::NothingToDo { proven: false } => past::verify(host, output),
-        Checked::NothingToDo { proven: true } => {
+        Launched::NothingToDo { proven: false } => past::verify(host, output),
+        Launched::NothingToDo { proven: true } => {
             nothing_to_do(host, &made.plan, output);
             Exit::Done
         }
-        Checked::Go(ready) => {
-            match launch::start(host, &made.guide, &made.resolved, &made.plan, made.on_failure, &ready) {
-                Ok(dir) => past::follow(host, &dir, output),
-                Err(failure) => {
-                    out::error(&format!("error: {failure}\n"));
-                    Exit::Rejected
-                }
-            }
-        }
+        Launched::Started(dir) => past::follow(host, &dir, output),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::secret::Secrets;
 use crate::system::packages::apt::{self, Lists};
 use crate::system::packages::forecast::Forecast;
 
+pub mod request;
 pub mod running;
 
 /// What the checks before the first change came to.
@@ -52,7 +53,7 @@ pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSour
 }
 
 /// As [`check`], with new values for these generated secrets.
-pub fn check_rotating(
+fn check_rotating(
     host: &dyn Host,
     plan: &Plan,
     sources: &BTreeMap<String, SecretSource>,
@@ -207,7 +208,7 @@ fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec
 }
 
 /// Makes the run's directory with everything in it, and starts the process that works. `ready` is what [`check`] found.
-pub fn start(
+fn start(
     host: &dyn Host,
     guide: &Guide,
     resolved: &Resolved,

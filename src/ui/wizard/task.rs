@@ -9,7 +9,8 @@ use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision};
 use crate::engine::event::{Event, What};
-use crate::engine::launch::{self, Checked};
+use crate::engine::launch;
+use crate::engine::launch::request::{Launched, Request};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::{self, RunDir};
 use crate::engine::secret_store;
@@ -146,7 +147,7 @@ impl Task {
     /// Does the work.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(News) + Sync)) {
         match self {
-            Self::Launch(launch) => tell(match start(host, &launch) {
+            Self::Launch(launch) => tell(match start(host, *launch) {
                 Ok(news) => news,
                 Err(problems) => News::Refused(problems),
             }),
@@ -187,17 +188,13 @@ fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
     }
 }
 
-fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
-    let mut plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
-    plan.warnings.extend(secret_store::notes(&secret_store::load(host, &plan.application()), &launch.resolved.secrets));
-    match launch::check(host, &plan, &launch.resolved.secrets)? {
-        Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
-        Checked::Go(ready) => {
-            let dir = launch::start(host, &launch.guide, &launch.resolved, &plan, OnFailure::Ask, &ready);
-            dir.map(|dir| News::Started(dir.id))
-                .map_err(|failure| vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())])
-        }
-    }
+fn start(host: &dyn Host, launch: Launch) -> Result<News, Vec<Problem>> {
+    let mut request = Request::new(launch.guide, &launch.facts, launch.resolved, OnFailure::Ask)?;
+    request.note_kept_secrets(host);
+    Ok(match request.launch(host)? {
+        Launched::NothingToDo { proven } => News::NothingToDo { plan: Box::new(request.plan), proven },
+        Launched::Started(dir) => News::Started(dir.id),
+    })
 }
 
 /// Makes the plan of other answers and hands it to the run that waits.
