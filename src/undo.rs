@@ -268,7 +268,7 @@ impl Blobs {
             host.copy(path, &blob, Meta::root(0o600)).map_err(failed)?;
         }
         if host.hash(&blob).map_err(failed)? != name {
-            return Err(Failure::new(what(), "somebody changes it at this moment").hint("try again"));
+            return Err(Failure::new(what(), "it is being changed at this moment").hint("try again"));
         }
         Ok(name)
     }

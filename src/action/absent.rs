@@ -76,7 +76,7 @@ impl Absent {
                 format!("remove {}", path.display()),
                 "it is a directory or a device, not a file or a link",
             )
-            .hint("only files and links can be put back exactly; remove it by hand")),
+            .hint("only files and links can be restored exactly; remove it by hand")),
         }
     }
 }

@@ -207,11 +207,11 @@ fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let stat = cx.host.stat(path).map_err(failed)?;
         let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);
-        return Ok(later.then(|| "somebody changed it after the run had died".to_owned()));
+        return Ok(later.then(|| "it was changed after the run had died".to_owned()));
     };
     Ok(match written(cx.host, path)? {
-        None => Some("somebody removed it since".to_owned()),
-        Some(now) if now != *ours => Some("somebody changed it since".to_owned()),
+        None => Some("it was removed since".to_owned()),
+        Some(now) if now != *ours => Some("it was changed since".to_owned()),
         Some(_) => None,
     })
 }

@@ -103,7 +103,7 @@ impl Act for RawCommand {
         if !self.undo.is_empty() {
             Reversible::Yes
         } else if self.irreversible.is_empty() {
-            Reversible::No("the guide does not say how to take it back".to_owned())
+            Reversible::No("the guide does not say how to undo it".to_owned())
         } else {
             Reversible::No(self.irreversible.clone())
         }

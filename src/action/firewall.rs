@@ -254,7 +254,7 @@ impl Firewall {
                 .hint(format!("answer at least {SHORTEST}")));
         }
         if !self.knock.is_empty() && self.manager != Manager::Nftables {
-            return Err(refused("only nftables lets somebody in after a knock".to_owned())
+            return Err(refused("only nftables can admit a client after a knock".to_owned())
                 .hint("answer no ports in `firewall.knock`"));
         }
         if let Some(wrong) = knock::problems(&self.knock, &self.allow, &self.ssh_ports).into_iter().next() {

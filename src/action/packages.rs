@@ -60,7 +60,7 @@ impl Act for Packages {
         }
         for (name, old, new) in &simulation.upgrades {
             (cx.progress)(Progress::Note(format!(
-                "{name} goes from {old} to {new}, because a new package needs that; this is not taken back"
+                "{name} goes from {old} to {new}, because a new package needs that; this is not rolled back"
             )));
         }
         Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])

@@ -200,7 +200,7 @@ impl Sshd {
             return String::new();
         }
         let fate = match self.confirm {
-            Confirm::NewConnection => "stays open until somebody has logged in so",
+            Confirm::NewConnection => "stays open until an administrator has logged in this way",
             Confirm::Local => "stays open until `bringup confirm`",
             Confirm::None => "is closed",
         };

@@ -54,7 +54,7 @@ fn nobody(given: &Inputs, output: Output) -> Exit {
     let why = match (output.json, given.answers.is_some()) {
         (true, _) => "--json asks nothing: it needs --answers FILE, without --ask.",
         (false, true) => "--ask needs a terminal, and there is none; without it nothing is asked.",
-        (false, false) => "there is no terminal to ask questions at, and no answers file.",
+        (false, false) => "There is no terminal for questions, and no answers file.",
     };
     out::error(&format!(
         "error: {why}\n\
@@ -172,9 +172,9 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
     let (said, offered): (_, &[_]) = match run.state {
         State::Running => ("is working on this host", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
         State::RollbackUnfinished => {
-            ("was interrupted while it was taken back", &[("go on taking it back", Unfinished::Rollback)])
+            ("was interrupted during its rollback", &[("go on with the rollback", Unfinished::Rollback)])
         }
-        _ => ("was interrupted", &[("go on with it", Unfinished::Resume), ("take it back", Unfinished::Rollback)]),
+        _ => ("was interrupted", &[("go on with it", Unfinished::Resume), ("roll it back", Unfinished::Rollback)]),
     };
     voice.blank();
     voice.prose(0, &format!("Run {} {said}.", run.dir.id));

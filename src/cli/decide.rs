@@ -50,7 +50,7 @@ pub(super) fn decide(host: &dyn Host, decision: &Decision, output: Output) -> Ex
         return refuse(Problem::new("only root can decide what becomes of a run", "run it again with sudo"));
     }
     let Some(id) = detach::running(host) else {
-        let hint = "`bringup status` shows what stands, `bringup resume` goes on with what was interrupted";
+        let hint = "`bringup status` shows what is in place, `bringup resume` goes on with what was interrupted";
         return refuse(Problem::new("no run is at work, so none waits for a decision", hint));
     };
     let dir = RunDir::of(&id);

@@ -17,7 +17,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
     let confirmed = match detach::running(host) {
         Some(_) => deadman::confirm(host),
         None => Err(Failure::new("confirm a change", "no run is working on this host")
-            .hint("what a run changed that died is taken back by itself; `bringup resume` goes on")),
+            .hint("what a run that died had changed is reverted by itself; `bringup resume` goes on")),
     };
     match confirmed {
         Ok(what) => {

@@ -46,7 +46,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
-            out::print("Nothing that bringup did stands on this host.\n");
+            out::print("Nothing that bringup did is in place on this server.\n");
         }
         for run in standing {
             out::print(&line(run));
@@ -132,7 +132,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             let list: Vec<_> = tried.chain(untried).collect();
             out::json(&format!("{:#}\n", json!(list)));
         } else if results.is_empty() && stages.is_empty() {
-            out::print("There is nothing to verify: no finished run stands on this host.\n");
+            out::print("Nothing to verify: no finished run is in place on this server.\n");
         } else {
             let not_tried = results.iter().filter(|(_, _, result)| outcome(result) == "not_tried").count();
             let not_tried = if not_tried == 0 { String::new() } else { format!(", {not_tried} not tried") };
@@ -187,7 +187,7 @@ pub(super) fn abort(host: &dyn Host) -> Exit {
     match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
             out::print(&format!(
-                "Run {id} stops after its present step and takes everything back; `bringup attach` shows it.\n"
+                "Run {id} ends after its present step and rolls everything back; `bringup attach` shows it.\n"
             ));
             Exit::Done
         }
@@ -231,7 +231,7 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
             }
         };
         let Some(first) = chosen.first() else {
-            out::print("There is nothing to take back.\n");
+            out::print("Nothing to roll back.\n");
             return Ok(Exit::Done);
         };
         let ids: Vec<String> = chosen.iter().map(|run| run.dir.id.clone()).collect();
@@ -308,7 +308,10 @@ fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a
                 .collect();
             known.sort_unstable();
             known.dedup();
-            return Err(format!("no change of a stage \"{stage}\" stands; stages with changes: {}", known.join(", ")));
+            return Err(format!(
+                "no change of a stage \"{stage}\" is in place; stages with changes: {}",
+                known.join(", ")
+            ));
         }
         return Ok(with);
     }
@@ -346,7 +349,7 @@ fn not_in_place(runs: &[Run], id: &str) -> String {
             let users = run.journal.waits.join(", ");
             format!("run {id} is rolled back; what is left of it goes with the last that uses it: {users}")
         }
-        None => format!("no run {id} stands; standing runs: {}", known.join(", ")),
+        None => format!("no run {id} is in place; runs in place: {}", known.join(", ")),
     }
 }
 
@@ -430,7 +433,8 @@ fn at_work(host: &dyn Host) -> Result<String, &'static str> {
     if host.euid() != 0 {
         return Err(NEEDS_ROOT);
     }
-    detach::running(host).ok_or("Nothing is running. `bringup status` shows what stands, `bringup history` what was.\n")
+    detach::running(host)
+        .ok_or("Nothing is running. `bringup status` shows what is in place, `bringup history` every run.\n")
 }
 
 pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
@@ -545,7 +549,7 @@ mod tests {
         assert_eq!(of(None, Some("web"), false), [other.as_str()], "a stage of one installation");
         assert_eq!(of(Some(&shop), Some("web"), false), [again.as_str(), &shop]);
         let unknown = chosen(&host, &scope(Some("nobody"), None, false)).unwrap_err();
-        assert!(unknown.contains("no run nobody stands") && unknown.contains(&wiki), "{unknown}");
+        assert!(unknown.contains("no run nobody is in place") && unknown.contains(&wiki), "{unknown}");
     }
 
     #[test]

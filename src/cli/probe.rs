@@ -255,7 +255,7 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
     let must_knock = firewall.is_some_and(|firewall| !firewall.knock.is_empty());
     let (expected, name) = match (restricted, must_knock) {
         (true, _) => (Expected::Either, "SSH"),
-        (false, true) => (Expected::Closed, "SSH, until somebody knocks"),
+        (false, true) => (Expected::Closed, "SSH, until a knock"),
         (false, false) => (Expected::Open, "SSH"),
     };
     for port in facts.iter().flat_map(|facts| &facts.sshd.ports) {

@@ -175,7 +175,7 @@ fn in_the_way(run: &Run) -> Option<Problem> {
     match run.state {
         State::Running => at_work(Some(id)),
         State::Unfinished | State::RollbackUnfinished => {
-            let hint = "`bringup resume` goes on, `bringup rollback` takes it back";
+            let hint = "`bringup resume` goes on, `bringup rollback` rolls it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
         State::Done | State::ProofFailed | State::RolledBack => None,

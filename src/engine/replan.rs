@@ -112,7 +112,7 @@ pub(super) fn clear_away(
     match report.errors.first() {
         None => journal.write(host, Record::Cleared),
         Some(first) => {
-            let what = "take back what the other answers have no room for";
+            let what = "roll back what the other answers no longer ask for";
             Err(Failure::new(what, first).tail(first.tail.clone()))
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn ports(_: &dyn Host, facts: &Facts) -> Finding {
     let found: Vec<String> = taken.iter().map(|(port, process)| format!("{port} by {}", who(process))).collect();
     let found = format!("taken: {}", found.join(", "));
     if !facts.standing.is_empty() {
-        return ok(format!("{found} ({} stands here)", facts.standing.join(", ")));
+        return ok(format!("{found} ({} is in place here)", facts.standing.join(", ")));
     }
     let mut programs: Vec<String> = taken.iter().map(|(_, process)| who(process)).collect();
     programs.dedup();

@@ -25,7 +25,7 @@ pub(crate) fn dpkg(host: &dyn Host, _: &Facts) -> Finding {
     if policy::is_left(host).unwrap_or(false) {
         return problem(
             format!("{found}, in a run of bringup"),
-            "`bringup resume` finishes it, `bringup rollback` takes it back",
+            "`bringup resume` finishes it, `bringup rollback` rolls it back",
         );
     }
     problem(found, REPAIR)

@@ -10,8 +10,8 @@ use crate::host::Host;
 pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     if !facts.root {
         return ok(match facts.standing.as_slice() {
-            [] => "nothing stands; only root can see runs that were interrupted".to_owned(),
-            guides => format!("{} stands; only root can see its runs", guides.join(", ")),
+            [] => "no run is in place; only root can see runs that were interrupted".to_owned(),
+            guides => format!("{} is in place; only root can see its runs", guides.join(", ")),
         });
     }
     let running = detach::running(host);
@@ -31,7 +31,7 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
             State::Unfinished => {
                 return problem(
                     format!("run {id} was interrupted"),
-                    "`bringup resume` goes on, `bringup rollback` takes it back",
+                    "`bringup resume` goes on, `bringup rollback` rolls it back",
                 );
             }
             State::RollbackUnfinished => {
@@ -42,10 +42,10 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     }
     if let Some(run) = standing.iter().find(|run| run.state == State::ProofFailed) {
         return warning(
-            format!("run {} stands, but a proof of it failed", run.dir.id),
-            "`bringup verify` tries it again, `bringup rollback` takes it back",
+            format!("run {} is in place, but a proof of it failed", run.dir.id),
+            "`bringup verify` tries it again, `bringup rollback` rolls it back",
         );
     }
     let ids: Vec<&str> = standing.iter().map(|run| run.dir.id.as_str()).collect();
-    ok(if ids.is_empty() { "nothing stands".to_owned() } else { format!("standing: {}", ids.join(", ")) })
+    ok(if ids.is_empty() { "no run is in place".to_owned() } else { format!("in place: {}", ids.join(", ")) })
 }

@@ -62,7 +62,7 @@ fn a_fit_host_passes_every_check_and_nothing_is_changed() {
     Distribution: Debian GNU/Linux 12 (bookworm), amd64
     User: root
     Connection: not over SSH
-    Earlier runs: nothing stands
+    Earlier runs: no run is in place
     Init system: systemd
     Processors: 2 processors
     Memory: 2048 MiB
@@ -380,7 +380,7 @@ fn who_listens_on_the_web_s_ports_is_named_unless_it_is_ours() {
         ("taken: 80 by apache2, 443 by haproxy", "stop apache2 and haproxy, or choose other ports")
     );
     host.put_file(crate::facts::probe::STANDING, r#"["webapp"]"#, 0o644);
-    assert!(well(&host, "ports").ends_with("(webapp stands here)"));
+    assert!(well(&host, "ports").ends_with("(webapp is in place here)"));
 }
 
 #[test]

@@ -93,7 +93,8 @@ impl Upload {
         let mut begun = self.begin(cx, SOON, &[("Content-Length", &limit), ("Expect", "100-continue")])?;
         let told = match self.status(&mut begun)? {
             None => {
-                let why = format!("whoever sends `Expect: 100-continue` waits: no answer within {} s", SOON.as_secs());
+                let why =
+                    format!("a client that sends `Expect: 100-continue` waits: no answer within {} s", SOON.as_secs());
                 return Err(self.wrong(&why));
             }
             Some(413) => return Err(self.wrong(&format!("{} bytes are refused", grouped(self.limit)))),

@@ -37,7 +37,7 @@ pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
                 if stat.meta.uid != 0 && stat.meta.uid != host.euid() {
                     let why = format!("{} is a link that belongs to user id {}", dir.display(), stat.meta.uid);
                     return Err(Failure::new(what(), why)
-                        .hint("whoever owns the link could turn it elsewhere; name the real directory instead"));
+                        .hint("the link's owner could point it elsewhere; name the real directory instead"));
                 }
             }
             Some(_) => {

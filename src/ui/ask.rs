@@ -40,7 +40,7 @@ pub fn standing(waiting: &Waiting) -> String {
 
 /// How to decide where nobody can be asked.
 pub fn how_to(look: Look, waiting: &Waiting) -> String {
-    let mut page = "The run waits until somebody decides, in any terminal:\n".to_owned();
+    let mut page = "The run waits for a decision, from any terminal:\n".to_owned();
     for (decision, meaning) in options(waiting) {
         let command = format!("  bringup decide {}", decision.choice().name());
         let room = look.width.saturating_sub(MEANING).max(20);
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn every_choice_says_what_it_does() {
         insta::assert_snapshot!(how_to(Look::PLAIN, &waiting(3)), @r"
-        The run waits until somebody decides, in any terminal:
+        The run waits for a decision, from any terminal:
           bringup decide retry            retry
           bringup decide skip             skip database.role: the role can be made by
                                           hand later

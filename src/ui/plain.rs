@@ -200,7 +200,7 @@ mod tests {
         saved: the database webapp is in /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
         database.role: undone: dropped the database webapp
         database.role: undone: dropped the role webapp
-        kept: /etc/nginx/nginx.conf - somebody changed it since the run
+        kept: /etc/nginx/nginx.conf - it was changed since the run
         application.user: undone: removed the user webapp
         [1/5] packages: 50 %, removing nginx
         packages: undone: purged 12 packages

@@ -444,7 +444,7 @@ mod tests {
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ↩ database.role     dropped the database webapp
           ↩ database.role     dropped the role webapp
-          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ! kept: /etc/nginx/nginx.conf — it was changed since the run
           ↩ application.user  removed the user webapp
           ↩ packages          purged 12 packages
         ");
@@ -475,8 +475,8 @@ mod tests {
         5-webapp/dumps/webapp.sql
           < dropped the database webapp
           < dropped the role webapp
-          ! kept: /etc/nginx/nginx.conf -
-            somebody changed it since the run
+          ! kept: /etc/nginx/nginx.conf - it was
+            changed since the run
           < removed the user webapp
           < purged 12 packages
         ");
@@ -490,7 +490,7 @@ mod tests {
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ↩ database.role  dropped the database webapp
           ↩ database.role  dropped the role webapp
-          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ! kept: /etc/nginx/nginx.conf — it was changed since the run
           ↩ application.user  removed the user webapp
           ⠙ packages  ━━━━━╸────  50 % removing nginx
           rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────── 2/3

@@ -94,7 +94,7 @@ pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
     page.left(dir, state);
     page.blank();
     page.field("Log", &dir.file("log").display().to_string());
-    page.field("What stands", "bringup status");
+    page.field("In place", "bringup status");
     page.end()
 }
 
@@ -126,7 +126,7 @@ pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String 
 /// The host is already as the answers want it.
 pub fn nothing_to_do(plan: &Plan) -> String {
     let steps = plan.actions.len();
-    let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} stands already as the answers say.", plan.title));
+    let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} is already as the answers say.", plan.title));
     page.prose(&format!("All {steps} steps were checked; none would change anything."));
     page.results(&plan.results, PAGE.saturating_sub(page.lines.len() + 3));
     page.blank();
@@ -472,7 +472,7 @@ mod tests {
         Rolled back, except for what had to stay:
           ! saved: the database webapp is in
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
-          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ! kept: /etc/nginx/nginx.conf — it was changed since the run
 
           Try again     run the same command; nothing is left to clean up
           Journal       /var/lib/bringup/runs/20261121-093015-webapp/journal.jsonl
@@ -530,10 +530,10 @@ mod tests {
         Rolled back: 3 changes.
           ! saved: the database webapp is in
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
-          ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
+          ! kept: /etc/nginx/nginx.conf — it was changed since the run
 
           Log           /var/lib/bringup/runs/20261121-093015-webapp/log
-          What stands   bringup status
+          In place      bringup status
         ");
     }
 
@@ -555,7 +555,7 @@ mod tests {
         let page = nothing_to_do(&plan());
         assert_fits(&page, Look::PLAIN);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
-        Nothing to do: Your own web application stands already as the answers say.
+        Nothing to do: Your own web application is already as the answers say.
         All 0 steps were checked; none would change anything.
 
           Address       https://app.example.org/

@@ -280,7 +280,7 @@ fn with_what_remains(host: &dyn Host, failure: Failure) -> Failure {
     let pending = load(host).ok().flatten();
     match pending.as_ref().and_then(|pending| pending.errors.first()) {
         Some(error) => {
-            Failure { why: format!("{}; and it could not all be put back: {error}", failure.why), ..failure }
+            Failure { why: format!("{}; and not all of it could be reverted: {error}", failure.why), ..failure }
         }
         None => failure,
     }
@@ -296,7 +296,7 @@ fn missed(pending: &Pending) -> Failure {
     let failure = match pending.errors.first() {
         None => Failure::new(format!("keep {what}"), format!("{missed}; it is again as it was before")),
         Some(error) => {
-            Failure::new(format!("keep {what}"), format!("{missed}, and it could not all be put back: {error}"))
+            Failure::new(format!("keep {what}"), format!("{missed}, and not all of it could be reverted: {error}"))
         }
     };
     failure.hint(&pending.hint)
@@ -342,7 +342,7 @@ fn put_back(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.settle)(record, &cx)));
     pending.errors = records.chain(services).collect();
     pending.state = State::Fired;
-    let line = format!("{}: not confirmed, put back\n", pending.what);
+    let line = format!("{}: not confirmed, reverted\n", pending.what);
     // A log that cannot be written must not stop anything.
     let _ = host.append_lazily(&pending.log, line.as_bytes());
 }

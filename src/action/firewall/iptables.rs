@@ -180,7 +180,7 @@ impl Backend for Iptables<'_> {
         let script = host.read(Path::new(SCRIPT)).unwrap_or_default();
         let whose = format!("# What {} lets in;", self.name);
         if !script.is_empty() && !String::from_utf8_lossy(&script).contains(&whose) {
-            return Err(Failure::new(what, format!("{SCRIPT} holds the rules of somebody else"))
+            return Err(Failure::new(what, format!("{SCRIPT} holds another administrator's rules"))
                 .hint("only one guide on a host can have its rules in iptables; take the other back, or let this one use nftables"));
         }
         Ok(())

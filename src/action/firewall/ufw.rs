@@ -193,12 +193,12 @@ impl Backend for Ufw<'_> {
                 for tuple in of_others {
                     let denies = tuple.action.starts_with("deny") || tuple.action.starts_with("reject");
                     if denies {
-                        let why = format!("a rule of somebody else denies {opening} to everybody");
+                        let why = format!("another administrator's rule denies {opening} to everyone");
                         return refused(why, "`ufw status numbered` shows it, `ufw delete NUMBER` takes it away");
                     }
                     if opening.source.is_some() {
                         let why = format!(
-                            "{opening} shall be the only ones let in, but a rule of somebody else lets everybody in"
+                            "{opening} are to be the only ones admitted, but another administrator's rule admits everyone"
                         );
                         return refused(
                             why,

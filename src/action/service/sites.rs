@@ -246,7 +246,7 @@ impl Sites {
         let changed = self.await_as_before(host, sites, Duration::ZERO);
         let end = match changed.as_slice() {
             [] => format!("the former configuration is back, and {}", as_before(sites.len())),
-            _ => format!("the former configuration was put back, but still {}", list(&changed)),
+            _ => format!("the former configuration was restored, but still {}", list(&changed)),
         };
         Failure { why: format!("{}; {end}", failure.why.trim_end_matches('.')), ..failure }
     }

@@ -40,7 +40,7 @@ fn a_port_moves_and_comes_back() {
     let bench = bench("Port 22\n");
     bench.host.connected("sshd: alice@pts/0", "10.0.0.1:22", "192.0.2.7:51000");
     let waiting = sshd(&serde_json::json!({"confirm": "new_connection"}));
-    let shown = "have SSH listen on port 2222 at every address; 0.0.0.0:22 stays open until somebody has logged in so \
+    let shown = "have SSH listen on port 2222 at every address; 0.0.0.0:22 stays open until an administrator has logged in this way \
                  (logged in now: from 192.0.2.7)";
     assert_eq!(bench.summary(&waiting), shown);
     let diff = bench.diff(&sshd(&serde_json::json!({})));

@@ -223,7 +223,8 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
         if host.stat(path).ok().flatten().is_none() || same(before, now.entries.get(path)) {
             continue;
         }
-        let why = states.owned.theirs.get(path).map_or("somebody else changed it while the run worked", String::as_str);
+        let why =
+            states.owned.theirs.get(path).map_or("another process changed it while the run worked", String::as_str);
         let known = outcomes.kept.iter().any(|(known, _)| Path::new(known) == path);
         if !known {
             outcomes.kept.push((path.display().to_string(), why.to_owned()));

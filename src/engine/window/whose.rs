@@ -94,7 +94,7 @@ pub enum Whose {
 /// Why a path is somebody else's: the kernel told.
 pub const WROTE: &str = "another process wrote it while the run worked";
 /// Why a path is somebody else's: dpkg told.
-pub const PACKAGE: &str = "it came with a package that somebody else installed";
+pub const PACKAGE: &str = "it came with a package that another administrator installed";
 const LATER: &str = "it was changed after the run had died";
 const UNKNOWN: &str = "it was changed while the run worked, and nothing shows that the run did it";
 

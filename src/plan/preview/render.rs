@@ -229,7 +229,7 @@ fn undoing(plan: &Plan) -> Vec<String> {
     };
     let lost = of(|reversible| matches!(reversible, Reversible::No(_)));
     let mut told = if lost.is_empty() {
-        vec!["all of it can be taken back with `bringup rollback`".to_owned()]
+        vec!["all of it can be rolled back with `bringup rollback`".to_owned()]
     } else {
         lost.iter().map(|planned| format!("cannot be undone: {}", planned.describe)).collect()
     };

@@ -159,7 +159,7 @@ pub fn gone_wrong() -> Vec<Event> {
         },
         What::Undone { action: "database.role".to_owned(), describe: "dropped the database webapp".to_owned() },
         What::Undone { action: "database.role".to_owned(), describe: "dropped the role webapp".to_owned() },
-        What::Kept { what: "/etc/nginx/nginx.conf".to_owned(), why: "somebody changed it since the run".to_owned() },
+        What::Kept { what: "/etc/nginx/nginx.conf".to_owned(), why: "it was changed since the run".to_owned() },
         What::Undone { action: "application.user".to_owned(), describe: "removed the user webapp".to_owned() },
         goes_on("packages", 50.0, "removing nginx"),
         What::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() },

@@ -40,9 +40,9 @@ impl Earlier {
         match self.state {
             State::Running => "is at work now",
             State::Unfinished => "was interrupted",
-            State::RollbackUnfinished => "was interrupted while it was taken back",
-            State::ProofFailed => "stands, but a proof failed",
-            State::Done | State::RolledBack => "stands",
+            State::RollbackUnfinished => "was interrupted during its rollback",
+            State::ProofFailed => "in place, but a proof failed",
+            State::Done | State::RolledBack => "in place",
         }
     }
 }

@@ -149,7 +149,7 @@ impl Watch {
             (_, Phase::Ended(Exit::Done)) if !self.running.title.is_empty() => "Done",
             (_, Phase::Ended(Exit::Done | Exit::RolledBack)) => "Taken back",
             (_, Phase::Ended(Exit::ProofFailed)) => "A proof failed",
-            (_, Phase::Ended(_)) => "Stopped half-way",
+            (_, Phase::Ended(_)) => "Paused",
             _ => "At work",
         }
     }

@@ -298,5 +298,5 @@ fn a_change_that_fails_tells_what_could_not_be_put_back() {
         carry: CARRY,
     };
     let failure = guarded(&host, &plan, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
-    assert!(failure.why.starts_with("it broke; and it could not all be put back: "), "{failure}");
+    assert!(failure.why.starts_with("it broke; and not all of it could be reverted: "), "{failure}");
 }

@@ -188,7 +188,7 @@ fn where_ours_would_mean_nothing_it_is_refused_with_what_to_do() {
         failure.why
     };
     let sources = firewall(&serde_json::json!({"ssh_sources": ["10.0.0.0/8"]}));
-    assert!(refused(&|_| {}, &sources).contains("a rule of somebody else lets everybody in"));
+    assert!(refused(&|_| {}, &sources).contains("another administrator's rule admits everyone"));
     let status = |host: &FakeHost| host.on(&["ufw"], |_, _| output(0, "Status: inactive\n", ""));
     assert!(refused(&status, &plain()).contains("not loaded"));
     let not_at_boot = |host: &FakeHost| host.take_away("/etc/systemd/system/multi-user.target.wants/ufw.service");

@@ -193,7 +193,7 @@ fn done(watch: &Watch, writer: &mut Writer<'_>) {
 
 fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
     let title = watch.plan.as_ref().map_or("Everything", |plan| &plan.title);
-    headline(Role::Good, Sign::Good, &format!("{title} stands as the answers say. Nothing was changed."), writer);
+    headline(Role::Good, Sign::Good, &format!("{title} is already as the answers say. Nothing was changed."), writer);
     if watch.idle == Some(false) {
         writer.note(Role::Warning, Sign::Warning, 0, "A proof had failed the last time: `bringup verify` tries again.");
     }
@@ -206,7 +206,7 @@ fn taken_back(watch: &Watch, writer: &mut Writer<'_>) {
     let says = lines::rolled_back(watch.running.records);
     headline(Role::Good, Sign::Good, &says, writer);
     left(&watch.running, writer);
-    next(watch, &[("What stands", "bringup status")], writer);
+    next(watch, &[("In place", "bringup status")], writer);
 }
 
 fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {

@@ -224,7 +224,7 @@ fn start(desk: &Desk, writer: &mut Writer<'_>) {
     let from = writer.row();
     let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
     let (label, says) = if desk.waits() {
-        let says = "The run goes on with them. What they no longer ask for is taken back.";
+        let says = "The run goes on with them. What they no longer ask for is rolled back.";
         ("[ Go on with these answers ]", says.to_owned())
     } else {
         let all = desk.review.for_good().is_empty();

@@ -202,7 +202,7 @@ fn whole(watch: &Watch, writer: &mut Writer<'_>) {
     let (over, all) = running.count();
     let mut pieces = bar(Role::Good, running.share(watch.now), writer);
     let unit = match running.phase {
-        Phase::Back => "changes taken back",
+        Phase::Back => "changes rolled back",
         _ => "steps",
     };
     let unit = if writer.width() < 60 { "" } else { unit };
@@ -333,7 +333,7 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
         StepState::Working if alone => String::new(),
         StepState::Pending | StepState::Working => format!("{over} of {all}"),
         StepState::Failed => "failed".to_owned(),
-        StepState::Undone => "taken back".to_owned(),
+        StepState::Undone => "rolled back".to_owned(),
         StepState::AlreadySo => "already so".to_owned(),
         StepState::Done | StepState::Skipped => lines::duration(group.millis()),
     };
@@ -346,7 +346,7 @@ fn line(step: &Work, writer: &mut Writer<'_>) {
         StepState::AlreadySo => "already so".to_owned(),
         StepState::Failed => "failed".to_owned(),
         StepState::Skipped => "left out".to_owned(),
-        StepState::Undone => "taken back".to_owned(),
+        StepState::Undone => "rolled back".to_owned(),
         StepState::Done => lines::duration(step.millis),
         StepState::Pending | StepState::Working => String::new(),
     };

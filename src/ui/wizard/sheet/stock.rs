@@ -34,7 +34,7 @@ impl Sheet {
                 text.push_str(" Taking it back makes the server what it was before the run.");
                 entries.push(to("Take it back now", Attend::RollBack));
             }
-            _ => text.push_str(" Later runs have to be taken back before it."),
+            _ => text.push_str(" Later runs have to be rolled back before it."),
         }
         entries.push(Entry::new("Close", Target::Here));
         Self::Menu(Menu { title: "Earlier run".to_owned(), text, entries })

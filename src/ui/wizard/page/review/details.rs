@@ -31,7 +31,7 @@ pub fn lines(review: &Review, at: usize) -> Vec<Line> {
         Reversible::WithData => {
             lines.push(Line::Prose(Role::Dim, "Taking it back saves the data to a file first.".to_owned()));
         }
-        Reversible::No(why) => lines.push(Line::Prose(Role::Warning, format!("This cannot be taken back: {why}"))),
+        Reversible::No(why) => lines.push(Line::Prose(Role::Warning, format!("This cannot be rolled back: {why}"))),
     }
     match review.verdict(at) {
         None => lines.push(Line::Prose(Role::Dim, "Being compared with this server.".to_owned())),
