@@ -64,6 +64,17 @@ fn on_bullseye_with_its_own_python() {
 }
 
 #[test]
+fn debians_own_package_of_the_product_is_in_the_way() {
+    let guide = bringup::guide::load::load("flectra").unwrap();
+    let lacks = |facts: &Facts| bringup::answers::resolve::requirements(&guide, facts);
+    assert_eq!(lacks(&bullseye()), []);
+    let mut facts = bullseye();
+    facts.installed.insert("flectra".to_owned(), "2.0".to_owned());
+    let told = lacks(&facts).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("installed here from a Debian package"), "{told}");
+}
+
+#[test]
 fn the_files_on_bullseye() {
     insta::assert_snapshot!(files(&plan(&bullseye(), LOGIN)));
 }

@@ -13,13 +13,15 @@ use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
-use crate::guide::{Guide, Question, QuestionKind, Rule, Stage};
+use crate::guide::{Guide, Notice, Question, QuestionKind, Rule, Stage};
 use crate::secret;
 use crate::visible;
 
 mod hostname;
+mod on_host;
 mod reference;
 mod refusal;
+mod url;
 mod value;
 
 pub(crate) use reference::GENERATED;
@@ -112,6 +114,7 @@ fn position(place: &str) -> (usize, usize) {
 
 struct Walk<'a> {
     guide: &'a Guide,
+    facts: &'a Facts,
     given: &'a Given,
     place: &'a dyn Fn(&str) -> String,
     expressions: Arc<Expressions>,
@@ -128,17 +131,18 @@ impl<'a> Walk<'a> {
     fn new(
         expressions: Arc<Expressions>,
         guide: &'a Guide,
-        facts: &Facts,
+        facts: &'a Facts,
         given: &'a Given,
         place: &'a dyn Fn(&str) -> String,
         refused: BTreeSet<String>,
     ) -> Self {
         Self {
             guide,
+            facts,
             given,
             place,
             expressions,
-            context: Context::new(facts),
+            context: Context::of(guide, facts),
             resolved: Resolved { take_over: given.take_over.clone(), ..Resolved::default() },
             problems: Vec::new(),
             refused,
@@ -183,6 +187,9 @@ impl<'a> Walk<'a> {
             let context = self.context.clone();
             for rule in &stage.rules {
                 self.rule(rule, &stage.id, &context);
+            }
+            for notice in &stage.notices {
+                self.notice(notice, &stage.id);
             }
         }
     }
@@ -277,7 +284,9 @@ impl<'a> Walk<'a> {
             self.refuse(path, "must be answered", asked(question));
             return None;
         }
-        let detected = names.iter().any(|name| name.starts_with("facts") || name.starts_with("figures"));
+        let detected = names
+            .iter()
+            .any(|name| ["facts", "release", "figures"].contains(&name.split('.').next().unwrap_or_default()));
         let origin = if detected { Origin::Detected } else { Origin::Default };
         let before = self.problems.len();
         let accepted = self.accept(question, path, &rendered, origin);
@@ -314,6 +323,7 @@ impl<'a> Walk<'a> {
         }
         let context = self.context.with("value", &value);
         let before = self.problems.len();
+        self.on_host(question, path, &value);
         for rule in &question.rules {
             self.rule(rule, path, &context);
         }
@@ -400,23 +410,48 @@ impl<'a> Walk<'a> {
         if applies != Some(true) || self.truth(&rule.that, path, context) != Some(false) {
             return;
         }
-        let mut words = Vec::new();
-        for template in [&rule.message, &rule.hint] {
-            match self.expressions.render_text(template, context) {
-                Ok(text) => words.push(text.trim().to_owned()),
-                Err(error) => {
-                    return self.defect(path, "a rule's message cannot be written", &error);
-                }
+        if let Some([message, hint]) = self.words([&rule.message, &rule.hint], path, context) {
+            self.refuse(path, message, hint);
+        }
+    }
+
+    /// Says what is to be known, once or for each of a list.
+    fn notice(&mut self, notice: &Notice, stage: &str) {
+        let path = notice.about.as_deref().unwrap_or(stage);
+        let context = self.context.clone();
+        let items = match notice.each.as_deref().map(|each| self.evaluate(each, path)) {
+            None => return self.notice_in(notice, path, &context),
+            Some(Some(Value::Array(items))) => items,
+            // Not asked.
+            Some(Some(Value::Null) | None) => return,
+            Some(Some(other)) => return self.defect(path, "`each` gives no list", &other.to_string()),
+        };
+        for item in &items {
+            self.notice_in(notice, path, &context.with("item", item));
+        }
+    }
+
+    fn notice_in(&mut self, notice: &Notice, path: &str, context: &Context) {
+        let applies = notice.when.as_deref().map_or(Some(true), |when| self.truth(when, path, context));
+        if applies == Some(true)
+            && !self.is_unknown(&self.names_in(&Value::from(notice.say.as_str())))
+            && let Some([said, hint]) = self.words([&notice.say, &notice.hint], path, context)
+        {
+            let hint = if hint.is_empty() { hint } else { format!(" ({hint})") };
+            self.resolved.warnings.push(format!("{path}: {said}{hint}"));
+        }
+    }
+
+    /// What these templates say; none for a defect of the guide, which is told.
+    fn words(&mut self, templates: [&str; 2], path: &str, context: &Context) -> Option<[String; 2]> {
+        let rendered = templates.map(|template| self.expressions.render_text(template, context));
+        match rendered {
+            [Ok(one), Ok(other)] => Some([one, other].map(|text| text.trim().to_owned())),
+            [Err(error), _] | [_, Err(error)] => {
+                self.defect(path, "what is to be said cannot be written", &error);
+                None
             }
         }
-        let hint = words.pop().unwrap_or_default();
-        let message = words.pop().unwrap_or_default();
-        if !rule.warning {
-            return self.refuse(path, message, hint);
-        }
-        let about = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        let hint = if hint.is_empty() { hint } else { format!(" ({hint})") };
-        self.resolved.warnings.push(format!("{about}{message}{hint}"));
     }
 
     /// `None` when it depends on something unknown (already told), or is a defect of the guide (told now).

@@ -11,18 +11,22 @@ use serde_json::Value;
 
 use crate::action::Action;
 use crate::error::Problem;
+use crate::facts::probe::installed;
 use crate::guide::expression::{Expressions, is_template};
-use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage};
+use crate::guide::{ActionSpec, Guide, Notice, OTHER, Question, QuestionKind, Rule, Stage};
 use crate::proof::Proof;
 use crate::suggest::nearest;
 
+use form::Form;
 use names::Names;
 
 mod fields;
+pub mod form;
 mod names;
 
 /// Names that expressions use for something else.
-const RESERVED: &[&str] = &["facts", "figures", "value", "item", "index", "packages", "version", "guide", "on_failure"];
+const RESERVED: &[&str] =
+    &["facts", "release", "figures", "owner", "value", "item", "index", "packages", "version", "guide", "on_failure"];
 
 /// Where the mark of a secret may stand: what is written to files that only their owner reads, or handed over
 /// through stdin, the environment or a socket. Anything else is argv, a log or a screen.
@@ -40,7 +44,8 @@ const SECRET_PLACES: &[(&str, &[&str])] = &[
 
 /// Finds what is wrong with a guide.
 pub fn lint(guide: &Guide) -> Vec<Problem> {
-    let mut linter = Linter { expressions: Expressions::new(guide), names: Names::new(), problems: Vec::new() };
+    let mut linter =
+        Linter { expressions: Expressions::new(guide), names: Names::new(&guide.releases), problems: Vec::new() };
     linter.guide(guide);
     linter.problems
 }
@@ -57,6 +62,14 @@ impl Linter {
             self.require(what, !text.trim().is_empty(), "is missing");
         }
         self.require("stages", !guide.stages.is_empty(), "a guide without stages does nothing");
+        for name in guide.releases.values().flat_map(|values| values.keys()).collect::<BTreeSet<_>>() {
+            let known = guide.releases.get(OTHER).is_some_and(|values| values.contains_key(name));
+            self.require(
+                &format!("releases.{OTHER}"),
+                known,
+                &format!("has no `{name}`, for releases not in the table"),
+            );
+        }
         for rule in &guide.requires {
             self.rule("requires", rule, &[]);
         }
@@ -65,8 +78,11 @@ impl Linter {
         for stage in &guide.stages {
             self.asked(stage);
         }
-        for rule in guide.stages.iter().flat_map(|stage| &stage.rules) {
-            self.about(rule);
+        for stage in &guide.stages {
+            let abouts = stage.rules.iter().map(|rule| &rule.about);
+            for about in abouts.chain(stage.notices.iter().map(|notice| &notice.about)).flatten() {
+                self.about(about);
+            }
         }
         // Everything below is evaluated when all answers are known.
         let ids: BTreeSet<String> = guide
@@ -108,6 +124,20 @@ impl Linter {
         for rule in &stage.rules {
             self.rule(&format!("{at}.rules"), rule, &[]);
         }
+        for notice in &stage.notices {
+            self.notice(&format!("{at}.notices"), notice);
+        }
+    }
+
+    fn notice(&mut self, at: &str, notice: &Notice) {
+        self.expression(at, notice.each.as_deref(), &[]);
+        let extras: &[&str] = if notice.each.is_some() { &["item"] } else { &[] };
+        self.expression(at, notice.when.as_deref(), extras);
+        self.require(at, !notice.say.trim().is_empty(), "`say` is missing");
+        for text in [&notice.say, &notice.hint] {
+            let used = self.template(at, text, extras);
+            self.no_secret(at, &used);
+        }
     }
 
     fn question(&mut self, stage: &Stage, question: &Question) {
@@ -128,6 +158,17 @@ impl Linter {
         if let Some(default) = &question.default {
             let used = self.template_leaves(&format!("{at}.default"), default, &[]);
             self.no_secret(&format!("{at}.default"), &used);
+        }
+        self.expression(&format!("{at}.beside"), question.beside.as_deref(), &[]);
+        self.expression(&format!("{at}.allow_taken"), question.allow_taken.as_deref(), &["value", "owner"]);
+        for (field, written, kind) in [
+            ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
+            ("or_path", question.or_path, QuestionKind::Url),
+            ("beside", question.beside.is_some(), QuestionKind::Ports),
+            ("allow_taken", question.allow_taken.is_some(), QuestionKind::FreePort),
+            ("taken_hint", question.taken_hint.is_some(), QuestionKind::FreePort),
+        ] {
+            self.require(&at, !written || question.kind == kind, &format!("questions of its type have no `{field}`"));
         }
         if question.kind != QuestionKind::Choice {
             return self.require(&at, question.choices.is_empty(), "only a `choice` has `choices`");
@@ -157,13 +198,11 @@ impl Linter {
         self.no_secret(&format!("{at}.message"), &used);
     }
 
-    fn about(&mut self, rule: &Rule) {
-        if let Some(about) = &rule.about
-            && !self.names.has_answer(about)
-        {
+    fn about(&mut self, about: &str) {
+        if !self.names.has_answer(about) {
             let hint = nearest(about, self.names.answers().collect::<Vec<_>>().iter().map(String::as_str))
                 .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell("rules", format!("a rule is about {about}, which is no question"), hint);
+            self.tell("rules", format!("a rule or a notice is about {about}, which is no question"), hint);
         }
     }
 
@@ -215,7 +254,7 @@ impl Linter {
         for (kind, fields) in &action.body {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
-                "command" => self.command(&at, fields),
+                "command" => self.command(&at, fields, ids),
                 "service" => self.service(&at, fields, ids),
                 _ => {}
             }
@@ -309,7 +348,7 @@ impl Linter {
         }
     }
 
-    fn command(&mut self, at: &str, fields: &Value) {
+    fn command(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
         let full = |key: &str| {
             fields.get(key).is_some_and(|value| match value {
                 Value::Array(items) => !items.is_empty(),
@@ -319,21 +358,32 @@ impl Linter {
         };
         self.require(at, full("run"), "a `command` needs `run`");
         self.require(at, full("check"), "a `command` needs a `check` that tells when there is nothing left to do");
+        let ways = ["undo", "irreversible", "covered_by"];
         self.require(
             at,
-            full("undo") != full("irreversible"),
-            "a `command` has either `undo` or `irreversible: <why>`",
+            ways.iter().filter(|way| full(way)).count() == 1,
+            "a `command` has one of `undo`, `irreversible: <why>` and `covered_by: <action>`",
         );
+        let idle = fields.get("undo").is_some_and(|undo| *undo == serde_json::json!(["true"]));
+        self.require(at, !idle, "an `undo` that does nothing: name the action that takes it away in `covered_by`");
+        if let Some(covering) = fields.get("covered_by").and_then(Value::as_str) {
+            self.refer(at, "covered_by", covering, ids);
+        }
+    }
+
+    /// An action is named that exists.
+    fn refer(&mut self, at: &str, key: &str, name: &str, ids: &BTreeSet<String>) {
+        if !is_template(name) && !ids.contains(name) {
+            let hint = nearest(name, ids.iter().map(String::as_str))
+                .map_or_else(String::new, |near| format!("did you mean {near}?"));
+            self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
+        }
     }
 
     fn service(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
         for key in ["restart_after", "reload_after"] {
             for name in fields.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-                if !is_template(name) && !ids.contains(name) {
-                    let hint = nearest(name, ids.iter().map(String::as_str))
-                        .map_or_else(String::new, |near| format!("did you mean {near}?"));
-                    self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
-                }
+                self.refer(at, key, name, ids);
             }
         }
     }
@@ -342,10 +392,34 @@ impl Linter {
         let Some(expression) = expression else {
             return BTreeSet::new();
         };
+        self.form(at, expression);
         self.used(at, self.expressions.names_in_expression(expression), extras)
     }
 
+    /// An expression is short, and looks for packages that somebody looks for.
+    fn form(&mut self, at: &str, expression: &str) {
+        if Form::of(expression).chain > form::FILTERS {
+            let hint = "compute it in a figure, or use a function".to_owned();
+            self.tell(at, format!("a chain of more than {} filters", form::FILTERS), hint);
+        }
+        for package in form::packages(expression) {
+            if !installed::is_known(&package) {
+                let hint = nearest(&package, installed::names().iter().copied()).map_or_else(
+                    || "those known are in the documentation".to_owned(),
+                    |near| format!("did you mean {near}?"),
+                );
+                self.tell(at, format!("nobody looks whether {package} is installed, so it never seems to be"), hint);
+            }
+        }
+    }
+
     fn template(&mut self, at: &str, template: &str, extras: &[&str]) -> BTreeSet<String> {
+        let (expressions, statements) = form::parts(template);
+        expressions.into_iter().for_each(|expression| self.form(at, expression));
+        if let Some(statement) = statements.first() {
+            let hint = "programs belong into assets; `when`, `each` and figures decide in a guide".to_owned();
+            self.tell(at, format!("`{statement}` makes a program of this text"), hint);
+        }
         self.used(at, self.expressions.names_in_template(template), extras)
     }
 

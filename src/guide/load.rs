@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::assets::{self, Tree};
 use crate::error::Problem;
-use crate::guide::{Guide, GuideFile, Stage, anywhere, lint};
+use crate::guide::{Guide, GuideFile, Releases, Stage, anywhere, lint};
 use crate::host::Host;
 use crate::proof::Proof;
 use crate::suggest::nearest;
@@ -109,6 +109,15 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         let message = format!("the guide calls itself {} but its directory is {id}", file.guide);
         problems.push(problem(&name, "guide", message, "let both have the same name".to_owned()));
     }
+    let mut releases = Releases::new();
+    for path in ["common/releases.yaml", "releases.yaml"] {
+        let Some((name, bytes)) = read(path) else { continue };
+        match yaml::from_slice::<Releases>(&name, &bytes) {
+            // A guide's own value wins over the shared one.
+            Ok(table) => table.into_iter().for_each(|(line, values)| releases.entry(line).or_default().extend(values)),
+            Err(found) => problems.extend(found),
+        }
+    }
     let mut stages = Vec::new();
     for path in &file.stages {
         let Some((name, bytes)) = read(path) else {
@@ -130,6 +139,7 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         summary: file.summary,
         stages,
         requires: file.requires,
+        releases,
         assets: tree,
         dir: None,
     };
