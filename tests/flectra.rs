@@ -258,7 +258,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts
     };
     for (facts, answers, expected) in vec![
-        (held(7073, "python3"), more(""), "port 7073 is already taken by python3, which may be another Flectra"),
+        (held(7073, "python3"), more(""), "port 7073 is already taken by python3 (it may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),
         (kept(100), more(""), "takes 100 connections, and 276 may be needed"),
