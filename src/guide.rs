@@ -90,6 +90,12 @@ pub struct Stage {
     /// `figures.<name>`.
     #[serde(default)]
     pub figures: Vec<Figure>,
+    /// What the firewall lets in for this stage; `figures.public` has that of all stages so far.
+    #[serde(default)]
+    pub exposes: Vec<Exposed>,
+    /// What a backup of the application holds, as `figures.backup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Rules over several answers or over the host; what they refuse is refused before anything is changed.
     #[serde(default)]
     pub rules: Vec<Rule>,
@@ -288,6 +294,66 @@ pub struct Figure {
     pub value: String,
     /// When it is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// A port that others reach; text leaves are templates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exposed {
+    /// The port, or a range such as `5900-7000`.
+    pub port: Value,
+    /// What listens there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `tcp` or `udp`; TCP where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The networks that may; all where it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Value>,
+    /// When.
+    #[serde(default, skip_serializing)]
+    pub when: Option<String>,
+}
+
+/// What a backup holds; text leaves are templates, and an entry that gives none is left out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Directories, with their settings and data.
+    pub directories: Vec<String>,
+    /// What is left out below them; `*` stands for anything.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Directories that reading a database writes to (SQLite's locks).
+    #[serde(default)]
+    pub writable: Vec<String>,
+    /// The database, where one is on this server.
+    #[serde(default, skip_serializing)]
+    pub database: Option<BackupDatabase>,
+}
+
+/// The database of a backup; text leaves are templates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupDatabase {
+    /// `sqlite`, `postgresql` or `mariadb`.
+    pub engine: String,
+    /// Its name; SQLite's file.
+    pub name: String,
+    /// The system user that it belongs to.
+    pub user: String,
+    /// The role that owns it.
+    pub role: String,
+    /// PostgreSQL's cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The engine's port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Value>,
+    /// When it is on this server.
+    #[serde(default, skip_serializing)]
     pub when: Option<String>,
 }
 

@@ -24,10 +24,7 @@ fn root() -> PathBuf {
 
 fn load(dir: &Path) -> Guide {
     let file: GuideFile = yaml::from_slice("guide.yaml", &fs::read(dir.join("guide.yaml")).unwrap()).unwrap();
-    let stage = |path: &String| -> Stage {
-        let base = if path.starts_with("common/") { dir.parent().unwrap() } else { dir };
-        yaml::from_slice(path, &fs::read(base.join(path)).unwrap()).unwrap()
-    };
+    let stage = |path: &String| -> Stage { yaml::from_slice(path, &fs::read(dir.join(path)).unwrap()).unwrap() };
     Guide {
         id: file.guide,
         title: file.title,
@@ -45,7 +42,8 @@ fn guides() -> Vec<Guide> {
     for entry in fs::read_dir(root().join("screens")).unwrap() {
         let dir = entry.unwrap().path();
         if dir.join("guide.yaml").exists() {
-            found.push(load(&dir));
+            let id = dir.file_name().unwrap().to_str().unwrap();
+            found.push(bringup::guide::load::load(id).unwrap());
         }
     }
     found

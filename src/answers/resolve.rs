@@ -21,6 +21,7 @@ mod hostname;
 mod on_host;
 mod reference;
 mod refusal;
+mod sections;
 mod url;
 mod value;
 
@@ -175,6 +176,7 @@ impl<'a> Walk<'a> {
             for figure in &stage.figures {
                 self.figure_does_not_apply(&figure.name);
             }
+            self.sections_do_not_apply(stage);
             return;
         }
         if applies == Some(true) {
@@ -183,6 +185,7 @@ impl<'a> Walk<'a> {
         for figure in &stage.figures {
             self.figure(&figure.name, figure.when.as_deref(), &figure.value, applies.is_some());
         }
+        self.sections(stage, applies.is_some());
         if applies == Some(true) {
             let context = self.context.clone();
             for rule in &stage.rules {

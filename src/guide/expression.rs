@@ -204,6 +204,21 @@ fn remember<T>(memory: &Mutex<HashMap<String, T>>, text: &str, known: T) {
     }
 }
 
+/// Removes `none` from lists and sections, so that `["a", "{{ 'b' if x else none }}"]` can leave an entry out.
+pub fn drop_absent(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_absent);
+        }
+        Value::Object(entries) => {
+            entries.retain(|_, item| !item.is_null());
+            entries.values_mut().for_each(drop_absent);
+        }
+        _ => {}
+    }
+}
+
 /// Whether a text has anything to evaluate.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")

@@ -121,12 +121,38 @@ impl Linter {
             let secret = used.iter().any(|name| self.names.is_secret(name));
             self.names.add_figure(&figure.name, secret);
         }
+        self.sections(stage);
         for rule in &stage.rules {
             self.rule(&format!("{at}.rules"), rule, &[]);
         }
         for notice in &stage.notices {
             self.notice(&format!("{at}.notices"), notice);
         }
+    }
+
+    fn sections(&mut self, stage: &Stage) {
+        let at = format!("{}.exposes", stage.id);
+        for exposed in &stage.exposes {
+            self.expression(&at, exposed.when.as_deref(), &[]);
+            self.section(&at, exposed);
+        }
+        if !stage.exposes.is_empty() {
+            self.names.add_figure("public", false);
+        }
+        let Some(backup) = &stage.backup else { return };
+        let at = format!("{}.backup", stage.id);
+        self.require(&at, !backup.directories.is_empty(), "a backup has `directories`");
+        self.section(&at, backup);
+        if let Some(database) = &backup.database {
+            self.expression(&at, database.when.as_deref(), &[]);
+            self.section(&at, database);
+        }
+        self.names.add_figure("backup", false);
+    }
+
+    fn section(&mut self, at: &str, section: &impl serde::Serialize) {
+        let used = self.template_leaves(at, &serde_json::to_value(section).unwrap_or_default(), &[]);
+        self.no_secret(at, &used);
     }
 
     fn notice(&mut self, at: &str, notice: &Notice) {

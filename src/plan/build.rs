@@ -10,7 +10,7 @@ use crate::action::{Action, Reversible};
 use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
-use crate::guide::expression::{Context, Expressions};
+use crate::guide::expression::{Context, Expressions, drop_absent};
 use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
 use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine, SecretForm};
 use crate::proof::Proof;
@@ -43,6 +43,10 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
         for figure in &stage.figures {
             context.set_figure(&figure.name, resolved.figures.get(&figure.name).unwrap_or(&Value::Null));
         }
+    }
+    // What sections of stages make.
+    for (name, value) in &resolved.figures {
+        context.set_figure(name, value);
     }
     context
 }
@@ -313,21 +317,6 @@ impl Builder<'_> {
     fn wrong(&mut self, id: &str, message: String) {
         let hint = format!("this is a defect of the guide {}, not of the answers", self.guide.id);
         self.problems.push(Problem { place: String::new(), path: id.to_owned(), message, hint });
-    }
-}
-
-/// Removes `none` from lists and sections, so that `["a", "{{ 'b' if x else none }}"]` can leave an entry out.
-fn drop_absent(value: &mut Value) {
-    match value {
-        Value::Array(items) => {
-            items.retain(|item| !item.is_null());
-            items.iter_mut().for_each(drop_absent);
-        }
-        Value::Object(entries) => {
-            entries.retain(|_, item| !item.is_null());
-            entries.values_mut().for_each(drop_absent);
-        }
-        _ => {}
     }
 }
 
