@@ -22,6 +22,7 @@ use names::Names;
 
 mod fields;
 pub mod form;
+mod kinds;
 mod names;
 
 /// Names that expressions use for something else.
@@ -350,70 +351,6 @@ impl Linter {
         }
     }
 
-    fn file(&mut self, at: &str, fields: &Value, extras: &[&str]) {
-        let text = |key: &str| fields.get(key).and_then(Value::as_str);
-        let mut used = BTreeSet::new();
-        match (text("content"), text("template")) {
-            (Some(content), None) => used = self.template(at, content, extras),
-            // A name that is itself a template is only known when the plan is built.
-            (None, Some(name)) if is_template(name) => {}
-            (None, Some(name)) => match self.expressions.names_in_asset(name) {
-                Ok(names) => {
-                    self.exist(&format!("{at} ({name})"), &names, extras);
-                    used = names;
-                }
-                Err(why) => self.tell(at, why, String::new()),
-            },
-            _ => self.tell(at, "a `file` has either `content` or `template`".to_owned(), String::new()),
-        }
-        let mode = text("mode").unwrap_or("0644");
-        let others_read = u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
-        if others_read && used.iter().any(|name| self.names.is_secret(name)) {
-            let message = format!("it holds a secret, and with mode {mode} everybody on the host can read it");
-            self.tell(at, message, "use 0640 with a group, or 0600".to_owned());
-        }
-    }
-
-    fn command(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
-        let full = |key: &str| {
-            fields.get(key).is_some_and(|value| match value {
-                Value::Array(items) => !items.is_empty(),
-                Value::String(text) => !text.trim().is_empty(),
-                _ => false,
-            })
-        };
-        self.require(at, full("run"), "a `command` needs `run`");
-        self.require(at, full("check"), "a `command` needs a `check` that tells when there is nothing left to do");
-        let ways = ["undo", "irreversible", "covered_by"];
-        self.require(
-            at,
-            ways.iter().filter(|way| full(way)).count() == 1,
-            "a `command` has one of `undo`, `irreversible: <why>` and `covered_by: <action>`",
-        );
-        let idle = fields.get("undo").is_some_and(|undo| *undo == serde_json::json!(["true"]));
-        self.require(at, !idle, "an `undo` that does nothing: name the action that takes it away in `covered_by`");
-        if let Some(covering) = fields.get("covered_by").and_then(Value::as_str) {
-            self.refer(at, "covered_by", covering, ids);
-        }
-    }
-
-    /// An action is named that exists.
-    fn refer(&mut self, at: &str, key: &str, name: &str, ids: &BTreeSet<String>) {
-        if !is_template(name) && !ids.contains(name) {
-            let hint = nearest(name, ids.iter().map(String::as_str))
-                .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
-        }
-    }
-
-    fn service(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
-        for key in ["restart_after", "reload_after"] {
-            for name in fields.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-                self.refer(at, key, name, ids);
-            }
-        }
-    }
-
     fn expression(&mut self, at: &str, expression: Option<&str>, extras: &[&str]) -> BTreeSet<String> {
         let Some(expression) = expression else {
             return BTreeSet::new();
@@ -431,20 +368,22 @@ impl Linter {
         for package in form::packages(expression) {
             if !installed::is_known(&package) {
                 let hint = nearest(&package, installed::names().iter().copied()).map_or_else(
-                    || "those known are in the documentation".to_owned(),
+                    || format!("facts cover: {}", installed::names().join(", ")),
                     |near| format!("did you mean {near}?"),
                 );
-                self.tell(at, format!("nobody looks whether {package} is installed, so it never seems to be"), hint);
+                self.tell(at, format!("facts do not cover the package {package}, so it never seems installed"), hint);
             }
         }
     }
 
     fn template(&mut self, at: &str, template: &str, extras: &[&str]) -> BTreeSet<String> {
         let (expressions, statements) = form::parts(template);
-        expressions.into_iter().for_each(|expression| self.form(at, expression));
+        for expression in expressions {
+            self.form(at, expression);
+        }
         if let Some(statement) = statements.first() {
-            let hint = "programs belong into assets; `when`, `each` and figures decide in a guide".to_owned();
-            self.tell(at, format!("`{statement}` makes a program of this text"), hint);
+            let hint = "use `when`, `each` or a figure".to_owned();
+            self.tell(at, format!("`{statement}`: statements are allowed in assets only"), hint);
         }
         self.used(at, self.expressions.names_in_template(template), extras)
     }

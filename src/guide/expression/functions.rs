@@ -64,9 +64,10 @@ fn applied(state: &State<'_, '_>, guide: &str, name: Option<String>) -> Result<b
 }
 
 /// `installed('chrony', 'ntpsec')`: those of these packages that are installed.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn installed(state: &State<'_, '_>, packages: Rest<String>) -> Result<Vec<String>, Error> {
     if let Some(unknown) = packages.iter().find(|package| !installed::is_known(package)) {
-        return Err(Error::new(ErrorKind::InvalidOperation, format!("installed: nobody looks for {unknown}")));
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("installed: facts do not cover {unknown}")));
     }
     let found: std::collections::BTreeMap<String, String> = fact(state, "installed")?;
     Ok(packages.iter().filter(|package| found.contains_key(*package)).cloned().collect())
@@ -81,6 +82,7 @@ fn port_owner(state: &State<'_, '_>, port: Option<u16>) -> Result<Option<String>
 }
 
 /// `taken_port([5672, 4369])`: the first of these on which somebody listens; none where nobody does.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn taken_port(state: &State<'_, '_>, ports: Vec<u16>) -> Result<Option<u16>, Error> {
     let listening: Vec<Listener> = fact(state, "listening")?;
     Ok(listening.iter().map(|listener| listener.port).find(|port| ports.contains(port)))
@@ -88,6 +90,7 @@ fn taken_port(state: &State<'_, '_>, ports: Vec<u16>) -> Result<Option<u16>, Err
 
 /// `ports_of('nginx')`: the ports on which this program listens, each once; with `public=true` only those that are open
 /// beyond the loopback address.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn ports_of(state: &State<'_, '_>, process: &str, options: Kwargs) -> Result<Vec<u16>, Error> {
     let public = options.get::<Option<bool>>("public")?.unwrap_or(false);
     options.assert_all_used()?;
@@ -106,6 +109,7 @@ fn ports_of(state: &State<'_, '_>, process: &str, options: Kwargs) -> Result<Vec
 
 /// `first_free_port(5432, application.port)`: the first port from 5432 on that is none of the others, that nobody
 /// listens on and that no database server has in its settings, whether it runs or not.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn first_free_port(state: &State<'_, '_>, from: u16, others: Rest<Option<u16>>) -> Result<u16, Error> {
     let mut taken: Vec<u16> = others.iter().copied().flatten().collect();
     taken.extend(fact::<Vec<Listener>>(state, "listening")?.iter().map(|listener| listener.port));
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(eval("installed('postgresql-15')"), json!([]));
         assert_eq!(eval("installed_by_us('postgresql-15')"), json!(true));
         assert_eq!(eval("installed_by_us('nginx')"), json!(false));
-        assert!(with(&facts(), "installed('left-pad')").unwrap_err().contains("nobody looks for left-pad"));
+        assert!(with(&facts(), "installed('left-pad')").unwrap_err().contains("facts do not cover left-pad"));
     }
 
     #[test]

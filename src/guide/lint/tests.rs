@@ -159,7 +159,7 @@ fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
         ("run: [x], check: [y]", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: [z], irreversible: w", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: [z], covered_by: a.c", "has one of `undo`, `irreversible"),
-        ("run: [x], check: [y], undo: ['true']", "an `undo` that does nothing"),
+        ("run: [x], check: [y], undo: ['true']", "its `undo` does nothing"),
         ("run: [x], check: [y], covered_by: a.d", "`covered_by` names a.d, which is no action (did you mean a.c?)"),
     ] {
         let action = format!("actions: [{{id: c, because: b, command: {{describe: d, {fields}}}}}]\n");
@@ -217,7 +217,7 @@ fn item_exists_only_in_repeated_actions() {
 fn a_guide_holds_no_programs() {
     one(
         &with_questions("results: [{label: L, value: \"{% for x in [1] %}{{ x }}{% endfor %}\"}]\n"),
-        "`for x in [1]` makes a program of this text",
+        "`for x in [1]`: statements are allowed in assets only",
     );
     one(
         &with_questions("rules: [{that: \"a.name | upper | lower | trim\", message: m}]\n"),
