@@ -85,8 +85,10 @@ pub enum OnFailure {
     /// Take everything back (exit 3).
     #[default]
     Rollback,
-    /// Stop where it is (exit 4); `bringup resume` or `bringup rollback` go on.
-    Stop,
+    /// Leave everything as it is and end (exit 4); `bringup resume` or `bringup rollback` go on. In the settings of a
+    /// run it has its name of the first releases.
+    #[serde(rename = "stop", alias = "pause")]
+    Pause,
     /// Wait until somebody decides. Not for answers files: those are for runs that nobody watches.
     Ask,
 }

@@ -20,6 +20,7 @@ mod ask;
 mod decide;
 mod execute;
 mod guard;
+mod guide;
 mod inputs;
 mod past;
 mod plan;
@@ -37,7 +38,7 @@ struct Cli {
     verb: Option<Verb>,
     #[command(flatten)]
     inputs: Inputs,
-    /// When the run fails: take everything back, leave it, or wait for a decision; wins over the file
+    /// When the run fails: roll everything back, leave it as it is, or wait for a decision; wins over the file
     #[arg(long, value_name = "WHAT")]
     on_failure: Option<WhenItFails>,
     #[command(flatten)]
@@ -50,7 +51,8 @@ struct Cli {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum WhenItFails {
     Rollback,
-    Stop,
+    #[value(alias = "stop")]
+    Pause,
     Ask,
 }
 
@@ -58,14 +60,14 @@ impl From<WhenItFails> for OnFailure {
     fn from(what: WhenItFails) -> Self {
         match what {
             WhenItFails::Rollback => Self::Rollback,
-            WhenItFails::Stop => Self::Stop,
+            WhenItFails::Pause => Self::Pause,
             WhenItFails::Ask => Self::Ask,
         }
     }
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run goes on, 1 answers or host rejected (nothing touched), 2 usage, \
-3 failed and rolled back, 4 stopped half-way (the message says how to go on), 5 internal error, 6 a proof failed, \
+3 failed and rolled back, 4 paused or incomplete (the message says how to go on), 5 internal error, 6 a proof failed, \
 7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
 
 /// What a plan is made from.
@@ -134,6 +136,11 @@ enum Verb {
     },
     /// List the guides
     Guides,
+    /// Start, check or describe a guide of your own; needs no root
+    Guide {
+        #[command(subcommand)]
+        verb: GuideVerb,
+    },
     /// Show what was found on this machine
     Facts,
     /// Check whether this machine is fit to be changed, and for a guide; needs no root
@@ -180,8 +187,9 @@ enum Verb {
         #[arg(long)]
         drop_data: bool,
     },
-    /// Ask the running run to stop at the next step and take everything back
-    Stop,
+    /// End the running run after its present step and roll everything back
+    #[command(alias = "stop")]
+    Abort,
     /// Certificates from an authority
     Tls {
         #[command(subcommand)]
@@ -246,16 +254,17 @@ enum Verb {
 /// The ways out of a failure that need no further words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Way {
-    /// Try the failed step again; after `rollback-stage`, its whole stage
+    /// Retry the failed step; after `rollback-stage`, its whole stage
     Retry,
-    /// Go on without it, where the guide allows that
+    /// Skip the step, where the guide allows that
     Skip,
-    /// Take its stage back, then ask again
+    /// Roll its stage back, then ask again
     RollbackStage,
-    /// Take everything back
+    /// Roll everything back
     Rollback,
-    /// Stop, and leave everything as it is
-    Stop,
+    /// End the run and leave everything as it is; `bringup resume` goes on
+    #[value(alias = "stop")]
+    Pause,
 }
 
 impl From<Way> for Decision {
@@ -265,7 +274,7 @@ impl From<Way> for Decision {
             Way::Skip => Self::Skip,
             Way::RollbackStage => Self::RollbackStage,
             Way::Rollback => Self::Rollback,
-            Way::Stop => Self::Stop,
+            Way::Pause => Self::Pause,
         }
     }
 }
@@ -277,9 +286,27 @@ enum TlsVerb {
 }
 
 #[derive(Debug, Subcommand)]
+enum GuideVerb {
+    /// Write a small guide that works into a new directory
+    #[command(alias = "init")]
+    New {
+        /// The directory
+        dir: PathBuf,
+    },
+    /// Check a guide: every problem with its file and line
+    Lint {
+        /// The directory with guide.yaml
+        dir: PathBuf,
+    },
+    /// Print the JSON Schema of the files of a guide
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
 enum AnswersVerb {
     /// Check an answers file: every problem in one pass
-    Check {
+    #[command(alias = "check")]
+    Validate {
         /// The file
         file: PathBuf,
         #[command(flatten)]
@@ -287,14 +314,15 @@ enum AnswersVerb {
     },
     /// Print the JSON Schema of a guide's answers file
     Schema {
-        /// The guide
+        /// A shipped guide, or a directory with a guide of your own
         #[arg(default_value = "webapp")]
-        guide: String,
+        guide: PathBuf,
     },
     /// Print a commented answers file to start from
-    New {
-        /// The guide
-        guide: String,
+    #[command(alias = "new")]
+    Init {
+        /// A shipped guide, or a directory with a guide of your own
+        guide: PathBuf,
     },
 }
 
@@ -351,11 +379,16 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             plan::show(host, &inputs, facts.as_deref(), checks, output)
         }
         Some(Verb::Answers { verb }) => match verb {
-            AnswersVerb::Check { file, inputs } => answers::check(host, file, inputs, output),
-            AnswersVerb::Schema { guide } => answers::schema(&guide),
-            AnswersVerb::New { guide } => answers::sample(&guide),
+            AnswersVerb::Validate { file, inputs } => answers::check(host, file, inputs, output),
+            AnswersVerb::Schema { guide } => answers::schema(host, &guide),
+            AnswersVerb::Init { guide } => answers::sample(host, &guide),
         },
         Some(Verb::Guides) => answers::guides(output),
+        Some(Verb::Guide { verb }) => match verb {
+            GuideVerb::New { dir } => guide::new(host, &dir),
+            GuideVerb::Lint { dir } => guide::lint(host, &dir, output),
+            GuideVerb::Schema => guide::print_schema(),
+        },
         Some(Verb::Facts) => answers::facts(host, output),
         Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
         Some(Verb::Status) => past::status(host, output),
@@ -369,7 +402,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         }
         Some(Verb::Attach) => past::attach(host, output),
         Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
-        Some(Verb::Stop) => past::stop(host),
+        Some(Verb::Abort) => past::abort(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {

@@ -131,6 +131,9 @@ pub struct Application {
 }
 
 impl Application {
+    /// The question by whose answer several applications of one guide are told apart.
+    pub const NAME: &str = "application.name";
+
     /// "shop, `https://shop.example.org/`", or the guide's id where it has no name.
     pub fn words(&self) -> String {
         let name = if self.name.is_empty() { &self.guide } else { &self.name };

@@ -1,4 +1,4 @@
-//! A guide: one product's way to production, as data. `screens/README.md` describes the format for authors.
+//! A guide: one product's way to production, as data. `docs/guides.md` describes the format for authors.
 //!
 //! [`load`] reads YAML into these types, [`lint`] finds what cannot work, [`expression`] evaluates `when:`
 //! and templates. A guide never changes once loaded, and knows nothing of this host.
@@ -12,6 +12,8 @@ use serde_json::Value;
 pub mod expression;
 pub mod lint;
 pub mod load;
+mod place;
+pub mod schema;
 
 /// One product's way to production.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -1,8 +1,8 @@
 //! The only door to the machine: files, processes, environment, network, randomness and clock.
 //!
-//! [`real::RealHost`] is this machine. [`fake::FakeHost`] lives in memory, so that every fault and every kill
-//! point can be tried in milliseconds. Nothing else in the crate touches `std::fs`, `std::process`,
-//! `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
+//! [`real::RealHost`] is this machine. `fake::FakeHost` lives in memory, so that every fault and every kill
+//! point can be tried in milliseconds; the released program does not contain it. Nothing else in the crate touches
+//! `std::fs`, `std::process`, `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod outside;
 pub mod real;
@@ -304,27 +305,13 @@ pub trait Host: Send + Sync {
     /// The whole content of a regular file (links are followed).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The first `limit` bytes of whatever `path` is: for files that somebody else names, which may be endless.
-    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = self.read(path)?;
-        content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(content)
-    }
+    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     /// The first `limit` bytes of a regular file; never waits for the other end of a pipe.
-    fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut content = self.read(path)?;
-        content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(content)
-    }
+    fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     /// The SHA-256 of the content of a regular file, in hexadecimal; the file may be larger than memory.
-    fn hash(&self, path: &Path) -> io::Result<String> {
-        let mut hash = Hash::default();
-        hash.add(&self.read(path)?);
-        Ok(hash.finish())
-    }
+    fn hash(&self, path: &Path) -> io::Result<String>;
     /// Copies a regular file as [`Host::write`] writes one; it may be larger than memory.
-    fn copy(&self, from: &Path, to: &Path, meta: Meta) -> io::Result<()> {
-        self.write(to, &self.read(from)?, meta)
-    }
+    fn copy(&self, from: &Path, to: &Path, meta: Meta) -> io::Result<()>;
     /// The target of a symbolic link.
     fn read_link(&self, path: &Path) -> io::Result<PathBuf>;
     /// The names in a directory, sorted.
@@ -363,6 +350,8 @@ pub trait Host: Send + Sync {
     /// Locks a file (made 0600 if missing) for us alone, until the guard is dropped or the process ends;
     /// `None` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
+    /// Whether some process, perhaps ours, holds such a lock. Takes nothing, so nobody who locks is told of it.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
     /// Free and total bytes of the file system that holds `path`.
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)>;
     /// Free and total inodes of the file system that holds `path`; 0 in all where it makes them as needed.

@@ -3,7 +3,7 @@
 //! Data flows one way: guide + facts + answers -> [`plan`] -> [`engine`] -> events -> [`ui`].
 //! Nothing reaches back up, and only [`host`] touches the machine.
 //!
-//! The modules lie in layers, from the top: each uses what lies below it, never what lies above. `tests/layers.rs`
+//! The modules lie in layers, from the top: each uses what lies below it, never what lies above. `tests/integration/layers.rs`
 //! reads the `use` lines and fails on one that goes up.
 //!
 //! | layer | what it knows |

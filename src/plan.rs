@@ -22,9 +22,6 @@ pub mod preview;
 /// The version of a plan's form that this program writes.
 const SCHEMA: u32 = 1;
 
-/// The question by whose answer several applications of one guide are told apart.
-const NAME: &str = "application.name";
-
 /// Everything that will be done, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -164,7 +161,11 @@ impl Plan {
     /// Which installation it is about: its guide, and the name that the application has by its answers where the guide
     /// asks for one. Two applications of one guide are two installations.
     pub fn installation(&self) -> (String, String) {
-        let name = self.answers.iter().find(|answer| answer.path == NAME).and_then(|answer| answer.value.as_str());
+        let name = self
+            .answers
+            .iter()
+            .find(|answer| answer.path == Application::NAME)
+            .and_then(|answer| answer.value.as_str());
         (self.guide.clone(), name.unwrap_or_default().to_owned())
     }
 
@@ -189,7 +190,7 @@ impl Plan {
 
     /// Which installation it is of.
     pub fn application(&self) -> Application {
-        let named = self.answers.iter().find(|answered| answered.path == "application.name");
+        let named = self.answers.iter().find(|answered| answered.path == Application::NAME);
         let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
         let address = self.results.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
         let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();

@@ -318,6 +318,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1204, 1_048_576].map(grouped), ["0", "999", "1,204", "1,048,576"]);
+    }
+
+    #[test]
     fn the_guides_own_example_comes_out() {
         let sizing = size_workers(&Input { cpus: 4, memory_mib: 16 * 1024, users: 60, ..Input::default() });
         assert_eq!((sizing.wanted, sizing.cpu_limit), (10, 9));

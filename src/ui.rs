@@ -13,8 +13,8 @@ pub mod estimate;
 mod hostile;
 mod lines;
 mod look;
+pub mod run_state;
 mod text;
-mod track;
 
 pub mod ask;
 pub mod follow;

@@ -54,6 +54,15 @@ fn python3() -> PathBuf {
     PathBuf::from("/usr/bin/python3")
 }
 
+/// Where nothing listens.
+const NOWHERE: &str = "http://127.0.0.1:9";
+/// Where pip is told which index to use, and that one may do without TLS.
+const INDEXES: [&str; 3] = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"];
+const SETTINGS: [&str; 4] =
+    ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf"];
+/// Longer ones are not read.
+const LONGEST: u64 = 1 << 20;
+
 /// How long pip may take: a package without a wheel is compiled.
 const PATIENCE: Duration = Duration::from_hours(1);
 
@@ -166,6 +175,25 @@ impl PythonEnv {
         })
     }
 
+    /// pip follows a redirect from https to http and has no option against it: plain http is led to a proxy where
+    /// nothing listens, unless whoever configures pip names plain http himself.
+    fn over_tls(&self, host: &dyn Host, command: Command) -> Command {
+        let told = INDEXES.iter().filter_map(|name| host.env(name));
+        let files = SETTINGS.iter().map(Path::new).chain(Some(Path::new(&self.requirements)));
+        let files = files.filter_map(|path| host.read_at_most(path, LONGEST).ok());
+        let written = files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        if told.chain(written).chain(self.packages.iter().cloned()).any(|text| text.contains("http://")) {
+            return command;
+        }
+        let command = command.env("http_proxy", NOWHERE);
+        // Exceptions would be reached without the proxy. Where https has one, they are needed.
+        let proxies = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+        if proxies.iter().any(|name| host.env(name).is_some_and(|value| !value.is_empty())) {
+            return command;
+        }
+        command.env("no_proxy", "").env("NO_PROXY", "")
+    }
+
     fn make(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
         (cx.progress)(Progress::Note("making the environment".to_owned()));
         if !self.virtualenv.is_empty() {
@@ -201,7 +229,7 @@ impl PythonEnv {
         }
         argv.push(path(dir));
         // It keeps notes in its user's home, which is not ours to write to.
-        Child::new(python(argv).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
+        Child::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
             .hint("virtualenv must be installed and know the interpreter; versions it does not bring come from a package index")
             .run(cx, &self.describe())?;
         let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
@@ -222,8 +250,11 @@ impl PythonEnv {
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
         argv.extend(self.packages.iter().cloned());
-        Child::new(python(argv).cwd(cwd))
-            .hint("pip needs a package index it can reach (PIP_INDEX_URL, https_proxy) and, without wheels, a compiler")
+        Child::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+            .hint(
+                "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
+                 a compiler",
+            )
             .run(cx, &format!("install the packages of {}", self.path.display()))?;
         Ok(())
     }
@@ -354,6 +385,53 @@ mod tests {
         assert_eq!(failure.tail, ["ERROR: No matching distribution"]);
         assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo));
         assert!(bench.host.stat("/srv/app/venv".as_ref()).unwrap().is_none());
+    }
+
+    /// Which variables pip gets.
+    fn environment(bench: &Bench, act: &PythonEnv) -> Vec<(String, String)> {
+        bench.make(act);
+        let commands = bench.host.commands();
+        let pip = commands.iter().rfind(|command| command.argv.iter().any(|word| word == "pip")).unwrap();
+        pip.env.clone()
+    }
+
+    #[test]
+    fn pip_reaches_nothing_by_plain_http_unless_it_is_told_so() {
+        let has =
+            |env: &[(String, String)], name: &str, value: &str| env.contains(&(name.to_owned(), value.to_owned()));
+        let act = PythonEnv { packages: vec!["flask".to_owned()], ..env() };
+        let closed = environment(&bench(), &act);
+        assert!(has(&closed, "http_proxy", NOWHERE) && has(&closed, "no_proxy", ""), "{closed:?}");
+        // Behind a proxy the exceptions from it hold on.
+        let proxied = bench();
+        proxied.host.set_env("https_proxy", "http://proxy.example.org:3128");
+        let closed = environment(&proxied, &act);
+        assert!(has(&closed, "http_proxy", NOWHERE), "{closed:?}");
+        assert!(!closed.iter().any(|(name, _)| name.to_lowercase() == "no_proxy"), "{closed:?}");
+        // Whoever names an index without TLS has it so.
+        let told = bench();
+        told.host.set_env("PIP_INDEX_URL", "http://index.example.org/simple");
+        let configured = bench();
+        configured.host.put_file("/etc/pip.conf", "[global]\nindex-url = http://index.example.org/simple\n", 0o644);
+        let written = bench();
+        written.host.put_file("/srv/requirements.txt", "--find-links http://files.example.org/\nflask\n", 0o644);
+        let of_file = PythonEnv { requirements: "/srv/requirements.txt".to_owned(), ..act.clone() };
+        for (bench, act) in [(told, &act), (configured, &act), (written, &of_file)] {
+            let open = environment(&bench, act);
+            assert!(!open.iter().any(|(name, _)| name == "http_proxy"), "{open:?}");
+        }
+        // virtualenv fetches what it begins with by pip, too.
+        let old = PythonEnv {
+            virtualenv: vec!["/usr/bin/virtualenv".to_owned()],
+            seeds: [("pip".to_owned(), "20.3.4".to_owned())].into(),
+            ..env()
+        };
+        let bench = bench();
+        bench.host.on(&["/usr/bin/virtualenv"], |_, _| crate::host::fake::output(0, "", ""));
+        bench.make(&old);
+        let commands = bench.host.commands();
+        let made = commands.iter().find(|command| command.argv[0] == "/usr/bin/virtualenv").unwrap();
+        assert!(has(&made.env, "http_proxy", NOWHERE));
     }
 
     #[test]

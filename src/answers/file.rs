@@ -115,7 +115,7 @@ fn sections(name: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> {
         Content::Seq(_) => "a list stands where the sections are expected",
         _ => "a single value stands where the sections are expected",
     };
-    let hint = "write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers new NAME` prints one";
+    let hint = "write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one";
     Err(vec![Problem {
         place: document.place(document.root().at),
         path: String::new(),
@@ -229,9 +229,10 @@ impl<'a> Reader<'a> {
     fn on_failure(&mut self, key: &Key, node: &Node) {
         self.given.on_failure = match &node.content {
             Content::Str(what) if what == "rollback" => OnFailure::Rollback,
-            Content::Str(what) if what == "stop" => OnFailure::Stop,
+            // `stop` is its name of the first releases.
+            Content::Str(what) if what == "pause" || what == "stop" => OnFailure::Pause,
             _ => {
-                return self.find(place_of_value(key, node), "on_failure", "is not known", "allowed: rollback, stop");
+                return self.find(place_of_value(key, node), "on_failure", "is not known", "allowed: rollback, pause");
             }
         };
     }

@@ -9,9 +9,11 @@ use crate::answers::file::typed;
 use crate::answers::resolve::{requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
-use crate::facts::Facts;
+use crate::facts::{Application, Facts};
 use crate::guide::expression::Expressions;
 use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
+
+const NAME: &str = Application::NAME;
 
 /// One guide, this machine, and the answers so far.
 #[derive(Clone, Debug)]
@@ -23,6 +25,25 @@ pub struct Interview {
     resolved: Resolved,
     problems: Vec<Problem>,
     unmet: Vec<Problem>,
+    /// What may be offered again, and for which application that was last decided.
+    earlier: Vec<Earlier>,
+    offered: Option<String>,
+}
+
+/// What an application was set up with by a run before.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// The run.
+    pub run: String,
+    /// Its answers, with the origin [`Origin::PreviousRun`].
+    pub given: Given,
+}
+
+impl Earlier {
+    /// The name of the application; empty where the guide asks for none.
+    pub fn application(&self) -> &str {
+        self.given.values.get(NAME).and_then(|(name, _)| name.as_str()).unwrap_or_default()
+    }
 }
 
 /// A question that is asked now.
@@ -84,7 +105,55 @@ impl Interview {
         let unmet = requirements(&guide, &facts);
         let expressions = Arc::new(Expressions::new(&guide));
         let (resolved, problems) = survey_with(&expressions, &guide, &facts, &given, &|_| String::new());
-        Self { guide, expressions, facts, given, resolved, problems, unmet }
+        Self { guide, expressions, facts, given, resolved, problems, unmet, earlier: Vec::new(), offered: None }
+    }
+
+    /// Offers the answers of earlier runs: those of the application that is named so far, or else the first ones. An
+    /// application with another name begins with none of them, since its port, database and host name are its own.
+    #[must_use]
+    pub fn offering(mut self, earlier: Vec<Earlier>) -> Self {
+        if let Some(first) = earlier.first()
+            && !self.given.values.contains_key(NAME)
+            && let Some(name) = first.given.values.get(NAME)
+        {
+            self.given.values.insert(NAME.to_owned(), name.clone());
+        }
+        self.earlier = earlier;
+        self.look_again();
+        self.offer();
+        self
+    }
+
+    /// The run whose answers are offered again.
+    pub fn previous_run(&self) -> Option<&str> {
+        self.offered.as_deref().and_then(|name| self.earlier_of(name)).map(|earlier| earlier.run.as_str())
+    }
+
+    fn earlier_of(&self, application: &str) -> Option<&Earlier> {
+        self.earlier.iter().find(|earlier| earlier.application() == application)
+    }
+
+    /// Puts the earlier answers of the application that is named now in the place of another one's.
+    fn offer(&mut self) {
+        if self.earlier.is_empty() {
+            return;
+        }
+        let (stage, question) = NAME.split_once('.').unwrap_or_default();
+        let name = self.resolved.values.get(stage).and_then(|answers| answers.get(question));
+        let name = name.and_then(Value::as_str).unwrap_or_default().to_owned();
+        // A name that is refused says nothing of whose the answers are.
+        if self.offered.as_deref() == Some(&name) || (name.is_empty() && self.question(NAME).is_some()) {
+            return;
+        }
+        self.given.values.retain(|path, (_, origin)| path == NAME || *origin != Origin::PreviousRun);
+        let Given { values, on_failure, take_over: _ } =
+            self.earlier_of(&name).map(|earlier| earlier.given.clone()).unwrap_or_default();
+        self.given.on_failure = on_failure;
+        for (path, answer) in values {
+            self.given.values.entry(path).or_insert(answer);
+        }
+        self.offered = Some(name);
+        self.look_again();
     }
 
     /// The guide.
@@ -126,6 +195,7 @@ impl Interview {
             }
         }
         self.look_again();
+        self.offer();
         self.drop_pointless();
     }
 

@@ -18,7 +18,7 @@ pub fn schema(guide: &Guide) -> Value {
     properties.insert("guide".to_owned(), json!({"const": guide.id, "description": guide.title}));
     properties.insert(
         "on_failure".to_owned(),
-        json!({"enum": ["rollback", "stop"], "default": "rollback",
+        json!({"enum": ["rollback", "pause"], "default": "rollback",
             "description": "What an unattended run does when it fails."}),
     );
     properties.insert(
@@ -54,7 +54,7 @@ pub fn sample(guide: &Guide) -> String {
     comment(&mut out, "", &guide.summary);
     comment(&mut out, "", "Lines that begin with `# name:` show the defaults; remove the `#` to change one.");
     let _ = writeln!(out, "version: {VERSION}\nguide: {}\n", inline(&json!(guide.id)));
-    comment(&mut out, "", "What an unattended run does when it fails: rollback or stop.");
+    comment(&mut out, "", "What an unattended run does when it fails: rollback or pause.");
     let _ = writeln!(out, "# on_failure: rollback");
     comment(
         &mut out,

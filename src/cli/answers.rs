@@ -1,7 +1,7 @@
-//! `answers check|schema|new`, `guides`, `facts`: what needs no root and changes nothing.
+//! `answers validate|schema|init`, `guides`, `facts`: what needs no root and changes nothing.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
     match inputs::make(host, &inputs, &probe(host)) {
         Ok(mut made) => {
             made.note_kept_secrets(host);
-            let secrets = secret_store::load(host, &made.plan.guide);
+            let secrets = secret_store::load(host, &made.plan.application());
             let verdicts = preview::preview(host, &made.plan, &secrets, preview::GuideChecks::Leave);
             let packages = preview::packages(host, &made.plan);
             let problems = launch::foreseen(host, &made.plan, &verdicts, packages.as_ref());
@@ -50,8 +50,8 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
 }
 
 /// Prints the JSON Schema of a guide's answers file.
-pub(super) fn schema(guide: &str) -> Exit {
-    match load::load(guide) {
+pub(super) fn schema(host: &dyn Host, guide: &Path) -> Exit {
+    match inputs::shipped_or_own(host, guide) {
         Ok(guide) => {
             out::json(&format!("{:#}\n", schema::schema(&guide)));
             Exit::Done
@@ -61,8 +61,8 @@ pub(super) fn schema(guide: &str) -> Exit {
 }
 
 /// Prints a commented answers file.
-pub(super) fn sample(guide: &str) -> Exit {
-    match load::load(guide) {
+pub(super) fn sample(host: &dyn Host, guide: &Path) -> Exit {
+    match inputs::shipped_or_own(host, guide) {
         Ok(guide) => {
             out::print(&schema::sample(&guide));
             Exit::Done

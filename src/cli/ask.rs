@@ -58,7 +58,7 @@ fn nobody(given: &Inputs, output: Output) -> Exit {
     out::error(&format!(
         "error: {why}\n\
          `sudo bringup` on a terminal asks what it needs. Without one, make an answers file with\n\
-         `bringup answers new webapp > answers.yaml`, look at it, and run\n\
+         `bringup answers init webapp > answers.yaml`, look at it, and run\n\
          `sudo bringup --answers answers.yaml`. `bringup --help` shows the rest.\n"
     ));
     Exit::Usage
@@ -94,7 +94,7 @@ fn line_by_line(
             interview
         } else {
             let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
-            if let Some(run) = opening.previous {
+            if let Some(run) = opening.interview.previous_run() {
                 voice.blank();
                 voice.prose(0, &format!("The answers of run {run} are offered again."));
             }
@@ -129,7 +129,7 @@ fn started(
             resolved: interview.resolved().clone(),
             // Somebody is here to decide, unless the answers say what to do.
             on_failure: match interview.given().on_failure {
-                OnFailure::Stop => OnFailure::Stop,
+                OnFailure::Pause => OnFailure::Pause,
                 OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,
             },
             plan,

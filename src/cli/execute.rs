@@ -12,7 +12,7 @@ use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
 use crate::engine::run::{self, Job, Stop};
-use crate::engine::runs::{self, Run, RunDir};
+use crate::engine::runs::{self, RunDir};
 use crate::engine::secret_store;
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
@@ -72,7 +72,7 @@ fn go_on(
 ) -> Outcome<Exit> {
     replan::recover(host, dir, journal)?;
     let plan = dir.plan(host)?;
-    let secrets = secret_store::load(host, &plan.guide);
+    let secrets = secret_store::adopt(host, &plan.application())?;
     let cancel = dir.file("cancel");
     let stop = || {
         if pause.load(Ordering::Relaxed) {
@@ -88,6 +88,9 @@ fn go_on(
     data::note_again(host, &untouched)?;
     if exit == Exit::RolledBack && journal.rolled_back.is_some() {
         forget_secrets(host, dir, journal)?;
+    } else if matches!(exit, Exit::Done | Exit::ProofFailed) {
+        // Other answers may have given the application another name.
+        secret_store::forget_unused(host, &plan.guide, &runs::all(host, Some(&dir.id))?)?;
     }
     Ok(exit)
 }
@@ -119,27 +122,18 @@ fn take_back(
     Ok(exit)
 }
 
-/// Secrets of a run that is rolled back, and of a guide of which nothing stands any more, are of no use to anyone but a
-/// thief. Where an earlier run stands, its secrets are those from before this one. What waits for others keeps what it
-/// needs for the rest of its rollback.
+/// Secrets of a run that is rolled back are of no use to anyone but a thief, and neither is what it kept for that. What
+/// waits for others keeps what it needs for the rest of its rollback.
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
     if runs::standing(&all).next().is_none() {
         state_dir::release(host);
     }
-    let guide = &journal.header.guide;
-    let stands = runs::standing(&all).any(|run| run.journal.header.guide == *guide);
-    // A later run of the guide may have an application of its own, whose secrets lie there, too.
-    let own = (journal.header.at, &journal.header.run);
-    let is_later = |run: &Run| (run.journal.header.at, &run.journal.header.run) > own;
-    if !runs::standing(&all).any(|run| run.journal.header.guide == *guide && is_later(run)) {
-        secret_store::give_back(host, guide, dir)?;
-    }
-    runs::forget_images(host, &all)?;
-    if stands { Ok(()) } else { secret_store::forget(host, guide) }
+    secret_store::give_back(host, dir, &journal.header.guide, &all)?;
+    runs::forget_images(host, &all)
 }
 
-/// Somebody who only looks whether a run works holds the lock for a moment: try for a second.
+/// An earlier version that looks whether a run works holds the lock for a moment: try for a second.
 fn lock(host: &dyn Host, id: &str) -> Outcome<Lock> {
     for _ in 0..20 {
         if let Some(lock) = detach::lock(host, id)? {

@@ -37,7 +37,7 @@ pub(super) struct Made {
 impl Made {
     /// Says which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
-        let mut kept = secret_store::load(host, &self.plan.guide);
+        let mut kept = secret_store::load(host, &self.plan.application());
         for name in &self.rotate {
             kept.remove(name);
         }
@@ -48,7 +48,7 @@ impl Made {
 /// Makes the plan. The host's unmet requirements come first: nothing else matters then.
 pub(super) fn make(host: &dyn Host, inputs: &Inputs, facts: &Facts) -> Result<Made, Vec<Problem>> {
     let Some(path) = &inputs.answers else {
-        let hint = "use --answers FILE; `bringup answers new webapp` makes one";
+        let hint = "use --answers FILE; `bringup answers init webapp` makes one";
         return Err(vec![Problem::new("no answers are given", hint)]);
     };
     let literals = literals(inputs);
@@ -92,8 +92,6 @@ pub(super) struct Opening {
     pub interview: Interview,
     /// What the file gives and is not taken.
     pub refused: Vec<Problem>,
-    /// The earlier run whose answers were taken.
-    pub previous: Option<String>,
 }
 
 /// The guide that the command line names, by `--guide` or in the answers file; none when it names none.
@@ -113,23 +111,22 @@ pub(super) fn named_guide(host: &dyn Host, inputs: &Inputs) -> Result<Option<Gui
 pub(super) fn opening(host: &dyn Host, inputs: &Inputs, guide: Guide, facts: Facts) -> Result<Opening, Vec<Problem>> {
     let literals = literals(inputs);
     let mut refused = Vec::new();
-    let mut previous = None;
+    let mut earlier = Vec::new();
     let mut given = Given::default();
     if let Some(path) = &inputs.answers {
         let (name, bytes) = read(host, path)?;
         let file = file::read_leniently(&name, &bytes, &guide, literals)?;
         refused = file.problems;
         given = file.given;
-    } else if let Some(earlier) = previous::answers(host, &guide) {
-        previous = Some(earlier.run);
-        given = earlier.given;
+    } else {
+        earlier = previous::answers(host, &guide);
     }
     let flags = flags(&guide, inputs, literals)?;
     given.values.extend(flags.values);
     given.take_over.extend(flags.take_over);
-    let mut interview = Interview::new(guide, facts, given);
+    let mut interview = Interview::new(guide, facts, given).offering(earlier);
     refused.extend(interview.drop_pointless());
-    Ok(Opening { interview, refused, previous })
+    Ok(Opening { interview, refused })
 }
 
 fn literals(inputs: &Inputs) -> Literals {
@@ -158,10 +155,12 @@ fn guide_of(host: &dyn Host, inputs: &Inputs, name: &str, bytes: &[u8]) -> Resul
 }
 
 /// A shipped guide by its id, or else a directory; `./webapp` is a directory in any case.
-fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
-    match load::list().into_iter().find(|known| Path::new(&known.id).as_os_str() == guide.as_os_str()) {
-        Some(known) => load::load(&known.id),
-        None => load::load_dir(host, guide),
+pub(super) fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
+    match guide.to_str() {
+        Some(id) if load::list().iter().any(|known| known.id == id) => load::load(id),
+        // A misspelt id is told with those that there are.
+        Some(id) if !id.contains('/') && matches!(host.stat(guide), Ok(None)) => load::load(id),
+        _ => load::load_dir(host, guide),
     }
 }
 

@@ -101,9 +101,9 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 continue;
             }
             seen.push(plan.installation());
-            let secrets = secret_store::load(host, &plan.guide);
+            let secrets = secret_store::load(host, &plan.application());
             let cx = proof::Cx { host, secrets: &secrets };
-            let gone = runs::stages_gone(runs, &run.journal.header.guide);
+            let gone = runs::stages_gone(host, runs, &plan.application());
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));
             for planned in &plan.proofs {
                 if gone.contains(&planned.stage) {
@@ -176,7 +176,7 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
 }
 
 /// Asks the running run to take everything back.
-pub(super) fn stop(host: &dyn Host) -> Exit {
+pub(super) fn abort(host: &dyn Host) -> Exit {
     let id = match at_work(host) {
         Ok(id) => id,
         Err(why) => {
@@ -283,7 +283,7 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
 /// Which runs a rollback concerns, newest first.
 fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
     if let Some(run) = runs.iter().find(|run| run.state == State::Running) {
-        return Err(format!("run {} is working; `bringup stop` ends it and takes it back", run.dir.id));
+        return Err(format!("run {} is working; `bringup abort` ends it and rolls it back", run.dir.id));
     }
     let standing: Vec<&Run> = runs::standing(runs).collect();
     let from = match &scope.run {
@@ -352,7 +352,7 @@ fn not_in_place(runs: &[Run], id: &str) -> String {
 
 /// What whoever leaves a run that works is told.
 const GOES_ON: &str = "\nThe run goes on in the background. `bringup attach` shows it again,\n\
-                       `bringup stop` ends it after its present step and takes everything back.\n";
+                       `bringup abort` ends it after its present step and rolls everything back.\n";
 
 /// Says once more, after a screen that is gone, how a run ended, or that it goes on.
 pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
@@ -403,7 +403,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
         Followed::Left if decision::waiting(host, dir).is_ok_and(|waiting| waiting.is_some()) => {
             out::error(
                 "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` tells it,\n\
-                 `bringup stop` takes everything back.\n",
+                 `bringup abort` rolls everything back.\n",
             );
             Exit::Interrupted
         }

@@ -27,7 +27,7 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks
         Err(problems) => return answers::refuse(&problems, output),
     };
     made.note_kept_secrets(host);
-    let mut secrets = secret_store::load(host, &made.plan.guide);
+    let mut secrets = secret_store::load(host, &made.plan.application());
     for (name, value) in secret_store::rotated(host, &made.resolved.secrets, &made.rotate).iter() {
         secrets.insert(name, value.clone());
     }

@@ -29,8 +29,9 @@ pub enum Choice {
     RollbackStage,
     /// Take everything back.
     Rollback,
-    /// Leave everything as it is and end; `bringup resume` goes on.
-    Stop,
+    /// Leave everything as it is and end; `bringup resume` goes on. On the disk it has its name of the first releases.
+    #[serde(rename = "stop", alias = "pause")]
+    Pause,
 }
 
 impl Choice {
@@ -42,7 +43,7 @@ impl Choice {
             Self::Replan => "replan",
             Self::RollbackStage => "rollback-stage",
             Self::Rollback => "rollback",
-            Self::Stop => "stop",
+            Self::Pause => "pause",
         }
     }
 }
@@ -92,8 +93,9 @@ pub enum Decision {
     RollbackStage,
     /// See [`Choice::Rollback`].
     Rollback,
-    /// See [`Choice::Stop`].
-    Stop,
+    /// See [`Choice::Pause`].
+    #[serde(rename = "stop", alias = "pause")]
+    Pause,
 }
 
 /// What other answers came to. Holds no secret: the plan has marks, the answers have references.
@@ -114,7 +116,7 @@ impl Decision {
             Self::Replan(_) => Choice::Replan,
             Self::RollbackStage => Choice::RollbackStage,
             Self::Rollback => Choice::Rollback,
-            Self::Stop => Choice::Stop,
+            Self::Pause => Choice::Pause,
         }
     }
 }
@@ -213,7 +215,7 @@ mod tests {
             number,
             step: "web.page".to_owned(),
             stage: "web".to_owned(),
-            choices: vec![Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop],
+            choices: vec![Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause],
             retry_from: "web.page".to_owned(),
             skip: None,
             changed: 3,
@@ -239,7 +241,7 @@ mod tests {
         ask(&host, &dir, &question(7)).unwrap();
         let refused = send(&host, &dir, 7, &Decision::Skip).unwrap_err();
         assert_eq!(refused.to_string(), "could not decide \"skip\": web.page does not allow it");
-        assert_eq!(refused.hint.as_deref(), Some("the choices are: retry, rollback, stop"));
+        assert_eq!(refused.hint.as_deref(), Some("the choices are: retry, rollback, pause"));
         assert!(send(&host, &dir, 6, &Decision::Retry).is_err());
         close(&host, &dir);
         assert!(send(&host, &dir, 7, &Decision::Retry).is_err());

@@ -208,14 +208,11 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// The id of the run whose process holds the lock now.
 pub fn running(host: &dyn Host) -> Option<String> {
-    let path = Path::new(STATE_DIR).join("lock");
-    host.stat(&path).ok().flatten()?;
-    match host.lock(&path) {
-        Ok(Some(_)) | Err(_) => None,
-        Ok(None) => {
-            host.read(&Path::new(STATE_DIR).join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
-        }
+    let dir = Path::new(STATE_DIR);
+    if !host.is_locked(&dir.join("lock")).unwrap_or_default() {
+        return None;
     }
+    host.read(&dir.join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
 }
 
 #[cfg(test)]
@@ -268,6 +265,20 @@ mod tests {
         let commands = host.commands();
         let at = |word: &str| commands.iter().position(|command| command.argv.iter().any(|arg| arg == word)).unwrap();
         assert!(at("--signal=SIGKILL") < at("systemd-run"), "it begins only then");
+    }
+
+    #[test]
+    fn who_looks_whether_a_run_works_is_not_taken_for_one() {
+        let host = FakeHost::new();
+        host.make_dir(Path::new(STATE_DIR), Meta::root(0o755)).unwrap();
+        assert_eq!(running(&host), None);
+        let lock = lock(&host, "20260101-000000-shop").unwrap().unwrap();
+        let before = host.calls().len();
+        assert_eq!(running(&host).as_deref(), Some("20260101-000000-shop"));
+        drop(lock);
+        assert_eq!(running(&host), None);
+        let looked = host.calls().split_off(before);
+        assert!(looked.iter().all(|call| call.method != "lock"), "{looked:?}");
     }
 
     #[test]

@@ -438,8 +438,13 @@ impl Journal {
             self.torn = false;
         }
         line.push(b'\n');
-        state_dir::with_room(host, &|| host.append(&self.path, &line))
-            .map_err(|e| state_dir::failure(host, format!("write the journal {}", self.path.display()), &e))?;
+        if self.lines == 0 {
+            // At once or not at all: a run whose first line is torn could be read by nobody.
+            state_dir::write(host, &self.path, &line)?;
+        } else {
+            state_dir::with_room(host, &|| host.append(&self.path, &line))
+                .map_err(|e| state_dir::failure(host, format!("write the journal {}", self.path.display()), &e))?;
+        }
         self.lines += 1;
         if crash == Some(Crash::After) {
             host.die();

@@ -64,10 +64,10 @@ pub fn check_rotating(
     }
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref()).map_err(|e| vec![Problem::new(e.to_string(), "")])?;
-    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
+    if let Some(problem) = stopping(running.as_deref(), &all) {
         return Err(vec![problem]);
     }
-    let mut kept = secret_store::load(host, &plan.guide);
+    let mut kept = secret_store::load(host, &plan.application());
     for name in rotate {
         kept.remove(name);
     }
@@ -81,7 +81,7 @@ pub fn check_rotating(
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
-    let unproven = |run: &Run| run.journal.header.guide == plan.guide && run.state == State::ProofFailed;
+    let unproven = |run: &Run| run.state == State::ProofFailed && run.is_of(host, &plan.application());
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
 }
 
@@ -114,15 +114,19 @@ pub fn refused(
 }
 
 /// The same for those who only look, perhaps without root: then nobody can tell what is ours where anything is, and
-/// whose the things are is left out.
+/// whose the things are is left out. A run that works or was interrupted is all that is said: what lies there is its.
 pub fn foreseen(
     host: &dyn Host,
     plan: &Plan,
     verdicts: &Verdicts,
     packages: Option<&Outcome<Forecast>>,
 ) -> Vec<Problem> {
-    match runs::all(host, detach::running(host).as_deref()) {
-        Ok(runs) => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
+    let at_work = detach::running(host);
+    match runs::all(host, at_work.as_deref()) {
+        Ok(runs) => match stopping(at_work.as_deref(), &runs) {
+            Some(problem) => vec![problem],
+            None => refused(host, plan, &runs, verdicts, packages, None, running::Tests::Own),
+        },
         Err(_) if probe::nothing_stands(host) => {
             refused(host, plan, &[], verdicts, packages, None, running::Tests::Own)
         }
@@ -157,6 +161,11 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
         problems.extend(failure.map(|failure| Problem::in_step(id, &failure)));
     }
     problems
+}
+
+/// The run that works, or was interrupted.
+fn stopping(running: Option<&str>, all: &[Run]) -> Option<Problem> {
+    at_work(running).or_else(|| runs::standing(all).find_map(in_the_way))
 }
 
 /// Why a run that stands keeps another one from starting, when it does.
@@ -206,7 +215,7 @@ pub fn start(
     on_failure: OnFailure,
     ready: &Ready,
 ) -> Outcome<RunDir> {
-    let kept = secret_store::load(host, &plan.guide);
+    let kept = secret_store::load(host, &plan.application());
     let mut plan = plan.clone();
     let stays = |name: &String| kept.get(name) == ready.secrets.get(name);
     let sources = resolved.secrets.clone().into_iter().filter(|(name, _)| stays(name)).collect();
@@ -230,7 +239,7 @@ fn begin(
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref())?;
     let refused = |problem: Problem| Failure::new("start", problem.message).hint(problem.hint);
-    if let Some(problem) = at_work(running.as_deref()).or_else(|| runs::standing(&all).find_map(in_the_way)) {
+    if let Some(problem) = stopping(running.as_deref(), &all) {
         return Err(refused(problem));
     }
     if let Some(run) = all.iter().find(|run| !seen.contains(&run.dir.id)) {
@@ -244,8 +253,9 @@ fn begin(
     dir.write(host, "answers.yaml", answers)?;
     dir.keep_settings(host, settings)?;
     if let Some(secrets) = secrets {
-        secret_store::set_aside(host, &dir, &secret_store::load(host, &plan.guide))?;
-        secret_store::save(host, &plan.guide, secrets)?;
+        let of = plan.application();
+        secret_store::set_aside(host, &dir, &of, &secret_store::load(host, &of))?;
+        secret_store::save(host, &of, secrets)?;
     }
     detach::keep_program(host, &dir)?;
     detach::start(host, &dir, &[])?;
@@ -275,7 +285,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     }
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
     let plan = only_certificates(earlier.dir.plan(host).map_err(|e| refuse(&e))?);
-    let secrets = secret_store::load(host, &plan.guide);
+    let secrets = secret_store::load(host, &plan.application());
     let verdicts = preview(host, &plan, &secrets, GuideChecks::Run);
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some(Problem::in_step(id, verdict.as_ref().err()?)));
     let mut problems: Vec<Problem> = failed.collect();
@@ -321,7 +331,7 @@ pub fn replan(
     plan: &Plan,
 ) -> Result<(), Vec<Problem>> {
     let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
-    let kept = secret_store::load(host, &plan.guide);
+    let kept = secret_store::load(host, &plan.application());
     let secrets = secret_store::gather(host, &kept, &resolved.secrets, &plan.secret_patterns)?;
     let verdicts = preview(host, plan, &secrets, GuideChecks::Run);
     let runs = runs::all(host, Some(&dir.id)).map_err(|e| refuse(&e))?;
@@ -334,11 +344,15 @@ pub fn replan(
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
     decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;
     // The run may still decide otherwise, and then needs those of its present plan.
+    let of = plan.application();
+    if !dir.plan(host).is_ok_and(|present| present.application().is_same(&of)) {
+        secret_store::set_aside(host, dir, &of, &kept).map_err(|e| refuse(&e))?;
+    }
     let mut all = kept;
     for (name, value) in secrets.iter() {
         all.insert(name, value.clone());
     }
-    secret_store::save(host, &plan.guide, &all).map_err(|e| refuse(&e))?;
+    secret_store::save_for_run(host, &of, &all).map_err(|e| refuse(&e))?;
     decision::send(host, dir, number, &decision).map_err(|e| refuse(&e))
 }
 
@@ -424,7 +438,7 @@ mod tests {
         let host = FakeHost::new();
         let mut by_hand = Secrets::default();
         by_hand.insert("a.key", Secret::new("by-hand"));
-        secret_store::save(&host, "t", &by_hand).unwrap();
+        secret_store::save(&host, &plan.application(), &by_hand).unwrap();
         host.put_file("/etc/x", "key=by-hand", 0o600);
         // What was given stays, and this is said.
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
@@ -440,16 +454,20 @@ mod tests {
         assert_eq!(new.get("a.key").unwrap().expose().len(), 60);
         assert_eq!(secret_store::notes(&new, &resolved.secrets), Vec::<String>::new());
         // The run that does it knows the way back.
-        let (dir, _) = RunDir::create(&host, &plan).unwrap();
-        secret_store::set_aside(&host, &dir, &by_hand).unwrap();
-        secret_store::save(&host, "t", &new).unwrap();
-        assert_eq!(secret_store::load(&host, "t"), new);
-        assert_eq!(host.stat(&dir.file("secrets-before.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
-        secret_store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(secret_store::load(&host, "t"), by_hand);
-        assert!(host.stat(&dir.file("secrets-before.json")).unwrap().is_none());
-        secret_store::give_back(&host, "t", &dir).unwrap();
-        assert_eq!(secret_store::load(&host, "t"), by_hand, "once more changes nothing");
+        RunDir::create(&host, &plan).unwrap();
+        let (dir, mut journal) = RunDir::create(&host, &plan).unwrap();
+        let of = plan.application();
+        secret_store::set_aside(&host, &dir, &of, &by_hand).unwrap();
+        secret_store::save(&host, &of, &new).unwrap();
+        assert_eq!(secret_store::load(&host, &of), new);
+        assert_eq!(host.stat(&dir.file("secrets-before.t.json")).unwrap().unwrap().meta.mode & 0o777, 0o600);
+        journal.write(&host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap();
+        let all = runs::all(&host, None).unwrap();
+        secret_store::give_back(&host, &dir, "t", &all).unwrap();
+        assert_eq!(secret_store::load(&host, &of), by_hand);
+        assert!(host.stat(&dir.file("secrets-before.t.json")).unwrap().is_none());
+        secret_store::give_back(&host, &dir, "t", &all).unwrap();
+        assert_eq!(secret_store::load(&host, &of), by_hand, "once more changes nothing");
     }
 
     #[test]
@@ -570,11 +588,14 @@ mod tests {
         let (dir, _) = RunDir::create(&host, &plan).unwrap();
         let mut before = Secrets::default();
         before.insert("b.old", Secret::new("old-secret"));
-        secret_store::save(&host, "t", &before).unwrap();
+        secret_store::save(&host, &plan.application(), &before).unwrap();
 
         let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
         assert!(refused[0].message.contains("does not wait"), "{refused:?}");
-        assert!(secret_store::load(&host, "t").get("a.key").is_none(), "what nobody asked for is not kept");
+        assert!(
+            secret_store::load(&host, &plan.application()).get("a.key").is_none(),
+            "what nobody asked for is not kept"
+        );
 
         let question = Waiting {
             number: 7,
@@ -597,7 +618,7 @@ mod tests {
             "{}",
             new.answers
         );
-        let kept = secret_store::load(&host, "t");
+        let kept = secret_store::load(&host, &plan.application());
         assert_eq!(kept.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a.key", "b.old"]);
     }
 }

@@ -1,30 +1,34 @@
-//! The answers of an earlier run, as what the next one begins with.
+//! The answers of earlier runs, as what the next one begins with.
 
 use serde_json::Value;
 
+use crate::answers::Origin;
 use crate::answers::file;
+use crate::answers::interview::Earlier;
 use crate::answers::resolve::Literals;
-use crate::answers::{Given, Origin};
 use crate::engine::detach;
 use crate::engine::runs::{self, Run};
 use crate::guide::Guide;
 use crate::host::Host;
 
-/// An earlier run's answers.
-#[derive(Clone, Debug)]
-pub struct Previous {
-    /// The run.
-    pub run: String,
-    /// Its answers, with the origin [`Origin::PreviousRun`].
-    pub given: Given,
+/// The answers of this guide's runs, those of each application once: of its newest run that stands, or else of its
+/// newest run. Applications that stand come first, the newest of them before the others. None when there is none, or
+/// when it cannot be read: defaults are as good a beginning.
+pub fn answers(host: &dyn Host, guide: &Guide) -> Vec<Earlier> {
+    let all = runs::all(host, detach::running(host).as_deref()).unwrap_or_default();
+    let of_guide = |run: &&Run| run.journal.header.guide == guide.id;
+    let mut known: Vec<Earlier> = Vec::new();
+    for run in runs::standing(&all).rev().chain(all.iter().rev()).filter(of_guide) {
+        let Some(earlier) = of(host, guide, run) else { continue };
+        if !known.iter().any(|other| other.application() == earlier.application()) {
+            known.push(earlier);
+        }
+    }
+    known
 }
 
-/// The answers of the newest run of this guide that stands, or else of its newest run. None when there is none, or
-/// when it cannot be read: defaults are as good a beginning.
-pub fn answers(host: &dyn Host, guide: &Guide) -> Option<Previous> {
-    let all = runs::all(host, detach::running(host).as_deref()).ok()?;
-    let of_guide = |run: &&Run| run.journal.header.guide == guide.id;
-    let run = runs::standing(&all).rev().find(of_guide).or_else(|| all.iter().rev().find(of_guide))?;
+/// A run's answers.
+fn of(host: &dyn Host, guide: &Guide, run: &Run) -> Option<Earlier> {
     let path = run.dir.file("answers.yaml");
     let bytes = host.read(&path).ok()?;
     // What today's guide has no question for, or refuses, is left out.
@@ -36,7 +40,7 @@ pub fn answers(host: &dyn Host, guide: &Guide) -> Option<Previous> {
     for (_, origin) in given.values.values_mut() {
         *origin = Origin::PreviousRun;
     }
-    Some(Previous { run: run.dir.id.clone(), given })
+    Some(Earlier { run: run.dir.id.clone(), given })
 }
 
 /// Whether a secret's variable is still set; every other value is there.
@@ -74,13 +78,29 @@ mod tests {
     fn a_run_that_stands_is_preferred_to_a_later_one_that_was_taken_back() {
         let host = FakeHost::new();
         let guide = load::load("webapp").unwrap();
-        assert!(answers(&host, &guide).is_none());
+        assert!(answers(&host, &guide).is_empty());
         let stands = ran(&host, "webapp", &format!("{HEAD}application: {{name: first}}\n"), false);
         ran(&host, "webapp", &format!("{HEAD}application: {{name: second}}\n"), true);
         ran(&host, "other", "version: 1\nguide: other\n", false);
-        let previous = answers(&host, &guide).unwrap();
-        assert_eq!(previous.run, stands);
-        assert_eq!(previous.given.values["application.name"], (json!("first"), Origin::PreviousRun));
+        let previous = answers(&host, &guide);
+        assert_eq!(previous[0].run, stands);
+        assert_eq!(previous[0].given.values["application.name"], (json!("first"), Origin::PreviousRun));
+        assert_eq!(previous.iter().map(Earlier::application).collect::<Vec<_>>(), ["first", "second"]);
+    }
+
+    #[test]
+    fn each_application_has_the_answers_of_its_own_newest_run() {
+        let host = FakeHost::new();
+        let guide = load::load("webapp").unwrap();
+        let run = |name: &str, port: u16| {
+            ran(&host, "webapp", &format!("{HEAD}application: {{name: {name}, port: {port}}}\n"), false)
+        };
+        run("shop", 8001);
+        let shop = run("shop", 8002);
+        let blog = run("blog", 8003);
+        let previous = answers(&host, &guide);
+        assert_eq!(previous.iter().map(|earlier| earlier.run.as_str()).collect::<Vec<_>>(), [blog, shop]);
+        assert_eq!(previous[1].given.values["application.port"].0, json!(8002));
     }
 
     #[test]
@@ -93,7 +113,7 @@ mod tests {
         );
         ran(&host, "webapp", &text, false);
         host.set_env("THERE", "x");
-        let given = answers(&host, &guide).unwrap().given;
+        let given = answers(&host, &guide).remove(0).given;
         let paths: Vec<&str> = given.values.keys().map(String::as_str).collect();
         assert_eq!(paths, ["application.name", "database.engine", "queue.password"]);
         assert_eq!(given.values["queue.password"].0, json!({"env": "THERE"}));
@@ -103,6 +123,6 @@ mod tests {
     fn whoever_may_not_read_the_runs_begins_with_defaults() {
         let host = FakeHost::new();
         ran(&host, "webapp", HEAD, false);
-        assert!(answers(&host.as_user(1000), &load::load("webapp").unwrap()).is_none());
+        assert!(answers(&host.as_user(1000), &load::load("webapp").unwrap()).is_empty());
     }
 }

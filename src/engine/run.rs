@@ -71,7 +71,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
         match through(&job, journal, other.is_some()) {
             End::Exit(exit) => break exit,
             End::Replanned(plan) => {
-                let secrets = secret_store::load(job.host, &plan.guide);
+                let secrets = secret_store::load(job.host, &plan.application());
                 other = Some((*plan, secrets));
             }
         }
@@ -249,13 +249,13 @@ fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
     match (cause, job.on_failure) {
         (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
         (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
-        (Cause::Proof, OnFailure::Stop) => {
+        (Cause::Proof, OnFailure::Pause) => {
             match track(job).and_then(|mut it| finish(job, journal, &mut it, Exit::ProofFailed)) {
                 Ok(()) => Next::Exit(Exit::ProofFailed),
                 Err(_) => Next::Exit(Exit::Incomplete),
             }
         }
-        (Cause::Action, OnFailure::Stop) => Next::Exit(Exit::Incomplete),
+        (Cause::Action, OnFailure::Pause) => Next::Exit(Exit::Incomplete),
     }
 }
 

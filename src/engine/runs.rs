@@ -67,6 +67,12 @@ impl Run {
     pub fn waits(&self) -> bool {
         self.state == State::RolledBack && !self.journal.waits.is_empty()
     }
+
+    /// Whether it is one of this application. One whose plan cannot be read may be, when it is of the guide.
+    pub fn is_of(&self, host: &dyn Host, application: &Application) -> bool {
+        self.journal.header.guide == application.guide
+            && self.dir.plan(host).map_or(true, |plan| plan.application().is_same(application))
+    }
 }
 
 impl RunDir {
@@ -244,10 +250,18 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
     Ok(runs)
 }
 
-/// Whether a process has begun to work on it.
+/// No first line of a journal is longer, in bytes.
+const FIRST_LINE: u64 = 64 << 10;
+
+/// Whether a process has begun to work on it: the first line of its journal is whole. Earlier versions could be killed
+/// while they wrote it, and had changed nothing then.
 pub fn has_begun(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
-    let journal = host.stat(&dir.file("journal.jsonl")).map_err(|e| Failure::new("look at a run", e))?;
-    Ok(journal.is_some_and(|stat| stat.size > 0))
+    let journal = dir.file("journal.jsonl");
+    let failed = |e| Failure::new("look at a run", e);
+    if host.stat(&journal).map_err(failed)?.is_none() {
+        return Ok(false);
+    }
+    Ok(host.read_start(&journal, FIRST_LINE).map_err(failed)?.contains(&b'\n'))
 }
 
 /// How long a directory may wait for its process.
@@ -276,10 +290,10 @@ pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
     runs.iter().filter(|run| !matches!(run.state, State::RolledBack))
 }
 
-/// The stages of a guide that were rolled back by themselves, and that no later run has applied again.
-pub fn stages_gone(runs: &[Run], guide: &str) -> BTreeSet<String> {
+/// The stages of an application that were rolled back by themselves, and that no later run has applied again.
+pub fn stages_gone(host: &dyn Host, runs: &[Run], application: &Application) -> BTreeSet<String> {
     let mut gone = BTreeSet::new();
-    for run in standing(runs).filter(|run| run.journal.header.guide == guide) {
+    for run in standing(runs).filter(|run| run.is_of(host, application)) {
         for entry in run.journal.entries().iter().filter(|entry| !entry.undone) {
             gone.remove(&entry.stage);
         }
@@ -380,7 +394,8 @@ mod tests {
     #[test]
     fn a_stage_that_was_rolled_back_is_gone_until_a_later_run_applies_it_again() {
         let host = FakeHost::new();
-        let gone = || stages_gone(&all(&host, None).unwrap(), "shop").into_iter().collect::<Vec<_>>();
+        let of = |guide| Plan::new(guide, "").application();
+        let gone = || stages_gone(&host, &all(&host, None).unwrap(), &of("shop")).into_iter().collect::<Vec<_>>();
         let begin = |journal: &mut Journal, stage: &str| {
             let (action, stage) = (format!("{stage}.a"), stage.to_owned());
             journal.write(&host, Record::Begin { action, stage, undo: Vec::new() }).unwrap();
@@ -392,11 +407,19 @@ mod tests {
         first.write(&host, Record::Undone { action: "web.a".to_owned() }).unwrap();
         first.write(&host, Record::RolledBack { stage: Some("web".to_owned()), kept: 0, waits: Vec::new() }).unwrap();
         assert_eq!(gone(), ["web"]);
+        // Another application of the guide is another matter.
+        let mut blog = Plan::new("shop", "Shop");
+        let (path, value) = (Application::NAME.to_owned(), "blog".into());
+        blog.answers.push(crate::plan::Answered { path, value, origin: crate::answers::Origin::Typed });
+        let (_, mut beside) = RunDir::create(&host, &blog).unwrap();
+        begin(&mut beside, "web");
+        assert_eq!(gone(), ["web"]);
+        assert_eq!(stages_gone(&host, &all(&host, None).unwrap(), &blog.application()).len(), 0);
         let (_, mut second) = RunDir::create(&host, &Plan::new("shop", "Shop")).unwrap();
         assert_eq!(gone(), ["web"]);
         begin(&mut second, "web");
         assert_eq!(gone(), [""; 0]);
-        assert_eq!(stages_gone(&all(&host, None).unwrap(), "other").len(), 0);
+        assert_eq!(stages_gone(&host, &all(&host, None).unwrap(), &of("other")).len(), 0);
     }
 
     #[test]

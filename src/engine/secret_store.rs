@@ -1,13 +1,18 @@
-//! Where secrets lie between runs: `/var/lib/bringup/secrets/<guide>.json`, 0600, root's.
+//! Where secrets lie between runs: `/var/lib/bringup/secrets/<guide>@<application>.json`, 0600, root's, and
+//! `<guide>.json` for a guide that gives its application no name.
 //!
-//! A generated secret is made once and stays, so that a second run changes nothing.
+//! A generated secret is made once and stays, so that a second run changes nothing. Each application has its own. An
+//! earlier version kept those of all applications of a guide in `<guide>.json`: an application that it set up finds
+//! them there, until a run of this version keeps them by application.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::answers::SecretSource;
-use crate::engine::runs::RunDir;
+use crate::engine::runs::{self, Run, RunDir};
 use crate::error::{Failure, Outcome, Problem};
+use crate::facts::Application;
 use crate::host::{Host, Kind, Meta};
 use crate::plan::SecretForm;
 use crate::secret::{Secret, Secrets, has_form, is_plain};
@@ -16,61 +21,166 @@ use crate::state_dir::STATE_DIR;
 /// Characters of generated secrets: safe in URLs, YAML, INI, shells and SQL.
 const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
-/// The file that holds a guide's secrets.
-pub fn path(guide: &str) -> PathBuf {
-    Path::new(STATE_DIR).join("secrets").join(format!("{guide}.json"))
+/// The file that holds an application's secrets.
+pub fn path(of: &Application) -> PathBuf {
+    if of.name.is_empty() {
+        return by_guide(&of.guide);
+    }
+    // A guide of one's own may allow any name, and a name is no path.
+    let name = of.name.bytes().fold(String::new(), |mut name, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            byte => drop(write!(name, "%{byte:02x}")),
+        }
+        name
+    });
+    directory().join(format!("{}@{name}.json", of.guide))
 }
 
-/// The secrets kept for a guide; none when there are none, or when we may not read them.
-pub fn load(host: &dyn Host, guide: &str) -> Secrets {
+fn directory() -> PathBuf {
+    Path::new(STATE_DIR).join("secrets")
+}
+
+/// Where an earlier version kept the secrets of every application of a guide.
+fn by_guide(guide: &str) -> PathBuf {
+    directory().join(format!("{guide}.json"))
+}
+
+/// The file in which an application's secrets lie now: that of the guide while an application stands there of which
+/// only an earlier version kept them.
+pub fn in_use(host: &dyn Host, of: &Application) -> PathBuf {
+    let (own, earlier) = (path(of), by_guide(&of.guide));
+    let is_there = |path: &Path| host.stat(path).ok().flatten().is_some();
+    if own == earlier || is_there(&own) || !is_there(&earlier) || !stands(host, of) { own } else { earlier }
+}
+
+/// Whether a run of the application stands.
+fn stands(host: &dyn Host, of: &Application) -> bool {
+    let all = runs::all(host, None).unwrap_or_default();
+    runs::standing(&all).any(|run| run.is_of(host, of))
+}
+
+/// The secrets kept for an application; none when there are none, or when we may not read them.
+pub fn load(host: &dyn Host, of: &Application) -> Secrets {
+    read(host, &in_use(host, of)).unwrap_or_default()
+}
+
+fn read(host: &dyn Host, path: &Path) -> Outcome<Secrets> {
+    let what = || format!("read the secrets in {}", path.display());
+    let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
+    // What a parser says of a file may quote it.
     let kept: BTreeMap<String, String> =
-        host.read(&path(guide)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        serde_json::from_slice(&bytes).map_err(|_| Failure::new(what(), "it is no list of secrets"))?;
     let mut secrets = Secrets::default();
     for (name, value) in kept {
         secrets.insert(name, Secret::new(value));
     }
-    secrets
+    Ok(secrets)
 }
 
 /// Keeps them.
-pub fn save(host: &dyn Host, guide: &str, secrets: &Secrets) -> Outcome<()> {
-    let path = path(guide);
+pub fn save(host: &dyn Host, of: &Application, secrets: &Secrets) -> Outcome<()> {
+    save_in(host, &path(of), secrets)
+}
+
+/// Keeps them in the file that is in use, for a run that has begun.
+pub fn save_for_run(host: &dyn Host, of: &Application, secrets: &Secrets) -> Outcome<()> {
+    save_in(host, &in_use(host, of), secrets)
+}
+
+fn save_in(host: &dyn Host, path: &Path, secrets: &Secrets) -> Outcome<()> {
     let what = || format!("keep the secrets in {}", path.display());
-    for dir in [Path::new(STATE_DIR).to_owned(), Path::new(STATE_DIR).join("secrets")] {
-        let mode = if dir.ends_with("secrets") { 0o700 } else { 0o755 };
+    for (dir, mode) in [(Path::new(STATE_DIR).to_owned(), 0o755), (directory(), 0o700)] {
         host.make_dir(&dir, Meta::root(mode)).map_err(|e| Failure::new(what(), e))?;
     }
-    let kept: BTreeMap<&str, &str> = secrets.iter().map(|(name, value)| (name, value.expose())).collect();
-    let bytes = serde_json::to_vec_pretty(&kept).map_err(|e| Failure::new(what(), e))?;
-    host.write(&path, &bytes, Meta::root(0o600)).map_err(|e| Failure::new(what(), e))
+    let bytes = serde_json::to_vec_pretty(&exposed(secrets)).map_err(|e| Failure::new(what(), e))?;
+    host.write(path, &bytes, Meta::root(0o600)).map_err(|e| Failure::new(what(), e))
 }
 
-/// The file beside a run that holds the secrets from before it.
-const BEFORE: &str = "secrets-before.json";
-
-/// Keeps beside a run what [`give_back`] needs. Called before [`save`].
-pub fn set_aside(host: &dyn Host, dir: &RunDir, secrets: &Secrets) -> Outcome<()> {
-    let kept: BTreeMap<&str, &str> = secrets.iter().map(|(name, value)| (name, value.expose())).collect();
-    let bytes = serde_json::to_vec(&kept).map_err(|e| Failure::new("keep the earlier secrets", e))?;
-    dir.write(host, BEFORE, &bytes)
+fn exposed(secrets: &Secrets) -> BTreeMap<&str, &str> {
+    secrets.iter().map(|(name, value)| (name, value.expose())).collect()
 }
 
-/// The run was rolled back: the secrets from before it are those that the earlier runs of the guide use. A run of an
-/// older program has none set aside, and changes none.
-pub fn give_back(host: &dyn Host, guide: &str, dir: &RunDir) -> Outcome<()> {
-    let file = dir.file(BEFORE);
-    let what = || format!("restore the secrets from {}", file.display());
-    if host.stat(&file).map_err(|e| Failure::new(what(), e))?.is_none() {
+/// The secrets of a run's application, kept by application from now on.
+pub fn adopt(host: &dyn Host, of: &Application) -> Outcome<Secrets> {
+    let secrets = load(host, of);
+    if in_use(host, of) != path(of) {
+        save(host, of, &secrets)?;
+    }
+    Ok(secrets)
+}
+
+/// What the file beside a run is called that holds the secrets from before it: this, and the name of their own file.
+const BEFORE: &str = "secrets-before.";
+/// What an earlier version wrote there instead of a name: they were in the file of the guide.
+const UNNAMED: &str = "json";
+
+/// Keeps beside a run what [`give_back`] needs. Called before the run, or other answers for it, [`save`] anything.
+pub fn set_aside(host: &dyn Host, dir: &RunDir, of: &Application, secrets: &Secrets) -> Outcome<()> {
+    let bytes = serde_json::to_vec(&exposed(secrets)).map_err(|e| Failure::new("keep the earlier secrets", e))?;
+    dir.write(host, &format!("{BEFORE}{}", name_of(&path(of))), &bytes)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The run was rolled back: the secrets from before it are those that the earlier runs of the application use, unless a
+/// later one stands that uses them, too. What no run that stands uses is of no use to anyone but a thief, and is
+/// forgotten. A run of a much older program has none set aside, and restores none.
+pub fn give_back(host: &dyn Host, dir: &RunDir, guide: &str, all: &[Run]) -> Outcome<()> {
+    let own = all.iter().find(|run| run.dir.id == dir.id).map(|run| run.journal.header.at);
+    let is_later = |run: &Run| (Some(run.journal.header.at), &run.dir.id) > (own, &dir.id);
+    let later = used(host, runs::standing(all).filter(|run| is_later(run)));
+    let files = host.list(&dir.path).map_err(|e| Failure::new(format!("list {}", dir.path.display()), e))?;
+    for file in files {
+        let name = name_of(Path::new(&file));
+        let Some(earlier) = name.strip_prefix(BEFORE) else { continue };
+        let before = dir.file(&name);
+        for target in targets(host, dir, guide, earlier).iter().filter(|target| !later.contains(*target)) {
+            save_in(host, target, &read(host, &before)?)?;
+        }
+        host.remove(&before).map_err(|e| Failure::new(format!("remove {}", before.display()), e))?;
+    }
+    forget_unused(host, guide, all)
+}
+
+/// The files into which secrets from before a run go back.
+fn targets(host: &dyn Host, dir: &RunDir, guide: &str, earlier: &str) -> Vec<PathBuf> {
+    if earlier != UNNAMED {
+        return vec![directory().join(earlier)];
+    }
+    // A later run may have kept them by application meanwhile.
+    let own = dir.plan(host).ok().map(|plan| path(&plan.application()));
+    let own = own.filter(|own| host.stat(own).ok().flatten().is_some());
+    own.into_iter().chain([by_guide(guide)]).collect()
+}
+
+/// The files that the applications of these runs use.
+fn used<'a>(host: &dyn Host, runs: impl Iterator<Item = &'a Run>) -> BTreeSet<PathBuf> {
+    let file = |run: &Run| {
+        let plan = run.dir.plan(host);
+        plan.map_or_else(|_| by_guide(&run.journal.header.guide), |plan| in_use(host, &plan.application()))
+    };
+    runs.map(file).collect()
+}
+
+/// Forgets the secrets of those applications of a guide of which nothing stands.
+pub fn forget_unused(host: &dyn Host, guide: &str, all: &[Run]) -> Outcome<()> {
+    let failed = |e| Failure::new("look for secrets that nothing needs", e);
+    if host.stat(&directory()).map_err(failed)?.is_none() {
         return Ok(());
     }
-    let bytes = host.read(&file).map_err(|e| Failure::new(what(), e))?;
-    let before: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))?;
-    let mut secrets = Secrets::default();
-    for (name, value) in before {
-        secrets.insert(name, Secret::new(value));
+    let used = used(host, runs::standing(all));
+    for file in host.list(&directory()).map_err(failed)? {
+        let name = name_of(Path::new(&file));
+        let of_guide = name.strip_suffix(".json").and_then(|name| name.split('@').next()) == Some(guide);
+        let path = directory().join(&name);
+        if of_guide && !used.contains(&path) {
+            host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))?;
+        }
     }
-    save(host, guide, &secrets)?;
-    host.remove(&file).map_err(|e| Failure::new(format!("remove {}", file.display()), e))
+    Ok(())
 }
 
 /// Secrets that are to be generated and keep a value that was not: it was given in another way before.
@@ -87,12 +197,6 @@ pub fn notes(kept: &Secrets, sources: &BTreeMap<String, SecretSource>) -> Vec<St
         })
     };
     sources.iter().filter_map(note).collect()
-}
-
-/// Forgets them; called when nothing of the guide stands any more.
-pub fn forget(host: &dyn Host, guide: &str) -> Outcome<()> {
-    let path = path(guide);
-    host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))
 }
 
 /// Gets every secret from its source, in memory only; the kept value of a generated one stays. `patterns` has the
@@ -207,8 +311,140 @@ fn generate(host: &dyn Host, length: u32) -> std::io::Result<Secret> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::json;
+
     use super::*;
+    use crate::answers::Origin;
+    use crate::engine::journal::{Journal, Record};
     use crate::host::fake::FakeHost;
+    use crate::plan::{Answered, Plan};
+
+    fn named(name: &str) -> Plan {
+        let mut plan = Plan::new("webapp", "");
+        let value = json!(name);
+        plan.answers.push(Answered { path: "application.name".to_owned(), value, origin: Origin::Typed });
+        plan
+    }
+
+    fn of(name: &str) -> Application {
+        named(name).application()
+    }
+
+    fn secret(value: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.insert("database.password", Secret::new(value));
+        secrets
+    }
+
+    /// A run of this version, that keeps this secret.
+    fn ran(host: &FakeHost, name: &str, value: &str) -> (RunDir, Journal) {
+        let (dir, journal) = RunDir::create(host, &named(name)).unwrap();
+        set_aside(host, &dir, &of(name), &load(host, &of(name))).unwrap();
+        save(host, &of(name), &secret(value)).unwrap();
+        (dir, journal)
+    }
+
+    /// One of a version that kept the secrets by guide.
+    fn ran_earlier(host: &FakeHost, name: &str, value: &str) -> (RunDir, Journal) {
+        let (dir, journal) = RunDir::create(host, &named(name)).unwrap();
+        let file = by_guide("webapp");
+        if let Ok(before) = host.read(&file) {
+            host.put_file(dir.file("secrets-before.json"), before, 0o600);
+        }
+        host.put_file(file, json!({"database.password": value}).to_string(), 0o600);
+        (dir, journal)
+    }
+
+    fn roll_back(host: &FakeHost, (dir, journal): &mut (RunDir, Journal)) {
+        journal.write(host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap();
+        give_back(host, dir, "webapp", &runs::all(host, None).unwrap()).unwrap();
+    }
+
+    fn files(host: &FakeHost) -> Vec<String> {
+        host.list(&directory()).unwrap().iter().map(|path| path.display().to_string()).collect()
+    }
+
+    #[test]
+    fn applications_of_one_guide_have_secrets_of_their_own() {
+        let host = FakeHost::new();
+        let mut shop = ran(&host, "shop", "first");
+        let mut blog = ran(&host, "blog", "other");
+        let mut again = ran(&host, "shop", "second");
+        assert_eq!((load(&host, &of("shop")), load(&host, &of("blog"))), (secret("second"), secret("other")));
+        assert_eq!(load(&host, &of("third")), Secrets::default());
+        assert_eq!(host.stat(&path(&of("shop"))).unwrap().unwrap().meta.mode & 0o777, 0o600);
+        roll_back(&host, &mut again);
+        assert_eq!((load(&host, &of("shop")), load(&host, &of("blog"))), (secret("first"), secret("other")));
+        roll_back(&host, &mut shop);
+        assert_eq!(files(&host), ["webapp@blog.json"]);
+        assert_eq!(load(&host, &of("blog")), secret("other"));
+        roll_back(&host, &mut blog);
+        assert_eq!(files(&host), [""; 0]);
+    }
+
+    #[test]
+    fn of_two_runs_of_an_application_the_later_one_keeps_what_it_uses() {
+        let host = FakeHost::new();
+        let mut first = ran(&host, "shop", "first");
+        let mut second = ran(&host, "shop", "second");
+        roll_back(&host, &mut first);
+        assert_eq!(load(&host, &of("shop")), secret("second"));
+        roll_back(&host, &mut second);
+        assert_eq!(files(&host), [""; 0]);
+    }
+
+    #[test]
+    fn what_an_earlier_version_kept_by_guide_belongs_to_the_applications_that_it_set_up() {
+        let host = FakeHost::new();
+        let mut shop = ran_earlier(&host, "shop", "shared");
+        assert_eq!((load(&host, &of("shop")), load(&host, &of("blog"))), (secret("shared"), Secrets::default()));
+        assert_eq!(in_use(&host, &of("shop")), by_guide("webapp"));
+        // A second application begins with none, and takes none away.
+        let mut blog = ran(&host, "blog", "own");
+        roll_back(&host, &mut blog);
+        assert_eq!((load(&host, &of("shop")), files(&host).len()), (secret("shared"), 1));
+        // The next run of the first keeps them by application.
+        let mut again = ran(&host, "shop", "rotated");
+        assert_eq!(load(&host, &of("shop")), secret("rotated"));
+        roll_back(&host, &mut again);
+        assert_eq!(load(&host, &of("shop")), secret("shared"));
+        roll_back(&host, &mut shop);
+        assert_eq!(files(&host), [""; 0]);
+        assert_eq!(load(&host, &of("shop")), Secrets::default());
+    }
+
+    #[test]
+    fn a_run_of_an_earlier_version_is_rolled_back_to_what_was_kept_before_it() {
+        let host = FakeHost::new();
+        ran_earlier(&host, "shop", "first");
+        let mut second = ran_earlier(&host, "shop", "second");
+        let mut third = ran(&host, "shop", "third");
+        roll_back(&host, &mut third);
+        assert_eq!(load(&host, &of("shop")), secret("second"));
+        roll_back(&host, &mut second);
+        assert_eq!(load(&host, &of("shop")), secret("first"));
+        // Gone on with, it keeps them by application.
+        let host = FakeHost::new();
+        ran_earlier(&host, "shop", "first");
+        assert_eq!(adopt(&host, &of("shop")).unwrap(), secret("first"));
+        assert_eq!(in_use(&host, &of("shop")), path(&of("shop")));
+    }
+
+    #[test]
+    fn a_name_is_no_path_and_no_two_names_share_a_file() {
+        let file = |name: &str| path(&of(name)).display().to_string();
+        assert_eq!(file("../../x"), "/var/lib/bringup/secrets/webapp@%2e%2e%2f%2e%2e%2fx.json");
+        assert_eq!(file("a%2f"), "/var/lib/bringup/secrets/webapp@a%252f.json");
+        assert_eq!(file(""), "/var/lib/bringup/secrets/webapp.json");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_quoted() {
+        let host = FakeHost::new();
+        host.put_file("/x", "{\"database.password\": hunter22", 0o600);
+        let failure = read(&host, Path::new("/x")).unwrap_err();
+        assert!(!format!("{failure:?}").contains("hunter"), "{failure:?}");
+    }
 
     #[test]
     fn a_secret_has_the_usual_characters_or_the_form_of_its_question() {

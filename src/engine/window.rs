@@ -8,170 +8,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
-use crate::action::Action;
-use crate::engine::journal::Journal;
 use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp, Watch, Writer};
-use crate::undo::Undo;
 use crate::undo::manifest::{Contents, Entry, Manifest, Scope, is_kept};
 
 pub mod dpkg;
+mod kept;
+mod step;
 pub mod whose;
 
 use dpkg::Transaction;
+pub use kept::{Change, Left, Owned, are_kept, same, with_relatives};
+use kept::{Kept, Window};
+pub use step::{Nature, Step};
 use whose::{Case, Whose};
-
-/// Below a run's directory.
-const DIR: &str = "windows";
-
-/// A path that a step changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// Where.
-    pub path: PathBuf,
-    /// What was there before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Entry>,
-    /// What was there afterwards.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Entry>,
-}
-
-/// What can be known of a step from its plan or its records.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
-    /// The action, or the action that is rolled back.
-    pub action: String,
-    /// What it is.
-    pub nature: Nature,
-    /// Accounts and services that it makes, and words of its command.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<String>,
-    /// Packages that it was to install or purge, as `name:arch`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<String>,
-    /// Files that its records name: those decide.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub recorded: BTreeSet<PathBuf>,
-    /// Whether it rolls something back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub back: bool,
-}
-
-/// How much a step may touch besides what its records name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Nature {
-    /// Nothing: its records say it all.
-    #[default]
-    Recorded,
-    /// Accounts, links that start services, directories of services.
-    Settings,
-    /// Whatever the scripts of packages touch.
-    Packages,
-    /// Anything.
-    Program,
-}
-
-impl Nature {
-    const fn scope(self) -> Option<Scope> {
-        match self {
-            Self::Recorded => None,
-            Self::Settings => Some(Scope::Settings),
-            Self::Packages | Self::Program => Some(Scope::Disk),
-        }
-    }
-}
-
-/// One window, as it is kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Window {
-    step: Step,
-    /// When it was closed.
-    #[serde(default)]
-    at: Stamp,
-    /// What others, or steps without a window, had changed since the window before.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    drift: Vec<Change>,
-    /// What is ours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    ours: Vec<Change>,
-    /// What is not, and how that is known.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    theirs: Vec<(Change, String)>,
-    /// Lines of account files that are ours.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lines: Vec<accounts::Line>,
-}
-
-/// A path that a run is known to have changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// What has to come back: what was there before the run, or what somebody else made of it between two steps.
-    pub before: Option<Entry>,
-    /// What the run, or its rollback, left.
-    pub after: Option<Entry>,
-    /// Whether `before` is somebody else's.
-    pub disturbed: bool,
-    /// Whether it was a directory when the run left it.
-    pub was_dir: bool,
-    /// Whether an earlier run, rolled back meanwhile, changed it last: that one brings it back.
-    pub of_earlier: bool,
-}
-
-/// What a run is known to have changed.
-#[derive(Clone, Debug, Default)]
-pub struct Owned {
-    /// Paths, with what was there before the run and what it left.
-    pub paths: BTreeMap<PathBuf, Left>,
-    /// Lines of account files.
-    pub lines: Vec<accounts::Line>,
-    /// Paths that were changed while a step worked and are not ours, each with how that is known.
-    pub theirs: BTreeMap<PathBuf, String>,
-}
-
-impl Owned {
-    fn add(&mut self, window: &Window) {
-        for change in &window.ours {
-            let Change { path, before, after } = change.clone();
-            if let Some(left) = self.paths.get_mut(&path) {
-                // Somebody changed it between two steps of ours: theirs is what has to come back.
-                if !same(left.after.as_ref(), before.as_ref()) {
-                    left.before = before;
-                    left.disturbed = true;
-                }
-                left.was_dir |= is_dir(after.as_ref());
-                left.of_earlier &= window.step.back;
-                left.after = after;
-            } else {
-                let was_dir = is_dir(after.as_ref());
-                self.paths.insert(path.clone(), Left { before, after, was_dir, ..Left::default() });
-            }
-            self.theirs.remove(&path);
-        }
-        for (change, why) in &window.theirs {
-            self.theirs.insert(change.path.clone(), why.clone());
-        }
-        accounts::add(&mut self.lines, &window.lines);
-    }
-}
-
-fn is_dir(entry: Option<&Entry>) -> bool {
-    entry.is_some_and(|entry| entry.kind == Kind::Dir)
-}
-
-/// Whether both are the same thing.
-pub fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => a.same(b),
-        _ => false,
-    }
-}
 
 /// Makes the windows of one process.
 pub struct Tracker<'a> {
@@ -217,7 +69,7 @@ impl<'a> Tracker<'a> {
         let in_base = contents.keys().cloned().collect();
         let alive = dir.file("alive");
         let died = host.stat(&alive).ok().flatten().map(|stat| stat.mtime).unwrap_or_default();
-        let others = others(host, &alive);
+        let others = kept::others(host, &alive);
         let mut tracker = Self {
             host,
             dir,
@@ -233,9 +85,9 @@ impl<'a> Tracker<'a> {
             died,
         };
         let mut left_open = Vec::new();
-        for Kept { number, path, open } in kept(host, dir)? {
+        for Kept { number, path, open } in kept::list(host, dir)? {
             tracker.next = tracker.next.max(number + 1);
-            let window = read(host, &path);
+            let window = kept::read(host, &path);
             if open {
                 left_open.push((number, path, window));
                 continue;
@@ -292,7 +144,7 @@ impl<'a> Tracker<'a> {
         let number = self.next;
         self.next += 1;
         let kept = Window { step, drift, theirs, ..Window::default() };
-        self.write(&format!("{number:04}.open"), &kept)?;
+        kept::write(self.host, self.dir, number, true, &kept)?;
         Ok(Some(Open { kept, scope, number, dpkg }))
     }
 
@@ -328,7 +180,7 @@ impl<'a> Tracker<'a> {
             let window = Window { step, drift, theirs, ..Window::default() };
             let number = self.next;
             self.next += 1;
-            self.write(&format!("{number:04}.json"), &window)?;
+            kept::write(self.host, self.dir, number, false, &window)?;
             self.owned.add(&window);
         }
         Ok(&self.known)
@@ -348,8 +200,7 @@ impl<'a> Tracker<'a> {
 
     /// Notes that windows are kept for this run.
     pub fn begin(&self) -> Outcome<()> {
-        let dir = self.dir.file(DIR);
-        self.host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))
+        kept::begin(self.host, self.dir)
     }
 
     /// Takes what differs between the beginning of a run and `post`, its end, for the run's: nothing better is known
@@ -382,7 +233,7 @@ impl<'a> Tracker<'a> {
             know(&mut self.known, change);
         }
         let window = Window { step, ours: changes, lines, ..Window::default() };
-        self.write(&format!("{number:04}.json"), &window)?;
+        kept::write(self.host, self.dir, number, false, &window)?;
         self.owned.add(&window);
         Ok(())
     }
@@ -399,7 +250,7 @@ impl<'a> Tracker<'a> {
         self.keep_contents(window.ours.iter().chain(&window.drift).filter(|change| is_followed(&change.path)), false)?;
         let number = self.next;
         self.next += 1;
-        self.write(&format!("{number:04}.json"), &window)?;
+        kept::write(self.host, self.dir, number, false, &window)?;
         self.owned.add(&window);
         Ok(())
     }
@@ -521,9 +372,8 @@ impl<'a> Tracker<'a> {
         }
         // What has to come back must be kept.
         self.keep_contents(window.ours.iter(), true)?;
-        self.write(&format!("{number:04}.json"), &window)?;
-        let open = self.dir.file(DIR).join(format!("{number:04}.open"));
-        self.host.remove(&open).map_err(|e| Failure::new(format!("remove {}", open.display()), e))?;
+        kept::write(self.host, self.dir, number, false, &window)?;
+        kept::remove_open(self.host, self.dir, number)?;
         let brought = |path: &Path| {
             path.ancestors().skip(1).any(|above| self.owned.paths.get(above).is_some_and(|left| left.before.is_none()))
         };
@@ -577,14 +427,6 @@ impl<'a> Tracker<'a> {
         }
         Ok(())
     }
-
-    fn write(&self, name: &str, window: &Window) -> Outcome<()> {
-        let window = Window { at: self.host.now(), ..window.clone() };
-        let dir = self.dir.file(DIR);
-        self.host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))?;
-        let bytes = serde_json::to_vec(&window).map_err(|e| Failure::new("keep what a step changed", e))?;
-        self.dir.write(self.host, &format!("{DIR}/{name}"), &bytes)
-    }
 }
 
 /// What came of a window.
@@ -613,181 +455,4 @@ fn know(known: &mut Manifest, change: &Change) {
         Some(entry) => known.entries.insert(change.path.clone(), entry.clone()),
         None => known.entries.remove(&change.path),
     };
-}
-
-/// Files that others had written when the process before this one last gave a sign of life: their inodes stand there.
-fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
-    let text = host.read(alive).unwrap_or_default();
-    let inodes =
-        String::from_utf8_lossy(&text).split_whitespace().filter_map(|ino| ino.parse().ok()).collect::<Vec<_>>();
-    inodes.into_iter().map(|ino| (ino, Writer::Other)).collect()
-}
-
-/// What a run is known to have changed when other runs of ours worked on the same disk: what they did between its
-/// steps is nobody else's. `relatives` are those, and whether each began before it. Also the paths that they changed.
-pub fn with_relatives(
-    host: &dyn Host,
-    dir: &RunDir,
-    relatives: &[(&RunDir, bool)],
-) -> Outcome<(Owned, BTreeSet<PathBuf>)> {
-    // None: its own.
-    let mut all: Vec<(Option<bool>, Window)> = Vec::new();
-    for (of, earlier) in relatives.iter().map(|(dir, earlier)| (*dir, Some(*earlier))).chain([(dir, None)]) {
-        for window in kept(host, of)?.into_iter().filter(|window| !window.open) {
-            all.push((earlier, read(host, &window.path)?));
-        }
-    }
-    all.sort_by_key(|(_, window)| window.at);
-    let (mut owned, mut theirs) = (Owned::default(), BTreeSet::new());
-    for (relative, window) in &all {
-        let Some(earlier) = relative else {
-            owned.add(window);
-            continue;
-        };
-        for change in &window.ours {
-            theirs.insert(change.path.clone());
-            let Some(left) = owned.paths.get_mut(&change.path) else { continue };
-            if same(left.after.as_ref(), change.before.as_ref()) {
-                left.after.clone_from(&change.after);
-                left.of_earlier |= *earlier && window.step.back;
-            }
-        }
-    }
-    Ok((owned, theirs))
-}
-
-/// Whether windows were kept for a run: programs before them kept none.
-pub fn are_kept(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
-    let dir = dir.file(DIR);
-    Ok(host.stat(&dir).map_err(|e| Failure::new(format!("look at {}", dir.display()), e))?.is_some())
-}
-
-/// The file of a window.
-struct Kept {
-    number: usize,
-    path: PathBuf,
-    /// It was not closed.
-    open: bool,
-}
-
-/// The files of a run's windows, by number.
-fn kept(host: &dyn Host, dir: &RunDir) -> Outcome<Vec<Kept>> {
-    let dir = dir.file(DIR);
-    let failed = |e| Failure::new(format!("look at {}", dir.display()), e);
-    if host.stat(&dir).map_err(failed)?.is_none() {
-        return Ok(Vec::new());
-    }
-    let file = |name: &PathBuf| {
-        let number = name.file_stem()?.to_str()?.parse().ok()?;
-        let open = name.extension()? == "open";
-        (open || name.extension()? == "json").then(|| Kept { number, path: dir.join(name), open })
-    };
-    let mut found: Vec<Kept> = host.list(&dir).map_err(failed)?.iter().filter_map(file).collect();
-    // One that was closed, and whose open file a crash left, is closed.
-    let closed: BTreeSet<usize> = found.iter().filter(|window| !window.open).map(|window| window.number).collect();
-    found.retain(|window| !window.open || !closed.contains(&window.number));
-    found.sort_by_key(|window| window.number);
-    Ok(found)
-}
-
-fn read(host: &dyn Host, path: &Path) -> Outcome<Window> {
-    let what = || format!("read {}", path.display());
-    let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
-    serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
-}
-
-impl Step {
-    /// What is known of an action before it is carried out; `undo` are its records.
-    pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
-        let nature = match action {
-            Action::Packages(_) => Nature::Packages,
-            Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) => Nature::Program,
-            Action::User(_)
-            | Action::Service(_)
-            | Action::Database(_)
-            | Action::Rabbitmq(_)
-            | Action::Firewall(_)
-            | Action::Sshd(_)
-            | Action::Certificate(_) => Nature::Settings,
-            Action::File(_) | Action::Edit(_) | Action::Directory(_) | Action::Symlink(_) | Action::Absent(_) => {
-                Nature::Recorded
-            }
-        };
-        let mut step = Self { action: id.to_owned(), nature, ..Self::names(undo) };
-        if let Action::User(user) = action {
-            step.names.push(user.name.clone());
-        }
-        step
-    }
-
-    /// Leaves the files alone that records of any action of the run name, which a step may put back on its way: those
-    /// records decide. What the scripts of packages did to them is known by windows alone.
-    #[must_use]
-    pub fn besides(mut self, journal: &Journal) -> Self {
-        if self.nature != Nature::Packages {
-            let records = journal.entries().iter().flat_map(|entry| &entry.undo);
-            self.recorded.extend(records.filter_map(Undo::path).map(Path::to_owned));
-        }
-        self
-    }
-
-    /// What is known of rolling an action back by these records.
-    pub fn back(id: &str, undo: &[Undo]) -> Self {
-        let nature = undo.iter().map(|record| match record {
-            Undo::Packages { .. } => Nature::Packages,
-            Undo::Command { .. } | Undo::AcmeCertificate { .. } => Nature::Program,
-            Undo::User { .. }
-            | Undo::Membership { .. }
-            | Undo::Service { .. }
-            | Undo::Database { .. }
-            | Undo::Rabbitmq { .. }
-            | Undo::Firewall { .. }
-            | Undo::Sshd { .. } => Nature::Settings,
-            Undo::Restore { .. }
-            | Undo::Remove { .. }
-            | Undo::RemoveDir { .. }
-            | Undo::RemoveTree { .. }
-            | Undo::RemoveData { .. }
-            | Undo::Unedit { .. }
-            | Undo::Stays { .. } => Nature::Recorded,
-        });
-        let strongest = |a: Nature, b: Nature| if a.rank() >= b.rank() { a } else { b };
-        let nature = nature.fold(Nature::Recorded, strongest);
-        Self { action: id.to_owned(), nature, back: true, ..Self::names(undo) }
-    }
-
-    /// Accounts, services and packages in these records.
-    fn names(undo: &[Undo]) -> Self {
-        let mut step = Self::default();
-        for record in undo {
-            step.recorded.extend(record.path().map(Path::to_owned));
-            match record {
-                Undo::Firewall { files, .. } => step.recorded.extend(files.iter().map(|(path, _)| path.clone())),
-                Undo::Packages { before, planned } => {
-                    let new = planned.iter().map(|(name, _)| name).filter(|name| !before.contains(name));
-                    step.packages.extend(new.cloned());
-                }
-                Undo::User { name, .. } | Undo::Service { name, .. } => step.names.push(name.clone()),
-                Undo::Membership { user, .. } => step.names.push(user.clone()),
-                Undo::Command { argv, .. } => {
-                    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-                    let words = argv.iter().flat_map(|word| word.split(|c| !is_of_name(c)));
-                    step.names.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
-                }
-                _ => {}
-            }
-        }
-        step
-    }
-}
-
-impl Nature {
-    const fn rank(self) -> u8 {
-        match self {
-            Self::Recorded => 0,
-            Self::Settings => 1,
-            Self::Program => 2,
-            Self::Packages => 3,
-        }
-    }
 }

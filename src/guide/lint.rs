@@ -9,18 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::action::Action;
 use crate::error::Problem;
 use crate::facts::probe::installed;
 use crate::guide::expression::{Expressions, is_template};
-use crate::guide::{ActionSpec, Guide, Notice, OTHER, Question, QuestionKind, Rule, Stage};
-use crate::proof::Proof;
+use crate::guide::{ActionSpec, Guide, Notice, OTHER, Question, QuestionKind, Rule, Stage, schema};
 use crate::suggest::nearest;
 
 use form::Form;
 use names::Names;
 
-mod fields;
 pub mod form;
 mod kinds;
 mod names;
@@ -71,8 +68,8 @@ impl Linter {
                 &format!("has no `{name}`, for releases not in the table"),
             );
         }
-        for rule in &guide.requires {
-            self.rule("requires", rule, &[]);
+        for (index, rule) in guide.requires.iter().enumerate() {
+            self.rule(&format!("requires[{index}]"), rule, &[]);
         }
         self.unique("stages", guide.stages.iter().map(|stage| stage.id.as_str()));
         // What is asked is evaluated in order: an expression sees only what was asked before.
@@ -80,9 +77,11 @@ impl Linter {
             self.asked(stage);
         }
         for stage in &guide.stages {
-            let abouts = stage.rules.iter().map(|rule| &rule.about);
-            for about in abouts.chain(stage.notices.iter().map(|notice| &notice.about)).flatten() {
-                self.about(about);
+            let rules = stage.rules.iter().enumerate().map(|(index, rule)| (format!("rules[{index}]"), &rule.about));
+            let notices =
+                stage.notices.iter().enumerate().map(|(index, notice)| (format!("notices[{index}]"), &notice.about));
+            for (at, about) in rules.chain(notices).filter_map(|(at, about)| Some((at, about.as_deref()?))) {
+                self.about(&format!("{}.{at}", stage.id), about);
             }
         }
         // Everything below is evaluated when all answers are known.
@@ -108,8 +107,8 @@ impl Linter {
         for question in &stage.questions {
             self.question(stage, question);
             // Its own rules judge `value`: the answer is one only when they have passed.
-            for rule in &question.rules {
-                self.rule(&format!("{at}.{}.rules", question.id), rule, &["value"]);
+            for (index, rule) in question.rules.iter().enumerate() {
+                self.rule(&format!("{at}.{}.rules[{index}]", question.id), rule, &["value"]);
             }
             self.names.add_answer(&stage.id, &question.id, question.kind == QuestionKind::Secret);
         }
@@ -123,17 +122,17 @@ impl Linter {
             self.names.add_figure(&figure.name, secret);
         }
         self.sections(stage);
-        for rule in &stage.rules {
-            self.rule(&format!("{at}.rules"), rule, &[]);
+        for (index, rule) in stage.rules.iter().enumerate() {
+            self.rule(&format!("{at}.rules[{index}]"), rule, &[]);
         }
-        for notice in &stage.notices {
-            self.notice(&format!("{at}.notices"), notice);
+        for (index, notice) in stage.notices.iter().enumerate() {
+            self.notice(&format!("{at}.notices[{index}]"), notice);
         }
     }
 
     fn sections(&mut self, stage: &Stage) {
-        let at = format!("{}.exposes", stage.id);
-        for exposed in &stage.exposes {
+        for (index, exposed) in stage.exposes.iter().enumerate() {
+            let at = format!("{}.exposes[{index}]", stage.id);
             self.expression(&at, exposed.when.as_deref(), &[]);
             self.section(&at, exposed);
         }
@@ -225,17 +224,17 @@ impl Linter {
         self.no_secret(&format!("{at}.message"), &used);
     }
 
-    fn about(&mut self, about: &str) {
+    fn about(&mut self, at: &str, about: &str) {
         if !self.names.has_answer(about) {
             let hint = nearest(about, self.names.answers().collect::<Vec<_>>().iter().map(String::as_str))
                 .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell("rules", format!("a rule or a notice is about {about}, which is no question"), hint);
+            self.tell(at, format!("this is about {about}, which is no question"), hint);
         }
     }
 
     fn done(&mut self, stage: &Stage, ids: &BTreeSet<String>) {
-        for packages in &stage.packages {
-            let at = format!("{}.packages", stage.id);
+        for (index, packages) in stage.packages.iter().enumerate() {
+            let at = format!("{}.packages[{index}]", stage.id);
             self.expression(&at, packages.when.as_deref(), &[]);
             self.require(&at, !packages.install.is_empty(), "a list of packages is empty");
             for text in packages.install.iter().chain([&packages.because]) {
@@ -257,7 +256,7 @@ impl Linter {
             self.id(&at, &proof.id);
             self.expression(&at, proof.when.as_deref(), &[]);
             self.skippable(&at, proof.skippable.as_deref(), &[]);
-            self.body::<Proof>(&at, Proof::KINDS, &proof.body, &[]);
+            self.body(&at, schema::Of::Proof, &proof.body, &[]);
         }
         for result in &stage.results {
             let at = format!("{}.results.{}", stage.id, result.label);
@@ -277,7 +276,7 @@ impl Linter {
         let used = self.template(&format!("{at}.because"), &action.because, extras);
         self.no_secret(&at, &used);
         self.skippable(&at, action.skippable.as_deref(), extras);
-        self.body::<Action>(&at, Action::KINDS, &action.body, extras);
+        self.body(&at, schema::Of::Action, &action.body, extras);
         for (kind, fields) in &action.body {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
@@ -296,34 +295,13 @@ impl Linter {
         self.no_secret(at, &used);
     }
 
-    /// Fields belong to their kind, their texts compile, and secrets stand only where nobody sees them.
-    fn body<'de, T: serde::Deserialize<'de>>(
-        &mut self,
-        at: &str,
-        kinds: &[&'static str],
-        body: &BTreeMap<String, Value>,
-        extras: &[&str],
-    ) {
+    /// The fields fit their kind, their texts compile, and secrets stand only where nobody sees them.
+    fn body(&mut self, at: &str, of: schema::Of, body: &BTreeMap<String, Value>, extras: &[&str]) {
         for (kind, fields) in body {
-            let Some(kind) = kinds.iter().copied().find(|known| known == kind) else {
-                continue;
-            };
-            let Some(fields) = fields.as_object() else {
-                self.tell(at, format!("`{kind}` needs its fields"), String::new());
-                continue;
-            };
-            let mut known = fields::of::<T>(kind).to_vec();
-            if kind == "file" {
-                known.push("template");
+            for misfit in schema::misfits(of, kind, fields) {
+                self.tell(&format!("{at}.{}", misfit.path), misfit.message, misfit.hint);
             }
-            for (field, value) in fields {
-                if !known.contains(&field.as_str()) {
-                    let hint = nearest(field, known.iter().copied()).map_or_else(
-                        || format!("fields are: {}", known.join(", ")),
-                        |near| format!("did you mean {near}?"),
-                    );
-                    self.tell(at, format!("`{kind}` has no field `{field}`"), hint);
-                }
+            for (field, value) in fields.as_object().into_iter().flatten() {
                 self.leaves(at, kind, field, value, extras);
             }
         }

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::action::Action;
 use crate::assets::{self, Tree};
 use crate::error::Problem;
-use crate::guide::{Guide, GuideFile, Releases, Stage, anywhere, lint};
+use crate::guide::{
+    ActionSpec, Exposed, Figure, Guide, GuideFile, Notice, PackageSpec, ProofSpec, Question, Releases, ResultSpec,
+    Rule, Stage, anywhere, lint, place,
+};
 use crate::host::Host;
 use crate::proof::Proof;
 use crate::suggest::nearest;
@@ -101,13 +105,13 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
     let mut problems = Vec::new();
     if file.version != FORMAT {
         let message = format!("this guide is written in version {} of the format", file.version);
-        problems.push(problem(&name, "version", message, format!("this bringup reads version {FORMAT}")));
+        problems.push(problem("", "version", message, format!("this bringup reads version {FORMAT}")));
     }
     if let Some(id) = id
         && file.guide != id
     {
         let message = format!("the guide calls itself {} but its directory is {id}", file.guide);
-        problems.push(problem(&name, "guide", message, "let both have the same name".to_owned()));
+        problems.push(problem("", "guide", message, "let both have the same name".to_owned()));
     }
     let mut releases = Releases::new();
     for path in ["common/releases.yaml", "releases.yaml"] {
@@ -119,19 +123,21 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         }
     }
     let mut stages = Vec::new();
-    for path in &file.stages {
+    let mut files = vec![(name, bytes)];
+    for (index, path) in file.stages.iter().enumerate() {
         let Some((name, bytes)) = read(path) else {
             let hint = "a stage lies beside guide.yaml, or is shared as common/…".to_owned();
-            problems.push(problem(&name, "stages", format!("there is no file {path}"), hint));
+            problems.push(problem("", &format!("stages[{index}]"), format!("there is no file {path}"), hint));
             continue;
         };
-        match yaml::from_slice::<Stage>(&name, &bytes) {
+        match stage(&name, &bytes) {
             Ok(stage) => {
-                problems.extend(kinds(&name, &stage));
+                problems.extend(kinds(&stage));
                 stages.push(stage);
             }
             Err(found) => problems.extend(found),
         }
+        files.push((name, bytes));
     }
     let guide = Guide {
         id: file.guide,
@@ -146,45 +152,94 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
     if problems.is_empty() {
         problems = lint::lint(&guide);
     }
-    if problems.is_empty() { Ok(guide) } else { Err(problems) }
+    if problems.is_empty() {
+        return Ok(guide);
+    }
+    place::place(&mut problems, &files);
+    Err(problems)
 }
 
+/// A stage, or every entry of its lists that is not of its form: the reader itself stops at the first.
+fn stage(name: &str, bytes: &[u8]) -> Result<Stage, Vec<Problem>> {
+    let first = match yaml::from_slice::<Stage>(name, bytes) {
+        Ok(stage) => return Ok(stage),
+        Err(first) => first,
+    };
+    let Ok(document) = yaml::parse(name, bytes) else { return Err(first) };
+    let mut problems: Vec<(u32, Problem)> = Vec::new();
+    for (list, wrong) in ENTRIES {
+        let Some((_, yaml::Node { content: yaml::Content::Seq(items), .. })) = document.root().get(list) else {
+            continue;
+        };
+        for item in items {
+            if let Some(why) = wrong(item.to_json()) {
+                problems.push((item.at, problem(&document.place(item.at), list, why, String::new())));
+            }
+        }
+    }
+    problems.sort_by_key(|(at, _)| *at);
+    let mut problems: Vec<Problem> = problems.into_iter().map(|(_, problem)| problem).collect();
+    // The reader's own says where within the first of them.
+    if let Some(one) =
+        problems.first_mut().filter(|one| first.iter().any(|first| first.message.ends_with(&one.message)))
+    {
+        first[0].place.clone_into(&mut one.place);
+        return Err(problems);
+    }
+    Err([first, problems].concat())
+}
+
+/// What is wrong with a value, read as a type.
+fn wrong<T: DeserializeOwned>(value: Value) -> Option<String> {
+    serde_json::from_value::<T>(value).err().map(|error| error.to_string())
+}
+
+type Wrong = fn(Value) -> Option<String>;
+
+/// The lists of a stage, and how to see whether an entry has the form of its list.
+const ENTRIES: [(&str, Wrong); 9] = [
+    ("questions", wrong::<Question>),
+    ("figures", wrong::<Figure>),
+    ("exposes", wrong::<Exposed>),
+    ("rules", wrong::<Rule>),
+    ("notices", wrong::<Notice>),
+    ("packages", wrong::<PackageSpec>),
+    ("actions", wrong::<ActionSpec>),
+    ("proofs", wrong::<ProofSpec>),
+    ("results", wrong::<ResultSpec>),
+];
+
 /// Every action and every proof has exactly one key that names its kind, and nothing else.
-fn kinds(file: &str, stage: &Stage) -> Vec<Problem> {
+fn kinds(stage: &Stage) -> Vec<Problem> {
     let mut problems = Vec::new();
     for action in &stage.actions {
         // Packages are written as a list of the stage, so that all of them can become one transaction.
         let known = Action::KINDS.iter().copied().filter(|kind| *kind != "packages");
         let path = format!("{}.actions.{}", stage.id, action.id);
-        problems.extend(one_kind(file, &path, &action.body, &known.collect::<Vec<_>>()));
+        problems.extend(one_kind(&path, &action.body, &known.collect::<Vec<_>>()));
     }
     for proof in &stage.proofs {
         let path = format!("{}.proofs.{}", stage.id, proof.id);
-        problems.extend(one_kind(file, &path, &proof.body, Proof::KINDS));
+        problems.extend(one_kind(&path, &proof.body, Proof::KINDS));
     }
     problems
 }
 
-fn one_kind(file: &str, path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
+fn one_kind(path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in body.keys().filter(|key| !known.contains(&key.as_str())) {
         let all = [known, &["id", "because", "when", "late", "each", "skippable"]].concat();
         let hint = nearest(key, all.iter().copied())
             .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
-        problems.push(problem(file, path, format!("`{key}` is no kind and no common key"), hint));
+        problems.push(problem("", path, format!("`{key}` is no kind and no common key"), hint));
     }
     let found: Vec<&str> = body.keys().map(String::as_str).filter(|key| known.contains(key)).collect();
     if found.len() > 1 {
         let message = format!("one action or proof has one kind, here are {}", found.join(" and "));
-        problems.push(problem(file, path, message, "write one entry for each".to_owned()));
+        problems.push(problem("", path, message, "write one entry for each".to_owned()));
     }
     if body.is_empty() {
-        problems.push(problem(
-            file,
-            path,
-            "it says not what to do".to_owned(),
-            format!("one of: {}", known.join(", ")),
-        ));
+        problems.push(problem("", path, "it says not what to do".to_owned(), format!("one of: {}", known.join(", "))));
     }
     problems
 }
@@ -217,8 +272,44 @@ mod tests {
         let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
         assert_eq!(
             problems[0].to_string(),
-            "a.yaml: a.actions.x: `symlnk` is no kind and no common key (did you mean symlink?)"
+            "a.yaml:5:5: a.actions.x: `symlnk` is no kind and no common key (did you mean symlink?)"
         );
+    }
+
+    #[test]
+    fn every_problem_of_the_linter_has_its_file_and_line() {
+        let guide = format!("{GUIDE}requires:\n  - that: facts.nothing\n    message: m\n");
+        let stage = "id: a\ntitle: A\nwhy: because\nquestions:\n  - id: q\n    ask: q?\n    type: text\n    help: ''\n\
+            rules:\n  - {that: a.q == 'x', message: m}\n  - that: a.nothing\n    message: m\n    about: a.qq\n\
+            actions:\n  - id: x\n    because: b\n    symlink:\n      path: /a\n      traget: /b\n\
+            proofs:\n  - {id: p, http: {url: 'http://{{ a.z }}/'}}\nresults:\n  - {label: Two words, value: '{{ a.z }}'}\n";
+        let problems = assembled(&[("guide.yaml", &guide), ("a.yaml", stage)]).unwrap_err();
+        let shown: Vec<_> = problems.iter().map(|one| format!("{}: {}", one.place, one.path)).collect();
+        let expected = [
+            "guide.yaml:7:5: requires[0]",
+            "a.yaml:5:5: a.q",
+            "a.yaml:11:5: a.rules[1]",
+            "a.yaml:11:5: a.rules[1]",
+            "a.yaml:19:7: a.actions.x.symlink.traget",
+            "a.yaml:21:20: a.proofs.p.http.url",
+            "a.yaml:23:5: a.results.Two words",
+        ];
+        assert_eq!(shown, expected, "{problems:#?}");
+    }
+
+    #[test]
+    fn of_every_entry_that_has_not_its_form_it_is_told() {
+        let stage = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: q, ask: q?, type: texxt, help: h}\n\
+            actions:\n  - {id: x, symlink: {path: /a, target: /b}}\nrules:\n  - id: r\n    that: a.q == 'x'\n    message: m\n";
+        let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        let expected = [
+            "a.yaml:5:28: questions: unknown variant `texxt`",
+            "a.yaml:7:5: actions: missing field `because`",
+            "a.yaml:9:5: rules: unknown field `id`",
+        ];
+        assert_eq!(shown.len(), expected.len(), "{shown:#?}");
+        assert!(shown.iter().zip(expected).all(|(one, begins)| one.starts_with(begins)), "{shown:#?}");
     }
 
     #[test]

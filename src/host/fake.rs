@@ -35,7 +35,9 @@ pub use packages::Package;
 pub use services::Defect;
 pub use snapshot::Snapshot;
 
-use super::{Address, Command, Duplex, Host, Meta, Output, Stamp, Stat, Stdin, Stream, Watch};
+use super::real::command::Taken;
+use super::real::{READ_FROM, READ_OF_OTHERS, is_absent};
+use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Stat, Stdin, Stream, Watch};
 use faults::{Fate, Faults};
 use files::Files;
 
@@ -236,6 +238,14 @@ impl FakeHost {
         world.files.carefully(|_| at(&world))
     }
 
+    fn content(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.look("read", path, |world| {
+            let content = world.files.read(path)?;
+            let may_read = world.euid == 0 || world.files.everybody_reads(path);
+            if may_read { Ok(content) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        })
+    }
+
     fn change(
         &self,
         method: &'static str,
@@ -306,13 +316,29 @@ impl Host for FakeHost {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.look("read", path, |world| {
-            let content = world.files.read(path)?;
-            if world.euid != 0 && !world.files.everybody_reads(path) {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            Ok(content)
-        })
+        let content = self.content(path)?;
+        let is_large = content.len() as u64 > READ_OF_OTHERS && !self.world().files.only_ours_change(path);
+        if is_large { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+    }
+
+    fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut content = self.content(path)?;
+        content.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(content)
+    }
+
+    fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        self.read_at_most(path, limit)
+    }
+
+    fn hash(&self, path: &Path) -> io::Result<String> {
+        let mut hash = Hash::default();
+        hash.add(&self.content(path)?);
+        Ok(hash.finish())
+    }
+
+    fn copy(&self, from: &Path, to: &Path, meta: Meta) -> io::Result<()> {
+        self.write(to, &self.content(from)?, meta)
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
@@ -328,6 +354,7 @@ impl Host for FakeHost {
         self.change("write", path, |files, now| files.write(path, content, meta, now))
     }
 
+    /// Of no size: room on a disk in memory is [`FakeHost::set_disk`]'s.
     fn reserve(&self, path: &Path, _size: u64) -> io::Result<()> {
         self.room()?;
         self.change("reserve", path, |files, now| files.write(path, b"", Meta::root(0o600), now))
@@ -378,8 +405,10 @@ impl Host for FakeHost {
 
     fn remove_tree(&self, path: &Path) -> io::Result<()> {
         self.change("remove_tree", path, |files, now| {
-            files.locate(path)?;
-            files.remove_tree(path, now);
+            match files.locate(path) {
+                Err(e) if !is_absent(&e) => return Err(e),
+                _ => files.remove_tree(path, now),
+            }
             Ok(())
         })
     }
@@ -394,36 +423,52 @@ impl Host for FakeHost {
 
     fn read_from(&self, path: &Path, offset: u64) -> io::Result<Vec<u8>> {
         self.look("read_from", path, |world| {
-            let content = world.files.read(path).unwrap_or_default();
-            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-            Ok(content[from..].to_vec())
+            let content = match world.files.read(path) {
+                Err(e) if is_absent(&e) => Vec::new(),
+                content => content?,
+            };
+            let skipped = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+            let most = usize::try_from(READ_FROM).unwrap_or(usize::MAX);
+            Ok(content.into_iter().skip(skipped).take(most).collect())
         })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
-        self.look("lock", path, |_| Ok(()))?;
+        let file = self.look("lock", path, |world| {
+            let file = world.files.follow(path)?;
+            let is_dir = world.files.stat(&file).is_some_and(|stat| stat.kind == Kind::Dir);
+            if is_dir { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+        })?;
         let mut world = self.world();
         let now = world.tick();
-        if !world.files.exists(path) {
-            world.files.write(path, b"", Meta::root(0o600), now)?;
+        if !world.files.exists(&file) {
+            world.files.write(&file, b"", Meta::root(0o600), now)?;
         }
-        Ok(self.take_lock(&mut world, path))
+        Ok(self.take_lock(&mut world, &file))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        self.look("is_locked", path, |world| Ok(world.locks.is_held(path)))
     }
 
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
-        self.look("disk", path, |world| Ok(world.disk))
+        self.look("disk", path, |world| {
+            if world.files.exists(path) { Ok(world.disk) } else { Err(io::ErrorKind::NotFound.into()) }
+        })
     }
 
     fn inodes(&self, path: &Path) -> io::Result<(u64, u64)> {
-        self.look("inodes", path, |world| Ok(world.inodes))
+        self.look("inodes", path, |world| {
+            if world.files.exists(path) { Ok(world.inodes) } else { Err(io::ErrorKind::NotFound.into()) }
+        })
     }
 
     fn run_with(&self, command: &Command, line: &mut dyn FnMut(Stream, &str)) -> io::Result<Output> {
         let output = self.simulate(command)?;
-        for (stream, bytes) in [(Stream::Stdout, &output.stdout), (Stream::Stderr, &output.stderr)] {
-            String::from_utf8_lossy(bytes).lines().for_each(|text| line(stream, text));
-        }
-        Ok(output)
+        let mut taken = Taken::default();
+        taken.add(Stream::Stdout, &output.stdout, line);
+        taken.add(Stream::Stderr, &output.stderr, line);
+        Ok(taken.finish(output.status, line))
     }
 
     fn hand_over(&self, command: &Command) -> io::Result<i32> {
@@ -462,7 +507,10 @@ impl Host for FakeHost {
         match answer {
             Some(answer) => Ok(Box::new(sockets::Conversation::new(answer))),
             None if world.listens_at(address) => Ok(Box::new(sockets::Conversation::new(Arc::new(|_| Vec::new())))),
-            None => Err(io::ErrorKind::ConnectionRefused.into()),
+            None => match address {
+                Address::Unix(path) if !world.files.exists(path) => Err(io::ErrorKind::NotFound.into()),
+                _ => Err(io::ErrorKind::ConnectionRefused.into()),
+            },
         }
     }
 

@@ -3,7 +3,8 @@
 // The one place where the machine may be touched directly (see clippy.toml).
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod command;
+pub(super) mod command;
+mod lock;
 mod path;
 mod stream;
 mod tree;
@@ -20,8 +21,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat,
-    openat, readlinkat, renameat, symlinkat, unlinkat, utimensat,
+    AtFlags, FallocateFlags, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags, mkdirat, openat, readlinkat,
+    renameat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_process};
@@ -32,9 +33,9 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 /// So much is read of a file that only we can change, into memory: manifests and logs of our own.
 const READ_OF_OURS: u64 = 1 << 30;
 /// So much of a file that somebody else may have made as large as he likes.
-const READ_OF_OTHERS: u64 = 16 << 20;
+pub(super) const READ_OF_OTHERS: u64 = 16 << 20;
 /// So much of what was appended to a file is read at once; the next time goes on there.
-const READ_FROM: u64 = 16 << 20;
+pub(super) const READ_FROM: u64 = 16 << 20;
 /// Names in a directory that are listed.
 const MOST_NAMES: usize = 1_000_000;
 
@@ -255,10 +256,13 @@ impl Host for RealHost {
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        let removed = path::place(path).and_then(|place| Ok(unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)?));
-        match removed {
-            Err(e) if !is_absent(&e) => return Err(e),
-            _ => self.sync_later(parent(path)),
+        let place = match path::place(path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            place => place?,
+        };
+        match unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => self.sync_later(parent(path)),
+            Err(e) => return Err(e.into()),
         }
         Ok(())
     }
@@ -275,7 +279,7 @@ impl Host for RealHost {
         // By its name in /proc: a descriptor that may be of anything cannot be asked.
         let handle = path::handle(path)?;
         let path = path::in_proc(&handle);
-        let mut names = match rustix::fs::listxattr(&path, &mut [0_u8; 0][..]) {
+        let mut names = match rustix::fs::listxattr_query(&path) {
             Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
             Ok(size) => vec![0; size],
             Err(e) => return Err(e.into()),
@@ -284,7 +288,7 @@ impl Host for RealHost {
         names.truncate(size);
         let mut found = Vec::new();
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            let mut value = vec![0; rustix::fs::getxattr(&path, name, &mut [0_u8; 0][..])?];
+            let mut value = vec![0; rustix::fs::getxattr_query(&path, name)?];
             let size = rustix::fs::getxattr(&path, name, &mut value[..])?;
             value.truncate(size);
             found.push((String::from_utf8_lossy(name).into_owned(), value));
@@ -311,12 +315,11 @@ impl Host for RealHost {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>> {
-        let file = open_for_append(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Box::new(file))),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        Ok(lock::take(path)?.map(|file| Box::new(file) as Box<dyn Send>))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        lock::is_held(path)
     }
 
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)> {
@@ -399,7 +402,7 @@ fn stat(found: &fs::Metadata) -> Stat {
     }
 }
 
-fn is_absent(error: &io::Error) -> bool {
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
@@ -541,10 +544,10 @@ mod tests {
     use super::*;
 
     /// A directory of the test's own, removed with it.
-    struct Scratch(PathBuf);
+    pub(super) struct Scratch(pub(super) PathBuf);
 
     impl Scratch {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let dir = std::env::temp_dir().join(format!("bringup-real-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
@@ -564,17 +567,6 @@ mod tests {
     }
 
     #[test]
-    fn a_written_file_has_its_content_and_mode_and_leaves_nothing_beside_it() {
-        let (host, dir) = (RealHost::new(), Scratch::new("write"));
-        let path = dir.0.join("a");
-        host.write(&path, b"one", dir.own(0o640)).unwrap();
-        host.write(&path, b"two", dir.own(0o4711)).unwrap();
-        assert_eq!(host.read(&path).unwrap(), b"two");
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o4711);
-        assert_eq!(host.list(&dir.0).unwrap(), [PathBuf::from("a")]);
-    }
-
-    #[test]
     fn the_left_over_of_a_killed_write_goes_with_the_next_one_and_with_a_removal() {
         let (host, dir) = (RealHost::new(), Scratch::new("left-over"));
         let path = dir.0.join("a");
@@ -587,70 +579,6 @@ mod tests {
     }
 
     #[test]
-    fn writing_over_a_link_replaces_the_link_and_not_its_target() {
-        let (host, dir) = (RealHost::new(), Scratch::new("link"));
-        let (file, link) = (dir.0.join("file"), dir.0.join("link"));
-        host.write(&file, b"kept", dir.own(0o600)).unwrap();
-        host.make_symlink(&link, Path::new("elsewhere")).unwrap();
-        host.make_symlink(&link, &file).unwrap();
-        assert_eq!(host.read_link(&link).unwrap(), file);
-        host.write(&link, b"new", dir.own(0o600)).unwrap();
-        assert_eq!(host.read(&file).unwrap(), b"kept");
-        assert_eq!(host.stat(&link).unwrap().unwrap().kind, Kind::File);
-    }
-
-    #[test]
-    fn what_is_missing_is_none_and_removing_it_is_no_error() {
-        let (host, dir) = (RealHost::new(), Scratch::new("missing"));
-        let path = dir.0.join("no/such");
-        assert_eq!(host.stat(&path).unwrap(), None);
-        host.remove(&path).unwrap();
-        host.remove_dir(&path).unwrap();
-        host.write(&dir.0.join("file"), b"", dir.own(0o600)).unwrap();
-        assert_eq!(host.stat(&dir.0.join("file/below")).unwrap(), None);
-        assert!(host.write(&path, b"", dir.own(0o600)).is_err());
-    }
-
-    #[test]
-    fn an_existing_directory_is_left_as_it_is() {
-        let (host, dir) = (RealHost::new(), Scratch::new("dir"));
-        let path = dir.0.join("d");
-        host.make_dir(&path, dir.own(0o2750)).unwrap();
-        host.make_dir(&path, dir.own(0o700)).unwrap();
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o2750);
-        host.write(&path.join("f"), b"", dir.own(0o600)).unwrap();
-        assert!(host.make_dir(&path.join("f"), dir.own(0o700)).is_err());
-        assert!(host.remove_dir(&path).is_err());
-    }
-
-    #[test]
-    fn times_and_permissions_are_set_on_the_thing_itself() {
-        let (host, dir) = (RealHost::new(), Scratch::new("meta"));
-        let (file, link) = (dir.0.join("file"), dir.0.join("link"));
-        host.write(&file, b"", dir.own(0o600)).unwrap();
-        host.make_symlink(&link, &file).unwrap();
-        let then = Stamp { sec: 1_000_000_000, nsec: 123_456_789 };
-        host.set_mtime(&link, then).unwrap();
-        host.set_meta(&link, dir.own(0o777)).unwrap();
-        assert_eq!(host.stat(&link).unwrap().unwrap().mtime, then);
-        let found = host.stat(&file).unwrap().unwrap();
-        assert_ne!(found.mtime, then);
-        assert_eq!(found.meta.mode, 0o600);
-        host.set_meta(&file, dir.own(0o4755)).unwrap();
-        assert_eq!(host.stat(&file).unwrap().unwrap().meta.mode, 0o4755);
-    }
-
-    #[test]
-    fn appending_makes_a_private_file_and_keeps_what_is_there() {
-        let (host, dir) = (RealHost::new(), Scratch::new("append"));
-        let path = dir.0.join("log");
-        host.append(&path, b"one\n").unwrap();
-        host.append_lazily(&path, b"two\n").unwrap();
-        assert_eq!(host.read(&path).unwrap(), b"one\ntwo\n");
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o600);
-    }
-
-    #[test]
     fn a_collected_sync_survives_that_the_path_went_away() {
         let (host, dir) = (RealHost::new(), Scratch::new("collected"));
         let gone = dir.0.join("gone");
@@ -658,40 +586,5 @@ mod tests {
         host.remove_dir(&gone).unwrap();
         host.append(&dir.0.join("journal"), b"x").unwrap();
         assert!(host.unsynced.lock().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_lock_is_held_until_its_guard_is_dropped() {
-        let (host, dir) = (RealHost::new(), Scratch::new("lock"));
-        let path = dir.0.join("lock");
-        let guard = host.lock(&path).unwrap();
-        assert!(guard.is_some());
-        // Another descriptor, as another process would have.
-        assert!(host.lock(&path).unwrap().is_none());
-        assert_eq!(host.stat(&path).unwrap().unwrap().meta.mode, 0o600);
-        drop(guard);
-        assert!(host.lock(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn what_was_appended_since_is_read_and_nothing_is_no_error() {
-        let (host, dir) = (RealHost::new(), Scratch::new("since"));
-        let path = dir.0.join("events");
-        assert_eq!(host.read_from(&path, 0).unwrap(), b"");
-        host.append_lazily(&path, b"one\ntwo\n").unwrap();
-        assert_eq!(host.read_from(&path, 4).unwrap(), b"two\n");
-        assert_eq!(host.read_from(&path, 99).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_disk_has_room_and_random_bytes_differ() {
-        let (host, dir) = (RealHost::new(), Scratch::new("disk"));
-        let (free, total) = host.disk(&dir.0).unwrap();
-        assert!(free <= total && total > 0);
-        assert!(host.disk(Path::new("/proc")).is_ok());
-        let (mut a, mut b) = ([0; 16], [0; 16]);
-        host.random(&mut a).unwrap();
-        host.random(&mut b).unwrap();
-        assert_ne!(a, b);
     }
 }

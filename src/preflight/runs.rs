@@ -16,7 +16,7 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     }
     let running = detach::running(host);
     if let Some(id) = &running {
-        return problem(format!("run {id} is working now"), "`bringup attach` shows it, `bringup stop` takes it back");
+        return problem(format!("run {id} is working now"), "`bringup attach` shows it, `bringup abort` rolls it back");
     }
     let all = match runs::all(host, None) {
         Ok(all) => all,

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::proof::{Cx, Prove};
-use crate::system::net::http::{self, Request, Response};
+use crate::sizing::grouped;
+use crate::system::net::http::{self, Begun, Request, Response};
+use crate::system::net::wire;
 
 /// An HTTP or HTTPS answer, with the certificate verified.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +46,27 @@ pub struct Http {
     /// What the `Location` header must be; for redirects (they are never followed).
     #[serde(default)]
     pub location: String,
+    /// Clients that are stuck meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<Stalled>,
 }
+
+/// Clients that stop in the middle of sending a form. They must keep nobody else waiting; with more of them than the
+/// application has workers, the web server is shown to keep them away from those. No form is ever complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stalled {
+    /// How many.
+    pub clients: u32,
+    /// The URL to which they send: one where the application reads what it is sent.
+    pub url: String,
+}
+
+/// What a stalled client says that it sends, in bytes: more than web servers keep in memory (Apache 16 KiB).
+const FORM: usize = 60_000;
+
+/// After so long what they sent has gone as far as it goes.
+const STUCK: Duration = Duration::from_secs(1);
 
 const fn ok() -> u16 {
     200
@@ -53,6 +76,9 @@ impl Prove for Http {
     fn describe(&self) -> String {
         if !self.describe.is_empty() {
             return self.describe.clone();
+        }
+        if let Some(stalled) = &self.stalled {
+            return format!("{} answers while {} clients are stuck in sending", self.url, stalled.clients);
         }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
@@ -77,11 +103,31 @@ impl Prove for Http {
             headers: &headers,
             body: body.as_bytes(),
         };
-        self.judge(cx, &http::send(cx.host, &request)?)
+        let Some(stalled) = &self.stalled else { return self.judge(cx, &http::send(cx.host, &request)?) };
+        let held = self.stall(cx, stalled, &headers)?;
+        cx.host.sleep(STUCK);
+        let response = http::send(cx.host, &request).map_err(|failure| Failure {
+            why: format!("{}, while {} clients are stuck in sending", failure.why, stalled.clients),
+            hint: Some("see whether the web server takes what is sent in before it asks the application".to_owned()),
+            ..failure
+        });
+        let evidence = self.judge(cx, &response?)?;
+        Ok(format!("{evidence}, while {} clients were stuck in sending", held.len()))
     }
 }
 
 impl Http {
+    /// Clients that have sent half a form, and send no more.
+    fn stall(&self, cx: &Cx<'_>, stalled: &Stalled, headers: &[(String, String)]) -> Outcome<Vec<Begun>> {
+        let mut headers = headers.to_vec();
+        headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
+        headers.push(("Content-Length".to_owned(), FORM.to_string()));
+        let half = vec![b'a'; FORM / 2];
+        let (url, connect, trust, stand_in) = (&stalled.url, &self.connect, &self.trust, &self.stand_in);
+        let request = Request { method: "POST", url, connect, trust, stand_in, headers: &headers, body: &half };
+        (0..stalled.clients).map(|_| Begun::new(cx.host, &request, wire::TIMEOUT)).collect()
+    }
+
     fn judge(&self, cx: &Cx<'_>, response: &Response) -> Outcome<String> {
         let body = String::from_utf8_lossy(&response.body);
         let wrong = |why: String| {
@@ -105,7 +151,7 @@ impl Http {
         if !self.contains.is_empty() && !body.contains(&self.contains) {
             return wrong(format!("its content does not hold {:?}", self.contains));
         }
-        let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len()));
+        let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len() as u64));
         if !location.is_empty() {
             let _ = write!(evidence, ", to {location}");
         }
@@ -118,19 +164,6 @@ impl Http {
         }
         Ok(evidence)
     }
-}
-
-/// `1,204`.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::host::{Address, Duplex};
+use crate::host::Duplex;
 use crate::proof::{Cx, Prove};
-use crate::system::net::http::{self, Url};
-use crate::system::net::{tls, wire};
+use crate::sizing::grouped;
+use crate::system::net::http::{Begun, Request};
 
 /// What visitors may send is as large as was promised, and no larger.
 ///
@@ -41,8 +41,6 @@ const SOON: Duration = Duration::from_secs(5);
 const SILENT: Duration = Duration::from_secs(1);
 /// How long the application may take to answer.
 const ANSWER: Duration = Duration::from_mins(1);
-/// The longest head of an answer that is read, in bytes.
-const HEAD: usize = 64 << 10;
 
 impl Prove for Upload {
     fn describe(&self) -> String {
@@ -64,8 +62,8 @@ impl Prove for Upload {
 impl Upload {
     fn refuses_a_length(&self, cx: &Cx<'_>) -> Outcome<String> {
         let more = self.limit.saturating_add(1);
-        let mut stream = self.begin(cx, SOON, &format!("Content-Length: {more}\r\n"))?;
-        match self.answer(&mut *stream)? {
+        let mut begun = self.begin(cx, SOON, &[("Content-Length", &more.to_string())])?;
+        match self.status(&mut begun)? {
             Some(413) => Ok("413".to_owned()),
             Some(status) => Err(self.wrong(&format!("a request of {} bytes is answered with {status}", grouped(more)))),
             None => Err(self.wrong(&format!("a request of {} bytes is not refused by its length", grouped(more)))),
@@ -73,17 +71,17 @@ impl Upload {
     }
 
     fn refuses_chunks(&self, cx: &Cx<'_>) -> Outcome<String> {
-        let chunked = "Transfer-Encoding: chunked\r\n";
-        let mut stream = self.begin(cx, SILENT, chunked)?;
-        match self.answer(&mut *stream)? {
+        let chunked = &[("Transfer-Encoding", "chunked")];
+        let mut begun = self.begin(cx, SILENT, chunked)?;
+        match self.status(&mut begun)? {
             Some(status @ (411 | 413)) => return Ok(status.to_string()),
             Some(status) => return Err(self.wrong(&format!("a request without a length is answered with {status}"))),
             None if self.limit > WHOLE => return Ok("not tried, because it is so much".to_owned()),
             None => {}
         }
-        let mut stream = self.begin(cx, ANSWER, chunked)?;
-        Self::send(&mut *stream, self.limit.saturating_add(1), true);
-        match self.answer(&mut *stream)? {
+        let mut begun = self.begin(cx, ANSWER, chunked)?;
+        Self::send(&mut *begun.stream, self.limit.saturating_add(1), true);
+        match self.status(&mut begun)? {
             Some(413) => Ok("413".to_owned()),
             Some(status) => Err(self.wrong(&format!("without a length, one byte more is answered with {status}"))),
             None => Err(self.wrong("without a length, one byte more is not refused")),
@@ -91,9 +89,9 @@ impl Upload {
     }
 
     fn lets_in(&self, cx: &Cx<'_>) -> Outcome<String> {
-        let head = format!("Content-Length: {}\r\nExpect: 100-continue\r\n", self.limit);
-        let mut stream = self.begin(cx, SOON, &head)?;
-        let told = match self.answer(&mut *stream)? {
+        let limit = self.limit.to_string();
+        let mut begun = self.begin(cx, SOON, &[("Content-Length", &limit), ("Expect", "100-continue")])?;
+        let told = match self.status(&mut begun)? {
             None => {
                 let why = format!("whoever sends `Expect: 100-continue` waits: no answer within {} s", SOON.as_secs());
                 return Err(self.wrong(&why));
@@ -105,10 +103,10 @@ impl Upload {
         if self.limit > WHOLE {
             return Ok(format!("the limit itself: {told} (not tried: sending all of it)"));
         }
-        drop(stream);
-        let mut stream = self.begin(cx, ANSWER, &format!("Content-Length: {}\r\n", self.limit))?;
-        Self::send(&mut *stream, self.limit, false);
-        match self.answer(&mut *stream)? {
+        drop(begun);
+        let mut begun = self.begin(cx, ANSWER, &[("Content-Length", &limit)])?;
+        Self::send(&mut *begun.stream, self.limit, false);
+        match self.status(&mut begun)? {
             Some(413) => Err(self.wrong(&format!("{} bytes are refused", grouped(self.limit)))),
             Some(status) => Ok(format!("the limit itself: {told}, let in ({status})")),
             None => Err(self.wrong(&format!("{} bytes are not answered", grouped(self.limit)))),
@@ -120,30 +118,20 @@ impl Upload {
             .hint("see the settings of the web server's site")
     }
 
-    /// Connects, and sends the head of a request with `fields`.
-    fn begin(&self, cx: &Cx<'_>, timeout: Duration, fields: &str) -> Outcome<Box<dyn Duplex>> {
-        let url = Url::parse(&self.url).map_err(|why| self.wrong(&why))?;
-        let place = if self.connect.is_empty() { url.host } else { &self.connect };
-        let io = |e: io::Error| self.wrong(&e.to_string());
-        let mut stream = Err(self.wrong(&format!("{place} has no address")));
-        for address in wire::resolve(cx.host, place)? {
-            stream = cx.host.connect(&Address::Tcp((address, url.port).into()), timeout).map_err(io);
-            if stream.is_ok() {
-                break;
-            }
-        }
-        let mut stream = stream?;
-        if url.tls {
-            let config = tls::verified(cx.host, &self.trust, &self.stand_in)?;
-            stream = Box::new(tls::protect(config, url.host, stream).map_err(io)?);
-        }
-        let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bringup\r\nContent-Type: application/octet-stream\r\n\
-             Connection: close\r\n{fields}\r\n",
-            url.target, url.authority
-        );
-        stream.write_all(head.as_bytes()).and_then(|()| stream.flush()).map_err(io)?;
-        Ok(stream)
+    /// Begins a request with `fields`, names and values.
+    fn begin(&self, cx: &Cx<'_>, timeout: Duration, fields: &[(&str, &str)]) -> Outcome<Begun> {
+        let fields = [&[("Content-Type", "application/octet-stream")], fields].concat();
+        let headers: Vec<_> = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let request = Request {
+            method: "POST",
+            url: &self.url,
+            connect: &self.connect,
+            trust: &self.trust,
+            stand_in: &self.stand_in,
+            headers: &headers,
+            body: b"",
+        };
+        Begun::new(cx.host, &request, timeout)
     }
 
     /// Sends `count` bytes, or as many as the server takes: it may answer earlier.
@@ -173,39 +161,9 @@ impl Upload {
     }
 
     /// The status of the answer; none when the server is silent.
-    fn answer(&self, stream: &mut dyn Duplex) -> Outcome<Option<u16>> {
-        let mut bytes = Vec::new();
-        let mut piece = [0; 4096];
-        loop {
-            let read = match stream.read(&mut piece) {
-                Ok(read) => read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => return Ok(None),
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => 0,
-                Err(e) => return Err(self.wrong(&e.to_string())),
-            };
-            bytes.extend_from_slice(&piece[..read]);
-            if let Some(response) = http::parse_head(&bytes, read == 0).map_err(|why| self.wrong(&why))? {
-                return Ok(Some(response.status));
-            }
-            if read == 0 || bytes.len() > HEAD {
-                return Err(self.wrong("the connection ended before an answer"));
-            }
-        }
+    fn status(&self, begun: &mut Begun) -> Outcome<Option<u16>> {
+        begun.status().map_err(|e| self.wrong(&e.to_string()))
     }
-}
-
-/// `1,204`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -14,17 +14,17 @@ const MEANING: usize = 34;
 pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
     let option = |choice: &Choice| {
         Some(match choice {
-            Choice::Retry if waiting.retry_from == waiting.step => (Decision::Retry, "try again".to_owned()),
-            Choice::Retry => (Decision::Retry, format!("try again, beginning with {}", waiting.retry_from)),
+            Choice::Retry if waiting.retry_from == waiting.step => (Decision::Retry, "retry".to_owned()),
+            Choice::Retry => (Decision::Retry, format!("retry, beginning with {}", waiting.retry_from)),
             Choice::Skip => {
                 let skip = waiting.skip.as_ref()?;
-                (Decision::Skip, format!("go on without {}: {}", skip.step, skip.because))
+                (Decision::Skip, format!("skip {}: {}", skip.step, skip.because))
             }
             Choice::RollbackStage => {
-                (Decision::RollbackStage, format!("take the stage {} back, then ask again", waiting.stage))
+                (Decision::RollbackStage, format!("roll back the stage {}, then ask again", waiting.stage))
             }
-            Choice::Rollback => (Decision::Rollback, format!("take everything back ({})", changes(waiting.changed))),
-            Choice::Stop => (Decision::Stop, "stop and leave everything as it is; `bringup resume` goes on".to_owned()),
+            Choice::Rollback => (Decision::Rollback, format!("roll back everything ({})", changes(waiting.changed))),
+            Choice::Pause => (Decision::Pause, "pause: leave everything as it is; `bringup resume` goes on".to_owned()),
             Choice::Replan => return None,
         })
     };
@@ -63,25 +63,25 @@ fn changes(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::track::tests::waiting;
+    use crate::ui::run_state::recorded::waiting;
 
     #[test]
     fn every_choice_says_what_it_does() {
         insta::assert_snapshot!(how_to(Look::PLAIN, &waiting(3)), @r"
         The run waits until somebody decides, in any terminal:
-          bringup decide retry            try again
-          bringup decide skip             go on without database.role: the role can be
-                                          made by hand later
-          bringup decide rollback-stage   take the stage database back, then ask again
-          bringup decide rollback         take everything back (3 changes)
-          bringup decide stop             stop and leave everything as it is; `bringup
+          bringup decide retry            retry
+          bringup decide skip             skip database.role: the role can be made by
+                                          hand later
+          bringup decide rollback-stage   roll back the stage database, then ask again
+          bringup decide rollback         roll back everything (3 changes)
+          bringup decide pause            pause: leave everything as it is; `bringup
                                           resume` goes on
         ");
     }
 
     #[test]
     fn an_open_question_says_about_what_and_since_when() {
-        let expected = "waiting for a decision about database.role; 3 changes stand, since 2026-11-21 09:30:15 UTC; \
+        let expected = "waiting for a decision about database.role; 3 changes in place, since 2026-11-21 09:30:15 UTC; \
                         `bringup attach` asks";
         assert_eq!(standing(&waiting(3)), expected);
     }
@@ -89,11 +89,11 @@ mod tests {
     #[test]
     fn only_what_is_offered_is_named() {
         let mut waiting = waiting(3);
-        waiting.choices = vec![Choice::Retry, Choice::Replan, Choice::Stop];
+        waiting.choices = vec![Choice::Retry, Choice::Replan, Choice::Pause];
         waiting.retry_from = "database.engine".to_owned();
         let options = options(&waiting);
         let names: Vec<&str> = options.iter().map(|(decision, _)| decision.choice().name()).collect();
-        assert_eq!(names, ["retry", "stop"]);
-        assert_eq!(options[0].1, "try again, beginning with database.engine");
+        assert_eq!(names, ["retry", "pause"]);
+        assert_eq!(options[0].1, "retry, beginning with database.engine");
     }
 }

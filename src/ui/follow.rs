@@ -11,8 +11,7 @@ use crate::ui::Renderer;
 
 /// How often the file is looked at.
 const POLL: Duration = Duration::from_millis(50);
-/// After so many polls without news we ask whether the run's process still lives (0.5 s): asking takes its
-/// lock for a moment.
+/// After so many polls without news we ask whether the run's process still lives (0.5 s).
 const SILENCE: u32 = 10;
 /// A process that has not said a word after so many polls never started (10 s).
 const START: u32 = 200;
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
     use crate::engine::decision::Choice;
     use crate::host::fake::FakeHost;
-    use crate::ui::track::tests::{at, recorded, waiting};
+    use crate::ui::run_state::recorded::{at, recorded, waiting};
 
     const FILE: &str = "/run/events.jsonl";
 

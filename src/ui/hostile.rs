@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::engine::decision::Waiting;
+use crate::engine::event;
 use crate::engine::event::Event;
 use crate::engine::runs::RunDir;
 use crate::error::{Exit, Failure};
@@ -22,8 +23,8 @@ use crate::ui::estimate::Expected;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
 use crate::ui::progress::Bars;
-use crate::ui::report::story::Story;
-use crate::ui::track::tests::{decided, gone_wrong, recorded, waiting};
+use crate::ui::run_state::RunState;
+use crate::ui::run_state::recorded::{decided, gone_wrong, recorded, waiting};
 use crate::ui::{Look, Renderer, ask, lines, preflight, report};
 use crate::visible::{HOSTILE, is_harmless, json, line, styled};
 
@@ -156,18 +157,17 @@ fn pages(look: Look, events: &[Event], hostile: &str) {
     let host = FakeHost::new();
     let dir = RunDir::of("20260101-000000-webapp");
     let log: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
-    let path = Path::new("/events.jsonl");
     host.put_file("/events.jsonl", &log, 0o600);
-    let story = Story::read(&host, path);
+    let state = RunState::of(&event::read(&host, Path::new("/events.jsonl")));
     let failure = Failure::new(hostile, hostile).hint(hostile).tail(vec![hostile.to_owned()]);
     let failure = Failure { log: Some(hostile.to_owned()), ..failure };
     let question: Waiting = poisoned(&waiting(3), hostile);
     let check =
         Check { id: "memory", title: "Memory", state: State::Problem, found: hostile.into(), fix: hostile.into() };
     for text in [
-        report::finished(look, &dir, &story, None, Some(hostile)),
-        report::rolled_back(look, &dir, &story),
-        report::failed(look, &dir, &story, Exit::Incomplete),
+        report::finished(look, &dir, &state, None, Some(hostile)),
+        report::rolled_back(look, &dir, &state),
+        report::failed(look, &dir, &state, Exit::Incomplete),
         report::data_at_risk(&[hostile.to_owned()]),
         ask::how_to(look, &question),
         line(&ask::standing(&question)),

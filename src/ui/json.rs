@@ -32,7 +32,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::ui::track::tests::gone_wrong;
+    use crate::ui::run_state::recorded::gone_wrong;
 
     #[test]
     fn each_line_reads_back_as_its_event() {

@@ -4,9 +4,10 @@ use crate::engine::decision::{Choice, Waiting};
 use std::time::Duration;
 
 use crate::engine::event::Ended;
-use crate::error::Failure;
+use crate::error::{Exit, Failure};
 use crate::proof::not_tried;
 use crate::ui::look::{Look, MARK, Paint};
+use crate::ui::run_state::{Phase, RunState};
 use crate::ui::text;
 
 /// Below this width ids are left out, so that the description has room.
@@ -68,24 +69,70 @@ pub fn unproven(look: Look, describe: &str, failure: &Failure) -> Vec<String> {
 
 /// A failed run that asks what to do.
 pub fn waiting(waiting: &Waiting) -> String {
-    let stand = match waiting.changed {
-        0 => "nothing is changed".to_owned(),
-        1 => "1 change stands".to_owned(),
-        n => format!("{n} changes stand"),
-    };
-    format!("waiting for a decision about {}; {stand}", waiting.step)
+    format!("waiting for a decision about {}; {}", waiting.step, in_place(waiting.changed))
 }
 
 /// What was decided.
 pub const fn decided(choice: Choice) -> &'static str {
     match choice {
-        Choice::Retry => "decided: try again",
-        Choice::Skip => "decided: go on without it",
+        Choice::Retry => "decided: retry",
+        Choice::Skip => "decided: skip the step",
         Choice::Replan => "decided: go on with other answers",
-        Choice::RollbackStage => "decided: take its stage back",
-        Choice::Rollback => "decided: take everything back",
-        Choice::Stop => "decided: stop here and leave everything as it is",
+        Choice::RollbackStage => "decided: roll back the stage",
+        Choice::Rollback => "decided: roll back everything",
+        Choice::Pause => "decided: pause and leave everything as it is",
     }
+}
+
+/// How a run or its rollback ended that did not end with everything applied.
+pub fn outcome(state: &RunState, exit: Exit) -> &'static str {
+    match exit {
+        Exit::RolledBack if state.kept.is_empty() => "Rolled back. The server is as it was before.",
+        Exit::RolledBack => "Rolled back, except for what had to stay:",
+        Exit::ProofFailed => "Applied, but a proof failed. The changes are in place.",
+        Exit::Incomplete if state.rolling_back => "Rollback incomplete. Some changes are still in place.",
+        Exit::Incomplete => "Paused. Changes made so far are kept.",
+        _ => "The run failed. Changes made so far are kept.",
+    }
+}
+
+/// What can be done after that: labels and commands.
+pub fn commands_after(state: &RunState, exit: Exit) -> &'static [(&'static str, &'static str)] {
+    match exit {
+        Exit::RolledBack => &[("Try again", "run the same command; nothing is left to clean up")],
+        Exit::ProofFailed => &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")],
+        Exit::Incomplete if state.rolling_back => &[("Go on", "bringup rollback")],
+        _ => &[("Go on", "bringup resume"), ("Roll back", "bringup rollback")],
+    }
+}
+
+/// A rollback that somebody asked for has ended well.
+pub fn rolled_back(changes: usize) -> String {
+    match changes {
+        0 => "Nothing to roll back.".to_owned(),
+        1 => "Rolled back: 1 change.".to_owned(),
+        n => format!("Rolled back: {n} changes."),
+    }
+}
+
+/// The last line of a run or a rollback, where no page follows.
+pub fn run_ended(state: &RunState) -> String {
+    match state.phase {
+        Phase::Ended(Exit::RolledBack) => "rollback ended".to_owned(),
+        Phase::Ended(Exit::Done) if state.is_rollback() => "rollback ended".to_owned(),
+        Phase::Ended(_) if state.rolling_back => "rollback ended, incomplete".to_owned(),
+        _ => format!("run ended, {}", in_place(state.changed)),
+    }
+}
+
+/// "3 changes in place".
+pub fn in_place(count: usize) -> String {
+    if count == 0 { "nothing is changed".to_owned() } else { format!("{} in place", changes(count)) }
+}
+
+/// "1 change", "3 changes".
+pub fn changes(count: usize) -> String {
+    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
 }
 
 /// A step that was left out.
@@ -163,7 +210,7 @@ pub fn hanging(look: Look, sign: &str, text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::track::tests::failure as example;
+    use crate::ui::run_state::recorded::failure as example;
 
     const WIDE: Look = Look { width: 80, unicode: true, colour: false };
     const NARROW: Look = Look { width: 40, unicode: false, colour: false };

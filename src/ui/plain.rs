@@ -4,7 +4,7 @@ use crate::engine::event::{Ended, Event, What};
 use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::look::Look;
-use crate::ui::track::Track;
+use crate::ui::run_state::RunState;
 use crate::ui::{Renderer, lines, text};
 
 /// A deadline is told again so many seconds before it.
@@ -13,7 +13,7 @@ const LAST_CALL: u64 = 10;
 /// Writes lines.
 pub struct Plain {
     look: Look,
-    track: Track,
+    state: RunState,
     write: Box<dyn FnMut(&str)>,
     /// Of the action that goes on: its id, and the last tenth or note that was told.
     told: (String, Option<u8>, String),
@@ -23,7 +23,7 @@ impl Plain {
     /// Writes with `write`.
     pub fn new(look: Look, write: impl FnMut(&str) + 'static) -> Self {
         let told = (String::new(), None, String::new());
-        Self { look: Look { colour: false, ..look }, track: Track::default(), write: Box::new(write), told }
+        Self { look: Look { colour: false, ..look }, state: RunState::default(), write: Box::new(write), told }
     }
 
     fn line(&mut self, text: &str) {
@@ -39,7 +39,7 @@ impl Plain {
     }
 
     fn step(&mut self, id: &str, text: &str) {
-        let place = self.track.place(id);
+        let place = self.state.place(id);
         self.line(&format!("{place}{id}: {}", text::of_tool(text)));
     }
 
@@ -82,14 +82,14 @@ impl Plain {
 
 impl Renderer for Plain {
     fn event(&mut self, event: &Event) {
-        self.track.take_in(event);
+        self.state.take_in(event);
         match &event.what {
             What::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
                 self.line(&format!("{guide}: run {run} {verb}, {} steps, {} proofs", actions.len(), proofs.len()));
             }
             What::ActionStarted { action } => {
-                let describe = self.track.describe(action).to_owned();
+                let describe = self.state.describe_of(action).to_owned();
                 self.step(action, &describe);
             }
             What::ActionProgress { action, progress } => self.progress(action, progress),
@@ -104,7 +104,7 @@ impl Renderer for Plain {
                 self.step(action, &format!("{how}{after}"));
             }
             What::ProofStarted { proof } => {
-                let text = format!("proving that {}", self.track.describe(proof));
+                let text = format!("proving that {}", self.state.describe_of(proof));
                 self.step(proof, &text);
             }
             What::ProofEnded { proof, evidence, failure, .. } => match failure {
@@ -121,8 +121,7 @@ impl Renderer for Plain {
             What::Decided { choice } => self.line(lines::decided(*choice)),
             What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
             What::RollbackStarted { run, records } => {
-                let changes = if *records == 1 { "change" } else { "changes" };
-                self.line(&format!("rolling back: {records} {changes} of run {run}"));
+                self.line(&format!("rolling back: {} of run {run}", lines::changes(*records)));
             }
             What::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
@@ -130,14 +129,7 @@ impl Renderer for Plain {
             What::Kept { what, why } => self.line(&lines::kept_sentence(self.look, what, why)),
             What::Dumped { what, file } => self.line(&lines::dumped_sentence(what, file)),
             What::Note { text } => self.line(&format!("note: {text}")),
-            What::RunEnded { changed, .. } => {
-                let text = if self.track.back() {
-                    "rollback ended".to_owned()
-                } else {
-                    format!("run ended, {changed} changes stand")
-                };
-                self.line(&text);
-            }
+            What::RunEnded { .. } => self.line(&lines::run_ended(&self.state)),
         }
     }
 }
@@ -148,7 +140,7 @@ mod tests {
     use std::rc::Rc;
 
     use super::*;
-    use crate::ui::track::tests::{at, decided, goes_on, gone_wrong, recorded, started};
+    use crate::ui::run_state::recorded::{at, decided, goes_on, gone_wrong, recorded, started};
 
     fn shown(look: Look, events: &[Event]) -> String {
         let text = Rc::new(RefCell::new(String::new()));
@@ -177,7 +169,7 @@ mod tests {
         [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
         [5/5] database.row: proving that a row can be written and read back
         [5/5] database.row: proven: written and read in PostgreSQL 15.8
-        run ended, 2 changes stand
+        run ended, 2 changes in place
         ");
     }
 
@@ -221,13 +213,13 @@ mod tests {
         let lines = shown(Look::PLAIN, &decided());
         let from = lines.find("waiting").unwrap_or_default();
         insta::assert_snapshot!(lines[from..], @r"
-        waiting for a decision about database.role; 3 changes stand
-        decided: take its stage back
+        waiting for a decision about database.role; 3 changes in place
+        decided: roll back the stage
         rolling back: 1 change of run 20261121-093015-webapp
         database.role: undone: dropped the database webapp
         database.role: undone: dropped the role webapp
-        waiting for a decision about database.role; 3 changes stand
-        decided: try again
+        waiting for a decision about database.role; 3 changes in place
+        decided: retry
         [3/5] database.role: create the role and the database webapp in PostgreSQL
         [3/5] database.role: failed after 2 min 10 s
           x could not create the role and the database webapp:
@@ -238,14 +230,14 @@ mod tests {
 
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
             What to do: systemctl status postgresql says why the engine does not run
-        waiting for a decision about database.role; 3 changes stand
-        decided: go on without it
+        waiting for a decision about database.role; 3 changes in place
+        decided: skip the step
         [3/5] database.role: skipped: the role can be made by hand later
         [4/5] tls.page: proving that the page answers over TLS
         [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
         [5/5] database.row: proving that a row can be written and read back
         [5/5] database.row: proven: written and read in PostgreSQL 15.8
-        run ended, 2 changes stand
+        run ended, 2 changes in place
         ");
     }
 

@@ -11,7 +11,7 @@ use crate::progress::Progress;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::look::{Look, MARK, Paint};
-use crate::ui::track::Track;
+use crate::ui::run_state::RunState;
 use crate::ui::{Renderer, lines, out, text};
 
 /// Draws at most so often, in Hz: SSH lines are slow.
@@ -29,7 +29,7 @@ pub struct Bars {
     look: Look,
     width: Box<dyn Fn() -> usize>,
     beat: Option<Duration>,
-    track: Track,
+    state: RunState,
     /// The bar of the whole is labelled for the way back.
     back: bool,
     left: Arc<Mutex<Left>>,
@@ -81,7 +81,7 @@ impl Bars {
             look,
             width: Box::new(width),
             beat,
-            track: Track::expecting(expected),
+            state: RunState::expecting(expected),
             back: false,
             left: Arc::default(),
         }
@@ -105,11 +105,11 @@ impl Bars {
 
     /// Shows how many of the steps are done.
     fn count(&mut self) {
-        let total = self.track.total() as u64;
-        let done = self.track.done() as u64;
-        if self.overall.length() != Some(total) || self.back != self.track.back() {
-            self.back = self.track.back();
-            let label = if self.track.back() { "rolling back  " } else { "" };
+        let (done, total) = self.state.count();
+        let (done, total) = (done as u64, total as u64);
+        if self.overall.length() != Some(total) || self.back != self.state.rolling_back {
+            self.back = self.state.rolling_back;
+            let label = if self.state.rolling_back { "rolling back  " } else { "" };
             let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
             let left = if self.look.width < lines::NARROW { "" } else { "{left}" };
             let style = self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}{left}"));
@@ -137,7 +137,7 @@ impl Bars {
     fn estimate(&self, now: Stamp) {
         let age = self.overall.elapsed();
         let changed = self.left.lock().is_ok_and(|mut left| {
-            left.told = self.track.left(now).map(|told| (told, age));
+            left.told = self.state.left(Some(now)).map(|told| (told, age));
             let text = left.text(age);
             std::mem::replace(&mut left.shown, text.clone()) != text
         });
@@ -161,7 +161,7 @@ impl Bars {
     /// Something goes on.
     fn go_on(&mut self, id: &str, progress: &Progress) {
         if self.current.as_ref().is_none_or(|current| current.id != id) {
-            let describe = self.track.describe(id).to_owned();
+            let describe = self.state.describe_of(id).to_owned();
             self.begin(id, &describe);
         }
         let measured =
@@ -193,7 +193,7 @@ impl Bars {
         if self.look.width < lines::NARROW {
             return String::new();
         }
-        format!("{}  ", text::pad(&self.look.text(id), self.track.id_width())).replace(['{', '}'], "")
+        format!("{}  ", text::pad(&self.look.text(id), self.state.id_width())).replace(['{', '}'], "")
     }
 
     fn style(&self, template: &str) -> ProgressStyle {
@@ -225,8 +225,8 @@ impl Bars {
 
     fn action_ended(&mut self, action: &str, ended: Ended, millis: u64) {
         self.clear_current();
-        let id = (action, self.track.id_width());
-        self.println(&lines::ended(self.look, id, self.track.describe(action), ended, millis));
+        let id = (action, self.state.id_width());
+        self.println(&lines::ended(self.look, id, self.state.describe_of(action), ended, millis));
         self.count();
     }
 }
@@ -234,7 +234,7 @@ impl Bars {
 impl Renderer for Bars {
     fn event(&mut self, event: &Event) {
         self.measure();
-        self.track.take_in(event);
+        self.state.take_in(event);
         let look = self.look;
         match &event.what {
             What::RunStarted { guide, resumed, .. } => {
@@ -244,18 +244,18 @@ impl Renderer for Bars {
                 self.count();
             }
             What::ActionStarted { action } => {
-                let describe = self.track.describe(action).to_owned();
+                let describe = self.state.describe_of(action).to_owned();
                 self.begin(action, &describe);
             }
             What::ActionProgress { action, progress } => self.go_on(action, progress),
             What::ActionEnded { action, ended, millis } => self.action_ended(action, *ended, *millis),
             What::ProofStarted { proof } => {
-                let text = format!("proving that {}", self.track.describe(proof));
+                let text = format!("proving that {}", self.state.describe_of(proof));
                 self.begin(proof, &text);
             }
             What::ProofEnded { proof, evidence, failure, .. } => {
                 self.clear_current();
-                let describe = self.track.describe(proof);
+                let describe = self.state.describe_of(proof);
                 self.print_all(&match failure {
                     None => lines::proven(look, describe, evidence.as_deref().unwrap_or("")),
                     Some(failure) => lines::unproven(look, describe, failure),
@@ -279,17 +279,16 @@ impl Renderer for Bars {
                 self.count();
             }
             What::Skipped { step, because } => {
-                self.print_all(&lines::skipped(look, self.track.describe(step), because));
+                self.print_all(&lines::skipped(look, self.state.describe_of(step), because));
                 self.count();
             }
             What::RollbackStarted { records, .. } => {
-                let changes = if *records == 1 { "change" } else { "changes" };
-                self.println(&look.paint(Paint::Bold, &format!("Rolling back {records} {changes}")));
+                self.println(&look.paint(Paint::Bold, &format!("Rolling back {}", lines::changes(*records))));
                 self.count();
             }
             What::Undone { action, describe } => {
                 self.clear_current();
-                let id = (action.as_str(), self.track.id_width());
+                let id = (action.as_str(), self.state.id_width());
                 self.println(&lines::step(look, look.back(), id, describe, ""));
                 self.count();
             }
@@ -324,7 +323,7 @@ mod tests {
     use super::*;
     use crate::error::Exit;
     use crate::ui::estimate::tests::recordings;
-    use crate::ui::track::tests::{at, decided, gone_wrong, recorded};
+    use crate::ui::run_state::recorded::{at, decided, gone_wrong, recorded};
 
     fn shown(columns: u16, unicode: bool, events: &[Event]) -> String {
         let screen = InMemoryTerm::new(60, columns);
@@ -511,7 +510,7 @@ mod tests {
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
             What to do: systemctl status postgresql says why the engine does not run
 
-          ! waiting for a decision about database.role; 3 changes stand
+          ! waiting for a decision about database.role; 3 changes in place
         ");
         insta::assert_snapshot!(until(|what| matches!(what, What::Undone { .. })), @r"
         Rolling back 1 change

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::event;
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
 use crate::plan::{Plan, ResultLine};
 use crate::ui::look::{Look, MARK, Paint};
+use crate::ui::run_state::RunState;
 use crate::ui::{lines, out, term, text};
-
-pub(super) mod story;
-
-pub use story::Story;
 
 /// Lines that a page may have: 24, less one for the prompt that follows.
 const PAGE: usize = 23;
@@ -24,59 +22,62 @@ const LABEL: usize = 14;
 /// Prints the page for the way a run (or its rollback) has ended.
 pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
     let look = term::look(host);
-    let story = Story::read(host, &dir.events(host));
+    let state = RunState::of(&event::read(host, &dir.events(host)));
     let text = match exit {
-        Exit::Done if story.is_rollback() => rolled_back(look, dir, &story),
+        Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
         Exit::Done => {
             let plan = dir.plan(host).ok();
-            let secrets = plan.as_ref().map(|plan| secret_store::path(&plan.guide));
+            let secrets = plan.as_ref().map(|plan| secret_store::in_use(host, &plan.application()));
             let secrets = secrets.filter(|path| host.stat(path).ok().flatten().is_some());
             let secrets = secrets.map(|path| path.display().to_string());
-            finished(look, dir, &story, plan.as_ref(), secrets.as_deref())
+            finished(look, dir, &state, plan.as_ref(), secrets.as_deref())
         }
-        _ => failed(look, dir, &story, exit),
+        _ => failed(look, dir, &state, exit),
     };
     out::print(&text);
 }
 
 /// Everything is done and proven.
-pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, secrets: Option<&str>) -> String {
-    let mut page = Page::new(look, &format!("{} is in production.", story.title.as_deref().unwrap_or("Everything")));
-    for warning in story.warnings.iter().take(SOME) {
+pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>, secrets: Option<&str>) -> String {
+    let mut page = Page::new(
+        look,
+        &format!("{} is in production.", if state.title.is_empty() { "Everything" } else { &state.title }),
+    );
+    for warning in state.warnings.iter().take(SOME) {
         page.blank();
         page.lines.extend(lines::hanging(look, MARK, warning));
     }
     let mut next = Vec::new();
-    for (step, because) in story.skipped.iter().take(SOME) {
-        next.push(("Skipped", format!("{step}: {because}")));
+    for step in state.skipped().take(SOME) {
+        next.push(("Skipped", format!("{}: {}", step.describe, step.evidence.as_deref().unwrap_or_default())));
     }
-    if !story.not_tried.is_empty() {
-        let names: Vec<&str> = story.not_tried.iter().map(|(describe, _)| describe.as_str()).collect();
-        next.push(("Not tried", names.join("; ")));
+    let untried: Vec<&str> = state.untried().map(|step| step.describe.as_str()).collect();
+    if !untried.is_empty() {
+        next.push(("Not tried", untried.join("; ")));
     }
     next.extend(secrets.map(|file| ("Passwords", format!("{file} (for root only)"))));
     next.push(("Answers", dir.file("answers.yaml").display().to_string()));
     next.push(("Run's log", dir.file("log").display().to_string()));
-    next.push(("Check again", "bringup verify".to_owned()));
-    next.push(("Take it back", "bringup rollback".to_owned()));
+    next.push(("Verify again", "bringup verify".to_owned()));
+    next.push(("Roll back", "bringup rollback".to_owned()));
     // What is left when the proofs take one line.
     let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
     page.results(plan.map_or(&[], |plan| &plan.results), room);
     // Two blank lines and a heading are around the proofs.
     let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
-    if room >= story.proofs.len().min(SOME) {
-        page.proofs(story, room);
+    let passed = state.proven().count();
+    if room >= passed.min(SOME) {
+        page.proofs(state, room);
         page.blank();
     } else {
         page.blank();
-        let passed = story.proofs.len();
-        let all = passed + story.not_tried.len();
+        let all = passed + untried.len();
         page.field(
-            "Proven",
+            "Verified",
             &if all == passed {
-                format!("{passed} things just now, each shown above with its evidence")
+                format!("{passed} of {all} proofs passed (evidence above)")
             } else {
-                format!("{passed} of {all} proofs passed, {} not tried (shown above)", all - passed)
+                format!("{passed} of {all} proofs passed, {} not tried (see above)", all - passed)
             },
         );
     }
@@ -88,14 +89,9 @@ pub fn finished(look: Look, dir: &RunDir, story: &Story, plan: Option<&Plan>, se
 }
 
 /// A run, or a part of it, was taken back because somebody asked for it.
-pub fn rolled_back(look: Look, dir: &RunDir, story: &Story) -> String {
-    let undone = match story.undone {
-        0 => "Nothing was left to take back.".to_owned(),
-        1 => "Taken back: 1 change.".to_owned(),
-        n => format!("Taken back: {n} changes."),
-    };
-    let mut page = Page::new(look, &undone);
-    page.left(dir, story);
+pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
+    let mut page = Page::new(look, &lines::rolled_back(state.records));
+    page.left(dir, state);
     page.blank();
     page.field("Log", &dir.file("log").display().to_string());
     page.field("What stands", "bringup status");
@@ -104,32 +100,18 @@ pub fn rolled_back(look: Look, dir: &RunDir, story: &Story) -> String {
 
 /// Something failed, or the run was stopped: the first error first, then where the host stands now, then what
 /// to do.
-pub fn failed(look: Look, dir: &RunDir, story: &Story, exit: Exit) -> String {
-    let state = match exit {
-        Exit::RolledBack if story.kept.is_empty() => "Everything was rolled back: the host is as it was before.",
-        Exit::RolledBack => "Everything was rolled back, but for what had to stay:",
-        Exit::ProofFailed => "The changes are made and stand, but a proof failed.",
-        Exit::Incomplete if story.back => "The rollback is not complete: the host is between two states.",
-        Exit::Incomplete => "Stopped half-way: what was done so far stands.",
-        _ => "It did not end well.",
-    };
-    let next: &[(&str, &str)] = match exit {
-        Exit::RolledBack => &[("Try again", "run the same command; nothing is left to clean up")],
-        Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
-        Exit::Incomplete if story.back => &[("Go on", "bringup rollback")],
-        _ => &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")],
-    };
-    let mut below = Page::new(look, state);
-    below.others(dir, story);
-    below.left(dir, story);
+pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String {
+    let mut below = Page::new(look, lines::outcome(state, exit));
+    below.others(dir, state);
+    below.left(dir, state);
     below.blank();
-    for (label, value) in next {
+    for (label, value) in lines::commands_after(state, exit) {
         below.field(label, value);
     }
     below.field("Journal", &dir.file("journal.jsonl").display().to_string());
 
     let mut page = Page { look, lines: vec![String::new()] };
-    if let Some((_, failure)) = &story.failure {
+    if let Some((_, failure, _)) = state.failure() {
         let failure = failure.clone();
         let failure = &if exit == Exit::RolledBack { failure.rolled_back() } else { failure };
         // The tail of the output gets what lines are left: the cause and the way out are worth more.
@@ -148,8 +130,8 @@ pub fn nothing_to_do(plan: &Plan) -> String {
     page.prose(&format!("All {steps} steps were checked; none would change anything."));
     page.results(&plan.results, PAGE.saturating_sub(page.lines.len() + 3));
     page.blank();
-    page.field("Check again", "bringup verify");
-    page.field("Take it back", "bringup rollback");
+    page.field("Verify again", "bringup verify");
+    page.field("Roll back", "bringup rollback");
     page.end()
 }
 
@@ -262,43 +244,45 @@ impl Page {
     }
 
     /// The proofs, one line each, in at most `room` lines.
-    fn proofs(&mut self, story: &Story, room: usize) {
-        if story.proofs.is_empty() {
+    fn proofs(&mut self, state: &RunState, room: usize) {
+        let passed = state.proven().count();
+        if passed == 0 {
             return;
         }
         self.blank();
-        self.lines.push("Proven just now".to_owned());
-        let shown = if story.proofs.len() > room { room - 1 } else { story.proofs.len() };
-        for (describe, evidence) in &story.proofs[..shown] {
-            let line = self.look.text(&format!("{describe} {} {evidence}", self.look.dash()));
+        self.lines.push("Verified".to_owned());
+        let shown = if passed > room { room - 1 } else { passed };
+        for step in state.proven().take(shown) {
+            let evidence = step.evidence.as_deref().unwrap_or_default();
+            let line = self.look.text(&format!("{} {} {evidence}", step.describe, self.look.dash()));
             let line = self.look.shorten(&line, self.look.width.saturating_sub(4));
             self.lines.push(format!("  {} {line}", self.look.tick()));
         }
-        let more = story.proofs.len() - shown;
+        let more = passed - shown;
         if more > 0 {
             self.lines.push(format!("    and {more} more; `bringup verify` shows them all"));
         }
     }
 
     /// Failures after the first.
-    fn others(&mut self, dir: &RunDir, story: &Story) {
+    fn others(&mut self, dir: &RunDir, state: &RunState) {
         let look = self.look;
-        for failure in story.others.iter().take(SOME) {
+        for failure in state.other_failures().take(SOME) {
             self.lines.extend(lines::hanging(look, &look.cross(), &failure.to_string()));
         }
-        self.more(dir, story.others.len());
+        self.more(dir, state.other_failures().count());
     }
 
     /// What a rollback saved, and what it left in place.
-    fn left(&mut self, dir: &RunDir, story: &Story) {
+    fn left(&mut self, dir: &RunDir, state: &RunState) {
         let look = self.look;
-        for (what, file) in &story.dumped {
+        for (what, file) in &state.dumped {
             self.lines.extend(lines::dumped(look, what, file));
         }
-        for (what, why) in story.kept.iter().take(SOME) {
+        for (what, why) in state.kept.iter().take(SOME) {
             self.lines.extend(lines::kept(look, what, why));
         }
-        self.more(dir, story.kept.len());
+        self.more(dir, state.kept.len());
     }
 
     /// Says where the rest of a list is, when only some of it is shown.
@@ -320,11 +304,11 @@ mod tests {
     use crate::engine::decision::Choice;
     use crate::engine::event::{Event, What};
     use crate::error::Failure;
-    use crate::ui::track::tests::{at, decided, gone_wrong, recorded};
+    use crate::ui::run_state::recorded::{at, decided, gone_wrong, recorded};
 
     const WIDE: Look = Look { width: 80, unicode: true, colour: false };
     const NARROW: Look = Look { width: 40, unicode: false, colour: false };
-    const SECRETS: &str = "/var/lib/bringup/secrets/webapp.json";
+    const SECRETS: &str = "/var/lib/bringup/secrets/webapp@webapp.json";
 
     fn dir() -> RunDir {
         RunDir::of("20261121-093015-webapp")
@@ -344,8 +328,8 @@ mod tests {
         }
     }
 
-    fn story() -> Story {
-        Story::of(recorded())
+    fn state() -> RunState {
+        RunState::of(&recorded())
     }
 
     /// A page fits: no more lines than a terminal, none wider, except for a path or an address that stays whole.
@@ -365,7 +349,7 @@ mod tests {
             action: "tls.acme".to_owned(),
             progress: crate::progress::Progress::Warning(text.to_owned()),
         };
-        let page = finished(WIDE, &dir(), &Story::of([recorded(), vec![at(warned)]].concat()), Some(&plan()), None);
+        let page = finished(WIDE, &dir(), &RunState::of(&[recorded(), vec![at(warned)]].concat()), Some(&plan()), None);
         assert_fits(&page, WIDE);
         let begins = "\nYour own web application is in production.\n\n  \
                       ! a self-signed certificate stands in: Let's Encrypt cannot reach port 80 of\n    \
@@ -375,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_page_of_a_finished_run() {
-        let page = finished(WIDE, &dir(), &story(), Some(&plan()), Some(SECRETS));
+        let page = finished(WIDE, &dir(), &state(), Some(&plan()), Some(SECRETS));
         assert_fits(&page, WIDE);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
         Your own web application is in production.
@@ -386,17 +370,17 @@ mod tests {
           Jobs          Redis, on this host only, 2 workers
           Certificate   self-signed, until 2027-11-21; browsers will warn
 
-        Proven just now
+        Verified
           ✓ the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate valid fo…
           ✓ a row can be written and read back — written and read in PostgreSQL 15.8
 
-          Passwords     /var/lib/bringup/secrets/webapp.json (for root only)
+          Passwords     /var/lib/bringup/secrets/webapp@webapp.json (for root only)
           Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
           Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
-          Check again   bringup verify
-          Take it back  bringup rollback
+          Verify again  bringup verify
+          Roll back     bringup rollback
         ");
-        insta::assert_snapshot!(finished(NARROW, &dir(), &story(), Some(&plan()), None).trim_matches('\n'), @r"
+        insta::assert_snapshot!(finished(NARROW, &dir(), &state(), Some(&plan()), None).trim_matches('\n'), @r"
         Your own web application is in
         production.
 
@@ -412,13 +396,12 @@ mod tests {
                         2027-11-21; browsers
                         will warn
 
-          Proven        2 things just now, each
-                        shown above with its
-                        evidence
+          Verified      2 of 2 proofs passed
+                        (evidence above)
           Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
           Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
-          Check again   bringup verify
-          Take it back  bringup rollback
+          Verify again  bringup verify
+          Roll back     bringup rollback
         ");
     }
 
@@ -430,9 +413,9 @@ mod tests {
         for results in [7, 10, 12] {
             let line = |n| ResultLine { label: format!("Label {n}"), value: long.clone() };
             let plan = Plan { results: (0..results).map(line).collect(), ..plan() };
-            let page = finished(WIDE, &dir(), &story(), Some(&plan), Some(SECRETS));
+            let page = finished(WIDE, &dir(), &state(), Some(&plan), Some(SECRETS));
             assert_fits(&page, WIDE);
-            assert_eq!(page.contains("2 things just now"), results > 10, "{page}");
+            assert_eq!(page.contains("2 of 2 proofs passed"), results > 10, "{page}");
             assert!(page.contains("bringup rollback"), "{page}");
             assert_fits(&nothing_to_do(&plan), Look::PLAIN);
         }
@@ -440,10 +423,12 @@ mod tests {
 
     #[test]
     fn many_proofs_do_not_push_the_page_off_the_screen() {
-        let mut story = story();
-        story.proofs =
-            (0..30).map(|n| (format!("port {n} is closed to others"), "refused from outside".to_owned())).collect();
-        let page = finished(WIDE, &dir(), &story, Some(&plan()), Some(SECRETS));
+        let mut state = state();
+        for n in 0..28 {
+            let (proof, evidence) = (format!("port {n} is closed to others"), Some("refused from outside".to_owned()));
+            state.take_in(&at(What::ProofEnded { proof, evidence, failure: None, millis: 1 }));
+        }
+        let page = finished(WIDE, &dir(), &state, Some(&plan()), Some(SECRETS));
         assert_fits(&page, WIDE);
         assert!(page.contains("and 24 more"), "{page}");
         assert!(page.contains("bringup rollback"), "{page}");
@@ -451,9 +436,9 @@ mod tests {
 
     #[test]
     fn a_run_that_went_on_after_a_decision_ends_like_any_other_and_says_what_it_left_out() {
-        let story = Story::of(decided());
-        assert_eq!((story.failure, story.back, story.proofs.len()), (None, false, 2));
-        let page = finished(WIDE, &dir(), &Story::of(decided()), Some(&plan()), None);
+        let state = RunState::of(&decided());
+        assert_eq!((state.failure(), state.rolling_back, state.proven().count()), (None, false, 2));
+        let page = finished(WIDE, &dir(), &RunState::of(&decided()), Some(&plan()), None);
         assert_fits(&page, WIDE);
         let skipped = page.lines().find(|line| line.contains("Skipped")).unwrap_or_default();
         insta::assert_snapshot!(skipped, @"  Skipped       create the role and the database webapp in PostgreSQL: the role…");
@@ -464,15 +449,15 @@ mod tests {
         let mut events = decided();
         let stage = events.iter().position(|event| matches!(event.what, What::Undone { .. })).unwrap_or_default();
         events.truncate(stage + 3);
-        events.push(at(What::Decided { choice: Choice::Stop }));
-        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
-        assert!(page.contains("Stopped half-way") && page.contains("bringup resume"), "{page}");
+        events.push(at(What::Decided { choice: Choice::Pause }));
+        let page = failed(WIDE, &dir(), &RunState::of(&events), Exit::Incomplete);
+        assert!(page.contains("Paused.") && page.contains("bringup resume"), "{page}");
         assert!(page.contains("could not create the role"), "the failure is told:\n{page}");
     }
 
     #[test]
     fn the_page_of_a_run_that_failed_and_was_rolled_back() {
-        let page = failed(WIDE, &dir(), &Story::of(gone_wrong()), Exit::RolledBack);
+        let page = failed(WIDE, &dir(), &RunState::of(&gone_wrong()), Exit::RolledBack);
         assert_fits(&page, WIDE);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
           ✗ could not create the role and the database webapp:
@@ -484,7 +469,7 @@ mod tests {
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
             What to do: `journalctl -u postgresql` shows what it said
 
-        Everything was rolled back, but for what had to stay:
+        Rolled back, except for what had to stay:
           ! saved: the database webapp is in
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
@@ -496,11 +481,11 @@ mod tests {
 
     #[test]
     fn a_long_output_does_not_push_the_page_off_the_screen() {
-        let mut story = Story::of(gone_wrong());
-        if let Some((_, failure)) = &mut story.failure {
+        let mut state = RunState::of(&gone_wrong());
+        if let Some((_, failure, _)) = state.failures.first_mut() {
             failure.tail = (0..50).map(|n| format!("line {n} of a long traceback")).collect();
         }
-        let page = failed(WIDE, &dir(), &story, Exit::RolledBack);
+        let page = failed(WIDE, &dir(), &state, Exit::RolledBack);
         assert_fits(&page, WIDE);
         assert!(page.contains("line 49"), "{page}");
     }
@@ -509,7 +494,7 @@ mod tests {
     fn a_run_that_stopped_can_go_on_or_go_back() {
         let mut events = gone_wrong();
         events.truncate(8);
-        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
+        let page = failed(WIDE, &dir(), &RunState::of(&events), Exit::Incomplete);
         assert_fits(&page, WIDE);
         assert!(page.contains("bringup resume") && page.contains("bringup rollback"), "{page}");
         assert!(page.contains("/var/lib/bringup/runs/20261121-093015-webapp/journal.jsonl"), "{page}");
@@ -522,7 +507,7 @@ mod tests {
             step: "packages".to_owned(),
             failure: Failure::new("purge nginx", "dpkg is locked"),
         }));
-        let page = failed(WIDE, &dir(), &Story::of(events), Exit::Incomplete);
+        let page = failed(WIDE, &dir(), &RunState::of(&events), Exit::Incomplete);
         assert!(!page.contains("bringup resume") && page.contains("bringup rollback"), "{page}");
         let [first, second] = ["could not create the role", "could not purge nginx"].map(|text| page.find(text));
         assert!(first.is_some() && first < second, "the first failure comes first:\n{page}");
@@ -530,19 +515,19 @@ mod tests {
 
     #[test]
     fn a_failed_proof_leaves_the_changes_and_says_so() {
-        let page = failed(WIDE, &dir(), &Story::of(gone_wrong()[..8].to_vec()), Exit::ProofFailed);
-        assert!(page.contains("stand") && page.contains("bringup verify"), "{page}");
+        let page = failed(WIDE, &dir(), &RunState::of(&gone_wrong()[..8]), Exit::ProofFailed);
+        assert!(page.contains("in place") && page.contains("bringup verify"), "{page}");
     }
 
     #[test]
     fn the_page_of_a_rollback() {
         let events: Vec<Event> = gone_wrong()[8..].to_vec();
-        let story = Story::of(events);
-        assert!(story.is_rollback() && !Story::of(gone_wrong()).is_rollback());
-        let page = rolled_back(WIDE, &dir(), &story);
+        let state = RunState::of(&events);
+        assert!(state.is_rollback() && !RunState::of(&gone_wrong()).is_rollback());
+        let page = rolled_back(WIDE, &dir(), &state);
         assert_fits(&page, WIDE);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
-        Taken back: 3 changes.
+        Rolled back: 3 changes.
           ! saved: the database webapp is in
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ! kept: /etc/nginx/nginx.conf — somebody changed it since the run
@@ -554,9 +539,12 @@ mod tests {
 
     #[test]
     fn of_many_failures_the_first_are_shown_and_the_rest_is_counted() {
-        let mut story = Story::of(gone_wrong());
-        story.others = (0..9).map(|n| Failure::new(format!("remove file {n}"), "busy")).collect();
-        let page = failed(WIDE, &dir(), &story, Exit::Incomplete);
+        let mut state = RunState::of(&gone_wrong());
+        for n in 0..9 {
+            let failure = Failure::new(format!("remove file {n}"), "busy");
+            state.take_in(&at(What::Failed { step: "packages".to_owned(), failure }));
+        }
+        let page = failed(WIDE, &dir(), &state, Exit::Incomplete);
         assert_fits(&page, WIDE);
         assert!(page.contains("remove file 2") && !page.contains("remove file 3"), "{page}");
         assert!(page.contains("and 6 more: /var/lib/bringup/runs/20261121-093015-webapp/rollback.json"), "{page}");
@@ -576,8 +564,8 @@ mod tests {
           Jobs          Redis, on this host only, 2 workers
           Certificate   self-signed, until 2027-11-21; browsers will warn
 
-          Check again   bringup verify
-          Take it back  bringup rollback
+          Verify again  bringup verify
+          Roll back     bringup rollback
         ");
     }
 

@@ -16,7 +16,6 @@ mod machine;
 mod page;
 mod pane;
 mod review;
-mod running;
 mod shares;
 mod sheet;
 mod task;

@@ -35,7 +35,7 @@ const KEPT: &[&str] = &[
 const NOT_KEPT: &[&str] = &["/var/lib/dpkg/info", "/var/lib/apt/lists", "/var/lib/systemd/coredump"];
 
 /// Paths that change by themselves on a living system; they are left as they are. The list is part of the
-/// promise of "identical" and stands in the README.
+/// promise of "identical" and stands in `docs/rollback.md`.
 pub const VOLATILE: &[&str] = &[
     "/var/lib/bringup",
     "/usr/local/bin/bringup",

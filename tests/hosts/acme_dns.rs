@@ -106,7 +106,7 @@ fn through_a_name_server(release: &str, web: &str) {
     let kept = format!("/etc/ssl/{NAME}/dns.ini");
     assert_eq!(server.sh(&format!("stat -c '%a %U:%G' {kept}")).expect(0).stdout.trim(), "600 root:root");
     let mut places = String::new();
-    for path in [kept.as_str(), "/root/tsig", "/var/lib/bringup/secrets/webapp.json"] {
+    for path in [kept.as_str(), "/root/tsig", "/var/lib/bringup/secrets/webapp@webapp.json"] {
         let _ = writeln!(places, "{path}");
     }
     assert_eq!(places_of_the_secret(&server), places);

@@ -70,7 +70,7 @@ fn killed_at_every_boundary_a_resumed_run_ends_like_an_undisturbed_one() {
 }
 
 /// Every third kill point of one kind: the points of both kinds take turns, beginning with `first`.
-/// `tests/faults` has all of them on a machine in memory; here each costs the time of a run and its rollback.
+/// `tests/integration/faults` has all of them on a machine in memory; here each costs a run and its rollback.
 fn rolled_back_after_kills(first: usize) {
     let host = Host::start("bookworm", Init::Systemd);
     let before = host.manifest("before");

@@ -70,7 +70,7 @@ fn a_question_outlives_terminals_and_a_power_cut() {
     // A terminal that comes later is asked too, and may go again.
     let attach = "printf '\\n' | TERM=dumb script -qec 'bringup attach' /dev/null";
     let asked = host.sh(attach).expect(130).both();
-    assert!(asked.contains("1  try again") && asked.contains("The run waits for a decision"), "{asked}");
+    assert!(asked.contains("1  retry") && asked.contains("The run waits for a decision"), "{asked}");
 
     host.cut();
     host.boot();
@@ -96,9 +96,9 @@ fn a_stage_is_taken_back_alone_and_then_everything() {
     host.sh("test ! -e /etc/systemd/system/webapp.service && test ! -e /opt/webapp/bin").expect(0);
     host.sh("test -e /etc/nginx/sites-available/webapp").expect(0);
     assert_eq!(host.sh("systemctl is-active nginx").stdout.trim(), "inactive");
-    host.exec(&["bringup", "stop"]).expect(0);
+    host.exec(&["bringup", "abort"]).expect(0);
     let told = followed(&host).expect(3).both();
-    assert!(told.contains("decided: take its stage back") && told.contains("decided: take everything back"), "{told}");
+    assert!(told.contains("decided: roll back the stage") && told.contains("decided: roll back everything"), "{told}");
     host.assert_identical(&before);
 }
 

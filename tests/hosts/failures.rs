@@ -114,10 +114,10 @@ fn exit_codes_are_as_documented() {
     host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(7);
     host.assert_identical(&before);
 
-    // A proof that fails with `on_failure: stop` leaves the changes, and says so.
+    // A proof that fails with `on_failure: pause` leaves the changes, and says so.
     host.sh("mkdir /root/app && echo 'raise SystemExit(1)' > /root/app/app.py").expect(0);
     let file = base(&[("application.source", "directory"), ("application.location", "/root/app")]);
-    host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: stop\n")).expect(6);
+    host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: pause\n")).expect(6);
     host.bringup(&file).expect(6);
     host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
 
@@ -151,8 +151,10 @@ fn secrets_stand_only_where_they_belong() {
     assert!(!ended.both().contains("Canary-7f3a9c"));
     assert_eq!(host.sh("test -s /tmp/seen").status, 1, "the password stood in a command line");
     let found = host.sh("grep -rl -a Canary-7f3a9c /etc /opt /usr /var /root 2>/dev/null; true").expect(0).stdout;
-    let mut strangers: Vec<&str> =
-        found.lines().filter(|path| !["/root/canary", "/var/lib/bringup/secrets/webapp.json"].contains(path)).collect();
+    let mut strangers: Vec<&str> = found
+        .lines()
+        .filter(|path| !["/root/canary", "/var/lib/bringup/secrets/webapp@webapp.json"].contains(path))
+        .collect();
     // The application's own environment file, for it alone.
     strangers.retain(|path| {
         host.sh(&format!("stat -c %a {path} | grep -q '0$'")).status != 0 || path.contains("/var/lib/bringup/")

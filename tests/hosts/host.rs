@@ -12,6 +12,25 @@ pub struct Host {
     scratch: PathBuf,
 }
 
+/// Runs the guide that a test has put there: [`Host::write_guide`], [`crate::pair::Pair`].
+pub const RUN: &str = "bringup --plain --guide /root/guide --answers /root/answers.yaml";
+
+/// A guide of one stage, for a test.
+const GUIDE: &str = "\
+version: 1
+guide: site
+title: A site
+summary: For a test.
+stages: [01-web.yaml]
+";
+const STAGE: &str = "\
+id: web
+title: Web
+why: For a test.
+questions:
+  - {id: asked, ask: Shall it?, type: bool, default: true, help: For a test.}
+";
+
 /// How the machine's PID 1 is chosen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Init {
@@ -36,6 +55,11 @@ impl Ended {
 
     pub fn both(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Both streams on one line: where their lines break is no matter of the test.
+    pub fn words(&self) -> String {
+        words(&self.both())
     }
 }
 
@@ -91,6 +115,14 @@ impl Host {
         let script = format!("umask 077; cat > {path}");
         let out = machine(&["exec", &self.name, "--", "sh", "-c", &script], Some(text));
         assert!(out.status.success());
+    }
+
+    /// Puts a guide of one stage there, `web`, with these `actions:` and `proofs:`.
+    pub fn write_guide(&self, actions: &str) {
+        self.sh("mkdir -p -m 0700 /root/guide").expect(0);
+        self.write("/root/guide/guide.yaml", GUIDE);
+        self.write("/root/guide/01-web.yaml", &format!("{STAGE}{actions}"));
+        self.write("/root/answers.yaml", "version: 1\nguide: site\n");
     }
 
     /// Copies a file in.
@@ -229,6 +261,11 @@ impl Drop for Host {
         machine(&["destroy", &self.name], None);
         let _ = std::fs::remove_dir_all(&self.scratch);
     }
+}
+
+/// A text on one line.
+pub fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What restarts or reloads in a run, in its order.

@@ -30,7 +30,7 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     }
     let looked = host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(1).both();
     assert!(looked.contains("the unit shop.service is there already"), "{looked}");
-    host.exec(&["bringup", "answers", "check", "/tmp/answers.yaml"]).expect(1);
+    host.exec(&["bringup", "answers", "validate", "/tmp/answers.yaml"]).expect(1);
     for name in ["dbus", "cron"] {
         let told = host.bringup(&answers(&[("application.name", name), ("firewall.manage", "false")])).expect(1).both();
         assert!(told.contains(name) && told.contains("application.name"), "{told}");

@@ -77,7 +77,7 @@ fn nothing_of_his_is_lost_and_everything_of_ours_is_gone() {
     ]);
     let before = host.manifest("before");
     std::thread::scope(|scope| {
-        let run = scope.spawn(|| host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: stop\n")));
+        let run = scope.spawn(|| host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: pause\n")));
         std::thread::sleep(Duration::from_secs(5));
         host.sh(EARLY).expect(0);
         run.join().unwrap();

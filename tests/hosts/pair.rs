@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::host::{Ended, Host, Init};
+use crate::host::{Ended, Host, Init, RUN};
 
 /// A guide that is nothing but the shared stage.
 const GUIDE: &str = "\
@@ -68,7 +68,7 @@ impl Pair {
     /// Writes answers and gives the command that makes them so.
     pub fn answer(&self, sections: &str) -> &'static str {
         self.server.write("/root/answers.yaml", &format!("version: 1\nguide: firewall\n{sections}\n"));
-        "bringup --plain --guide /root/guide --answers /root/answers.yaml"
+        RUN
     }
 
     /// Waits until the server waits for its confirmation.

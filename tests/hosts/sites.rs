@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, Init, answers};
+use crate::host::{Host, Init, RUN, answers};
 use crate::pair::{install, until};
 
 /// A web server with a site of somebody else.
@@ -25,7 +25,7 @@ server { listen 443 ssl; server_name shop.example.test; ssl_certificate /etc/ssl
   ssl_certificate_key /etc/ssl/shop.key; location / { return 200 shop; } }
 ",
     path: "/etc/nginx/sites-enabled/shop",
-    breaks: "
+    breaks: "actions:
   - id: site
     because: it is the first, and takes what comes for no other
     file:
@@ -57,7 +57,7 @@ const APACHE: Theirs = Theirs {
 </VirtualHost>
 ",
     path: "/etc/apache2/sites-enabled/shop.conf",
-    breaks: "
+    breaks: "actions:
   - id: conf
     because: it is for the whole server
     file: {path: /etc/apache2/conf-enabled/app.conf, content: 'Redirect permanent / https://app.example.test/'}
@@ -70,7 +70,7 @@ const APACHE: Theirs = Theirs {
 };
 
 /// It passes the server's own test, and keeps it from starting.
-const HELD_PORT: &str = "
+const HELD_PORT: &str = "actions:
   - id: conf
     because: another program has the port
     file: {path: /etc/apache2/conf-enabled/app.conf, content: 'Listen 8099'}
@@ -80,24 +80,6 @@ const HELD_PORT: &str = "
       {manager: systemd, name: apache2.service, restart_after: [web.conf], test: [apache2ctl, configtest],
       sites: {server: apache, own: [app.example.test], within: 10}}
 ";
-
-const GUIDE: &str = "\
-version: 1
-guide: site
-title: A site
-summary: Breaks the sites of others.
-stages: [01-web.yaml]
-";
-
-const STAGE: &str = "\
-id: web
-title: Web
-why: For a test.
-questions:
-  - {id: asked, ask: Shall it?, type: bool, default: true, help: For a test.}
-actions:";
-
-const BREAK: &str = "bringup --plain --guide /root/guide --answers /root/answers.yaml";
 
 impl Theirs {
     fn start(&self) -> Host {
@@ -109,10 +91,7 @@ impl Theirs {
         host.sh("if test -e /etc/apache2; then a2enmod -q ssl; else rm /etc/nginx/sites-enabled/default; fi").expect(0);
         host.write(self.path, self.site);
         host.sh(&format!("systemctl restart {}", self.package)).expect(0);
-        host.sh("mkdir -m 0700 /root/guide").expect(0);
-        host.write("/root/guide/guide.yaml", GUIDE);
-        host.write("/root/guide/01-web.yaml", &format!("{STAGE}{}", self.breaks));
-        host.write("/root/answers.yaml", "version: 1\nguide: site\n");
+        host.write_guide(self.breaks);
         assert_eq!(shop(&host), "200 200");
         host
     }
@@ -138,7 +117,7 @@ impl Theirs {
     fn broken(&self) {
         let host = self.start();
         let before = host.manifest("before");
-        let said = host.sh(BREAK).expect(3).both().split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = host.sh(RUN).expect(3).words();
         assert!(said.contains("answered 200 before, and now 301 to https://app.example.test/"), "{said}");
         assert!(said.contains("the former configuration is back"), "{said}");
         assert_eq!(shop(&host), "200 200");
@@ -150,7 +129,7 @@ impl Theirs {
         let host = self.start();
         let before = host.manifest("before");
         std::thread::scope(|scope| {
-            let running = scope.spawn(|| host.sh(BREAK));
+            let running = scope.spawn(|| host.sh(RUN));
             until("the sites are asked", || host.sh(TOLD).stdout.contains("asking the"));
             host.sh("systemctl kill -s KILL 'bringup-2*'").expect(0);
             running.join().unwrap().expect(4);
@@ -245,7 +224,7 @@ fn a_server_that_would_not_start_again_comes_back_by_itself() {
     let host = Theirs { breaks: HELD_PORT, ..APACHE }.start();
     host.sh("systemd-run --quiet --unit=holder --socket-property=ListenStream=8099 sleep 1000").expect(0);
     let before = host.manifest("before");
-    let said = host.sh(BREAK).expect(3).both();
+    let said = host.sh(RUN).expect(3).both();
     assert!(said.contains("could not restart apache2.service") && said.contains("Address already in use"), "{said}");
     assert!(said.contains("the former configuration is back"), "{said}");
     assert_eq!(shop(&host), "200 200");

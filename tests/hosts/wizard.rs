@@ -194,7 +194,7 @@ fn the_wizard_leads_to_production_over_lines_that_are_cut_and_its_answers_replay
     line.keys("q");
     assert_eq!(line.exit_status(), 0);
     let said = line.screen();
-    assert!(said.contains("Take it back  bringup rollback"), "the last words stay on the terminal:\n{said}");
+    assert!(said.contains("Roll back     bringup rollback"), "the last words stay on the terminal:\n{said}");
     assert_eq!(line.modes(), untouched());
 
     let run = json(host, &["bringup", "status", "--json"]);

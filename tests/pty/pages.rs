@@ -56,7 +56,7 @@ const PAGES: [Page; 13] = [
     page("review", "fresh", &[TO_FIELD, TO_REVIEW], FORECAST),
     page("diff", "fresh", &[TO_FIELD, TO_REVIEW, &[(FORECAST, TO_SITE)]], "+++ /etc/nginx/sites-available/webapp"),
     Page { still: false, ..page("running", "works", &[], "do the work") },
-    page("failure", "fails", &[], "Try again"),
+    page("failure", "fails", &[], "Retry"),
     page("result", "succeeds", &[], "https://shop.example.test/"),
 ];
 

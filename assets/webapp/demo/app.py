@@ -14,8 +14,9 @@ from urllib.parse import parse_qs
 from jobqueue import open_queue
 from store import Database
 
-BODY_LIMIT = 16 * 1024
+# A form of TEXT_LIMIT characters: of four bytes, each as %XX, at most.
 TEXT_LIMIT = 4000
+BODY_LIMIT = TEXT_LIMIT * 4 * 3 + 12 * 1024
 
 database = Database(os.environ["DATABASE_URL"])
 queue = open_queue(os.environ.get("QUEUE_URL") or "database:", database)

@@ -24,7 +24,7 @@ fn a_good_file_gives_its_answers() {
          [www.example.org]\n  https_port: auto\n  strict: true\n\ndatabase:\n  engine: postgresql\n  version: 17\n  \
          password: {env: DB_PASSWORD}\nworkers:\n",
     );
-    assert_eq!(file.given.on_failure, OnFailure::Stop);
+    assert_eq!(file.given.on_failure, OnFailure::Pause);
     let values: BTreeMap<_, _> =
         file.given.values.iter().map(|(path, (value, _))| (path.as_str(), value.clone())).collect();
     let wanted = [
@@ -80,10 +80,10 @@ fn what_is_wrong_with_the_head_is_told() {
         a.yaml:1:1: guide: is missing (write `guide: tiny`)
         a.yaml:1:10: version: is not a version that can be read (write `version: 1`)
         a.yaml:2:8: guide: 'other' is another guide (write `guide: tiny`)
-        a.yaml:3:13: on_failure: is not known (allowed: rollback, stop)
+        a.yaml:3:13: on_failure: is not known (allowed: rollback, pause)
         a.yaml:1:10: version: is not a version that can be read (write `version: 1`)
         a.yaml:2:1: guide: is not the name of a guide (write `guide: tiny`)
-        a.yaml:3:1: on_failure: is not known (allowed: rollback, stop)
+        a.yaml:3:1: on_failure: is not known (allowed: rollback, pause)
         a.yaml:2:1: 'version' is given twice (the first one is at a.yaml:1:1; keep one of them)
         a.yaml:3:1: 'webb' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over; did you mean web?)
         a.yaml:3:1: 'host' is no section of the guide tiny (it is a question; write it in the section web)
@@ -92,9 +92,9 @@ fn what_is_wrong_with_the_head_is_told() {
         a.yaml:3:6: web: is not a section (write the answers below it, indented: `web:`)
         a.yaml:3:1: web: is not a section (write the answers below it, indented: `web:`)
         a.yaml:3:1: '\u{1b}[31m' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over)
-        a.yaml:1:1: the file is empty (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers new NAME` prints one)
-        a.yaml:1:1: a list stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers new NAME` prints one)
-        a.yaml:1:1: a single value stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers new NAME` prints one)
+        a.yaml:1:1: the file is empty (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
+        a.yaml:1:1: a list stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
+        a.yaml:1:1: a single value stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
         ",
     );
 }
@@ -310,7 +310,7 @@ fn the_guide_is_known_before_the_rest_is_read() {
         a.yaml:1:1: guide: is missing (write `guide: NAME`; `bringup guides` lists the names)
         a.yaml:2:8: guide: is not the name of a guide (write `guide: NAME`; `bringup guides` lists the names)
         a.yaml:1:1: guide: is not the name of a guide (write `guide: NAME`; `bringup guides` lists the names)
-        a.yaml:1:1: the file is empty (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers new NAME` prints one)
+        a.yaml:1:1: the file is empty (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
         a.yaml:1:9: this is not valid YAML: did not find expected node content, while parsing a flow node (check the indentation, the quotes and the colons of this line and of the one before)
         ");
 }
@@ -384,7 +384,7 @@ fn the_recorded_file_says_where_each_answer_came_from() {
         &format!("{HEADER}web:\n  host: app.example.org\ndatabase:\n  engine: mariadb\nworkers:\n  users: 12\n"),
         &["web.strict=true", "workers.token=hunter2-hunter2-hunter2"],
     );
-    let text = write(&guide, &resolved, OnFailure::Stop).unwrap();
+    let text = write(&guide, &resolved, OnFailure::Pause).unwrap();
     assert!(!text.contains("hunter2"));
     assert_eq!(
         text,
@@ -392,7 +392,7 @@ fn the_recorded_file_says_where_each_answer_came_from() {
 # A tiny guide: the answers of a run. Replay: bringup --answers THIS-FILE
 version: 1
 guide: tiny
-on_failure: stop
+on_failure: pause
 
 web:
   host: app.example.org         # given

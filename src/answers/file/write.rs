@@ -18,7 +18,7 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
     let failure = match on_failure {
         // A replay is unattended: nobody is there to be asked.
         OnFailure::Rollback | OnFailure::Ask => "rollback",
-        OnFailure::Stop => "stop",
+        OnFailure::Pause => "pause",
     };
     let _ = writeln!(out, "# {title}: the answers of a run. Replay: bringup --answers THIS-FILE");
     let _ = writeln!(out, "version: {VERSION}\nguide: {}\non_failure: {failure}", yaml::inline(&json!(guide.id))?);

@@ -111,3 +111,76 @@ fn a_typed_secret_is_never_among_the_answers() {
     assert_eq!(interview.secret("database.password"), Some(&SecretSource::Generate(24)));
     assert_eq!(interview.text("database.password"), "");
 }
+
+/// What a run before has set an application up with.
+fn earlier(run: &str, name: &str, port: u16) -> Earlier {
+    let answers = [
+        ("application.name", json!(name)),
+        ("application.port", json!(port)),
+        ("database.engine", json!("mariadb")),
+        ("database.name", json!(format!("{name}_data"))),
+    ];
+    let mut given = Given::default();
+    for (path, value) in answers {
+        given.values.insert(path.to_owned(), (value, Origin::PreviousRun));
+    }
+    Earlier { run: run.to_owned(), given }
+}
+
+/// A named application's port and database, and where the latter came from.
+fn bound(interview: &Interview) -> (String, String, Origin) {
+    let origin = interview.fields("application").iter().find(|field| field.path == "application.port").unwrap().origin;
+    (interview.text("application.port"), interview.text("database.name"), origin.unwrap())
+}
+
+#[test]
+fn another_application_does_not_begin_with_the_answers_of_the_first() {
+    let begun = |given| {
+        let guide = crate::guide::load::load("webapp").unwrap();
+        Interview::new(guide, facts(), given).offering(vec![earlier("2", "shop", 8002), earlier("1", "blog", 8001)])
+    };
+    let mut interview = begun(Given::default());
+    assert_eq!(interview.previous_run(), Some("2"));
+    assert_eq!(bound(&interview), ("8002".to_owned(), "shop_data".to_owned(), Origin::PreviousRun));
+    interview.type_in("workers.users", "77");
+
+    // A new name: defaults, but for what was typed.
+    interview.type_in("application.name", "wiki");
+    assert_eq!(interview.previous_run(), None);
+    assert_eq!(bound(&interview), ("8000".to_owned(), String::new(), Origin::Default));
+    assert_eq!(
+        (interview.text("database.engine").as_str(), interview.text("workers.users").as_str()),
+        ("sqlite", "77")
+    );
+    interview.type_in("database.engine", "postgresql");
+    assert_eq!(interview.text("database.name"), "wiki");
+
+    // While the name is refused nothing is offered anew; a known one has its own.
+    interview.type_in("application.name", "No Name");
+    assert_eq!(interview.text("application.port"), "8000");
+    interview.type_in("application.name", "blog");
+    assert_eq!(interview.previous_run(), Some("1"));
+    assert_eq!(bound(&interview), ("8001".to_owned(), "blog_data".to_owned(), Origin::PreviousRun));
+    assert_eq!(interview.text("database.engine"), "postgresql", "it was typed");
+    interview.type_in("application.name", "shop");
+    assert_eq!(bound(&interview).0, "8002");
+
+    // Named from the beginning.
+    let named = |name: &str| {
+        let mut given = Given::default();
+        given.values.insert("application.name".to_owned(), (json!(name), Origin::Flag));
+        begun(given)
+    };
+    assert_eq!(bound(&named("blog")), ("8001".to_owned(), "blog_data".to_owned(), Origin::PreviousRun));
+    assert_eq!(bound(&named("wiki")).0, "8000");
+    assert_eq!(named("wiki").given().values.len(), 1);
+}
+
+#[test]
+fn a_guide_without_a_name_for_its_application_is_offered_the_newest_answers() {
+    let mut given = Given::default();
+    given.values.insert("web.host".to_owned(), (json!("a.example.org"), Origin::PreviousRun));
+    let earlier = Earlier { run: "1".to_owned(), given };
+    let interview = Interview::new(tiny(), facts(), Given::default()).offering(vec![earlier]);
+    assert_eq!((interview.previous_run(), interview.text("web.host").as_str()), (Some("1"), "a.example.org"));
+}

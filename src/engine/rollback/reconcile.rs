@@ -169,13 +169,18 @@ fn merge(
     let now = host.read(path).map_err(failed)?;
     let lines: Vec<_> = states.owned.lines.iter().filter(|line| line.file == path).collect();
     let merged = accounts::without(&now, &lines);
-    let before = states.owned.paths.get(path).and_then(|left| left.before.as_ref());
-    if let Some(before) = before
+    let left = states.owned.paths.get(path);
+    // Another mode than ours left is somebody's, whatever is in the file.
+    let settings_are_ours = left.and_then(|left| left.after.as_ref()).is_none_or(|after| after.meta == here.meta);
+    if let Some(before) = left.and_then(|left| left.before.as_ref())
+        && settings_are_ours
         && before.hash.as_deref() == Some(&crate::hash::fingerprint(&merged))
     {
         restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
     } else if merged != now {
-        host.write(path, &merged, here.meta).map_err(failed)?;
+        // As it is at this moment: somebody may have changed its mode since the disk was looked at.
+        let meta = host.stat(path).map_err(failed)?.map_or(here.meta, |stat| stat.meta);
+        host.write(path, &merged, meta).map_err(failed)?;
     }
     Ok(())
 }

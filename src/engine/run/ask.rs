@@ -35,7 +35,7 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
         let tried = match decision {
             Decision::Retry => return Next::From(asking.from),
             Decision::Rollback => return Next::Exit(back(job, journal)),
-            Decision::Stop => return Next::Exit(Exit::Incomplete),
+            Decision::Pause => return Next::Exit(Exit::Incomplete),
             Decision::RollbackStage => asking.roll_back_stage(job, journal),
             Decision::Skip => match asking.skip(job, journal) {
                 Ok(()) => return Next::From(at),
@@ -122,7 +122,7 @@ impl<'a> Asking<'a> {
             (Choice::Replan, true),
             (Choice::RollbackStage, in_stage),
             (Choice::Rollback, true),
-            (Choice::Stop, true),
+            (Choice::Pause, true),
         ];
         Waiting {
             number: journal.lines(),

@@ -93,7 +93,8 @@ pub enum Whose {
 
 /// Why a path is somebody else's: the kernel told.
 pub const WROTE: &str = "another process wrote it while the run worked";
-const PACKAGE: &str = "it came with a package that somebody else installed";
+/// Why a path is somebody else's: dpkg told.
+pub const PACKAGE: &str = "it came with a package that somebody else installed";
 const LATER: &str = "it was changed after the run had died";
 const UNKNOWN: &str = "it was changed while the run worked, and nothing shows that the run did it";
 

@@ -14,7 +14,8 @@ impl Linter {
         let text = |key: &str| fields.get(key).and_then(Value::as_str);
         let mut used = BTreeSet::new();
         match (text("content"), text("template")) {
-            (Some(content), None) => used = self.template(at, content, extras),
+            // What is wrong in it has been said with the other texts.
+            (Some(content), None) => used = self.expressions.names_in_template(content).unwrap_or_default(),
             // A name that is itself a template is only known when the plan is built.
             (None, Some(name)) if is_template(name) => {}
             (None, Some(name)) => match self.expressions.names_in_asset(name) {
@@ -42,8 +43,9 @@ impl Linter {
                 _ => false,
             })
         };
-        self.require(at, full("run"), "a `command` needs `run`");
-        self.require(at, full("check"), "a `command` needs a `check` that tells when there is nothing left to do");
+        for key in ["run", "check"].into_iter().filter(|key| fields.get(key).is_some()) {
+            self.require(at, full(key), &format!("the `{key}` of a `command` is empty"));
+        }
         let ways = ["undo", "irreversible", "covered_by"];
         self.require(
             at,

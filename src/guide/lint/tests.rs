@@ -155,7 +155,7 @@ fn a_secret_in_a_file_that_everybody_can_read_is_refused() {
 #[test]
 fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
     for (fields, expected) in [
-        ("run: [x], undo: [z]", "needs a `check`"),
+        ("run: [x], undo: [z]", "needs `check`"),
         ("run: [x], check: [y]", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: [z], irreversible: w", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: [z], covered_by: a.c", "has one of `undo`, `irreversible"),
@@ -165,6 +165,21 @@ fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
         let action = format!("actions: [{{id: c, because: b, command: {{describe: d, {fields}}}}}]\n");
         one(&with_questions(&action), expected);
     }
+}
+
+#[test]
+fn a_field_without_a_default_must_be_written() {
+    one(&with_questions("actions: [{id: l, because: b, symlink: {path: /a}}]\n"), "`symlink` needs `target`");
+    one(&with_questions("proofs: [{id: p, http: {}}]\n"), "`http` needs `url`");
+    one(
+        &with_questions("actions: [{id: c, because: b, command: {describe: d, run: [], check: [y], undo: [z]}}]\n"),
+        "is empty",
+    );
+}
+
+#[test]
+fn what_is_wrong_in_the_content_of_a_file_is_told_once() {
+    one(&with_questions("actions: [{id: f, because: b, file: {path: /a, content: '{{ a.nmae }}'}}]\n"), "`a.nmae`");
 }
 
 #[test]

@@ -295,7 +295,7 @@ fn addresses(program: &mut Program<'_>, names: &[String]) -> i32 {
 }
 
 pub(super) fn id(program: &mut Program<'_>) -> i32 {
-    let name = program.operands(&[]).pop().unwrap_or_else(|| "root".to_owned());
+    let name = program.operands(&[]).pop().unwrap_or_else(|| program.user.clone());
     let Some(fields) = program.world.entry("/etc/passwd", &name) else {
         return program.fail(1, format!("id: '{name}': no such user"));
     };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::host::real::is_absent;
 use crate::host::{Kind, Meta, Stamp, Stat, Writer, settled};
 
 /// How many links are followed before it is called a loop, as in Linux.
@@ -61,10 +62,10 @@ impl Files {
         result
     }
 
-    /// As [`Files::stat`]; an error when the way leads through a link that another user can change.
+    /// As [`Files::stat`]; an error when the way leads through a link that is not followed.
     pub(super) fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
         match self.locate(path) {
-            Err(e) if e.kind() == io::ErrorKind::Other => Err(e),
+            Err(e) if !is_absent(&e) => Err(e),
             _ => Ok(self.stat(path)),
         }
     }
@@ -114,6 +115,11 @@ impl Files {
         self.follow(path).ok().and_then(|path| self.nodes.get(&path)).is_some_and(|node| node.meta.mode & 0o004 != 0)
     }
 
+    /// Whether nobody but root can change this file.
+    pub(super) fn only_ours_change(&self, path: &Path) -> bool {
+        self.follow(path).is_ok_and(|path| self.is_ours(&path))
+    }
+
     pub(super) fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         let node = self.node(&self.locate(path)?)?;
         if node.kind == Kind::Symlink { Ok(node.target.clone()) } else { Err(io::ErrorKind::InvalidInput.into()) }
@@ -134,7 +140,7 @@ impl Files {
     }
 
     pub(super) fn write(&mut self, path: &Path, content: &[u8], meta: Meta, now: Stamp) -> io::Result<()> {
-        let path = self.place(path)?;
+        let path = self.locate(path)?;
         if self.nodes.get(&path).is_some_and(|node| node.kind == Kind::Dir) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -164,7 +170,8 @@ impl Files {
             }
             return Ok(());
         }
-        self.write(path, content, Meta::root(0o600), now)
+        // Where a link leads to nothing, the new file is what it names.
+        self.write(&target, content, Meta::root(0o600), now)
     }
 
     pub(super) fn make_dir(&mut self, path: &Path, meta: Meta, now: Stamp) -> io::Result<()> {
@@ -172,7 +179,11 @@ impl Files {
             let is_dir = existing.kind == Kind::Dir;
             return if is_dir { Ok(()) } else { Err(io::ErrorKind::AlreadyExists.into()) };
         }
-        let path = self.place(path)?;
+        let path = self.locate(path)?;
+        if self.nodes.contains_key(&path) {
+            // A link that leads to nothing.
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         self.insert(path, Kind::Dir, meta, now);
         Ok(())
     }
@@ -186,7 +197,7 @@ impl Files {
     }
 
     pub(super) fn make_symlink(&mut self, path: &Path, target: &Path, now: Stamp) -> io::Result<()> {
-        let path = self.place(path)?;
+        let path = self.locate(path)?;
         if self.nodes.get(&path).is_some_and(|node| node.kind == Kind::Dir) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
@@ -224,8 +235,9 @@ impl Files {
     }
 
     pub(super) fn remove(&mut self, path: &Path, now: Stamp) -> io::Result<()> {
-        let Ok(path) = self.locate(path) else {
-            return Ok(());
+        let path = match self.locate(path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            path => path?,
         };
         match self.nodes.get(&path).map(|node| node.kind) {
             None => Ok(()),
@@ -239,8 +251,9 @@ impl Files {
     }
 
     pub(super) fn remove_dir(&mut self, path: &Path, now: Stamp) -> io::Result<()> {
-        let Ok(path) = self.locate(path) else {
-            return Ok(());
+        let path = match self.locate(path) {
+            Err(e) if is_absent(&e) => return Ok(()),
+            path => path?,
         };
         match self.nodes.get(&path).map(|node| node.kind) {
             None => Ok(()),
@@ -323,25 +336,25 @@ impl Files {
         below.take_while(move |path| path.starts_with(dir)).filter(move |path| path.parent() == Some(dir))
     }
 
-    /// Where a new thing called `path` goes: its parent must be a directory.
-    fn place(&self, path: &Path) -> io::Result<PathBuf> {
-        let path = self.locate(path)?;
-        match path.parent() {
-            Some(parent) if self.node(parent)?.kind != Kind::Dir => Err(io::ErrorKind::NotADirectory.into()),
-            _ => Ok(path),
-        }
-    }
-
-    /// The path with the links above its last part followed.
+    /// The path with the links above its last part followed; `link/` and `link/.` name what is behind the link.
     pub(super) fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let names_what_is_behind = bytes.ends_with(b"/") || bytes.ends_with(b"/.");
         match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => Ok(self.follow(parent)?.join(name)),
+            (Some(parent), Some(name)) if !names_what_is_behind => {
+                let parent = self.follow(parent)?;
+                if self.node(&parent)?.kind == Kind::Dir {
+                    Ok(parent.join(name))
+                } else {
+                    Err(io::ErrorKind::NotADirectory.into())
+                }
+            }
             _ => self.follow(path),
         }
     }
 
     /// The path with every link followed.
-    fn follow(&self, path: &Path) -> io::Result<PathBuf> {
+    pub(super) fn follow(&self, path: &Path) -> io::Result<PathBuf> {
         let mut links = 0;
         let mut done = PathBuf::from("/");
         // Whether nobody but root can change anything on the way.
@@ -352,12 +365,13 @@ impl Files {
                 done.pop();
                 continue;
             }
+            let is_last = rest.is_empty();
             let next = done.join(&part);
             match self.nodes.get(&next) {
                 Some(node) if node.kind == Kind::Symlink => {
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(io::Error::other("too many levels of symbolic links"));
+                        return Err(rustix::io::Errno::LOOP.into());
                     }
                     let sticky = self.nodes.get(&done).is_some_and(|dir| dir.meta.mode & 0o1000 != 0);
                     if self.careful.get() && (!is_ours || sticky || node.meta.uid != 0) {
@@ -371,9 +385,10 @@ impl Files {
                     }
                     rest.extend(parts(&node.target));
                 }
-                Some(node) if node.kind != Kind::Dir && !rest.is_empty() => {
+                Some(node) if node.kind != Kind::Dir && !is_last => {
                     return Err(io::ErrorKind::NotADirectory.into());
                 }
+                None if !is_last => return Err(io::ErrorKind::NotFound.into()),
                 _ => {
                     done = next;
                     is_ours = is_ours && self.is_ours(&done);

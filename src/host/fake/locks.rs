@@ -14,6 +14,10 @@ pub(super) struct Locks {
 }
 
 impl Locks {
+    pub(super) fn is_held(&self, path: &Path) -> bool {
+        self.held.contains_key(path)
+    }
+
     /// The kernel releases the locks of a process that ends.
     pub(super) fn release_ours(&mut self) {
         self.held.retain(|_, holder| holder.is_none());
@@ -32,7 +36,7 @@ impl FakeHost {
     }
 
     pub(super) fn take_lock(&self, world: &mut World, path: &Path) -> Option<Box<dyn Send>> {
-        if world.locks.held.contains_key(path) {
+        if world.locks.is_held(path) {
             return None;
         }
         world.locks.last += 1;

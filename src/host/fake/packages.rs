@@ -471,6 +471,11 @@ fn apt_install(program: &mut Program<'_>, names: &[String], simulate: bool) -> i
     if program.world.packages.offline && !wanted.is_empty() {
         return program.fail(100, "E: Failed to fetch: Temporary failure resolving");
     }
+    // As apt does, before dpkg is started.
+    let mut automatic = program.world.automatic();
+    automatic.extend(wanted.iter().map(|package| package.name.clone()));
+    automatic.retain(|name| !names.contains(name));
+    program.world.set_automatic(&automatic);
     let unpacked = if program.is_cut { wanted.len().div_ceil(2) } else { wanted.len() };
     for (index, package) in wanted[..unpacked].iter().enumerate() {
         program.world.unpack(package);
@@ -523,6 +528,9 @@ fn apt_remove(program: &mut Program<'_>, names: &[String], purge: bool, simulate
     if simulate {
         return 0;
     }
+    let mut automatic = program.world.automatic();
+    automatic.retain(|name| !gone.contains(name));
+    program.world.set_automatic(&automatic);
     let count = if program.is_cut { gone.len().div_ceil(2) } else { gone.len() };
     for name in &gone[..count] {
         program.world.take_off(name, purge);
@@ -558,14 +566,11 @@ pub(super) fn apt_cache(program: &mut Program<'_>) -> i32 {
 
 /// `apt-mark`: marks in the file where apt keeps them.
 pub(super) fn apt_mark(program: &mut Program<'_>) -> i32 {
-    const STATES: &str = "/var/lib/apt/extended_states";
     let operands = program.operands(&[]);
     let Some((verb, names)) = operands.split_first() else {
         return 100;
     };
-    let text = program.world.files.text(STATES);
-    let marked: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("Package: ").map(str::to_owned)).collect();
+    let marked = program.world.automatic();
     let mut next = marked.clone();
     match verb.as_str() {
         "showauto" => marked.iter().for_each(|name| program.say(name)),
@@ -580,14 +585,28 @@ pub(super) fn apt_mark(program: &mut Program<'_>) -> i32 {
         "manual" => next.retain(|name| !names.iter().any(|other| bare(other) == *name)),
         _ => {}
     }
-    if next != marked {
-        let text = next.iter().fold(String::new(), |all, name| {
-            all + &format!("Package: {name}\nArchitecture: amd64\nAuto-Installed: 1\n\n")
-        });
-        let now = program.world.tick();
-        program.world.files.put(Path::new(STATES), text.as_bytes(), Meta::root(0o644), now);
-    }
+    program.world.set_automatic(&next);
     0
+}
+
+/// Where apt notes which packages it installed for the sake of others.
+const STATES: &str = "/var/lib/apt/extended_states";
+
+impl World {
+    fn automatic(&self) -> BTreeSet<String> {
+        let text = self.files.text(STATES);
+        text.lines().filter_map(|line| line.strip_prefix("Package: ").map(str::to_owned)).collect()
+    }
+
+    fn set_automatic(&mut self, names: &BTreeSet<String>) {
+        if *names != self.automatic() {
+            let text = names.iter().fold(String::new(), |all, name| {
+                all + &format!("Package: {name}\nArchitecture: amd64\nAuto-Installed: 1\n\n")
+            });
+            let now = self.tick();
+            self.files.put(Path::new(STATES), text.as_bytes(), Meta::root(0o644), now);
+        }
+    }
 }
 
 /// Remembers the directories of a fresh system, which no purge takes away.

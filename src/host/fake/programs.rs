@@ -1,12 +1,15 @@
 //! Which simulated program a command is.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::faults::{self, Fate};
 use super::{
     Cut, FakeHost, World, accounts, configs, databases, engines, given_stdin, nft, packages, services, sockets, tools,
 };
+use crate::host::real::command::{Account, environment};
 use crate::host::{Command, Output};
 
 /// A running program: what it sees and what it writes.
@@ -19,6 +22,10 @@ pub(super) struct Program<'a> {
     pub(super) args: Vec<String>,
     pub(super) stdin: String,
     pub(super) cwd: PathBuf,
+    /// Who runs it.
+    pub(super) user: String,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) timeout: Duration,
     pub(super) out: String,
     pub(super) err: String,
     /// It is killed in the middle.
@@ -154,10 +161,10 @@ impl World {
         if self.missing_programs.contains(base_name(first)) {
             return Err(not_found(format!("there is no program {first}")));
         }
-        match &command.user {
-            Some(user) if !self.has_user(user) => Err(not_found(format!("there is no user {user} in /etc/passwd"))),
-            _ => Ok(()),
+        if let Some(user) = &command.user {
+            Account::find_in(&self.files.text("/etc/passwd"), user)?;
         }
+        self.files.carefully(|files| files.list(&command.cwd).map(drop))
     }
 }
 
@@ -166,6 +173,8 @@ fn run(world: &mut World, command: &Command, is_cut: bool) -> Output {
     let Some(main) = program(argv) else {
         return super::output(0, "", "");
     };
+    let account = command.user.as_ref().and_then(|user| Account::find_in(&world.files.text("/etc/passwd"), user).ok());
+    let env = environment(command, account.as_ref(), world.euid == 0, |name| world.env.get(name).cloned());
     let mut program = Program {
         world,
         argv0: argv[0].clone(),
@@ -173,6 +182,9 @@ fn run(world: &mut World, command: &Command, is_cut: bool) -> Output {
         args: argv[1..].to_vec(),
         stdin: given_stdin(command),
         cwd: command.cwd.clone(),
+        user: command.user.clone().unwrap_or_else(|| "root".to_owned()),
+        env,
+        timeout: command.timeout,
         out: String::new(),
         err: String::new(),
         is_cut,
@@ -227,6 +239,8 @@ fn program(argv: &[String]) -> Option<Main> {
         "chown" | "chgrp" => tools::chown,
         "touch" => tools::touch,
         "cat" => tools::cat,
+        "printenv" => tools::printenv,
+        "sleep" => tools::sleep,
         "test" | "[" => tools::test,
         // A timer that a test lets go off by itself.
         "true" | "sync" | ":" | "systemd-run" => |_| 0,
@@ -278,8 +292,8 @@ fn only_looks(argv: &[String]) -> bool {
     let has = |words: &[&str]| argv.iter().skip(1).any(|arg| words.contains(&arg.as_str()));
     match base_name(first) {
         "redis-server" | "erl" | "dpkg-query" | "apt-cache" | "apt-config" | "getent" | "id" | "ss" | "cat"
-        | "test" | "[" | "true" | "false" | "uname" | "pg_dump" | "mariadb-dump" | "mysqldump" | "sha256sum"
-        | "stat" | "readlink" => true,
+        | "test" | "[" | "true" | "false" | "printenv" | "sleep" | "uname" | "pg_dump" | "mariadb-dump"
+        | "mysqldump" | "sha256sum" | "stat" | "readlink" => true,
         "apt-get" | "apt" => has(&["-s", "--simulate", "--dry-run", "--print-uris", "indextargets"]),
         "apt-mark" => has(&["showauto", "showmanual", "showhold"]),
         "dpkg" => has(&[

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::programs::Program;
 use crate::host::{Kind, Meta};
@@ -236,6 +237,24 @@ pub(super) fn cat(program: &mut Program<'_>) -> i32 {
         }
     }
     0
+}
+
+/// `printenv NAME`.
+pub(super) fn printenv(program: &mut Program<'_>) -> i32 {
+    let value = program.args.first().and_then(|name| program.env.get(name)).cloned();
+    value.map_or(1, |value| {
+        program.say(value);
+        0
+    })
+}
+
+/// `sleep SECONDS`: moves the clock.
+pub(super) fn sleep(program: &mut Program<'_>) -> i32 {
+    let wanted =
+        program.args.first().and_then(|seconds| seconds.parse().ok()).map_or(Duration::ZERO, Duration::from_secs_f64);
+    let slept = wanted.min(program.timeout);
+    program.world.clock += u64::try_from(slept.as_nanos()).unwrap_or(u64::MAX / 4);
+    if slept < wanted { 124 } else { 0 }
 }
 
 /// `test -e PATH` and its like.

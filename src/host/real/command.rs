@@ -81,7 +81,7 @@ impl Child {
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
         let mut expression = duct::cmd(&argv[0], &argv[1..])
-            .full_env(environment(command, account))
+            .full_env(environment(command, account, is_root(), |name| std::env::var(name).ok()))
             .dir(super::path::in_proc(&cwd))
             .stdout_file(stdout_end)
             .stderr_file(stderr_end)
@@ -198,7 +198,7 @@ fn read_aside(mut from: io::PipeReader, stream: Stream, events: SyncSender<Event
 
 /// What was read, and the unfinished last line of each stream.
 #[derive(Default)]
-struct Taken {
+pub(in crate::host) struct Taken {
     whole: BTreeMap<bool, Kept>,
     partial: BTreeMap<bool, Vec<u8>>,
 }
@@ -241,7 +241,7 @@ impl Kept {
 }
 
 impl Taken {
-    fn add(&mut self, stream: Stream, bytes: &[u8], line: &mut dyn FnMut(Stream, &str)) {
+    pub(in crate::host) fn add(&mut self, stream: Stream, bytes: &[u8], line: &mut dyn FnMut(Stream, &str)) {
         let key = stream == Stream::Stderr;
         self.whole.entry(key).or_default().add(bytes);
         let partial = self.partial.entry(key).or_default();
@@ -265,7 +265,7 @@ impl Taken {
         }
     }
 
-    fn finish(mut self, status: i32, line: &mut dyn FnMut(Stream, &str)) -> Output {
+    pub(in crate::host) fn finish(mut self, status: i32, line: &mut dyn FnMut(Stream, &str)) -> Output {
         for (key, partial) in &self.partial {
             if !partial.is_empty() {
                 line(if *key { Stream::Stderr } else { Stream::Stdout }, &String::from_utf8_lossy(partial));
@@ -277,7 +277,7 @@ impl Taken {
 }
 
 /// An account of the system's own database.
-struct Account {
+pub(in crate::host) struct Account {
     name: String,
     uid: u32,
     gid: u32,
@@ -290,8 +290,13 @@ impl Account {
     }
 
     fn find(name: &str) -> io::Result<Self> {
-        let text = fs::read_to_string("/etc/passwd")?;
-        text.lines()
+        Self::find_in(&fs::read_to_string("/etc/passwd")?, name)
+    }
+
+    /// The account of this name in the text of `/etc/passwd`.
+    pub(in crate::host) fn find_in(passwd: &str, name: &str) -> io::Result<Self> {
+        let mut lines = passwd.lines();
+        lines
             .find_map(|line| Self::parse(line).filter(|account| account.name == name))
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name} in /etc/passwd")))
     }
@@ -324,16 +329,22 @@ fn wrapped(command: &Command, account: Option<&Account>) -> Vec<String> {
     argv
 }
 
-/// A small clean environment.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A small clean environment, from `ours`.
 ///
 /// `C.UTF-8` and not `C`: messages and sorting are the same, but a `PostgreSQL` cluster that a package creates
 /// in the C locale is `SQL_ASCII`, and Python would read files as ASCII. glibc has it built in since Debian 11.
-fn environment(command: &Command, account: Option<&Account>) -> BTreeMap<String, String> {
-    let mut env = to_reach_outside(command, account, |name| std::env::var(name).ok());
-    let own_home = || {
-        let home = std::env::var("HOME").ok().filter(|_| !rustix::process::geteuid().is_root());
-        home.unwrap_or_else(|| "/root".to_owned())
-    };
+pub(in crate::host) fn environment(
+    command: &Command,
+    account: Option<&Account>,
+    is_root: bool,
+    ours: impl Fn(&str) -> Option<String>,
+) -> BTreeMap<String, String> {
+    let mut env = to_reach_outside(command, account, &ours);
+    let own_home = || ours("HOME").filter(|_| !is_root).unwrap_or_else(|| "/root".to_owned());
     let mut set = |name: &str, value: &str| env.insert(name.to_owned(), value.to_owned());
     set("PATH", PATH);
     set("HOME", &account.map_or_else(own_home, |account| account.home.clone()));

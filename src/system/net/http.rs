@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Duplex, Host};
@@ -24,7 +25,7 @@ pub struct Request<'a> {
     pub stand_in: &'a str,
     /// Names and values.
     pub headers: &'a [(String, String)],
-    /// What is sent.
+    /// What is sent; its length is told unless a header tells one, as of a body that is sent later.
     pub body: &'a [u8],
 }
 
@@ -61,19 +62,49 @@ impl Response {
 
 /// Sends a request and reads the whole answer.
 pub fn send(host: &dyn Host, request: &Request<'_>) -> Outcome<Response> {
-    let what = || format!("{} {}", request.method, request.url);
-    let url = Url::parse(request.url).map_err(|why| Failure::new(what(), why))?;
-    let message = compose(request, &url).map_err(|why| Failure::new(what(), why))?;
-    let config = if url.tls { Some(tls::verified(host, request.trust, request.stand_in)?) } else { None };
-    let place = if request.connect.is_empty() { url.host } else { request.connect };
-    let (mut stream, _) = wire::connect(host, place, url.port)?;
-    let Some(config) = config else {
-        return exchange(&mut *stream, &message, parse).map_err(|e| failure(what(), &url, &e));
-    };
-    let mut stream = tls::protect(config, url.host, stream).map_err(|e| failure(what(), &url, &e))?;
-    let mut response = exchange(&mut stream, &message, parse).map_err(|e| failure(what(), &url, &e))?;
-    response.tls = Some(protection(&stream));
-    Ok(response)
+    let mut begun = Begun::new(host, request, wire::TIMEOUT)?;
+    let answer = read(&mut *begun.stream, parse);
+    let response = answer.map_err(|e| failure(what(request), request.url, wire::TIMEOUT, &e))?;
+    Ok(Response { tls: begun.tls, ..response })
+}
+
+/// A request whose head, and as much of its body as is known, was sent.
+pub(crate) struct Begun {
+    pub(crate) stream: Box<dyn Duplex>,
+    tls: Option<Protection>,
+}
+
+impl Begun {
+    /// Connects to where a request goes, which must show who it is, and sends it. Connecting, and each reading or
+    /// writing, may take `timeout`.
+    pub(crate) fn new(host: &dyn Host, request: &Request<'_>, timeout: Duration) -> Outcome<Self> {
+        let failed = |e: io::Error| failure(what(request), request.url, timeout, &e);
+        let url = Url::parse(request.url).map_err(|why| Failure::new(what(request), why))?;
+        let message = compose(request, &url).map_err(|why| Failure::new(what(request), why))?;
+        let config = if url.tls { Some(tls::verified(host, request.trust, request.stand_in)?) } else { None };
+        let place = if request.connect.is_empty() { url.host } else { request.connect };
+        let (stream, _) = wire::connect_within(host, place, url.port, timeout)?;
+        let mut begun = Self { stream, tls: None };
+        if let Some(config) = config {
+            let stream = tls::protect(config, url.host, begun.stream).map_err(failed)?;
+            begun = Self { tls: Some(protection(&stream)), stream: Box::new(stream) };
+        }
+        begun.stream.write_all(&message).and_then(|()| begun.stream.flush()).map_err(failed)?;
+        Ok(begun)
+    }
+
+    /// The status of the answer; none when the server is silent.
+    pub(crate) fn status(&mut self) -> io::Result<Option<u16>> {
+        match read(&mut *self.stream, parse_head) {
+            Ok(response) => Ok(Some(response.status)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+fn what(request: &Request<'_>) -> String {
+    format!("{} {}", request.method, request.url)
 }
 
 /// How an answer begins, and who gave it.
@@ -89,34 +120,35 @@ pub struct Glance {
 
 /// Gets the beginning of a page from `connect`, whatever certificate the server shows.
 pub fn glance(host: &dyn Host, url: &str, connect: &str) -> Outcome<Glance> {
-    let what = || format!("GET {url}");
     let request = Request { method: "GET", url, connect, trust: "", stand_in: "", headers: &[], body: b"" };
+    let what = || what(&request);
+    let failed = |e: io::Error| failure(what(), request.url, wire::TIMEOUT, &e);
     let url = Url::parse(url).map_err(|why| Failure::new(what(), why))?;
     let message = compose(&request, &url).map_err(|why| Failure::new(what(), why))?;
     let (mut stream, _) = wire::connect(host, connect, url.port)?;
     let (response, names) = if url.tls {
         let config = tls::unverified().map_err(|e| Failure::new(what(), e))?;
-        let mut stream = tls::protect(config, url.host, stream).map_err(|e| failure(what(), &url, &e))?;
+        let mut stream = tls::protect(config, url.host, stream).map_err(failed)?;
         (exchange(&mut stream, &message, parse_head), tls::names(&stream))
     } else {
         (exchange(&mut *stream, &message, parse_head), Vec::new())
     };
-    let response = response.map_err(|e| failure(what(), &url, &e))?;
+    let response = response.map_err(failed)?;
     let location = response.header("location").unwrap_or_default().to_owned();
     Ok(Glance { status: response.status, location, names })
 }
 
-pub(crate) struct Url<'a> {
-    pub(crate) tls: bool,
+struct Url<'a> {
+    tls: bool,
     /// Host and port as written.
-    pub(crate) authority: &'a str,
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) target: &'a str,
+    authority: &'a str,
+    host: &'a str,
+    port: u16,
+    target: &'a str,
 }
 
 impl<'a> Url<'a> {
-    pub(crate) fn parse(url: &'a str) -> Result<Self, String> {
+    fn parse(url: &'a str) -> Result<Self, String> {
         let (tls, rest) = match url.split_once("://") {
             Some(("https", rest)) => (true, rest),
             Some(("http", rest)) => (false, rest),
@@ -148,7 +180,9 @@ fn compose(request: &Request<'_>, url: &Url<'_>) -> Result<Vec<u8>, String> {
         "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bringup\r\nAccept: */*\r\nConnection: close\r\n",
         request.method, url.target, url.authority
     );
-    if request.method != "GET" {
+    let tells_length =
+        |name: &str| ["content-length", "transfer-encoding"].iter().any(|it| name.eq_ignore_ascii_case(it));
+    if request.method != "GET" && !request.headers.iter().any(|(name, _)| tells_length(name)) {
         let _ = write!(head, "Content-Length: {}\r\n", request.body.len());
     }
     for (name, value) in request.headers {
@@ -167,6 +201,10 @@ type Find = fn(&[u8], bool) -> Result<Option<Response>, String>;
 fn exchange(stream: &mut dyn Duplex, message: &[u8], find: Find) -> io::Result<Response> {
     stream.write_all(message)?;
     stream.flush()?;
+    read(stream, find)
+}
+
+fn read(stream: &mut dyn Duplex, find: Find) -> io::Result<Response> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 8192];
     loop {
@@ -213,7 +251,7 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The answer without its content, once its headers are complete.
-pub(crate) fn parse_head(bytes: &[u8], _ended: bool) -> Result<Option<Response>, String> {
+fn parse_head(bytes: &[u8], _ended: bool) -> Result<Option<Response>, String> {
     let Some(end) = head_end(bytes) else {
         let start = &bytes[..bytes.len().min(5)];
         return if b"HTTP/".starts_with(start) { Ok(None) } else { Err(nonsense()) };
@@ -276,13 +314,13 @@ fn protection(stream: &tls::Protected) -> Protection {
     Protection { version, issuer, until }
 }
 
-fn failure(what: String, url: &Url<'_>, error: &io::Error) -> Failure {
+fn failure(what: String, url: &str, timeout: Duration, error: &io::Error) -> Failure {
     use rustls::CertificateError as Bad;
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let Some(tls) = tls else {
         return match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Failure::new(what, format!("no answer within {} s", wire::TIMEOUT.as_secs()))
+                Failure::new(what, format!("no answer within {} s", timeout.as_secs()))
             }
             _ => Failure::new(what, error),
         };
@@ -295,7 +333,7 @@ fn failure(what: String, url: &Url<'_>, error: &io::Error) -> Failure {
                 "check the clocks of this machine and of the one that issued it",
             ),
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
-                format!("the certificate is not for {}", url.host),
+                format!("the certificate is not for {}", Url::parse(url).map_or(url, |url| url.host)),
                 "use a certificate whose subject alternative names hold that name",
             ),
             Bad::UnknownIssuer => (

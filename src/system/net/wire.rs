@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Address, Command, Duplex, Host};
+use crate::system::net::tls;
 
 pub mod amqp;
 pub mod dns;
@@ -50,12 +51,18 @@ pub type Verify = Option<std::sync::Arc<rustls::ClientConfig>>;
 
 /// The authorities in the PEM file `ca`; none when that is empty.
 pub fn verify(host: &dyn Host, ca: &str) -> Outcome<Verify> {
-    if ca.is_empty() { Ok(None) } else { crate::system::net::tls::verified(host, ca, "").map(Some) }
+    if ca.is_empty() { Ok(None) } else { tls::verified(host, ca, "").map(Some) }
 }
 
 /// The server offers no TLS where its certificate was to be seen.
 fn no_tls() -> WireError {
     WireError::Unable("the server offers no TLS, so it cannot show its certificate: switch TLS on there".to_owned())
+}
+
+/// Encrypts the connection to the server `name`, whose certificate is verified where it is known by what.
+fn encrypt(stream: Box<dyn Duplex>, name: &str, verify: Verify) -> Result<tls::Protected, WireError> {
+    let config = verify.map_or_else(tls::unverified, Ok).map_err(io::Error::other)?;
+    tls::protect(config, name, stream).map_err(unprotected)
 }
 
 /// A handshake that failed.
@@ -86,6 +93,16 @@ pub enum WireError {
     /// The database (or virtual host) does not exist, or the user may not use it.
     #[error("{0}")]
     Database(String),
+    /// The user has to authenticate by a method that is not spoken here.
+    #[error("{user} has to authenticate by {method}, which is not spoken here")]
+    Method {
+        /// Who logs in.
+        user: String,
+        /// The method, as the server names it.
+        method: String,
+        /// What the server's administrator can do.
+        remedy: String,
+    },
     /// The server wants something that is not spoken here.
     #[error("{0}")]
     Unable(String),
@@ -114,6 +131,7 @@ impl WireError {
             Self::Database(_) => {
                 failure.hint("check the name of the database (or virtual host), and that the user may use it")
             }
+            Self::Method { remedy, .. } => failure.hint(remedy),
             Self::Unable(_) | Self::Server(_) => failure,
         }
     }
@@ -121,12 +139,22 @@ impl WireError {
 
 /// Connects to `name`, an address or a host name, trying each of its addresses.
 pub fn connect(host: &dyn Host, name: &str, port: u16) -> Outcome<(Box<dyn Duplex>, Channel)> {
+    connect_within(host, name, port, TIMEOUT)
+}
+
+/// The same, with another limit than [`TIMEOUT`].
+pub fn connect_within(
+    host: &dyn Host,
+    name: &str,
+    port: u16,
+    timeout: Duration,
+) -> Outcome<(Box<dyn Duplex>, Channel)> {
     let mut last = None;
     for address in resolve(host, name)? {
         let socket = SocketAddr::new(address, port);
-        match host.connect(&Address::Tcp(socket), TIMEOUT) {
+        match host.connect(&Address::Tcp(socket), timeout) {
             Ok(stream) => return Ok((stream, Channel::to(address))),
-            Err(error) => last = Some(unreachable(name, socket, &error)),
+            Err(error) => last = Some(unreachable(name, socket, timeout, &error)),
         }
     }
     Err(last.unwrap_or_else(|| unresolved(name)))
@@ -165,14 +193,14 @@ fn unresolved(name: &str) -> Failure {
         .hint(format!("check the spelling, and try: getent ahosts {name}"))
 }
 
-fn unreachable(name: &str, socket: SocketAddr, error: &io::Error) -> Failure {
+fn unreachable(name: &str, socket: SocketAddr, timeout: Duration, error: &io::Error) -> Failure {
     let (why, hint) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (
             "connection refused: the machine answers, but nothing listens on that port".to_owned(),
             "check that the server runs, its port, and the address that it listens on",
         ),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
-            format!("no answer within {} s", TIMEOUT.as_secs()),
+            format!("no answer within {} s", timeout.as_secs()),
             "check the address, and that no firewall on the way drops the packets",
         ),
         _ => (error.to_string(), "check the address and the network"),

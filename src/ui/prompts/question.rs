@@ -42,7 +42,9 @@ pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Resu
                 let text = meant(&question, &line);
                 match refused(interview, path, &text) {
                     None => {
+                        let before = interview.previous_run().map(str::to_owned);
                         interview.type_in(path, &text);
+                        tell_offered(voice, interview, before.as_deref());
                         return Ok(Step::On);
                     }
                     Some((message, hint)) => {
@@ -52,6 +54,15 @@ pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Resu
                 }
             }
         }
+    }
+}
+
+/// That another application was named, and what its questions begin with.
+fn tell_offered(voice: &mut Voice<'_>, interview: &Interview, before: Option<&str>) {
+    match interview.previous_run() {
+        now if now == before => {}
+        Some(run) => voice.prose(2, &format!("The answers of run {run} are offered again.")),
+        None => voice.prose(2, "This is another application: its questions begin with the defaults."),
     }
 }
 

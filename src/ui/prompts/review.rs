@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::answers::SecretSource;
 use crate::answers::file;
 use crate::answers::interview::{Gap, Standing};
+use crate::engine::launch;
 use crate::engine::secret_store;
 use crate::error::{Exit, Outcome, Problem};
 use crate::plan::Plan;
@@ -20,6 +21,8 @@ struct Seen {
     plan: Plan,
     verdicts: Verdicts,
     packages: Option<Outcome<Forecast>>,
+    /// Why a run would be refused.
+    refused: Vec<Problem>,
 }
 
 /// What can be done from here.
@@ -27,6 +30,7 @@ struct Seen {
 enum Next {
     Complete,
     Start,
+    Again,
     Change,
     Show,
     Save,
@@ -42,6 +46,7 @@ impl Dialogue<'_, '_> {
             let decision = match self.look() {
                 Ok(seen) => {
                     self.summarize(&seen);
+                    self.tell_problems("A run would be refused:", &seen.refused);
                     self.decide(Some(&seen), &[])?
                 }
                 Err(gaps) => {
@@ -58,7 +63,7 @@ impl Dialogue<'_, '_> {
     /// Asks what now, until there is a decision or the answers may have changed.
     fn decide(&mut self, seen: Option<&Seen>, gaps: &[Gap]) -> Result<Option<Decision>, Exit> {
         loop {
-            match (self.what_now(gaps)?, seen) {
+            match (self.what_now(gaps, seen.is_none_or(|seen| seen.refused.is_empty()))?, seen) {
                 (Next::Start, Some(seen)) => {
                     let written = self.means.save.clone().map_or(Ok(()), |path| self.write(&path));
                     match written {
@@ -81,6 +86,7 @@ impl Dialogue<'_, '_> {
                     self.change()?;
                     return Ok(None);
                 }
+                (Next::Again, _) => return Ok(None),
                 (Next::Save, _) => {
                     if let Some(path) = self.save()? {
                         return Ok(Some(Decision::Saved(path)));
@@ -103,7 +109,7 @@ impl Dialogue<'_, '_> {
         let told = |problems: Vec<Problem>| problems.iter().map(Gap::of).collect::<Vec<_>>();
         let (guide, resolved) = (self.interview.guide(), self.interview.resolved());
         let plan = build(guide, self.interview.facts(), resolved).map_err(told)?;
-        let known = secret_store::load(self.host, &guide.id);
+        let known = secret_store::load(self.host, &plan.application());
         let secrets = match secret_store::gather(self.host, &known, &resolved.secrets, &plan.secret_patterns) {
             Ok(secrets) => secrets,
             // Whoever only plans need not have the secrets.
@@ -116,7 +122,8 @@ impl Dialogue<'_, '_> {
         self.voice.line("Comparing the plan with this machine ...");
         let verdicts = preview(self.host, &plan, &secrets, GuideChecks::Leave);
         let packages = preview::packages(self.host, &plan);
-        Ok(Seen { plan, verdicts, packages })
+        let refused = launch::foreseen(self.host, &plan, &verdicts, packages.as_ref());
+        Ok(Seen { plan, verdicts, packages, refused })
     }
 
     fn summarize(&mut self, seen: &Seen) {
@@ -161,13 +168,17 @@ impl Dialogue<'_, '_> {
         }
     }
 
-    fn what_now(&mut self, gaps: &[Gap]) -> Result<Next, Exit> {
+    fn what_now(&mut self, gaps: &[Gap], ready: bool) -> Result<Next, Exit> {
         let mut items = Vec::new();
         if gaps.iter().any(|gap| gap.stage.is_some()) {
             items.push((Next::Complete, "answer what is missing"));
         }
         if gaps.is_empty() && self.means.start {
-            items.push((Next::Start, "start: make these changes now"));
+            items.push(if ready {
+                (Next::Start, "start: make these changes now")
+            } else {
+                (Next::Again, "check again")
+            });
         }
         let save = (Next::Save, "save the answers to a file and leave");
         if !self.means.start {

@@ -508,6 +508,15 @@ impl App {
             let stop = self.chosen(self.doc.stops[near].0.clone());
             self.point_at(stop);
         }
+        // What the comparison finds in the way comes to stand above the first action, and is to be read first.
+        if self.sheet.is_none()
+            && self.place == Place::Review
+            && before == Some(0)
+            && self.focused() != Some(0)
+            && let Some((first, _)) = self.doc.stops.first()
+        {
+            self.point_at(first.clone());
+        }
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::answers::SecretSource;
 use crate::answers::interview::Interview;
 use crate::answers::resolve::requirements;
+use crate::answers::{Given, SecretSource};
 use crate::engine::secret_store;
 use crate::engine::{detach, launch, previous};
 use crate::error::{Outcome, Problem};
@@ -103,8 +103,8 @@ impl Job {
 fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
     match load::load(guide) {
         Ok(guide) => {
-            let given = previous::answers(host, &guide).map(|earlier| earlier.given).unwrap_or_default();
-            let mut interview = Interview::new(guide, facts, given);
+            let earlier = previous::answers(host, &guide);
+            let mut interview = Interview::new(guide, facts, Given::default()).offering(earlier);
             // What today's guide does not ask is no concern of whoever answers now.
             interview.drop_pointless();
             Message::Opened(Box::new(interview))
@@ -119,12 +119,17 @@ fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
     guides.map(|guide| (guide.id.clone(), requirements(&guide, facts))).filter(|(_, unmet)| !unmet.is_empty()).collect()
 }
 
-/// The packages take apt a while: they are looked for beside the rest.
+/// The packages take apt a while: they are looked for beside the rest. What keeps a run from starting is told when all
+/// is known, as `bringup plan` tells it.
 fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Message) + Sync)) {
     let hash = plan.hash();
     std::thread::scope(|scope| {
-        scope.spawn(|| tell(Message::Forecast(hash.clone(), packages(host, plan))));
-        let kept = secret_store::load(host, &plan.guide);
+        let forecast = scope.spawn(|| {
+            let forecast = packages(host, plan);
+            tell(Message::Forecast(hash.clone(), forecast.clone()));
+            forecast
+        });
+        let kept = secret_store::load(host, &plan.application());
         let (secrets, missing) = match secret_store::gather(host, &kept, sources, &plan.secret_patterns) {
             Ok(secrets) => (secrets, Vec::new()),
             Err(problems) => (kept, problems),
@@ -133,9 +138,10 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
         let mut missing = missing;
         // What a run that works has made already is not in the way of its other answers.
         if detach::running(host).is_none() {
+            let forecast = forecast.join().ok().flatten();
             let untold =
                 |problem: &Problem| verdicts.iter().any(|(id, verdict)| *id == problem.path && verdict.is_err());
-            let foreseen = launch::foreseen(host, plan, &verdicts, None);
+            let foreseen = launch::foreseen(host, plan, &verdicts, forecast.as_ref());
             missing.extend(foreseen.into_iter().filter(|problem| !untold(problem)));
         }
         tell(Message::Compared(hash.clone(), verdicts, missing));

@@ -48,7 +48,10 @@ pub enum Act {
     Change,
     RollBackStage,
     RollBack,
-    Stop,
+    /// End the run and roll it back.
+    Abort,
+    /// End the run and leave everything as it is.
+    Pause,
     Shell,
     Save,
     Quit,
@@ -98,7 +101,8 @@ const KEYS: &[(Act, &[(KeyCode, KeyModifiers)])] = &[
     (Act::Change, &[letter('c')]),
     (Act::RollBackStage, &[letter('b')]),
     (Act::RollBack, &[letter('B')]),
-    (Act::Stop, &[letter('x')]),
+    (Act::Abort, &[letter('x')]),
+    (Act::Pause, &[letter('p')]),
     (Act::Shell, &[letter('!')]),
     (Act::Save, &[letter('s')]),
     (Act::Quit, &[control('c'), letter('q')]),

@@ -2,10 +2,10 @@
 
 use ratatui::text::{Line, Span};
 
+use crate::ui::run_state::{Kind, Output, Said};
 use crate::ui::text;
 use crate::ui::wizard::doc::{Doc, Writer};
 use crate::ui::wizard::keys::Act;
-use crate::ui::wizard::running::{Kind, Output, Said};
 use crate::ui::wizard::sheet::Search;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 

@@ -195,12 +195,17 @@ pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     let problems = made.plan.as_ref().err().into_iter().flatten();
     // Without root neither secrets nor every file can be read: that is no news.
     let missing = made.missing.iter().filter(|_| desk.root);
+    // Of earlier runs the checks of this server say the same.
+    let said: Vec<String> = found.iter().map(|obstacle| obstacle.says.clone()).collect();
+    let missing = missing.filter(|problem| !said.iter().any(|said| said.ends_with(&problem.message)));
     found.extend(problems.chain(missing).map(|problem| of_problem(desk, problem)));
     if desk.root && !desk.waits() {
         let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
         found.extend(untold.map(|(id, failure)| of_failure(desk, id, failure)));
     }
-    if let Some(Some(Ok(forecast))) = &made.forecast
+    // Beside a run that waits nothing else of the plan's obstacles is looked for.
+    if desk.waits()
+        && let Some(Some(Ok(forecast))) = &made.forecast
         && !forecast.removes.is_empty()
     {
         found.push(Obstacle {

@@ -15,8 +15,8 @@ use crate::engine::runs::{self, RunDir};
 use crate::engine::secret_store;
 use crate::engine::{data, detach};
 use crate::error::{Failure, Outcome, Problem};
-use crate::facts::Facts;
 use crate::facts::probe::probe;
+use crate::facts::{Application, Facts};
 use crate::guide::{Guide, load};
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
@@ -87,8 +87,8 @@ pub enum Task {
     },
     /// Read a secret that was kept.
     Secret {
-        /// The guide.
-        guide: String,
+        /// Whose it is.
+        of: Application,
         /// Its name.
         name: String,
     },
@@ -168,11 +168,11 @@ impl Task {
                 Ok(text) => tell(News::Log { title: step, text }),
                 Err(failure) => tell(News::Trouble(failure)),
             },
-            Self::Secret { guide, name } => {
-                if let Some(secret) = secret_store::load(host, &guide).get(&name) {
+            Self::Secret { of, name } => {
+                if let Some(secret) = secret_store::load(host, &of).get(&name) {
                     tell(News::Secret(name, secret.clone()));
                 } else {
-                    let file = secret_store::path(&guide);
+                    let file = secret_store::in_use(host, &of);
                     let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
                     tell(News::Trouble(failure));
                 }
@@ -189,7 +189,7 @@ fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
 
 fn start(host: &dyn Host, launch: &Launch) -> Result<News, Vec<Problem>> {
     let mut plan = build(&launch.guide, &launch.facts, &launch.resolved)?;
-    plan.warnings.extend(secret_store::notes(&secret_store::load(host, &plan.guide), &launch.resolved.secrets));
+    plan.warnings.extend(secret_store::notes(&secret_store::load(host, &plan.application()), &launch.resolved.secrets));
     match launch::check(host, &plan, &launch.resolved.secrets)? {
         Checked::NothingToDo { proven } => Ok(News::NothingToDo { plan: Box::new(plan), proven }),
         Checked::Go(ready) => {

@@ -11,12 +11,12 @@ use crate::host::Stamp;
 use crate::plan::Plan;
 use crate::secret::{OPEN, Secret};
 use crate::ui::follow::Followed;
+use crate::ui::run_state::{BACK, PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::Stop;
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::page::Attend;
 use crate::ui::wizard::pane::Pane;
-use crate::ui::wizard::running::{BACK, PROOFS, Phase, Running, State};
 use crate::ui::wizard::task::{Launch, News, Task};
 
 /// What the run's page shows.
@@ -46,7 +46,7 @@ pub struct Watch {
     /// Its plan, once it was read.
     pub plan: Option<Box<Plan>>,
     /// What its events told.
-    pub running: Running,
+    pub running: RunState,
     /// What keeps it from being started.
     pub refused: Vec<Problem>,
     /// Nothing is to be done; whether the proofs had succeeded.
@@ -170,7 +170,7 @@ impl Watch {
             return *open;
         }
         let current = self.running.current().is_some_and(|step| step.stage == stage);
-        let failed = |state| state == State::Failed;
+        let failed = |state| state == StepState::Failed;
         current || self.running.steps.iter().any(|step| step.stage == stage && failed(step.state))
     }
 
@@ -257,7 +257,7 @@ pub fn hear(desk: &mut Desk, news: News) {
             watch.plan = Some(plan);
         }
         News::Started(run) => {
-            watch.running = Running::default();
+            watch.running = RunState::default();
             watch.folds.clear();
             (watch.lost, watch.stopping, watch.decided, watch.trouble) = (false, false, None, None);
             let job = watch.follow(&run);
@@ -276,7 +276,7 @@ pub fn hear(desk: &mut Desk, news: News) {
                     watch.decided = None;
                     watch.trouble = None;
                 }
-                watch.running.take_in(event);
+                watch.running.take_in(&event);
             }
             if let (Some(plan), true) = (&watch.plan, watch.running.title.is_empty()) {
                 watch.running.describe(plan);

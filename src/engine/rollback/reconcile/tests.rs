@@ -135,6 +135,20 @@ fn row_3_an_account_file_loses_our_lines_only() {
 }
 
 #[test]
+fn row_3_the_mode_that_somebody_gave_an_account_file_stays() {
+    let mut disk = Disk::new(&[]);
+    let before = disk.text("/etc/passwd").unwrap();
+    let ours = format!("{before}shop:x:999:999\n");
+    disk.put("/etc/passwd", &ours);
+    let after = Some("shop:x:999:999".to_owned());
+    disk.owned.lines = vec![accounts::Line { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
+    disk.host.put_file("/etc/passwd", ours, 0o640);
+    disk.back();
+    assert_eq!(disk.text("/etc/passwd").unwrap(), before);
+    assert_eq!(disk.host.stat(Path::new("/etc/passwd")).unwrap().unwrap().meta.mode, 0o640);
+}
+
+#[test]
 fn row_4_new_logs_of_ours_go_and_others_stay() {
     let mut disk = Disk::new(&[("/var/log/old.log", "old")]);
     disk.put("/var/log/ours.log", "1");

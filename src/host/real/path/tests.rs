@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, RenameFlags, mkdirat, mkfifoat, renameat_with};
 
@@ -235,7 +236,7 @@ fn nothing_outside_is_touched_while_directories_and_links_are_exchanged() {
         // What is put in the place of a file: a link and another name of root's.
         ground.link("app/file-link", &ground.at("outside/file"));
         let host = RealHost::new();
-        let mut done = 0;
+        let done = Cell::new(0);
         // As that user could: from his own directories, wherever they are meanwhile.
         let opened = |name: &str| rustix::fs::open(ground.at(name), super::DIRECTORY, Mode::empty()).unwrap();
         let (app, data) = (&opened("app"), &opened("app/data"));
@@ -252,13 +253,13 @@ fn nothing_outside_is_touched_while_directories_and_links_are_exchanged() {
             let theirs = Meta { mode: 0o666, uid: APP, gid: APP };
             let (file, dir) = (ground.at("app/data/file"), ground.at("app/data/dir"));
             let rounds = if std::env::var_os("BRINGUP_TEST_LONG").is_some() { 3_000 } else { 40 };
-            // On a busy machine it takes longer until one write finds its file.
-            for round in 0..rounds * 1_000 {
-                if round >= rounds && done > 0 {
-                    break;
-                }
+            let started = Instant::now();
+            // Further ones on a busy machine, until one has found the file in its place.
+            for round in
+                (0..).take_while(|round| *round < rounds || (done.get() == 0 && started.elapsed().as_secs() < 60))
+            {
                 let _ = mkdirat(data, "dir", Mode::RWXU);
-                done += usize::from(host.write(&file, b"new", theirs).is_ok());
+                done.set(done.get() + usize::from(host.write(&file, b"new", theirs).is_ok()));
                 let _ = host.set_meta(&file, theirs);
                 let _ = host.set_mtime(&file, Stamp { sec: 1, nsec: 0 });
                 let _ = host.append_lazily(&file, b"more");
@@ -280,6 +281,6 @@ fn nothing_outside_is_touched_while_directories_and_links_are_exchanged() {
                 }
             }
         });
-        assert!(done > 0, "they were never in the way of each other");
+        assert!(done.get() > 0, "they were never in the way of each other");
     });
 }

@@ -143,8 +143,7 @@ fn get(stream: Box<dyn Duplex>, trust: &str, name: &str) -> Result<Response, Fai
     host.put_file("/trust.pem", trust, 0o644);
     let config = tls::verified(&host, "/trust.pem", "")?;
     let url = format!("https://{name}/");
-    let url = Url::parse(&url).unwrap();
-    let failed = |e: io::Error| failure("GET".to_owned(), &url, &e);
+    let failed = |e: io::Error| failure("GET".to_owned(), &url, wire::TIMEOUT, &e);
     let mut stream = tls::protect(config, name, stream).map_err(failed)?;
     let mut response = exchange(&mut stream, b"GET / HTTP/1.1\r\n\r\n", parse).map_err(failed)?;
     response.tls = Some(protection(&stream));

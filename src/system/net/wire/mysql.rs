@@ -62,8 +62,7 @@ impl Session {
             // All of the flags: those that come again inside of TLS are not looked at.
             session.send(&opening(flags))?;
             session.is_verified = verify.is_some();
-            let config = verify.map_or_else(tls::unverified, Ok).map_err(std::io::Error::other)?;
-            let stream = tls::protect(config, name, session.stream).map_err(super::unprotected)?;
+            let stream = super::encrypt(session.stream, name, verify)?;
             session.encryption = Some(tls::version(&stream));
             session.stream = Box::new(stream);
         }
@@ -120,13 +119,8 @@ impl Session {
                     let mut fields = Fields(rest);
                     plugin = fields.text_until_zero();
                     nonce = fields.until_zero().to_vec();
-                    let answer = self::proof(&plugin, login.password, &nonce).ok_or_else(|| {
-                        WireError::Unable(format!(
-                            "the server wants the authentication method {plugin} for {}; \
-                             mysql_native_password, caching_sha2_password and unix_socket are spoken",
-                            login.user
-                        ))
-                    })?;
+                    let answer = self::proof(&plugin, login.password, &nonce)
+                        .ok_or_else(|| unspoken(login.user, &plugin, &self.version))?;
                     self.send(&answer)?;
                 }
                 // The server knows the password's hash from an earlier login.
@@ -191,6 +185,17 @@ impl Greeting {
         let plugin = fields.text_until_zero();
         Some(Self { version, capabilities: u32::from_le_bytes([a, b, c, d]), nonce, plugin })
     }
+}
+
+/// What to do about a method that is not spoken, such as `client_ed25519`.
+fn unspoken(user: &str, method: &str, version: &str) -> WireError {
+    let by = if version.contains("MariaDB") {
+        "IDENTIFIED VIA mysql_native_password USING PASSWORD('...'); followed by OR the present method stays, too"
+    } else {
+        "IDENTIFIED WITH caching_sha2_password BY '...'"
+    };
+    let remedy = format!("on the server, give the user a method that is spoken: ALTER USER ... {by}");
+    WireError::Method { user: user.to_owned(), method: method.to_owned(), remedy }
 }
 
 /// What every answer to the greeting begins with.

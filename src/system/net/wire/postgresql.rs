@@ -74,8 +74,7 @@ impl Session {
         match take::<1>(&mut *self.stream)? {
             [b'S'] => {
                 self.is_verified = verify.is_some();
-                let config = verify.map_or_else(tls::unverified, Ok).map_err(std::io::Error::other)?;
-                let stream = tls::protect(config, name, self.stream).map_err(super::unprotected)?;
+                let stream = super::encrypt(self.stream, name, verify)?;
                 self.encryption = Some(tls::version(&stream));
                 self.binding = tls::server_end_point(&stream);
                 Ok(Self { stream: Box::new(stream), ..self })
@@ -146,7 +145,7 @@ impl Session {
                     // A server that could bind, and is told that it did not offer it, knows that somebody is between.
                     (Some(_), false) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
                     (None, _) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
-                    _ => return Err(unspoken(method)),
+                    _ => return Err(unspoken(login.user, method)),
                 };
                 let exchange = ScramSha256::new(login.password.as_bytes(), binding);
                 let message = exchange.message();
@@ -174,7 +173,7 @@ impl Session {
                 Ok(())
             }
             (11, _) => Err(garbled()),
-            (other, _) => Err(unspoken(other)),
+            (other, _) => Err(unspoken(login.user, other)),
         }
     }
 
@@ -194,11 +193,17 @@ impl Session {
 /// The least iterations that RFC 7677 allows, and what PostgreSQL takes unless told otherwise.
 const SCRAM_ROUNDS: u32 = 4096;
 
-fn unspoken(method: u32) -> WireError {
-    WireError::Unable(format!(
-        "the server wants authentication method {method}; SCRAM-SHA-256, md5 and (to a verified server) password are \
-         spoken"
-    ))
+fn unspoken(user: &str, method: u32) -> WireError {
+    // As the protocol numbers them.
+    let method = match method {
+        2 => "Kerberos".to_owned(),
+        7 => "GSSAPI".to_owned(),
+        9 => "SSPI".to_owned(),
+        10 => "SASL without SCRAM-SHA-256".to_owned(),
+        other => format!("method {other}"),
+    };
+    let remedy = "let pg_hba.conf on the server ask this user for scram-sha-256 from this address".to_owned();
+    WireError::Method { user: user.to_owned(), method, remedy }
 }
 
 /// A message with its length, which counts itself, in front.

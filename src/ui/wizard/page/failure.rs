@@ -2,6 +2,7 @@
 
 use crate::engine::decision::{Choice, Decision, Waiting};
 use crate::ui::lines;
+use crate::ui::run_state::{RunState, StepState, Work};
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::Desk;
@@ -9,7 +10,6 @@ use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::{Step, parts};
-use crate::ui::wizard::running::{Running, State, Work};
 use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
@@ -22,13 +22,13 @@ const CHOICE: usize = 24;
 
 /// What can be chosen, each with its key and its name on the page. The last two are no decisions: the run waits on.
 const CHOICES: [(Act, Option<Choice>, &str); 7] = [
-    (Act::Retry, Some(Choice::Retry), "Try again"),
+    (Act::Retry, Some(Choice::Retry), "Retry"),
     (Act::Change, Some(Choice::Replan), "Change an answer"),
-    (Act::Skip, Some(Choice::Skip), "Go on without it"),
-    (Act::RollBackStage, Some(Choice::RollbackStage), "Take this stage back"),
-    (Act::RollBack, Some(Choice::Rollback), "Take everything back"),
+    (Act::Skip, Some(Choice::Skip), "Skip this step"),
+    (Act::RollBackStage, Some(Choice::RollbackStage), "Roll back this stage"),
+    (Act::RollBack, Some(Choice::Rollback), "Roll back everything"),
     (Act::Shell, None, "Open a shell"),
-    (Act::Stop, Some(Choice::Stop), "Stop here"),
+    (Act::Pause, Some(Choice::Pause), "Pause"),
 ];
 
 /// Writes the page.
@@ -36,7 +36,7 @@ pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
     if let Some((step, failure, _)) = watch.running.failure() {
         parts::failure(step, failure, TAIL, writer);
     }
-    for failure in watch.running.back_failures() {
+    for failure in watch.running.other_failures() {
         writer.note(Role::Bad, Sign::Bad, 2, &failure.to_string());
     }
     changes(&watch.running, waiting, writer);
@@ -85,24 +85,20 @@ fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
         Act::RollBackStage => format!("{}, then ask again", watch.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
         Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),
-        Act::Stop => "leave everything as it is; `bringup resume` goes on".to_owned(),
+        Act::Pause => "leave everything as it is; `bringup resume` goes on".to_owned(),
         _ => String::new(),
     }
 }
 
 /// How much stands, and where.
-fn changes(running: &Running, waiting: &Waiting, writer: &mut Writer<'_>) {
-    let says = match waiting.changed {
-        0 => "nothing is changed".to_owned(),
-        1 => "1 change stands".to_owned(),
-        n => format!("{n} changes stand"),
-    };
+fn changes(running: &RunState, waiting: &Waiting, writer: &mut Writer<'_>) {
+    let says = lines::in_place(waiting.changed);
     let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
     parts::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
 }
 
-fn changed(running: &Running) -> impl Iterator<Item = &Work> {
-    running.steps.iter().filter(|step| step.state == State::Done && !step.is_proof())
+fn changed(running: &RunState) -> impl Iterator<Item = &Work> {
+    running.steps.iter().filter(|step| step.state == StepState::Done && !step.is_proof())
 }
 
 /// What was changed so far, stage by stage.
@@ -133,10 +129,10 @@ pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Off
             Act::Retry => "retry",
             Act::Change => "change",
             Act::Skip => "skip",
-            Act::RollBackStage => "stage back",
-            Act::RollBack => "all back",
+            Act::RollBackStage => "roll back stage",
+            Act::RollBack => "roll back",
             Act::Shell => "shell",
-            _ => "stop",
+            _ => "pause",
         };
         offers.extend(offered(waiting).map(|(act, _, _)| offer(act, short(act))));
     }
@@ -170,8 +166,8 @@ pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -
         Act::Skip => Decision::Skip,
         Act::RollBackStage if sure => Decision::RollbackStage,
         Act::RollBack if sure => Decision::Rollback,
-        Act::Stop if sure => Decision::Stop,
-        Act::RollBackStage | Act::RollBack | Act::Stop => return Step::Open(Box::new(ask(watch, waiting, act))),
+        Act::Pause if sure => Decision::Pause,
+        Act::RollBackStage | Act::RollBack | Act::Pause => return Step::Open(Box::new(ask(watch, waiting, act))),
         Act::Shell => return Step::Shell,
         Act::Change => return change(waiting, desk),
         _ => return Step::Stay,
@@ -200,20 +196,20 @@ fn change(waiting: &Waiting, desk: &mut Desk) -> Step {
 fn ask(watch: &Watch, waiting: &Waiting, act: Act) -> Sheet {
     let (title, text, says) = match act {
         Act::RollBackStage => (
-            format!("Take back what was done for {}?", watch.title_of(&waiting.stage)),
-            "The changes of this stage are undone. Then the run asks again: it can do the stage anew.",
-            "Take this stage back",
+            format!("Roll back the stage {}?", watch.title_of(&waiting.stage)),
+            "The changes of this stage are undone. Then the run asks again, and can apply the stage anew.",
+            "Roll back this stage",
         ),
         Act::RollBack => (
-            "Take everything back?".to_owned(),
+            "Roll back everything?".to_owned(),
             "Every change of this run is undone, and the server is as it was before.",
-            "Take everything back",
+            "Roll back everything",
         ),
         _ => (
-            "Stop here?".to_owned(),
-            "What was done so far stays as it is, though it is not complete. `sudo bringup resume` goes on with it, \
-             `sudo bringup rollback` takes it back.",
-            "Stop here",
+            "Pause?".to_owned(),
+            "Changes made so far are kept, though they are not complete. `sudo bringup resume` goes on, \
+             `sudo bringup rollback` rolls them back.",
+            "Pause",
         ),
     };
     Sheet::Menu(Menu {

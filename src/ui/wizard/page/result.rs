@@ -6,8 +6,7 @@ use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::Exit;
 use crate::plan::ResultLine;
-use crate::proof::not_tried;
-use crate::ui::text;
+use crate::ui::run_state::{Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Stop, Writer};
@@ -16,11 +15,11 @@ use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::page::Step;
 use crate::ui::wizard::page::parts::{failure, field, fields, headline, short};
 use crate::ui::wizard::page::run::sign;
-use crate::ui::wizard::running::{Phase, Running, State, Work};
 use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::watch::{Face, Watch};
+use crate::ui::{lines, text};
 
 /// Columns for the names of secrets, at least.
 const LABEL: usize = 14;
@@ -64,14 +63,14 @@ fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'stati
         _ => ("leave", "Leave"),
     }];
     if asked && exit == Some(Exit::RolledBack) {
-        buttons.insert(0, ("answers", "Change the answers and try again"));
+        buttons.insert(0, ("answers", "Change the answers and retry"));
     }
     let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
-    if unfinished && !watch.running.went_back {
+    if unfinished && !watch.running.rolling_back {
         buttons.insert(0, ("resume", "Go on with the run"));
     }
     if unfinished {
-        buttons.insert(buttons.len() - 1, ("back", "Take everything back"));
+        buttons.insert(buttons.len() - 1, ("back", "Roll back everything"));
     }
     buttons
 }
@@ -93,7 +92,7 @@ pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
         offers.push(offer(Act::Log, "log"));
     }
     if can_go_back(watch) {
-        offers.push(offer(Act::RollBack, "take back"));
+        offers.push(offer(Act::RollBack, "roll back"));
     }
     if matches!(face, Face::Refused | Face::NothingToDo) {
         offers.push(offer(Act::Back, "back"));
@@ -141,13 +140,13 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
         (Act::RollBack, _) if sure => desk.jobs.push(Job::Run(Task::Again { run, back: true })),
         (Act::RollBack, _) | (Act::Enter, Some(Stop::Button("back"))) => {
             return Step::Open(Box::new(Sheet::Menu(Menu {
-                title: "Take everything back?".to_owned(),
+                title: "Roll back everything?".to_owned(),
                 text: "Every change of this run is undone, and the server is as it was before. What somebody else \
                        changed since is kept."
                     .to_owned(),
                 entries: vec![
                     Entry::new("Leave it as it is", Target::Here),
-                    Entry::new("Take everything back", Target::Sure(Act::RollBack)),
+                    Entry::new("Roll back everything", Target::Sure(Act::RollBack)),
                 ],
             })));
         }
@@ -155,7 +154,7 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
             if watch.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
                 && let Some(plan) = &watch.plan
             {
-                desk.jobs.push(Job::Run(Task::Secret { guide: plan.guide.clone(), name: name.clone() }));
+                desk.jobs.push(Job::Run(Task::Secret { of: plan.application(), name: name.clone() }));
             }
         }
         (Act::Enter, Some(Stop::Step(id))) => {
@@ -175,10 +174,10 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
 
 fn done(watch: &Watch, writer: &mut Writer<'_>) {
     headline(Role::Good, Sign::Good, &format!("{} is in production.", watch.running.title), writer);
-    let proven = proven(&watch.running).count();
+    let proven = watch.running.proven().count();
     if proven > 0 {
         let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
-        let untried = watch.running.steps.iter().filter(|step| untried(step)).count();
+        let untried = watch.running.untried().count();
         let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
         writer.prose(Role::Dim, 4, &format!("{things} proven{untried}, see below"));
     }
@@ -188,7 +187,7 @@ fn done(watch: &Watch, writer: &mut Writer<'_>) {
     skipped(&watch.running, writer);
     results(watch, writer);
     credentials(watch, writer);
-    next(watch, &[("Check again", "bringup verify"), ("Take it back", "bringup rollback")], writer);
+    next(watch, &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")], writer);
     proofs(&watch.running, writer);
 }
 
@@ -200,15 +199,11 @@ fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
     }
     results(watch, writer);
     writer.blank();
-    fields(&[("Check again", "bringup verify".to_owned()), ("Take it back", "bringup rollback".to_owned())], writer);
+    fields(&[("Verify again", "bringup verify".to_owned()), ("Roll back", "bringup rollback".to_owned())], writer);
 }
 
 fn taken_back(watch: &Watch, writer: &mut Writer<'_>) {
-    let says = match watch.running.records {
-        0 => "Nothing was left to take back.".to_owned(),
-        1 => "1 change was taken back.".to_owned(),
-        n => format!("{n} changes were taken back."),
-    };
+    let says = lines::rolled_back(watch.running.records);
     headline(Role::Good, Sign::Good, &says, writer);
     left(&watch.running, writer);
     next(watch, &[("What stands", "bringup status")], writer);
@@ -222,37 +217,25 @@ fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
         failure(step, &problem, 6, writer);
         writer.blank();
     }
-    let clean = running.kept.is_empty();
-    let (role, sign, says) = match exit {
-        Exit::RolledBack if clean => {
-            (Role::Good, Sign::Left, "Everything was taken back: the server is as it was before.")
-        }
-        Exit::RolledBack => (Role::Good, Sign::Left, "Everything was taken back, but for what had to stay:"),
-        Exit::ProofFailed => (Role::Warning, Sign::Warning, "The changes are made and stand, but a proof failed."),
-        Exit::Incomplete if running.went_back => {
-            (Role::Bad, Sign::Bad, "The way back is not complete: the server is between two states.")
-        }
-        _ => (Role::Warning, Sign::Warning, "Stopped half-way: what was done so far stands."),
+    let (role, sign) = match exit {
+        Exit::RolledBack => (Role::Good, Sign::Left),
+        Exit::Incomplete if running.rolling_back => (Role::Bad, Sign::Bad),
+        _ => (Role::Warning, Sign::Warning),
     };
+    let says = lines::outcome(running, exit);
     if running.failure().is_some() {
         writer.note(role, sign, 2, says);
     } else {
         headline(role, sign, says, writer);
     }
-    for problem in running.back_failures().take(SOME) {
+    for problem in running.other_failures().take(SOME) {
         writer.note(Role::Bad, Sign::Bad, 2, &problem.to_string());
     }
     left(running, writer);
     if exit == Exit::ProofFailed {
         proofs(running, writer);
     }
-    let commands: &[(&str, &str)] = match exit {
-        Exit::RolledBack => &[("Try again", "sudo bringup; nothing is left to clean up")],
-        Exit::ProofFailed => &[("Prove again", "bringup verify"), ("Take it back", "bringup rollback")],
-        Exit::Incomplete if running.went_back => &[("Go on", "bringup rollback")],
-        _ => &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")],
-    };
-    next(watch, commands, writer);
+    next(watch, lines::commands_after(running, exit), writer);
 }
 
 fn refused(watch: &Watch, writer: &mut Writer<'_>) {
@@ -274,12 +257,7 @@ fn lost(watch: &Watch, writer: &mut Writer<'_>) {
     if let Some(step) = watch.running.current() {
         writer.prose(Role::Dim, 4, &format!("It was last at: {}", step.describe));
     }
-    let go_on: &[(&str, &str)] = if watch.running.went_back {
-        &[("Go on", "bringup rollback")]
-    } else {
-        &[("Go on", "bringup resume"), ("Take it back", "bringup rollback")]
-    };
-    next(watch, go_on, writer);
+    next(watch, lines::commands_after(&watch.running, Exit::Incomplete), writer);
 }
 
 // --- their parts ----------------------------------------------------------------
@@ -297,30 +275,21 @@ fn results(watch: &Watch, writer: &mut Writer<'_>) {
     }
 }
 
-fn proven(running: &Running) -> impl Iterator<Item = &Work> {
-    running.steps.iter().filter(|step| step.is_proof() && step.state == State::Done && !untried(step))
-}
-
-/// Whether it is a proof that could not be tried.
-fn untried(step: &Work) -> bool {
-    step.is_proof() && step.evidence.as_deref().is_some_and(|evidence| not_tried(evidence).is_some())
-}
-
-fn proofs(running: &Running, writer: &mut Writer<'_>) {
-    let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == State::Failed);
-    let (proven, failed): (Vec<_>, Vec<_>) = (proven(running).collect(), failed.collect());
+fn proofs(running: &RunState, writer: &mut Writer<'_>) {
+    let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == StepState::Failed);
+    let (proven, failed): (Vec<_>, Vec<_>) = (running.proven().collect(), failed.collect());
     if proven.is_empty() && failed.is_empty() {
         return;
     }
     writer.blank();
     let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
     writer.line(vec![Span::raw("  "), head]);
-    let untried = running.steps.iter().filter(|step| untried(step));
-    for step in failed.into_iter().chain(untried).chain(proven) {
+    for step in failed.into_iter().chain(running.untried()).chain(proven) {
         let stop = Stop::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-        let (sign_role, sign) = if self::untried(step) { (Role::Warning, Sign::Warning) } else { sign(step.state) };
+        let (sign_role, sign) =
+            if step.not_tried().is_some() { (Role::Warning, Sign::Warning) } else { sign(step.state) };
         let says = text::shorten(
             &writer.clean(&step.describe),
             writer.width().saturating_sub(4),
@@ -337,8 +306,8 @@ fn proofs(running: &Running, writer: &mut Writer<'_>) {
 }
 
 /// What somebody decided to go on without.
-fn skipped(running: &Running, writer: &mut Writer<'_>) {
-    for step in running.steps.iter().filter(|step| step.state == State::Skipped) {
+fn skipped(running: &RunState, writer: &mut Writer<'_>) {
+    for step in running.skipped() {
         let because = step.evidence.as_deref().unwrap_or_default();
         writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
     }
@@ -352,8 +321,11 @@ fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
     writer.blank();
     let head = writer.span(Role::Heading, "Passwords");
     writer.line(vec![Span::raw("  "), head]);
-    let file =
-        watch.plan.as_ref().map(|plan| secret_store::path(&plan.guide).display().to_string()).unwrap_or_default();
+    let file = watch
+        .plan
+        .as_ref()
+        .map(|plan| secret_store::path(&plan.application()).display().to_string())
+        .unwrap_or_default();
     writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
     for name in names {
         let shown = match &watch.revealed {
@@ -372,7 +344,7 @@ fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 /// What a way back saved, and what it left in place.
-fn left(running: &Running, writer: &mut Writer<'_>) {
+fn left(running: &RunState, writer: &mut Writer<'_>) {
     for (what, file) in &running.dumped {
         writer.note(Role::Warning, Sign::Warning, 2, &format!("saved: {what} is in {file}"));
     }

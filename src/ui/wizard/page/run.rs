@@ -3,6 +3,7 @@
 use ratatui::text::Span;
 
 use crate::error::Exit;
+use crate::ui::run_state::{Group, Phase, StepState, Work};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::desk::{Desk, Place};
 use crate::ui::wizard::doc::{Doc, Stop, Writer};
@@ -10,7 +11,6 @@ use crate::ui::wizard::job::Job;
 use crate::ui::wizard::keys::{Act, Offer, offer};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::page::{Page, Step, failure, result};
-use crate::ui::wizard::running::{Group, Phase, State, Work};
 use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
 use crate::ui::wizard::task::Task;
 use crate::ui::wizard::theme::{Role, Sign};
@@ -101,7 +101,7 @@ impl Page for RunPage {
                 }
                 offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach")]);
                 if !watch.stopping && watch.running.phase != Phase::Back {
-                    offers.push(offer(Act::Stop, "stop"));
+                    offers.push(offer(Act::Abort, "abort"));
                 }
                 offers.push(offer(Act::Quit, ""));
                 offers
@@ -125,11 +125,11 @@ impl Page for RunPage {
                 let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
                 desk.jobs.push(Job::Run(Task::Log { run, step }));
             }
-            Act::Stop if sure && watch.waiting().is_none() => {
+            Act::Abort if sure && watch.waiting().is_none() => {
                 watch.stopping = true;
                 desk.jobs.push(Job::Run(Task::Stop { run }));
             }
-            Act::Stop if watch.waiting().is_none() => return Step::Open(Box::new(stop())),
+            Act::Abort if watch.waiting().is_none() => return Step::Open(Box::new(abort())),
             Act::Detach | Act::Quit if watch.exit().is_none() => return Step::Open(Box::new(detach(watch))),
             Act::Enter | Act::Pick if watch.face() == Face::Live => {
                 if let Some(stage) = stage_of(watch, focus).map(str::to_owned) {
@@ -160,16 +160,13 @@ fn stage_of<'a>(watch: &'a Watch, focus: Option<&'a Stop>) -> Option<&'a str> {
     }
 }
 
-fn stop() -> Sheet {
+fn abort() -> Sheet {
     Sheet::Menu(Menu {
-        title: "Stop and take everything back?".to_owned(),
+        title: "Abort and roll back everything?".to_owned(),
         text: "The step that works now is finished first. Then every change is undone, and the server is as it was \
                before."
             .to_owned(),
-        entries: vec![
-            Entry::new("Go on", Target::Here),
-            Entry::new("Stop and take everything back", Target::Sure(Act::Stop)),
-        ],
+        entries: vec![Entry::new("Go on", Target::Here), Entry::new("Abort and roll back", Target::Sure(Act::Abort))],
     })
 }
 
@@ -179,11 +176,11 @@ fn detach(watch: &Watch) -> Sheet {
     let text = if watch.waiting().is_some() {
         "It waits for a decision for as long as it takes. What was changed so far stays.\n\n\
          `sudo bringup attach` shows it again, from any terminal; `sudo bringup decide` answers it.\n\n\
-         `sudo bringup stop` takes everything back."
+         `sudo bringup abort` rolls everything back."
     } else if watch.run.is_some() {
         "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
          `sudo bringup attach` shows it again, from any terminal.\n\n\
-         `sudo bringup stop` ends it and takes everything back."
+         `sudo bringup abort` ends it and rolls everything back."
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };
@@ -315,15 +312,15 @@ fn steps(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 /// The sign of a state.
-pub fn sign(state: State) -> (Role, Sign) {
+pub fn sign(state: StepState) -> (Role, Sign) {
     match state {
-        State::Pending => (Role::Dim, Sign::Pending),
-        State::Working => (Role::Heading, Sign::Working),
-        State::Done => (Role::Good, Sign::Good),
-        State::AlreadySo => (Role::Dim, Sign::Good),
-        State::Failed => (Role::Bad, Sign::Bad),
-        State::Skipped => (Role::Warning, Sign::Warning),
-        State::Undone => (Role::Dim, Sign::Left),
+        StepState::Pending => (Role::Dim, Sign::Pending),
+        StepState::Working => (Role::Heading, Sign::Working),
+        StepState::Done => (Role::Good, Sign::Good),
+        StepState::AlreadySo => (Role::Dim, Sign::Good),
+        StepState::Failed => (Role::Bad, Sign::Bad),
+        StepState::Skipped => (Role::Warning, Sign::Warning),
+        StepState::Undone => (Role::Dim, Sign::Left),
     }
 }
 
@@ -332,13 +329,13 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
     let alone = all == 1;
     let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
     let right = match group.state() {
-        State::Pending if over == 0 => steps(all),
-        State::Working if alone => String::new(),
-        State::Pending | State::Working => format!("{over} of {all}"),
-        State::Failed => "failed".to_owned(),
-        State::Undone => "taken back".to_owned(),
-        State::AlreadySo => "already so".to_owned(),
-        State::Done | State::Skipped => lines::duration(group.millis()),
+        StepState::Pending if over == 0 => steps(all),
+        StepState::Working if alone => String::new(),
+        StepState::Pending | StepState::Working => format!("{over} of {all}"),
+        StepState::Failed => "failed".to_owned(),
+        StepState::Undone => "taken back".to_owned(),
+        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Done | StepState::Skipped => lines::duration(group.millis()),
     };
     let stop = Stop::Stage(group.id.to_owned());
     entry(stop, group.state(), &watch.title_of(group.id), 0, Role::Heading, &right, writer);
@@ -346,18 +343,18 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
 
 fn line(step: &Work, writer: &mut Writer<'_>) {
     let right = match step.state {
-        State::AlreadySo => "already so".to_owned(),
-        State::Failed => "failed".to_owned(),
-        State::Skipped => "left out".to_owned(),
-        State::Undone => "taken back".to_owned(),
-        State::Done => lines::duration(step.millis),
-        State::Pending | State::Working => String::new(),
+        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Failed => "failed".to_owned(),
+        StepState::Skipped => "left out".to_owned(),
+        StepState::Undone => "taken back".to_owned(),
+        StepState::Done => lines::duration(step.millis),
+        StepState::Pending | StepState::Working => String::new(),
     };
-    let role = if step.state == State::Pending { Role::Dim } else { Role::Value };
+    let role = if step.state == StepState::Pending { Role::Dim } else { Role::Value };
     entry(Stop::Step(step.id.clone()), step.state, &step.describe, 2, role, &right, writer);
 }
 
-fn entry(stop: Stop, state: State, says: &str, indent: usize, role: Role, right: &str, writer: &mut Writer<'_>) {
+fn entry(stop: Stop, state: StepState, says: &str, indent: usize, role: Role, right: &str, writer: &mut Writer<'_>) {
     let from = writer.row();
     let (sign_role, sign) = sign(state);
     let role = if writer.at(&stop) { Role::Focus } else { role };

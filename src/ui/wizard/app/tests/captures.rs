@@ -9,7 +9,7 @@ use super::run::{stuck, told};
 use super::svg::svg;
 use super::*;
 use crate::facts::{Cpus, Disk, Facts, Memory, Netfilter, Os, Sshd};
-use crate::ui::track::tests::recorded;
+use crate::ui::run_state::recorded::recorded;
 
 const SIZE: (u16, u16) = (80, 24);
 

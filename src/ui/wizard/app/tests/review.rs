@@ -4,15 +4,20 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::action::Verdict;
-use crate::engine::detach;
 use crate::engine::journal::Record;
 use crate::engine::runs::RunDir;
+use crate::engine::{detach, launch};
 use crate::facts::probe::probe;
-use crate::host::Address;
 use crate::host::fake::{Package, output};
+use crate::host::{Address, Command, Host as _};
 use crate::plan::Plan;
+use crate::plan::preview::{GuideChecks, packages, preview};
+use crate::secret::Secrets;
 
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+/// The usual size and the smallest.
+const SIZES: [(u16, u16); 2] = [(80, 24), (40, 12)];
+/// Also a large one: for one picture of each kind of page, and of a sheet.
+const ALL_SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 
 /// A fresh Debian that is fit for everything.
 pub(super) fn fit() -> FakeHost {
@@ -92,7 +97,7 @@ fn the_first_frame_needs_nothing_from_the_machine() {
 
 #[test]
 fn a_fit_machine() {
-    insta::assert_snapshot!(seen(&SIZES, "", |size| on(&fit(), size)));
+    insta::assert_snapshot!(seen(&ALL_SIZES, "", |size| on(&fit(), size)));
 }
 
 #[test]
@@ -148,13 +153,13 @@ fn products_with_what_stands_and_what_they_miss_here() {
     let host = FakeHost::debian("sid");
     host.put_file("/var/lib/bringup/standing.json", "[\"webapp\"]", 0o644);
     insta::with_settings!({snapshot_path => super::stage::PICTURES, prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("products", seen(&SIZES, "Enter", |size| on(&host, size)));
+        insta::assert_snapshot!("products", seen(&ALL_SIZES, "Enter", |size| on(&host, size)));
     });
 }
 
 #[test]
 fn a_plan_that_can_be_started() {
-    insta::assert_snapshot!(seen(&SIZES, "", |size| reviewing(&fit(), size, &[])));
+    insta::assert_snapshot!(seen(&ALL_SIZES, "", |size| reviewing(&fit(), size, &[])));
 }
 
 #[test]
@@ -183,6 +188,64 @@ fn a_plan_with_things_in_the_way() {
     let host = fit();
     host.put_file("/proc/meminfo", "MemTotal: 204800 kB\nMemFree: 100000 kB\nSwapTotal: 0 kB\n", 0o444);
     insta::assert_snapshot!(seen(&SIZES, "", |size| reviewing(&host, size, &[("web.https_port", "0")])));
+}
+
+/// A machine whose web server runs with a configuration that is broken on disk.
+fn with_broken_nginx() -> FakeHost {
+    let host = fit();
+    host.offer(
+        Package::new("nginx", "1.22.1-9")
+            .file("/etc/nginx/nginx.conf", "user www-data;\n", 0o644)
+            .file("/usr/sbin/nginx", "elf", 0o755)
+            .service("nginx", &[]),
+    );
+    host.run(&Command::new(["apt-get", "install", "-y", "nginx"])).unwrap();
+    host.run(&Command::new(["systemctl", "start", "nginx.service"])).unwrap();
+    host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
+    host
+}
+
+/// What `bringup plan` says that a run would be refused for.
+fn refused(host: &FakeHost, app: &App) -> Vec<String> {
+    let plan = app.desk.review.plan().unwrap();
+    let verdicts = preview(host, plan, &Secrets::default(), GuideChecks::Leave);
+    let forecast = packages(host, plan);
+    let foreseen = launch::foreseen(host, plan, &verdicts, forecast.as_ref());
+    foreseen.into_iter().map(|problem| problem.message).collect()
+}
+
+fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
+#[test]
+fn a_server_that_would_not_start_again_is_said_before_anything_starts() {
+    let host = with_broken_nginx();
+    insta::assert_snapshot!(seen(&SIZES[..1], "", |size| reviewing(&host, size, &[])));
+}
+
+#[test]
+fn the_review_says_what_plan_says() {
+    let broken = with_broken_nginx();
+    let small = fit();
+    small.offer(Package::new("nginx", "1.22.1-9").size(1 << 50, 300));
+    let interrupted = fit();
+    ran(&interrupted, vec![]);
+    for (host, about) in [(broken, "theirs.conf:2"), (small, "to be downloaded"), (interrupted, "was interrupted")] {
+        let app = reviewing(&host, (80, 60), &[]);
+        let plan = refused(&host, &app);
+        assert!(plan.iter().any(|message| message.contains(about)), "{about}: {plan:?}");
+        // Without the rail beside the page.
+        let page: Vec<String> = screen(&app)
+            .lines()
+            .filter_map(|line| Some(line.split_once('│')?.1.trim_end_matches('"').to_owned()))
+            .collect();
+        let shown = squeezed(&page.concat());
+        for message in plan {
+            assert_eq!(shown.matches(&squeezed(&message)).count(), 1, "{message}\n{}", screen(&app));
+        }
+        assert!(!screen(&app).contains("[ Start ]"), "{}", screen(&app));
+    }
 }
 
 #[test]
@@ -227,7 +290,7 @@ fn what_is_typed_to_be_searched_stands_at_the_bottom() {
 #[test]
 fn all_pages_to_go_to_with_how_they_stand() {
     let make = |size| reviewing(&fit(), size, &[("web.https_port", "0"), ("application.name", "")]);
-    insta::assert_snapshot!(seen(&SIZES, "g", make));
+    insta::assert_snapshot!(seen(&ALL_SIZES, "g", make));
 }
 
 #[test]

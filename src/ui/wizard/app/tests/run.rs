@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::secret::{Secret, Secrets, mark};
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
-use crate::ui::track::tests::{at, gone_wrong, recorded};
+use crate::ui::run_state::recorded::{at, gone_wrong, recorded};
 use crate::ui::wizard::task::{News, Task};
 
 mod pictures;
@@ -26,7 +26,7 @@ mod pictures;
 const RUN: &str = "20261121-093015-webapp";
 const SECRET: &str = "application.proof_token";
 const ALL: [Choice; 6] =
-    [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Stop];
+    [Choice::Retry, Choice::Skip, Choice::Replan, Choice::RollbackStage, Choice::Rollback, Choice::Pause];
 
 /// A wizard attached to a run of which nothing was told yet.
 pub(super) fn attached(size: (u16, u16), unicode: bool) -> App {
@@ -262,12 +262,12 @@ fn a_decision_is_sent_once_with_the_number_of_its_question() {
     let mut app = told((80, 24), &stuck());
     let jobs = keys(&mut app, "r r k B Down Enter Enter");
     assert_eq!(decisions(&jobs), [(7, Choice::Retry)]);
-    assert!(screen(&app).contains("decided: try again"));
+    assert!(screen(&app).contains("decided: retry"));
 }
 
 #[test]
 fn what_takes_something_away_is_asked_for_first() {
-    for (key, choice) in [("b", Choice::RollbackStage), ("B", Choice::Rollback), ("x", Choice::Stop)] {
+    for (key, choice) in [("b", Choice::RollbackStage), ("B", Choice::Rollback), ("p", Choice::Pause)] {
         let mut app = told((80, 24), &stuck());
         assert_eq!(decisions(&keys(&mut app, &format!("{key} Esc {key} Enter"))), []);
         assert_eq!(decisions(&keys(&mut app, &format!("{key} Down Enter"))), [(7, choice)]);
@@ -277,12 +277,12 @@ fn what_takes_something_away_is_asked_for_first() {
 #[test]
 fn only_what_the_failure_allows_is_offered() {
     let mut events = gone_wrong()[..8].to_vec();
-    events.push(waiting(7, &[Choice::Retry, Choice::Rollback, Choice::Stop]));
+    events.push(waiting(7, &[Choice::Retry, Choice::Rollback, Choice::Pause]));
     let mut app = told((200, 24), &events);
     assert_eq!(keys(&mut app, "k c b").len(), 0);
     let shown = screen(&app);
     assert!(app.sheet.is_none() && !shown.contains("skip") && !shown.contains("Change an answer"), "{shown}");
-    assert!(shown.contains("r retry") && shown.contains("B all back"));
+    assert!(shown.contains("r retry") && shown.contains("B roll back"));
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_decision_that_was_refused_can_be_taken_again() {
 fn when_somebody_else_decided_this_page_follows() {
     let mut app = told((80, 24), &stuck());
     tell(&mut app, News::Events(vec![at(What::Decided { choice: Choice::Retry })]));
-    assert!(screen(&app).contains("decided: try again"), "{}", screen(&app));
+    assert!(screen(&app).contains("decided: retry"), "{}", screen(&app));
     assert!(decisions(&keys(&mut app, "r")).is_empty());
     tell(&mut app, News::Events(vec![at(What::ActionStarted { action: "database.role".to_owned() })]));
     assert_eq!(focus(&app), Some(Stop::Step("database.role".to_owned())));
@@ -310,7 +310,7 @@ fn after_a_stage_was_taken_back_the_run_asks_anew() {
     let mut events = stuck();
     events.push(at(What::Decided { choice: Choice::RollbackStage }));
     events.extend(gone_wrong()[8..11].to_vec());
-    events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop]));
+    events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]));
     let mut app = told((80, 24), &events);
     assert!(screen(&app).contains("Could not create the role"), "{}", screen(&app));
     assert_eq!(decisions(&keys(&mut app, "r")), [(12, Choice::Retry)]);
@@ -347,7 +347,7 @@ fn a_shell_is_opened_and_the_page_is_still_there() {
     let mut app = told((80, 24), &stuck());
     let Leave::Shell(note) = leave(&mut app, KeyCode::Char('!')) else { panic!("no shell") };
     assert!(note.contains("could not create the role") && note.contains("exit"), "{note}");
-    assert!(screen(&app).contains("Try again"));
+    assert!(screen(&app).contains("Retry"));
 }
 
 // --- the end --------------------------------------------------------------------
@@ -368,7 +368,9 @@ fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
     app.views.entry(Place::Run).or_default().focus = Some(Stop::Step(SECRET.to_owned()));
     app.resize(80, 60);
     let jobs = keys(&mut app, "^R");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Secret { guide, name })] if guide == "webapp" && name == SECRET));
+    assert!(
+        matches!(&jobs[..], [Job::Run(Task::Secret { of, name })] if *of == plan().application() && name == SECRET)
+    );
     tell(&mut app, News::Secret(SECRET.to_owned(), Secret::new("hunter22")));
     assert!(screen(&app).contains("hunter22"));
     assert!(keys(&mut app, "^R").is_empty());
@@ -472,12 +474,12 @@ fn a_secret_is_read_from_where_it_is_kept() {
     let host = FakeHost::new();
     let mut secrets = Secrets::default();
     secrets.insert(SECRET, Secret::new("hunter22"));
-    secret_store::save(&host, "webapp", &secrets).unwrap();
-    let read = |name: &str| work(&host, Task::Secret { guide: "webapp".to_owned(), name: name.to_owned() });
+    secret_store::save(&host, &plan().application(), &secrets).unwrap();
+    let read = |name: &str| work(&host, Task::Secret { of: plan().application(), name: name.to_owned() });
     assert!(matches!(&read(SECRET)[..], [News::Secret(_, secret)] if secret.expose() == "hunter22"));
     assert!(matches!(read("database.password")[..], [News::Trouble(_)]));
     assert!(!format!("{:?}", read(SECRET)).contains("hunter22"));
     let answer = Answered { path: SECRET.to_owned(), value: mark(SECRET).into(), origin: Origin::Default };
     assert!(plan().answers.contains(&answer));
-    assert!(host.stat(&secret_store::path("webapp")).unwrap().is_some());
+    assert!(host.stat(&secret_store::path(&plan().application())).unwrap().is_some());
 }

@@ -72,6 +72,10 @@ fn guides() -> Vec<(String, Guide)> {
     std::iter::once(("tiny".to_owned(), tiny())).chain(shipped).collect()
 }
 
+const SIZES: [(u16, u16, bool); 4] = [(80, 24, true), (120, 40, true), (40, 12, true), (80, 24, false)];
+
+/// Drawn at every size. Pictures of all sizes are kept of the guide with one question of every type; of the others it is
+/// their words that a reader looks at, and one size shows them.
 #[test]
 fn every_stage_of_every_guide() {
     for (id, guide) in guides() {
@@ -80,7 +84,7 @@ fn every_stage_of_every_guide() {
         let mut states = vec![("", &[][..])];
         states.extend((!others.is_empty()).then_some(("_opened", &others[..])));
         for (state, answers) in states {
-            for (width, height, unicode) in [(80, 24, true), (120, 40, true), (40, 12, true), (80, 24, false)] {
+            for (width, height, unicode) in SIZES {
                 let mut app = at(guide.clone(), (width, height), unicode, answers);
                 let look = if unicode { "" } else { "_ascii" };
                 let mut screens = String::new();
@@ -91,10 +95,13 @@ fn every_stage_of_every_guide() {
                         writeln!(screens, "{stage}\n{}", screen(&app)).unwrap();
                     }
                 }
-                // The guides' own words, which are no matter of the program.
-                insta::with_settings!({snapshot_path => PICTURES, prepend_module_to_snapshot => false}, {
-                    insta::assert_snapshot!(format!("{id}{state}_{width}x{height}{look}"), screens);
-                });
+                assert!(unicode || screens.is_ascii(), "{screens}");
+                if id == "tiny" || (width, height, unicode) == SIZES[0] {
+                    // The guides' own words, which are no matter of the program.
+                    insta::with_settings!({snapshot_path => PICTURES, prepend_module_to_snapshot => false}, {
+                        insta::assert_snapshot!(format!("{id}{state}_{width}x{height}{look}"), screens);
+                    });
+                }
             }
         }
     }

@@ -2,10 +2,15 @@
 
 use super::*;
 
-const SIZES: [(u16, u16); 4] = [(80, 24), (120, 40), (160, 40), (40, 12)];
+/// The usual size and the smallest; larger ones are pictured of one state, [`in_the_middle`].
+const SIZES: [(u16, u16); 2] = [(80, 24), (40, 12)];
 
 fn pictures(name: &str, make: impl Fn((u16, u16)) -> App) {
-    for size in SIZES {
+    pictures_at(&SIZES, name, make);
+}
+
+fn pictures_at(sizes: &[(u16, u16)], name: &str, make: impl Fn((u16, u16)) -> App) {
+    for &size in sizes {
         insta::assert_snapshot!(format!("run_{name}_{}x{}", size.0, size.1), screen(&make(size)));
     }
 }
@@ -29,7 +34,8 @@ fn at_work_on_packages() {
 
 #[test]
 fn in_the_middle() {
-    pictures("middle", |size| told(size, &until("services.app", 2)));
+    let sizes = [(80, 24), (120, 40), (160, 40), (40, 12)];
+    pictures_at(&sizes, "middle", |size| told(size, &until("services.app", 2)));
 }
 
 #[test]
@@ -43,7 +49,7 @@ fn a_stage_taken_back() {
         let mut events = stuck();
         events.push(at(What::Decided { choice: Choice::RollbackStage }));
         events.extend(gone_wrong()[8..11].to_vec());
-        events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Stop]));
+        events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]));
         told(size, &events)
     });
 }

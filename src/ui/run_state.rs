@@ -1,0 +1,606 @@
+//! A run as its events tell it: every step with its state, what it said, what the run waits for, and what it comes to.
+//!
+//! The only place that folds the event stream. Bars, plain lines, the wizard and the last page all draw this, so that
+//! they cannot disagree; for a run that works now and for one that ended long ago.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::engine::decision::{Choice, Waiting};
+use crate::engine::event::{Ended, Event, Step, What};
+use crate::error::{Exit, Failure};
+use crate::host::Stamp;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::proof::not_tried;
+use crate::ui::estimate::{Estimate, Expected};
+use crate::ui::{lines, text};
+
+mod output;
+#[cfg(test)]
+pub(crate) mod recorded;
+
+pub use output::{Kind, Output, Said};
+
+/// The group of the proofs, among the stages.
+pub const PROOFS: &str = "proofs";
+/// What was said while the run was taken back.
+pub const BACK: &str = "the way back";
+/// What the engine calls itself where no step is meant.
+const NO_STEP: [&str; 2] = ["bringup", "rollback"];
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// Its turn has not come.
+    Pending,
+    /// It is being worked on.
+    Working,
+    /// It changed something, or was proven.
+    Done,
+    /// There was nothing to change.
+    AlreadySo,
+    /// It failed.
+    Failed,
+    /// Somebody decided to go on without it.
+    Skipped,
+    /// It was taken back.
+    Undone,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// `database.role`.
+    pub id: String,
+    /// The id of its stage; [`PROOFS`] for a proof.
+    pub stage: String,
+    /// What it does, or what it proves.
+    pub describe: String,
+    /// How it stands.
+    pub state: StepState,
+    /// How long it took, in milliseconds; 0 until it ended.
+    pub millis: u64,
+    /// When it began, while it works.
+    pub since: Option<Stamp>,
+    /// What a proof found; of a step that was left out, why it may be.
+    pub evidence: Option<String>,
+}
+
+impl Work {
+    fn pending(id: &str, stage: &str, describe: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            stage: stage.to_owned(),
+            describe: describe.to_owned(),
+            state: StepState::Pending,
+            millis: 0,
+            since: None,
+            evidence: None,
+        }
+    }
+
+    /// Whether it is a proof that succeeded.
+    pub fn is_proven(&self) -> bool {
+        self.is_proof() && self.state == StepState::Done && self.not_tried().is_none()
+    }
+
+    /// Why it could not be tried, when it is a proof that could not.
+    pub fn not_tried(&self) -> Option<&str> {
+        self.evidence.as_deref().filter(|_| self.is_proof()).and_then(not_tried)
+    }
+
+    /// Whether it is a proof.
+    pub fn is_proof(&self) -> bool {
+        self.stage == PROOFS
+    }
+}
+
+/// Steps that belong together.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// The stage's id, or [`PROOFS`].
+    pub id: &'a str,
+    /// Its steps, in order.
+    pub steps: Vec<&'a Work>,
+}
+
+impl Group<'_> {
+    /// How the group stands as a whole.
+    pub fn state(&self) -> StepState {
+        let any = |state| self.steps.iter().any(|step| step.state == state);
+        let all = |state| self.steps.iter().all(|step| step.state == state);
+        let left = any(StepState::Pending);
+        if any(StepState::Working) {
+            StepState::Working
+        } else if any(StepState::Failed) {
+            StepState::Failed
+        } else if any(StepState::Undone) && !left {
+            StepState::Undone
+        } else if left {
+            StepState::Pending
+        } else if all(StepState::AlreadySo) {
+            StepState::AlreadySo
+        } else {
+            StepState::Done
+        }
+    }
+
+    /// How many of its steps are over.
+    pub fn over(&self) -> usize {
+        self.steps.iter().filter(|step| !matches!(step.state, StepState::Pending | StepState::Working)).count()
+    }
+
+    /// How long its steps took together, in milliseconds.
+    pub fn millis(&self) -> u64 {
+        self.steps.iter().map(|step| step.millis).sum()
+    }
+}
+
+/// How far the step at work is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meter {
+    /// From 0 to 1, where it is known.
+    pub share: Option<f32>,
+    /// What is being done.
+    pub says: String,
+    /// That says how much is done, in bytes or packages.
+    pub figures: bool,
+    /// It waits for somebody to do what that says.
+    pub waits: bool,
+}
+
+/// What the run is doing as a whole.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Nothing was heard of it yet.
+    Silent,
+    /// Step after step.
+    Forward,
+    /// Taking back.
+    Back,
+    /// After a failure it waits for a decision.
+    Waiting(Box<Waiting>),
+    /// It ended; this is what its command returns.
+    Ended(Exit),
+}
+
+/// A run, folded from its events.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    /// The guide's title; empty for a rollback that somebody asked for later.
+    pub title: String,
+    /// Its steps: actions in order, then proofs.
+    pub steps: Vec<Work>,
+    /// What it does.
+    pub phase: Phase,
+    /// How far the step at work is.
+    pub meter: Meter,
+    /// Every failure with its step, and whether it came up on the way back.
+    pub failures: Vec<(String, Failure, bool)>,
+    /// What did not go as it should although the run went on.
+    pub warnings: Vec<String>,
+    /// What was left in place, and why.
+    pub kept: Vec<(String, String)>,
+    /// What was saved before it was dropped, and where.
+    pub dumped: Vec<(String, String)>,
+    /// Changes that the way back set out to undo.
+    pub records: usize,
+    /// The run as a whole is being rolled back, or was when it ended. A stage that was rolled back before somebody is
+    /// asked again does not count.
+    pub rolling_back: bool,
+    /// Changes that are in place at its end.
+    pub changed: usize,
+    /// What steps said.
+    pub output: Output,
+    noted: String,
+    estimate: Estimate,
+    undone: BTreeSet<String>,
+    /// So many of the steps were announced when the run began; others have come up since.
+    announced: usize,
+    current: Option<usize>,
+    began: Option<Stamp>,
+    latest: Option<Stamp>,
+}
+
+impl Default for RunState {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            steps: Vec::new(),
+            phase: Phase::Silent,
+            meter: Meter::default(),
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            kept: Vec::new(),
+            dumped: Vec::new(),
+            records: 0,
+            rolling_back: false,
+            changed: 0,
+            output: Output::default(),
+            noted: String::new(),
+            estimate: Estimate::default(),
+            undone: BTreeSet::new(),
+            announced: 0,
+            current: None,
+            began: None,
+            latest: None,
+        }
+    }
+}
+
+impl RunState {
+    /// Takes an event in.
+    pub fn take_in(&mut self, event: &Event) {
+        self.began.get_or_insert(event.at);
+        self.latest = Some(event.at);
+        self.estimate.take_in(event);
+        match &event.what {
+            What::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
+            What::ActionStarted { action } => self.begin(action, event.at),
+            What::ProofStarted { proof } => {
+                let at = self.proof(proof);
+                self.begin_at(at, event.at);
+            }
+            What::ActionProgress { action, progress } => self.go_on(action, progress, event.at),
+            What::ActionEnded { action, ended, millis } => {
+                let state = match ended {
+                    Ended::Changed => StepState::Done,
+                    Ended::AlreadySo => StepState::AlreadySo,
+                    Ended::Failed => StepState::Failed,
+                };
+                self.end(action, state, *millis);
+            }
+            What::ProofEnded { proof, evidence, failure, millis } => {
+                let at = self.proof(proof);
+                self.end(proof, if failure.is_some() { StepState::Failed } else { StepState::Done }, *millis);
+                self.output.push(proof, Kind::Output, evidence.as_deref().unwrap_or_default());
+                self.steps[at].evidence.clone_from(evidence);
+            }
+            What::Failed { step, failure } => self.fail(step, failure),
+            What::Waiting(waiting) => {
+                self.pause();
+                self.phase = Phase::Waiting(Box::new(waiting.clone()));
+                // It was a stage that was rolled back, not the run.
+                self.rolling_back = false;
+            }
+            What::Decided { choice } => {
+                self.phase = Phase::Forward;
+                lines::decided(*choice).clone_into(&mut self.meter.says);
+                if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
+                    // What failed is tried anew, or is to be done without.
+                    self.rolling_back = false;
+                    self.failures.clear();
+                    self.kept.clear();
+                }
+            }
+            What::Skipped { step, because } => {
+                self.end(step, StepState::Skipped, 0);
+                self.output.push(step, Kind::Note, because);
+                let at = self.step(step);
+                self.steps[at].evidence = Some(because.clone());
+            }
+            What::RollbackStarted { records, .. } => {
+                self.phase = Phase::Back;
+                self.rolling_back = true;
+                self.records = *records;
+                self.undone.clear();
+                self.pause();
+            }
+            What::Undone { action, describe } => {
+                let at = self.step(action);
+                self.steps[at].state = StepState::Undone;
+                self.output.push(BACK, Kind::Undone, describe);
+                self.undone.insert(action.clone());
+                self.current = Some(at);
+                self.meter = Meter { says: describe.clone(), ..Meter::default() };
+            }
+            What::Kept { what, why } => {
+                self.tell(Kind::Kept, &format!("{what}: {why}"));
+                self.kept.push((what.clone(), why.clone()));
+            }
+            What::Dumped { what, file } => {
+                self.tell(Kind::Saved, &format!("{what} is in {file}"));
+                self.dumped.push((what.clone(), file.clone()));
+            }
+            What::Note { text } => self.tell(Kind::Note, text),
+            What::RunEnded { exit, changed } => {
+                if *exit == Exit::RolledBack {
+                    self.all_undone();
+                }
+                self.phase = Phase::Ended(*exit);
+                self.changed = *changed;
+                self.pause();
+            }
+        }
+    }
+
+    /// Folds all of these.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut state = Self::default();
+        events.into_iter().for_each(|event| state.take_in(event));
+        state
+    }
+
+    /// With what is known of the steps' times before the run.
+    pub fn expecting(expected: Expected) -> Self {
+        Self { estimate: Estimate::new(expected), ..Self::default() }
+    }
+
+    /// How long its steps are likely to take; to be told before its events.
+    pub fn expect(&mut self, expected: Expected) {
+        self.estimate = Estimate::new(expected);
+    }
+
+    /// The steps are known from a plan before the run tells them: those of a rollback.
+    pub fn describe(&mut self, plan: &Plan) {
+        for step in &mut self.steps {
+            if let Some(planned) = plan.actions.iter().find(|planned| planned.id == step.id) {
+                step.stage.clone_from(&planned.stage);
+                step.describe.clone_from(&planned.describe);
+            }
+        }
+    }
+
+    fn start(&mut self, guide: &str, actions: &[Step], proofs: &[Step]) {
+        guide.clone_into(&mut self.title);
+        self.phase = Phase::Forward;
+        self.rolling_back = false;
+        self.failures.clear();
+        self.warnings.clear();
+        let actions = actions.iter().map(|step| Work::pending(&step.id, &step.stage, &step.describe));
+        let proofs = proofs.iter().map(|step| Work::pending(&step.id, PROOFS, &step.describe));
+        self.steps = actions.chain(proofs).collect();
+        self.announced = self.steps.len();
+        self.pause();
+    }
+
+    fn begin(&mut self, id: &str, at: Stamp) {
+        let step = self.step(id);
+        self.begin_at(step, at);
+    }
+
+    fn begin_at(&mut self, step: usize, at: Stamp) {
+        self.phase = Phase::Forward;
+        self.pause();
+        self.steps[step].state = StepState::Working;
+        self.steps[step].since = Some(at);
+        self.current = Some(step);
+    }
+
+    fn go_on(&mut self, id: &str, progress: &Progress, at: Stamp) {
+        let step = self.step(id);
+        if self.current != Some(step) {
+            self.pause();
+            self.current = Some(step);
+        }
+        if self.steps[step].since.is_none() {
+            self.steps[step].since = Some(at);
+            self.steps[step].state = StepState::Working;
+        }
+        let id = if self.phase == Phase::Back { BACK } else { id };
+        let says = text::of_tool(&progress.text());
+        match progress {
+            Progress::Percent { percent, note, amount } => {
+                self.note(id, note);
+                let share = Some((*percent / 100.0).clamp(0.0, 1.0));
+                self.meter = Meter { share, says, figures: amount.is_some(), waits: false };
+            }
+            Progress::Note(note) => {
+                self.note(id, note);
+                (self.meter.says, self.meter.waits) = (says, false);
+            }
+            Progress::Deadline { note, .. } => {
+                self.note(id, note);
+                self.meter = Meter { says, waits: true, ..Meter::default() };
+            }
+            Progress::Warning(text) => {
+                self.note(id, text);
+                if !self.warnings.contains(text) {
+                    self.warnings.push(text.clone());
+                }
+            }
+            Progress::Output(line) => self.output.push(id, Kind::Output, line),
+        }
+    }
+
+    /// What a step does, once for as long as it does that.
+    fn note(&mut self, id: &str, note: &str) {
+        if self.noted != note {
+            self.output.push(id, Kind::Note, note);
+            note.clone_into(&mut self.noted);
+        }
+    }
+
+    fn end(&mut self, id: &str, state: StepState, millis: u64) {
+        let at = self.step(id);
+        let step = &mut self.steps[at];
+        (step.state, step.millis, step.since) = (state, millis, None);
+        self.current = Some(at);
+        self.meter = Meter::default();
+    }
+
+    fn fail(&mut self, id: &str, failure: &Failure) {
+        let back = self.phase == Phase::Back;
+        if !NO_STEP.contains(&id) {
+            let at = self.step(id);
+            let step = &mut self.steps[at];
+            (step.state, step.since) = (StepState::Failed, None);
+            self.current = Some(at);
+        }
+        self.tell(Kind::Failed, &failure.to_string());
+        self.failures.push((id.to_owned(), failure.clone(), back));
+    }
+
+    /// Whatever stood does not any more, though not every step had something of its own to undo.
+    fn all_undone(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.stage != PROOFS) {
+            if matches!(step.state, StepState::Done | StepState::Working) {
+                step.state = StepState::Undone;
+            }
+        }
+    }
+
+    /// Nothing is at work for the moment.
+    fn pause(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Working) {
+            step.state = StepState::Pending;
+            step.since = None;
+        }
+        self.meter = Meter::default();
+    }
+
+    /// Says something in the name of the step at work, or of the way back.
+    fn tell(&mut self, kind: Kind, text: &str) {
+        let id = match &self.phase {
+            Phase::Back => BACK.to_owned(),
+            _ => self.current().map(|step| step.id.clone()).unwrap_or_default(),
+        };
+        self.output.push(&id, kind, text);
+    }
+
+    /// The place of a step; one that was not announced is added.
+    fn step(&mut self, id: &str) -> usize {
+        if let Some(at) = self.steps.iter().position(|step| step.id == id) {
+            return at;
+        }
+        self.steps.push(Work::pending(id, id.split('.').next().unwrap_or(id), id));
+        self.steps.len() - 1
+    }
+
+    /// The place of a proof.
+    fn proof(&mut self, id: &str) -> usize {
+        let at = self.step(id);
+        if at >= self.announced {
+            PROOFS.clone_into(&mut self.steps[at].stage);
+        }
+        at
+    }
+
+    // --- what it comes to -----------------------------------------------------
+
+    /// The steps by their stages, in order; proofs are the last group.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for step in &self.steps {
+            match groups.iter_mut().find(|group| group.id == step.stage) {
+                Some(group) => group.steps.push(step),
+                None => groups.push(Group { id: &step.stage, steps: vec![step] }),
+            }
+        }
+        groups
+    }
+
+    /// The step that is worked on, or was worked on last.
+    pub fn current(&self) -> Option<&Work> {
+        self.steps.get(self.current?)
+    }
+
+    /// Whether something is worked on at this moment.
+    pub fn works(&self) -> bool {
+        matches!(self.phase, Phase::Forward | Phase::Back | Phase::Silent)
+    }
+
+    /// How many steps are over (in a rollback: changes undone), and of how many.
+    pub fn count(&self) -> (usize, usize) {
+        if self.rolling_back || self.phase == Phase::Back {
+            return (self.undone.len().min(self.records), self.records);
+        }
+        let open = |step: &&Work| matches!(step.state, StepState::Pending | StepState::Working | StepState::Undone);
+        let announced = &self.steps[..self.announced];
+        (announced.len() - announced.iter().filter(open).count(), announced.len())
+    }
+
+    /// What a step does; its id when it was not announced.
+    pub fn describe_of<'a>(&'a self, id: &'a str) -> &'a str {
+        self.steps.iter().find(|step| step.id == id).map_or(id, |step| &step.describe)
+    }
+
+    /// `[3/31] `: the place of a step among all; empty for one that was not announced.
+    pub fn place(&self, id: &str) -> String {
+        let announced = &self.steps[..self.announced];
+        let at = announced.iter().position(|step| step.id == id);
+        at.map_or_else(String::new, |at| format!("[{}/{}] ", at + 1, announced.len()))
+    }
+
+    /// The width of a column for the ids, within reason.
+    pub fn id_width(&self) -> usize {
+        let announced = &self.steps[..self.announced];
+        announced.iter().map(|step| step.id.len()).filter(|len| *len <= 24).max().unwrap_or(0)
+    }
+
+    /// Proofs that succeeded.
+    pub fn proven(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.is_proven())
+    }
+
+    /// Proofs that could not be tried.
+    pub fn untried(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.not_tried().is_some())
+    }
+
+    /// Steps that somebody decided to go on without.
+    pub fn skipped(&self) -> impl Iterator<Item = &Work> {
+        self.steps.iter().filter(|step| step.state == StepState::Skipped)
+    }
+
+    /// Whether the events are those of a rollback that somebody asked for, not of a run.
+    pub fn is_rollback(&self) -> bool {
+        self.rolling_back && self.title.is_empty()
+    }
+
+    /// The time that it will still take at `now`; none where that would be a guess.
+    pub fn left(&self, now: Option<Stamp>) -> Option<Duration> {
+        now.max(self.latest).and_then(|now| self.estimate.left(now))
+    }
+
+    /// How far the whole is, from 0 to 1: by time where the time left is known, else by the steps that are over and
+    /// the known part of the one at work.
+    pub fn share(&self, now: Option<Stamp>) -> f32 {
+        if let Some(left) = self.left(now) {
+            let worked: u64 = self.steps.iter().map(|step| step.millis).sum();
+            let worked = Duration::from_millis(worked) + self.step_elapsed(now);
+            return worked.as_secs_f32() / (worked + left).as_secs_f32().max(0.001);
+        }
+        let (over, all) = self.count();
+        if all == 0 {
+            return 0.0;
+        }
+        let part = self.meter.share.unwrap_or(0.0);
+        #[expect(clippy::cast_precision_loss, reason = "a share for a bar of a few dozen columns")]
+        let share = (over as f32 + part) / all as f32;
+        share.min(1.0)
+    }
+
+    /// The failure that matters: the first on the way forward since the last decision, or the first of a rollback
+    /// without one.
+    pub fn failure(&self) -> Option<&(String, Failure, bool)> {
+        self.failures.iter().find(|(_, _, back)| !back).or_else(|| self.failures.first())
+    }
+
+    /// The failures besides that one.
+    pub fn other_failures(&self) -> impl Iterator<Item = &Failure> {
+        let first = self.failure().map(std::ptr::from_ref);
+        self.failures.iter().filter(move |one| Some(std::ptr::from_ref(*one)) != first).map(|(_, failure, _)| failure)
+    }
+
+    /// How long it has been at work at `now`; until its last word once it ended.
+    pub fn elapsed(&self, now: Option<Stamp>) -> Duration {
+        let until = if self.works() { now.max(self.latest) } else { self.latest };
+        match (self.began, until) {
+            (Some(began), Some(until)) => until.since(began),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How long the step at work has been so at `now`.
+    pub fn step_elapsed(&self, now: Option<Stamp>) -> Duration {
+        match (self.current().and_then(|step| step.since), now.max(self.latest)) {
+            (Some(since_then), Some(now)) => now.since(since_then),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
