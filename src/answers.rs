@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::Facts;
+use crate::guide::Guide;
 use crate::guide::expression::Context;
 
 pub mod file;
@@ -113,8 +114,8 @@ pub struct Resolved {
 
 impl Resolved {
     /// What expressions can use then: facts, every answer and every figure.
-    pub fn context(&self, facts: &Facts) -> Context {
-        let mut context = Context::new(facts);
+    pub fn context(&self, guide: &Guide, facts: &Facts) -> Context {
+        let mut context = Context::of(guide, facts);
         for (stage, answers) in &self.values {
             for (question, value) in answers {
                 context.set_answer(stage, question, value);

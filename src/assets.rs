@@ -39,6 +39,13 @@ pub fn screen(path: &str) -> Option<&'static [u8]> {
     SCREENS.get_file(path).map(File::contents)
 }
 
+/// Every file below `screens/`, by its path there.
+pub fn screens() -> Tree {
+    let mut tree = Tree::new();
+    collect(&SCREENS, SCREENS.path(), &mut tree);
+    tree
+}
+
 /// The files below `assets/<dir>/`; empty when there are none.
 pub fn below(dir: &str) -> Tree {
     let mut tree = Tree::new();

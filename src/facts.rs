@@ -210,6 +210,13 @@ pub struct Listener {
     pub process: String,
 }
 
+impl Listener {
+    /// The program that holds it, in words.
+    pub fn owner(&self) -> &str {
+        if self.process.is_empty() { "another program" } else { &self.process }
+    }
+}
+
 /// An SSH connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -28,6 +28,9 @@ pub struct Guide {
     pub stages: Vec<Stage>,
     /// Conditions that the host must meet, checked before the first question.
     pub requires: Vec<Rule>,
+    /// What differs from release to release: codename -> name -> value; `other` is every release's own unless it has
+    /// another. Expressions see it as `release.<name>`.
+    pub releases: Releases,
     /// The templates and other files it may refer to, by their relative path.
     #[serde(skip)]
     pub assets: BTreeMap<String, Vec<u8>>,
@@ -35,6 +38,12 @@ pub struct Guide {
     #[serde(skip)]
     pub dir: Option<PathBuf>,
 }
+
+/// What differs from release to release: codename (or [`OTHER`]) -> name -> value.
+pub type Releases = BTreeMap<String, BTreeMap<String, Value>>;
+
+/// The line of [`Releases`] that is good for every release without a value of its own.
+pub const OTHER: &str = "other";
 
 /// `guide.yaml`, as written.
 #[derive(Clone, Debug, Deserialize)]
@@ -83,9 +92,18 @@ pub struct Stage {
     /// `figures.<name>`.
     #[serde(default)]
     pub figures: Vec<Figure>,
+    /// What the firewall lets in for this stage; `figures.public` has that of all stages so far.
+    #[serde(default)]
+    pub exposes: Vec<Exposed>,
+    /// What a backup of the application holds, as `figures.backup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Rules over several answers or over the host; what they refuse is refused before anything is changed.
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// What is good to know about these answers, and refuses nothing.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
     /// Packages; those of all stages become one transaction.
     #[serde(default)]
     pub packages: Vec<PackageSpec>,
@@ -134,6 +152,22 @@ pub struct Question {
     /// What `pattern` allows, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern_hint: Option<String>,
+    /// The schemes that a `url` may have; `https` and `http` where none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemes: Vec<String>,
+    /// Whether an absolute path of this server is a `url`, too (and `user@host:path`, with the scheme `ssh`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub or_path: bool,
+    /// What is open besides `ports`: an expression that gives a list such as `figures.public.ports`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
+    /// When a `free_port` may be taken: an expression over `value` and `owner`, the program that listens there (empty
+    /// where its name is not known).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_taken: Option<String>,
+    /// What to do where a `free_port` is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_hint: Option<String>,
     /// Whether an empty text is an answer.
     #[serde(default)]
     pub optional: bool,
@@ -173,6 +207,28 @@ pub enum QuestionKind {
     Secret,
     /// A list of texts; whole numbers count as such.
     List,
+    /// A URL without a password, with one of `schemes`; with `or_path` also an absolute path.
+    Url,
+    /// A list of ports to open: `8443`, `60000-61000/udp`, `5671 from 10.1.0.0/16`; none of SSH's, and none twice.
+    Ports,
+    /// A list of networks or addresses that this host can have visitors from.
+    Networks,
+    /// A TCP port on which nobody listens yet.
+    FreePort,
+    /// A regular expression.
+    Regex,
+}
+
+impl QuestionKind {
+    /// Whether an answer is a list.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::List | Self::Ports | Self::Networks)
+    }
+
+    /// Whether an answer is a number.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Integer | Self::Port | Self::FreePort)
+    }
 }
 
 /// One of the values of a `choice`.
@@ -205,10 +261,27 @@ pub struct Rule {
     /// What to do.
     #[serde(default)]
     pub hint: String,
-    /// Only tell, do not refuse.
-    #[serde(default)]
-    pub warning: bool,
     /// The answer it concerns (`web.host`), for the position in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+}
+
+/// Something to know that refuses nothing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    /// When it is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// An expression that yields a list; it is said for each, as `item`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// What is said; a template.
+    pub say: String,
+    /// What to do; a template.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+    /// The answer it concerns (`web.host`); its stage where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
 }
@@ -223,6 +296,66 @@ pub struct Figure {
     pub value: String,
     /// When it is computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+/// A port that others reach; text leaves are templates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exposed {
+    /// The port, or a range such as `5900-7000`.
+    pub port: Value,
+    /// What listens there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `tcp` or `udp`; TCP where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The networks that may; all where it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Value>,
+    /// When.
+    #[serde(default, skip_serializing)]
+    pub when: Option<String>,
+}
+
+/// What a backup holds; text leaves are templates, and an entry that gives none is left out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backup {
+    /// Directories, with their settings and data.
+    pub directories: Vec<String>,
+    /// What is left out below them; `*` stands for anything.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Directories that reading a database writes to (SQLite's locks).
+    #[serde(default)]
+    pub writable: Vec<String>,
+    /// The database, where one is on this server.
+    #[serde(default, skip_serializing)]
+    pub database: Option<BackupDatabase>,
+}
+
+/// The database of a backup; text leaves are templates.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupDatabase {
+    /// `sqlite`, `postgresql` or `mariadb`.
+    pub engine: String,
+    /// Its name; SQLite's file.
+    pub name: String,
+    /// The system user that it belongs to.
+    pub user: String,
+    /// The role that owns it.
+    pub role: String,
+    /// PostgreSQL's cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The engine's port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<Value>,
+    /// When it is on this server.
+    #[serde(default, skip_serializing)]
     pub when: Option<String>,
 }
 

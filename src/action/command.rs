@@ -30,6 +30,9 @@ pub struct RawCommand {
     /// Why it cannot be taken back (instead of `undo`).
     #[serde(default)]
     pub irreversible: String,
+    /// The action whose rollback takes away what this changes (instead of `undo`): `database.database` for rows in it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub covered_by: String,
     /// As whom; root when empty.
     #[serde(default)]
     pub user: String,
@@ -75,6 +78,9 @@ impl Act for RawCommand {
     }
 
     fn prepare(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+        if !self.covered_by.is_empty() {
+            return Ok(Vec::new());
+        }
         if self.undo.is_empty() {
             // The host becomes what it was; whoever takes it back is told what does not.
             let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
@@ -100,7 +106,7 @@ impl Act for RawCommand {
     }
 
     fn reversible(&self) -> Reversible {
-        if !self.undo.is_empty() {
+        if !self.undo.is_empty() || !self.covered_by.is_empty() {
             Reversible::Yes
         } else if self.irreversible.is_empty() {
             Reversible::No("the guide does not say how to undo it".to_owned())
@@ -234,6 +240,13 @@ mod tests {
     fn a_secret_in_an_argument_is_refused() {
         let act = RawCommand { run: vec!["load".to_owned(), mark("db.password")], ..command() };
         assert!(bench(0).check(&act).unwrap_err().hint.unwrap().contains("`env` or `stdin`"));
+    }
+
+    #[test]
+    fn what_another_action_takes_away_needs_no_record() {
+        let act = RawCommand { undo: Vec::new(), covered_by: "a.database".to_owned(), ..command() };
+        assert_eq!(act.reversible(), Reversible::Yes);
+        assert_eq!(bench(0).make(&act).records, []);
     }
 
     #[test]

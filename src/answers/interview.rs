@@ -251,7 +251,7 @@ impl Interview {
         if question.choices.iter().all(|choice| choice.when.is_none()) {
             return question.choices.iter().map(|choice| (choice, true)).collect();
         }
-        let context = self.resolved.context(&self.facts);
+        let context = self.resolved.context(&self.guide, &self.facts);
         let offered = |choice: &Choice| {
             choice.when.as_deref().is_none_or(|when| self.expressions.truth(when, &context).unwrap_or(false))
         };

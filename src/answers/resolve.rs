@@ -13,13 +13,17 @@ use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions};
-use crate::guide::{Guide, Question, QuestionKind, Rule, Stage};
+use crate::guide::{Guide, Question, QuestionKind, Stage};
 use crate::secret;
 use crate::visible;
 
 mod hostname;
+mod on_host;
 mod reference;
 mod refusal;
+mod rules;
+mod sections;
+mod url;
 mod value;
 
 pub(crate) use reference::GENERATED;
@@ -112,6 +116,7 @@ fn position(place: &str) -> (usize, usize) {
 
 struct Walk<'a> {
     guide: &'a Guide,
+    facts: &'a Facts,
     given: &'a Given,
     place: &'a dyn Fn(&str) -> String,
     expressions: Arc<Expressions>,
@@ -128,17 +133,18 @@ impl<'a> Walk<'a> {
     fn new(
         expressions: Arc<Expressions>,
         guide: &'a Guide,
-        facts: &Facts,
+        facts: &'a Facts,
         given: &'a Given,
         place: &'a dyn Fn(&str) -> String,
         refused: BTreeSet<String>,
     ) -> Self {
         Self {
             guide,
+            facts,
             given,
             place,
             expressions,
-            context: Context::new(facts),
+            context: Context::of(guide, facts),
             resolved: Resolved { take_over: given.take_over.clone(), ..Resolved::default() },
             problems: Vec::new(),
             refused,
@@ -171,6 +177,7 @@ impl<'a> Walk<'a> {
             for figure in &stage.figures {
                 self.figure_does_not_apply(&figure.name);
             }
+            self.sections_do_not_apply(stage);
             return;
         }
         if applies == Some(true) {
@@ -179,10 +186,14 @@ impl<'a> Walk<'a> {
         for figure in &stage.figures {
             self.figure(&figure.name, figure.when.as_deref(), &figure.value, applies.is_some());
         }
+        self.sections(stage, applies.is_some());
         if applies == Some(true) {
             let context = self.context.clone();
             for rule in &stage.rules {
                 self.rule(rule, &stage.id, &context);
+            }
+            for notice in &stage.notices {
+                self.notice(notice, &stage.id);
             }
         }
     }
@@ -277,7 +288,9 @@ impl<'a> Walk<'a> {
             self.refuse(path, "must be answered", asked(question));
             return None;
         }
-        let detected = names.iter().any(|name| name.starts_with("facts") || name.starts_with("figures"));
+        let detected = names
+            .iter()
+            .any(|name| ["facts", "release", "figures"].contains(&name.split('.').next().unwrap_or_default()));
         let origin = if detected { Origin::Detected } else { Origin::Default };
         let before = self.problems.len();
         let accepted = self.accept(question, path, &rendered, origin);
@@ -314,6 +327,7 @@ impl<'a> Walk<'a> {
         }
         let context = self.context.with("value", &value);
         let before = self.problems.len();
+        self.on_host(question, path, &value);
         for rule in &question.rules {
             self.rule(rule, path, &context);
         }
@@ -391,32 +405,6 @@ impl<'a> Walk<'a> {
                 None
             }
         }
-    }
-
-    /// `path` is the answer concerned when the rule names none.
-    fn rule(&mut self, rule: &Rule, path: &str, context: &Context) {
-        let path = rule.about.as_deref().unwrap_or(path);
-        let applies = rule.when.as_deref().map_or(Some(true), |when| self.truth(when, path, context));
-        if applies != Some(true) || self.truth(&rule.that, path, context) != Some(false) {
-            return;
-        }
-        let mut words = Vec::new();
-        for template in [&rule.message, &rule.hint] {
-            match self.expressions.render_text(template, context) {
-                Ok(text) => words.push(text.trim().to_owned()),
-                Err(error) => {
-                    return self.defect(path, "a rule's message cannot be written", &error);
-                }
-            }
-        }
-        let hint = words.pop().unwrap_or_default();
-        let message = words.pop().unwrap_or_default();
-        if !rule.warning {
-            return self.refuse(path, message, hint);
-        }
-        let about = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        let hint = if hint.is_empty() { hint } else { format!(" ({hint})") };
-        self.resolved.warnings.push(format!("{about}{message}{hint}"));
     }
 
     /// `None` when it depends on something unknown (already told), or is a defect of the guide (told now).

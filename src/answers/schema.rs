@@ -131,8 +131,8 @@ fn form(question: &Question) -> Value {
         }
         QuestionKind::Bool => return json!({"type": "boolean"}),
         QuestionKind::Secret => return reference(),
-        QuestionKind::Integer | QuestionKind::Port => {
-            let port = question.kind == QuestionKind::Port;
+        QuestionKind::Integer | QuestionKind::Port | QuestionKind::FreePort => {
+            let port = question.kind != QuestionKind::Integer;
             let mut form = json!({"type": "integer"});
             if let Some(min) = question.min.or(port.then_some(1)) {
                 form["minimum"] = min.into();
@@ -142,7 +142,7 @@ fn form(question: &Question) -> Value {
             }
             return form;
         }
-        QuestionKind::List => {
+        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => {
             let mut entry = json!({"type": ["string", "integer"], "minLength": 1, "minimum": 0});
             if let Some(pattern) = &question.pattern {
                 entry["pattern"] = format!("^(?:{pattern})$").into();
@@ -155,7 +155,9 @@ fn form(question: &Question) -> Value {
         }
         QuestionKind::Hostname => json!({"type": "string", "format": "hostname"}),
         QuestionKind::Email => json!({"type": "string", "format": "email"}),
-        QuestionKind::Path | QuestionKind::Text => json!({"type": "string"}),
+        QuestionKind::Url if !question.or_path => json!({"type": "string", "format": "uri"}),
+        QuestionKind::Regex => json!({"type": "string", "format": "regex"}),
+        QuestionKind::Path | QuestionKind::Text | QuestionKind::Url => json!({"type": "string"}),
     };
     form["minLength"] = question.min.unwrap_or(1).max(1).into();
     if let Some(max) = question.max {

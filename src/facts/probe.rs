@@ -10,7 +10,7 @@ pub(crate) mod connection;
 mod cpus;
 pub mod engines;
 pub mod firewall;
-mod installed;
+pub mod installed;
 mod listening;
 mod memory;
 pub mod ssh;

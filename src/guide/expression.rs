@@ -3,22 +3,21 @@
 //! There is no clock, no randomness and no access to the host in here, so the same names give the same text.
 //! Secrets are marks by the time they get here, and every filter of ours lets marks through as they are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
 use crate::assets::Tree;
 use crate::guide::Guide;
-use crate::sizing;
 
 pub use context::Context;
 
 mod context;
 mod filters;
+mod functions;
 mod networks;
 
 pub(crate) use filters::shell_quote;
@@ -45,7 +44,7 @@ impl Expressions {
     pub fn new(guide: &Guide) -> Self {
         let assets = Arc::new(guide.assets.clone());
         let (names, singles) = (Mutex::default(), Mutex::default());
-        Self { environment: environment(Arc::clone(&assets)), assets, names, singles }
+        Self { environment: environment(&guide.id, Arc::clone(&assets)), assets, names, singles }
     }
 
     /// The value of an expression. A name that does not exist is an error.
@@ -119,8 +118,7 @@ impl Expressions {
             return Ok(known);
         }
         let compiled = self.environment.compile_expression(expression).map_err(|e| told(expression, &e))?;
-        let mut names: BTreeSet<String> =
-            compiled.undeclared_variables(true).into_iter().filter(|name| !self.is_function(name)).collect();
+        let mut names = self.names(compiled.undeclared_variables(true));
         // minijinja does not look into what is sliced.
         if let Some(unsliced) = without_slices(expression) {
             names.extend(self.names_in_expression(&unsliced)?);
@@ -135,7 +133,7 @@ impl Expressions {
             return self.names_in_expression(expression);
         }
         let compiled = self.environment.template_from_str(template).map_err(|e| told(template, &e))?;
-        Ok(compiled.undeclared_variables(true).into_iter().filter(|name| !self.is_function(name)).collect())
+        Ok(self.names(compiled.undeclared_variables(true)))
     }
 
     /// The names that an asset uses as a template, those of what it includes too.
@@ -145,8 +143,7 @@ impl Expressions {
         let mut left = vec![name.to_owned()];
         while let Some(next) = left.pop() {
             let template = self.asset(&next)?;
-            let found = template.undeclared_variables(true);
-            names.extend(found.into_iter().filter(|name| !self.is_function(name)));
+            names.extend(self.names(template.undeclared_variables(true)));
             left.extend(included(template.source()));
             seen.insert(next);
             left.retain(|name| !seen.contains(name));
@@ -183,8 +180,17 @@ impl Expressions {
         single.then_some(inside.trim())
     }
 
-    fn is_function(&self, name: &str) -> bool {
-        self.environment.globals().any(|(global, _)| global == name)
+    /// Names with a value, of those that are used: in the place of a function the facts that it looks at.
+    fn names(&self, used: HashSet<String>) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for name in used {
+            match functions::facts_of(&name) {
+                Some(facts) => names.extend(facts.iter().map(|fact| (*fact).to_owned())),
+                None if self.environment.globals().any(|(global, _)| global == name) => {}
+                None => drop(names.insert(name)),
+            }
+        }
+        names
     }
 }
 
@@ -195,6 +201,21 @@ fn remembered<T: Clone>(memory: &Mutex<HashMap<String, T>>, text: &str) -> Optio
 fn remember<T>(memory: &Mutex<HashMap<String, T>>, text: &str, known: T) {
     if let Ok(mut memory) = memory.lock() {
         memory.insert(text.to_owned(), known);
+    }
+}
+
+/// Removes `none` from lists and sections, so that `["a", "{{ 'b' if x else none }}"]` can leave an entry out.
+pub fn drop_absent(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            items.retain(|item| !item.is_null());
+            items.iter_mut().for_each(drop_absent);
+        }
+        Value::Object(entries) => {
+            entries.retain(|_, item| !item.is_null());
+            entries.values_mut().for_each(drop_absent);
+        }
+        _ => {}
     }
 }
 
@@ -231,7 +252,7 @@ impl std::io::Write for Text {
     }
 }
 
-fn environment(assets: Arc<Tree>) -> Environment<'static> {
+fn environment(guide: &str, assets: Arc<Tree>) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
@@ -249,18 +270,10 @@ fn environment(assets: Arc<Tree>) -> Environment<'static> {
             .map(Some)
             .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("{name} is not UTF-8 text")))
     });
-    environment.add_function("size_workers", size_workers);
     filters::add(&mut environment);
+    functions::add(&mut environment, guide.to_owned());
     networks::add(&mut environment);
     environment
-}
-
-/// `size_workers(cpus=…, memory_mib=…, users=…)`: the arithmetic of [`sizing`], its inputs by name.
-fn size_workers(inputs: Kwargs) -> Result<minijinja::Value, Error> {
-    let failed = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, format!("size_workers: {e}"));
-    let inputs = serde_json::to_value(minijinja::Value::from(inputs)).map_err(failed)?;
-    let input: sizing::Input = serde_json::from_value(inputs).map_err(failed)?;
-    Ok(minijinja::Value::from(minijinja::value::Serde(sizing::size_workers(&input))))
 }
 
 /// The assets that a template includes, imports or extends by a literal name.
@@ -368,7 +381,7 @@ mod tests {
             ("''", false),
             ("[]", false),
             ("facts.fqdn in ['web.example.org']", true),
-            ("facts.listening | selectattr('port', 'eq', 80) | list | length == 1", true),
+            ("facts.listening | map(attribute='port') | list == [80]", true),
         ] {
             assert_eq!(e.truth(text, &context()), Ok(expected), "{text}");
         }

@@ -10,16 +10,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::Problem;
+use crate::facts::probe::installed;
 use crate::guide::expression::{Expressions, is_template};
-use crate::guide::{ActionSpec, Guide, Question, QuestionKind, Rule, Stage, schema};
+use crate::guide::{ActionSpec, Guide, Notice, OTHER, Question, QuestionKind, Rule, Stage, schema};
 use crate::suggest::nearest;
 
+use form::Form;
 use names::Names;
 
+pub mod form;
+mod kinds;
 mod names;
 
 /// Names that expressions use for something else.
-const RESERVED: &[&str] = &["facts", "figures", "value", "item", "index", "packages", "version", "guide", "on_failure"];
+const RESERVED: &[&str] =
+    &["facts", "release", "figures", "owner", "value", "item", "index", "packages", "version", "guide", "on_failure"];
 
 /// Where the mark of a secret may stand: what is written to files that only their owner reads, or handed over
 /// through stdin, the environment or a socket. Anything else is argv, a log or a screen.
@@ -37,7 +42,8 @@ const SECRET_PLACES: &[(&str, &[&str])] = &[
 
 /// Finds what is wrong with a guide.
 pub fn lint(guide: &Guide) -> Vec<Problem> {
-    let mut linter = Linter { expressions: Expressions::new(guide), names: Names::new(), problems: Vec::new() };
+    let mut linter =
+        Linter { expressions: Expressions::new(guide), names: Names::new(&guide.releases), problems: Vec::new() };
     linter.guide(guide);
     linter.problems
 }
@@ -54,6 +60,14 @@ impl Linter {
             self.require(what, !text.trim().is_empty(), "is missing");
         }
         self.require("stages", !guide.stages.is_empty(), "a guide without stages does nothing");
+        for name in guide.releases.values().flat_map(|values| values.keys()).collect::<BTreeSet<_>>() {
+            let known = guide.releases.get(OTHER).is_some_and(|values| values.contains_key(name));
+            self.require(
+                &format!("releases.{OTHER}"),
+                known,
+                &format!("has no `{name}`, for releases not in the table"),
+            );
+        }
         for (index, rule) in guide.requires.iter().enumerate() {
             self.rule(&format!("requires[{index}]"), rule, &[]);
         }
@@ -63,8 +77,11 @@ impl Linter {
             self.asked(stage);
         }
         for stage in &guide.stages {
-            for (index, rule) in stage.rules.iter().enumerate() {
-                self.about(&format!("{}.rules[{index}]", stage.id), rule);
+            let rules = stage.rules.iter().enumerate().map(|(index, rule)| (format!("rules[{index}]"), &rule.about));
+            let notices =
+                stage.notices.iter().enumerate().map(|(index, notice)| (format!("notices[{index}]"), &notice.about));
+            for (at, about) in rules.chain(notices).filter_map(|(at, about)| Some((at, about.as_deref()?))) {
+                self.about(&format!("{}.{at}", stage.id), about);
             }
         }
         // Everything below is evaluated when all answers are known.
@@ -104,8 +121,48 @@ impl Linter {
             let secret = used.iter().any(|name| self.names.is_secret(name));
             self.names.add_figure(&figure.name, secret);
         }
+        self.sections(stage);
         for (index, rule) in stage.rules.iter().enumerate() {
             self.rule(&format!("{at}.rules[{index}]"), rule, &[]);
+        }
+        for (index, notice) in stage.notices.iter().enumerate() {
+            self.notice(&format!("{at}.notices[{index}]"), notice);
+        }
+    }
+
+    fn sections(&mut self, stage: &Stage) {
+        for (index, exposed) in stage.exposes.iter().enumerate() {
+            let at = format!("{}.exposes[{index}]", stage.id);
+            self.expression(&at, exposed.when.as_deref(), &[]);
+            self.section(&at, exposed);
+        }
+        if !stage.exposes.is_empty() {
+            self.names.add_figure("public", false);
+        }
+        let Some(backup) = &stage.backup else { return };
+        let at = format!("{}.backup", stage.id);
+        self.require(&at, !backup.directories.is_empty(), "a backup has `directories`");
+        self.section(&at, backup);
+        if let Some(database) = &backup.database {
+            self.expression(&at, database.when.as_deref(), &[]);
+            self.section(&at, database);
+        }
+        self.names.add_figure("backup", false);
+    }
+
+    fn section(&mut self, at: &str, section: &impl serde::Serialize) {
+        let used = self.template_leaves(at, &serde_json::to_value(section).unwrap_or_default(), &[]);
+        self.no_secret(at, &used);
+    }
+
+    fn notice(&mut self, at: &str, notice: &Notice) {
+        self.expression(at, notice.each.as_deref(), &[]);
+        let extras: &[&str] = if notice.each.is_some() { &["item"] } else { &[] };
+        self.expression(at, notice.when.as_deref(), extras);
+        self.require(at, !notice.say.trim().is_empty(), "`say` is missing");
+        for text in [&notice.say, &notice.hint] {
+            let used = self.template(at, text, extras);
+            self.no_secret(at, &used);
         }
     }
 
@@ -127,6 +184,17 @@ impl Linter {
         if let Some(default) = &question.default {
             let used = self.template_leaves(&format!("{at}.default"), default, &[]);
             self.no_secret(&format!("{at}.default"), &used);
+        }
+        self.expression(&format!("{at}.beside"), question.beside.as_deref(), &[]);
+        self.expression(&format!("{at}.allow_taken"), question.allow_taken.as_deref(), &["value", "owner"]);
+        for (field, written, kind) in [
+            ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
+            ("or_path", question.or_path, QuestionKind::Url),
+            ("beside", question.beside.is_some(), QuestionKind::Ports),
+            ("allow_taken", question.allow_taken.is_some(), QuestionKind::FreePort),
+            ("taken_hint", question.taken_hint.is_some(), QuestionKind::FreePort),
+        ] {
+            self.require(&at, !written || question.kind == kind, &format!("questions of its type have no `{field}`"));
         }
         if question.kind != QuestionKind::Choice {
             return self.require(&at, question.choices.is_empty(), "only a `choice` has `choices`");
@@ -156,13 +224,11 @@ impl Linter {
         self.no_secret(&format!("{at}.message"), &used);
     }
 
-    fn about(&mut self, at: &str, rule: &Rule) {
-        if let Some(about) = &rule.about
-            && !self.names.has_answer(about)
-        {
+    fn about(&mut self, at: &str, about: &str) {
+        if !self.names.has_answer(about) {
             let hint = nearest(about, self.names.answers().collect::<Vec<_>>().iter().map(String::as_str))
                 .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell(at, format!("a rule is about {about}, which is no question"), hint);
+            self.tell(at, format!("this is about {about}, which is no question"), hint);
         }
     }
 
@@ -214,7 +280,7 @@ impl Linter {
         for (kind, fields) in &action.body {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
-                "command" => self.command(&at, fields),
+                "command" => self.command(&at, fields, ids),
                 "service" => self.service(&at, fields, ids),
                 _ => {}
             }
@@ -263,69 +329,40 @@ impl Linter {
         }
     }
 
-    fn file(&mut self, at: &str, fields: &Value, extras: &[&str]) {
-        let text = |key: &str| fields.get(key).and_then(Value::as_str);
-        let mut used = BTreeSet::new();
-        match (text("content"), text("template")) {
-            // What is wrong in it has been said with the other texts.
-            (Some(content), None) => used = self.expressions.names_in_template(content).unwrap_or_default(),
-            // A name that is itself a template is only known when the plan is built.
-            (None, Some(name)) if is_template(name) => {}
-            (None, Some(name)) => match self.expressions.names_in_asset(name) {
-                Ok(names) => {
-                    self.exist(&format!("{at} ({name})"), &names, extras);
-                    used = names;
-                }
-                Err(why) => self.tell(at, why, String::new()),
-            },
-            _ => self.tell(at, "a `file` has either `content` or `template`".to_owned(), String::new()),
-        }
-        let mode = text("mode").unwrap_or("0644");
-        let others_read = u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
-        if others_read && used.iter().any(|name| self.names.is_secret(name)) {
-            let message = format!("it holds a secret, and with mode {mode} everybody on the host can read it");
-            self.tell(at, message, "use 0640 with a group, or 0600".to_owned());
-        }
-    }
-
-    fn command(&mut self, at: &str, fields: &Value) {
-        let full = |key: &str| {
-            fields.get(key).is_some_and(|value| match value {
-                Value::Array(items) => !items.is_empty(),
-                Value::String(text) => !text.trim().is_empty(),
-                _ => false,
-            })
-        };
-        for key in ["run", "check"].into_iter().filter(|key| fields.get(key).is_some()) {
-            self.require(at, full(key), &format!("the `{key}` of a `command` is empty"));
-        }
-        self.require(
-            at,
-            full("undo") != full("irreversible"),
-            "a `command` has either `undo` or `irreversible: <why>`",
-        );
-    }
-
-    fn service(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
-        for key in ["restart_after", "reload_after"] {
-            for name in fields.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-                if !is_template(name) && !ids.contains(name) {
-                    let hint = nearest(name, ids.iter().map(String::as_str))
-                        .map_or_else(String::new, |near| format!("did you mean {near}?"));
-                    self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
-                }
-            }
-        }
-    }
-
     fn expression(&mut self, at: &str, expression: Option<&str>, extras: &[&str]) -> BTreeSet<String> {
         let Some(expression) = expression else {
             return BTreeSet::new();
         };
+        self.form(at, expression);
         self.used(at, self.expressions.names_in_expression(expression), extras)
     }
 
+    /// An expression is short, and looks for packages that somebody looks for.
+    fn form(&mut self, at: &str, expression: &str) {
+        if Form::of(expression).chain > form::FILTERS {
+            let hint = "compute it in a figure, or use a function".to_owned();
+            self.tell(at, format!("a chain of more than {} filters", form::FILTERS), hint);
+        }
+        for package in form::packages(expression) {
+            if !installed::is_known(&package) {
+                let hint = nearest(&package, installed::names().iter().copied()).map_or_else(
+                    || format!("facts cover: {}", installed::names().join(", ")),
+                    |near| format!("did you mean {near}?"),
+                );
+                self.tell(at, format!("facts do not cover the package {package}, so it never seems installed"), hint);
+            }
+        }
+    }
+
     fn template(&mut self, at: &str, template: &str, extras: &[&str]) -> BTreeSet<String> {
+        let (expressions, statements) = form::parts(template);
+        for expression in expressions {
+            self.form(at, expression);
+        }
+        if let Some(statement) = statements.first() {
+            let hint = "use `when`, `each` or a figure".to_owned();
+            self.tell(at, format!("`{statement}`: statements are allowed in assets only"), hint);
+        }
         self.used(at, self.expressions.names_in_template(template), extras)
     }
 

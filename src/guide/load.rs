@@ -11,8 +11,8 @@ use crate::action::Action;
 use crate::assets::{self, Tree};
 use crate::error::Problem;
 use crate::guide::{
-    ActionSpec, Figure, Guide, GuideFile, PackageSpec, ProofSpec, Question, ResultSpec, Rule, Stage, anywhere, lint,
-    place,
+    ActionSpec, Exposed, Figure, Guide, GuideFile, Notice, PackageSpec, ProofSpec, Question, Releases, ResultSpec,
+    Rule, Stage, anywhere, lint, place,
 };
 use crate::host::Host;
 use crate::proof::Proof;
@@ -113,6 +113,15 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         let message = format!("the guide calls itself {} but its directory is {id}", file.guide);
         problems.push(problem("", "guide", message, "let both have the same name".to_owned()));
     }
+    let mut releases = Releases::new();
+    for path in ["common/releases.yaml", "releases.yaml"] {
+        let Some((name, bytes)) = read(path) else { continue };
+        match yaml::from_slice::<Releases>(&name, &bytes) {
+            // A guide's own value wins over the shared one.
+            Ok(table) => table.into_iter().for_each(|(line, values)| releases.entry(line).or_default().extend(values)),
+            Err(found) => problems.extend(found),
+        }
+    }
     let mut stages = Vec::new();
     let mut files = vec![(name, bytes)];
     for (index, path) in file.stages.iter().enumerate() {
@@ -136,6 +145,7 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
         summary: file.summary,
         stages,
         requires: file.requires,
+        releases,
         assets: tree,
         dir: None,
     };
@@ -187,10 +197,12 @@ fn wrong<T: DeserializeOwned>(value: Value) -> Option<String> {
 type Wrong = fn(Value) -> Option<String>;
 
 /// The lists of a stage, and how to see whether an entry has the form of its list.
-const ENTRIES: [(&str, Wrong); 7] = [
+const ENTRIES: [(&str, Wrong); 9] = [
     ("questions", wrong::<Question>),
     ("figures", wrong::<Figure>),
+    ("exposes", wrong::<Exposed>),
     ("rules", wrong::<Rule>),
+    ("notices", wrong::<Notice>),
     ("packages", wrong::<PackageSpec>),
     ("actions", wrong::<ActionSpec>),
     ("proofs", wrong::<ProofSpec>),

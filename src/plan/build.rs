@@ -10,7 +10,7 @@ use crate::action::{Action, Reversible};
 use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
-use crate::guide::expression::{Context, Expressions};
+use crate::guide::expression::{Context, Expressions, drop_absent};
 use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
 use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine, SecretForm};
 use crate::proof::Proof;
@@ -33,7 +33,7 @@ pub fn build(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Result<Plan, 
 
 /// Every name of the guide, so that what is not asked is null instead of unknown.
 fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
-    let mut context = Context::new(facts);
+    let mut context = Context::of(guide, facts);
     for stage in &guide.stages {
         let answers = resolved.values.get(&stage.id);
         for question in &stage.questions {
@@ -43,6 +43,10 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
         for figure in &stage.figures {
             context.set_figure(&figure.name, resolved.figures.get(&figure.name).unwrap_or(&Value::Null));
         }
+    }
+    // What sections of stages make.
+    for (name, value) in &resolved.figures {
+        context.set_figure(name, value);
     }
     context
 }
@@ -100,6 +104,7 @@ impl Builder<'_> {
         }
         actions.append(&mut late);
         name_what_is_planned(&mut actions);
+        self.cover(&actions);
         Plan {
             stages,
             answers: answered(guide, resolved),
@@ -110,6 +115,18 @@ impl Builder<'_> {
             secret_patterns: secret_patterns(guide, resolved),
             take_over: resolved.take_over.clone(),
             ..Plan::new(&guide.id, &guide.title)
+        }
+    }
+
+    /// What takes a command's changes away is in the plan, too.
+    fn cover(&mut self, actions: &[Planned]) {
+        for planned in actions {
+            let Action::Command(command) = &planned.action else { continue };
+            let name = &command.covered_by;
+            let is_it = |other: &Planned| other.id == *name || other.id.starts_with(&format!("{name}["));
+            if !name.is_empty() && !actions.iter().any(is_it) {
+                self.wrong(&planned.id, format!("`covered_by` names {name}, which is not in this plan"));
+            }
         }
     }
 
@@ -300,18 +317,6 @@ impl Builder<'_> {
     fn wrong(&mut self, id: &str, message: String) {
         let hint = format!("this is a defect of the guide {}, not of the answers", self.guide.id);
         self.problems.push(Problem { place: String::new(), path: id.to_owned(), message, hint });
-    }
-}
-
-/// Removes `none` from lists, so that `["a", "{{ 'b' if x else none }}"]` can leave an entry out.
-fn drop_absent(value: &mut Value) {
-    match value {
-        Value::Array(items) => {
-            items.retain(|item| !item.is_null());
-            items.iter_mut().for_each(drop_absent);
-        }
-        Value::Object(entries) => entries.values_mut().for_each(drop_absent),
-        _ => {}
     }
 }
 

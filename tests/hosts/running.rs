@@ -30,7 +30,7 @@ actions:
       describe: wait for the test
       run: [sh, -c, 'trap \"\" TERM; touch /srv/waits; until test -e /srv/go; do sleep 0.2; done; test -e /srv/good']
       check: [test, -e, /srv/good]
-      undo: ['true']
+      covered_by: web.unit
 proofs:
   - id: they_run
     service: {manager: systemd, names: [app.service, nginx.service]}

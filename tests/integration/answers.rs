@@ -21,10 +21,7 @@ fn root() -> PathBuf {
 
 fn load(dir: &Path) -> Guide {
     let file: GuideFile = yaml::from_slice("guide.yaml", &fs::read(dir.join("guide.yaml")).unwrap()).unwrap();
-    let stage = |path: &String| -> Stage {
-        let base = if path.starts_with("common/") { dir.parent().unwrap() } else { dir };
-        yaml::from_slice(path, &fs::read(base.join(path)).unwrap()).unwrap()
-    };
+    let stage = |path: &String| -> Stage { yaml::from_slice(path, &fs::read(dir.join(path)).unwrap()).unwrap() };
     Guide {
         id: file.guide,
         title: file.title,
@@ -42,7 +39,8 @@ fn guides() -> Vec<Guide> {
     for entry in fs::read_dir(root().join("screens")).unwrap() {
         let dir = entry.unwrap().path();
         if dir.join("guide.yaml").exists() {
-            found.push(load(&dir));
+            let id = dir.file_name().unwrap().to_str().unwrap();
+            found.push(bringup::guide::load::load(id).unwrap());
         }
     }
     found
@@ -67,12 +65,16 @@ fn plausible(question: &Question) -> &str {
         QuestionKind::Text => "example",
         QuestionKind::Integer => "12",
         QuestionKind::Bool => "true",
-        QuestionKind::Port => "8080",
+        QuestionKind::Port | QuestionKind::FreePort => "8080",
         QuestionKind::Hostname => "app.example.org",
         QuestionKind::Email => "admin@example.org",
         QuestionKind::Path => "/srv/example",
         QuestionKind::Secret => "{generate: 32}",
         QuestionKind::List => "[example]",
+        QuestionKind::Url => "https://example.org/x",
+        QuestionKind::Ports => "[8443]",
+        QuestionKind::Networks => "[192.0.2.0/24]",
+        QuestionKind::Regex => "^x$",
     }
 }
 
@@ -365,10 +367,11 @@ fn an_odd_answer_is_never_blamed_on_the_guide() {
         for stage in &guide.stages {
             for question in stage.questions.iter().filter(|question| question.kind != QuestionKind::Secret) {
                 // Entries of lists are what guides compute with.
-                let tried = if question.kind == QuestionKind::List { odd.len() } else { 2 };
+                let all = question.kind.is_list() || [QuestionKind::Url, QuestionKind::Regex].contains(&question.kind);
+                let tried = if all { odd.len() } else { 2 };
                 for value in &odd[..tried] {
                     let value = match question.kind {
-                        QuestionKind::List => format!("[{value}, 9001, 8111]"),
+                        kind if kind.is_list() => format!("[{value}, 9001, 8111]"),
                         _ => (*value).to_owned(),
                     };
                     let text = format!("version: 1\nguide: {}\n{}:\n  {}: {value}\n", guide.id, stage.id, question.id);

@@ -58,6 +58,17 @@ fn on_bullseye_with_its_own_python() {
 }
 
 #[test]
+fn debians_own_package_of_the_product_is_in_the_way() {
+    let guide = bringup::guide::load::load("flectra").unwrap();
+    let lacks = |facts: &Facts| bringup::answers::resolve::requirements(&guide, facts);
+    assert_eq!(lacks(&bullseye()), []);
+    let mut facts = bullseye();
+    facts.installed.insert("flectra".to_owned(), "2.0".to_owned());
+    let told = lacks(&facts).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    assert!(told.contains("installed here from a Debian package"), "{told}");
+}
+
+#[test]
 fn the_files_on_bullseye() {
     insta::assert_snapshot!(files(&plan(&bullseye(), LOGIN), None, |_| true));
 }
@@ -242,7 +253,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts
     };
     for (facts, answers, expected) in vec![
-        (held(7073, "python3"), more(""), "port 7073 is already taken by python3, which may be another Flectra"),
+        (held(7073, "python3"), more(""), "port 7073 is already taken by python3 (it may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),
         (kept(100), more(""), "takes 100 connections, and 276 may be needed"),

@@ -5,7 +5,10 @@ use bringup::answers::resolve::requirements;
 use bringup::assets;
 use bringup::error::Problem;
 use bringup::guide::QuestionKind;
+use bringup::guide::lint::form::{self, Form};
 use bringup::guide::load::{self, Offered};
+use bringup::yaml;
+use serde_json::Value;
 
 use crate::support::{facts, planned};
 
@@ -76,6 +79,64 @@ fn texts_fit_the_smallest_terminal() {
                 assert!(question.ask.chars().count() <= 76, "{}.{}: {}", stage.id, question.id, question.ask);
             }
         }
+    }
+}
+
+/// The most expressions that may take a second look: connectives, conditionals and filters together, one conditional in
+/// another, or more than two of them all. What a guide wants beyond that is a function, a filter, a type of question or a
+/// table of releases that the engine lacks.
+const COMPOUND: usize = 8;
+
+/// Counts what stands in the files themselves, so that a stage that guides share counts once.
+#[test]
+fn guides_are_data() {
+    let mut expressions = Vec::new();
+    let mut statements = Vec::new();
+    for (name, bytes) in assets::screens().iter().filter(|(name, _)| name.rsplit('.').next() == Some("yaml")) {
+        let file: Value = yaml::from_slice(name, bytes).unwrap();
+        gather(name, "", &file, &mut expressions, &mut statements);
+    }
+    assert!(expressions.len() > 1000, "only {} expressions were found", expressions.len());
+    assert_eq!(statements, [""; 0], "a text that is a program");
+    let compound: Vec<_> = expressions.iter().filter(|(_, text)| Form::of(text).is_compound()).collect();
+    assert!(
+        compound.len() <= COMPOUND,
+        "{} compound expressions of {}: {compound:#?}",
+        compound.len(),
+        expressions.len()
+    );
+}
+
+/// The expressions below `value`, each with its place: the fields that are one, figures, and what stands between `{{`
+/// and `}}` in every other text; and the statements (`{% … %}`).
+fn gather(
+    at: &str,
+    section: &str,
+    value: &Value,
+    expressions: &mut Vec<(String, String)>,
+    statements: &mut Vec<String>,
+) {
+    match value {
+        Value::Object(entries) => {
+            for (key, entry) in entries {
+                let is_expression = ["when", "that", "each", "beside", "allow_taken"].contains(&key.as_str())
+                    || (section == "figures" && key == "value");
+                let at = format!("{at}.{key}");
+                match entry.as_str().filter(|_| is_expression) {
+                    Some(text) => expressions.push((at, text.to_owned())),
+                    None => gather(&at, key, entry, expressions, statements),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| {
+            gather(&format!("{at}[{index}]"), section, item, expressions, statements);
+        }),
+        Value::String(text) => {
+            let (found, programs) = form::parts(text);
+            expressions.extend(found.into_iter().map(|text| (at.to_owned(), text.to_owned())));
+            statements.extend(programs.into_iter().map(|statement| format!("{at}: {statement}")));
+        }
+        _ => {}
     }
 }
 

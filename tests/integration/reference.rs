@@ -22,6 +22,10 @@ const FORMAT: &[(&str, &str)] = &[
     ("questions", "guide::Question"),
     ("rules and requires", "guide::Rule"),
     ("figures", "guide::Figure"),
+    ("notices", "guide::Notice"),
+    ("exposes", "guide::Exposed"),
+    ("backup", "guide::Backup"),
+    ("backup.database", "guide::BackupDatabase"),
     ("packages", "guide::PackageSpec"),
     ("actions", "guide::ActionSpec"),
     ("proofs", "guide::ProofSpec"),
@@ -135,8 +139,9 @@ fn every_shipped_guide_fits_the_schema() {
     let schema = schema::schema(&mut Source::default());
     let files = [yaml_files(&root().join("screens")), yaml_files(&root().join("assets/skeleton"))].concat();
     assert!(files.len() > 20, "{files:?}");
-    for file in files {
-        let text = std::fs::read(&file).unwrap();
+    // A table of releases is neither a guide nor a stage.
+    for file in files.iter().filter(|file| !file.ends_with("releases.yaml")) {
+        let text = std::fs::read(file).unwrap();
         let value = yaml::parse("f", &text).unwrap().root().to_json();
         let wrong = misfits(&schema, &schema, &value, "");
         assert!(wrong.is_empty(), "{}: {wrong:#?}", file.display());

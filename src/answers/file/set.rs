@@ -57,9 +57,9 @@ pub(crate) fn typed(question: &Question, text: &str) -> Value {
         return text.into();
     }
     match question.kind {
-        QuestionKind::Integer | QuestionKind::Port => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
+        kind if kind.is_number() => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         QuestionKind::Bool => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
-        QuestionKind::List => text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect(),
+        kind if kind.is_list() => text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect(),
         QuestionKind::Secret => match text.split_once(':') {
             Some(("file", path)) => json!({"file": path}),
             Some(("env", name)) => json!({"env": name}),

@@ -4,11 +4,19 @@ use serde_json::Value;
 
 use crate::answers::resolve::hostname;
 use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
+use crate::answers::resolve::url;
 use crate::guide::{Question, QuestionKind};
 use crate::secret;
 use crate::suggest::did_you_mean;
+use crate::system::firewall::opening::{Allow, Network};
 use crate::visible;
 use crate::yaml::quoted;
+
+/// How ports to open are written.
+pub(super) const PORTS: &str = "write \"8443\", \"60000-61000/udp\" or \"5671 from 10.1.0.0/16\"";
+
+/// How networks are written.
+pub(super) const NETWORKS: &str = "write networks such as 192.0.2.0/24, or single addresses";
 
 /// The value as it is kept, or why it is refused. A secret is not a value; see [`super::secret_source`].
 pub fn check(question: &Question, value: &Value) -> Result<Value, Refusal> {
@@ -28,14 +36,19 @@ fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
     match question.kind {
         QuestionKind::Choice => choice(question, value),
         QuestionKind::Integer => integer(value, question.min, question.max),
-        QuestionKind::Port => {
+        QuestionKind::Port | QuestionKind::FreePort => {
             let (min, max) = (question.min.unwrap_or(1).max(1), question.max.unwrap_or(65535).min(65535));
             integer(value, Some(min), Some(max))
         }
         QuestionKind::Bool => boolean(value),
-        QuestionKind::List => list(question, value),
+        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => list(question, value),
         QuestionKind::Secret => Ok(value.clone()),
-        QuestionKind::Text | QuestionKind::Hostname | QuestionKind::Email | QuestionKind::Path => {
+        QuestionKind::Text
+        | QuestionKind::Hostname
+        | QuestionKind::Email
+        | QuestionKind::Path
+        | QuestionKind::Url
+        | QuestionKind::Regex => {
             let Value::String(text) = value else {
                 return Err(not_text(value));
             };
@@ -44,6 +57,8 @@ fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
                 QuestionKind::Hostname => hostname::check(text)?,
                 QuestionKind::Email => email(text)?,
                 QuestionKind::Path => path(text)?,
+                QuestionKind::Url => url::check(question, text)?,
+                QuestionKind::Regex => regex(question, text)?,
                 _ => {}
             }
             length(text, question.min, question.max)?;
@@ -68,7 +83,7 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Bool => return "true or false".to_owned(),
         QuestionKind::Secret => return "{file: /path}, {env: NAME} or {generate: 32}".to_owned(),
         QuestionKind::Integer => ("a whole number", range(question.min, question.max, "")),
-        QuestionKind::Port => {
+        QuestionKind::Port | QuestionKind::FreePort => {
             ("a port", range(Some(question.min.unwrap_or(1)), Some(question.max.unwrap_or(65535)), ""))
         }
         QuestionKind::Hostname => ("a host name such as app.example.org", String::new()),
@@ -76,6 +91,11 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Path => ("an absolute path", String::new()),
         QuestionKind::Text => ("text", range(question.min, question.max, " characters")),
         QuestionKind::List => ("a list of texts", range(question.min, question.max, " entries")),
+        QuestionKind::Ports => ("a list of ports", range(question.min, question.max, " entries")),
+        QuestionKind::Networks => ("a list of networks", range(question.min, question.max, " entries")),
+        QuestionKind::Url if question.or_path => ("a URL or an absolute path", String::new()),
+        QuestionKind::Url => ("a URL", String::new()),
+        QuestionKind::Regex => ("a regular expression", String::new()),
     };
     let mut words = vec![kind.to_owned()];
     words.extend([range, question.pattern_hint.clone().unwrap_or_default()].into_iter().filter(|w| !w.is_empty()));
@@ -95,12 +115,18 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 /// The value of an optional question that is left open: empty text where it is text, else null.
 pub(crate) fn nothing(question: &Question) -> Value {
     match question.kind {
-        QuestionKind::Text | QuestionKind::Hostname | QuestionKind::Email | QuestionKind::Path => "".into(),
-        QuestionKind::List => Value::Array(Vec::new()),
+        QuestionKind::Text
+        | QuestionKind::Hostname
+        | QuestionKind::Email
+        | QuestionKind::Path
+        | QuestionKind::Url
+        | QuestionKind::Regex => "".into(),
+        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => Value::Array(Vec::new()),
         QuestionKind::Choice
         | QuestionKind::Integer
         | QuestionKind::Bool
         | QuestionKind::Port
+        | QuestionKind::FreePort
         | QuestionKind::Secret => Value::Null,
     }
 }
@@ -190,7 +216,9 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
             Value::String(text) if text.is_empty() => {
                 Err(Refusal::new("must not be empty", "write the entry, or remove it"))
             }
-            Value::String(text) => one_line(text).and_then(|()| pattern(question, text)),
+            Value::String(text) => {
+                one_line(text).and_then(|()| entry(question.kind, text)).and_then(|()| pattern(question, text))
+            }
             other => Err(not_text(other)),
         };
         checked.map_err(|refusal| Refusal { item: Some(index), ..refusal })?;
@@ -202,6 +230,14 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
         return Err(Refusal::new(message, allowed_are(question)));
     }
     Ok(Value::Array(texts))
+}
+
+fn entry(kind: QuestionKind, text: &str) -> Result<(), Refusal> {
+    match kind {
+        QuestionKind::Ports => text.parse::<Allow>().map(drop).map_err(|why| Refusal::new(why, PORTS)),
+        QuestionKind::Networks => text.parse::<Network>().map(drop).map_err(|why| Refusal::new(why, NETWORKS)),
+        _ => Ok(()),
+    }
 }
 
 /// An entry as it is kept. Ports are written without quotes. Of a whole number nothing is lost when it is read; `1.10` would become `1.1`.
@@ -266,6 +302,12 @@ fn pattern(question: &Question, text: &str) -> Result<(), Refusal> {
     }
     let hint = question.pattern_hint.clone().unwrap_or_else(|| format!("it must match {pattern}"));
     Err(Refusal::new(format!("{} is not allowed", quoted(text)), hint))
+}
+
+fn regex(question: &Question, text: &str) -> Result<(), Refusal> {
+    let Err(why) = regex_lite::Regex::new(text) else { return Ok(()) };
+    let hint = question.pattern_hint.clone().unwrap_or_else(|| "correct it".to_owned());
+    Err(Refusal::new(format!("{} is no regular expression: {why}", quoted(text)), hint))
 }
 
 /// One local part of the usual characters (RFC 5322, section 3.2.3) at a fully qualified host name.

@@ -12,6 +12,7 @@ const NAMES: &[&str] = &[
     "chrony",
     "docker.io",
     "firewalld",
+    "flectra",
     "libvirt-daemon-system",
     "mariadb-server",
     "mysql-server",
@@ -64,6 +65,16 @@ impl Packages {
     }
 }
 
+/// Whether this package is looked for; a guide cannot know of others.
+pub fn is_known(name: &str) -> bool {
+    known(name).is_some()
+}
+
+/// All names that are looked for, but for those of single versions of engines.
+pub fn names() -> &'static [&'static str] {
+    NAMES
+}
+
 fn known(name: &str) -> Option<&'static str> {
     if let Ok(index) = NAMES.binary_search(&name) {
         return Some(NAMES[index]);
@@ -101,13 +112,20 @@ mod tests {
             stanza("postgresql-15", "install ok installed", "15.6-0"),
             stanza("postgresql-common", "install ok installed", "248"),
             stanza("ufw", "install ok half-configured", "0.36"),
+            stanza("flectra", "install ok installed", "2.0"),
         ];
         host.put_file("/var/lib/dpkg/status", status.concat(), 0o644);
         let packages = Packages::read(&host);
         let found: Vec<(&str, &str)> = packages.versions.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
             found,
-            [("nginx", "1.22.1-9"), ("postgresql", "15.6-0"), ("postgresql-15", "15.6-0"), ("redis-server", "5:7.0")]
+            [
+                ("flectra", "2.0"),
+                ("nginx", "1.22.1-9"),
+                ("postgresql", "15.6-0"),
+                ("postgresql-15", "15.6-0"),
+                ("redis-server", "5:7.0")
+            ]
         );
         assert_eq!(packages.arch.as_deref(), Some("arm64"));
     }

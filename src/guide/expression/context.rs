@@ -6,8 +6,9 @@ use minijinja::value::Serde;
 use serde_json::Value;
 
 use crate::facts::Facts;
+use crate::guide::{Guide, OTHER};
 
-/// `facts`, `figures`, one name per stage, and extras such as `item`. Cheap to clone.
+/// `facts`, `release`, `figures`, one name per stage, and extras such as `item`. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     names: BTreeMap<String, minijinja::Value>,
@@ -21,6 +22,18 @@ impl Context {
         let mut context = Self::default();
         context.names.insert("facts".to_owned(), Serde(facts).into());
         context.names.insert("figures".to_owned(), context.figures.clone().into());
+        context
+    }
+
+    /// Facts, and what the guide's tables say of this release.
+    pub fn of(guide: &Guide, facts: &Facts) -> Self {
+        let mut context = Self::new(facts);
+        let mut release: BTreeMap<&str, minijinja::Value> = BTreeMap::new();
+        for line in [OTHER, &facts.os.codename] {
+            let values = guide.releases.get(line).into_iter().flatten();
+            release.extend(values.map(|(name, value)| (name.as_str(), Serde(value).into())));
+        }
+        context.names.insert("release".to_owned(), release.into());
         context
     }
 

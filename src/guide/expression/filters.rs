@@ -1,9 +1,10 @@
 //! Filters for the formats that guides write. Each leaves marks of secrets alone: the characters a secret may
 //! have (letters, digits, `-`, `_`, `.`) mean nothing special in any of these formats.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, Value};
 
 use crate::secret::{CLOSE, OPEN};
 
@@ -18,7 +19,18 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("json", json);
     environment.add_filter("hostname", |text: String| hostname(&text));
     environment.add_filter("matches", |text: String, pattern: String| matches(&text, &pattern));
-    environment.add_filter("pattern_problem", |pattern: String| pattern_problem(&pattern));
+    environment.add_filter("regex_fill", |pattern: String, texts: Value| {
+        let failed = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, format!("regex_fill: {e}"));
+        let texts = serde_json::from_value(serde_json::to_value(&texts).map_err(failed)?).map_err(failed)?;
+        Ok::<_, Error>(regex_fill(&pattern, &texts))
+    });
+    environment.add_filter("first_label", |host: String| first_label(&host));
+    environment.add_filter("part", |text: String, at: String, index: isize| part(&text, &at, index));
+    environment.add_filter("find", find);
+    environment.add_filter("wrap", |texts: Vec<String>, before: String, after: String| {
+        texts.iter().map(|text| format!("{before}{text}{after}")).collect::<Vec<_>>()
+    });
+    environment.add_filter("clamp", |number: i64, least: i64, most: i64| number.min(most).max(least));
 }
 
 /// `416 | octal` is `0640`.
@@ -66,15 +78,42 @@ fn matches(text: &str, pattern: &str) -> bool {
     regex_lite::Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
 }
 
-/// What is wrong with a regular expression, in words; empty when nothing is.
-fn pattern_problem(pattern: &str) -> String {
-    regex_lite::Regex::new(pattern).err().map_or_else(String::new, |e| e.to_string())
+/// `'^%d$' | regex_fill({'%d': 'a.b'})` is `^a\.b$`: what stands for a text, in the order of the names, becomes a
+/// pattern that matches it literally.
+fn regex_fill(pattern: &str, texts: &BTreeMap<String, String>) -> String {
+    texts.iter().fold(pattern.to_owned(), |filled, (name, text)| filled.replace(name, &regex_escape(text)))
+}
+
+/// The first label of a host name; of `www.example.org` it is `example`.
+fn first_label(host: &str) -> String {
+    host.strip_prefix("www.").unwrap_or(host).split('.').next().unwrap_or_default().to_owned()
+}
+
+/// `'15/main' | part('/', 0)` is `15`; a negative number counts from the end.
+fn part(text: &str, at: &str, index: isize) -> Result<String, Error> {
+    let parts: Vec<&str> = text.split(at).collect();
+    let from_end = parts.len().checked_add_signed(index).filter(|_| index < 0);
+    let found = from_end.or_else(|| usize::try_from(index).ok()).and_then(|index| parts.get(index));
+    found
+        .map(|part| (*part).to_owned())
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("part: there are only {} parts", parts.len())))
+}
+
+/// `facts.postgresql | find('id', '15/main')`: the first entry with this value; none where there is none.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
+fn find(entries: Vec<Value>, name: &str, value: Value) -> Result<Value, Error> {
+    for entry in entries {
+        if entry.get_attr(name)? == value {
+            return Ok(entry);
+        }
+    }
+    Ok(Value::from(()))
 }
 
 /// A value as JSON in ASCII, which is also a literal of Python, JavaScript and YAML where it is a text, a number or a list
 /// of those.
 #[allow(clippy::needless_pass_by_value)] // what minijinja calls
-fn json(value: minijinja::Value) -> Result<String, Error> {
+fn json(value: Value) -> Result<String, Error> {
     let text =
         serde_json::to_string(&value).map_err(|e| Error::new(ErrorKind::InvalidOperation, format!("json: {e}")))?;
     Ok(text.chars().fold(String::new(), |mut out, c| {
@@ -199,8 +238,20 @@ mod tests {
     #[test]
     fn a_regular_expression_is_tried_and_a_wrong_one_matches_nothing() {
         assert!(matches("acme_test", "^acme") && !matches("acme_test", "^acme$") && !matches("acme", "("));
-        assert_eq!(pattern_problem("^acme$"), "");
-        assert_ne!(pattern_problem("(acme"), "");
+        let texts = [("%d".to_owned(), "a.b".to_owned()), ("%h".to_owned(), "a.b.org".to_owned())].into();
+        assert_eq!(regex_fill("^%h|%d$", &texts), r"^a\.b\.org|a\.b$");
+    }
+
+    #[test]
+    fn texts_are_taken_apart_and_entries_found() {
+        assert_eq!(part("15/main", "/", 0).unwrap(), "15");
+        assert_eq!(part("logs.example.org:6514", ":", -1).unwrap(), "6514");
+        assert!(part("main", "/", 1).is_err() && part("main", "/", -2).is_err());
+        assert_eq!(first_label("www.acme.example.org"), "acme");
+        assert_eq!(first_label("localhost"), "localhost");
+        let entries = || vec![Value::from(minijinja::value::Serde(serde_json::json!({"id": "15/main", "port": 5433})))];
+        assert_eq!(find(entries(), "id", "15/main".into()).unwrap().get_attr("port").unwrap(), Value::from(5433));
+        assert!(find(entries(), "id", "17/main".into()).unwrap().is_none());
     }
 
     #[test]

@@ -8,12 +8,10 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use crate::facts::Admin;
 use crate::facts::probe::admins::left;
 use crate::system::firewall::knock;
-use crate::system::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
+use crate::system::firewall::opening::{Allow, Network};
 
 /// Makes the filters known.
 pub fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("network_problems", |networks: Vec<String>, ipv6: bool| network_problems(&networks, ipv6));
-    environment.add_filter("port_problems", port_problems);
     environment.add_filter("knock_problems", knock_problems);
     environment.add_filter("address_problems", |addresses: Vec<String>, own: Vec<String>| {
         addresses.iter().filter_map(|address| address_problem(address, &own)).collect::<Vec<_>>()
@@ -21,47 +19,6 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("single_addresses", |listening: Vec<String>| single_addresses(&listening));
     environment.add_filter("who_logs_in", who_logs_in);
     environment.add_filter("outside", |addresses: Vec<String>, networks: Vec<String>| outside(addresses, &networks));
-}
-
-/// `["10.0.0.5/8"] | network_problems(facts.ipv6)`: what is wrong with each.
-fn network_problems(networks: &[String], ipv6: bool) -> Vec<String> {
-    let wrong = |text: &String| match text.parse::<Network>() {
-        Err(why) => Some(why),
-        Ok(network) if network.is_ipv6() && !ipv6 => Some(no_ipv6(network)),
-        Ok(_) => None,
-    };
-    networks.iter().filter_map(wrong).collect()
-}
-
-fn no_ipv6(network: Network) -> String {
-    format!("{network} is IPv6, and this host has none")
-}
-
-/// `["443 from 10.0.0.0/8"] | port_problems(figures.public.ports, facts.sshd.ports, facts.ipv6)`: what is wrong with
-/// each by itself, or beside what the guide opens and beside SSH.
-#[expect(clippy::needless_pass_by_value, reason = "a filter takes what the template engine hands over")]
-fn port_problems(ports: Vec<String>, opened: Value, ssh: Vec<u16>, ipv6: bool) -> Result<Vec<String>, Error> {
-    let failed = |e: serde_json::Error| Error::new(ErrorKind::InvalidOperation, format!("port_problems: {e}"));
-    let opened = serde_json::to_value(&opened).map_err(failed)?;
-    let mut all: Vec<Allow> = serde_json::from_value(opened).map_err(failed)?;
-    let mut problems = Vec::new();
-    for text in &ports {
-        match text.parse::<Allow>() {
-            Err(why) => problems.push(why),
-            Ok(allow) => {
-                if let Some(network) = allow.sources.iter().copied().find(|network| network.is_ipv6() && !ipv6) {
-                    problems.push(no_ipv6(network));
-                }
-                let is_ssh = |port: &u16| allow.protocol == Protocol::Tcp && allow.port.meets(Ports::one(*port));
-                if let Some(port) = ssh.iter().find(|port| is_ssh(port)) {
-                    problems.push(format!("\"{text}\" opens port {port}, which is SSH and has a question of its own"));
-                }
-                all.push(allow);
-            }
-        }
-    }
-    problems.extend(clashes(&all));
-    Ok(problems)
 }
 
 /// `["7001", "7003", "7002"] | knock_problems(figures.public.ports + firewall.ports, facts.sshd.ports)`: what is wrong
@@ -127,16 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_words() {
-        assert_eq!(eval("['10.0.0.0/8', '::1'] | network_problems(true)"), "[]");
-        assert!(eval("['10.0.0.5/8', '::/0'] | network_problems(false)").contains("write 10.0.0.0/8"));
-        assert!(eval("['::/0'] | network_problems(false)").contains("this host has none"));
-        let ports =
-            |ports: &str| eval(&format!("{ports} | port_problems([{{'port': 443, 'name': 'https'}}], [22], true)"));
-        assert_eq!(ports("['8443', '443/udp', '5671 from 10.0.0.0/8']"), "[]");
-        assert!(ports("['443 from 10.0.0.0/8']").contains("443/tcp (https) is open to everybody"));
-        assert!(ports("['20-30']").contains("opens port 22, which is SSH"));
-        assert!(ports("['x']").contains("is no port"));
+    fn what_is_wrong_with_a_row_of_knocks_is_told_in_words() {
         let row = |row: &str| eval(&format!("{row} | knock_problems([{{'port': 443}}, '8443'], [22])"));
         assert_eq!(row("[7001, '7003', '7002']"), "[]");
         assert!(row("['7001', 'x', '7002']").contains("\"x\" is no port"));

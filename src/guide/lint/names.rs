@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::facts::Facts;
+use crate::guide::Releases;
 use crate::suggest::nearest;
 
 /// What is known at a point of a guide.
@@ -12,16 +13,18 @@ use crate::suggest::nearest;
 pub struct Names {
     facts: Value,
     answers: BTreeMap<String, BTreeSet<String>>,
+    release: BTreeSet<String>,
     figures: BTreeSet<String>,
     secrets: BTreeSet<String>,
 }
 
 impl Names {
-    /// Facts only.
-    pub fn new() -> Self {
+    /// Facts and the tables of releases only.
+    pub fn new(releases: &Releases) -> Self {
         Self {
             facts: serde_json::to_value(Facts::default()).unwrap_or_default(),
             answers: BTreeMap::new(),
+            release: releases.values().flat_map(|values| values.keys().cloned()).collect(),
             figures: BTreeSet::new(),
             secrets: BTreeSet::new(),
         }
@@ -66,13 +69,15 @@ impl Names {
         if first == "facts" {
             return self.wrong_fact(name);
         }
-        let known: Vec<&str> = if first == "figures" {
+        let known: Vec<&str> = if first == "release" {
+            self.release.iter().map(String::as_str).collect()
+        } else if first == "figures" {
             self.figures.iter().map(String::as_str).collect()
         } else if let Some(questions) = self.answers.get(first) {
             questions.iter().map(String::as_str).collect()
         } else {
             let stages = self.answers.keys().map(String::as_str);
-            return Some(near(name, first, stages.chain(["facts", "figures"])));
+            return Some(near(name, first, stages.chain(["facts", "release", "figures"])));
         };
         match second {
             Some(second) if !known.contains(&second) => Some(near(name, second, known)),
@@ -114,7 +119,7 @@ mod tests {
     use super::*;
 
     fn names() -> Names {
-        let mut names = Names::new();
+        let mut names = Names::new(&[("other".to_owned(), [("nginx".to_owned(), Value::Null)].into())].into());
         names.add_answer("database", "engine", false);
         names.add_answer("database", "password", true);
         names.add_figure("url", true);
@@ -123,9 +128,15 @@ mod tests {
 
     #[test]
     fn what_exists_is_accepted_and_what_does_not_is_told_with_the_nearest() {
-        for good in
-            ["database.engine", "facts.os.codename", "facts.installed.nginx", "facts.ssh.port", "figures.url", "item"]
-        {
+        for good in [
+            "database.engine",
+            "facts.os.codename",
+            "facts.installed.nginx",
+            "facts.ssh.port",
+            "figures.url",
+            "release.nginx",
+            "item",
+        ] {
             assert_eq!(names().wrong(good, &["item"]), None, "{good}");
         }
         for (bad, hint) in [
@@ -133,6 +144,7 @@ mod tests {
             ("facts.os.codenam", "did you mean `codename`"),
             ("databse.engine", "did you mean `database`"),
             ("item", "does not exist here"),
+            ("release.ngin", "did you mean `nginx`"),
         ] {
             let wrong = names().wrong(bad, &[]).unwrap_or_default();
             assert!(wrong.contains(hint), "{bad}: {wrong}");

@@ -156,8 +156,11 @@ fn a_secret_in_a_file_that_everybody_can_read_is_refused() {
 fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
     for (fields, expected) in [
         ("run: [x], undo: [z]", "needs `check`"),
-        ("run: [x], check: [y]", "either `undo` or `irreversible"),
-        ("run: [x], check: [y], undo: [z], irreversible: w", "either `undo` or `irreversible"),
+        ("run: [x], check: [y]", "has one of `undo`, `irreversible"),
+        ("run: [x], check: [y], undo: [z], irreversible: w", "has one of `undo`, `irreversible"),
+        ("run: [x], check: [y], undo: [z], covered_by: a.c", "has one of `undo`, `irreversible"),
+        ("run: [x], check: [y], undo: ['true']", "its `undo` does nothing"),
+        ("run: [x], check: [y], covered_by: a.d", "`covered_by` names a.d, which is no action (did you mean a.c?)"),
     ] {
         let action = format!("actions: [{{id: c, because: b, command: {{describe: d, {fields}}}}}]\n");
         one(&with_questions(&action), expected);
@@ -223,4 +226,65 @@ fn item_exists_only_in_repeated_actions() {
     );
     assert!(found.is_empty(), "{found:#?}");
     one(&problems("actions: [{id: x, because: b, absent: {path: \"/{{ item }}\"}}]\n"), "`item` does not exist here");
+}
+
+#[test]
+fn a_guide_holds_no_programs() {
+    one(
+        &with_questions("results: [{label: L, value: \"{% for x in [1] %}{{ x }}{% endfor %}\"}]\n"),
+        "`for x in [1]`: statements are allowed in assets only",
+    );
+    one(
+        &with_questions("rules: [{that: \"a.name | upper | lower | trim\", message: m}]\n"),
+        "a chain of more than 2 filters",
+    );
+    one(
+        &with_questions("results: [{label: L, value: \"{{ a.name | upper | lower | trim }}\"}]\n"),
+        "more than 2 filters",
+    );
+    assert_eq!(with_questions("rules: [{that: \"a.name | upper | lower\", message: m}]\n"), [""; 0]);
+}
+
+#[test]
+fn a_package_that_nobody_looks_for_is_found() {
+    for looked in
+        ["facts.installed['ngnix'] is not defined", "not installed('nginx', 'ngnix')", "'ngnix' in facts.installed"]
+    {
+        one(&with_questions(&format!("rules: [{{that: \"{looked}\", message: m}}]\n")), "did you mean nginx?");
+    }
+    assert_eq!(with_questions("rules: [{that: \"not installed('postgresql-15', 'flectra')\", message: m}]\n"), [""; 0]);
+}
+
+#[test]
+fn fields_of_a_question_belong_to_its_type() {
+    let question = |fields: &str| problems(&format!("questions: [{{id: q, ask: a?, help: h, {fields}}}]\n"));
+    assert_eq!(question("type: free_port, allow_taken: \"owner == 'nginx' and value == 80\""), [""; 0]);
+    assert_eq!(question("type: ports, beside: \"[{'port': 80}]\""), [""; 0]);
+    one(&question("type: port, allow_taken: 'true'"), "questions of its type have no `allow_taken`");
+    one(&question("type: text, schemes: [https]"), "questions of its type have no `schemes`");
+    one(&question("type: ports, beside: figures.nothing"), "`figures.nothing` does not exist here");
+}
+
+#[test]
+fn notices_are_linted_like_rules() {
+    let notice = |fields: &str| with_questions(&format!("notices: [{{{fields}}}]\n"));
+    assert_eq!(notice("each: \"['p']\", when: a.name == item, say: \"{{ item }}\", about: a.name"), [""; 0]);
+    one(&notice("say: \"{{ item }}\""), "`item` does not exist here");
+    one(&notice("say: \"{{ a.key }}\""), "would be seen here");
+    one(&notice("say: ' '"), "`say` is missing");
+    one(&notice("say: s, about: a.nam"), "did you mean a.name?");
+}
+
+#[test]
+fn a_table_of_releases_has_a_value_for_every_release() {
+    let releases = |text: &str| {
+        let releases = crate::yaml::from_slice("releases.yaml", text.as_bytes()).unwrap();
+        let stage = "id: a\ntitle: A\nwhy: w\nresults: [{label: L, value: \"{{ release.x }}\"}]\n";
+        let stages = vec![crate::yaml::from_slice("a.yaml", stage.as_bytes()).unwrap()];
+        let (title, summary) = ("T".to_owned(), "S".to_owned());
+        let guide = Guide { id: "t".into(), title, summary, stages, releases, ..Guide::default() };
+        lint(&guide).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(releases("other: {x: 1}\nbullseye: {x: 2}\n"), [""; 0]);
+    one(&releases("bullseye: {x: 2}\n"), "releases.other: has no `x`");
 }

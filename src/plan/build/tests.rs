@@ -78,6 +78,18 @@ fn repeated_actions_are_numbered_and_what_does_not_apply_is_left_out() {
 }
 
 #[test]
+fn what_covers_a_command_is_in_the_plan() {
+    let told = |covering: &str| {
+        let command = format!("{{describe: d, run: [x], check: [y], covered_by: {covering}}}");
+        let stage = STAGE.replace("proofs:", &format!("  - {{id: rows, because: rows, command: {command}}}\nproofs:"));
+        build(&guide(&stage), &Facts::default(), &resolved()).err().unwrap_or_default()
+    };
+    assert_eq!(told("a.conf"), []);
+    assert_eq!(told("a.link"), [], "a repetition of it is");
+    assert!(told("a.gone")[0].message.contains("which is not in this plan"));
+}
+
+#[test]
 fn a_service_restarts_after_every_repetition_that_is_planned() {
     let plan = built();
     assert_eq!(action(&plan, "a.run")["service"]["restart_after"], json!(["a.link[0]", "a.link[1]", "a.conf"]));

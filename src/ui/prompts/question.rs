@@ -73,10 +73,10 @@ fn put(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: 
     match question.kind {
         QuestionKind::Choice => choices(voice, interview, question, path),
         QuestionKind::Bool => voice.line("  yes or no"),
-        QuestionKind::List => voice.line("  with commas between them"),
         QuestionKind::Secret => {
             voice.hanging("  ", "what you type is not shown; file:/path or env:NAME take it from there");
         }
+        kind if kind.is_list() => voice.line("  with commas between them"),
         _ => {}
     }
     told(voice, interview, question, path);

@@ -171,7 +171,7 @@ impl App {
     pub fn paste(&mut self, text: &str) {
         if self.typing() {
             // The entries of a list may come one to a line.
-            let text = if self.kind() == Some(QuestionKind::List) { entries(text) } else { text.to_owned() };
+            let text = if self.kind().is_some_and(QuestionKind::is_list) { entries(text) } else { text.to_owned() };
             self.change(|editor| editor.insert(&text));
             self.revealed = None;
         }

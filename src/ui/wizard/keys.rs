@@ -136,9 +136,7 @@ pub fn act_of(key: KeyEvent, offers: &[Offer], typing: bool) -> Option<Act> {
 pub fn acts_while_typing(key: KeyEvent, kind: QuestionKind) -> bool {
     match key.code {
         KeyCode::Left | KeyCode::Right | KeyCode::Char('+' | '-') => kind == QuestionKind::Integer,
-        KeyCode::Char('?') => {
-            matches!(kind, QuestionKind::Integer | QuestionKind::Port | QuestionKind::Hostname | QuestionKind::Secret)
-        }
+        KeyCode::Char('?') => kind.is_number() || matches!(kind, QuestionKind::Hostname | QuestionKind::Secret),
         _ => false,
     }
 }

@@ -49,7 +49,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             let meant = [("yes", "true"), ("n", "false"), ("true", "true"), ("perhaps", "perhaps")];
             meant.map(|(line, text)| (line.to_owned(), text.to_owned())).into()
         }
-        QuestionKind::Integer | QuestionKind::Port => {
+        QuestionKind::Integer | QuestionKind::Port | QuestionKind::FreePort => {
             let mut found = same(&["1", "7", "80", "443", "8443", "5432", "70000", "many", "-3"]);
             for edge in [question.min, question.max].into_iter().flatten() {
                 found.extend(same(&[&edge.to_string(), &(edge + 1).to_string()]));
@@ -59,6 +59,16 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
         QuestionKind::Hostname => same(&["app.example.org", "Wrong Name", "a", "xn--bcher-kva.example"]),
         QuestionKind::Email => same(&["admin@example.org", "nobody"]),
         QuestionKind::Path => same(&["/etc/ssl/own.pem", "relative/path", "/srv/../etc"]),
+        QuestionKind::Url => same(&[
+            "https://example.org/shop.git",
+            "https://user:word@example.org/shop.git",
+            "/srv/application",
+            "git@example.org:shop.git",
+            "example.org",
+        ]),
+        QuestionKind::Regex => same(&["^%d$", "^shop.*$", "(", "a b"]),
+        QuestionKind::Ports => same(&["8443", "60000-61000/udp, 5671 from 10.0.0.0/8", "22", "many"]),
+        QuestionKind::Networks => same(&["192.0.2.0/24", "192.0.2.7/24, 2001:db8::/32", "nowhere"]),
         QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b", "192.0.2.0/24"]),
         QuestionKind::Secret => same(&[
             "a-long-enough-secret_1.2",

@@ -103,7 +103,7 @@ impl Source {
         for field in fields {
             let serde = serde(&field.attrs);
             for key in serde.keys() {
-                let known = ["default", "skip_serializing_if", "rename", "skip", "flatten"];
+                let known = ["default", "skip_serializing", "skip_serializing_if", "rename", "skip", "flatten"];
                 assert!(known.contains(&key.as_str()), "{module}: serde({key})");
             }
             // What is skipped is not written; what is flattened is the kind of an action or of a proof.

@@ -41,7 +41,7 @@ pub fn write(
     warnings: &[&str],
     to: &mut Writer<'_>,
 ) {
-    let number = matches!(field.question.kind, QuestionKind::Integer | QuestionKind::Port);
+    let number = field.question.kind.is_number();
     let row = form == Form::Row && number;
     match field.question.kind {
         QuestionKind::Choice => choice(desk, interview, field, to),

@@ -51,8 +51,8 @@ pub fn in_words(question: &Question) -> String {
         QuestionKind::Secret => {
             "letters, digits, -, _ and . only; or file:/path, or env:NAME for a variable of the environment".to_owned()
         }
-        QuestionKind::List => format!("{}, parted by commas", allowed(question)),
         QuestionKind::Bool => "yes or no".to_owned(),
+        kind if kind.is_list() => format!("{}, parted by commas", allowed(question)),
         _ => allowed(question),
     }
 }
