@@ -9,7 +9,7 @@ use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::host::real::RealHost;
 use crate::ui::terminal::{self, Terminal};
-use crate::ui::wizard::{App, Desk, drive};
+use crate::ui::wizard::{App, Model, event_loop};
 use crate::ui::{Look, out, term};
 
 /// Opens the wizard; none where the terminal cannot show it. With a guide (and answers) on the command line it begins
@@ -23,10 +23,10 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
         Err(problems) => return Some(answers::refuse(&problems, super::Output::default())),
     };
     show(host, |look, size| {
-        let desk = desk(host, look);
+        let model = model(host, look);
         match opening {
-            Some(opening) => App::asked(desk, opening.interview, &opening.refused, size),
-            None => App::new(desk, size),
+            Some(opening) => App::asked(model, opening.interview, &opening.refused, size),
+            None => App::new(model, size),
         }
     })
 }
@@ -36,7 +36,7 @@ pub(super) fn attach(host: &dyn Host, run: &str) -> Option<Exit> {
     if !terminal::suits(host) {
         return None;
     }
-    show(host, |look, size| App::attached(desk(host, look), run, size))
+    show(host, |look, size| App::attached(model(host, look), run, size))
 }
 
 fn opening(
@@ -47,15 +47,15 @@ fn opening(
     guide.map(|guide| inputs::opening(host, given, guide, probe(host))).transpose()
 }
 
-fn desk(host: &dyn Host, look: Look) -> Desk {
-    Desk::new(look, host.euid() == 0, load::list())
+fn model(host: &dyn Host, look: Look) -> Model {
+    Model::new(look, host.euid() == 0, load::list())
 }
 
 fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<Exit> {
     let look = term::look(host);
     let terminal = Terminal::open(look).ok()?;
     let mut app = make(look, terminal.size());
-    let left = drive(&mut app, terminal, || Box::new(RealHost::new()));
+    let left = event_loop(&mut app, terminal, || Box::new(RealHost::new()));
     out::print(app.last_words());
     let exit = match left {
         Ok(exit) => exit,

@@ -1,29 +1,29 @@
 //! The wizard: the guides' questions, the plan, the run and its result, full screen.
 //!
-//! [`App`] is the whole state and knows no terminal: keys and messages go in, frames and jobs come out. A page
-//! ([`page`]) turns the [`Desk`] into a [`doc::Doc`] and says which acts it accepts; nothing is changed on the host
+//! [`App`] is the whole state and knows no terminal: keys and messages go in, frames and commands come out. A page
+//! ([`page`]) turns the [`Model`] into a [`view::View`] and says which keys it accepts; nothing is changed on the host
 //! before the review page starts the run, and the run itself is another process.
 
 mod app;
-mod desk;
-mod doc;
-mod drive;
+mod cmd;
 mod editor;
-mod job;
+mod event_loop;
 mod keys;
 mod layout;
-mod machine;
+mod model;
+mod overlay;
 mod page;
 mod pane;
 mod review;
+mod run_cmd;
+mod run_view;
+mod server_status;
 mod shares;
-mod sheet;
-mod task;
 mod theme;
-mod watch;
+mod view;
 
 pub use app::{App, Leave};
-pub use desk::Desk;
-pub use drive::{MakeHost, drive};
-pub use job::{Job, Message};
-pub use task::{News, Task};
+pub use cmd::{Cmd, Msg};
+pub use event_loop::{MakeHost, event_loop};
+pub use model::Model;
+pub use run_cmd::{RunCmd, RunMsg};

@@ -18,7 +18,7 @@ use bringup::plan::{Plan, Planned, PlannedStage, ResultLine};
 use bringup::secret::Secrets;
 use bringup::ui::Look;
 use bringup::ui::terminal::Terminal;
-use bringup::ui::wizard::{App, Desk, drive};
+use bringup::ui::wizard::{App, Model, event_loop};
 use serde_json::json;
 
 /// What the one step of a run that matters does.
@@ -55,12 +55,12 @@ pub fn main(what: &str) -> ExitCode {
         _ => panic!("no {what}"),
     };
     let size = terminal.size();
-    let desk = Desk::new(look, true, load::list());
+    let model = Model::new(look, true, load::list());
     let mut app = match run {
-        Some(run) => App::attached(desk, &run, size),
-        None => App::new(desk, size),
+        Some(run) => App::attached(model, &run, size),
+        None => App::new(model, size),
     };
-    let exit = drive(&mut app, terminal, || Box::new(HOST.clone())).unwrap();
+    let exit = event_loop(&mut app, terminal, || Box::new(HOST.clone())).unwrap();
     ExitCode::from(exit.code())
 }
 

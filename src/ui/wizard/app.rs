@@ -1,5 +1,5 @@
-//! The wizard as a whole: one page at a time, perhaps a sheet over it. Keys, pastes, sizes and messages go in; a frame
-//! and jobs come out.
+//! The wizard as a whole: one page at a time, perhaps an overlay over it. Keys, pastes, sizes and messages go in; a frame
+//! and commands come out.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::answers::interview::Interview;
 use crate::error::{Exit, Problem};
 use crate::guide::QuestionKind;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
+use crate::ui::wizard::cmd::{Cmd, Msg};
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::job::{Job, Message};
-use crate::ui::wizard::keys::{self, Act, Offer, offer};
+use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
-use crate::ui::wizard::page::{Step, page};
-use crate::ui::wizard::sheet::{self, Search, Sheet};
-use crate::ui::wizard::watch;
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{self, Overlay, Search};
+use crate::ui::wizard::page::{Transition, page};
+use crate::ui::wizard::run_view;
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// What says that somebody was asked and is sure.
 pub const SURE: &str = "sure";
@@ -26,8 +26,8 @@ mod scroll;
 
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
-struct View {
-    focus: Option<Stop>,
+struct Viewport {
+    focus: Option<Focus>,
     scroll: usize,
 }
 
@@ -44,12 +44,12 @@ pub enum Leave {
 
 /// The wizard.
 pub struct App {
-    desk: Desk,
-    place: Place,
-    views: BTreeMap<Place, View>,
-    sheet: Option<(Box<Sheet>, View)>,
+    model: Model,
+    route: Route,
+    views: BTreeMap<Route, Viewport>,
+    overlay: Option<(Box<Overlay>, Viewport)>,
     size: (u16, u16),
-    doc: Doc,
+    doc: View,
     last_words: String,
     /// What the page was last scrolled for; while it stays so, a person may scroll away from the pointer.
     revealed: Option<Revealed>,
@@ -58,18 +58,18 @@ pub struct App {
 }
 
 /// A pointer's place on a screen.
-type Revealed = (Place, Option<Stop>, bool, (u16, u16));
+type Revealed = (Route, Option<Focus>, bool, (u16, u16));
 
 impl App {
     /// At its first page.
-    pub fn new(desk: Desk, size: (u16, u16)) -> Self {
+    pub fn new(model: Model, size: (u16, u16)) -> Self {
         let mut app = Self {
-            desk,
-            place: Place::Welcome,
+            model,
+            route: Route::Welcome,
             views: BTreeMap::new(),
-            sheet: None,
+            overlay: None,
             size,
-            doc: Doc::default(),
+            doc: View::default(),
             last_words: String::new(),
             revealed: None,
             at_top: false,
@@ -79,24 +79,24 @@ impl App {
     }
 
     /// At the first question of a guide, with answers that are there already. What of them was not taken is said.
-    pub fn asked(mut desk: Desk, interview: Interview, refused: &[Problem], size: (u16, u16)) -> Self {
-        desk.found(interview.facts().clone());
-        desk.jobs.retain(|job| !matches!(job, Job::Probe));
-        desk.open(interview);
-        let mut app = Self::new(desk, size);
-        if let Some(first) = app.desk.beside(&Place::Product, true) {
+    pub fn asked(mut model: Model, interview: Interview, refused: &[Problem], size: (u16, u16)) -> Self {
+        model.found(interview.facts().clone());
+        model.cmds.retain(|cmd| !matches!(cmd, Cmd::Probe));
+        model.open(interview);
+        let mut app = Self::new(model, size);
+        if let Some(first) = app.model.beside(&Route::Product, true) {
             app.go(first, None);
         }
         if !refused.is_empty() {
-            app.sheet = Some((Box::new(Sheet::not_taken(refused)), View::default()));
+            app.overlay = Some((Box::new(Overlay::not_taken(refused)), Viewport::default()));
         }
         app.settle();
         app
     }
 
     /// Jobs to be done since the last call.
-    pub fn jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.desk.jobs)
+    pub fn cmds(&mut self) -> Vec<Cmd> {
+        std::mem::take(&mut self.model.cmds)
     }
 
     /// Lines to be printed when the wizard has ended and the terminal is as before; often none.
@@ -110,38 +110,38 @@ impl App {
         self.settle();
     }
 
-    /// A job reports.
-    pub fn tell(&mut self, message: Message) -> Leave {
-        let leave = self.take_in(message);
+    /// A command reports.
+    pub fn tell(&mut self, message: Msg) -> Leave {
+        let leave = self.update(message);
         self.settle();
         leave
     }
 
-    fn take_in(&mut self, message: Message) -> Leave {
+    fn update(&mut self, message: Msg) -> Leave {
         match message {
-            Message::Facts(facts) => self.desk.found(*facts),
-            Message::Check(check) => self.desk.machine.learn(check),
-            Message::Runs(runs) => self.desk.machine.runs = runs,
-            Message::Unmet(unmet) => self.desk.machine.unmet = unmet,
-            Message::Opened(interview) => {
-                self.desk.open(*interview);
-                if self.place == Place::Product
-                    && let Some(next) = self.desk.beside(&Place::Product, true)
+            Msg::Facts(facts) => self.model.found(*facts),
+            Msg::Check(check) => self.model.server.learn(check),
+            Msg::Runs(runs) => self.model.server.runs = runs,
+            Msg::Unmet(unmet) => self.model.server.unmet = unmet,
+            Msg::Opened(interview) => {
+                self.model.open(*interview);
+                if self.route == Route::Product
+                    && let Some(next) = self.model.beside(&Route::Product, true)
                 {
                     self.go(next, None);
                 }
             }
-            Message::Run(news) => self.hear(news),
-            Message::NotOpened(why) => self.desk.machine.not_opened(why),
-            Message::Compared(hash, verdicts, missing) => self.desk.review.compared(&hash, verdicts, missing),
-            Message::Forecast(hash, forecast) => self.desk.review.forecast(&hash, forecast),
-            Message::Saved(path) => {
-                self.last_words = sheet::saved(&self.desk, &path);
+            Msg::Run(msg) => self.update_run(msg),
+            Msg::NotOpened(why) => self.model.server.not_opened(why),
+            Msg::Compared(hash, verdicts, missing) => self.model.review.compared(&hash, verdicts, missing),
+            Msg::Forecast(hash, forecast) => self.model.review.forecast(&hash, forecast),
+            Msg::Saved(path) => {
+                self.last_words = overlay::saved(&self.model, &path);
                 return Leave::Yes(Exit::Done);
             }
-            Message::NotSaved(why) => {
-                if let Some((sheet, _)) = &mut self.sheet
-                    && let Sheet::Prompt(prompt) = sheet.as_mut()
+            Msg::NotSaved(why) => {
+                if let Some((overlay, _)) = &mut self.overlay
+                    && let Overlay::Prompt(prompt) = overlay.as_mut()
                 {
                     prompt.refuse(why);
                 }
@@ -158,8 +158,8 @@ impl App {
             self.settle();
             return Leave::No;
         }
-        let offers = self.offers();
-        let leave = match keys::act_of(key, &offers, typing) {
+        let key_hints = self.key_hints();
+        let leave = match keys::act_of(key, &key_hints, typing) {
             Some(act) => self.act(act),
             None => Leave::No,
         };
@@ -180,7 +180,7 @@ impl App {
 
     fn act(&mut self, act: Act) -> Leave {
         let (focus, rows) = (self.view().focus.clone(), usize::from(self.layout().pane.height.saturating_sub(1)));
-        if self.sheet.is_none() && page(&self.place).scrolls(act, focus.as_ref(), &mut self.desk, rows) {
+        if self.overlay.is_none() && page(&self.route).scrolls(act, focus.as_ref(), &mut self.model, rows) {
             return Leave::No;
         }
         let moved = match act {
@@ -197,77 +197,79 @@ impl App {
         if moved {
             return Leave::No;
         }
-        let step = match (&mut self.sheet, act) {
-            (Some((sheet, view)), act) => sheet.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.desk),
-            (None, act) if self.place == Place::Run => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
+        let step = match (&mut self.overlay, act) {
+            (Some((overlay, view)), act) => overlay.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.model),
+            (None, act) if self.route == Route::Run => page(&self.route).act(act, focus.as_ref(), &mut self.model),
             (None, Act::GoTo) => {
                 // The pointer begins at this page.
-                let here = self.desk.places().iter().position(|place| *place == self.place);
-                let view = View { focus: here.map(Stop::Item), ..View::default() };
-                self.sheet = Some((Box::new(Sheet::go_to(&self.desk)), view));
-                Step::Stay
+                let here = self.model.places().iter().position(|place| *place == self.route);
+                let view = Viewport { focus: here.map(Focus::Item), ..Viewport::default() };
+                self.overlay = Some((Box::new(Overlay::go_to(&self.model)), view));
+                Transition::Stay
             }
-            (None, Act::Quit) if self.desk.watch.is_some() => page(&Place::Run).act(act, None, &mut self.desk),
-            (None, Act::Quit) => Step::Open(Box::new(Sheet::quit(&self.desk))),
-            (None, act) => page(&self.place).act(act, focus.as_ref(), &mut self.desk),
+            (None, Act::Quit) if self.model.run_view.is_some() => page(&Route::Run).act(act, None, &mut self.model),
+            (None, Act::Quit) => Transition::Open(Box::new(Overlay::quit(&self.model))),
+            (None, act) => page(&self.route).act(act, focus.as_ref(), &mut self.model),
         };
         self.follow(step)
     }
 
-    fn follow(&mut self, step: Step) -> Leave {
+    fn follow(&mut self, step: Transition) -> Leave {
         match step {
-            Step::Stay => {}
-            Step::Next => {
+            Transition::Stay => {}
+            Transition::Next => {
                 // The answer may have opened further questions.
                 self.doc = self.write();
                 self.next_question(true);
             }
-            Step::Forward => {
-                if let Some(next) = self.desk.beside(&self.place, true) {
+            Transition::Forward => {
+                if let Some(next) = self.model.beside(&self.route, true) {
                     self.go(next, None);
                 }
             }
-            Step::Back => match self.desk.beside(&self.place, false) {
+            Transition::Back => match self.model.beside(&self.route, false) {
                 Some(before) => self.go(before, None),
-                None => self.sheet = Some((Box::new(Sheet::quit(&self.desk)), View::default())),
+                None => self.overlay = Some((Box::new(Overlay::quit(&self.model)), Viewport::default())),
             },
-            Step::Go(place, stop) => self.go(place, stop),
-            Step::Open(sheet) => self.sheet = Some((sheet, View::default())),
-            Step::Close => self.sheet = None,
-            Step::Show(line) => {
+            Transition::Go(place, stop) => self.go(place, stop),
+            Transition::Open(overlay) => self.overlay = Some((overlay, Viewport::default())),
+            Transition::Close => self.overlay = None,
+            Transition::Show(line) => {
                 let height = usize::from(self.layout().main.height);
                 let view = self.view_mut();
                 if line < view.scroll || line >= view.scroll + height {
                     view.scroll = line.saturating_sub(height / 3);
                 }
             }
-            Step::Sure(act) => {
-                self.sheet = None;
-                let step = page(&Place::Run).act(act, Some(&Stop::Button(SURE)), &mut self.desk);
+            Transition::Sure(act) => {
+                self.overlay = None;
+                let step = page(&Route::Run).act(act, Some(&Focus::Button(SURE)), &mut self.model);
                 return self.follow(step);
             }
-            Step::Start => {
-                watch::start(&mut self.desk);
-                self.views.remove(&Place::Run);
-                self.go(Place::Run, None);
+            Transition::Start => {
+                run_view::start(&mut self.model);
+                self.views.remove(&Route::Run);
+                self.go(Route::Run, None);
             }
-            Step::Attend(run, attend) => {
-                watch::attend(&mut self.desk, &run, attend);
-                self.views.remove(&Place::Run);
-                self.go(Place::Run, None);
+            Transition::Attend(run, attend) => {
+                run_view::attend(&mut self.model, &run, attend);
+                self.views.remove(&Route::Run);
+                self.go(Route::Run, None);
             }
-            Step::Shell => return Leave::Shell(self.desk.watch.as_ref().map(|watch| watch.note()).unwrap_or_default()),
-            Step::Leave(exit) => return Leave::Yes(exit),
+            Transition::Shell => {
+                return Leave::Shell(self.model.run_view.as_ref().map(|run_view| run_view.note()).unwrap_or_default());
+            }
+            Transition::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
     }
 
-    fn go(&mut self, place: Place, stop: Option<Stop>) {
-        self.sheet = None;
-        self.desk.revealed = false;
-        self.place = place;
-        self.doc = Doc::default();
-        self.at_top = self.place == Place::Review && !self.views.contains_key(&self.place);
+    fn go(&mut self, place: Route, stop: Option<Focus>) {
+        self.overlay = None;
+        self.model.revealed = false;
+        self.route = place;
+        self.doc = View::default();
+        self.at_top = self.route == Route::Review && !self.views.contains_key(&self.route);
         let Some(stop) = stop else { return };
         self.point_at(stop.clone());
         self.doc = self.write();
@@ -283,23 +285,23 @@ impl App {
     // --- typing -------------------------------------------------------------
 
     fn typing(&self) -> bool {
-        match &self.sheet {
-            Some((sheet, _)) => sheet.is_typing(),
-            None => self.desk.editor.is_some() || self.search().is_some_and(Search::is_typing),
+        match &self.overlay {
+            Some((overlay, _)) => overlay.is_typing(),
+            None => self.model.editor.is_some() || self.search().is_some_and(Search::is_typing),
         }
     }
 
     fn search(&self) -> Option<&Search> {
-        match &self.sheet {
-            Some((sheet, _)) => sheet.search(),
-            None => page(&self.place).search(&self.desk),
+        match &self.overlay {
+            Some((overlay, _)) => overlay.search(),
+            None => page(&self.route).search(&self.model),
         }
     }
 
     /// The kind of the question that is typed.
     fn kind(&self) -> Option<QuestionKind> {
-        let (path, _) = self.desk.editor.as_ref()?;
-        self.desk.interview.as_ref()?.question(path).map(|question| question.kind)
+        let (path, _) = self.model.editor.as_ref()?;
+        self.model.interview.as_ref()?.question(path).map(|question| question.kind)
     }
 
     fn acts_while_typing(&self, key: KeyEvent) -> bool {
@@ -334,22 +336,22 @@ impl App {
 
     /// Changes the text under the cursor and, when that made a difference, the answer.
     fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
-        if let Some((sheet, _)) = &mut self.sheet {
-            if let Some(editor) = sheet.editor() {
+        if let Some((overlay, _)) = &mut self.overlay {
+            if let Some(editor) = overlay.editor() {
                 edit(editor);
             }
             return;
         }
-        if self.place == Place::Run
-            && let Some(editor) = self.desk.watch.as_mut().and_then(|watch| watch.pane.search.editor())
+        if self.route == Route::Run
+            && let Some(editor) = self.model.run_view.as_mut().and_then(|run_view| run_view.pane.search.editor())
         {
             return edit(editor);
         }
-        let Some((path, editor)) = &mut self.desk.editor else { return };
+        let Some((path, editor)) = &mut self.model.editor else { return };
         let before = editor.text().to_owned();
         edit(editor);
         if editor.text() != before
-            && let Some(interview) = &mut self.desk.interview
+            && let Some(interview) = &mut self.model.interview
         {
             interview.type_in(path, editor.text());
         }
@@ -357,19 +359,19 @@ impl App {
 
     /// The editor belongs to the field under the pointer.
     fn settle_editor(&mut self) {
-        let path = match (&self.sheet, &self.view().focus, &self.desk.interview) {
-            (None, Some(Stop::Field(path)), Some(interview)) => interview
+        let path = match (&self.overlay, &self.view().focus, &self.model.interview) {
+            (None, Some(Focus::Field(path)), Some(interview)) => interview
                 .question(path)
                 .filter(|question| !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice))
                 .map(|_| path.clone()),
             _ => None,
         };
-        if self.desk.editor.as_ref().map(|(path, _)| path) == path.as_ref() {
+        if self.model.editor.as_ref().map(|(path, _)| path) == path.as_ref() {
             return;
         }
-        self.desk.revealed = false;
-        self.desk.editor = path.and_then(|path| {
-            let interview = self.desk.interview.as_ref()?;
+        self.model.revealed = false;
+        self.model.editor = path.and_then(|path| {
+            let interview = self.model.interview.as_ref()?;
             let text = interview.text(&path);
             let suggestion = !interview.given().values.contains_key(&path);
             Some((path, Editor::new(text, suggestion)))
@@ -378,22 +380,22 @@ impl App {
 
     // --- moving -------------------------------------------------------------
 
-    fn view(&self) -> &View {
-        static NOWHERE: View = View { focus: None, scroll: 0 };
-        match &self.sheet {
+    fn view(&self) -> &Viewport {
+        static NOWHERE: Viewport = Viewport { focus: None, scroll: 0 };
+        match &self.overlay {
             Some((_, view)) => view,
-            None => self.views.get(&self.place).unwrap_or(&NOWHERE),
+            None => self.views.get(&self.route).unwrap_or(&NOWHERE),
         }
     }
 
-    fn view_mut(&mut self) -> &mut View {
-        match &mut self.sheet {
+    fn view_mut(&mut self) -> &mut Viewport {
+        match &mut self.overlay {
             Some((_, view)) => view,
-            None => self.views.entry(self.place.clone()).or_default(),
+            None => self.views.entry(self.route.clone()).or_default(),
         }
     }
 
-    fn point_at(&mut self, stop: Stop) {
+    fn point_at(&mut self, stop: Focus) {
         self.view_mut().focus = Some(stop);
         self.revealed = None;
     }
@@ -426,7 +428,7 @@ impl App {
     fn next_question(&mut self, forward: bool) -> bool {
         let Some(at) = self.focused() else { return false };
         let here = self.doc.stops[at].0.clone();
-        let other = |stop: &Stop| !stop.beside(&here);
+        let other = |stop: &Focus| !stop.beside(&here);
         let found = if forward {
             self.doc.stops[at + 1..].iter().find(|(stop, _)| other(stop))
         } else {
@@ -439,65 +441,66 @@ impl App {
     }
 
     /// Of a question's choices, the one that is chosen.
-    fn chosen(&self, stop: Stop) -> Stop {
-        let Stop::Choice(path, _) = &stop else { return stop };
-        let chosen = self.desk.interview.as_ref().map(|interview| Stop::Choice(path.clone(), interview.text(path)));
-        let known = |wanted: &Stop| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
+    fn chosen(&self, stop: Focus) -> Focus {
+        let Focus::Choice(path, _) = &stop else { return stop };
+        let chosen = self.model.interview.as_ref().map(|interview| Focus::Choice(path.clone(), interview.text(path)));
+        let known = |wanted: &Focus| self.doc.stops.iter().any(|(stop, _)| stop == wanted);
         chosen.filter(known).unwrap_or(stop)
     }
 
     // --- the frame ----------------------------------------------------------
 
     fn layout(&self) -> Layout {
-        match &self.sheet {
-            Some((sheet, _)) if sheet.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
+        match &self.overlay {
+            Some((overlay, _)) if overlay.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
             // What lies over a page without sides has none either.
-            Some(_) if self.place == Place::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            Some(_) if self.route == Route::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
             Some(_) => layout(self.size.0, self.size.1),
-            None => with_panes(self.size.0, self.size.1, page(&self.place).panes(&self.desk)),
+            None => with_panes(self.size.0, self.size.1, page(&self.route).panes(&self.model)),
         }
     }
 
-    fn offers(&self) -> Vec<Offer> {
-        let mut offers = match &self.sheet {
-            Some((sheet, _)) => sheet.offers(),
-            None => page(&self.place).offers(&self.desk, self.view().focus.as_ref()),
+    fn key_hints(&self) -> Vec<KeyHint> {
+        let mut key_hints = match &self.overlay {
+            Some((overlay, _)) => overlay.key_hints(),
+            None => page(&self.route).key_hints(&self.model, self.view().focus.as_ref()),
         };
-        offers
-            .extend([Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| offer(act, "")));
-        if self.sheet.is_none() {
-            offers.extend([Act::Next, Act::Previous].map(|act| offer(act, "")));
+        key_hints.extend(
+            [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| key_hint(act, "")),
+        );
+        if self.overlay.is_none() {
+            key_hints.extend([Act::Next, Act::Previous].map(|act| key_hint(act, "")));
         }
         // The run's page says itself what leaving means.
-        if self.sheet.is_none() && self.place != Place::Run {
-            offers.extend([offer(Act::GoTo, "go to"), offer(Act::Quit, "leave")]);
+        if self.overlay.is_none() && self.route != Route::Run {
+            key_hints.extend([key_hint(Act::GoTo, "go to"), key_hint(Act::Quit, "leave")]);
         }
-        offers
+        key_hints
     }
 
-    fn write(&self) -> Doc {
+    fn write(&self) -> View {
         let width = self.layout().main.width;
         let focus = self.view().focus.as_ref();
-        let writer = Writer::new(&self.desk.theme, width, focus).tall(self.layout().main.height);
-        match &self.sheet {
-            Some((sheet, _)) => sheet.write(writer),
-            None => page(&self.place).write(&self.desk, writer),
+        let writer = ViewBuilder::new(&self.model.theme, width, focus).tall(self.layout().main.height);
+        match &self.overlay {
+            Some((overlay, _)) => overlay.write(writer),
+            None => page(&self.route).write(&self.model, writer),
         }
     }
 
     /// Makes the page anew after anything may have changed, and keeps the pointer on something that is there.
     fn settle(&mut self) {
-        if let Place::Stage(_) = &self.place
-            && !self.desk.places().contains(&self.place)
+        if let Route::Stage(_) = &self.route
+            && !self.model.places().contains(&self.route)
         {
-            self.place = Place::Review;
+            self.route = Route::Review;
         }
-        if let Some(interview) = &self.desk.interview {
-            if self.place == Place::Review {
-                self.desk.jobs.extend(self.desk.review.look_at(interview));
+        if let Some(interview) = &self.model.interview {
+            if self.route == Route::Review {
+                self.model.cmds.extend(self.model.review.look_at(interview));
             }
-            let stage = if let Place::Stage(id) = &self.place { Some(id.as_str()) } else { None };
-            self.desk.visit.look(interview, stage);
+            let stage = if let Route::Stage(id) = &self.route { Some(id.as_str()) } else { None };
+            self.model.visit.look(interview, stage);
         }
         let before = self.focused();
         let line = self.focused_line();
@@ -509,8 +512,8 @@ impl App {
             self.point_at(stop);
         }
         // What the comparison finds in the way comes to stand above the first action, and is to be read first.
-        if self.sheet.is_none()
-            && self.place == Place::Review
+        if self.overlay.is_none()
+            && self.route == Route::Review
             && before == Some(0)
             && self.focused() != Some(0)
             && let Some((first, _)) = self.doc.stops.first()

@@ -59,16 +59,16 @@ pub enum Act {
 
 /// An act that a page accepts now, with what the bottom line says of it; nothing for those that go without saying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct KeyHint {
     /// The act.
     pub act: Act,
     /// A word or two.
-    pub says: &'static str,
+    pub label: &'static str,
 }
 
 /// An act, with its word for the bottom line.
-pub const fn offer(act: Act, says: &'static str) -> Offer {
-    Offer { act, says }
+pub const fn key_hint(act: Act, label: &'static str) -> KeyHint {
+    KeyHint { act, label }
 }
 
 /// The keys of each act. Letters act only where they are not typed into a field.
@@ -121,8 +121,8 @@ const fn control(c: char) -> (KeyCode, KeyModifiers) {
 }
 
 /// The act of a key, if the page accepts it. While text is typed, letters are text.
-pub fn act_of(key: KeyEvent, offers: &[Offer], typing: bool) -> Option<Act> {
-    let accepted = |act: Act| offers.iter().any(|offer| offer.act == act);
+pub fn act_of(key: KeyEvent, key_hints: &[KeyHint], typing: bool) -> Option<Act> {
+    let accepted = |act: Act| key_hints.iter().any(|offer| offer.act == act);
     // A capital says by itself that Shift was held; terminals disagree on telling it once more.
     let modifiers = key.modifiers.difference(KeyModifiers::SHIFT);
     let pressed = (key.code, modifiers);
@@ -154,17 +154,17 @@ fn types((code, modifiers): (KeyCode, KeyModifiers)) -> bool {
 }
 
 /// The bottom line: the key of each act with its word, as many as fit, in the page's order.
-pub fn footer(theme: &Theme, offers: &[Offer], typing: bool, width: usize) -> Vec<(String, &'static str)> {
+pub fn footer(theme: &Theme, key_hints: &[KeyHint], typing: bool, width: usize) -> Vec<(String, &'static str)> {
     let mut shown = Vec::new();
     let mut used = 0;
-    for offer in offers.iter().filter(|offer| !offer.says.is_empty()) {
-        let Some(name) = name(theme, offer.act, typing) else { continue };
-        let columns = crate::ui::text::width(&name) + 1 + crate::ui::text::width(offer.says) + 2;
+    for hint in key_hints.iter().filter(|hint| !hint.label.is_empty()) {
+        let Some(name) = name(theme, hint.act, typing) else { continue };
+        let columns = crate::ui::text::width(&name) + 1 + crate::ui::text::width(hint.label) + 2;
         if used + columns > width + 2 {
             continue;
         }
         used += columns;
-        shown.push((name, offer.says));
+        shown.push((name, hint.label));
     }
     shown
 }
@@ -203,20 +203,20 @@ mod tests {
 
     #[test]
     fn a_letter_acts_unless_it_is_typed_and_only_what_is_offered_acts() {
-        let offers = [offer(Act::Help, "help"), offer(Act::Quit, "quit")];
+        let key_hints = [key_hint(Act::Help, "help"), key_hint(Act::Quit, "quit")];
         let question = press(KeyCode::Char('?'), KeyModifiers::SHIFT);
-        assert_eq!(act_of(question, &offers, false), Some(Act::Help));
-        assert_eq!(act_of(question, &offers, true), None);
-        assert_eq!(act_of(press(KeyCode::F(1), KeyModifiers::NONE), &offers, true), Some(Act::Help));
-        assert_eq!(act_of(press(KeyCode::Char('c'), KeyModifiers::CONTROL), &offers, true), Some(Act::Quit));
-        assert_eq!(act_of(press(KeyCode::Char('s'), KeyModifiers::NONE), &offers, false), None);
+        assert_eq!(act_of(question, &key_hints, false), Some(Act::Help));
+        assert_eq!(act_of(question, &key_hints, true), None);
+        assert_eq!(act_of(press(KeyCode::F(1), KeyModifiers::NONE), &key_hints, true), Some(Act::Help));
+        assert_eq!(act_of(press(KeyCode::Char('c'), KeyModifiers::CONTROL), &key_hints, true), Some(Act::Quit));
+        assert_eq!(act_of(press(KeyCode::Char('s'), KeyModifiers::NONE), &key_hints, false), None);
     }
 
     #[test]
     fn the_bottom_line_names_the_keys_that_act_now() {
         let theme = Theme::new(Look::PLAIN);
-        let offers = [offer(Act::Enter, "go on"), offer(Act::Help, "help"), offer(Act::Up, "")];
-        let shown = |typing, width| footer(&theme, &offers, typing, width);
+        let key_hints = [key_hint(Act::Enter, "go on"), key_hint(Act::Help, "help"), key_hint(Act::Up, "")];
+        let shown = |typing, width| footer(&theme, &key_hints, typing, width);
         assert_eq!(shown(false, 80), [("Enter".to_owned(), "go on"), ("?".to_owned(), "help")]);
         assert_eq!(shown(true, 80)[1].0, "F1");
         assert_eq!(shown(true, 12).len(), 1);

@@ -1,12 +1,12 @@
 //! The pages: each says what it shows, what it accepts, and what comes of it. They keep no state of their own.
 
 use crate::error::Exit;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer};
+use crate::ui::wizard::keys::{Act, KeyHint};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::sheet::{Search, Sheet};
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{Overlay, Search};
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 mod failure;
 mod field;
@@ -27,7 +27,7 @@ pub use visit::Visit;
 
 /// What follows from an act.
 #[derive(Debug)]
-pub enum Step {
+pub enum Transition {
     /// The page stays.
     Stay,
     /// To the next question or button.
@@ -37,16 +37,16 @@ pub enum Step {
     /// To the page before.
     Back,
     /// To a page, and to something on it.
-    Go(Place, Option<Stop>),
+    Go(Route, Option<Focus>),
     /// Over the page.
-    Open(Box<Sheet>),
+    Open(Box<Overlay>),
     /// What lies over the page goes.
     Close,
     /// Carry out what the page asked about.
     Sure(Act),
     /// Hand the terminal to a shell for a while.
     Shell,
-    /// Scrolls a sheet so that this line can be seen.
+    /// Scrolls an overlay so that this line can be seen.
     Show(usize),
     /// To the page of a run that stands on this machine.
     Attend(String, Attend),
@@ -81,48 +81,48 @@ pub struct Status {
 /// A page.
 pub trait Page {
     /// What it shows.
-    fn write(&self, desk: &Desk, writer: Writer<'_>) -> Doc;
+    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View;
     /// What it shows beside that on wide screens.
-    fn aside(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>) -> Option<Doc> {
+    fn aside(&self, _desk: &Model, _focus: Option<&Focus>, _writer: ViewBuilder<'_>) -> Option<View> {
         None
     }
     /// What stands in the line above it, whatever part of it is seen.
-    fn status(&self, _desk: &Desk, _focus: Option<&Stop>) -> Option<Status> {
+    fn status(&self, _desk: &Model, _focus: Option<&Focus>) -> Option<Status> {
         None
     }
     /// What it wants of the screen beyond that.
-    fn panes(&self, _desk: &Desk) -> Panes {
+    fn panes(&self, _desk: &Model) -> Panes {
         Panes::default()
     }
     /// Lines above it that do not scroll.
-    fn top(&self, _desk: &Desk, _writer: Writer<'_>) -> Option<Doc> {
+    fn top(&self, _desk: &Model, _writer: ViewBuilder<'_>) -> Option<View> {
         None
     }
     /// Text that scrolls by itself, in so many rows.
-    fn pane(&self, _desk: &Desk, _focus: Option<&Stop>, _writer: Writer<'_>, _rows: usize) -> Option<Doc> {
+    fn pane(&self, _desk: &Model, _focus: Option<&Focus>, _writer: ViewBuilder<'_>, _rows: usize) -> Option<View> {
         None
     }
     /// What is looked for in that text.
-    fn search<'d>(&self, _desk: &'d Desk) -> Option<&'d Search> {
+    fn search<'d>(&self, _desk: &'d Model) -> Option<&'d Search> {
         None
     }
     /// Scrolls that text, where the act means that.
-    fn scrolls(&self, _act: Act, _focus: Option<&Stop>, _desk: &mut Desk, _rows: usize) -> bool {
+    fn scrolls(&self, _act: Act, _focus: Option<&Focus>, _desk: &mut Model, _rows: usize) -> bool {
         false
     }
     /// The acts it accepts with the pointer there, beyond moving about.
-    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer>;
+    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint>;
     /// Carries one out.
-    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step;
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition;
 }
 
 /// The page of a place.
-pub fn page(place: &Place) -> Box<dyn Page + '_> {
+pub fn page(place: &Route) -> Box<dyn Page + '_> {
     match place {
-        Place::Welcome => Box::new(welcome::Welcome),
-        Place::Product => Box::new(product::ProductPage),
-        Place::Stage(id) => Box::new(stage::StagePage { id }),
-        Place::Review => Box::new(review::ReviewPage),
-        Place::Run => Box::new(run::RunPage),
+        Route::Welcome => Box::new(welcome::Welcome),
+        Route::Product => Box::new(product::ProductPage),
+        Route::Stage(id) => Box::new(stage::StagePage { id }),
+        Route::Review => Box::new(review::ReviewPage),
+        Route::Run => Box::new(run::RunPage),
     }
 }

@@ -4,10 +4,10 @@ use ratatui::text::{Line, Span};
 
 use crate::ui::run_state::{Kind, Output, Said};
 use crate::ui::text;
-use crate::ui::wizard::doc::{Doc, Writer};
 use crate::ui::wizard::keys::Act;
-use crate::ui::wizard::sheet::Search;
+use crate::ui::wizard::overlay::Search;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
+use crate::ui::wizard::view::{View, ViewBuilder};
 
 /// How the output is looked at.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Pane {
     }
 
     /// Draws the lines of a step into so many rows, the first of them a rule with the step's name.
-    pub fn write(&self, output: &Output, step: &str, rows: usize, mut writer: Writer<'_>) -> Doc {
+    pub fn write(&self, output: &Output, step: &str, rows: usize, mut writer: ViewBuilder<'_>) -> View {
         let lines: Vec<&Said> = output.of(step).collect();
         let room = rows.saturating_sub(1);
         let last = self.last(step, &lines, room);
@@ -94,7 +94,7 @@ impl Pane {
 }
 
 /// Where the pane begins: whose output it is, and how much of it is further down.
-fn rule(step: &str, below: usize, writer: &mut Writer<'_>) {
+fn rule(step: &str, below: usize, writer: &mut ViewBuilder<'_>) {
     let (line, width) = (writer.theme().sign(Sign::Line).to_owned(), writer.width());
     let says = if step.is_empty() { "Output".to_owned() } else { format!("Output of {step}") };
     let says = text::shorten(&writer.clean(&says), width.saturating_sub(16), writer.theme().sign(Sign::Ellipsis));
@@ -104,7 +104,7 @@ fn rule(step: &str, below: usize, writer: &mut Writer<'_>) {
     writer.line(pieces);
 }
 
-fn line_of(line: &Said, writer: &Writer<'_>) -> Vec<Span<'static>> {
+fn line_of(line: &Said, writer: &ViewBuilder<'_>) -> Vec<Span<'static>> {
     let (role, lead) = lead(line.kind, writer.theme());
     vec![writer.span(role, &lead), writer.span(role, &line.text)]
 }

@@ -10,9 +10,9 @@ use crate::plan::build::build;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
 use crate::system::packages::forecast::Forecast;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::Stop;
-use crate::ui::wizard::job::Job;
+use crate::ui::wizard::cmd::Cmd;
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::view::Focus;
 
 /// The review of one set of answers.
 #[derive(Debug, Default)]
@@ -58,12 +58,12 @@ pub struct Obstacle {
     /// What to do.
     pub hint: String,
     /// Where to do it.
-    pub to: Option<(Place, Option<Stop>)>,
+    pub to: Option<(Route, Option<Focus>)>,
 }
 
 impl Review {
     /// Makes the plan anew when the answers or the machine are others; tells what is to be found out then.
-    pub fn look_at(&mut self, interview: &Interview) -> Option<Job> {
+    pub fn look_at(&mut self, interview: &Interview) -> Option<Cmd> {
         self.begun = true;
         if interview.gaps().iter().any(|gap| gap.stage.is_some()) {
             self.made = None;
@@ -75,13 +75,13 @@ impl Review {
         }
         let plan = build(interview.guide(), facts, resolved);
         let hash = plan.as_ref().map(Plan::hash).unwrap_or_default();
-        let job = plan
+        let cmd = plan
             .as_ref()
             .ok()
-            .map(|plan| Job::Preview { plan: Box::new(plan.clone()), secrets: resolved.secrets.clone() });
+            .map(|plan| Cmd::Preview { plan: Box::new(plan.clone()), secrets: resolved.secrets.clone() });
         let from = (resolved.clone(), facts.clone());
         self.made = Some(Made { from, plan, hash, verdicts: None, missing: Vec::new(), forecast: None });
-        job
+        cmd
     }
 
     /// Everything is to be compared again.
@@ -174,37 +174,37 @@ impl Review {
 }
 
 /// Everything in the way of a start, in the order in which it is best dealt with.
-pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
-    let Some(interview) = &desk.interview else { return Vec::new() };
-    let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(desk, gap)).collect();
+pub fn obstacles(model: &Model) -> Vec<Obstacle> {
+    let Some(interview) = &model.interview else { return Vec::new() };
+    let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(model, gap)).collect();
     // The run that waits for these answers is in nobody's way.
-    let problems = desk.machine.problems().filter(|check| check.id != "runs" || !desk.waits());
+    let problems = model.server.problems().filter(|check| check.id != "runs" || !model.waits());
     found.extend(problems.map(|check| Obstacle {
         says: format!("{}: {}", check.title, check.found),
         hint: check.fix.clone(),
-        to: Some((Place::Welcome, None)),
+        to: Some((Route::Welcome, None)),
     }));
-    if !desk.root {
+    if !model.root {
         found.push(Obstacle {
             says: "Only root can change this server".to_owned(),
             hint: "save the answers here, and start with sudo".to_owned(),
             to: None,
         });
     }
-    let Some(made) = &desk.review.made else { return found };
+    let Some(made) = &model.review.made else { return found };
     let problems = made.plan.as_ref().err().into_iter().flatten();
     // Without root neither secrets nor every file can be read: that is no news.
-    let missing = made.missing.iter().filter(|_| desk.root);
+    let missing = made.missing.iter().filter(|_| model.root);
     // Of earlier runs the checks of this server say the same.
     let said: Vec<String> = found.iter().map(|obstacle| obstacle.says.clone()).collect();
     let missing = missing.filter(|problem| !said.iter().any(|said| said.ends_with(&problem.message)));
-    found.extend(problems.chain(missing).map(|problem| of_problem(desk, problem)));
-    if desk.root && !desk.waits() {
+    found.extend(problems.chain(missing).map(|problem| of_problem(model, problem)));
+    if model.root && !model.waits() {
         let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
-        found.extend(untold.map(|(id, failure)| of_failure(desk, id, failure)));
+        found.extend(untold.map(|(id, failure)| of_failure(model, id, failure)));
     }
     // Beside a run that waits nothing else of the plan's obstacles is looked for.
-    if desk.waits()
+    if model.waits()
         && let Some(Some(Ok(forecast))) = &made.forecast
         && !forecast.removes.is_empty()
     {
@@ -217,25 +217,25 @@ pub fn obstacles(desk: &Desk) -> Vec<Obstacle> {
     found
 }
 
-fn of_gap(desk: &Desk, gap: &Gap) -> Obstacle {
+fn of_gap(model: &Model, gap: &Gap) -> Obstacle {
     let Some(stage) = &gap.stage else {
-        return Obstacle { says: gap.message.clone(), hint: gap.hint.clone(), to: Some((Place::Product, None)) };
+        return Obstacle { says: gap.message.clone(), hint: gap.hint.clone(), to: Some((Route::Product, None)) };
     };
-    let place = Place::Stage(stage.clone());
+    let place = Route::Stage(stage.clone());
     let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
-    let question = path.as_ref().and_then(|path| desk.interview.as_ref()?.question(path));
+    let question = path.as_ref().and_then(|path| model.interview.as_ref()?.question(path));
     let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
     // What is missing is told with its question anyway.
     let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
-    let known = desk.places().contains(&place);
+    let known = model.places().contains(&place);
     Obstacle {
-        says: format!("{}: {ask} {}", desk.title(&place), gap.message).replace(":  ", ": "),
+        says: format!("{}: {ask} {}", model.title(&place), gap.message).replace(":  ", ": "),
         hint: hint.to_owned(),
-        to: known.then(|| (place, path.map(Stop::Field))),
+        to: known.then(|| (place, path.map(Focus::Field))),
     }
 }
 
-fn of_problem(desk: &Desk, problem: &Problem) -> Obstacle {
+fn of_problem(model: &Model, problem: &Problem) -> Obstacle {
     let (stage, question) = problem.path.split_once('.').unwrap_or((&problem.path, ""));
     let gap = Gap {
         stage: (!stage.is_empty()).then(|| stage.to_owned()),
@@ -243,12 +243,12 @@ fn of_problem(desk: &Desk, problem: &Problem) -> Obstacle {
         message: problem.message.clone(),
         hint: problem.hint.clone(),
     };
-    of_gap(desk, &gap)
+    of_gap(model, &gap)
 }
 
-fn of_failure(desk: &Desk, action: &str, failure: &Failure) -> Obstacle {
-    let place = Place::Stage(action.split('.').next().unwrap_or(action).to_owned());
-    let known = desk.places().contains(&place);
+fn of_failure(model: &Model, action: &str, failure: &Failure) -> Obstacle {
+    let place = Route::Stage(action.split('.').next().unwrap_or(action).to_owned());
+    let known = model.places().contains(&place);
     Obstacle {
         says: failure.to_string(),
         hint: failure.hint.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! The frame: head, rail, page or sheet with what stands beside it, and the bottom line.
+//! The frame: head, rail, page or overlay with what stands beside it, and the bottom line.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -7,13 +7,13 @@ use ratatui::text::{Line, Span};
 
 use super::App;
 use crate::ui::text;
-use crate::ui::wizard::desk::Place;
-use crate::ui::wizard::doc::Writer;
 use crate::ui::wizard::keys;
 use crate::ui::wizard::layout::Layout;
+use crate::ui::wizard::model::Route;
+use crate::ui::wizard::overlay::Search;
 use crate::ui::wizard::page::page;
-use crate::ui::wizard::sheet::Search;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::ViewBuilder;
 
 impl App {
     /// Draws it.
@@ -30,11 +30,11 @@ impl App {
         let scroll = self.view().scroll;
         draw_lines(&self.doc.lines, scroll, parts.main, buffer);
         if parts.aside.area() > 0
-            && self.sheet.is_none()
-            && let Some(aside) = page(&self.place).aside(
-                &self.desk,
+            && self.overlay.is_none()
+            && let Some(aside) = page(&self.route).aside(
+                &self.model,
                 self.view().focus.as_ref(),
-                Writer::new(&self.desk.theme, parts.aside.width, None),
+                ViewBuilder::new(&self.model.theme, parts.aside.width, None),
             )
         {
             self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
@@ -55,18 +55,18 @@ impl App {
 
     /// What stands above the page, and what scrolls by itself below or beside it.
     fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) {
-        if self.sheet.is_some() {
+        if self.overlay.is_some() {
             return;
         }
-        let theme = &self.desk.theme;
-        let page = page(&self.place);
-        if let Some(top) = page.top(&self.desk, Writer::new(theme, parts.top.width, None)) {
+        let theme = &self.model.theme;
+        let page = page(&self.route);
+        if let Some(top) = page.top(&self.model, ViewBuilder::new(theme, parts.top.width, None)) {
             draw_lines(&top.lines, 0, parts.top, buffer);
         }
-        let writer = Writer::new(theme, parts.pane.width, None);
+        let writer = ViewBuilder::new(theme, parts.pane.width, None);
         let rows = usize::from(parts.pane.height);
         if rows > 0
-            && let Some(pane) = page.pane(&self.desk, self.view().focus.as_ref(), writer, rows)
+            && let Some(pane) = page.pane(&self.model, self.view().focus.as_ref(), writer, rows)
         {
             draw_lines(&pane.lines, 0, parts.pane, buffer);
         }
@@ -76,22 +76,22 @@ impl App {
         if area.area() == 0 {
             return;
         }
-        let theme = &self.desk.theme;
-        let guide = self.desk.interview.as_ref().map(|interview| interview.guide().title.as_str());
-        let run = self.desk.watch.as_ref().map(|watch| watch.running.title.as_str());
+        let theme = &self.model.theme;
+        let guide = self.model.interview.as_ref().map(|interview| interview.guide().title.as_str());
+        let run = self.model.run_view.as_ref().map(|run_view| run_view.running.title.as_str());
         let guide = guide.or(run.filter(|title| !title.is_empty()));
-        let places = self.desk.places();
-        let at = places.iter().position(|place| *place == self.place).map_or(0, |at| at + 1);
-        let page = match &self.sheet {
-            Some((sheet, _)) => sheet.title().to_owned(),
-            None => self.desk.title(&self.place),
+        let places = self.model.places();
+        let at = places.iter().position(|place| *place == self.route).map_or(0, |at| at + 1);
+        let page = match &self.overlay {
+            Some((overlay, _)) => overlay.title().to_owned(),
+            None => self.model.title(&self.route),
         };
         let mut pieces = vec![Span::styled("bringup  ", theme.style(Role::Title))];
         if let Some(guide) = guide.filter(|_| area.width >= 60) {
             pieces.push(Span::raw(format!("{guide}  ")));
         }
         pieces.push(Span::styled(page, theme.style(Role::Heading)));
-        if at > 0 && self.sheet.is_none() && self.place != Place::Run {
+        if at > 0 && self.overlay.is_none() && self.route != Route::Run {
             pieces.push(Span::styled(format!("  {at}/{}", places.len()), theme.style(Role::Dim)));
         }
         let more = self.more(self.layout().main.height);
@@ -113,20 +113,20 @@ impl App {
 
     /// What the page has to say above everything, in so many columns.
     fn status(&self, columns: usize) -> Option<Line<'static>> {
-        if self.sheet.is_some() || columns < 8 {
+        if self.overlay.is_some() || columns < 8 {
             return None;
         }
-        let status = page(&self.place).status(&self.desk, self.view().focus.as_ref())?;
-        let writer = Writer::new(&self.desk.theme, 0, None);
+        let status = page(&self.route).status(&self.model, self.view().focus.as_ref())?;
+        let writer = ViewBuilder::new(&self.model.theme, 0, None);
         let sign = writer.sign(status.role, status.sign);
         let text = writer.clean(&format!(" {}", status.text));
-        let text = text::shorten(&text, columns - sign.width(), self.desk.theme.sign(Sign::Ellipsis));
+        let text = text::shorten(&text, columns - sign.width(), self.model.theme.sign(Sign::Ellipsis));
         Some(Line::from(vec![sign, Span::raw(text)]))
     }
 
     /// How many lines are hidden above and below.
     fn more(&self, height: u16) -> String {
-        let theme = &self.desk.theme;
+        let theme = &self.model.theme;
         let above = self.view().scroll;
         let below = self.doc.lines.len().saturating_sub(above + usize::from(height));
         let more = if self.size.0 < 60 { "" } else { " more" };
@@ -140,7 +140,7 @@ impl App {
 
     /// A line from top to bottom of `area`, in the column `x`.
     fn draw_rule(&self, x: u16, area: Rect, buffer: &mut Buffer) {
-        let rule = Span::styled(self.desk.theme.sign(Sign::Rule), self.desk.theme.style(Role::Dim));
+        let rule = Span::styled(self.model.theme.sign(Sign::Rule), self.model.theme.style(Role::Dim));
         for y in area.top()..area.bottom() {
             buffer.set_span(x, y, &rule, 1);
         }
@@ -150,15 +150,15 @@ impl App {
         if area.area() == 0 {
             return;
         }
-        let theme = &self.desk.theme;
+        let theme = &self.model.theme;
         self.draw_rule(area.right() + 1, area, buffer);
-        let places = self.desk.places();
-        let at = places.iter().position(|place| *place == self.place).unwrap_or(0);
+        let places = self.model.places();
+        let at = places.iter().position(|place| *place == self.route).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
         for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
-            let (role, sign) = self.desk.readiness(place).sign();
-            let here = *place == self.place;
-            let name = text::shorten(&self.desk.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
+            let (role, sign) = self.model.readiness(place).sign();
+            let here = *place == self.route;
+            let name = text::shorten(&self.model.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
             let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
             let line = Line::from(vec![
                 Span::styled(pointer.to_owned(), theme.style(Role::Focus)),
@@ -175,12 +175,12 @@ impl App {
             return None;
         }
         let columns = usize::from(area.width / 2).saturating_sub(1).max(1);
-        let typed = self.search()?.typed(columns, &self.desk.theme)?;
+        let typed = self.search()?.typed(columns, &self.model.theme)?;
         Some((format!("/{}", typed.text), u16::try_from(typed.cursor + 1).unwrap_or(0)))
     }
 
     fn draw_foot(&self, area: Rect, buffer: &mut Buffer) {
-        let theme = &self.desk.theme;
+        let theme = &self.model.theme;
         let mut pieces = Vec::new();
         let mut room = usize::from(area.width);
         if let Some((typed, _)) = self.search_typed(area) {
@@ -192,7 +192,7 @@ impl App {
             room = room.saturating_sub(text::width(&said) + 2);
             pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
         }
-        for (key, says) in keys::footer(theme, &self.offers(), self.typing(), room) {
+        for (key, says) in keys::footer(theme, &self.key_hints(), self.typing(), room) {
             pieces.push(Span::styled(key, theme.style(Role::Key)));
             pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{App, Revealed};
-use crate::ui::wizard::desk::Place;
+use crate::ui::wizard::model::Route;
 
 impl App {
     pub(super) fn page_height(&self) -> isize {
@@ -38,7 +38,7 @@ impl App {
     }
 
     pub(super) fn pointer(&self) -> Revealed {
-        (self.place.clone(), self.view().focus.clone(), self.sheet.is_some(), self.size)
+        (self.route.clone(), self.view().focus.clone(), self.overlay.is_some(), self.size)
     }
 
     /// Scrolls to the pointer, when it was moved. Some lines further than it needs: over a slow line, one longer
@@ -85,8 +85,8 @@ impl App {
 
     /// Lines that come or go above the pointer do not move it on the screen.
     pub(super) fn stand_still(&mut self, before: Option<usize>) {
-        if let (None, Place::Stage(_), Some(before), Some(now)) =
-            (&self.sheet, &self.place, before, self.focused_line())
+        if let (None, Route::Stage(_), Some(before), Some(now)) =
+            (&self.overlay, &self.route, before, self.focused_line())
         {
             let view = self.view_mut();
             view.scroll = (view.scroll + now).saturating_sub(before);

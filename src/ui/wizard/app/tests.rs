@@ -19,10 +19,10 @@ mod run;
 mod stage;
 mod svg;
 
-/// A wizard on a machine that is not there, with its jobs done at once.
+/// A wizard on a machine that is not there, with its commands done at once.
 fn wizard(size: (u16, u16)) -> App {
     let look = Look { width: usize::from(size.0), unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, true, load::list()), size);
+    let mut app = App::new(Model::new(look, true, load::list()), size);
     settle(&mut app);
     app
 }
@@ -31,21 +31,21 @@ fn settle(app: &mut App) {
     settle_on(app, &FakeHost::new());
 }
 
-/// The jobs are done at once, on this machine; how the last word of the wizard was, if it came.
+/// The commands are done at once, on this machine; how the last word of the wizard was, if it came.
 fn settle_on(app: &mut App, host: &FakeHost) -> Leave {
     loop {
-        let jobs = app.jobs();
-        if jobs.is_empty() {
+        let cmds = app.cmds();
+        if cmds.is_empty() {
             return Leave::No;
         }
         let told = std::sync::Mutex::new(Vec::new());
-        for job in jobs {
-            job.work(host, &|message| told.lock().unwrap().push(message));
+        for cmd in cmds {
+            cmd.work(host, &|message| told.lock().unwrap().push(message));
         }
         let mut told = told.into_inner().unwrap();
         // The checks are made side by side: here they come in the order of their list.
         told.sort_by_key(|message| match message {
-            Message::Check(check) => preflight::checks().position(|(id, _)| id == check.id).map_or(0, |at| at + 1),
+            Msg::Check(check) => preflight::checks().position(|(id, _)| id == check.id).map_or(0, |at| at + 1),
             _ => 0,
         });
         for message in told {
@@ -99,8 +99,8 @@ fn press_on(app: &mut App, host: &FakeHost, keys: &str) -> Leave {
 fn enter_leads_through_all_pages() {
     let mut app = wizard((80, 24));
     press(&mut app, "Enter Enter");
-    assert_eq!(app.place, Place::Stage("application".to_owned()));
+    assert_eq!(app.route, Route::Stage("application".to_owned()));
     press(&mut app, "s h o p Enter");
-    assert_eq!(app.desk.interview.as_ref().unwrap().text("application.name"), "shop");
+    assert_eq!(app.model.interview.as_ref().unwrap().text("application.name"), "shop");
     press(&mut app, "F1");
 }

@@ -5,15 +5,15 @@ use crate::ui::lines;
 use crate::ui::run_state::{RunState, StepState, Work};
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Stop, Writer};
-use crate::ui::wizard::job::Job;
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::{Step, parts};
-use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
-use crate::ui::wizard::task::Task;
+use crate::ui::wizard::cmd::Cmd;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
+use crate::ui::wizard::page::{Transition, parts};
+use crate::ui::wizard::run_cmd::RunCmd;
+use crate::ui::wizard::run_view::{self, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
-use crate::ui::wizard::watch::{self, Watch};
+use crate::ui::wizard::view::{Focus, ViewBuilder};
 
 /// Of the tool's last lines, so many stand here; the log has all of them.
 const TAIL: usize = 4;
@@ -32,15 +32,15 @@ const CHOICES: [(Act, Option<Choice>, &str); 7] = [
 ];
 
 /// Writes the page.
-pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
-    if let Some((step, failure, _)) = watch.running.failure() {
+pub fn write(run_view: &RunView, waiting: &Waiting, writer: &mut ViewBuilder<'_>) {
+    if let Some((step, failure, _)) = run_view.running.failure() {
         parts::failure(step, failure, TAIL, writer);
     }
-    for failure in watch.running.other_failures() {
+    for failure in run_view.running.other_failures() {
         writer.note(Role::Bad, Sign::Bad, 2, &failure.to_string());
     }
-    changes(&watch.running, waiting, writer);
-    if let Some(trouble) = &watch.trouble {
+    changes(&run_view.running, waiting, writer);
+    if let Some(trouble) = &run_view.trouble {
         writer.blank();
         writer.note(Role::Bad, Sign::Bad, 2, &trouble.to_string());
         if let Some(hint) = &trouble.hint {
@@ -48,15 +48,15 @@ pub fn write(watch: &Watch, waiting: &Waiting, writer: &mut Writer<'_>) {
         }
     }
     writer.blank();
-    if let Some(choice) = watch.decided {
+    if let Some(choice) = run_view.decided {
         writer.note(Role::Value, Sign::Working, 2, lines::decided(choice));
         return;
     }
     for (act, _, name) in offered(waiting) {
-        let stop = Stop::Step(name.to_owned());
+        let stop = Focus::Step(name.to_owned());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
-        let about = about(watch, waiting, act);
+        let about = about(run_view, waiting, act);
         let columns = if writer.width() < 60 { 0 } else { CHOICE };
         let mut pieces = vec![writer.span(role, &text::pad(name, columns))];
         if columns > 0 {
@@ -76,13 +76,13 @@ fn offered(waiting: &Waiting) -> impl Iterator<Item = (Act, Option<Choice>, &'st
 }
 
 /// What a choice means here.
-fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
+fn about(run_view: &RunView, waiting: &Waiting, act: Act) -> String {
     match act {
         Act::Retry if waiting.retry_from == waiting.step => "this step once more, then the rest".to_owned(),
         Act::Retry => format!("from {} on", waiting.retry_from),
         Act::Change => "all others are kept; only what differs is done again".to_owned(),
         Act::Skip => waiting.skip.as_ref().map(|skip| skip.because.clone()).unwrap_or_default(),
-        Act::RollBackStage => format!("{}, then ask again", watch.title_of(&waiting.stage)),
+        Act::RollBackStage => format!("{}, then ask again", run_view.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
         Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),
         Act::Pause => "leave everything as it is; `bringup resume` goes on".to_owned(),
@@ -91,7 +91,7 @@ fn about(watch: &Watch, waiting: &Waiting, act: Act) -> String {
 }
 
 /// How much stands, and where.
-fn changes(running: &RunState, waiting: &Waiting, writer: &mut Writer<'_>) {
+fn changes(running: &RunState, waiting: &Waiting, writer: &mut ViewBuilder<'_>) {
     let says = lines::in_place(waiting.changed);
     let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
     parts::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
@@ -102,29 +102,29 @@ fn changed(running: &RunState) -> impl Iterator<Item = &Work> {
 }
 
 /// What was changed so far, stage by stage.
-fn list(watch: &Watch) -> Sheet {
+fn list(run_view: &RunView) -> Overlay {
     let mut lines = Vec::new();
     let mut stage = "";
-    for step in changed(&watch.running) {
+    for step in changed(&run_view.running) {
         if step.stage != stage {
             stage = &step.stage;
             lines.push(Line::Blank);
-            lines.push(Line::Exact(Role::Heading, watch.title_of(stage)));
+            lines.push(Line::Exact(Role::Heading, run_view.title_of(stage)));
         }
         lines.push(Line::Exact(Role::Value, format!("  {}", step.describe)));
     }
-    Sheet::Pager(Pager::new("Changed so far", lines))
+    Overlay::Pager(Pager::new("Changed so far", lines))
 }
 
 /// The acts it accepts.
-pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Offer> {
+pub fn key_hints(run_view: &RunView, waiting: &Waiting, focus: Option<&Focus>) -> Vec<KeyHint> {
     let says = match focus {
-        Some(Stop::Step(name)) if name == "changes" => "list",
-        Some(Stop::Step(name)) if CHOICES.iter().any(|(_, _, known)| known == name) => "choose",
+        Some(Focus::Step(name)) if name == "changes" => "list",
+        Some(Focus::Step(name)) if CHOICES.iter().any(|(_, _, known)| known == name) => "choose",
         _ => "next",
     };
-    let mut offers = vec![offer(Act::Enter, says)];
-    if watch.decided.is_none() {
+    let mut key_hints = vec![key_hint(Act::Enter, says)];
+    if run_view.decided.is_none() {
         let short = |act: Act| match act {
             Act::Retry => "retry",
             Act::Change => "change",
@@ -134,32 +134,32 @@ pub fn offers(watch: &Watch, waiting: &Waiting, focus: Option<&Stop>) -> Vec<Off
             Act::Shell => "shell",
             _ => "pause",
         };
-        offers.extend(offered(waiting).map(|(act, _, _)| offer(act, short(act))));
+        key_hints.extend(offered(waiting).map(|(act, _, _)| key_hint(act, short(act))));
     }
-    offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach"), offer(Act::Quit, "")]);
-    offers
+    key_hints.extend([key_hint(Act::Log, "log"), key_hint(Act::Detach, "detach"), key_hint(Act::Quit, "")]);
+    key_hints
 }
 
 /// Carries one out.
-pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -> Step {
-    let Some(watch) = &mut desk.watch else { return Step::Back };
-    let sure = focus == Some(&Stop::Button(SURE));
+pub fn act(act: Act, focus: Option<&Focus>, waiting: &Waiting, model: &mut Model) -> Transition {
+    let Some(run_view) = &mut model.run_view else { return Transition::Back };
+    let sure = focus == Some(&Focus::Button(SURE));
     let act = match (act, focus) {
-        (Act::Enter, Some(Stop::Step(name))) if name == "changes" => {
-            return if changed(&watch.running).next().is_some() {
-                Step::Open(Box::new(list(watch)))
+        (Act::Enter, Some(Focus::Step(name))) if name == "changes" => {
+            return if changed(&run_view.running).next().is_some() {
+                Transition::Open(Box::new(list(run_view)))
             } else {
-                Step::Stay
+                Transition::Stay
             };
         }
-        (Act::Enter, Some(Stop::Step(name))) => match CHOICES.iter().find(|(_, _, known)| known == name) {
+        (Act::Enter, Some(Focus::Step(name))) => match CHOICES.iter().find(|(_, _, known)| known == name) {
             Some((act, _, _)) => *act,
-            None => return Step::Next,
+            None => return Transition::Next,
         },
         (act, _) => act,
     };
-    if watch.decided.is_some() || !offered(waiting).any(|(known, _, _)| known == act) {
-        return Step::Stay;
+    if run_view.decided.is_some() || !offered(waiting).any(|(known, _, _)| known == act) {
+        return Transition::Stay;
     }
     let decision = match act {
         Act::Retry => Decision::Retry,
@@ -167,36 +167,38 @@ pub fn act(act: Act, focus: Option<&Stop>, waiting: &Waiting, desk: &mut Desk) -
         Act::RollBackStage if sure => Decision::RollbackStage,
         Act::RollBack if sure => Decision::Rollback,
         Act::Pause if sure => Decision::Pause,
-        Act::RollBackStage | Act::RollBack | Act::Pause => return Step::Open(Box::new(ask(watch, waiting, act))),
-        Act::Shell => return Step::Shell,
-        Act::Change => return change(waiting, desk),
-        _ => return Step::Stay,
+        Act::RollBackStage | Act::RollBack | Act::Pause => {
+            return Transition::Open(Box::new(ask(run_view, waiting, act)));
+        }
+        Act::Shell => return Transition::Shell,
+        Act::Change => return change(waiting, model),
+        _ => return Transition::Stay,
     };
-    let run = watch.run.clone().unwrap_or_default();
-    watch.decided = Some(decision.choice());
-    desk.jobs.push(Job::Run(Task::Decide { run, number: waiting.number, decision }));
-    Step::Stay
+    let run = run_view.run.clone().unwrap_or_default();
+    run_view.decided = Some(decision.choice());
+    model.cmds.push(Cmd::Run(RunCmd::Decide { run, number: waiting.number, decision }));
+    Transition::Stay
 }
 
 /// To the questions of the stage that failed, with the answers that the run has.
-fn change(waiting: &Waiting, desk: &mut Desk) -> Step {
-    let Some(watch) = &mut desk.watch else { return Step::Back };
-    let guide = watch.plan.as_ref().map(|plan| plan.guide.as_str());
-    let here = desk.interview.as_ref().filter(|interview| Some(interview.guide().id.as_str()) == guide);
+fn change(waiting: &Waiting, model: &mut Model) -> Transition {
+    let Some(run_view) = &mut model.run_view else { return Transition::Back };
+    let guide = run_view.plan.as_ref().map(|plan| plan.guide.as_str());
+    let here = model.interview.as_ref().filter(|interview| Some(interview.guide().id.as_str()) == guide);
     if here.is_none() {
-        watch.changing = true;
-        let run = watch.run.clone().unwrap_or_default();
-        desk.jobs.push(Job::Run(Task::Reopen { run }));
-        return Step::Stay;
+        run_view.changing = true;
+        let run = run_view.run.clone().unwrap_or_default();
+        model.cmds.push(Cmd::Run(RunCmd::Reopen { run }));
+        return Transition::Stay;
     }
-    Step::Go(watch::questions(desk, &waiting.stage), None)
+    Transition::Go(run_view::questions(model, &waiting.stage), None)
 }
 
 /// Asks before something goes.
-fn ask(watch: &Watch, waiting: &Waiting, act: Act) -> Sheet {
+fn ask(run_view: &RunView, waiting: &Waiting, act: Act) -> Overlay {
     let (title, text, says) = match act {
         Act::RollBackStage => (
-            format!("Roll back the stage {}?", watch.title_of(&waiting.stage)),
+            format!("Roll back the stage {}?", run_view.title_of(&waiting.stage)),
             "The changes of this stage are undone. Then the run asks again, and can apply the stage anew.",
             "Roll back this stage",
         ),
@@ -212,7 +214,7 @@ fn ask(watch: &Watch, waiting: &Waiting, act: Act) -> Sheet {
             "Pause",
         ),
     };
-    Sheet::Menu(Menu {
+    Overlay::Menu(Menu {
         title,
         text: text.to_owned(),
         entries: vec![Entry::new("Back", Target::Here), Entry::new(says, Target::Sure(act))],

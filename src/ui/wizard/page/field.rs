@@ -10,10 +10,10 @@ use crate::answers::{Origin, SecretSource};
 use crate::error::Problem;
 use crate::guide::{Question, QuestionKind};
 use crate::ui::text;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Stop, Writer};
+use crate::ui::wizard::model::Model;
 use crate::ui::wizard::page::help;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, ViewBuilder};
 use crate::yaml::quoted;
 
 /// Where answers and notes begin.
@@ -34,20 +34,20 @@ pub enum Form {
 
 /// Writes a question, with `warnings` about its answer.
 pub fn write(
-    desk: &Desk,
+    model: &Model,
     interview: &Interview,
     field: &Field<'_>,
     form: Form,
     warnings: &[&str],
-    to: &mut Writer<'_>,
+    to: &mut ViewBuilder<'_>,
 ) {
     let number = field.question.kind.is_number();
     let row = form == Form::Row && number;
     match field.question.kind {
-        QuestionKind::Choice => choice(desk, interview, field, to),
-        QuestionKind::Bool => toggle(desk, field, to),
-        _ if row => figure(desk, interview, field, to),
-        _ => typed(desk, interview, field, to),
+        QuestionKind::Choice => choice(model, interview, field, to),
+        QuestionKind::Bool => toggle(model, field, to),
+        _ if row => figure(model, interview, field, to),
+        _ => typed(model, interview, field, to),
     }
     let indent = if row { NUMBER + INDENT } else { INDENT };
     let mut noted = false;
@@ -89,7 +89,7 @@ pub fn in_words(problem: &Problem) -> String {
 }
 
 /// Where an answer came from, in a word or two; what was typed needs none.
-fn origin(desk: &Desk, field: &Field<'_>) -> String {
+fn origin(model: &Model, field: &Field<'_>) -> String {
     let from = match field.origin {
         Some(Origin::Default) => "default",
         Some(Origin::Detected) if is_computed(field.question) => "computed",
@@ -99,7 +99,7 @@ fn origin(desk: &Desk, field: &Field<'_>) -> String {
         Some(Origin::Flag) => "from --set",
         Some(Origin::Typed) | None => "",
     };
-    match (desk.visit.is_new(&field.path), from) {
+    match (model.visit.is_new(&field.path), from) {
         (true, "") => "new".to_owned(),
         (true, from) => format!("new, {from}"),
         (false, from) => from.to_owned(),
@@ -112,9 +112,9 @@ fn is_computed(question: &Question) -> bool {
     template.contains("size_workers(") || template.contains("figures.") || template.contains(" * ")
 }
 
-fn choice(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
+fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let from = to.row();
-    heading(desk, field, None, to);
+    heading(model, field, None, to);
     let chosen = field.value.map(text_of).unwrap_or_default();
     let choices = interview.offers(field.question);
     let labels = choices.iter().map(|(choice, _)| text::width(&to.clean(&choice.label))).max().unwrap_or(0);
@@ -131,7 +131,7 @@ fn choice(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer
     // Beside the labels where that reads well, else under them; the same for all, so that they can be compared.
     let beside = longest <= room || room >= NOTE && longest <= 2 * room - 8;
     for (at, ((choice, offered), note)) in choices.into_iter().zip(notes).enumerate() {
-        let stop = Stop::Choice(field.path.clone(), choice.value.clone());
+        let stop = Focus::Choice(field.path.clone(), choice.value.clone());
         let from = if at == 0 { from } else { to.row() };
         let sign = if choice.value == chosen { Sign::Chosen } else { Sign::Open };
         let label = to.span(if offered { Role::Value } else { Role::Dim }, &choice.label);
@@ -155,25 +155,25 @@ fn choice(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer
     }
 }
 
-fn toggle(desk: &Desk, field: &Field<'_>, to: &mut Writer<'_>) {
-    let stop = Stop::Field(field.path.clone());
+fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+    let stop = Focus::Field(field.path.clone());
     let from = to.row();
     let yes = field.value.is_some_and(|value| *value == serde_json::Value::Bool(true));
     let role = if to.at(&stop) { Role::Focus } else { Role::Value };
     let sign = to.sign(role, if yes { Sign::Yes } else { Sign::No });
     let sign = Span::styled(format!("{} ", sign.content), sign.style);
     let ask = to.span(Role::Heading, &field.question.ask);
-    let origin = to.span(Role::Dim, &origin(desk, field));
+    let origin = to.span(Role::Dim, &origin(model, field));
     to.stop_line(&stop, vec![sign, ask], Some(origin));
     to.stop(stop, from);
 }
 
-fn typed(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
-    let stop = Stop::Field(field.path.clone());
+fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+    let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    heading(desk, field, Some(&stop), to);
+    heading(model, field, Some(&stop), to);
     let room = to.width().saturating_sub(INDENT + 1).max(1);
-    let Shown { text, role, cursor } = shown(desk, interview, field, room, to);
+    let Shown { text, role, cursor } = shown(model, interview, field, room, to);
     let text = to.span(role, &text);
     to.line(vec![Span::raw(" ".repeat(INDENT)), text]);
     if let Some(cursor) = cursor {
@@ -183,14 +183,14 @@ fn typed(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<
 }
 
 /// A number in front of its question.
-fn figure(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer<'_>) {
-    let stop = Stop::Field(field.path.clone());
+fn figure(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+    let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    let Shown { text, role, cursor } = shown(desk, interview, field, NUMBER, to);
+    let Shown { text, role, cursor } = shown(model, interview, field, NUMBER, to);
     let (text, role) = if text::width(&text) > NUMBER { ("?".to_owned(), Role::Dim) } else { (text, role) };
     let lead = NUMBER - text::width(&text);
     let number = to.span(role, &text);
-    let origin = to.span(Role::Dim, &origin(desk, field));
+    let origin = to.span(Role::Dim, &origin(model, field));
     let hang = 2 + NUMBER + 2;
     let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
@@ -206,13 +206,13 @@ fn figure(desk: &Desk, interview: &Interview, field: &Field<'_>, to: &mut Writer
 }
 
 /// The question in as many lines as it takes, and at the end of the first where the answer came from.
-fn heading(desk: &Desk, field: &Field<'_>, stop: Option<&Stop>, to: &mut Writer<'_>) {
-    let origin = origin(desk, field);
+fn heading(model: &Model, field: &Field<'_>, stop: Option<&Focus>, to: &mut ViewBuilder<'_>) {
+    let origin = origin(model, field);
     let room = to.width().saturating_sub(2).max(8);
     let mut asks = text::wrap(&to.clean(&field.question.ask), room).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
     let origin = to.span(Role::Dim, &origin);
-    to.stop_line(stop.unwrap_or(&Stop::Button("")), vec![ask], Some(origin));
+    to.stop_line(stop.unwrap_or(&Focus::Button("")), vec![ask], Some(origin));
     for ask in asks {
         let ask = to.span(Role::Heading, &ask);
         to.line(vec![Span::raw("  "), ask]);
@@ -227,10 +227,11 @@ struct Shown {
     cursor: Option<usize>,
 }
 
-fn shown(desk: &Desk, interview: &Interview, field: &Field<'_>, room: usize, to: &Writer<'_>) -> Shown {
+fn shown(model: &Model, interview: &Interview, field: &Field<'_>, room: usize, to: &ViewBuilder<'_>) -> Shown {
     let cut = to.theme().sign(Sign::Ellipsis);
-    let stop = Stop::Field(field.path.clone());
-    let editor = desk.editor.as_ref().filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
+    let stop = Focus::Field(field.path.clone());
+    let editor =
+        model.editor.as_ref().filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
     let given = interview.text(&field.path);
     let text = editor.map_or(given.as_str(), |editor| editor.text());
     if text.is_empty() {
@@ -238,7 +239,7 @@ fn shown(desk: &Desk, interview: &Interview, field: &Field<'_>, room: usize, to:
         return Shown { text: words, role: Role::Placeholder, cursor: editor.map(|_| 0) };
     }
     let secret = field.question.kind == QuestionKind::Secret && !is_reference(text);
-    let mask = (secret && !(editor.is_some() && desk.revealed)).then(|| to.theme().sign(Sign::Secret));
+    let mask = (secret && !(editor.is_some() && model.revealed)).then(|| to.theme().sign(Sign::Secret));
     let show = |grapheme: &str| mask.map_or_else(|| to.clean(grapheme), str::to_owned);
     let Some(editor) = editor else {
         let typed = matches!(field.origin, Some(Origin::Typed)) || field.problem.is_some();

@@ -3,11 +3,11 @@
 use crate::answers::interview::Interview;
 use crate::answers::resolve::allowed;
 use crate::guide::{Question, QuestionKind, Stage};
-use crate::ui::wizard::sheet::{Line, Pager, Sheet};
+use crate::ui::wizard::overlay::{Line, Overlay, Pager};
 use crate::ui::wizard::theme::Role;
 
 /// What a question means, what may be answered, where its default comes from; then why the stage matters.
-pub fn sheet(interview: &Interview, stage: &Stage, question: Option<&Question>) -> Sheet {
+pub fn overlay(interview: &Interview, stage: &Stage, question: Option<&Question>) -> Overlay {
     let mut parts = Vec::new();
     if let Some(question) = question {
         let path = format!("{}.{}", stage.id, question.id);
@@ -24,7 +24,7 @@ pub fn sheet(interview: &Interview, stage: &Stage, question: Option<&Question>) 
     parts.push((Role::Heading, stage.title.clone()));
     parts.push((Role::Value, stage.why.clone()));
     let lines = parts.into_iter().map(|(role, text)| Line::Prose(role, text)).collect();
-    Sheet::Pager(Pager::new("Help", lines))
+    Overlay::Pager(Pager::new("Help", lines))
 }
 
 /// What a question means and what may be answered.

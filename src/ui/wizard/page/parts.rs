@@ -4,8 +4,8 @@ use ratatui::text::Span;
 
 use crate::error::Failure;
 use crate::ui::text;
-use crate::ui::wizard::doc::{Stop, Writer};
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, ViewBuilder};
 
 /// Columns for the names of things.
 const LABEL: usize = 14;
@@ -13,8 +13,8 @@ const LABEL: usize = 14;
 const NARROW: usize = 60;
 
 /// The first thing to read: a line that the pointer can stand on, so that a long page opens at its top.
-pub fn headline(role: Role, sign: Sign, says: &str, writer: &mut Writer<'_>) {
-    let stop = Stop::Step("headline".to_owned());
+pub fn headline(role: Role, sign: Sign, says: &str, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Step("headline".to_owned());
     let from = writer.row();
     let lines = text::wrap(&writer.clean(says), writer.width().saturating_sub(4).max(8));
     let pieces = vec![writer.sign(role, sign), Span::raw(" "), writer.span(Role::Heading, &lines[0])];
@@ -27,23 +27,23 @@ pub fn headline(role: Role, sign: Sign, says: &str, writer: &mut Writer<'_>) {
 }
 
 /// Names with their values, one after the other.
-pub fn fields(all: &[(&str, String)], writer: &mut Writer<'_>) {
+pub fn fields(all: &[(&str, String)], writer: &mut ViewBuilder<'_>) {
     for (label, value) in all {
         field(&format!("field {label}"), label, Role::Value, value, writer);
     }
 }
 
 /// What was tried, why it failed, the last lines, what to do, and where all of it is.
-pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'_>) {
+pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut ViewBuilder<'_>) {
     headline(Role::Bad, Sign::Bad, &format!("Could not {}:", failure.what), writer);
     writer.prose(Role::Value, 4, &failure.why);
     let shown = &failure.tail[failure.tail.len().saturating_sub(tail)..];
     // A tool's only line is often the cause itself.
-    let news: Vec<&String> = shown.iter().filter(|line| !failure.why.contains(line.trim())).collect();
-    if !news.is_empty() {
+    let msg: Vec<&String> = shown.iter().filter(|line| !failure.why.contains(line.trim())).collect();
+    if !msg.is_empty() {
         writer.blank();
     }
-    for line in news {
+    for line in msg {
         // Whole: the end of a line may name the file to correct.
         for part in chunks(writer.clean(&text::of_tool(line)).trim_end(), writer.width().saturating_sub(6).max(8)) {
             let rule = writer.sign(Role::Dim, Sign::Rule);
@@ -60,8 +60,8 @@ pub fn failure(step: &str, failure: &Failure, tail: usize, writer: &mut Writer<'
 
 /// A name and what it is, as a line that the pointer can stand on, so that a long page can be walked down. A value
 /// that has no room beside its name stands below it, whole, so that it can be copied.
-pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer<'_>) {
-    let stop = Stop::Step(id.to_owned());
+pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Step(id.to_owned());
     let from = writer.row();
     let value = writer.clean(value);
     let beside = writer.width().saturating_sub(2 + LABEL);
@@ -85,8 +85,8 @@ pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut Writer
 }
 
 /// The same in one line; what is cut can be shown.
-pub fn short(id: &str, label: &str, value: &str, writer: &mut Writer<'_>) {
-    let stop = Stop::Step(id.to_owned());
+pub fn short(id: &str, label: &str, value: &str, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Step(id.to_owned());
     let from = writer.row();
     let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
     let columns = if writer.width() < NARROW { text::width(label) + 1 } else { LABEL };

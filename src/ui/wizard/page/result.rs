@@ -8,17 +8,17 @@ use crate::error::Exit;
 use crate::plan::ResultLine;
 use crate::ui::run_state::{Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Stop, Writer};
-use crate::ui::wizard::job::Job;
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::Step;
+use crate::ui::wizard::cmd::Cmd;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
+use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::page::parts::{failure, field, fields, headline, short};
 use crate::ui::wizard::page::run::sign;
-use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
-use crate::ui::wizard::task::Task;
+use crate::ui::wizard::run_cmd::RunCmd;
+use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
-use crate::ui::wizard::watch::{Face, Watch};
+use crate::ui::wizard::view::{Focus, ViewBuilder};
 use crate::ui::{lines, text};
 
 /// Columns for the names of secrets, at least.
@@ -31,32 +31,32 @@ const RESULT: &str = "result: ";
 const HIDDEN: usize = 8;
 
 /// Writes the page; `asked` says that the answers were given here.
-pub fn write(watch: &Watch, face: Face, asked: bool, writer: &mut Writer<'_>) {
-    if let Some(trouble) = &watch.trouble {
+pub fn write(run_view: &RunView, face: Face, asked: bool, writer: &mut ViewBuilder<'_>) {
+    if let Some(trouble) = &run_view.trouble {
         writer.note(Role::Bad, Sign::Bad, 0, &trouble.to_string());
         if let Some(hint) = &trouble.hint {
             writer.prose(Role::Dim, 2, hint);
         }
         writer.blank();
     }
-    match (face, &watch.running.phase) {
-        (Face::Refused, _) => refused(watch, writer),
-        (Face::NothingToDo, _) => nothing_to_do(watch, writer),
-        (Face::Lost, _) => lost(watch, writer),
-        (_, Phase::Ended(Exit::Done)) if watch.running.title.is_empty() => taken_back(watch, writer),
-        (_, Phase::Ended(Exit::Done)) => done(watch, writer),
-        (_, Phase::Ended(exit)) => failed(watch, *exit, writer),
+    match (face, &run_view.running.phase) {
+        (Face::Refused, _) => refused(run_view, writer),
+        (Face::NothingToDo, _) => nothing_to_do(run_view, writer),
+        (Face::Lost, _) => lost(run_view, writer),
+        (_, Phase::Ended(Exit::Done)) if run_view.running.title.is_empty() => taken_back(run_view, writer),
+        (_, Phase::Ended(Exit::Done)) => done(run_view, writer),
+        (_, Phase::Ended(exit)) => failed(run_view, *exit, writer),
         _ => {}
     }
     writer.blank();
-    for (name, says) in buttons(watch, face, asked) {
+    for (name, says) in buttons(run_view, face, asked) {
         writer.button(name, says);
     }
 }
 
 /// What can be pressed at the end of the page.
-fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'static str)> {
-    let exit = watch.exit();
+fn buttons(run_view: &RunView, face: Face, asked: bool) -> Vec<(&'static str, &'static str)> {
+    let exit = run_view.exit();
     let mut buttons = vec![match face {
         Face::Refused | Face::NothingToDo if asked => ("answers", "Back to the review"),
         Face::Refused => ("answers", "Back to the start"),
@@ -66,7 +66,7 @@ fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'stati
         buttons.insert(0, ("answers", "Change the answers and retry"));
     }
     let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
-    if unfinished && !watch.running.rolling_back {
+    if unfinished && !run_view.running.rolling_back {
         buttons.insert(0, ("resume", "Go on with the run"));
     }
     if unfinished {
@@ -76,70 +76,70 @@ fn buttons(watch: &Watch, face: Face, asked: bool) -> Vec<(&'static str, &'stati
 }
 
 /// The acts it accepts.
-pub fn offers(watch: &Watch, face: Face, focus: Option<&Stop>) -> Vec<Offer> {
-    let mut offers = Vec::new();
+pub fn key_hints(run_view: &RunView, face: Face, focus: Option<&Focus>) -> Vec<KeyHint> {
+    let mut key_hints = Vec::new();
     match focus {
-        Some(Stop::Step(name)) if watch.secrets().contains(&name.as_str()) => {
-            let shown = watch.revealed.as_ref().is_some_and(|(revealed, _)| revealed == name);
-            offers.push(offer(Act::Reveal, if shown { "hide" } else { "show" }));
-            offers.push(offer(Act::Enter, ""));
+        Some(Focus::Step(name)) if run_view.secrets().contains(&name.as_str()) => {
+            let shown = run_view.revealed.as_ref().is_some_and(|(revealed, _)| revealed == name);
+            key_hints.push(key_hint(Act::Reveal, if shown { "hide" } else { "show" }));
+            key_hints.push(key_hint(Act::Enter, ""));
         }
-        Some(Stop::Button(_)) => offers.push(offer(Act::Enter, "choose")),
-        Some(Stop::Step(id)) if whole(watch, id).is_some() => offers.push(offer(Act::Enter, "show")),
-        _ => offers.push(offer(Act::Enter, "next")),
+        Some(Focus::Button(_)) => key_hints.push(key_hint(Act::Enter, "choose")),
+        Some(Focus::Step(id)) if whole(run_view, id).is_some() => key_hints.push(key_hint(Act::Enter, "show")),
+        _ => key_hints.push(key_hint(Act::Enter, "next")),
     }
-    if !watch.running.failures.is_empty() {
-        offers.push(offer(Act::Log, "log"));
+    if !run_view.running.failures.is_empty() {
+        key_hints.push(key_hint(Act::Log, "log"));
     }
-    if can_go_back(watch) {
-        offers.push(offer(Act::RollBack, "roll back"));
+    if can_go_back(run_view) {
+        key_hints.push(key_hint(Act::RollBack, "roll back"));
     }
     if matches!(face, Face::Refused | Face::NothingToDo) {
-        offers.push(offer(Act::Back, "back"));
+        key_hints.push(key_hint(Act::Back, "back"));
     }
-    offers.push(offer(Act::Quit, "leave"));
-    offers
+    key_hints.push(key_hint(Act::Quit, "leave"));
+    key_hints
 }
 
 /// The whole of a line that was cut: its name and its text.
-fn whole(watch: &Watch, id: &str) -> Option<(String, String)> {
+fn whole(run_view: &RunView, id: &str) -> Option<(String, String)> {
     if let Some(label) = id.strip_prefix(RESULT) {
-        let line = watch.plan.as_ref()?.results.iter().find(|line| line.label == label)?;
+        let line = run_view.plan.as_ref()?.results.iter().find(|line| line.label == label)?;
         return Some((line.label.clone(), line.value.clone()));
     }
-    let step = watch.running.steps.iter().find(|step| step.id == id)?;
+    let step = run_view.running.steps.iter().find(|step| step.id == id)?;
     let evidence = step.evidence.as_deref().unwrap_or_default();
     Some((step.id.clone(), format!("{}\n\n{evidence}", step.describe)))
 }
 
 /// Whether changes stand that can be taken back from here.
-fn can_go_back(watch: &Watch) -> bool {
-    let stands = matches!(watch.exit(), Some(Exit::Done | Exit::ProofFailed | Exit::Incomplete));
-    stands && watch.run.is_some() && !watch.running.title.is_empty()
+fn can_go_back(run_view: &RunView) -> bool {
+    let stands = matches!(run_view.exit(), Some(Exit::Done | Exit::ProofFailed | Exit::Incomplete));
+    stands && run_view.run.is_some() && !run_view.running.title.is_empty()
 }
 
 /// Carries one out.
-pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
-    let Some(watch) = &mut desk.watch else { return Step::Back };
-    let run = watch.run.clone().unwrap_or_default();
-    let sure = focus == Some(&Stop::Button(SURE));
+pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+    let Some(run_view) = &mut model.run_view else { return Transition::Back };
+    let run = run_view.run.clone().unwrap_or_default();
+    let sure = focus == Some(&Focus::Button(SURE));
     match (act, focus) {
-        (Act::Quit, _) | (Act::Enter, Some(Stop::Button("leave"))) => {
-            return Step::Leave(watch.exit().unwrap_or(Exit::Interrupted));
+        (Act::Quit, _) | (Act::Enter, Some(Focus::Button("leave"))) => {
+            return Transition::Leave(run_view.exit().unwrap_or(Exit::Interrupted));
         }
-        (Act::Back, _) if !matches!(watch.face(), Face::Refused | Face::NothingToDo) => {}
-        (Act::Back, _) | (Act::Enter, Some(Stop::Button("answers"))) => {
-            desk.watch = None;
-            desk.look_again();
-            let place = if desk.interview.is_some() { Place::Review } else { Place::Welcome };
-            return Step::Go(place, None);
+        (Act::Back, _) if !matches!(run_view.face(), Face::Refused | Face::NothingToDo) => {}
+        (Act::Back, _) | (Act::Enter, Some(Focus::Button("answers"))) => {
+            model.run_view = None;
+            model.look_again();
+            let place = if model.interview.is_some() { Route::Review } else { Route::Welcome };
+            return Transition::Go(place, None);
         }
-        (Act::Enter, Some(Stop::Button("resume"))) => {
-            desk.jobs.push(Job::Run(Task::Again { run, back: false }));
+        (Act::Enter, Some(Focus::Button("resume"))) => {
+            model.cmds.push(Cmd::Run(RunCmd::Again { run, back: false }));
         }
-        (Act::RollBack, _) if sure => desk.jobs.push(Job::Run(Task::Again { run, back: true })),
-        (Act::RollBack, _) | (Act::Enter, Some(Stop::Button("back"))) => {
-            return Step::Open(Box::new(Sheet::Menu(Menu {
+        (Act::RollBack, _) if sure => model.cmds.push(Cmd::Run(RunCmd::Again { run, back: true })),
+        (Act::RollBack, _) | (Act::Enter, Some(Focus::Button("back"))) => {
+            return Transition::Open(Box::new(Overlay::Menu(Menu {
                 title: "Roll back everything?".to_owned(),
                 text: "Every change of this run is undone, and the server is as it was before. What somebody else \
                        changed since is kept."
@@ -150,67 +150,67 @@ pub fn act(act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
                 ],
             })));
         }
-        (Act::Reveal | Act::Enter, Some(Stop::Step(name))) if watch.secrets().contains(&name.as_str()) => {
-            if watch.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
-                && let Some(plan) = &watch.plan
+        (Act::Reveal | Act::Enter, Some(Focus::Step(name))) if run_view.secrets().contains(&name.as_str()) => {
+            if run_view.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
+                && let Some(plan) = &run_view.plan
             {
-                desk.jobs.push(Job::Run(Task::Secret { of: plan.application(), name: name.clone() }));
+                model.cmds.push(Cmd::Run(RunCmd::Secret { of: plan.application(), name: name.clone() }));
             }
         }
-        (Act::Enter, Some(Stop::Step(id))) => {
-            if let Some((title, text)) = whole(watch, id) {
+        (Act::Enter, Some(Focus::Step(id))) => {
+            if let Some((title, text)) = whole(run_view, id) {
                 let lines = vec![Line::Prose(Role::Value, text)];
-                return Step::Open(Box::new(Sheet::Pager(Pager::new(title, lines))));
+                return Transition::Open(Box::new(Overlay::Pager(Pager::new(title, lines))));
             }
-            return Step::Next;
+            return Transition::Next;
         }
-        (Act::Enter, _) => return Step::Next,
+        (Act::Enter, _) => return Transition::Next,
         _ => {}
     }
-    Step::Stay
+    Transition::Stay
 }
 
 // --- the ends -----------------------------------------------------------------
 
-fn done(watch: &Watch, writer: &mut Writer<'_>) {
-    headline(Role::Good, Sign::Good, &format!("{} is in production.", watch.running.title), writer);
-    let proven = watch.running.proven().count();
+fn done(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    headline(Role::Good, Sign::Good, &format!("{} is in production.", run_view.running.title), writer);
+    let proven = run_view.running.proven().count();
     if proven > 0 {
         let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
-        let untried = watch.running.untried().count();
+        let untried = run_view.running.untried().count();
         let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
         writer.prose(Role::Dim, 4, &format!("{things} proven{untried}, see below"));
     }
-    for text in &watch.running.warnings {
+    for text in &run_view.running.warnings {
         writer.note(Role::Warning, Sign::Warning, 2, text);
     }
-    skipped(&watch.running, writer);
-    results(watch, writer);
-    credentials(watch, writer);
-    next(watch, &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")], writer);
-    proofs(&watch.running, writer);
+    skipped(&run_view.running, writer);
+    results(run_view, writer);
+    credentials(run_view, writer);
+    next(run_view, &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")], writer);
+    proofs(&run_view.running, writer);
 }
 
-fn nothing_to_do(watch: &Watch, writer: &mut Writer<'_>) {
-    let title = watch.plan.as_ref().map_or("Everything", |plan| &plan.title);
+fn nothing_to_do(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    let title = run_view.plan.as_ref().map_or("Everything", |plan| &plan.title);
     headline(Role::Good, Sign::Good, &format!("{title} is already as the answers say. Nothing was changed."), writer);
-    if watch.idle == Some(false) {
+    if run_view.idle == Some(false) {
         writer.note(Role::Warning, Sign::Warning, 0, "A proof had failed the last time: `bringup verify` tries again.");
     }
-    results(watch, writer);
+    results(run_view, writer);
     writer.blank();
     fields(&[("Verify again", "bringup verify".to_owned()), ("Roll back", "bringup rollback".to_owned())], writer);
 }
 
-fn taken_back(watch: &Watch, writer: &mut Writer<'_>) {
-    let says = lines::rolled_back(watch.running.records);
+fn taken_back(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    let says = lines::rolled_back(run_view.running.records);
     headline(Role::Good, Sign::Good, &says, writer);
-    left(&watch.running, writer);
-    next(watch, &[("In place", "bringup status")], writer);
+    left(&run_view.running, writer);
+    next(run_view, &[("In place", "bringup status")], writer);
 }
 
-fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
-    let running = &watch.running;
+fn failed(run_view: &RunView, exit: Exit, writer: &mut ViewBuilder<'_>) {
+    let running = &run_view.running;
     if let Some((step, problem, _)) = running.failure() {
         let problem = problem.clone();
         let problem = if exit == Exit::RolledBack { problem.rolled_back() } else { problem };
@@ -235,12 +235,12 @@ fn failed(watch: &Watch, exit: Exit, writer: &mut Writer<'_>) {
     if exit == Exit::ProofFailed {
         proofs(running, writer);
     }
-    next(watch, lines::commands_after(running, exit), writer);
+    next(run_view, lines::commands_after(running, exit), writer);
 }
 
-fn refused(watch: &Watch, writer: &mut Writer<'_>) {
+fn refused(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     headline(Role::Bad, Sign::Bad, "It was not started, and nothing was changed:", writer);
-    for problem in &watch.refused {
+    for problem in &run_view.refused {
         let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
         writer.blank();
         writer.prose(Role::Value, 4, &format!("{path}{}", problem.message));
@@ -250,21 +250,21 @@ fn refused(watch: &Watch, writer: &mut Writer<'_>) {
     }
 }
 
-fn lost(watch: &Watch, writer: &mut Writer<'_>) {
+fn lost(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     let says = "The run's process is gone before its end: it was killed, or the server restarted. Nothing is lost: what \
                 it did is written down.";
     headline(Role::Bad, Sign::Bad, says, writer);
-    if let Some(step) = watch.running.current() {
+    if let Some(step) = run_view.running.current() {
         writer.prose(Role::Dim, 4, &format!("It was last at: {}", step.describe));
     }
-    next(watch, lines::commands_after(&watch.running, Exit::Incomplete), writer);
+    next(run_view, lines::commands_after(&run_view.running, Exit::Incomplete), writer);
 }
 
 // --- their parts ----------------------------------------------------------------
 
 /// What stands where, addresses first.
-fn results(watch: &Watch, writer: &mut Writer<'_>) {
-    let Some(plan) = watch.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
+fn results(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    let Some(plan) = run_view.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
     writer.blank();
     let is_address = |line: &&ResultLine| line.value.starts_with("https://") || line.value.starts_with("http://");
     for line in plan.results.iter().filter(is_address) {
@@ -275,7 +275,7 @@ fn results(watch: &Watch, writer: &mut Writer<'_>) {
     }
 }
 
-fn proofs(running: &RunState, writer: &mut Writer<'_>) {
+fn proofs(running: &RunState, writer: &mut ViewBuilder<'_>) {
     let failed = running.steps.iter().filter(|step| step.is_proof() && step.state == StepState::Failed);
     let (proven, failed): (Vec<_>, Vec<_>) = (running.proven().collect(), failed.collect());
     if proven.is_empty() && failed.is_empty() {
@@ -285,7 +285,7 @@ fn proofs(running: &RunState, writer: &mut Writer<'_>) {
     let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
     writer.line(vec![Span::raw("  "), head]);
     for step in failed.into_iter().chain(running.untried()).chain(proven) {
-        let stop = Stop::Step(step.id.clone());
+        let stop = Focus::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
         let (sign_role, sign) =
@@ -306,34 +306,34 @@ fn proofs(running: &RunState, writer: &mut Writer<'_>) {
 }
 
 /// What somebody decided to go on without.
-fn skipped(running: &RunState, writer: &mut Writer<'_>) {
+fn skipped(running: &RunState, writer: &mut ViewBuilder<'_>) {
     for step in running.skipped() {
         let because = step.evidence.as_deref().unwrap_or_default();
         writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
     }
 }
 
-fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
-    let names = watch.secrets();
+fn credentials(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    let names = run_view.secrets();
     if names.is_empty() {
         return;
     }
     writer.blank();
     let head = writer.span(Role::Heading, "Passwords");
     writer.line(vec![Span::raw("  "), head]);
-    let file = watch
+    let file = run_view
         .plan
         .as_ref()
         .map(|plan| secret_store::path(&plan.application()).display().to_string())
         .unwrap_or_default();
     writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
     for name in names {
-        let shown = match &watch.revealed {
+        let shown = match &run_view.revealed {
             Some((revealed, secret)) if revealed == name => secret.expose().to_owned(),
             _ => writer.theme().sign(Sign::Secret).repeat(HIDDEN),
         };
         let columns = text::width(name).max(LABEL) + 2;
-        let stop = Stop::Step(name.to_owned());
+        let stop = Focus::Step(name.to_owned());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
         let pieces =
@@ -344,7 +344,7 @@ fn credentials(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 /// What a way back saved, and what it left in place.
-fn left(running: &RunState, writer: &mut Writer<'_>) {
+fn left(running: &RunState, writer: &mut ViewBuilder<'_>) {
     for (what, file) in &running.dumped {
         writer.note(Role::Warning, Sign::Warning, 2, &format!("saved: {what} is in {file}"));
     }
@@ -357,13 +357,13 @@ fn left(running: &RunState, writer: &mut Writer<'_>) {
 }
 
 /// Commands, and where things are.
-fn next(watch: &Watch, commands: &[(&str, &str)], writer: &mut Writer<'_>) {
+fn next(run_view: &RunView, commands: &[(&str, &str)], writer: &mut ViewBuilder<'_>) {
     writer.blank();
     let mut all: Vec<(&str, String)> =
         commands.iter().map(|(label, command)| (*label, (*command).to_owned())).collect();
-    if let Some(run) = &watch.run {
+    if let Some(run) = &run_view.run {
         let dir = RunDir::of(run);
-        if !watch.running.title.is_empty() {
+        if !run_view.running.title.is_empty() {
             all.push(("Replay", format!("sudo bringup --answers {}", dir.file("answers.yaml").display())));
         }
         all.push(("Logs", dir.file("log").display().to_string()));

@@ -6,13 +6,13 @@ use crate::action::{Action, Reversible};
 use crate::bytes::human;
 use crate::plan::{Plan, Planned};
 use crate::ui::text;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::{Page, Step};
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::overlay::{Line, Overlay, Pager, Prompt};
+use crate::ui::wizard::page::{Page, Transition};
 use crate::ui::wizard::review::{Effect, Obstacle, obstacles};
-use crate::ui::wizard::sheet::{Line, Pager, Prompt, Sheet};
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 mod details;
 mod short;
@@ -32,81 +32,83 @@ const WIDE: usize = 84;
 pub struct ReviewPage;
 
 impl Page for ReviewPage {
-    fn write(&self, desk: &Desk, mut writer: Writer<'_>) -> Doc {
-        let obstacles = obstacles(desk);
+    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+        let obstacles = obstacles(model);
         in_the_way(&obstacles, &mut writer);
-        if let Some(plan) = desk.review.plan() {
-            short::write(desk, plan, obstacles.is_empty(), &mut writer);
-            actions(desk, plan, &mut writer);
+        if let Some(plan) = model.review.plan() {
+            short::write(model, plan, obstacles.is_empty(), &mut writer);
+            actions(model, plan, &mut writer);
             proofs(plan, &mut writer);
         } else {
             writer.prose(Role::Dim, 0, "The plan is shown when every question has its answer.");
         }
         writer.blank();
-        buttons(desk, obstacles.len(), &mut writer);
+        buttons(model, obstacles.len(), &mut writer);
         writer.done()
     }
 
-    fn aside(&self, desk: &Desk, focus: Option<&Stop>, mut writer: Writer<'_>) -> Option<Doc> {
-        let Some(Stop::Line(ACTIONS, at)) = focus else { return None };
-        Line::write_all(&details::lines(&desk.review, *at), &mut writer);
+    fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
+        let Some(Focus::Line(ACTIONS, at)) = focus else { return None };
+        Line::write_all(&details::lines(&model.review, *at), &mut writer);
         Some(writer.done())
     }
 
-    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
+    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
         let enter = match focus {
-            Some(Stop::Line(OBSTACLES, at)) if obstacles(desk).get(*at).is_some_and(|it| it.to.is_some()) => "go there",
-            Some(Stop::Line(OBSTACLES, _)) => "",
-            Some(Stop::Line(..)) => "show",
-            Some(Stop::Button(START)) => "start",
+            Some(Focus::Line(OBSTACLES, at)) if obstacles(model).get(*at).is_some_and(|it| it.to.is_some()) => {
+                "go there"
+            }
+            Some(Focus::Line(OBSTACLES, _)) => "",
+            Some(Focus::Line(..)) => "show",
+            Some(Focus::Button(START)) => "start",
             _ => "choose",
         };
-        let mut offers = vec![offer(Act::Enter, enter)];
-        if matches!(focus, Some(Stop::Line(..))) {
-            offers.push(offer(Act::Next, "on"));
+        let mut key_hints = vec![key_hint(Act::Enter, enter)];
+        if matches!(focus, Some(Focus::Line(..))) {
+            key_hints.push(key_hint(Act::Next, "on"));
         }
-        offers.extend([offer(Act::Save, "save"), offer(Act::Back, "back")]);
-        if !desk.review.is_looking() {
-            offers.push(offer(Act::Retry, "check again"));
+        key_hints.extend([key_hint(Act::Save, "save"), key_hint(Act::Back, "back")]);
+        if !model.review.is_looking() {
+            key_hints.push(key_hint(Act::Retry, "check again"));
         }
-        offers
+        key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
         match (act, focus) {
-            (Act::Enter, Some(Stop::Line(OBSTACLES, at))) => {
-                let to = obstacles(desk).into_iter().nth(*at).and_then(|obstacle| obstacle.to);
-                to.map_or(Step::Stay, |(place, stop)| Step::Go(place, stop))
+            (Act::Enter, Some(Focus::Line(OBSTACLES, at))) => {
+                let to = obstacles(model).into_iter().nth(*at).and_then(|obstacle| obstacle.to);
+                to.map_or(Transition::Stay, |(place, stop)| Transition::Go(place, stop))
             }
-            (Act::Enter, Some(Stop::Line(ACTIONS, at))) => {
-                let Some(planned) = desk.review.plan().and_then(|plan| plan.actions.get(*at)) else {
-                    return Step::Stay;
+            (Act::Enter, Some(Focus::Line(ACTIONS, at))) => {
+                let Some(planned) = model.review.plan().and_then(|plan| plan.actions.get(*at)) else {
+                    return Transition::Stay;
                 };
-                let pager = Pager::new(planned.id.clone(), details::lines(&desk.review, *at));
-                Step::Open(Box::new(Sheet::Pager(pager)))
+                let pager = Pager::new(planned.id.clone(), details::lines(&model.review, *at));
+                Transition::Open(Box::new(Overlay::Pager(pager)))
             }
-            (Act::Enter, Some(Stop::Button(START))) if can_start(desk) => Step::Start,
-            (Act::Enter, Some(Stop::Button(SAVE))) | (Act::Save, _) => save(desk),
-            (Act::Enter, Some(Stop::Button(BACK))) | (Act::Back, _) => Step::Back,
+            (Act::Enter, Some(Focus::Button(START))) if can_start(model) => Transition::Start,
+            (Act::Enter, Some(Focus::Button(SAVE))) | (Act::Save, _) => save(model),
+            (Act::Enter, Some(Focus::Button(BACK))) | (Act::Back, _) => Transition::Back,
             (Act::Retry, _) => {
-                desk.look_again();
-                Step::Stay
+                model.look_again();
+                Transition::Stay
             }
-            _ => Step::Stay,
+            _ => Transition::Stay,
         }
     }
 }
 
 /// Nothing is in the way, and there is something to do.
-fn can_start(desk: &Desk) -> bool {
-    desk.review.is_compared() && (desk.waits() || !desk.review.is_idle()) && obstacles(desk).is_empty()
+fn can_start(model: &Model) -> bool {
+    model.review.is_compared() && (model.waits() || !model.review.is_idle()) && obstacles(model).is_empty()
 }
 
-fn save(desk: &Desk) -> Step {
-    Prompt::save(desk).map_or(Step::Stay, |prompt| Step::Open(Box::new(Sheet::Prompt(prompt))))
+fn save(model: &Model) -> Transition {
+    Prompt::save(model).map_or(Transition::Stay, |prompt| Transition::Open(Box::new(Overlay::Prompt(prompt))))
 }
 
-fn in_the_way(obstacles: &[Obstacle], writer: &mut Writer<'_>) {
+fn in_the_way(obstacles: &[Obstacle], writer: &mut ViewBuilder<'_>) {
     let says = match obstacles.len() {
         0 => return,
         1 => "One thing is in the way of a start:".to_owned(),
@@ -114,7 +116,7 @@ fn in_the_way(obstacles: &[Obstacle], writer: &mut Writer<'_>) {
     };
     writer.prose(Role::Heading, 0, &says);
     for (at, obstacle) in obstacles.iter().enumerate() {
-        let stop = Stop::Line(OBSTACLES, at);
+        let stop = Focus::Line(OBSTACLES, at);
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
         let mut lines = text::wrap(&writer.clean(&obstacle.says), writer.width().saturating_sub(4).max(8)).into_iter();
@@ -132,7 +134,7 @@ fn in_the_way(obstacles: &[Obstacle], writer: &mut Writer<'_>) {
     writer.blank();
 }
 
-fn actions(desk: &Desk, plan: &Plan, writer: &mut Writer<'_>) {
+fn actions(model: &Model, plan: &Plan, writer: &mut ViewBuilder<'_>) {
     for stage in &plan.stages {
         let mut here = plan.actions.iter().enumerate().filter(|(_, planned)| planned.stage == stage.id).peekable();
         if here.peek().is_none() {
@@ -142,15 +144,15 @@ fn actions(desk: &Desk, plan: &Plan, writer: &mut Writer<'_>) {
         let title = writer.span(Role::Heading, &stage.title);
         writer.line(vec![title]);
         for (at, planned) in here {
-            action(desk, at, planned, writer);
+            action(model, at, planned, writer);
         }
     }
 }
 
-fn action(desk: &Desk, at: usize, planned: &Planned, writer: &mut Writer<'_>) {
-    let stop = Stop::Line(ACTIONS, at);
+fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Line(ACTIONS, at);
     let from = writer.row();
-    let effect = desk.review.effect(at);
+    let effect = model.review.effect(at);
     let (role, sign) = match effect {
         Effect::Unknown => (Role::Dim, Sign::Pending),
         Effect::New => (Role::Good, Sign::New),
@@ -161,9 +163,9 @@ fn action(desk: &Desk, at: usize, planned: &Planned, writer: &mut Writer<'_>) {
     let says = if effect == Effect::Same { Role::Dim } else { Role::Value };
     let wide = writer.width() >= WIDE;
     let room = if wide { (writer.width() - 4) / 2 } else { writer.width().saturating_sub(4) };
-    let right = right(desk, planned, effect, writer);
+    let right = right(model, planned, effect, writer);
     let kept = if wide { 0 } else { right.as_ref().map_or(0, |right| right.width() + 2) };
-    let headline = writer.clean(details::headline(&desk.review, at, planned));
+    let headline = writer.clean(details::headline(&model.review, at, planned));
     let shown = text::shorten(&headline, room.saturating_sub(kept), writer.theme().sign(Sign::Ellipsis));
     // Only the first word is shown to be pointed at: over a slow line, a whole one would be felt.
     let (verb, object) = shown.split_at(shown.find(' ').unwrap_or(shown.len()));
@@ -181,10 +183,10 @@ fn action(desk: &Desk, at: usize, planned: &Planned, writer: &mut Writer<'_>) {
 }
 
 /// At the right end: what there is to download, or that it is for good.
-fn right(desk: &Desk, planned: &Planned, effect: Effect, writer: &Writer<'_>) -> Option<Span<'static>> {
+fn right(model: &Model, planned: &Planned, effect: Effect, writer: &ViewBuilder<'_>) -> Option<Span<'static>> {
     match (&planned.action, &planned.reversible) {
         (Action::Packages(_), _) => {
-            let forecast = desk.review.packages()?.as_ref().ok()?;
+            let forecast = model.review.packages()?.as_ref().ok()?;
             Some(writer.span(Role::Dim, &human(forecast.download)))
         }
         (_, Reversible::No(_)) if effect != Effect::Same => Some(writer.span(Role::Warning, "for good")),
@@ -192,7 +194,7 @@ fn right(desk: &Desk, planned: &Planned, effect: Effect, writer: &Writer<'_>) ->
     }
 }
 
-fn proofs(plan: &Plan, writer: &mut Writer<'_>) {
+fn proofs(plan: &Plan, writer: &mut ViewBuilder<'_>) {
     if plan.proofs.is_empty() {
         return;
     }
@@ -204,30 +206,30 @@ fn proofs(plan: &Plan, writer: &mut Writer<'_>) {
     }
 }
 
-fn buttons(desk: &Desk, obstacles: usize, writer: &mut Writer<'_>) {
-    let review = &desk.review;
+fn buttons(model: &Model, obstacles: usize, writer: &mut ViewBuilder<'_>) {
+    let review = &model.review;
     if obstacles > 0 {
         let says = if obstacles == 1 { "one thing is" } else { "some things are" };
         writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
     } else if !review.is_compared() {
         writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
-    } else if can_start(desk) {
-        start(desk, writer);
+    } else if can_start(model) {
+        start(model, writer);
     }
     writer.button(SAVE, "Save the answers and leave");
     writer.button(BACK, "Back");
 }
 
 /// The button, with what happens then.
-fn start(desk: &Desk, writer: &mut Writer<'_>) {
-    let stop = Stop::Button(START);
+fn start(model: &Model, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Button(START);
     let from = writer.row();
     let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-    let (label, says) = if desk.waits() {
+    let (label, says) = if model.waits() {
         let says = "The run goes on with them. What they no longer ask for is rolled back.";
         ("[ Go on with these answers ]", says.to_owned())
     } else {
-        let all = desk.review.for_good().is_empty();
+        let all = model.review.for_good().is_empty();
         let undo = if all { "`bringup rollback` undoes them" } else { "most can be undone" };
         ("[ Start ]", format!("Changes begin at once. Closing the terminal does not stop them; {undo}."))
     };

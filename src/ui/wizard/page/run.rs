@@ -5,16 +5,16 @@ use ratatui::text::Span;
 use crate::error::Exit;
 use crate::ui::run_state::{Group, Phase, StepState, Work};
 use crate::ui::wizard::app::SURE;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::job::Job;
-use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::cmd::Cmd;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::page::{Page, Step, failure, result};
-use crate::ui::wizard::sheet::{Entry, Menu, Search, Sheet, Target};
-use crate::ui::wizard::task::Task;
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{Entry, Menu, Overlay, Search, Target};
+use crate::ui::wizard::page::{Page, Transition, failure, result};
+use crate::ui::wizard::run_cmd::RunCmd;
+use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
-use crate::ui::wizard::watch::{Face, Watch};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 use crate::ui::{lines, text};
 
 /// Columns of a bar, at most.
@@ -24,51 +24,51 @@ const BAR: usize = 30;
 pub struct RunPage;
 
 impl Page for RunPage {
-    fn write(&self, desk: &Desk, mut writer: Writer<'_>) -> Doc {
-        let Some(watch) = &desk.watch else { return writer.done() };
-        match watch.face() {
+    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+        let Some(run_view) = &model.run_view else { return writer.done() };
+        match run_view.face() {
             Face::Checking => {
                 writer.note(Role::Value, Sign::Working, 0, "Checking everything once more. Nothing is changed yet.");
             }
-            Face::Live => steps(watch, &mut writer),
+            Face::Live => steps(run_view, &mut writer),
             Face::Waiting => {
-                if let Some(waiting) = watch.waiting() {
-                    failure::write(watch, waiting, &mut writer);
+                if let Some(waiting) = run_view.waiting() {
+                    failure::write(run_view, waiting, &mut writer);
                 }
             }
-            face => result::write(watch, face, desk.interview.is_some(), &mut writer),
+            face => result::write(run_view, face, model.interview.is_some(), &mut writer),
         }
         writer.done()
     }
 
-    fn panes(&self, desk: &Desk) -> Panes {
-        let live = desk.watch.as_ref().is_some_and(|watch| watch.face() == Face::Live);
+    fn panes(&self, model: &Model) -> Panes {
+        let live = model.run_view.as_ref().is_some_and(|run_view| run_view.face() == Face::Live);
         Panes { whole: true, top: live, pane: live }
     }
 
-    fn top(&self, desk: &Desk, mut writer: Writer<'_>) -> Option<Doc> {
-        let watch = desk.watch.as_ref()?;
-        if watch.face() != Face::Live {
+    fn top(&self, model: &Model, mut writer: ViewBuilder<'_>) -> Option<View> {
+        let run_view = model.run_view.as_ref()?;
+        if run_view.face() != Face::Live {
             return None;
         }
-        whole(watch, &mut writer);
-        present(watch, &mut writer);
+        whole(run_view, &mut writer);
+        present(run_view, &mut writer);
         Some(writer.done())
     }
 
-    fn pane(&self, desk: &Desk, focus: Option<&Stop>, writer: Writer<'_>, rows: usize) -> Option<Doc> {
-        let watch = desk.watch.as_ref()?;
-        let shown = watch.shown(focus);
-        Some(watch.pane.write(&watch.running.output, &shown, rows, writer))
+    fn pane(&self, model: &Model, focus: Option<&Focus>, writer: ViewBuilder<'_>, rows: usize) -> Option<View> {
+        let run_view = model.run_view.as_ref()?;
+        let shown = run_view.shown(focus);
+        Some(run_view.pane.write(&run_view.running.output, &shown, rows, writer))
     }
 
-    fn scrolls(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk, rows: usize) -> bool {
-        let Some(watch) = &mut desk.watch else { return false };
-        if watch.face() != Face::Live {
+    fn scrolls(&self, act: Act, focus: Option<&Focus>, model: &mut Model, rows: usize) -> bool {
+        let Some(run_view) = &mut model.run_view else { return false };
+        if run_view.face() != Face::Live {
             return false;
         }
-        let shown = watch.shown(focus);
-        let Watch { pane, running, .. } = watch.as_mut();
+        let shown = run_view.shown(focus);
+        let RunView { pane, running, .. } = run_view.as_mut();
         match act {
             Act::Enter if pane.search.is_typing() => pane.find(act, &running.output, &shown, rows),
             Act::SearchNext | Act::SearchPrevious => pane.find(act, &running.output, &shown, rows),
@@ -77,91 +77,97 @@ impl Page for RunPage {
         true
     }
 
-    fn search<'d>(&self, desk: &'d Desk) -> Option<&'d Search> {
-        desk.watch.as_ref().map(|watch| &watch.pane.search)
+    fn search<'d>(&self, model: &'d Model) -> Option<&'d Search> {
+        model.run_view.as_ref().map(|run_view| &run_view.pane.search)
     }
 
-    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
-        let Some(watch) = &desk.watch else { return vec![offer(Act::Back, "back"), offer(Act::Quit, "leave")] };
-        if watch.pane.search.is_typing() {
-            return vec![offer(Act::Enter, "search"), offer(Act::Back, "cancel")];
+    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
+        let Some(run_view) = &model.run_view else {
+            return vec![key_hint(Act::Back, "back"), key_hint(Act::Quit, "leave")];
+        };
+        if run_view.pane.search.is_typing() {
+            return vec![key_hint(Act::Enter, "search"), key_hint(Act::Back, "cancel")];
         }
-        match watch.face() {
-            Face::Checking => vec![offer(Act::Quit, "leave")],
+        match run_view.face() {
+            Face::Checking => vec![key_hint(Act::Quit, "leave")],
             Face::Live => {
-                let mut offers = Vec::new();
-                if let Some(stage) = stage_of(watch, focus) {
-                    let open = watch.open(stage);
-                    offers.push(offer(Act::Enter, if open { "fold" } else { "open" }));
-                    offers.push(offer(Act::Pick, ""));
+                let mut key_hints = Vec::new();
+                if let Some(stage) = stage_of(run_view, focus) {
+                    let open = run_view.open(stage);
+                    key_hints.push(key_hint(Act::Enter, if open { "fold" } else { "open" }));
+                    key_hints.push(key_hint(Act::Pick, ""));
                 }
-                offers.push(offer(Act::Search, "search"));
-                if watch.pane.search.is_on() {
-                    offers.extend([offer(Act::SearchNext, "next"), offer(Act::SearchPrevious, "previous")]);
+                key_hints.push(key_hint(Act::Search, "search"));
+                if run_view.pane.search.is_on() {
+                    key_hints.extend([key_hint(Act::SearchNext, "next"), key_hint(Act::SearchPrevious, "previous")]);
                 }
-                offers.extend([offer(Act::Log, "log"), offer(Act::Detach, "detach")]);
-                if !watch.stopping && watch.running.phase != Phase::Back {
-                    offers.push(offer(Act::Abort, "abort"));
+                key_hints.extend([key_hint(Act::Log, "log"), key_hint(Act::Detach, "detach")]);
+                if !run_view.stopping && run_view.running.phase != Phase::Back {
+                    key_hints.push(key_hint(Act::Abort, "abort"));
                 }
-                offers.push(offer(Act::Quit, ""));
-                offers
+                key_hints.push(key_hint(Act::Quit, ""));
+                key_hints
             }
-            Face::Waiting => watch.waiting().map(|waiting| failure::offers(watch, waiting, focus)).unwrap_or_default(),
-            face => result::offers(watch, face, focus),
+            Face::Waiting => {
+                run_view.waiting().map(|waiting| failure::key_hints(run_view, waiting, focus)).unwrap_or_default()
+            }
+            face => result::key_hints(run_view, face, focus),
         }
     }
 
-    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
-        let sure = focus == Some(&Stop::Button(SURE));
-        let Some(watch) = &mut desk.watch else { return Step::Back };
-        watch.trouble = None;
-        let (shown, run) = (watch.shown(focus), watch.run.clone().unwrap_or_default());
-        let Watch { pane, running, .. } = watch.as_mut();
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+        let sure = focus == Some(&Focus::Button(SURE));
+        let Some(run_view) = &mut model.run_view else { return Transition::Back };
+        run_view.trouble = None;
+        let (shown, run) = (run_view.shown(focus), run_view.run.clone().unwrap_or_default());
+        let RunView { pane, running, .. } = run_view.as_mut();
         match act {
             Act::Back if pane.search.is_typing() => pane.search.cancel(),
             Act::Search => pane.search.begin(),
             Act::Log => {
                 let step = running.steps.iter().find(|step| step.id == shown);
                 let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
-                desk.jobs.push(Job::Run(Task::Log { run, step }));
+                model.cmds.push(Cmd::Run(RunCmd::Log { run, step }));
             }
-            Act::Abort if sure && watch.waiting().is_none() => {
-                watch.stopping = true;
-                desk.jobs.push(Job::Run(Task::Stop { run }));
+            Act::Abort if sure && run_view.waiting().is_none() => {
+                run_view.stopping = true;
+                model.cmds.push(Cmd::Run(RunCmd::Abort { run }));
             }
-            Act::Abort if watch.waiting().is_none() => return Step::Open(Box::new(abort())),
-            Act::Detach | Act::Quit if watch.exit().is_none() => return Step::Open(Box::new(detach(watch))),
-            Act::Enter | Act::Pick if watch.face() == Face::Live => {
-                if let Some(stage) = stage_of(watch, focus).map(str::to_owned) {
-                    let open = !watch.open(&stage);
-                    let stop = (!open).then(|| Stop::Stage(stage.clone()));
-                    watch.folds.insert(stage, open);
+            Act::Abort if run_view.waiting().is_none() => return Transition::Open(Box::new(abort())),
+            Act::Detach | Act::Quit if run_view.exit().is_none() => {
+                return Transition::Open(Box::new(detach(run_view)));
+            }
+            Act::Enter | Act::Pick if run_view.face() == Face::Live => {
+                if let Some(stage) = stage_of(run_view, focus).map(str::to_owned) {
+                    let open = !run_view.open(&stage);
+                    let stop = (!open).then(|| Focus::Stage(stage.clone()));
+                    run_view.folds.insert(stage, open);
                     // The step under the pointer went: its stage is what is left of it.
-                    return stop.map_or(Step::Stay, |stop| Step::Go(Place::Run, Some(stop)));
+                    return stop.map_or(Transition::Stay, |stop| Transition::Go(Route::Run, Some(stop)));
                 }
             }
             act => {
-                return match watch.waiting().cloned() {
-                    Some(waiting) => failure::act(act, focus, &waiting, desk),
-                    None => result::act(act, focus, desk),
+                return match run_view.waiting().cloned() {
+                    Some(waiting) => failure::act(act, focus, &waiting, model),
+                    None => result::act(act, focus, model),
                 };
             }
         }
-        Step::Stay
+        Transition::Stay
     }
 }
 
 /// The stage under the pointer, or that of the step under it.
-fn stage_of<'a>(watch: &'a Watch, focus: Option<&'a Stop>) -> Option<&'a str> {
+fn stage_of<'a>(run_view: &'a RunView, focus: Option<&'a Focus>) -> Option<&'a str> {
     match focus? {
-        Stop::Stage(id) => Some(id),
-        Stop::Step(id) => watch.running.steps.iter().find(|step| step.id == *id).map(|step| step.stage.as_str()),
+        Focus::Stage(id) => Some(id),
+        Focus::Step(id) => run_view.running.steps.iter().find(|step| step.id == *id).map(|step| step.stage.as_str()),
         _ => None,
     }
 }
 
-fn abort() -> Sheet {
-    Sheet::Menu(Menu {
+fn abort() -> Overlay {
+    Overlay::Menu(Menu {
         title: "Abort and roll back everything?".to_owned(),
         text: "The step that works now is finished first. Then every change is undone, and the server is as it was \
                before."
@@ -171,20 +177,20 @@ fn abort() -> Sheet {
 }
 
 /// Leaving while the run works leaves it working.
-fn detach(watch: &Watch) -> Sheet {
-    let title = if watch.waiting().is_some() { "Leave it waiting?" } else { "Leave it running?" };
-    let text = if watch.waiting().is_some() {
+fn detach(run_view: &RunView) -> Overlay {
+    let title = if run_view.waiting().is_some() { "Leave it waiting?" } else { "Leave it running?" };
+    let text = if run_view.waiting().is_some() {
         "It waits for a decision for as long as it takes. What was changed so far stays.\n\n\
          `sudo bringup attach` shows it again, from any terminal; `sudo bringup decide` answers it.\n\n\
          `sudo bringup abort` rolls everything back."
-    } else if watch.run.is_some() {
+    } else if run_view.run.is_some() {
         "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
          `sudo bringup attach` shows it again, from any terminal.\n\n\
          `sudo bringup abort` ends it and rolls everything back."
     } else {
         "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
     };
-    Sheet::Menu(Menu {
+    Overlay::Menu(Menu {
         title: title.to_owned(),
         text: text.to_owned(),
         entries: vec![
@@ -197,33 +203,33 @@ fn detach(watch: &Watch) -> Sheet {
 // --- what stands above ------------------------------------------------------
 
 /// The whole: how far, and how long.
-fn whole(watch: &Watch, writer: &mut Writer<'_>) {
-    let running = &watch.running;
+fn whole(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    let running = &run_view.running;
     let (over, all) = running.count();
-    let mut pieces = bar(Role::Good, running.share(watch.now), writer);
+    let mut pieces = bar(Role::Good, running.share(run_view.now), writer);
     let unit = match running.phase {
         Phase::Back => "changes rolled back",
         _ => "steps",
     };
     let unit = if writer.width() < 60 { "" } else { unit };
     pieces.push(writer.span(Role::Value, format!("  {over} of {all} {unit}").trim_end()));
-    let mut time = seconds(running.elapsed(watch.now).as_secs());
-    if let Some(left) = running.left(watch.now).filter(|_| writer.width() >= 60) {
+    let mut time = seconds(running.elapsed(run_view.now).as_secs());
+    if let Some(left) = running.left(run_view.now).filter(|_| writer.width() >= 60) {
         time = format!("{time}, {}", lines::left(left));
     }
-    if watch.stopping && running.phase != Phase::Back {
+    if run_view.stopping && running.phase != Phase::Back {
         "stops after this step".clone_into(&mut time);
     }
     spread(pieces, &time, writer);
 }
 
 /// The step at work: how far, what it does.
-fn present(watch: &Watch, writer: &mut Writer<'_>) {
-    if let Some(trouble) = &watch.trouble {
+fn present(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    if let Some(trouble) = &run_view.trouble {
         writer.note(Role::Bad, Sign::Bad, 0, &trouble.to_string());
         return;
     }
-    let running = &watch.running;
+    let running = &run_view.running;
     let Some(step) = running.current() else {
         let says = match running.phase {
             Phase::Silent => "waiting for its process",
@@ -238,7 +244,7 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
         writer.note(Role::Warning, Sign::Warning, 0, &running.meter.says);
         return;
     }
-    let waited = running.step_elapsed(watch.now).as_secs();
+    let waited = running.step_elapsed(run_view.now).as_secs();
     let waited = if waited < 2 { String::new() } else { seconds(waited) };
     let mut pieces = Vec::new();
     let says = match running.meter.share {
@@ -264,7 +270,7 @@ fn present(watch: &Watch, writer: &mut Writer<'_>) {
 }
 
 /// Pieces at the left, a word at the right.
-fn spread(mut pieces: Vec<Span<'static>>, right: &str, writer: &mut Writer<'_>) {
+fn spread(mut pieces: Vec<Span<'static>>, right: &str, writer: &mut ViewBuilder<'_>) {
     let used: usize = pieces.iter().map(Span::width).sum();
     let room = writer.width().min(100).saturating_sub(used + text::width(right));
     if room >= 2 {
@@ -274,7 +280,7 @@ fn spread(mut pieces: Vec<Span<'static>>, right: &str, writer: &mut Writer<'_>) 
     writer.line(pieces);
 }
 
-fn bar(role: Role, share: f32, writer: &Writer<'_>) -> Vec<Span<'static>> {
+fn bar(role: Role, share: f32, writer: &ViewBuilder<'_>) -> Vec<Span<'static>> {
     let columns = (writer.width() / 3).min(BAR);
     #[expect(
         clippy::cast_possible_truncation,
@@ -300,10 +306,10 @@ fn seconds(seconds: u64) -> String {
 
 // --- the steps ----------------------------------------------------------------
 
-fn steps(watch: &Watch, writer: &mut Writer<'_>) {
-    for group in watch.running.groups() {
-        stage(watch, &group, writer);
-        if watch.open(group.id) {
+fn steps(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
+    for group in run_view.running.groups() {
+        stage(run_view, &group, writer);
+        if run_view.open(group.id) {
             for step in &group.steps {
                 line(step, writer);
             }
@@ -324,7 +330,7 @@ pub fn sign(state: StepState) -> (Role, Sign) {
     }
 }
 
-fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
+fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
     let (over, all) = (group.over(), group.steps.len());
     let alone = all == 1;
     let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
@@ -337,11 +343,11 @@ fn stage(watch: &Watch, group: &Group<'_>, writer: &mut Writer<'_>) {
         StepState::AlreadySo => "already so".to_owned(),
         StepState::Done | StepState::Skipped => lines::duration(group.millis()),
     };
-    let stop = Stop::Stage(group.id.to_owned());
-    entry(stop, group.state(), &watch.title_of(group.id), 0, Role::Heading, &right, writer);
+    let stop = Focus::Stage(group.id.to_owned());
+    entry(stop, group.state(), &run_view.title_of(group.id), 0, Role::Heading, &right, writer);
 }
 
-fn line(step: &Work, writer: &mut Writer<'_>) {
+fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
     let right = match step.state {
         StepState::AlreadySo => "already so".to_owned(),
         StepState::Failed => "failed".to_owned(),
@@ -351,10 +357,18 @@ fn line(step: &Work, writer: &mut Writer<'_>) {
         StepState::Pending | StepState::Working => String::new(),
     };
     let role = if step.state == StepState::Pending { Role::Dim } else { Role::Value };
-    entry(Stop::Step(step.id.clone()), step.state, &step.describe, 2, role, &right, writer);
+    entry(Focus::Step(step.id.clone()), step.state, &step.describe, 2, role, &right, writer);
 }
 
-fn entry(stop: Stop, state: StepState, says: &str, indent: usize, role: Role, right: &str, writer: &mut Writer<'_>) {
+fn entry(
+    stop: Focus,
+    state: StepState,
+    says: &str,
+    indent: usize,
+    role: Role,
+    right: &str,
+    writer: &mut ViewBuilder<'_>,
+) {
     let from = writer.row();
     let (sign_role, sign) = sign(state);
     let role = if writer.at(&stop) { Role::Focus } else { role };

@@ -5,9 +5,9 @@ use ratatui::text::Span;
 use crate::answers::interview::Interview;
 use crate::sizing::{Sizing, grouped};
 use crate::ui::text;
-use crate::ui::wizard::doc::Writer;
 use crate::ui::wizard::shares::shares;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::ViewBuilder;
 
 /// Columns of the names beside the bars.
 const NAMES: usize = 7;
@@ -28,7 +28,7 @@ pub fn of(interview: &Interview, stage: &str) -> Option<Sizing> {
 }
 
 /// Draws the figures; `stale` ones are those before the last change.
-pub fn draw(sizing: &Sizing, stale: bool, to: &mut Writer<'_>) {
+pub fn draw(sizing: &Sizing, stale: bool, to: &mut ViewBuilder<'_>) {
     if sizing.memory_mib > 0 {
         memory(sizing, stale, to);
     }
@@ -75,7 +75,7 @@ fn parts(sizing: &Sizing) -> Vec<Part<'_>> {
     parts
 }
 
-fn memory(sizing: &Sizing, stale: bool, to: &mut Writer<'_>) {
+fn memory(sizing: &Sizing, stale: bool, to: &mut ViewBuilder<'_>) {
     let parts = parts(sizing);
     let mut head = vec![to.span(Role::Heading, &format!("Memory, {} MiB", grouped(sizing.memory_mib)))];
     let missing = sizing.missing_mib();
@@ -105,7 +105,7 @@ fn memory(sizing: &Sizing, stale: bool, to: &mut Writer<'_>) {
 }
 
 /// The signs with their names and figures, as many on a line as fit.
-fn legend(parts: &[Part<'_>], to: &mut Writer<'_>) {
+fn legend(parts: &[Part<'_>], to: &mut ViewBuilder<'_>) {
     let mut line = Vec::new();
     let mut used = 0;
     for part in parts {
@@ -126,7 +126,7 @@ fn legend(parts: &[Part<'_>], to: &mut Writer<'_>) {
     to.line(line);
 }
 
-fn workers(sizing: &Sizing, to: &mut Writer<'_>) {
+fn workers(sizing: &Sizing, to: &mut ViewBuilder<'_>) {
     let known = sizing.memory_mib > 0;
     let words = |at: usize| sizing.arithmetic.get(at).map_or("", String::as_str);
     let last = sizing.arithmetic.len().saturating_sub(2);

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::answers::interview::Interview;
 use crate::guide::{QuestionKind, Stage};
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::page::field::{self, Form};
-use crate::ui::wizard::page::{Page, Status, Step, help, sizing, step, why};
+use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, step, why};
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// Characters of a generated secret: 190 bits.
 const GENERATED: u32 = 32;
@@ -21,8 +21,8 @@ pub struct StagePage<'a> {
 }
 
 impl StagePage<'_> {
-    fn stage<'d>(&self, desk: &'d Desk) -> Option<&'d Stage> {
-        desk.interview.as_ref()?.guide().stages.iter().find(|stage| stage.id == self.id)
+    fn stage<'d>(&self, model: &'d Model) -> Option<&'d Stage> {
+        model.interview.as_ref()?.guide().stages.iter().find(|stage| stage.id == self.id)
     }
 
     /// The warnings of the stage: those about one answer with its path, and those about all.
@@ -41,10 +41,10 @@ impl StagePage<'_> {
 }
 
 impl Page for StagePage<'_> {
-    fn write(&self, desk: &Desk, mut writer: Writer<'_>) -> Doc {
-        let (Some(interview), Some(stage)) = (&desk.interview, self.stage(desk)) else { return writer.done() };
+    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+        let (Some(interview), Some(stage)) = (&model.interview, self.stage(model)) else { return writer.done() };
         let sized = sizing::of(interview, self.id);
-        let figures = sized.as_ref().or_else(|| desk.visit.last_sizing());
+        let figures = sized.as_ref().or_else(|| model.visit.last_sizing());
         // The drawing has to be seen together with the numbers.
         match figures {
             None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
@@ -66,21 +66,21 @@ impl Page for StagePage<'_> {
                 .filter(|(path, _)| *path == Some(asked.path.as_str()))
                 .map(|(_, words)| *words)
                 .collect();
-            field::write(desk, interview, &asked, form, &about, &mut writer);
+            field::write(model, interview, &asked, form, &about, &mut writer);
         }
         if let Some(figures) = figures {
             writer.blank();
             sizing::draw(figures, sized.is_none(), &mut writer);
         }
         writer.blank();
-        let next = desk.beside(&Place::Stage(self.id.to_owned()), true);
-        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {}", desk.title(&next)));
+        let next = model.beside(&Route::Stage(self.id.to_owned()), true);
+        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {}", model.title(&next)));
         writer.button("continue", &says);
         writer.done()
     }
 
-    fn aside(&self, desk: &Desk, focus: Option<&Stop>, mut writer: Writer<'_>) -> Option<Doc> {
-        let interview = desk.interview.as_ref()?;
+    fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
+        let interview = model.interview.as_ref()?;
         let question = interview.question(focus?.path()?)?;
         for (role, text) in help::about(interview, question) {
             writer.blank();
@@ -89,9 +89,9 @@ impl Page for StagePage<'_> {
         Some(writer.done())
     }
 
-    fn status(&self, desk: &Desk, focus: Option<&Stop>) -> Option<Status> {
-        let interview = desk.interview.as_ref()?;
-        let here = focus.and_then(Stop::path);
+    fn status(&self, model: &Model, focus: Option<&Focus>) -> Option<Status> {
+        let interview = model.interview.as_ref()?;
+        let here = focus.and_then(Focus::path);
         let mut refused = Vec::new();
         let mut open = Vec::new();
         for problem in interview.stage_problems(self.id) {
@@ -113,7 +113,7 @@ impl Page for StagePage<'_> {
                 text: format!("{} to mend: {first}", refused.len()),
             });
         }
-        let mut words = Vec::from_iter(desk.visit.notice());
+        let mut words = Vec::from_iter(model.visit.notice());
         if let Some(first) = open.first() {
             words.push(format!("{} to answer: {first}", open.len()));
         }
@@ -125,107 +125,114 @@ impl Page for StagePage<'_> {
         Some(Status { role: Role::Warning, sign: Sign::Warning, text: (*first).to_owned() })
     }
 
-    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
-        let Some(interview) = &desk.interview else { return Vec::new() };
-        let path = focus.and_then(Stop::path);
+    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
+        let Some(interview) = &model.interview else { return Vec::new() };
+        let path = focus.and_then(Focus::path);
         let question = path.and_then(|path| interview.question(path));
         let kind = question.map(|question| question.kind);
         let given = path.is_some_and(|path| interview.given().values.contains_key(path));
         let has_default = question.is_some_and(|question| question.default.is_some());
-        let default = given.then(|| offer(Act::Default, if has_default { "default" } else { "clear" }));
-        let help = offer(Act::Help, "help");
-        let mut offers = Vec::new();
+        let default = given.then(|| key_hint(Act::Default, if has_default { "default" } else { "clear" }));
+        let help = key_hint(Act::Help, "help");
+        let mut key_hints = Vec::new();
         match (focus, kind) {
-            (Some(Stop::Choice(..)), _) => {
-                offers.extend([offer(Act::Enter, "choose"), offer(Act::Pick, ""), help]);
-                offers.extend(default);
+            (Some(Focus::Choice(..)), _) => {
+                key_hints.extend([key_hint(Act::Enter, "choose"), key_hint(Act::Pick, ""), help]);
+                key_hints.extend(default);
             }
             (_, Some(QuestionKind::Bool)) => {
-                offers.extend([offer(Act::Pick, "yes/no"), offer(Act::Enter, "next"), help]);
-                offers.extend(default);
+                key_hints.extend([key_hint(Act::Pick, "yes/no"), key_hint(Act::Enter, "next"), help]);
+                key_hints.extend(default);
             }
             (_, Some(QuestionKind::Secret)) => {
-                let typed = desk.editor.as_ref().is_some_and(|(_, editor)| !editor.text().is_empty());
+                let typed = model.editor.as_ref().is_some_and(|(_, editor)| !editor.text().is_empty());
                 let made = path.is_some_and(|path| is_generated(interview, path));
-                offers.push(offer(Act::Enter, "next"));
-                offers.extend((typed || !made).then(|| offer(Act::Generate, "generate")));
-                offers.extend(typed.then(|| offer(Act::Reveal, if desk.revealed { "hide" } else { "show" })));
-                offers.push(help);
-                offers.extend(default);
+                key_hints.push(key_hint(Act::Enter, "next"));
+                key_hints.extend((typed || !made).then(|| key_hint(Act::Generate, "generate")));
+                key_hints.extend(typed.then(|| key_hint(Act::Reveal, if model.revealed { "hide" } else { "show" })));
+                key_hints.push(help);
+                key_hints.extend(default);
             }
             (_, Some(QuestionKind::Integer)) => {
-                offers.extend([offer(Act::Enter, "next"), offer(Act::Less, "less"), offer(Act::More, "more"), help]);
-                offers.extend(default);
+                key_hints.extend([
+                    key_hint(Act::Enter, "next"),
+                    key_hint(Act::Less, "less"),
+                    key_hint(Act::More, "more"),
+                    help,
+                ]);
+                key_hints.extend(default);
             }
             (_, Some(_)) => {
-                offers.extend([offer(Act::Enter, "next"), help]);
-                offers.extend(default);
+                key_hints.extend([key_hint(Act::Enter, "next"), help]);
+                key_hints.extend(default);
             }
-            (_, None) => offers.extend([offer(Act::Enter, "continue"), help]),
+            (_, None) => key_hints.extend([key_hint(Act::Enter, "continue"), help]),
         }
-        offers.push(offer(Act::Back, "back"));
-        offers
+        key_hints.push(key_hint(Act::Back, "back"));
+        key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
-        let Some(interview) = &mut desk.interview else { return Step::Back };
-        let path = focus.and_then(Stop::path);
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+        let Some(interview) = &mut model.interview else { return Transition::Back };
+        let path = focus.and_then(Focus::path);
         match (act, focus) {
-            (Act::Back, _) => Step::Back,
+            (Act::Back, _) => Transition::Back,
             (Act::Help, _) => self.help(interview, path),
-            (Act::Enter | Act::Pick, Some(Stop::Choice(path, value))) => {
-                let offers = interview.question(path).map(|question| interview.offers(question)).unwrap_or_default();
-                if offers.iter().any(|(choice, offered)| choice.value == *value && !offered) {
+            (Act::Enter | Act::Pick, Some(Focus::Choice(path, value))) => {
+                let key_hints = interview.question(path).map(|question| interview.offers(question)).unwrap_or_default();
+                if key_hints.iter().any(|(choice, offered)| choice.value == *value && !offered) {
                     return self.help(interview, Some(path));
                 }
                 // A default that is taken stays one.
                 if interview.text(path) != *value {
                     interview.answer(path, Some(Value::String(value.clone())));
                 }
-                if act == Act::Enter { Step::Next } else { Step::Stay }
+                if act == Act::Enter { Transition::Next } else { Transition::Stay }
             }
-            (Act::Pick, Some(Stop::Field(path))) => {
+            (Act::Pick, Some(Focus::Field(path))) => {
                 let yes = interview.text(path) == "true";
                 interview.answer(path, Some(Value::Bool(!yes)));
-                Step::Stay
+                Transition::Stay
             }
-            (Act::Enter, Some(Stop::Field(_))) => Step::Next,
-            (Act::Enter, Some(Stop::Button(_))) => Step::Forward,
-            (Act::Less | Act::More, Some(Stop::Field(path))) => {
+            (Act::Enter, Some(Focus::Field(_))) => Transition::Next,
+            (Act::Enter, Some(Focus::Button(_))) => Transition::Forward,
+            (Act::Less | Act::More, Some(Focus::Field(path))) => {
                 if let Some(question) = interview.question(path)
                     && let Some(number) = step::from(&interview.text(path), question, act == Act::More)
                 {
                     interview.answer(path, Some(json!(number)));
-                    desk.editor = None;
+                    model.editor = None;
                 }
-                Step::Stay
+                Transition::Stay
             }
             (Act::Default, _) => {
                 if let Some(path) = path {
                     interview.answer(path, None);
-                    desk.editor = None;
+                    model.editor = None;
                 }
-                Step::Stay
+                Transition::Stay
             }
-            (Act::Generate, Some(Stop::Field(path))) => {
+            (Act::Generate, Some(Focus::Field(path))) => {
                 interview.answer(path, Some(json!({"generate": GENERATED})));
-                desk.editor = None;
-                Step::Stay
+                model.editor = None;
+                Transition::Stay
             }
             (Act::Reveal, _) => {
-                desk.revealed = !desk.revealed;
-                Step::Stay
+                model.revealed = !model.revealed;
+                Transition::Stay
             }
-            _ => Step::Stay,
+            _ => Transition::Stay,
         }
     }
 }
 
 impl StagePage<'_> {
-    fn help(&self, interview: &Interview, path: Option<&str>) -> Step {
-        let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else { return Step::Stay };
+    fn help(&self, interview: &Interview, path: Option<&str>) -> Transition {
+        let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else {
+            return Transition::Stay;
+        };
         let question = path.and_then(|path| interview.question(path));
-        Step::Open(Box::new(help::sheet(interview, stage, question)))
+        Transition::Open(Box::new(help::overlay(interview, stage, question)))
     }
 }
 

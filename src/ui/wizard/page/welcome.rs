@@ -5,13 +5,13 @@ use ratatui::text::Span;
 use crate::engine::runs::State as RunState;
 use crate::preflight::State;
 use crate::ui::text;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::machine::Line;
-use crate::ui::wizard::page::{Page, Step};
-use crate::ui::wizard::sheet::Sheet;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::overlay::Overlay;
+use crate::ui::wizard::page::{Page, Transition};
+use crate::ui::wizard::server_status::Line;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// The list of runs.
 const RUNS: &str = "runs";
@@ -24,7 +24,7 @@ const TITLES: usize = 19;
 pub struct Welcome;
 
 impl Page for Welcome {
-    fn write(&self, desk: &Desk, mut writer: Writer<'_>) -> Doc {
+    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
         writer.prose(
             Role::Value,
             0,
@@ -32,7 +32,7 @@ impl Page for Welcome {
              say yes, nothing is changed.",
         );
         writer.blank();
-        if !desk.root {
+        if !model.root {
             writer.note(
                 Role::Warning,
                 Sign::Warning,
@@ -40,48 +40,48 @@ impl Page for Welcome {
                 "You are not root. You can plan, and save the answers; only `sudo bringup` can start.",
             );
         }
-        runs(desk, &mut writer);
-        sum(desk, &mut writer);
+        runs(model, &mut writer);
+        sum(model, &mut writer);
         writer.button("continue", "Choose a product");
         writer.blank();
-        for line in desk.machine.lines() {
+        for line in model.server.lines() {
             check(line, &mut writer);
         }
         writer.done()
     }
 
-    fn offers(&self, desk: &Desk, focus: Option<&Stop>) -> Vec<Offer> {
-        let mut offers = match focus {
-            Some(Stop::Line(..)) => vec![offer(Act::Enter, "choose"), offer(Act::Next, "go on")],
-            _ => vec![offer(Act::Enter, "go on")],
+    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
+        let mut key_hints = match focus {
+            Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "go on")],
+            _ => vec![key_hint(Act::Enter, "go on")],
         };
-        if desk.machine.pending() == 0 {
-            offers.push(offer(Act::Retry, "check again"));
+        if model.server.pending() == 0 {
+            key_hints.push(key_hint(Act::Retry, "check again"));
         }
-        offers
+        key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Stop>, desk: &mut Desk) -> Step {
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
         match (act, focus) {
-            (Act::Enter, Some(Stop::Line(_, at))) => {
-                let runs = &desk.machine.runs;
-                let Some(run) = runs.get(*at) else { return Step::Stay };
-                Step::Open(Box::new(Sheet::earlier(run, at + 1 == runs.len())))
+            (Act::Enter, Some(Focus::Line(_, at))) => {
+                let runs = &model.server.runs;
+                let Some(run) = runs.get(*at) else { return Transition::Stay };
+                Transition::Open(Box::new(Overlay::earlier(run, at + 1 == runs.len())))
             }
-            (Act::Enter, _) => Step::Forward,
+            (Act::Enter, _) => Transition::Forward,
             (Act::Retry, _) => {
-                desk.look_again();
-                Step::Stay
+                model.look_again();
+                Transition::Stay
             }
-            _ => Step::Stay,
+            _ => Transition::Stay,
         }
     }
 }
 
 /// The runs that stand, each with a line to choose what to do about it.
-fn runs(desk: &Desk, writer: &mut Writer<'_>) {
-    for (at, earlier) in desk.machine.runs.iter().enumerate() {
-        let stop = Stop::Line(RUNS, at);
+fn runs(model: &Model, writer: &mut ViewBuilder<'_>) {
+    for (at, earlier) in model.server.runs.iter().enumerate() {
+        let stop = Focus::Line(RUNS, at);
         let from = writer.row();
         let (role, sign) = match earlier.state {
             RunState::Done | RunState::RolledBack => (Role::Good, Sign::Good),
@@ -94,14 +94,14 @@ fn runs(desk: &Desk, writer: &mut Writer<'_>) {
         writer.stop_line(&stop, pieces, None);
         writer.stop(stop, from);
     }
-    if !desk.machine.runs.is_empty() {
+    if !model.server.runs.is_empty() {
         writer.blank();
     }
 }
 
 /// How the checks came out, in a line.
-fn sum(desk: &Desk, writer: &mut Writer<'_>) {
-    let machine = &desk.machine;
+fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
+    let machine = &model.server;
     let some = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let (problems, warnings) = (machine.count(State::Problem), machine.count(State::Warning));
     let mut bad = Vec::new();
@@ -123,7 +123,7 @@ fn sum(desk: &Desk, writer: &mut Writer<'_>) {
     writer.note(role, sign, 0, &says);
 }
 
-fn check(line: Line<'_>, writer: &mut Writer<'_>) {
+fn check(line: Line<'_>, writer: &mut ViewBuilder<'_>) {
     let (role, sign) = match line.check.map(|check| check.state) {
         None => (Role::Dim, Sign::Pending),
         Some(State::Ok) => (Role::Good, Sign::Good),

@@ -1,13 +1,13 @@
 //! Why a stage matters, as much of it as leaves room for the questions.
 
 use crate::ui::text;
-use crate::ui::wizard::doc::Writer;
 use crate::ui::wizard::keys::{self, Act};
 use crate::ui::wizard::theme::Role;
+use crate::ui::wizard::view::ViewBuilder;
 
 /// Writes all of it, its first paragraph or its first sentence: what fits into `lines`. What is left out is in the
 /// help, and the end says so.
-pub fn write(why: &str, lines: usize, to: &mut Writer<'_>) {
+pub fn write(why: &str, lines: usize, to: &mut ViewBuilder<'_>) {
     let why = why.trim();
     let paragraph = why.split("\n\n").next().unwrap_or_default();
     let sentence = paragraph.find(". ").or_else(|| paragraph.find(".\n")).map_or(paragraph, |end| &paragraph[..=end]);
@@ -31,7 +31,7 @@ mod tests {
 
     fn written(lines: usize) -> Vec<String> {
         let theme = Theme::new(Look::PLAIN);
-        let mut writer = Writer::new(&theme, 30, None);
+        let mut writer = ViewBuilder::new(&theme, 30, None);
         write("First of all, this. It goes on and on for more than a line.\n\nAnd more.\n", lines, &mut writer);
         writer.done().lines.iter().map(ToString::to_string).filter(|line| !line.is_empty()).collect()
     }

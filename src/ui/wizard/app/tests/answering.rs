@@ -17,7 +17,7 @@ fn stand(app: &mut App, path: &str) {
     let (stage, _) = path.split_once('.').unwrap();
     open(app, stage);
     let stop = app.doc.stops.iter().map(|(stop, _)| stop.clone()).find(|stop| stop.path() == Some(path)).unwrap();
-    app.follow(Step::Go(Place::Stage(stage.to_owned()), Some(stop)));
+    app.follow(Transition::Go(Route::Stage(stage.to_owned()), Some(stop)));
     app.settle();
 }
 
@@ -36,7 +36,7 @@ fn control(app: &mut App, c: char) {
 }
 
 fn value(app: &App, path: &str) -> String {
-    app.desk.interview.as_ref().unwrap().text(path)
+    app.model.interview.as_ref().unwrap().text(path)
 }
 
 /// The row of the pointer on the screen.
@@ -48,12 +48,12 @@ fn pointer(app: &App) -> usize {
 fn enter_alone_leads_through_all_defaults() {
     let mut app = webapp();
     let mut presses = 0;
-    while app.place != Place::Review {
+    while app.route != Route::Review {
         code(&mut app, KeyCode::Enter);
         presses += 1;
         assert!(presses < 50, "{}", screen(&app));
     }
-    let interview = app.desk.interview.as_ref().unwrap();
+    let interview = app.model.interview.as_ref().unwrap();
     assert_eq!((interview.gaps(), interview.given().values.len()), (vec![], 0));
 }
 
@@ -107,12 +107,12 @@ fn a_choice_that_is_not_on_offer_says_why_and_cannot_be_taken() {
     let mut without = facts();
     without.init = "tini".to_owned();
     let mut app = webapp();
-    app.tell(Message::Facts(Box::new(without)));
+    app.tell(Msg::Facts(Box::new(without)));
     open(&mut app, "services");
     assert!(screen(&app).contains("not on offer here: built in"), "{}", screen(&app));
     code(&mut app, KeyCode::Up);
     code(&mut app, KeyCode::Enter);
-    assert!(app.sheet.is_some());
+    assert!(app.overlay.is_some());
     assert_eq!(value(&app, "services.manager"), "supervisor");
 }
 
@@ -141,11 +141,11 @@ fn a_question_mark_asks_where_it_cannot_be_an_answer() {
     let mut app = webapp();
     stand(&mut app, "web.http_port");
     write(&mut app, "?");
-    assert!(app.sheet.is_some());
+    assert!(app.overlay.is_some());
     code(&mut app, KeyCode::Esc);
     stand(&mut app, "application.name");
     write(&mut app, "?");
-    assert!(app.sheet.is_none());
+    assert!(app.overlay.is_none());
     assert_eq!(value(&app, "application.name"), "?");
     code(&mut app, KeyCode::F(1));
     let help = screen(&app);
@@ -191,7 +191,7 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
         presses += 1;
         assert!(presses < 20, "{}", screen(&app));
     }
-    assert_eq!(app.desk.interview.as_ref().unwrap().resolved().figures["sizing"]["chosen"], json!(5));
+    assert_eq!(app.model.interview.as_ref().unwrap().resolved().figures["sizing"]["chosen"], json!(5));
     control(&mut app, 'd');
     assert_eq!(value(&app, "workers.web"), "4");
 }
@@ -208,7 +208,7 @@ fn pages_turn_with_the_pointer_and_everything_can_be_read() {
     for words in ["The web server is the only part", "Under which host name", "443", "[ Continue to Certificate ]"] {
         assert!(seen.contains(words), "{words}\n{seen}");
     }
-    assert_eq!(app.view().focus, Some(Stop::Button("continue")));
+    assert_eq!(app.view().focus, Some(Focus::Button("continue")));
     code(&mut app, KeyCode::Home);
     assert!(screen(&app).contains("The web server is the only part"), "{}", screen(&app));
 }
@@ -226,10 +226,10 @@ fn the_drawing_stays_while_a_number_is_refused() {
 fn on_a_small_screen_every_question_can_be_seen_under_the_pointer() {
     let opened = [("application.source", "git"), ("database.engine", "mariadb"), ("database.place", "remote")];
     let mut app = at(load::load("webapp").unwrap(), (40, 12), true, &opened);
-    while let Place::Stage(stage) = app.place.clone() {
+    while let Route::Stage(stage) = app.route.clone() {
         for at in 0..app.doc.stops.len() {
             let (stop, lines) = app.doc.stops[at].clone();
-            app.follow(Step::Go(app.place.clone(), Some(stop.clone())));
+            app.follow(Transition::Go(app.route.clone(), Some(stop.clone())));
             app.settle();
             let lines = app.doc.stops.get(at).map_or(lines, |(_, lines)| lines.clone());
             let (top, height) = (app.view().scroll, usize::from(app.layout().main.height));
@@ -237,8 +237,8 @@ fn on_a_small_screen_every_question_can_be_seen_under_the_pointer() {
                 (top..top + height).contains(&lines.start) && (lines.end <= top + height || lines.len() > height);
             assert!(seen, "{stop:?}\n{}", screen(&app));
         }
-        let next = app.desk.beside(&Place::Stage(stage), true).unwrap();
-        app.follow(Step::Go(next, None));
+        let next = app.model.beside(&Route::Stage(stage), true).unwrap();
+        app.follow(Transition::Go(next, None));
         app.settle();
     }
 }

@@ -4,7 +4,7 @@ use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
 use crate::ui::terminal::{TestGrid, TestPainter};
-use crate::ui::wizard::task::News;
+use crate::ui::wizard::run_cmd::RunMsg;
 use ratatui::buffer::Buffer;
 
 /// A wizard in colour on a terminal of the usual size, with what its terminal shows.
@@ -17,8 +17,8 @@ impl Seat {
     fn at(stage: &str) -> Self {
         let look = Look { width: 80, unicode: true, colour: true };
         let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
-        app.desk.look = look;
-        app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.model.look = look;
+        app.model.theme = crate::ui::wizard::theme::Theme::new(look);
         open(&mut app, stage);
         let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
@@ -29,8 +29,8 @@ impl Seat {
     fn reviewing() -> Self {
         let mut app = super::review::reviewing(&super::review::fit(), (80, 24), &[]);
         let look = Look { width: 80, unicode: true, colour: true };
-        app.desk.look = look;
-        app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.model.look = look;
+        app.model.theme = crate::ui::wizard::theme::Theme::new(look);
         app.settle();
         let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
@@ -49,7 +49,7 @@ impl Seat {
             .unwrap();
         let backend = terminal.backend();
         let cursor = backend.cursor_visible().then(|| backend.cursor_position());
-        self.painter.paint(TestGrid::of(&buffer, self.app.desk.look), cursor).len()
+        self.painter.paint(TestGrid::of(&buffer, self.app.model.look), cursor).len()
     }
 
     fn press(&mut self, code: KeyCode) -> usize {
@@ -90,7 +90,7 @@ fn moving_and_typing_write_little() {
 #[test]
 fn moving_in_a_plan_writes_little() {
     let mut seat = Seat::reviewing();
-    let actions = seat.app.desk.review.plan().map_or(0, |plan| plan.actions.len());
+    let actions = seat.app.model.review.plan().map_or(0, |plan| plan.actions.len());
     let moves: Vec<usize> = (1..actions).map(|_| seat.press(KeyCode::Down)).collect();
     assert!(median(moves.clone()) <= 60, "{moves:?}");
 }
@@ -99,8 +99,8 @@ fn moving_in_a_plan_writes_little() {
 fn at_work() -> Seat {
     let look = Look { width: 80, unicode: true, colour: true };
     let mut app = super::run::attached((80, 24), true);
-    app.desk.theme = crate::ui::wizard::theme::Theme::new(look);
-    app.tell(Message::Run(News::Events(super::run::quickstart()[..50].to_vec())));
+    app.model.theme = crate::ui::wizard::theme::Theme::new(look);
+    app.tell(Msg::Run(RunMsg::Events(super::run::quickstart()[..50].to_vec())));
     let mut seat = Seat { app, painter: TestPainter::new() };
     seat.paint();
     seat
@@ -112,7 +112,7 @@ fn a_second_that_passes_and_a_step_in_the_list_of_a_run_write_little() {
     let moves: Vec<usize> = [KeyCode::Up; 6].into_iter().map(|code| seat.press(code)).collect();
     let mut seat = at_work();
     let mut second = |sec: i64| {
-        seat.app.tell(Message::Run(News::Time(crate::host::Stamp { sec: 1_795_253_460 + sec, nsec: 0 })));
+        seat.app.tell(Msg::Run(RunMsg::Time(crate::host::Stamp { sec: 1_795_253_460 + sec, nsec: 0 })));
         seat.paint()
     };
     second(0);

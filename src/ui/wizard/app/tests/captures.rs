@@ -40,19 +40,19 @@ fn facts() -> Facts {
 }
 
 /// The wizard in colour, at a stage of the shipped guide.
-fn at(stage: &str, focus: Option<Stop>) -> App {
+fn at(stage: &str, focus: Option<Focus>) -> App {
     let mut app = coloured(wizard(SIZE));
-    app.tell(Message::Facts(Box::new(facts())));
-    app.jobs();
+    app.tell(Msg::Facts(Box::new(facts())));
+    app.cmds();
     let guide = crate::guide::load::load("webapp").unwrap();
-    app.tell(Message::Opened(Box::new(Interview::new(guide, facts(), crate::answers::Given::default()))));
-    app.go(Place::Stage(stage.to_owned()), focus);
+    app.tell(Msg::Opened(Box::new(Interview::new(guide, facts(), crate::answers::Given::default()))));
+    app.go(Route::Stage(stage.to_owned()), focus);
     app.settle();
     app
 }
 
 fn coloured(mut app: App) -> App {
-    app.desk.theme = crate::ui::wizard::theme::Theme::new(Look { colour: true, ..app.desk.look });
+    app.model.theme = crate::ui::wizard::theme::Theme::new(Look { colour: true, ..app.model.look });
     app.settle();
     app
 }
@@ -71,7 +71,7 @@ fn picture(title: &str, app: &App) -> String {
 fn captures_show_what_is_so() {
     let mut database = at("database", None);
     press(&mut database, "Down Space");
-    let mut workers = at("workers", Some(Stop::Field("workers.users".to_owned())));
+    let mut workers = at("workers", Some(Focus::Field("workers.users".to_owned())));
     press(&mut workers, "4 0");
     let scenes = vec![
         ("stage", "A stage: why it matters, its questions, where each answer comes from", database),

@@ -86,14 +86,14 @@ fn happen(app: &mut App, event: &Event) -> Leave {
             let mut other = facts();
             other.memory.usable_mib = *memory;
             other.cpus.usable = *cpus;
-            return app.tell(Message::Facts(Box::new(other)));
+            return app.tell(Msg::Facts(Box::new(other)));
         }
-        Event::NotOpened => return app.tell(Message::NotOpened("it cannot be read".to_owned())),
-        Event::Saved(true) => return app.tell(Message::Saved("/root/answers.yaml".into())),
-        Event::Saved(false) => return app.tell(Message::NotSaved("the disk is full".to_owned())),
+        Event::NotOpened => return app.tell(Msg::NotOpened("it cannot be read".to_owned())),
+        Event::Saved(true) => return app.tell(Msg::Saved("/root/answers.yaml".into())),
+        Event::Saved(false) => return app.tell(Msg::NotSaved("the disk is full".to_owned())),
         Event::Nothing => {
-            app.tell(Message::Unmet(BTreeMap::new()));
-            return app.tell(Message::Runs(Vec::new()));
+            app.tell(Msg::Unmet(BTreeMap::new()));
+            return app.tell(Msg::Runs(Vec::new()));
         }
     }
     Leave::No
@@ -119,21 +119,21 @@ fn assert_sound(app: &App) {
 fn walk(guide: Guide, from_review: bool, events: &[Event]) {
     let mut app = at(guide, (80, 24), true, &[]);
     if from_review {
-        app.follow(Step::Go(Place::Review, None));
+        app.follow(Transition::Go(Route::Review, None));
         app.settle();
         settle(&mut app);
     }
     for event in events {
-        let before = (app.place.clone(), app.sheet.is_none(), app.view().focus.clone());
+        let before = (app.route.clone(), app.overlay.is_none(), app.view().focus.clone());
         let left = happen(&mut app, event);
-        if app.place == Place::Run {
+        if app.route == Route::Run {
             // There is one way only to here.
-            assert_eq!(before, (Place::Review, true, Some(Stop::Button("start"))));
+            assert_eq!(before, (Route::Review, true, Some(Focus::Button("start"))));
             assert!(matches!(event, Event::Key(KeyCode::Enter, _)), "{event:?}");
-            assert_eq!(app.desk.interview.as_ref().unwrap().gaps(), []);
+            assert_eq!(app.model.interview.as_ref().unwrap().gaps(), []);
             return;
         }
-        if !app.desk.jobs.is_empty() {
+        if !app.model.cmds.is_empty() {
             settle(&mut app);
         }
         draw(&app);
@@ -155,7 +155,7 @@ proptest! {
 
 /// Takes back what is refused, and answers what is missing.
 fn mend(app: &mut App) {
-    let interview = app.desk.interview.as_mut().unwrap();
+    let interview = app.model.interview.as_mut().unwrap();
     for _ in 0..20 {
         let Some((stage, question)) = interview.gaps().into_iter().find_map(|gap| gap.stage.zip(gap.question)) else {
             return;
@@ -191,7 +191,7 @@ proptest! {
             }
         }
         mend(&mut app);
-        let interview = app.desk.interview.as_ref().unwrap();
+        let interview = app.model.interview.as_ref().unwrap();
         let resolved = interview.resolved();
         let plan = build(&guide, &facts(), resolved).unwrap();
         let recorded = file::write(&guide, resolved, OnFailure::Rollback).unwrap();

@@ -1,4 +1,4 @@
-//! How welcome, product, review and the sheets look.
+//! How welcome, product, review and the overlays look.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::secret::Secrets;
 
 /// The usual size and the smallest.
 const SIZES: [(u16, u16); 2] = [(80, 24), (40, 12)];
-/// Also a large one: for one picture of each kind of page, and of a sheet.
+/// Also a large one: for one picture of each kind of page, and of an overlay.
 const ALL_SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
 
 /// A fresh Debian that is fit for everything.
@@ -32,13 +32,13 @@ pub(super) fn fit() -> FakeHost {
     host
 }
 
-fn desk(size: (u16, u16), root: bool, unicode: bool) -> Desk {
-    Desk::new(Look { width: usize::from(size.0), unicode, colour: false }, root, load::list())
+fn model(size: (u16, u16), root: bool, unicode: bool) -> Model {
+    Model::new(Look { width: usize::from(size.0), unicode, colour: false }, root, load::list())
 }
 
 /// A wizard on this machine, with everything found out.
 pub(super) fn on(host: &FakeHost, size: (u16, u16)) -> App {
-    let mut app = App::new(desk(size, true, true), size);
+    let mut app = App::new(model(size, true, true), size);
     settle_on(&mut app, host);
     app
 }
@@ -51,9 +51,9 @@ pub(super) fn reviewing(host: &FakeHost, size: (u16, u16), answers: &[(&str, &st
 fn review(mut app: App, host: &FakeHost, answers: &[(&str, &str)]) -> App {
     press_on(&mut app, host, "Enter Enter");
     for (path, text) in answers {
-        app.desk.interview.as_mut().unwrap().type_in(path, text);
+        app.model.interview.as_mut().unwrap().type_in(path, text);
     }
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
     settle_on(&mut app, host);
     app
@@ -88,8 +88,8 @@ fn finished(exit: Exit) -> Record {
 #[test]
 fn the_first_frame_needs_nothing_from_the_machine() {
     let seen = seen(&SIZES[..1], "", |size| {
-        let mut app = App::new(desk(size, true, true), size);
-        assert!(matches!(app.jobs().as_slice(), [Job::Probe]));
+        let mut app = App::new(model(size, true, true), size);
+        assert!(matches!(app.cmds().as_slice(), [Cmd::Probe]));
         app
     });
     insta::assert_snapshot!(seen);
@@ -112,7 +112,7 @@ fn problems_and_warnings_come_first_and_say_what_to_do() {
 fn whoever_is_not_root_is_told_at_once_what_still_works() {
     let host = fit().as_user(1000);
     let seen = seen(&SIZES[..1], "", |size| {
-        let mut app = App::new(desk(size, false, true), size);
+        let mut app = App::new(model(size, false, true), size);
         assert!(screen(&app).contains("You are not root"), "{}", screen(&app));
         settle_on(&mut app, &host);
         app
@@ -177,9 +177,9 @@ fn a_plan_that_is_being_compared() {
     let host = fit();
     let mut app = on(&host, (80, 24));
     press_on(&mut app, &host, "Enter Enter");
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
-    assert!(matches!(app.jobs().as_slice(), [Job::Preview { .. }]));
+    assert!(matches!(app.cmds().as_slice(), [Cmd::Preview { .. }]));
     insta::assert_snapshot!(screen(&app));
 }
 
@@ -207,7 +207,7 @@ fn with_broken_nginx() -> FakeHost {
 
 /// What `bringup plan` says that a run would be refused for.
 fn refused(host: &FakeHost, app: &App) -> Vec<String> {
-    let plan = app.desk.review.plan().unwrap();
+    let plan = app.model.review.plan().unwrap();
     let verdicts = preview(host, plan, &Secrets::default(), GuideChecks::Leave);
     let forecast = packages(host, plan);
     let foreseen = launch::foreseen(host, plan, &verdicts, forecast.as_ref());
@@ -252,11 +252,11 @@ fn the_review_says_what_plan_says() {
 fn a_plan_that_changes_nothing() {
     let seen = seen(&SIZES[..1], "", |size| {
         let mut app = reviewing(&fit(), size, &[]);
-        let plan = app.desk.review.plan().unwrap();
+        let plan = app.model.review.plan().unwrap();
         let same = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(Verdict::AlreadySo))).collect();
         let hash = plan.hash();
-        app.tell(Message::Forecast(hash.clone(), None));
-        app.tell(Message::Compared(hash, same, vec![]));
+        app.tell(Msg::Forecast(hash.clone(), None));
+        app.tell(Msg::Compared(hash, same, vec![]));
         app
     });
     insta::assert_snapshot!(seen);
@@ -273,9 +273,9 @@ fn the_diff_of_a_file_that_is_searched() {
     host.put_file("/etc/nginx/sites-available/webapp", "# mine\nserver {\n    listen 8080;\n}\n", 0o644);
     let make = |size| {
         let mut app = reviewing(&host, size, &[]);
-        let plan = app.desk.review.plan().unwrap();
+        let plan = app.model.review.plan().unwrap();
         let site = plan.actions.iter().position(|planned| planned.id == "web.nginx_site").unwrap();
-        app.follow(Step::Go(Place::Review, Some(Stop::Line("actions", site))));
+        app.follow(Transition::Go(Route::Review, Some(Focus::Line("actions", site))));
         app
     };
     insta::assert_snapshot!(seen(&SIZES, "Enter / l i s t e n Enter n n", make));
@@ -310,7 +310,7 @@ fn ascii_is_enough() {
     host.put_file("/run/reboot-required", "", 0o644);
     let mut all = String::new();
     let make = || {
-        let mut app = App::new(desk((80, 24), true, false), (80, 24));
+        let mut app = App::new(model((80, 24), true, false), (80, 24));
         settle_on(&mut app, &host);
         app
     };
@@ -330,7 +330,7 @@ fn a_machine_is_looked_at_again_on_demand() {
     host.put_file("/run/reboot-required", "", 0o644);
     let mut app = on(&host, (80, 24));
     assert!(screen(&app).contains("1 warning: see below"), "{}", screen(&app));
-    assert_eq!(app.desk.facts, Some(probe(&host)));
+    assert_eq!(app.model.facts, Some(probe(&host)));
     press_on(&mut app, &fit(), "r");
     assert!(screen(&app).contains("This server is fit"), "{}", screen(&app));
 }

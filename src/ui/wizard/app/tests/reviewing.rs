@@ -25,7 +25,7 @@ fn control(app: &mut App, c: char) {
 
 /// The plan of the wizard's answers now.
 fn plan(app: &App) -> Plan {
-    let interview = app.desk.interview.as_ref().unwrap();
+    let interview = app.model.interview.as_ref().unwrap();
     build(interview.guide(), interview.facts(), interview.resolved()).unwrap()
 }
 
@@ -34,26 +34,26 @@ fn a_start_is_blocked_by_what_is_missing_which_leads_to_its_question() {
     let host = fit();
     let mut app = reviewing(&host, SIZE, &[("web.https_port", "0"), ("database.engine", "oracle")]);
     assert!(!screen(&app).contains("[ Start ]"), "{}", screen(&app));
-    app.follow(Step::Go(Place::Review, Some(Stop::Button("start"))));
+    app.follow(Transition::Go(Route::Review, Some(Focus::Button("start"))));
     press_on(&mut app, &host, "Enter");
-    assert_ne!(app.place, Place::Run, "a button that is not there cannot be pressed");
+    assert_ne!(app.route, Route::Run, "a button that is not there cannot be pressed");
     // In the order of the screens: the choice of a database, then the port.
-    app.follow(Step::Go(Place::Review, Some(Stop::Line("obstacles", 0))));
+    app.follow(Transition::Go(Route::Review, Some(Focus::Line("obstacles", 0))));
     press_on(&mut app, &host, "Enter");
-    assert_eq!(app.view().focus, Some(Stop::Choice("database.engine".to_owned(), "sqlite".to_owned())));
+    assert_eq!(app.view().focus, Some(Focus::Choice("database.engine".to_owned(), "sqlite".to_owned())));
     press_on(&mut app, &host, "Enter");
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     press_on(&mut app, &host, "Enter");
-    assert_eq!(app.view().focus, Some(Stop::Field("web.https_port".to_owned())));
+    assert_eq!(app.view().focus, Some(Focus::Field("web.https_port".to_owned())));
     control(&mut app, 'd');
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
     settle_on(&mut app, &host);
     press_on(&mut app, &host, "Tab");
-    assert_eq!(app.view().focus, Some(Stop::Button("start")), "{}", screen(&app));
+    assert_eq!(app.view().focus, Some(Focus::Button("start")), "{}", screen(&app));
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
-    assert_eq!(app.place, Place::Run);
-    assert!(matches!(app.jobs().as_slice(), [Job::Run(_)]));
+    assert_eq!(app.route, Route::Run);
+    assert!(matches!(app.cmds().as_slice(), [Cmd::Run(_)]));
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn a_machine_that_is_not_fit_blocks_the_start_until_it_was_mended_and_checked_ag
     let mut app = reviewing(&host, SIZE, &[]);
     assert!(screen(&app).contains("One thing is in the way of a start:"), "{}", screen(&app));
     press_on(&mut app, &host, "Enter");
-    assert_eq!(app.place, Place::Welcome);
-    app.follow(Step::Go(Place::Review, None));
+    assert_eq!(app.route, Route::Welcome);
+    app.follow(Transition::Go(Route::Review, None));
     press_on(&mut app, &fit(), "r");
     assert!(screen(&app).contains("Ready: "), "{}", screen(&app));
 }
@@ -74,14 +74,14 @@ fn a_machine_that_is_not_fit_blocks_the_start_until_it_was_mended_and_checked_ag
 fn whoever_is_not_root_can_save_but_not_start() {
     let host = fit().as_user(1000);
     let look = Look { width: 80, unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, false, load::list()), SIZE);
+    let mut app = App::new(Model::new(look, false, load::list()), SIZE);
     settle_on(&mut app, &host);
     press_on(&mut app, &host, "Enter Enter");
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
     settle_on(&mut app, &host);
     assert!(screen(&app).contains("Only root can change this server"), "{}", screen(&app));
-    assert!(!app.doc.stops.iter().any(|(stop, _)| *stop == Stop::Button("start")));
+    assert!(!app.doc.stops.iter().any(|(stop, _)| *stop == Focus::Button("start")));
     press_on(&mut app, &host, "s");
     control(&mut app, 'u');
     type_text(&mut app, "/tmp/mine.yaml");
@@ -99,7 +99,7 @@ fn enter_alone_never_starts_anything() {
     let mut app = reviewing(&host, SIZE, &[]);
     for _ in 0..20 {
         press_on(&mut app, &host, "Enter");
-        assert_eq!(app.place, Place::Review);
+        assert_eq!(app.route, Route::Review);
     }
 }
 
@@ -108,22 +108,22 @@ fn other_answers_are_compared_anew_and_late_news_of_the_old_plan_is_dropped() {
     let host = fit();
     let mut app = reviewing(&host, SIZE, &[]);
     let old = plan(&app).hash();
-    assert!(app.desk.review.is_compared());
-    app.follow(Step::Go(Place::Welcome, None));
-    app.follow(Step::Go(Place::Review, None));
+    assert!(app.model.review.is_compared());
+    app.follow(Transition::Go(Route::Welcome, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
-    assert!(app.jobs().is_empty(), "nothing has changed");
-    app.follow(Step::Go(Place::Stage("web".to_owned()), Some(Stop::Field("web.https_port".to_owned()))));
+    assert!(app.cmds().is_empty(), "nothing has changed");
+    app.follow(Transition::Go(Route::Stage("web".to_owned()), Some(Focus::Field("web.https_port".to_owned()))));
     app.settle();
     type_text(&mut app, "8443");
-    app.follow(Step::Go(Place::Review, None));
+    app.follow(Transition::Go(Route::Review, None));
     app.settle();
-    let jobs = app.jobs();
-    let [Job::Preview { plan: new, .. }] = jobs.as_slice() else { panic!("{jobs:?}") };
+    let cmds = app.cmds();
+    let [Cmd::Preview { plan: new, .. }] = cmds.as_slice() else { panic!("{cmds:?}") };
     assert_ne!(new.hash(), old);
-    app.tell(Message::Compared(old, vec![], vec![]));
-    assert!(app.desk.review.is_looking(), "{}", screen(&app));
-    assert!(!app.doc.stops.iter().any(|(stop, _)| *stop == Stop::Button("start")));
+    app.tell(Msg::Compared(old, vec![], vec![]));
+    assert!(app.model.review.is_looking(), "{}", screen(&app));
+    assert!(!app.doc.stops.iter().any(|(stop, _)| *stop == Focus::Button("start")));
 }
 
 #[test]
@@ -178,27 +178,27 @@ fn escape_closes_one_thing_after_the_other() {
     press_on(&mut app, &host, "/ x");
     assert!(app.typing());
     press_on(&mut app, &host, "Esc");
-    assert!(app.sheet.is_some() && !app.typing());
+    assert!(app.overlay.is_some() && !app.typing());
     press_on(&mut app, &host, "n");
     assert!(screen(&app).contains("2 of 3"), "what was found before is still looked for:\n{}", screen(&app));
     press_on(&mut app, &host, "Esc");
-    assert!(app.sheet.is_none() && app.place == Place::Review);
+    assert!(app.overlay.is_none() && app.route == Route::Review);
 }
 
 #[test]
 fn a_product_chosen_too_early_opens_when_the_machine_is_known_and_not_when_one_went_on() {
     let host = fit();
     let look = Look { width: 80, unicode: true, colour: false };
-    let mut app = App::new(Desk::new(look, true, load::list()), SIZE);
+    let mut app = App::new(Model::new(look, true, load::list()), SIZE);
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     assert!(screen(&app).contains("one moment"), "{}", screen(&app));
     settle_on(&mut app, &host);
-    assert_eq!(app.place, Place::Stage("application".to_owned()));
-    let interview = app.desk.interview.clone().unwrap();
-    app.follow(Step::Go(Place::Welcome, None));
-    app.tell(Message::Opened(Box::new(interview)));
-    assert_eq!(app.place, Place::Welcome);
+    assert_eq!(app.route, Route::Stage("application".to_owned()));
+    let interview = app.model.interview.clone().unwrap();
+    app.follow(Transition::Go(Route::Welcome, None));
+    app.tell(Msg::Opened(Box::new(interview)));
+    assert_eq!(app.route, Route::Welcome);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn an_earlier_run_gives_the_answers_to_begin_with() {
     journal.write(&host, Record::Finished { exit: Exit::Done, data: BTreeMap::new() }).unwrap();
     let mut app = on(&host, SIZE);
     press_on(&mut app, &host, "Enter Enter");
-    let interview = app.desk.interview.as_ref().unwrap();
+    let interview = app.model.interview.as_ref().unwrap();
     assert_eq!(interview.given().values["application.name"].1, Origin::PreviousRun);
     assert!(screen(&app).contains("shop"), "{}", screen(&app));
 }

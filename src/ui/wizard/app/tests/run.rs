@@ -19,7 +19,7 @@ use crate::secret::{Secret, Secrets, mark};
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
 use crate::ui::run_state::recorded::{at, gone_wrong, recorded};
-use crate::ui::wizard::task::{News, Task};
+use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
 
 mod pictures;
 
@@ -31,19 +31,19 @@ const ALL: [Choice; 6] =
 /// A wizard attached to a run of which nothing was told yet.
 pub(super) fn attached(size: (u16, u16), unicode: bool) -> App {
     let look = Look { width: usize::from(size.0), unicode, colour: false };
-    let mut app = App::attached(Desk::new(look, true, Vec::new()), RUN, size);
-    assert!(matches!(app.jobs()[..], [Job::Run(Task::Follow { .. })]));
-    tell(&mut app, News::Plan(Box::new(plan()), Expected::default()));
+    let mut app = App::attached(Model::new(look, true, Vec::new()), RUN, size);
+    assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Follow { .. })]));
+    tell(&mut app, RunMsg::Plan(Box::new(plan()), Expected::default()));
     app
 }
 
-fn tell(app: &mut App, news: News) {
-    app.tell(Message::Run(news));
+fn tell(app: &mut App, msg: RunMsg) {
+    app.tell(Msg::Run(msg));
 }
 
 pub(super) fn told(size: (u16, u16), events: &[Event]) -> App {
     let mut app = attached(size, true);
-    tell(&mut app, News::Events(events.to_vec()));
+    tell(&mut app, RunMsg::Events(events.to_vec()));
     app
 }
 
@@ -79,9 +79,9 @@ pub(super) fn stuck() -> Vec<Event> {
     events
 }
 
-/// Presses keys; the jobs that came of them are not done.
-fn keys(app: &mut App, keys: &str) -> Vec<Job> {
-    let mut jobs = Vec::new();
+/// Presses keys; the commands that came of them are not done.
+fn keys(app: &mut App, keys: &str) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
     for key in keys.split_whitespace() {
         let (code, modifiers) = match key {
             "Enter" => (KeyCode::Enter, KeyModifiers::NONE),
@@ -96,13 +96,13 @@ fn keys(app: &mut App, keys: &str) -> Vec<Job> {
             other => (KeyCode::Char(other.chars().next().unwrap()), KeyModifiers::NONE),
         };
         app.key(KeyEvent::new(code, modifiers));
-        jobs.extend(app.jobs());
+        cmds.extend(app.cmds());
     }
-    jobs
+    cmds
 }
 
-fn focus(app: &App) -> Option<Stop> {
-    app.views.get(&Place::Run).and_then(|view| view.focus.clone())
+fn focus(app: &App) -> Option<Focus> {
+    app.views.get(&Route::Run).and_then(|view| view.focus.clone())
 }
 
 fn leave(app: &mut App, code: KeyCode) -> Leave {
@@ -115,17 +115,17 @@ fn leave(app: &mut App, code: KeyCode) -> Leave {
 fn the_pointer_goes_with_the_work_until_it_is_moved() {
     let events = recorded();
     let mut app = told((80, 24), &events[..2]);
-    assert_eq!(focus(&app), Some(Stop::Step("packages".to_owned())));
-    tell(&mut app, News::Events(events[2..7].to_vec()));
-    assert_eq!(focus(&app), Some(Stop::Step("application.user".to_owned())));
+    assert_eq!(focus(&app), Some(Focus::Step("packages".to_owned())));
+    tell(&mut app, RunMsg::Events(events[2..7].to_vec()));
+    assert_eq!(focus(&app), Some(Focus::Step("application.user".to_owned())));
     keys(&mut app, "Up Up");
     let moved = focus(&app);
-    tell(&mut app, News::Events(events[7..10].to_vec()));
+    tell(&mut app, RunMsg::Events(events[7..10].to_vec()));
     assert_eq!(focus(&app), moved);
     keys(&mut app, "Down Down Down");
-    assert_eq!(focus(&app), Some(Stop::Step("database.role".to_owned())));
-    tell(&mut app, News::Events(events[10..11].to_vec()));
-    assert_eq!(focus(&app), Some(Stop::Step("tls.page".to_owned())));
+    assert_eq!(focus(&app), Some(Focus::Step("database.role".to_owned())));
+    tell(&mut app, RunMsg::Events(events[10..11].to_vec()));
+    assert_eq!(focus(&app), Some(Focus::Step("tls.page".to_owned())));
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn stages_fold_and_unfold() {
     let mut app = told((80, 24), &quickstart()[..50]);
     keys(&mut app, "Home");
     let at = focus(&app);
-    assert!(matches!(at, Some(Stop::Step(_))), "{at:?}");
+    assert!(matches!(at, Some(Focus::Step(_))), "{at:?}");
     keys(&mut app, "Enter");
-    assert!(matches!(focus(&app), Some(Stop::Stage(_))));
+    assert!(matches!(focus(&app), Some(Focus::Stage(_))));
     let folded = screen(&app);
     keys(&mut app, "Enter");
     assert!(screen(&app).lines().filter(|line| line.contains("    ")).count() >= folded.lines().count() - 10);
@@ -149,18 +149,18 @@ fn the_output_stays_where_it_was_scrolled_to_and_follows_again_at_its_end() {
         at(What::ActionProgress { action: "packages".to_owned(), progress })
     };
     let mut app = told((80, 24), &recorded()[..2]);
-    tell(&mut app, News::Events((0..100).map(line).collect()));
+    tell(&mut app, RunMsg::Events((0..100).map(line).collect()));
     assert!(screen(&app).contains("line 99."));
     keys(&mut app, "PgUp");
     let shown = |app: &App, text: &str| screen(app).contains(text);
     assert!(shown(&app, "line 94.") && !shown(&app, "line 99."));
-    tell(&mut app, News::Events((100..200).map(line).collect()));
+    tell(&mut app, RunMsg::Events((100..200).map(line).collect()));
     assert!(shown(&app, "line 94.") && shown(&app, "105 more"), "{}", screen(&app));
     keys(&mut app, "Home");
     assert!(shown(&app, "line 0."));
     keys(&mut app, "End");
     assert!(shown(&app, "line 199."));
-    tell(&mut app, News::Events((200..201).map(line).collect()));
+    tell(&mut app, RunMsg::Events((200..201).map(line).collect()));
     assert!(shown(&app, "line 200."));
 }
 
@@ -171,9 +171,9 @@ fn the_output_is_searched_and_letters_are_text_while_it_is_typed() {
         at(What::ActionProgress { action: "packages".to_owned(), progress })
     };
     let mut app = told((80, 24), &recorded()[..2]);
-    tell(&mut app, News::Events((0..200).map(line).collect()));
-    let jobs = keys(&mut app, "/ e r r o r x l d");
-    assert!(jobs.is_empty() && app.sheet.is_none());
+    tell(&mut app, RunMsg::Events((0..200).map(line).collect()));
+    let cmds = keys(&mut app, "/ e r r o r x l d");
+    assert!(cmds.is_empty() && app.overlay.is_none());
     keys(&mut app, "Esc / e r r o r Enter");
     // From what is seen on, and around the end.
     assert!(screen(&app).contains("line 7 Error") && screen(&app).contains("1 of 5"), "{}", screen(&app));
@@ -193,7 +193,7 @@ fn a_still_screen_needs_no_clock() {
     assert!(!ticks(&recorded()));
     assert!(!ticks(&stuck()));
     let mut app = told((80, 24), &recorded()[..3]);
-    tell(&mut app, News::Time(Stamp { sec: 1_795_253_415 + 75, nsec: 0 }));
+    tell(&mut app, RunMsg::Time(Stamp { sec: 1_795_253_415 + 75, nsec: 0 }));
     assert!(screen(&app).contains("1 min 15 s"));
 }
 
@@ -203,7 +203,7 @@ fn detaching_leaves_it_running_and_a_closed_sheet_stays() {
     keys(&mut app, "d");
     assert!(screen(&app).contains("bringup attach"));
     keys(&mut app, "Esc");
-    assert!(app.sheet.is_none());
+    assert!(app.overlay.is_none());
     keys(&mut app, "q");
     assert_eq!(leave(&mut app, KeyCode::Enter), Leave::Yes(Exit::Done));
     assert_eq!(app.run(), Some((RUN, None)));
@@ -213,8 +213,8 @@ fn detaching_leaves_it_running_and_a_closed_sheet_stays() {
 fn stopping_asks_first_and_is_asked_for_once() {
     let mut app = told((80, 24), &recorded()[..3]);
     assert!(keys(&mut app, "x Enter").is_empty());
-    let jobs = keys(&mut app, "x Down Enter x x");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Stop { run })] if run == RUN), "{jobs:?}");
+    let cmds = keys(&mut app, "x Down Enter x x");
+    assert!(matches!(&cmds[..], [Cmd::Run(RunCmd::Abort { run })] if run == RUN), "{cmds:?}");
     assert!(screen(&app).contains("stops after this step"));
 }
 
@@ -223,23 +223,23 @@ fn a_question_that_the_run_overtook_is_not_answered() {
     // "Stop and take everything back" must not become "stop here" because the run failed meanwhile.
     let mut app = told((80, 24), &gone_wrong()[..6]);
     keys(&mut app, "x Down");
-    tell(&mut app, News::Events(stuck()[6..].to_vec()));
-    assert!(app.sheet.is_none());
+    tell(&mut app, RunMsg::Events(stuck()[6..].to_vec()));
+    assert!(app.overlay.is_none());
     assert!(decisions(&keys(&mut app, "Enter")).is_empty());
     // What is typed ends with the pane it is typed for.
     let mut app = told((80, 24), &gone_wrong()[..6]);
     keys(&mut app, "/ r");
-    tell(&mut app, News::Events(stuck()[6..].to_vec()));
+    tell(&mut app, RunMsg::Events(stuck()[6..].to_vec()));
     assert_eq!(decisions(&keys(&mut app, "r")), [(7, Choice::Retry)]);
 }
 
 #[test]
 fn a_whole_log_is_read_by_a_job_and_shown() {
     let mut app = told((80, 24), &recorded()[..3]);
-    let jobs = keys(&mut app, "l");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Log { step, .. })] if step == "packages"));
+    let cmds = keys(&mut app, "l");
+    assert!(matches!(&cmds[..], [Cmd::Run(RunCmd::Log { step, .. })] if step == "packages"));
     let text = (0..200).map(|n| format!("Setting up package{n} ...")).collect::<Vec<_>>().join("\n");
-    tell(&mut app, News::Log { title: "packages".to_owned(), text });
+    tell(&mut app, RunMsg::Log { title: "packages".to_owned(), text });
     assert!(screen(&app).contains("Setting up package0 ..."));
     keys(&mut app, "/ g e 1 5 0 Enter");
     assert!(screen(&app).contains("Setting up package150 ..."));
@@ -249,19 +249,19 @@ fn a_whole_log_is_read_by_a_job_and_shown() {
 
 // --- the failure ----------------------------------------------------------------
 
-fn decisions(jobs: &[Job]) -> Vec<(usize, Choice)> {
-    let decision = |job: &Job| match job {
-        Job::Run(Task::Decide { run, number, decision }) if run == RUN => Some((*number, decision.choice())),
+fn decisions(cmds: &[Cmd]) -> Vec<(usize, Choice)> {
+    let decision = |cmd: &Cmd| match cmd {
+        Cmd::Run(RunCmd::Decide { run, number, decision }) if run == RUN => Some((*number, decision.choice())),
         _ => None,
     };
-    jobs.iter().filter_map(decision).collect()
+    cmds.iter().filter_map(decision).collect()
 }
 
 #[test]
 fn a_decision_is_sent_once_with_the_number_of_its_question() {
     let mut app = told((80, 24), &stuck());
-    let jobs = keys(&mut app, "r r k B Down Enter Enter");
-    assert_eq!(decisions(&jobs), [(7, Choice::Retry)]);
+    let cmds = keys(&mut app, "r r k B Down Enter Enter");
+    assert_eq!(decisions(&cmds), [(7, Choice::Retry)]);
     assert!(screen(&app).contains("decided: retry"));
 }
 
@@ -281,7 +281,7 @@ fn only_what_the_failure_allows_is_offered() {
     let mut app = told((200, 24), &events);
     assert_eq!(keys(&mut app, "k c b").len(), 0);
     let shown = screen(&app);
-    assert!(app.sheet.is_none() && !shown.contains("skip") && !shown.contains("Change an answer"), "{shown}");
+    assert!(app.overlay.is_none() && !shown.contains("skip") && !shown.contains("Change an answer"), "{shown}");
     assert!(shown.contains("r retry") && shown.contains("B roll back"));
 }
 
@@ -289,7 +289,7 @@ fn only_what_the_failure_allows_is_offered() {
 fn a_decision_that_was_refused_can_be_taken_again() {
     let mut app = told((80, 24), &stuck());
     keys(&mut app, "r");
-    tell(&mut app, News::Trouble(Failure::new("decide \"retry\"", "the disk is full")));
+    tell(&mut app, RunMsg::Trouble(Failure::new("decide \"retry\"", "the disk is full")));
     assert!(screen(&app).contains("the disk is full"));
     assert_eq!(decisions(&keys(&mut app, "r")), [(7, Choice::Retry)]);
 }
@@ -297,11 +297,11 @@ fn a_decision_that_was_refused_can_be_taken_again() {
 #[test]
 fn when_somebody_else_decided_this_page_follows() {
     let mut app = told((80, 24), &stuck());
-    tell(&mut app, News::Events(vec![at(What::Decided { choice: Choice::Retry })]));
+    tell(&mut app, RunMsg::Events(vec![at(What::Decided { choice: Choice::Retry })]));
     assert!(screen(&app).contains("decided: retry"), "{}", screen(&app));
     assert!(decisions(&keys(&mut app, "r")).is_empty());
-    tell(&mut app, News::Events(vec![at(What::ActionStarted { action: "database.role".to_owned() })]));
-    assert_eq!(focus(&app), Some(Stop::Step("database.role".to_owned())));
+    tell(&mut app, RunMsg::Events(vec![at(What::ActionStarted { action: "database.role".to_owned() })]));
+    assert_eq!(focus(&app), Some(Focus::Step("database.role".to_owned())));
     assert!(screen(&app).contains("At work"));
 }
 
@@ -319,26 +319,26 @@ fn after_a_stage_was_taken_back_the_run_asks_anew() {
 #[test]
 fn an_answer_is_changed_on_its_stage_and_the_start_goes_on_with_it() {
     let mut app = told((80, 24), &stuck());
-    let jobs = keys(&mut app, "c");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Reopen { run })] if run == RUN), "{jobs:?}");
+    let cmds = keys(&mut app, "c");
+    assert!(matches!(&cmds[..], [Cmd::Run(RunCmd::Reopen { run })] if run == RUN), "{cmds:?}");
     let facts = crate::facts::probe::probe(&FakeHost::new());
     let mut given = Given::default();
     given.values.insert("application.name".to_owned(), ("shop".into(), Origin::PreviousRun));
     let interview = Interview::new(load::load("webapp").unwrap(), facts, given);
-    tell(&mut app, News::Reopened(Box::new(interview)));
-    assert_eq!(app.place, Place::Stage("database".to_owned()));
+    tell(&mut app, RunMsg::Reopened(Box::new(interview)));
+    assert_eq!(app.route, Route::Stage("database".to_owned()));
     // Leaving now would leave the run waiting, and says so.
     keys(&mut app, "F2");
-    app.sheet = None;
-    app.follow(Step::Start);
+    app.overlay = None;
+    app.follow(Transition::Start);
     app.resize(80, 24);
-    let jobs = app.jobs();
+    let cmds = app.cmds();
     assert!(
-        matches!(&jobs[..], [Job::Run(Task::Replan { number: 7, with, .. })]
+        matches!(&cmds[..], [Cmd::Run(RunCmd::Replan { number: 7, with, .. })]
         if with.resolved.values["application"]["name"] == "shop"),
-        "{jobs:?}"
+        "{cmds:?}"
     );
-    assert_eq!(app.place, Place::Run);
+    assert_eq!(app.route, Route::Run);
     assert!(screen(&app).contains("decided: go on with other answers"), "{}", screen(&app));
 }
 
@@ -365,13 +365,13 @@ fn the_wizard_ends_as_the_run_did() {
 fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
     let mut app = told((80, 60), &quickstart());
     assert!(screen(&app).contains("••••••••"));
-    app.views.entry(Place::Run).or_default().focus = Some(Stop::Step(SECRET.to_owned()));
+    app.views.entry(Route::Run).or_default().focus = Some(Focus::Step(SECRET.to_owned()));
     app.resize(80, 60);
-    let jobs = keys(&mut app, "^R");
+    let cmds = keys(&mut app, "^R");
     assert!(
-        matches!(&jobs[..], [Job::Run(Task::Secret { of, name })] if *of == plan().application() && name == SECRET)
+        matches!(&cmds[..], [Cmd::Run(RunCmd::Secret { of, name })] if *of == plan().application() && name == SECRET)
     );
-    tell(&mut app, News::Secret(SECRET.to_owned(), Secret::new("hunter22")));
+    tell(&mut app, RunMsg::Secret(SECRET.to_owned(), Secret::new("hunter22")));
     assert!(screen(&app).contains("hunter22"));
     assert!(keys(&mut app, "^R").is_empty());
     assert!(!screen(&app).contains("hunter22"));
@@ -380,13 +380,13 @@ fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
 #[test]
 fn a_run_whose_process_is_gone_can_go_on_or_go_back() {
     let mut app = told((80, 24), &recorded()[..7]);
-    tell(&mut app, News::Followed(Followed::Died));
+    tell(&mut app, RunMsg::Followed(Followed::Died));
     assert!(screen(&app).contains("bringup resume") && screen(&app).contains("Go on with the run"));
-    app.views.entry(Place::Run).or_default().focus = Some(Stop::Button("resume"));
-    let jobs = keys(&mut app, "Enter");
-    assert!(matches!(&jobs[..], [Job::Run(Task::Again { back: false, .. })]));
-    tell(&mut app, News::Started(RUN.to_owned()));
-    assert!(matches!(app.jobs()[..], [Job::Run(Task::Follow { .. })]));
+    app.views.entry(Route::Run).or_default().focus = Some(Focus::Button("resume"));
+    let cmds = keys(&mut app, "Enter");
+    assert!(matches!(&cmds[..], [Cmd::Run(RunCmd::Again { back: false, .. })]));
+    tell(&mut app, RunMsg::Started(RUN.to_owned()));
+    assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Follow { .. })]));
     assert!(screen(&app).contains("waiting for its process"), "{}", screen(&app));
 }
 
@@ -394,23 +394,23 @@ fn a_run_whose_process_is_gone_can_go_on_or_go_back() {
 fn what_keeps_it_from_starting_is_said_and_leads_back() {
     let mut app = wizard((80, 24));
     press(&mut app, "Enter Enter");
-    app.follow(Step::Start);
-    assert!(matches!(app.jobs()[..], [Job::Run(Task::Launch(_))]));
+    app.follow(Transition::Start);
+    assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Launch(_))]));
     app.resize(80, 24);
     assert!(screen(&app).contains("Nothing is changed yet"));
     let problem = Problem::new("changing this host needs root", "run it again with sudo");
-    tell(&mut app, News::Refused(vec![problem]));
+    tell(&mut app, RunMsg::Refused(vec![problem]));
     assert!(screen(&app).contains("changing this host needs root"));
     keys(&mut app, "Esc");
-    assert_eq!(app.place, Place::Review);
-    assert!(app.desk.watch.is_none());
+    assert_eq!(app.route, Route::Review);
+    assert!(app.model.run_view.is_none());
 }
 
-// --- its jobs -------------------------------------------------------------------
+// --- its commands -------------------------------------------------------------------
 
-fn work(host: &FakeHost, task: Task) -> Vec<News> {
+fn work(host: &FakeHost, task: RunCmd) -> Vec<RunMsg> {
     let told = Mutex::new(Vec::new());
-    task.work(host, &|news| told.lock().unwrap().push(news));
+    task.work(host, &|msg| told.lock().unwrap().push(msg));
     told.into_inner().unwrap()
 }
 
@@ -419,9 +419,9 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     let host = FakeHost::new();
     let text: String = recorded().iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
     host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
-    let follow = |leave| Task::Follow { run: RUN.to_owned(), leave: Arc::new(AtomicBool::new(leave)) };
-    let news = work(&host, follow(false));
-    let [News::Events(events), News::Followed(Followed::Ended(Exit::Done))] = &news[..] else { panic!("{news:?}") };
+    let follow = |leave| RunCmd::Follow { run: RUN.to_owned(), leave: Arc::new(AtomicBool::new(leave)) };
+    let msg = work(&host, follow(false));
+    let [RunMsg::Events(events), RunMsg::Followed(Followed::Ended(Exit::Done))] = &msg[..] else { panic!("{msg:?}") };
     assert_eq!(*events, recorded());
 
     let host = FakeHost::new();
@@ -430,16 +430,17 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     events.extend(recorded());
     let text: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
     host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
-    let news = work(&host, follow(false));
+    let msg = work(&host, follow(false));
     // One that begins again does so on another plan, which is told before its events.
-    let [News::Plan(..), News::Events(first), News::Plan(..), News::Events(_), News::Followed(_)] = &news[..] else {
-        panic!("{news:?}")
+    let [RunMsg::Plan(..), RunMsg::Events(first), RunMsg::Plan(..), RunMsg::Events(_), RunMsg::Followed(_)] = &msg[..]
+    else {
+        panic!("{msg:?}")
     };
     assert_eq!(first.len(), 4);
 
     let host = FakeHost::new();
-    let news = work(&host, follow(true));
-    assert!(matches!(news[..], [News::Followed(Followed::Left)]), "{news:?}");
+    let msg = work(&host, follow(true));
+    assert!(matches!(msg[..], [RunMsg::Followed(Followed::Left)]), "{msg:?}");
 }
 
 #[test]
@@ -448,8 +449,8 @@ fn a_decision_reaches_the_run_that_waits_and_no_other() {
     let dir = RunDir::of(RUN);
     let What::Waiting(question) = waiting(7, &ALL).what else { panic!() };
     host.put_file(dir.file("waiting.json"), serde_json::to_vec(&question).unwrap(), 0o600);
-    let decide = |number| Task::Decide { run: RUN.to_owned(), number, decision: Decision::Retry };
-    assert!(matches!(work(&host, decide(6))[..], [News::Trouble(_)]));
+    let decide = |number| RunCmd::Decide { run: RUN.to_owned(), number, decision: Decision::Retry };
+    assert!(matches!(work(&host, decide(6))[..], [RunMsg::Trouble(_)]));
     assert!(work(&host, decide(7)).is_empty());
     assert!(host.text(dir.file("decision.json")).unwrap().contains("retry"));
     assert_eq!(decision::waiting(&host, &dir), Ok(Some(question)));
@@ -459,12 +460,12 @@ fn a_decision_reaches_the_run_that_waits_and_no_other() {
 fn of_a_long_log_the_end_is_read_from_a_whole_line_on() {
     let host = FakeHost::new();
     let path = RunDir::of(RUN).log("packages");
-    let log = |host: &FakeHost| work(host, Task::Log { run: RUN.to_owned(), step: "packages".to_owned() });
-    assert!(matches!(&log(&host)[..], [News::Trouble(failure)] if failure.why.contains("no log")));
+    let log = |host: &FakeHost| work(host, RunCmd::Log { run: RUN.to_owned(), step: "packages".to_owned() });
+    assert!(matches!(&log(&host)[..], [RunMsg::Trouble(failure)] if failure.why.contains("no log")));
     let line = format!("{}\n", "x".repeat(99));
     host.put_file(&path, line.repeat(20_000), 0o600);
-    let news = log(&host);
-    let [News::Log { text, .. }] = &news[..] else { panic!("{news:?}") };
+    let msg = log(&host);
+    let [RunMsg::Log { text, .. }] = &msg[..] else { panic!("{msg:?}") };
     assert!(text.starts_with("(the last megabyte of ") && text.len() < 1_100_000);
     assert!(text.lines().skip(1).all(|line| line.len() == 99));
 }
@@ -475,9 +476,9 @@ fn a_secret_is_read_from_where_it_is_kept() {
     let mut secrets = Secrets::default();
     secrets.insert(SECRET, Secret::new("hunter22"));
     secret_store::save(&host, &plan().application(), &secrets).unwrap();
-    let read = |name: &str| work(&host, Task::Secret { of: plan().application(), name: name.to_owned() });
-    assert!(matches!(&read(SECRET)[..], [News::Secret(_, secret)] if secret.expose() == "hunter22"));
-    assert!(matches!(read("database.password")[..], [News::Trouble(_)]));
+    let read = |name: &str| work(&host, RunCmd::Secret { of: plan().application(), name: name.to_owned() });
+    assert!(matches!(&read(SECRET)[..], [RunMsg::Secret(_, secret)] if secret.expose() == "hunter22"));
+    assert!(matches!(read("database.password")[..], [RunMsg::Trouble(_)]));
     assert!(!format!("{:?}", read(SECRET)).contains("hunter22"));
     let answer = Answered { path: SECRET.to_owned(), value: mark(SECRET).into(), origin: Origin::Default };
     assert!(plan().answers.contains(&answer));

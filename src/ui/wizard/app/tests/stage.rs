@@ -37,26 +37,26 @@ pub(super) fn facts() -> Facts {
 /// A wizard at the first stage of a guide, with some answers given.
 pub(super) fn at(guide: Guide, size: (u16, u16), unicode: bool, answers: &[(&str, &str)]) -> App {
     let look = Look { width: usize::from(size.0), unicode, colour: false };
-    let mut app = App::new(Desk::new(look, true, Vec::new()), size);
-    app.jobs();
-    app.tell(Message::Facts(Box::new(facts())));
+    let mut app = App::new(Model::new(look, true, Vec::new()), size);
+    app.cmds();
+    app.tell(Msg::Facts(Box::new(facts())));
     let mut interview = Interview::new(guide, facts(), Given::default());
     for (path, text) in answers {
         interview.type_in(path, text);
     }
-    app.follow(Step::Go(Place::Product, None));
-    app.tell(Message::Opened(Box::new(interview)));
-    app.jobs();
+    app.follow(Transition::Go(Route::Product, None));
+    app.tell(Msg::Opened(Box::new(interview)));
+    app.cmds();
     app
 }
 
 /// The stages of the wizard's guide that apply.
 fn stages(app: &App) -> Vec<String> {
-    app.desk.interview.iter().flat_map(|interview| interview.stages()).map(|stage| stage.id.clone()).collect()
+    app.model.interview.iter().flat_map(|interview| interview.stages()).map(|stage| stage.id.clone()).collect()
 }
 
 pub(super) fn open(app: &mut App, stage: &str) {
-    app.follow(Step::Go(Place::Stage(stage.to_owned()), None));
+    app.follow(Transition::Go(Route::Stage(stage.to_owned()), None));
     app.settle();
 }
 

@@ -6,20 +6,20 @@ use crate::plan::Plan;
 use crate::proof::listens::Scope;
 use crate::state_dir::STATE_DIR;
 use crate::ui::text;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::Writer;
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::overlay::typed_secrets;
 use crate::ui::wizard::review::Effect;
-use crate::ui::wizard::sheet::typed_secrets;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::ViewBuilder;
 
 /// Where values begin.
 const VALUES: usize = 9;
 
 /// Writes it. `ready`: nothing is in the way.
-pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
-    headline(desk, plan, ready, writer);
+pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
+    headline(model, plan, ready, writer);
     let brings = plan.brings();
-    entry("Packages", &packages(desk), writer);
+    entry("Packages", &packages(model), writer);
     let ports = |scope| {
         let ports = plan.ports().into_iter().filter(|port| port.on == scope);
         ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join("; ")
@@ -42,19 +42,19 @@ pub fn write(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
     entry("Services", &services.join(", "), writer);
     let beside: Vec<String> = plan.beside.iter().map(Application::words).collect();
     entry("Beside", &beside.iter().map(|other| format!("{other} (stays)")).collect::<Vec<_>>().join("; "), writer);
-    undo(desk, writer);
-    let run = desk.watch.as_ref().filter(|_| desk.waits()).and_then(|watch| watch.run.clone());
+    undo(model, writer);
+    let run = model.run_view.as_ref().filter(|_| model.waits()).and_then(|run_view| run_view.run.clone());
     let run = run.unwrap_or_else(|| format!("…-{}", plan.guide));
     entry("Answers", &format!("{STATE_DIR}/runs/{run}/answers.yaml (root)"), writer);
-    entry("Replay", &replay(desk), writer);
+    entry("Replay", &replay(model), writer);
     for warning in &plan.warnings {
         let about = warning.split_once(": ").map_or(warning.as_str(), |(_, says)| says);
         writer.note(Role::Warning, Sign::Warning, 0, about);
     }
 }
 
-fn headline(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
-    let review = &desk.review;
+fn headline(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
+    let review = &model.review;
     let changes = match review.count(&[Effect::New, Effect::Changed]) {
         1 => "1 change".to_owned(),
         n => format!("{n} changes"),
@@ -81,20 +81,20 @@ fn headline(desk: &Desk, plan: &Plan, ready: bool, writer: &mut Writer<'_>) {
     }
 }
 
-fn packages(desk: &Desk) -> String {
-    match desk.review.packages() {
+fn packages(model: &Model) -> String {
+    match model.review.packages() {
         Some(Ok(forecast)) => forecast.to_string(),
         Some(Err(failure)) => match &failure.hint {
             Some(hint) => format!("{failure}; {hint}"),
             None => failure.to_string(),
         },
-        None if desk.review.is_forecast() => "none to install".to_owned(),
+        None if model.review.is_forecast() => "none to install".to_owned(),
         None => "asking apt …".to_owned(),
     }
 }
 
-fn undo(desk: &Desk, writer: &mut Writer<'_>) {
-    let for_good = desk.review.for_good();
+fn undo(model: &Model, writer: &mut ViewBuilder<'_>) {
+    let for_good = model.review.for_good();
     if for_good.is_empty() {
         entry("Undo", "all of it, with `bringup rollback`", writer);
     } else {
@@ -104,8 +104,8 @@ fn undo(desk: &Desk, writer: &mut Writer<'_>) {
 }
 
 /// The command that does the same again.
-fn replay(desk: &Desk) -> String {
-    let secrets = typed_secrets(desk);
+fn replay(model: &Model) -> String {
+    let secrets = typed_secrets(model);
     if secrets.is_empty() {
         return "sudo bringup --answers THAT-FILE".to_owned();
     }
@@ -114,7 +114,7 @@ fn replay(desk: &Desk) -> String {
 }
 
 /// A label with its value beside it, in as many lines as it takes; nothing without a value.
-fn entry(label: &str, value: &str, writer: &mut Writer<'_>) {
+fn entry(label: &str, value: &str, writer: &mut ViewBuilder<'_>) {
     if value.is_empty() {
         return;
     }

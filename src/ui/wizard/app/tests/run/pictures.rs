@@ -72,8 +72,8 @@ fn done() {
 #[test]
 fn credentials_shown() {
     let mut app = told((80, 24), &quickstart());
-    app.views.entry(Place::Run).or_default().focus = Some(Stop::Step(SECRET.to_owned()));
-    tell(&mut app, News::Secret(SECRET.to_owned(), Secret::new("RXk2vdpPcWhkAtL7cQvbEB8CCR3sGQEo")));
+    app.views.entry(Route::Run).or_default().focus = Some(Focus::Step(SECRET.to_owned()));
+    tell(&mut app, RunMsg::Secret(SECRET.to_owned(), Secret::new("RXk2vdpPcWhkAtL7cQvbEB8CCR3sGQEo")));
     insta::assert_snapshot!("run_credentials_80x24", screen(&app));
 }
 
@@ -87,7 +87,7 @@ fn leaving_it_running() {
 #[test]
 fn what_was_changed_so_far() {
     let mut app = told((80, 24), &stuck());
-    app.views.entry(Place::Run).or_default().focus = Some(Stop::Step("changes".to_owned()));
+    app.views.entry(Route::Run).or_default().focus = Some(Focus::Step("changes".to_owned()));
     keys(&mut app, "Enter");
     insta::assert_snapshot!("run_changes_80x24", screen(&app));
 }
@@ -95,13 +95,13 @@ fn what_was_changed_so_far() {
 #[test]
 fn gone_before_its_end() {
     let mut app = told((80, 24), &until("services.app", 2));
-    tell(&mut app, News::Followed(Followed::Died));
+    tell(&mut app, RunMsg::Followed(Followed::Died));
     insta::assert_snapshot!("run_lost_80x24", screen(&app));
 }
 
 #[test]
 fn in_ascii() {
     let mut app = attached((80, 24), false);
-    tell(&mut app, News::Events(until("services.app", 2)));
+    tell(&mut app, RunMsg::Events(until("services.app", 2)));
     insta::assert_snapshot!("run_middle_80x24_ascii", screen(&app));
 }

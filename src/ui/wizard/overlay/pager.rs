@@ -3,11 +3,11 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::ui::text;
-use crate::ui::wizard::doc::{Doc, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::Step;
-use crate::ui::wizard::sheet::search::Search;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::overlay::search::Search;
+use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{View, ViewBuilder};
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Line {
     }
 
     /// Writes lines one after the other.
-    pub fn write_all(lines: &[Self], writer: &mut Writer<'_>) {
+    pub fn write_all(lines: &[Self], writer: &mut ViewBuilder<'_>) {
         for line in lines {
             match line {
                 Self::Prose(role, text) => {
@@ -50,7 +50,7 @@ impl Line {
 }
 
 /// As many lines as it takes; each but the first begins with a sign that it belongs to the one above.
-fn exact(role: Role, line: &str, writer: &mut Writer<'_>) {
+fn exact(role: Role, line: &str, writer: &mut ViewBuilder<'_>) {
     // A tab would be a blank otherwise, and a Makefile is not to be told from its broken copy.
     let line = writer.clean(&line.replace('\t', "    "));
     let sign = writer.sign(Role::Dim, Sign::Ellipsis);
@@ -101,7 +101,7 @@ impl Pager {
         self.lines.iter().any(|line| matches!(line, Line::Exact(..)))
     }
 
-    pub(super) fn write(&self, mut writer: Writer<'_>) -> Doc {
+    pub(super) fn write(&self, mut writer: ViewBuilder<'_>) -> View {
         Line::write_all(&self.lines, &mut writer);
         let found = writer.theme().style(Role::Found);
         let mut doc = writer.done();
@@ -111,18 +111,19 @@ impl Pager {
         doc
     }
 
-    pub(super) fn offers(&self) -> Vec<Offer> {
+    pub(super) fn key_hints(&self) -> Vec<KeyHint> {
         if self.search.is_typing() {
-            return vec![offer(Act::Enter, "search"), offer(Act::Back, "cancel")];
+            return vec![key_hint(Act::Enter, "search"), key_hint(Act::Back, "cancel")];
         }
-        let mut offers = vec![offer(Act::Back, "close"), offer(Act::Enter, ""), offer(Act::Search, "search")];
+        let mut key_hints =
+            vec![key_hint(Act::Back, "close"), key_hint(Act::Enter, ""), key_hint(Act::Search, "search")];
         if self.search.is_on() {
-            offers.extend([offer(Act::SearchNext, "next"), offer(Act::SearchPrevious, "previous")]);
+            key_hints.extend([key_hint(Act::SearchNext, "next"), key_hint(Act::SearchPrevious, "previous")]);
         }
-        offers
+        key_hints
     }
 
-    pub(super) fn act(&mut self, act: Act, doc: &Doc, top: usize) -> Step {
+    pub(super) fn act(&mut self, act: Act, doc: &View, top: usize) -> Transition {
         let found = match act {
             Act::Back if self.search.is_typing() => {
                 self.search.cancel();
@@ -135,9 +136,9 @@ impl Pager {
             }
             Act::SearchNext => self.search.step(true, &doc.lines, top),
             Act::SearchPrevious => self.search.step(false, &doc.lines, top),
-            Act::Enter | Act::Back => return Step::Close,
+            Act::Enter | Act::Back => return Transition::Close,
             _ => None,
         };
-        found.map_or(Step::Stay, Step::Show)
+        found.map_or(Transition::Stay, Transition::Show)
     }
 }

@@ -34,7 +34,7 @@ const LOOKS: u32 = 2;
 
 /// Work that concerns the run.
 #[derive(Clone, Debug)]
-pub enum Task {
+pub enum RunCmd {
     /// Check everything once more, and start it.
     Launch(Box<Launch>),
     /// Tell what it does until it ends, or until `leave`.
@@ -68,7 +68,7 @@ pub enum Task {
         run: String,
     },
     /// Ask it to take everything back.
-    Stop {
+    Abort {
         /// The run.
         run: String,
     },
@@ -108,7 +108,7 @@ pub struct Launch {
 
 /// What is told of the run.
 #[derive(Debug)]
-pub enum News {
+pub enum RunMsg {
     /// It was not started.
     Refused(Vec<Problem>),
     /// There is nothing to change.
@@ -143,57 +143,57 @@ pub enum News {
     Secret(String, Secret),
 }
 
-impl Task {
+impl RunCmd {
     /// Does the work.
-    pub fn work(self, host: &dyn Host, tell: &(dyn Fn(News) + Sync)) {
+    pub fn work(self, host: &dyn Host, tell: &(dyn Fn(RunMsg) + Sync)) {
         match self {
             Self::Launch(launch) => tell(match start(host, *launch) {
-                Ok(news) => news,
-                Err(problems) => News::Refused(problems),
+                Ok(msg) => msg,
+                Err(problems) => RunMsg::Refused(problems),
             }),
-            Self::Follow { run, leave } => watch(host, &RunDir::of(&run), &leave, tell),
+            Self::Follow { run, leave } => run_view(host, &RunDir::of(&run), &leave, tell),
             Self::Decide { run, number, decision } => {
                 trouble(decision::send(host, &RunDir::of(&run), number, &decision), tell);
             }
             Self::Replan { run, number, with } => trouble(replan(host, &RunDir::of(&run), number, &with), tell),
             Self::Reopen { run } => match reopen(host, &RunDir::of(&run)) {
-                Ok(interview) => tell(News::Reopened(Box::new(interview))),
-                Err(failure) => tell(News::Trouble(failure)),
+                Ok(interview) => tell(RunMsg::Reopened(Box::new(interview))),
+                Err(failure) => tell(RunMsg::Trouble(failure)),
             },
-            Self::Stop { run } => trouble(detach::ask_to_stop(host, &RunDir::of(&run)), tell),
+            Self::Abort { run } => trouble(detach::ask_to_stop(host, &RunDir::of(&run)), tell),
             Self::Again { run, back } => match again(host, &RunDir::of(&run), back) {
-                Ok(()) => tell(News::Started(run)),
-                Err(failure) => tell(News::Trouble(failure)),
+                Ok(()) => tell(RunMsg::Started(run)),
+                Err(failure) => tell(RunMsg::Trouble(failure)),
             },
             Self::Log { run, step } => match log(host, &RunDir::of(&run), &step) {
-                Ok(text) => tell(News::Log { title: step, text }),
-                Err(failure) => tell(News::Trouble(failure)),
+                Ok(text) => tell(RunMsg::Log { title: step, text }),
+                Err(failure) => tell(RunMsg::Trouble(failure)),
             },
             Self::Secret { of, name } => {
                 if let Some(secret) = secret_store::load(host, &of).get(&name) {
-                    tell(News::Secret(name, secret.clone()));
+                    tell(RunMsg::Secret(name, secret.clone()));
                 } else {
                     let file = secret_store::in_use(host, &of);
                     let failure = Failure::new(format!("show {name}"), format!("it is not in {}", file.display()));
-                    tell(News::Trouble(failure));
+                    tell(RunMsg::Trouble(failure));
                 }
             }
         }
     }
 }
 
-fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(News) + Sync)) {
+fn trouble(outcome: Outcome<()>, tell: &(dyn Fn(RunMsg) + Sync)) {
     if let Err(failure) = outcome {
-        tell(News::Trouble(failure));
+        tell(RunMsg::Trouble(failure));
     }
 }
 
-fn start(host: &dyn Host, launch: Launch) -> Result<News, Vec<Problem>> {
+fn start(host: &dyn Host, launch: Launch) -> Result<RunMsg, Vec<Problem>> {
     let mut request = Request::new(launch.guide, &launch.facts, launch.resolved, OnFailure::Ask)?;
     request.note_kept_secrets(host);
     Ok(match request.launch(host)? {
-        Launched::NothingToDo { proven } => News::NothingToDo { plan: Box::new(request.plan), proven },
-        Launched::Started(dir) => News::Started(dir.id),
+        Launched::NothingToDo { proven } => RunMsg::NothingToDo { plan: Box::new(request.plan), proven },
+        Launched::Started(dir) => RunMsg::Started(dir.id),
     })
 }
 
@@ -233,20 +233,20 @@ struct Batches<'a> {
     begun: bool,
     waiting: Vec<Event>,
     looks: u32,
-    tell: &'a (dyn Fn(News) + Sync),
+    tell: &'a (dyn Fn(RunMsg) + Sync),
 }
 
 impl Batches<'_> {
     fn tell_plan(&self) {
         if let Ok(plan) = self.dir.plan(self.host) {
-            (self.tell)(News::Plan(Box::new(plan), Expected::read(self.host, self.dir)));
+            (self.tell)(RunMsg::Plan(Box::new(plan), Expected::read(self.host, self.dir)));
         }
     }
 
     fn hand_on(&mut self) {
         self.looks = 0;
         if !self.waiting.is_empty() {
-            (self.tell)(News::Events(std::mem::take(&mut self.waiting)));
+            (self.tell)(RunMsg::Events(std::mem::take(&mut self.waiting)));
         }
     }
 }
@@ -272,7 +272,7 @@ impl Renderer for Batches<'_> {
     }
 }
 
-fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News) + Sync)) {
+fn run_view(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(RunMsg) + Sync)) {
     let mut batches = Batches { host, dir, begun: false, waiting: Vec::new(), looks: LOOKS, tell };
     batches.tell_plan();
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
@@ -287,7 +287,7 @@ fn watch(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(News)
             host.sleep(Duration::from_millis(20));
         }
     }
-    tell(News::Followed(followed));
+    tell(RunMsg::Followed(followed));
 }
 
 /// Starts the run's process again. Data that changed since is not dropped from here.

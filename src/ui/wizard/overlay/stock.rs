@@ -1,17 +1,17 @@
-//! The sheets that every page can open.
+//! The overlays that every page can open.
 
 use crate::engine::runs::State;
 use crate::error::{Exit, Problem};
-use crate::ui::wizard::desk::{Desk, Place, Readiness};
-use crate::ui::wizard::machine::Earlier;
+use crate::ui::wizard::model::{Model, Readiness, Route};
+use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::Attend;
-use crate::ui::wizard::sheet::{Entry, Line, Menu, Pager, Sheet, Target};
+use crate::ui::wizard::server_status::Earlier;
 use crate::ui::wizard::theme::Role;
 
-impl Sheet {
+impl Overlay {
     /// Every page with how it stands, to jump to; and the way out.
-    pub fn go_to(desk: &Desk) -> Self {
-        let mut entries: Vec<Entry> = desk.places().into_iter().map(|place| page(desk, place)).collect();
+    pub fn go_to(model: &Model) -> Self {
+        let mut entries: Vec<Entry> = model.places().into_iter().map(|place| page(model, place)).collect();
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
         Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries })
     }
@@ -48,8 +48,8 @@ impl Sheet {
     }
 
     /// Whether to leave.
-    pub fn quit(desk: &Desk) -> Self {
-        let answered = desk.interview.is_some();
+    pub fn quit(model: &Model) -> Self {
+        let answered = model.interview.is_some();
         let mut entries = vec![Entry::new("Stay", Target::Here)];
         let mut text = "Nothing was changed on this server.".to_owned();
         if answered {
@@ -61,8 +61,8 @@ impl Sheet {
     }
 }
 
-fn page(desk: &Desk, place: Place) -> Entry {
-    let readiness = desk.readiness(&place);
+fn page(model: &Model, place: Route) -> Entry {
+    let readiness = model.readiness(&place);
     let note = match readiness {
         Readiness::Missing(1) => "1 thing to mend".to_owned(),
         Readiness::Missing(n) => format!("{n} things to mend"),
@@ -70,5 +70,5 @@ fn page(desk: &Desk, place: Place) -> Entry {
         Readiness::Unanswered(n) => format!("{n} answers missing"),
         Readiness::Ready | Readiness::Open => String::new(),
     };
-    Entry { sign: Some(readiness.sign()), says: desk.title(&place), note, target: Target::Page(place) }
+    Entry { sign: Some(readiness.sign()), says: model.title(&place), note, target: Target::Page(place) }
 }

@@ -49,7 +49,7 @@ impl Earlier {
 
 /// What is known of the machine so far.
 #[derive(Debug, Default)]
-pub struct Machine {
+pub struct ServerStatus {
     /// The checks that are done, in any order.
     checks: Vec<Check>,
     /// The runs that stand, oldest first.
@@ -71,7 +71,7 @@ pub struct Line<'a> {
     pub check: Option<&'a Check>,
 }
 
-impl Machine {
+impl ServerStatus {
     /// A check is done.
     pub fn learn(&mut self, check: Check) {
         self.checks.retain(|known| known.id != check.id);

@@ -4,12 +4,12 @@ use ratatui::text::Span;
 
 use crate::error::Exit;
 use crate::ui::text;
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::{Attend, Step};
-use crate::ui::wizard::sheet::{Prompt, Sheet};
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{Overlay, Prompt};
+use crate::ui::wizard::page::{Attend, Transition};
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// A menu over a page.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub enum Target {
     /// A page.
-    Page(Place),
+    Page(Route),
     /// A run that stands on this machine.
     Attend(String, Attend),
     /// A question for the name of a file for the answers.
@@ -60,14 +60,14 @@ impl Entry {
 }
 
 impl Menu {
-    pub(super) fn write(&self, mut writer: Writer<'_>) -> Doc {
+    pub(super) fn write(&self, mut writer: ViewBuilder<'_>) -> View {
         if !self.text.is_empty() {
             writer.prose(Role::Value, 0, &self.text);
             writer.blank();
         }
         let longest = self.entries.iter().map(|entry| text::width(&entry.says)).max().unwrap_or(0);
         for (at, entry) in self.entries.iter().enumerate() {
-            let stop = Stop::Item(at);
+            let stop = Focus::Item(at);
             let from = writer.row();
             let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
             let mut pieces = Vec::new();
@@ -85,25 +85,24 @@ impl Menu {
         writer.done()
     }
 
-    pub(super) fn offers() -> Vec<Offer> {
-        vec![offer(Act::Enter, "choose"), offer(Act::Back, "close")]
+    pub(super) fn key_hints() -> Vec<KeyHint> {
+        vec![key_hint(Act::Enter, "choose"), key_hint(Act::Back, "close")]
     }
 
-    pub(super) fn act(&self, act: Act, focus: Option<&Stop>, desk: &Desk) -> Step {
+    pub(super) fn act(&self, act: Act, focus: Option<&Focus>, model: &Model) -> Transition {
         let chosen = match focus {
-            Some(Stop::Item(at)) => self.entries.get(*at),
+            Some(Focus::Item(at)) => self.entries.get(*at),
             _ => None,
         };
         match (act, chosen.map(|entry| &entry.target)) {
-            (Act::Enter, Some(Target::Page(place))) => Step::Go(place.clone(), None),
-            (Act::Enter, Some(Target::Save)) => {
-                Prompt::save(desk).map_or(Step::Close, |prompt| Step::Open(Box::new(Sheet::Prompt(prompt))))
-            }
-            (Act::Enter, Some(Target::Attend(run, attend))) => Step::Attend(run.clone(), *attend),
-            (Act::Enter, Some(Target::Sure(act))) => Step::Sure(*act),
-            (Act::Enter, Some(Target::Out(exit))) => Step::Leave(*exit),
-            (Act::Enter | Act::Back, _) => Step::Close,
-            _ => Step::Stay,
+            (Act::Enter, Some(Target::Page(place))) => Transition::Go(place.clone(), None),
+            (Act::Enter, Some(Target::Save)) => Prompt::save(model)
+                .map_or(Transition::Close, |prompt| Transition::Open(Box::new(Overlay::Prompt(prompt)))),
+            (Act::Enter, Some(Target::Attend(run, attend))) => Transition::Attend(run.clone(), *attend),
+            (Act::Enter, Some(Target::Sure(act))) => Transition::Sure(*act),
+            (Act::Enter, Some(Target::Out(exit))) => Transition::Leave(*exit),
+            (Act::Enter | Act::Back, _) => Transition::Close,
+            _ => Transition::Stay,
         }
     }
 }

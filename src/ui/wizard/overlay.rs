@@ -1,10 +1,10 @@
 //! What lies over a page: help, a long text, a menu, a question. One at a time; Esc takes it away.
 
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Doc, Stop, Writer};
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::keys::{Act, Offer};
-use crate::ui::wizard::page::Step;
+use crate::ui::wizard::keys::{Act, KeyHint};
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::page::Transition;
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 mod menu;
 mod pager;
@@ -17,9 +17,9 @@ pub use pager::{Line, Pager};
 pub use prompt::{Prompt, saved, typed_secrets};
 pub use search::Search;
 
-/// A sheet over the page.
+/// A overlay over the page.
 #[derive(Debug)]
-pub enum Sheet {
+pub enum Overlay {
     /// Text to read and to search.
     Pager(Pager),
     /// Things to choose from.
@@ -28,7 +28,7 @@ pub enum Sheet {
     Prompt(Prompt),
 }
 
-impl Sheet {
+impl Overlay {
     /// Its head.
     pub fn title(&self) -> &str {
         match self {
@@ -44,7 +44,7 @@ impl Sheet {
     }
 
     /// What it shows.
-    pub fn write(&self, writer: Writer<'_>) -> Doc {
+    pub fn write(&self, writer: ViewBuilder<'_>) -> View {
         match self {
             Self::Pager(pager) => pager.write(writer),
             Self::Menu(menu) => menu.write(writer),
@@ -79,20 +79,20 @@ impl Sheet {
     }
 
     /// The acts it accepts.
-    pub fn offers(&self) -> Vec<Offer> {
+    pub fn key_hints(&self) -> Vec<KeyHint> {
         match self {
-            Self::Pager(pager) => pager.offers(),
-            Self::Menu(_) => Menu::offers(),
-            Self::Prompt(_) => Prompt::offers(),
+            Self::Pager(pager) => pager.key_hints(),
+            Self::Menu(_) => Menu::key_hints(),
+            Self::Prompt(_) => Prompt::key_hints(),
         }
     }
 
     /// Carries one out. `doc` is what it shows, from line `top` on.
-    pub fn act(&mut self, act: Act, focus: Option<&Stop>, doc: &Doc, top: usize, desk: &mut Desk) -> Step {
+    pub fn act(&mut self, act: Act, focus: Option<&Focus>, doc: &View, top: usize, model: &mut Model) -> Transition {
         match self {
             Self::Pager(pager) => pager.act(act, doc, top),
-            Self::Menu(menu) => menu.act(act, focus, desk),
-            Self::Prompt(prompt) => prompt.act(act, desk),
+            Self::Menu(menu) => menu.act(act, focus, model),
+            Self::Prompt(prompt) => prompt.act(act, model),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The wizard on a terminal: keys to the [`App`], its frames to the screen, its jobs to threads of their own.
+//! The wizard on a terminal: keys to the [`App`], its frames to the screen, its commands to threads of their own.
 
 use std::io;
 use std::sync::mpsc;
@@ -9,27 +9,27 @@ use crate::error::Exit;
 use crate::host::{Command, Host};
 use crate::ui::out;
 use crate::ui::terminal::{Input, Signal, Terminal};
-use crate::ui::wizard::{App, Leave, Message, News};
+use crate::ui::wizard::{App, Leave, Msg, RunMsg};
 
 /// How often a time that passes is shown anew.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Makes the door to the machine for a job: each has one of its own.
+/// Makes the door to the machine for a command: each has one of its own.
 pub type MakeHost = fn() -> Box<dyn Host>;
 
-/// Runs the wizard until it is left. The terminal is given back when this returns; jobs that still wait for the
+/// Runs the wizard until it is left. The terminal is given back when this returns; commands that still wait for the
 /// host then are of no use to anyone and end with the program.
-pub fn drive(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
-    let (tell, told) = mpsc::channel::<Message>();
+pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
+    let (tell, told) = mpsc::channel::<Msg>();
     loop {
         // The first frame comes before the first look at the machine.
         if !terminal.pending() {
             terminal.draw(|frame| app.draw(frame))?;
         }
-        for job in app.jobs() {
+        for cmd in app.cmds() {
             let (tell, waker) = (tell.clone(), terminal.waker());
             thread::Builder::new().name("job".to_owned()).spawn(move || {
-                job.work(&*host(), &|message| {
+                cmd.work(&*host(), &|message| {
                     // Nobody listens any more when the wizard was left.
                     let _ = tell.send(message);
                     waker.wake();
@@ -56,7 +56,7 @@ pub fn drive(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Resul
                 leave
             }
             Input::Continued => Leave::No,
-            Input::Timeout => app.tell(Message::Run(News::Time(host().now()))),
+            Input::Timeout => app.tell(Msg::Run(RunMsg::Time(host().now()))),
             Input::End(signal) => Leave::Yes(match signal {
                 Signal::Interrupt => Exit::Interrupted,
                 Signal::Terminate => Exit::Terminated,

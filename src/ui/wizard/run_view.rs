@@ -1,4 +1,4 @@
-//! The run on the desk: what is known of it, what was asked of it, and how its page is looked at.
+//! The run on the model: what is known of it, what was asked of it, and how its page is looked at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::plan::Plan;
 use crate::secret::{OPEN, Secret};
 use crate::ui::follow::Followed;
 use crate::ui::run_state::{BACK, PROOFS, Phase, RunState, StepState};
-use crate::ui::wizard::desk::{Desk, Place};
-use crate::ui::wizard::doc::Stop;
-use crate::ui::wizard::job::Job;
+use crate::ui::wizard::cmd::Cmd;
+use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::page::Attend;
 use crate::ui::wizard::pane::Pane;
-use crate::ui::wizard::task::{Launch, News, Task};
+use crate::ui::wizard::run_cmd::{Launch, RunCmd, RunMsg};
+use crate::ui::wizard::view::Focus;
 
 /// What the run's page shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum Face {
 
 /// A run that is followed.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct RunView {
     /// Its id, once it has one.
     pub run: Option<String>,
     /// Its plan, once it was read.
@@ -72,7 +72,7 @@ pub struct Watch {
     follower: Follower,
 }
 
-/// Tells the job that follows the run that nobody looks any more.
+/// Tells the command that follows the run that nobody looks any more.
 #[derive(Debug, Default)]
 struct Follower(Arc<AtomicBool>);
 
@@ -82,16 +82,16 @@ impl Drop for Follower {
     }
 }
 
-impl Watch {
-    /// A run that is to be followed from its beginning, with the job that does it.
-    pub fn of(run: &str) -> (Self, Job) {
-        let watch = Self { run: Some(run.to_owned()), ..Self::default() };
-        let job = watch.follow(run);
-        (watch, job)
+impl RunView {
+    /// A run that is to be followed from its beginning, with the command that does it.
+    pub fn of(run: &str) -> (Self, Cmd) {
+        let run_view = Self { run: Some(run.to_owned()), ..Self::default() };
+        let cmd = run_view.follow(run);
+        (run_view, cmd)
     }
 
-    fn follow(&self, run: &str) -> Job {
-        Job::Run(Task::Follow { run: run.to_owned(), leave: Arc::clone(&self.follower.0) })
+    fn follow(&self, run: &str) -> Cmd {
+        Cmd::Run(RunCmd::Follow { run: run.to_owned(), leave: Arc::clone(&self.follower.0) })
     }
 
     /// What its page shows now.
@@ -155,13 +155,13 @@ impl Watch {
     }
 
     /// Where the pointer belongs while it goes with the work.
-    pub fn pointer(&self) -> Option<Stop> {
+    pub fn pointer(&self) -> Option<Focus> {
         if self.face() != Face::Live {
             return None;
         }
         let current = self.running.current()?;
         let open = self.open(&current.stage);
-        Some(if open { Stop::Step(current.id.clone()) } else { Stop::Stage(current.stage.clone()) })
+        Some(if open { Focus::Step(current.id.clone()) } else { Focus::Stage(current.stage.clone()) })
     }
 
     /// Whether a stage shows its steps: as chosen by hand, else the one at work and those that failed.
@@ -175,10 +175,10 @@ impl Watch {
     }
 
     /// Whose output is shown with the pointer there: the step under it, else the one at work.
-    pub fn shown(&self, focus: Option<&Stop>) -> String {
+    pub fn shown(&self, focus: Option<&Focus>) -> String {
         let current = self.running.current();
         let pointed = match focus {
-            Some(Stop::Step(id)) => self.running.steps.iter().find(|step| step.id == *id),
+            Some(Focus::Step(id)) => self.running.steps.iter().find(|step| step.id == *id),
             _ => None,
         };
         let followed = pointed.is_none() || pointed.map(|step| &step.id) == current.map(|step| &step.id);
@@ -211,88 +211,88 @@ impl Watch {
     }
 }
 
-/// Starts a run with the answers on the desk; a run that waits goes on with them.
-pub fn start(desk: &mut Desk) {
-    let Some(interview) = &desk.interview else { return };
+/// Starts a run with the answers on the model; a run that waits goes on with them.
+pub fn start(model: &mut Model) {
+    let Some(interview) = &model.interview else { return };
     let launch = Launch {
         guide: interview.guide().clone(),
         facts: interview.facts().clone(),
         resolved: interview.resolved().clone(),
     };
-    if let Some(watch) = &mut desk.watch
-        && let (Some(run), Some(number)) = (watch.run.clone(), watch.waiting().map(|waiting| waiting.number))
+    if let Some(run_view) = &mut model.run_view
+        && let (Some(run), Some(number)) = (run_view.run.clone(), run_view.waiting().map(|waiting| waiting.number))
     {
-        watch.decided = Some(Choice::Replan);
-        desk.jobs.push(Job::Run(Task::Replan { run, number, with: Box::new(launch) }));
+        run_view.decided = Some(Choice::Replan);
+        model.cmds.push(Cmd::Run(RunCmd::Replan { run, number, with: Box::new(launch) }));
         return;
     }
-    desk.watch = Some(Box::default());
-    desk.jobs.push(Job::Run(Task::Launch(Box::new(launch))));
+    model.run_view = Some(Box::default());
+    model.cmds.push(Cmd::Run(RunCmd::Launch(Box::new(launch))));
 }
 
 /// Follows a run that stands on this machine, or has it go on first.
-pub fn attend(desk: &mut Desk, run: &str, attend: Attend) {
-    let (watch, follow) = Watch::of(run);
-    desk.watch = Some(Box::new(watch));
-    desk.jobs.push(match attend {
+pub fn attend(model: &mut Model, run: &str, attend: Attend) {
+    let (run_view, follow) = RunView::of(run);
+    model.run_view = Some(Box::new(run_view));
+    model.cmds.push(match attend {
         Attend::Look => follow,
-        Attend::Resume => Job::Run(Task::Again { run: run.to_owned(), back: false }),
-        Attend::RollBack => Job::Run(Task::Again { run: run.to_owned(), back: true }),
+        Attend::Resume => Cmd::Run(RunCmd::Again { run: run.to_owned(), back: false }),
+        Attend::RollBack => Cmd::Run(RunCmd::Again { run: run.to_owned(), back: true }),
     });
 }
 
 /// The page with the questions of a stage; the review where it has none.
-pub fn questions(desk: &Desk, stage: &str) -> Place {
-    let wanted = Place::Stage(stage.to_owned());
-    if desk.places().contains(&wanted) { wanted } else { Place::Review }
+pub fn questions(model: &Model, stage: &str) -> Route {
+    let wanted = Route::Stage(stage.to_owned());
+    if model.places().contains(&wanted) { wanted } else { Route::Review }
 }
 
 /// Takes news of the run in.
-pub fn hear(desk: &mut Desk, news: News) {
-    let Some(watch) = &mut desk.watch else { return };
-    match news {
-        News::Refused(problems) => watch.refused = problems,
-        News::NothingToDo { plan, proven } => {
-            watch.idle = Some(proven);
-            watch.plan = Some(plan);
+pub fn update(model: &mut Model, msg: RunMsg) {
+    let Some(run_view) = &mut model.run_view else { return };
+    match msg {
+        RunMsg::Refused(problems) => run_view.refused = problems,
+        RunMsg::NothingToDo { plan, proven } => {
+            run_view.idle = Some(proven);
+            run_view.plan = Some(plan);
         }
-        News::Started(run) => {
-            watch.running = RunState::default();
-            watch.folds.clear();
-            (watch.lost, watch.stopping, watch.decided, watch.trouble) = (false, false, None, None);
-            let job = watch.follow(&run);
-            watch.run = Some(run);
-            desk.jobs.push(job);
+        RunMsg::Started(run) => {
+            run_view.running = RunState::default();
+            run_view.folds.clear();
+            (run_view.lost, run_view.stopping, run_view.decided, run_view.trouble) = (false, false, None, None);
+            let cmd = run_view.follow(&run);
+            run_view.run = Some(run);
+            model.cmds.push(cmd);
         }
-        News::Plan(plan, expected) => {
-            watch.running.expect(expected);
-            watch.running.describe(&plan);
-            watch.plan = Some(plan);
+        RunMsg::Plan(plan, expected) => {
+            run_view.running.expect(expected);
+            run_view.running.describe(&plan);
+            run_view.plan = Some(plan);
         }
-        News::Events(events) => {
+        RunMsg::Events(events) => {
             for event in events {
                 // A decision was taken up, this one or somebody else's.
                 if matches!(event.what, What::Waiting(_) | What::Decided { .. }) {
-                    watch.decided = None;
-                    watch.trouble = None;
+                    run_view.decided = None;
+                    run_view.trouble = None;
                 }
-                watch.running.take_in(&event);
+                run_view.running.take_in(&event);
             }
-            if let (Some(plan), true) = (&watch.plan, watch.running.title.is_empty()) {
-                watch.running.describe(plan);
+            if let (Some(plan), true) = (&run_view.plan, run_view.running.title.is_empty()) {
+                run_view.running.describe(plan);
             }
         }
-        News::Followed(Followed::Died) => watch.lost = true,
-        News::Time(now) => watch.now = Some(now),
-        News::Trouble(failure) if watch.running.phase == Phase::Silent => {
-            watch.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
+        RunMsg::Followed(Followed::Died) => run_view.lost = true,
+        RunMsg::Time(now) => run_view.now = Some(now),
+        RunMsg::Trouble(failure) if run_view.running.phase == Phase::Silent => {
+            run_view.refused = vec![Problem::new(failure.to_string(), failure.hint.unwrap_or_default())];
         }
-        News::Trouble(failure) => {
-            watch.trouble = Some(failure);
-            (watch.decided, watch.stopping, watch.changing) = (None, false, false);
+        RunMsg::Trouble(failure) => {
+            run_view.trouble = Some(failure);
+            (run_view.decided, run_view.stopping, run_view.changing) = (None, false, false);
         }
-        News::Secret(name, secret) => watch.revealed = Some((name, secret)),
+        RunMsg::Secret(name, secret) => run_view.revealed = Some((name, secret)),
         // Shown by whoever asked for it; an end is told by the events.
-        News::Followed(_) | News::Log { .. } | News::Reopened(_) => {}
+        RunMsg::Followed(_) | RunMsg::Log { .. } | RunMsg::Reopened(_) => {}
     }
 }

@@ -9,13 +9,13 @@ use ratatui::text::Span;
 use crate::answers::{SecretSource, file};
 use crate::guide::expression::shell_quote;
 use crate::ui::text;
-use crate::ui::wizard::desk::Desk;
-use crate::ui::wizard::doc::{Doc, Writer};
+use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::job::Job;
-use crate::ui::wizard::keys::{Act, Offer, offer};
-use crate::ui::wizard::page::Step;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::model::Model;
+use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{View, ViewBuilder};
 
 /// The question for a file's name, over a page.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct Prompt {
 
 impl Prompt {
     /// Where to save the answers; none before a guide was chosen.
-    pub fn save(desk: &Desk) -> Option<Self> {
-        let interview = desk.interview.as_ref()?;
+    pub fn save(model: &Model) -> Option<Self> {
+        let interview = model.interview.as_ref()?;
         let written = file::write(interview.guide(), interview.resolved(), interview.given().on_failure);
         let (content, refusal) = match written {
             Ok(content) => (content, String::new()),
@@ -43,7 +43,7 @@ impl Prompt {
         if missing > 0 {
             text.push_str(" What is missing can be answered later.");
         }
-        let secrets = typed_secrets(desk);
+        let secrets = typed_secrets(model);
         if !secrets.is_empty() {
             text.push_str("\n\nPasswords that you typed are not written down.");
         }
@@ -56,7 +56,7 @@ impl Prompt {
         self.refusal = why;
     }
 
-    pub(super) fn write(&self, mut writer: Writer<'_>) -> Doc {
+    pub(super) fn write(&self, mut writer: ViewBuilder<'_>) -> View {
         writer.prose(Role::Value, 0, &self.text);
         writer.blank();
         let head = writer.span(Role::Heading, "File");
@@ -73,33 +73,33 @@ impl Prompt {
         writer.done()
     }
 
-    pub(super) fn offers() -> Vec<Offer> {
-        vec![offer(Act::Enter, "save and leave"), offer(Act::Back, "close")]
+    pub(super) fn key_hints() -> Vec<KeyHint> {
+        vec![key_hint(Act::Enter, "save and leave"), key_hint(Act::Back, "close")]
     }
 
-    pub(super) fn act(&mut self, act: Act, desk: &mut Desk) -> Step {
+    pub(super) fn act(&mut self, act: Act, model: &mut Model) -> Transition {
         match act {
             Act::Enter if self.editor.text().trim().is_empty() => {
                 "type a name for the file".clone_into(&mut self.refusal);
             }
             Act::Enter => {
                 let path = PathBuf::from(self.editor.text().trim());
-                desk.jobs.push(Job::Save { path, text: self.content.clone() });
+                model.cmds.push(Cmd::Save { path, text: self.content.clone() });
             }
-            Act::Back => return Step::Close,
+            Act::Back => return Transition::Close,
             _ => {}
         }
-        Step::Stay
+        Transition::Stay
     }
 }
 
 /// What is said after the answers were saved, when the terminal is as before.
-pub fn saved(desk: &Desk, path: &Path) -> String {
+pub fn saved(model: &Model, path: &Path) -> String {
     let path = path.display();
     let complete =
-        desk.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
+        model.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
     let ask = if complete { "" } else { " --ask" };
-    let secrets = typed_secrets(desk);
+    let secrets = typed_secrets(model);
     let mut words = format!("The answers are in {path}. Nothing was changed.\n");
     if !secrets.is_empty() {
         let _ = writeln!(words, "Set {} first: passwords that you typed are not in it.", secrets.join(" and "));
@@ -109,8 +109,8 @@ pub fn saved(desk: &Desk, path: &Path) -> String {
 }
 
 /// The variables that stand for secrets that were typed.
-pub fn typed_secrets(desk: &Desk) -> Vec<String> {
-    let secrets = desk.interview.iter().flat_map(|interview| &interview.resolved().secrets);
+pub fn typed_secrets(model: &Model) -> Vec<String> {
+    let secrets = model.interview.iter().flat_map(|interview| &interview.resolved().secrets);
     secrets
         .filter(|(_, source)| matches!(source, SecretSource::Literal(_)))
         .map(|(path, _)| file::variable(path))

@@ -17,12 +17,12 @@ use crate::plan::Plan;
 use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::preflight::{self, Check};
 use crate::system::packages::forecast::Forecast;
-use crate::ui::wizard::machine::Earlier;
-use crate::ui::wizard::task::{News, Task};
+use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
+use crate::ui::wizard::server_status::Earlier;
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
-pub enum Job {
+pub enum Cmd {
     /// Look at the machine.
     Probe,
     /// Read a guide and open its questions.
@@ -33,7 +33,7 @@ pub enum Job {
         facts: Box<Facts>,
     },
     /// What concerns the run.
-    Run(Task),
+    Run(RunCmd),
     /// Look for what keeps the machine from being changed.
     Check(Box<Facts>),
     /// Compare what every guide requires with the machine.
@@ -56,7 +56,7 @@ pub enum Job {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Message {
+pub enum Msg {
     /// The machine.
     Facts(Box<Facts>),
     /// What a check of the machine came to.
@@ -70,7 +70,7 @@ pub enum Message {
     /// The guide cannot be read.
     NotOpened(String),
     /// What is told of the run.
-    Run(News),
+    Run(RunMsg),
     /// What each action of the plan with this hash would change, and the secrets that cannot be had.
     Compared(String, Verdicts, Vec<Problem>),
     /// The packages that the plan with this hash would bring; none where it needs none.
@@ -81,17 +81,17 @@ pub enum Message {
     NotSaved(String),
 }
 
-impl Job {
+impl Cmd {
     /// Does the work; every result is told as it is known.
-    pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Message) + Sync)) {
+    pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Msg) + Sync)) {
         match self {
-            Self::Run(task) => task.work(host, &|news| tell(Message::Run(news))),
-            Self::Probe => tell(Message::Facts(Box::new(probe(host)))),
+            Self::Run(task) => task.work(host, &|msg| tell(Msg::Run(msg))),
+            Self::Probe => tell(Msg::Facts(Box::new(probe(host)))),
             Self::Check(facts) => {
-                tell(Message::Runs(Earlier::all(host)));
-                preflight::run(host, &facts, &|check| tell(Message::Check(check)));
+                tell(Msg::Runs(Earlier::all(host)));
+                preflight::run(host, &facts, &|check| tell(Msg::Check(check)));
             }
-            Self::Guides(facts) => tell(Message::Unmet(unmet(&facts))),
+            Self::Guides(facts) => tell(Msg::Unmet(unmet(&facts))),
             Self::Open { guide, facts } => tell(open(host, &guide, *facts)),
             Self::Preview { plan, secrets } => compare(host, &plan, &secrets, tell),
             Self::Save { path, text } => tell(save(host, path, &text)),
@@ -100,16 +100,16 @@ impl Job {
 }
 
 /// The questions of a guide, with the answers of an earlier run.
-fn open(host: &dyn Host, guide: &str, facts: Facts) -> Message {
+fn open(host: &dyn Host, guide: &str, facts: Facts) -> Msg {
     match load::load(guide) {
         Ok(guide) => {
             let earlier = previous::answers(host, &guide);
             let mut interview = Interview::new(guide, facts, Given::default()).offering(earlier);
             // What today's guide does not ask is no concern of whoever answers now.
             interview.drop_pointless();
-            Message::Opened(Box::new(interview))
+            Msg::Opened(Box::new(interview))
         }
-        Err(problems) => Message::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(problems) => Msg::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
 }
 
@@ -121,12 +121,12 @@ fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
 
 /// The packages take apt a while: they are looked for beside the rest. What keeps a run from starting is told when all
 /// is known, as `bringup plan` tells it.
-fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Message) + Sync)) {
+fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Msg) + Sync)) {
     let hash = plan.hash();
     std::thread::scope(|scope| {
         let forecast = scope.spawn(|| {
             let forecast = packages(host, plan);
-            tell(Message::Forecast(hash.clone(), forecast.clone()));
+            tell(Msg::Forecast(hash.clone(), forecast.clone()));
             forecast
         });
         let kept = secret_store::load(host, &plan.application());
@@ -144,12 +144,12 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
             let foreseen = launch::foreseen(host, plan, &verdicts, forecast.as_ref());
             missing.extend(foreseen.into_iter().filter(|problem| !untold(problem)));
         }
-        tell(Message::Compared(hash.clone(), verdicts, missing));
+        tell(Msg::Compared(hash.clone(), verdicts, missing));
     });
 }
 
 /// Makes a file that only its owner can read. One that exists is somebody's, and stays.
-fn save(host: &dyn Host, path: PathBuf, text: &str) -> Message {
+fn save(host: &dyn Host, path: PathBuf, text: &str) -> Msg {
     let path = match (path.strip_prefix("~"), host.env("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),
         _ => path,
@@ -157,11 +157,11 @@ fn save(host: &dyn Host, path: PathBuf, text: &str) -> Message {
     let shown = path.display();
     match host.stat(&path) {
         Ok(None) => {}
-        Ok(Some(_)) => return Message::NotSaved(format!("{shown} exists already; choose another name")),
-        Err(why) => return Message::NotSaved(format!("{shown} cannot be written: {why}")),
+        Ok(Some(_)) => return Msg::NotSaved(format!("{shown} exists already; choose another name")),
+        Err(why) => return Msg::NotSaved(format!("{shown} cannot be written: {why}")),
     }
     match host.append(&path, text.as_bytes()) {
-        Ok(()) => Message::Saved(path),
-        Err(why) => Message::NotSaved(format!("{shown} cannot be written: {why}")),
+        Ok(()) => Msg::Saved(path),
+        Err(why) => Msg::NotSaved(format!("{shown} cannot be written: {why}")),
     }
 }

@@ -10,7 +10,7 @@ use crate::ui::wizard::theme::{Role, Sign, Theme};
 
 /// Something on a page that the pointer can stand on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stop {
+pub enum Focus {
     /// A question that is typed or toggled, by its path.
     Field(String),
     /// One choice of a question: its path and the choice's value.
@@ -27,7 +27,7 @@ pub enum Stop {
     Button(&'static str),
 }
 
-impl Stop {
+impl Focus {
     /// The question that it belongs to.
     pub fn path(&self) -> Option<&str> {
         match self {
@@ -47,29 +47,29 @@ impl Stop {
 
 /// A page's text, made anew for each frame and cut to the screen by whoever shows it.
 #[derive(Clone, Debug, Default)]
-pub struct Doc {
+pub struct View {
     /// The lines.
     pub lines: Vec<Line<'static>>,
     /// What can be stopped at, in order, with its lines.
-    pub stops: Vec<(Stop, Range<usize>)>,
+    pub stops: Vec<(Focus, Range<usize>)>,
     /// Line and column of the cursor, where text is typed.
     pub cursor: Option<(usize, u16)>,
 }
 
-/// Writes a [`Doc`] for a given width. All text passes through here, so that nothing in it can steer the terminal
+/// Writes a [`View`] for a given width. All text passes through here, so that nothing in it can steer the terminal
 /// and everything fits.
-pub struct Writer<'a> {
+pub struct ViewBuilder<'a> {
     theme: &'a Theme,
     width: usize,
     height: usize,
-    focus: Option<&'a Stop>,
-    doc: Doc,
+    focus: Option<&'a Focus>,
+    doc: View,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ViewBuilder<'a> {
     /// An empty page, `width` columns wide, with the pointer at `focus`.
-    pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Stop>) -> Self {
-        Self { theme, width: usize::from(width), height: usize::MAX, focus, doc: Doc::default() }
+    pub fn new(theme: &'a Theme, width: u16, focus: Option<&'a Focus>) -> Self {
+        Self { theme, width: usize::from(width), height: usize::MAX, focus, doc: View::default() }
     }
 
     /// For a screen that shows so many lines at once.
@@ -80,7 +80,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The page.
-    pub fn done(self) -> Doc {
+    pub fn done(self) -> View {
         self.doc
     }
 
@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether the pointer stands on this.
-    pub fn at(&self, stop: &Stop) -> bool {
+    pub fn at(&self, stop: &Focus) -> bool {
         self.focus == Some(stop)
     }
 
@@ -164,7 +164,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A line with a pointer's place in front of it, two columns wide, and something at its right end.
-    pub fn stop_line(&mut self, stop: &Stop, pieces: Vec<Span<'static>>, right: Option<Span<'static>>) {
+    pub fn stop_line(&mut self, stop: &Focus, pieces: Vec<Span<'static>>, right: Option<Span<'static>>) {
         let at = self.at(stop);
         let pointer = if at { self.theme.sign(Sign::Pointer) } else { " " };
         let mut all = vec![Span::styled(format!("{pointer} "), self.theme.style(Role::Focus))];
@@ -180,7 +180,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Everything written since line `from` belongs to this stop.
-    pub fn stop(&mut self, stop: Stop, from: usize) {
+    pub fn stop(&mut self, stop: Focus, from: usize) {
         let to = self.doc.lines.len();
         self.doc.stops.push((stop, from..to));
     }
@@ -201,7 +201,7 @@ impl<'a> Writer<'a> {
 
     /// Something to press.
     pub fn button(&mut self, name: &'static str, says: &str) {
-        let stop = Stop::Button(name);
+        let stop = Focus::Button(name);
         let from = self.row();
         let role = if self.at(&stop) { Role::Focus } else { Role::Value };
         let piece = self.span(role, &format!("[ {says} ]"));

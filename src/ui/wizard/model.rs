@@ -6,17 +6,17 @@ use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
 use crate::guide::load::Offered;
 use crate::ui::look::Look;
+use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::job::Job;
-use crate::ui::wizard::machine::Machine;
 use crate::ui::wizard::page::Visit;
 use crate::ui::wizard::review::{Review, obstacles};
+use crate::ui::wizard::run_view::RunView;
+use crate::ui::wizard::server_status::ServerStatus;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
-use crate::ui::wizard::watch::Watch;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Route {
     /// What was found on this machine.
     Welcome,
     /// The choice of a guide.
@@ -54,7 +54,7 @@ impl Readiness {
 }
 
 /// The state that pages read and change.
-pub struct Desk {
+pub struct Model {
     /// What the terminal can show.
     pub look: Look,
     /// Styles and signs.
@@ -66,7 +66,7 @@ pub struct Desk {
     /// The guides on offer.
     pub products: Vec<Offered>,
     /// What else is known of the machine.
-    pub machine: Machine,
+    pub server: ServerStatus,
     /// The answers, once a guide is chosen.
     pub interview: Option<Interview>,
     /// The answers to other guides that were chosen before, by guide.
@@ -80,13 +80,13 @@ pub struct Desk {
     /// What the page of a stage remembers while it is open.
     pub visit: Visit,
     /// The run that is followed.
-    pub watch: Option<Box<Watch>>,
+    pub run_view: Option<Box<RunView>>,
     /// Work to be done outside, in order; taken by whoever drives the wizard.
-    pub jobs: Vec<Job>,
+    pub cmds: Vec<Cmd>,
 }
 
-impl Desk {
-    /// A desk on which nothing lies yet but the guides.
+impl Model {
+    /// A model that holds nothing yet but the guides.
     pub fn new(look: Look, root: bool, products: Vec<Offered>) -> Self {
         Self {
             look,
@@ -94,15 +94,15 @@ impl Desk {
             facts: None,
             root,
             products,
-            machine: Machine::default(),
+            server: ServerStatus::default(),
             interview: None,
             shelf: BTreeMap::new(),
             review: Review::default(),
             editor: None,
             revealed: false,
             visit: Visit::default(),
-            watch: None,
-            jobs: vec![Job::Probe],
+            run_view: None,
+            cmds: vec![Cmd::Probe],
         }
     }
 
@@ -111,23 +111,23 @@ impl Desk {
         for interview in self.interview.iter_mut().chain(self.shelf.values_mut()) {
             interview.found(facts.clone());
         }
-        self.jobs.extend([Job::Check(Box::new(facts.clone())), Job::Guides(Box::new(facts.clone()))]);
-        if let Some(guide) = self.machine.wanted.clone() {
-            self.jobs.push(Job::Open { guide, facts: Box::new(facts.clone()) });
+        self.cmds.extend([Cmd::Check(Box::new(facts.clone())), Cmd::Guides(Box::new(facts.clone()))]);
+        if let Some(guide) = self.server.wanted.clone() {
+            self.cmds.push(Cmd::Open { guide, facts: Box::new(facts.clone()) });
         }
         self.facts = Some(facts);
     }
 
     /// Looks at the machine anew.
     pub fn look_again(&mut self) {
-        self.machine.forget();
+        self.server.forget();
         self.review.forget();
-        self.jobs.push(Job::Probe);
+        self.cmds.push(Cmd::Probe);
     }
 
     /// Chooses a guide: its questions come when they are read, or are there from before.
     pub fn choose(&mut self, guide: &str) -> bool {
-        self.machine.refused = None;
+        self.server.refused = None;
         if self.interview.as_ref().is_some_and(|interview| interview.guide().id == guide) {
             return true;
         }
@@ -135,16 +135,16 @@ impl Desk {
             self.open(interview);
             return true;
         }
-        let reading = self.machine.wanted.replace(guide.to_owned()).is_some_and(|wanted| wanted == guide);
+        let reading = self.server.wanted.replace(guide.to_owned()).is_some_and(|wanted| wanted == guide);
         if let Some(facts) = self.facts.as_ref().filter(|_| !reading) {
-            self.jobs.push(Job::Open { guide: guide.to_owned(), facts: Box::new(facts.clone()) });
+            self.cmds.push(Cmd::Open { guide: guide.to_owned(), facts: Box::new(facts.clone()) });
         }
         false
     }
 
-    /// Puts the questions of a guide on the desk; those of another are kept.
+    /// Puts the questions of a guide on the model; those of another are kept.
     pub fn open(&mut self, interview: Interview) {
-        self.machine.wanted = None;
+        self.server.wanted = None;
         let guide = interview.guide().id.clone();
         if let Some(other) = self.interview.replace(interview).filter(|other| other.guide().id != guide) {
             self.shelf.insert(other.guide().id.clone(), other);
@@ -153,24 +153,24 @@ impl Desk {
 
     /// Whether a run waits for a decision: then other answers are a way for it to go on.
     pub fn waits(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.waiting().is_some())
+        self.run_view.as_ref().is_some_and(|run_view| run_view.waiting().is_some())
     }
 
     /// The pages that can be gone to, in order.
-    pub fn places(&self) -> Vec<Place> {
-        let mut places = vec![Place::Welcome, Place::Product];
+    pub fn places(&self) -> Vec<Route> {
+        let mut places = vec![Route::Welcome, Route::Product];
         if let Some(interview) = &self.interview {
-            places.extend(interview.stages().into_iter().map(|stage| Place::Stage(stage.id.clone())));
-            places.push(Place::Review);
+            places.extend(interview.stages().into_iter().map(|stage| Route::Stage(stage.id.clone())));
+            places.push(Route::Review);
         }
-        if self.watch.is_some() {
-            places.push(Place::Run);
+        if self.run_view.is_some() {
+            places.push(Route::Run);
         }
         places
     }
 
     /// The page after (or before) this one.
-    pub fn beside(&self, place: &Place, forward: bool) -> Option<Place> {
+    pub fn beside(&self, place: &Route, forward: bool) -> Option<Route> {
         let places = self.places();
         let at = places.iter().position(|candidate| candidate == place)?;
         let to = if forward { at + 1 } else { at.checked_sub(1)? };
@@ -178,19 +178,19 @@ impl Desk {
     }
 
     /// How a page stands.
-    pub fn readiness(&self, place: &Place) -> Readiness {
+    pub fn readiness(&self, place: &Route) -> Readiness {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {
-            (Place::Welcome, _) => match self.machine.problems().count() {
+            (Route::Welcome, _) => match self.server.problems().count() {
                 0 => done(self.facts.is_some()),
                 count => Readiness::Missing(count),
             },
-            (Place::Product, interview) => done(interview.is_some()),
-            (Place::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
+            (Route::Product, interview) => done(interview.is_some()),
+            (Route::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
                 0 => done(self.review.is_compared()),
                 count => Readiness::Missing(count),
             },
-            (Place::Stage(id), Some(interview)) => match interview.standing(id) {
+            (Route::Stage(id), Some(interview)) => match interview.standing(id) {
                 Standing::Missing(count) if interview.refuses(id) => Readiness::Missing(count),
                 Standing::Missing(count) => Readiness::Unanswered(count),
                 Standing::Complete | Standing::NotAsked => Readiness::Ready,
@@ -200,16 +200,16 @@ impl Desk {
     }
 
     /// A page's name.
-    pub fn title(&self, place: &Place) -> String {
+    pub fn title(&self, place: &Route) -> String {
         match place {
-            Place::Welcome => "Welcome".to_owned(),
-            Place::Product => "Product".to_owned(),
-            Place::Stage(id) => {
+            Route::Welcome => "Welcome".to_owned(),
+            Route::Product => "Product".to_owned(),
+            Route::Stage(id) => {
                 let stages = self.interview.iter().flat_map(|interview| &interview.guide().stages);
                 stages.into_iter().find(|stage| stage.id == *id).map_or_else(|| id.clone(), |stage| stage.title.clone())
             }
-            Place::Review => "Review".to_owned(),
-            Place::Run => self.watch.as_ref().map_or("Run", |watch| watch.title()).to_owned(),
+            Route::Review => "Review".to_owned(),
+            Route::Run => self.run_view.as_ref().map_or("Run", |run_view| run_view.title()).to_owned(),
         }
     }
 }
