@@ -13,20 +13,20 @@ use crate::host::Host;
 use crate::host::real::RealHost;
 use crate::plan::preview::GuideChecks;
 use crate::ui::prompts::modes;
-use crate::ui::{out, terminal};
+use crate::ui::{stdio, terminal};
 
 mod answers;
+mod apply;
 mod ask;
 mod decide;
 mod execute;
 mod guard;
 mod guide;
-mod inputs;
-mod past;
 mod plan;
+mod plan_inputs;
 mod preflight;
 mod probe;
-mod start;
+mod runs;
 mod tls;
 mod wizard;
 
@@ -335,9 +335,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             let text = error.render().to_string();
             if error.use_stderr() {
-                out::error(&text);
+                stdio::error(&text);
             } else {
-                out::print(&text);
+                stdio::print(&text);
             }
             return exit;
         }
@@ -353,7 +353,7 @@ fn end_on_defect() {
     std::panic::set_hook(Box::new(|defect| {
         terminal::restore();
         modes::restore();
-        out::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
+        stdio::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
         #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
         std::process::exit(i32::from(Exit::Internal.code()));
     }));
@@ -363,17 +363,17 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
     let output = cli.output;
     match cli.verb {
         None if cli.questions.ask && !cli.inputs.rotate.is_empty() => {
-            out::error("error: --rotate goes without questions: leave out --ask.\n");
+            stdio::error("error: --rotate goes without questions: leave out --ask.\n");
             Exit::Usage
         }
         None if cli.inputs.answers.is_none() || cli.questions.ask => {
             ask::ask(host, &cli.inputs, cli.questions.save.as_deref(), output)
         }
         None if cli.questions.save.is_some() => {
-            out::error("error: --save goes with questions: add --ask, or leave out --answers.\n");
+            stdio::error("error: --save goes with questions: add --ask, or leave out --answers.\n");
             Exit::Usage
         }
-        None => start::start(host, &cli.inputs, cli.on_failure.map(Into::into), output),
+        None => apply::start(host, &cli.inputs, cli.on_failure.map(Into::into), output),
         Some(Verb::Plan { inputs, facts, run_checks }) => {
             let checks = if run_checks { GuideChecks::Run } else { GuideChecks::Leave };
             plan::show(host, &inputs, facts.as_deref(), checks, output)
@@ -391,23 +391,23 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         },
         Some(Verb::Facts) => answers::facts(host, output),
         Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
-        Some(Verb::Status) => past::status(host, output),
-        Some(Verb::History) => past::history(host, output),
-        Some(Verb::Verify) => past::verify(host, output),
+        Some(Verb::Status) => runs::status(host, output),
+        Some(Verb::History) => runs::history(host, output),
+        Some(Verb::Verify) => runs::verify(host, output),
         Some(Verb::Confirm) => guard::confirm(host),
         Some(Verb::Deadman { wait }) => guard::deadman(host, wait),
         Some(Verb::Probe { host: other, ports, inputs, facts }) => {
             let (ports, facts) = (ports.as_deref(), facts.as_deref());
             probe::probe(host, &probe::Request { host: &other, ports, inputs: &inputs, facts }, output)
         }
-        Some(Verb::Attach) => past::attach(host, output),
+        Some(Verb::Attach) => runs::attach(host, output),
         Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
-        Some(Verb::Abort) => past::abort(host),
+        Some(Verb::Abort) => runs::abort(host),
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
-        Some(Verb::Resume { on_failure, yes }) => past::resume(host, yes, on_failure.map(Into::into), output),
+        Some(Verb::Resume { on_failure, yes }) => runs::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
-            let scope = past::Scope { run, all, yes, options: Options { stage, drop_data } };
-            past::rollback(host, &scope, output)
+            let scope = runs::Scope { run, all, yes, options: Options { stage, drop_data } };
+            runs::rollback(host, &scope, output)
         }
         Some(Verb::Execute { id, rollback, with, stage, drop_data }) => {
             let options = Options { stage, drop_data };
@@ -416,7 +416,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Completions { shell }) => {
             let mut bytes = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "bringup", &mut bytes);
-            out::print(&String::from_utf8_lossy(&bytes));
+            stdio::print(&String::from_utf8_lossy(&bytes));
             Exit::Done
         }
         Some(Verb::Man) => {
@@ -424,7 +424,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             if clap_mangen::Man::new(Cli::command()).render(&mut bytes).is_err() {
                 return Exit::Internal;
             }
-            out::print(&String::from_utf8_lossy(&bytes));
+            stdio::print(&String::from_utf8_lossy(&bytes));
             Exit::Done
         }
     }

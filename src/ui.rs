@@ -11,25 +11,25 @@ use crate::ui::follow::Followed;
 pub mod estimate;
 #[cfg(test)]
 mod hostile;
-mod lines;
-mod look;
+mod messages;
 pub mod run_state;
+mod style;
 mod text;
 
 pub mod ask;
 pub mod follow;
 pub mod json;
-pub mod out;
 pub mod plain;
 pub mod preflight;
 pub mod progress;
 pub mod prompts;
 pub mod report;
-pub mod term;
+pub mod stdio;
 pub mod terminal;
+pub mod tty_caps;
 pub mod wizard;
 
-pub use look::Look;
+pub use style::Look;
 
 /// Shows a run, one event after the other.
 pub trait Renderer {

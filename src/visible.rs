@@ -3,7 +3,7 @@
 //!
 //! Text from outside (names of processes and files, what tools and servers say, guides, answers) may hold anything.
 //! [`line`] and [`lines`] are for pages that measure what they lay out; [`styled`] is what the doors to a terminal
-//! ([`crate::ui::out`]) do to everything, whatever was done before. Styles travel inside of text as signs that text
+//! ([`crate::ui::stdio`]) do to everything, whatever was done before. Styles travel inside of text as signs that text
 //! from outside cannot bring along, and become sequences at the door only.
 
 use std::fmt::Write as _;

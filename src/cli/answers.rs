@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::answers::schema;
-use crate::cli::{Inputs, Output, inputs};
+use crate::cli::{Inputs, Output, plan_inputs};
 use crate::engine::launch;
 use crate::engine::secret_store;
 use crate::error::{Exit, Problem};
@@ -15,13 +15,13 @@ use crate::facts::{Facts, Sshd};
 use crate::guide::load;
 use crate::host::Host;
 use crate::plan::preview;
-use crate::ui::out;
+use crate::ui::stdio;
 use crate::visible;
 
 /// Checks an answers file against its guide and this host's facts.
 pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: Output) -> Exit {
     inputs.answers = Some(file);
-    match inputs::make(host, &inputs, &probe(host)) {
+    match plan_inputs::make(host, &inputs, &probe(host)) {
         Ok(mut made) => {
             made.note_kept_secrets(host);
             let secrets = secret_store::load(host, &made.plan.application());
@@ -32,12 +32,12 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
                 return refuse(&problems, output);
             }
             if output.json {
-                out::json(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
+                stdio::json(&format!("{}\n", json!({ "ok": true, "problems": [], "warnings": made.plan.warnings })));
             } else {
                 for warning in &made.plan.warnings {
-                    out::print(&format!("warning: {}\n", visible::line(warning)));
+                    stdio::print(&format!("warning: {}\n", visible::line(warning)));
                 }
-                out::print(&format!(
+                stdio::print(&format!(
                     "The answers are complete and valid: {} actions, {} proofs.\n",
                     made.plan.actions.len(),
                     made.plan.proofs.len()
@@ -51,9 +51,9 @@ pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: 
 
 /// Prints the JSON Schema of a guide's answers file.
 pub(super) fn schema(host: &dyn Host, guide: &Path) -> Exit {
-    match inputs::shipped_or_own(host, guide) {
+    match plan_inputs::shipped_or_own(host, guide) {
         Ok(guide) => {
-            out::json(&format!("{:#}\n", schema::schema(&guide)));
+            stdio::json(&format!("{:#}\n", schema::schema(&guide)));
             Exit::Done
         }
         Err(problems) => refuse(&problems, Output::default()),
@@ -62,9 +62,9 @@ pub(super) fn schema(host: &dyn Host, guide: &Path) -> Exit {
 
 /// Prints a commented answers file.
 pub(super) fn sample(host: &dyn Host, guide: &Path) -> Exit {
-    match inputs::shipped_or_own(host, guide) {
+    match plan_inputs::shipped_or_own(host, guide) {
         Ok(guide) => {
-            out::print(&schema::sample(&guide));
+            stdio::print(&schema::sample(&guide));
             Exit::Done
         }
         Err(problems) => refuse(&problems, Output::default()),
@@ -76,10 +76,10 @@ pub(super) fn guides(output: Output) -> Exit {
     let guides = load::list();
     if output.json {
         let list: Vec<_> = guides.iter().map(|guide| json!({ "guide": guide.id, "title": guide.title })).collect();
-        out::json(&format!("{:#}\n", json!(list)));
+        stdio::json(&format!("{:#}\n", json!(list)));
     } else {
         for guide in guides {
-            out::print(&format!("{:<16} {}\n", visible::line(&guide.id), visible::line(&guide.title)));
+            stdio::print(&format!("{:<16} {}\n", visible::line(&guide.id), visible::line(&guide.title)));
         }
     }
     Exit::Done
@@ -89,10 +89,10 @@ pub(super) fn guides(output: Output) -> Exit {
 pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
     let facts = probe(host);
     if output.json {
-        out::json(&format!("{:#}\n", json!(facts)));
+        stdio::json(&format!("{:#}\n", json!(facts)));
         return Exit::Done;
     }
-    out::print(&page(facts));
+    stdio::print(&page(facts));
     Exit::Done
 }
 
@@ -145,14 +145,14 @@ fn firewall(facts: &Facts) -> String {
 /// Says everything that is wrong.
 pub(super) fn refuse(problems: &[Problem], output: Output) -> Exit {
     if output.json {
-        out::json(&format!("{}\n", json!({ "ok": false, "problems": problems })));
+        stdio::json(&format!("{}\n", json!({ "ok": false, "problems": problems })));
         return Exit::Rejected;
     }
     for problem in problems {
-        out::error(&format!("error: {problem}\n"));
+        stdio::error(&format!("error: {problem}\n"));
     }
     let n = problems.len();
-    out::error(&format!("{n} {}; nothing was changed.\n", if n == 1 { "problem" } else { "problems" }));
+    stdio::error(&format!("{n} {}; nothing was changed.\n", if n == 1 { "problem" } else { "problems" }));
     Exit::Rejected
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
-use crate::cli::inputs;
-use crate::cli::past::Scope;
-use crate::cli::{Inputs, Output, answers, past, start, wizard};
+use crate::cli::plan_inputs;
+use crate::cli::runs::{Scope, follow, resume, rollback};
+use crate::cli::{Inputs, Output, answers, apply, wizard};
 use crate::engine::detach;
 use crate::engine::launch::request::Request;
 use crate::engine::rollback::Options;
@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::ui::prompts::modes::Asking;
 use crate::ui::prompts::voice::Pick;
 use crate::ui::prompts::{self, Decision, Dialogue, Means, Voice};
-use crate::ui::{out, term};
+use crate::ui::{stdio, tty_caps};
 
 /// Asks and does what is decided.
 pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: Output) -> Exit {
@@ -33,7 +33,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
     {
         return exit;
     }
-    if output.json || !term::interactive(host) {
+    if output.json || !tty_caps::interactive(host) {
         return nobody(given, output);
     }
     if let Some(path) = save
@@ -44,7 +44,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
     }
     let facts = probe(host);
     let mut talk = prompts::at_terminal(host, output.plain);
-    let mut voice = Voice::new(talk.as_mut(), term::asking_look(host), term::rows(host));
+    let mut voice = Voice::new(talk.as_mut(), tty_caps::asking_look(host), tty_caps::rows(host));
     let ended = line_by_line(host, given, save, output, &facts, &mut voice);
     ended.unwrap_or_else(|exit| exit)
 }
@@ -56,7 +56,7 @@ fn nobody(given: &Inputs, output: Output) -> Exit {
         (false, true) => "--ask needs a terminal, and there is none; without it nothing is asked.",
         (false, false) => "There is no terminal for questions, and no answers file.",
     };
-    out::error(&format!(
+    stdio::error(&format!(
         "error: {why}\n\
          `sudo bringup` on a terminal asks what it needs. Without one, make an answers file with\n\
          `bringup answers init webapp > answers.yaml`, look at it, and run\n\
@@ -80,7 +80,7 @@ fn line_by_line(
         drop(asking);
         return Ok(go_on(host, next, output));
     }
-    let named = inputs::named_guide(host, given).map_err(rejected)?;
+    let named = plan_inputs::named_guide(host, given).map_err(rejected)?;
     prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
     // Whoever tries another guide and comes back finds the answers as they were.
@@ -94,7 +94,7 @@ fn line_by_line(
         let interview = if let Some(interview) = kept.remove(&guide.id) {
             interview
         } else {
-            let opening = inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
+            let opening = plan_inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
             if let Some(run) = opening.interview.previous_run() {
                 voice.blank();
                 voice.prose(0, &format!("The answers of run {run} are offered again."));
@@ -139,7 +139,7 @@ fn started(
         match made.launch(host) {
             Ok(launched) => {
                 drop(asking);
-                return Ok(start::follow(host, &made, launched, output));
+                return Ok(apply::follow(host, &made, launched, output));
             }
             Err(problems) => {
                 dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
@@ -188,11 +188,11 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
 
 fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
     match next {
-        Unfinished::Follow(dir) => past::follow(host, &dir, output),
-        Unfinished::Resume => past::resume(host, true, None, output),
+        Unfinished::Follow(dir) => follow(host, &dir, output),
+        Unfinished::Resume => resume(host, true, None, output),
         Unfinished::Rollback => {
             let options = Options { stage: None, drop_data: false };
-            past::rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
+            rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
         }
     }
 }

@@ -11,23 +11,23 @@ use crate::engine::runs::RunDir;
 use crate::error::{Exit, Failure, Problem};
 use crate::host::Host;
 use crate::ui::follow::Asked;
-use crate::ui::{ask, out, term};
+use crate::ui::{ask, stdio, tty_caps};
 
-/// Asks whoever sits at the terminal; `reading` as in [`term::choose`].
+/// Asks whoever sits at the terminal; `reading` as in [`tty_caps::choose`].
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
     let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
     // A program reads the question for itself; what somebody else has answered is no question.
     if output.json || !is_open() {
         return Asked::GoOn;
     }
-    if !term::interactive(host) {
-        out::error(&ask::how_to(term::look(host), waiting));
+    if !tty_caps::interactive(host) {
+        stdio::error(&ask::how_to(tty_caps::look(host), waiting));
         return Asked::GoOn;
     }
     let options = ask::options(waiting);
     let labels: Vec<String> = options.iter().map(|(_, label)| label.clone()).collect();
     loop {
-        let chosen = term::choose(host, "What now?", &labels, output.plain, reading);
+        let chosen = tty_caps::choose(host, "What now?", &labels, output.plain, reading);
         let Some((decision, _)) = chosen.and_then(|chosen| options.get(chosen)) else {
             return Asked::Left;
         };
@@ -67,16 +67,16 @@ pub(super) fn decide(host: &dyn Host, decision: &Decision, output: Output) -> Ex
     }
     let name = decision.choice().name();
     if output.json {
-        out::json(&format!("{}\n", json!({ "ok": true, "run": id, "step": waiting.step, "decision": name })));
+        stdio::json(&format!("{}\n", json!({ "ok": true, "run": id, "step": waiting.step, "decision": name })));
     } else {
-        out::print(&format!("Decided about {}: {name}. `bringup attach` shows the run.\n", waiting.step));
+        stdio::print(&format!("Decided about {}: {name}. `bringup attach` shows the run.\n", waiting.step));
     }
     Exit::Done
 }
 
 fn tell(failure: &Failure) {
-    out::error(&format!("error: {failure}\n"));
+    stdio::error(&format!("error: {failure}\n"));
     if let Some(hint) = &failure.hint {
-        out::error(&format!("hint: {hint}\n"));
+        stdio::error(&format!("hint: {hint}\n"));
     }
 }

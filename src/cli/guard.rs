@@ -4,13 +4,13 @@ use crate::action::carry::CARRY;
 use crate::engine::detach;
 use crate::error::{Exit, Failure};
 use crate::host::Host;
-use crate::ui::out;
+use crate::ui::stdio;
 use crate::undo::deadman;
 
 /// Keeps the change that waits for it.
 pub(super) fn confirm(host: &dyn Host) -> Exit {
     if host.euid() != 0 {
-        out::error("error: changing the host needs root: run it again with sudo.\n");
+        stdio::error("error: changing the host needs root: run it again with sudo.\n");
         return Exit::Rejected;
     }
     // Nobody would make it last: it is taken back whatever is said now.
@@ -21,7 +21,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
     };
     match confirmed {
         Ok(what) => {
-            out::print(&format!("Confirmed: {what} stays as it is now.\n"));
+            stdio::print(&format!("Confirmed: {what} stays as it is now.\n"));
             Exit::Done
         }
         Err(failure) => {
@@ -43,8 +43,8 @@ pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
 }
 
 fn told(failure: &Failure) {
-    out::error(&format!("error: {failure}\n"));
+    stdio::error(&format!("error: {failure}\n"));
     if let Some(hint) = &failure.hint {
-        out::error(&format!("hint: {hint}\n"));
+        stdio::error(&format!("hint: {hint}\n"));
     }
 }

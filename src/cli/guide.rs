@@ -9,7 +9,7 @@ use crate::cli::{Output, answers};
 use crate::error::{Exit, Failure, Outcome, Problem};
 use crate::guide::{load, schema};
 use crate::host::{Host, Meta};
-use crate::ui::out;
+use crate::ui::stdio;
 use crate::visible;
 
 /// The guide that a new one begins as, and its name.
@@ -20,10 +20,10 @@ pub(super) fn new(host: &dyn Host, dir: &Path) -> Exit {
     match write_skeleton(host, dir) {
         Ok(files) => {
             for file in files {
-                out::print(&format!("{}\n", visible::line(&file)));
+                stdio::print(&format!("{}\n", visible::line(&file)));
             }
             let dir = shell_word(dir);
-            out::print(&format!("\nNext: bringup guide lint {dir}, then: sudo bringup --guide {dir}\n"));
+            stdio::print(&format!("\nNext: bringup guide lint {dir}, then: sudo bringup --guide {dir}\n"));
             Exit::Done
         }
         Err(failure) => {
@@ -43,17 +43,17 @@ pub(super) fn lint(host: &dyn Host, dir: &Path, output: Output) -> Exit {
     let actions: usize = guide.stages.iter().map(|stage| stage.actions.len()).sum();
     let proofs: usize = guide.stages.iter().map(|stage| stage.proofs.len()).sum();
     if output.json {
-        out::json(&format!("{}\n", json!({ "ok": true, "problems": [] })));
+        stdio::json(&format!("{}\n", json!({ "ok": true, "problems": [] })));
     } else {
         let stages = guide.stages.len();
-        out::print(&format!("No problems: {stages} stages, {actions} actions, {proofs} proofs.\n"));
+        stdio::print(&format!("No problems: {stages} stages, {actions} actions, {proofs} proofs.\n"));
     }
     Exit::Done
 }
 
 /// Prints the JSON Schema of guide files.
 pub(super) fn print_schema() -> Exit {
-    out::json(schema::TEXT);
+    stdio::json(schema::TEXT);
     Exit::Done
 }
 

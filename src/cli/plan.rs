@@ -5,24 +5,24 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::action::Verdict;
-use crate::cli::{Inputs, Output, answers, inputs};
+use crate::cli::{Inputs, Output, answers, plan_inputs};
 use crate::engine::launch;
 use crate::engine::secret_store;
 use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::host::Host;
 use crate::plan::preview::{GuideChecks, packages, preview, render};
-use crate::ui::{out, term};
+use crate::ui::{stdio, tty_caps};
 
 /// Shows the plan.
 pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks: GuideChecks, output: Output) -> Exit {
     let elsewhere = facts.is_some();
-    let facts = match facts.map(|path| inputs::facts_from(host, path)) {
+    let facts = match facts.map(|path| plan_inputs::facts_from(host, path)) {
         Some(Err(problems)) => return answers::refuse(&problems, output),
         Some(Ok(facts)) => facts,
         None => probe(host),
     };
-    let mut made = match inputs::make(host, given, &facts) {
+    let mut made = match plan_inputs::make(host, given, &facts) {
         Ok(made) => made,
         Err(problems) => return answers::refuse(&problems, output),
     };
@@ -53,15 +53,15 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks
         let hash = made.plan.hash();
         let shown =
             json!({ "hash": hash, "plan": made.plan, "host": states, "packages": packages, "problems": problems });
-        out::json(&format!("{shown:#}\n"));
+        stdio::json(&format!("{shown:#}\n"));
     } else {
-        out::print(&render(&made.plan, &verdicts, packages.as_ref(), term::width(host), term::colour(host)));
+        stdio::print(&render(&made.plan, &verdicts, packages.as_ref(), tty_caps::width(host), tty_caps::colour(host)));
     }
     if !problems.is_empty() {
         if !output.json {
-            out::error("\nA run would be refused:\n");
+            stdio::error("\nA run would be refused:\n");
             for problem in &problems {
-                out::error(&format!("error: {problem}\n"));
+                stdio::error(&format!("error: {problem}\n"));
             }
         }
         return Exit::Rejected;

@@ -12,7 +12,7 @@ use crate::guide::load;
 use crate::host::Host;
 use crate::preflight::{Check, State, required, run};
 use crate::system::service::config::{Broken, broken_servers};
-use crate::ui::{out, preflight, term};
+use crate::ui::{preflight, stdio, tty_caps};
 
 /// Makes every check, and those of a guide that ships with the binary or lies in a directory.
 pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, output: Output) -> Exit {
@@ -33,9 +33,9 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
     }
     let fit = checks.iter().all(|check| check.state != State::Problem);
     if output.json {
-        out::json(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
+        stdio::json(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
     } else {
-        out::print(&preflight::page(term::look(host), &checks));
+        stdio::print(&preflight::page(tty_caps::look(host), &checks));
     }
     if fit { Exit::Done } else { Exit::Rejected }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::action::Action;
-use crate::cli::{Inputs, Output, answers, inputs};
+use crate::cli::{Inputs, Output, answers, plan_inputs};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::host::{Address, Host};
@@ -20,7 +20,7 @@ use crate::plan::Plan;
 use crate::proof::{Proof, listens};
 use crate::system::firewall::opening::{Ports, Protocol};
 use crate::system::net::wire;
-use crate::ui::out;
+use crate::ui::stdio;
 
 /// A packet that is dropped is never answered: two more are sent within this time.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -143,7 +143,7 @@ pub(super) fn probe(host: &dyn Host, request: &Request<'_>, output: Output) -> E
     let given = match request.ports.map(given).transpose() {
         Ok(given) => given.unwrap_or_default(),
         Err(message) => {
-            out::error(&format!("error: {message}\nWrite ports such as 22,443,5432=closed.\n"));
+            stdio::error(&format!("error: {message}\nWrite ports such as 22,443,5432=closed.\n"));
             return Exit::Usage;
         }
     };
@@ -175,9 +175,9 @@ pub(super) fn probe(host: &dyn Host, request: &Request<'_>, output: Output) -> E
         })
         .count();
     if output.json {
-        out::json(&format!("{:#}\n", as_json(request.host, &targets, &addresses, &found, wrong == 0)));
+        stdio::json(&format!("{:#}\n", as_json(request.host, &targets, &addresses, &found, wrong == 0)));
     } else {
-        out::print(&as_table(request.host, &targets, &addresses, &found, wrong));
+        stdio::print(&as_table(request.host, &targets, &addresses, &found, wrong));
     }
     if wrong == 0 { Exit::Done } else { Exit::ProofFailed }
 }
@@ -186,10 +186,10 @@ fn targets(host: &dyn Host, request: &Request<'_>, given: Targets) -> Result<Tar
     let mut targets = Targets::new();
     if request.inputs.answers.is_some() {
         let facts = match request.facts {
-            Some(path) => inputs::facts_from(host, path)?,
+            Some(path) => plan_inputs::facts_from(host, path)?,
             None => crate::facts::probe::probe(host),
         };
-        let made = inputs::make(host, request.inputs, &facts)?;
+        let made = plan_inputs::make(host, request.inputs, &facts)?;
         targets = planned(&made.plan, request.facts.map(|_| &facts));
     }
     targets.extend(given);

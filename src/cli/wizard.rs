@@ -1,7 +1,7 @@
 //! The wizard on this terminal, and what is said when the terminal is as before.
 
-use crate::cli::inputs::{self, Opening};
-use crate::cli::{Inputs, answers, past};
+use crate::cli::plan_inputs::{self, Opening};
+use crate::cli::{Inputs, answers, runs};
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
 use crate::facts::probe::probe;
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::host::real::RealHost;
 use crate::ui::terminal::{self, Terminal};
 use crate::ui::wizard::{App, Model, event_loop};
-use crate::ui::{Look, out, term};
+use crate::ui::{Look, stdio, tty_caps};
 
 /// Opens the wizard; none where the terminal cannot show it. With a guide (and answers) on the command line it begins
 /// at the guide's first question.
@@ -18,7 +18,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
     if !terminal::suits(host) {
         return None;
     }
-    let opening = match inputs::named_guide(host, given).and_then(|guide| opening(host, given, guide)) {
+    let opening = match plan_inputs::named_guide(host, given).and_then(|guide| opening(host, given, guide)) {
         Ok(opening) => opening,
         Err(problems) => return Some(answers::refuse(&problems, super::Output::default())),
     };
@@ -44,7 +44,7 @@ fn opening(
     given: &Inputs,
     guide: Option<Guide>,
 ) -> Result<Option<Opening>, Vec<crate::error::Problem>> {
-    guide.map(|guide| inputs::opening(host, given, guide, probe(host))).transpose()
+    guide.map(|guide| plan_inputs::opening(host, given, guide, probe(host))).transpose()
 }
 
 fn model(host: &dyn Host, look: Look) -> Model {
@@ -52,21 +52,21 @@ fn model(host: &dyn Host, look: Look) -> Model {
 }
 
 fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<Exit> {
-    let look = term::look(host);
+    let look = tty_caps::look(host);
     let terminal = Terminal::open(look).ok()?;
     let mut app = make(look, terminal.size());
     let left = event_loop(&mut app, terminal, || Box::new(RealHost::new()));
-    out::print(app.last_words());
+    stdio::print(app.last_words());
     let exit = match left {
         Ok(exit) => exit,
         Err(error) => {
-            out::error(&format!("bringup: the terminal: {error}\n"));
+            stdio::error(&format!("bringup: the terminal: {error}\n"));
             Exit::HungUp
         }
     };
     // What was on the screen is gone with it: what matters of a run is said once more, to stay.
     if let Some((run, ended)) = app.run() {
-        past::said(host, &RunDir::of(run), ended);
+        runs::said(host, &RunDir::of(run), ended);
     }
     Some(exit)
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::engine::decision::{Choice, Decision, Waiting};
-use crate::ui::look::Look;
-use crate::ui::{lines, text};
+use crate::ui::style::Look;
+use crate::ui::{messages, text};
 
 /// The column where the meaning of a command begins.
 const MEANING: usize = 34;
@@ -35,7 +35,7 @@ pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
 pub fn standing(waiting: &Waiting) -> String {
     let since = jiff::Timestamp::from_second(waiting.since.sec).unwrap_or_default();
     let since = since.strftime("%Y-%m-%d %H:%M:%S UTC");
-    format!("{}, since {since}; `bringup attach` asks", lines::waiting(waiting))
+    format!("{}, since {since}; `bringup attach` asks", messages::waiting(waiting))
 }
 
 /// How to decide where nobody can be asked.

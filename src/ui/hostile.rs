@@ -25,7 +25,7 @@ use crate::ui::plain::Plain;
 use crate::ui::progress::Bars;
 use crate::ui::run_state::RunState;
 use crate::ui::run_state::recorded::{decided, gone_wrong, recorded, waiting};
-use crate::ui::{Look, Renderer, ask, lines, preflight, report};
+use crate::ui::{Look, Renderer, ask, messages, preflight, report};
 use crate::visible::{HOSTILE, is_harmless, json, line, styled};
 
 const LOOKS: [Look; 3] = [
@@ -172,10 +172,10 @@ fn pages(look: Look, events: &[Event], hostile: &str) {
         ask::how_to(look, &question),
         line(&ask::standing(&question)),
         preflight::page(look, &[check]),
-        lines::failure(look, &failure).join("\n"),
-        lines::kept(look, hostile, hostile).join("\n"),
-        lines::dumped(look, hostile, hostile).join("\n"),
-        lines::step(look, "+", (hostile, 20), hostile, ""),
+        messages::failure(look, &failure).join("\n"),
+        messages::kept(look, hostile, hostile).join("\n"),
+        messages::dumped(look, hostile, hostile).join("\n"),
+        messages::step(look, "+", (hostile, 20), hostile, ""),
     ] {
         assert_harmless(&text, look.colour);
     }

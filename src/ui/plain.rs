@@ -3,9 +3,9 @@
 use crate::engine::event::{Ended, Event, What};
 use crate::progress::Progress;
 use crate::proof::not_tried;
-use crate::ui::look::Look;
 use crate::ui::run_state::RunState;
-use crate::ui::{Renderer, lines, text};
+use crate::ui::style::Look;
+use crate::ui::{Renderer, messages, text};
 
 /// A deadline is told again so many seconds before it.
 const LAST_CALL: u64 = 10;
@@ -99,7 +99,7 @@ impl Renderer for Plain {
                     Ended::AlreadySo => "already so",
                     Ended::Failed => "failed",
                 };
-                let after = lines::duration(*millis);
+                let after = messages::duration(*millis);
                 let after = if after.is_empty() { after } else { format!(" after {after}") };
                 self.step(action, &format!("{how}{after}"));
             }
@@ -116,20 +116,20 @@ impl Renderer for Plain {
                 }
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
             },
-            What::Failed { failure, .. } => self.lines(&lines::failure(self.look, failure)),
-            What::Waiting(waiting) => self.line(&lines::waiting(waiting)),
-            What::Decided { choice } => self.line(lines::decided(*choice)),
+            What::Failed { failure, .. } => self.lines(&messages::failure(self.look, failure)),
+            What::Waiting(waiting) => self.line(&messages::waiting(waiting)),
+            What::Decided { choice } => self.line(messages::decided(*choice)),
             What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
             What::RollbackStarted { run, records } => {
-                self.line(&format!("rolling back: {} of run {run}", lines::changes(*records)));
+                self.line(&format!("rolling back: {} of run {run}", messages::changes(*records)));
             }
             What::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
             }
-            What::Kept { what, why } => self.line(&lines::kept_sentence(self.look, what, why)),
-            What::Dumped { what, file } => self.line(&lines::dumped_sentence(what, file)),
+            What::Kept { what, why } => self.line(&messages::kept_sentence(self.look, what, why)),
+            What::Dumped { what, file } => self.line(&messages::dumped_sentence(what, file)),
             What::Note { text } => self.line(&format!("note: {text}")),
-            What::RunEnded { .. } => self.line(&lines::run_ended(&self.state)),
+            What::RunEnded { .. } => self.line(&messages::run_ended(&self.state)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The preflight checks as lines.
 
 use crate::preflight::{Check, State, checks};
-use crate::ui::look::{Look, MARK};
+use crate::ui::style::{Look, MARK};
 use crate::ui::text;
 
 /// Narrower than this, what was found stands below the title.

@@ -10,9 +10,9 @@ use crate::host::Stamp;
 use crate::progress::Progress;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
-use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::run_state::RunState;
-use crate::ui::{Renderer, lines, out, text};
+use crate::ui::style::{Look, MARK, Paint};
+use crate::ui::{Renderer, messages, stdio, text};
 
 /// Draws at most so often, in Hz: SSH lines are slow.
 const RATE: u8 = 10;
@@ -47,7 +47,7 @@ impl Left {
     /// What is to be said when the bar is so old.
     fn text(&self, age: Duration) -> String {
         let left = self.told.and_then(|(left, at)| left.checked_sub(age.saturating_sub(at)));
-        left.map_or_else(String::new, |left| format!("  {}", lines::left(left)))
+        left.map_or_else(String::new, |left| format!("  {}", messages::left(left)))
     }
 }
 
@@ -62,7 +62,7 @@ struct Current {
 impl Bars {
     /// Draws on stderr, which is a terminal of these looks; `width` tells its present width.
     pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static, expected: Expected) -> Self {
-        Self::on(out::bars(RATE), look, width, expected, Some(BEAT))
+        Self::on(stdio::bars(RATE), look, width, expected, Some(BEAT))
     }
 
     pub(super) fn on(
@@ -111,7 +111,7 @@ impl Bars {
             self.back = self.state.rolling_back;
             let label = if self.state.rolling_back { "rolling back  " } else { "" };
             let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
-            let left = if self.look.width < lines::NARROW { "" } else { "{left}" };
+            let left = if self.look.width < messages::NARROW { "" } else { "{left}" };
             let style = self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}{left}"));
             self.overall.set_style(style.with_key("left", self.left_at_draw()));
             self.overall.set_length(total);
@@ -190,7 +190,7 @@ impl Bars {
 
     /// The id with room after it, where there is room. Braces would be a template's.
     fn prefix(&self, id: &str) -> String {
-        if self.look.width < lines::NARROW {
+        if self.look.width < messages::NARROW {
             return String::new();
         }
         format!("{}  ", text::pad(&self.look.text(id), self.state.id_width())).replace(['{', '}'], "")
@@ -226,7 +226,7 @@ impl Bars {
     fn action_ended(&mut self, action: &str, ended: Ended, millis: u64) {
         self.clear_current();
         let id = (action, self.state.id_width());
-        self.println(&lines::ended(self.look, id, self.state.describe_of(action), ended, millis));
+        self.println(&messages::ended(self.look, id, self.state.describe_of(action), ended, millis));
         self.count();
     }
 }
@@ -257,44 +257,44 @@ impl Renderer for Bars {
                 self.clear_current();
                 let describe = self.state.describe_of(proof);
                 self.print_all(&match failure {
-                    None => lines::proven(look, describe, evidence.as_deref().unwrap_or("")),
-                    Some(failure) => lines::unproven(look, describe, failure),
+                    None => messages::proven(look, describe, evidence.as_deref().unwrap_or("")),
+                    Some(failure) => messages::unproven(look, describe, failure),
                 });
                 self.count();
             }
             What::Failed { failure, .. } => {
                 self.clear_current();
                 self.println("");
-                self.print_all(&lines::failure(look, failure));
+                self.print_all(&messages::failure(look, failure));
                 self.println("");
             }
             What::Waiting(waiting) => {
                 // Nothing moves while somebody is asked.
                 self.clear();
-                self.print_all(&lines::hanging(look, MARK, &lines::waiting(waiting)));
+                self.print_all(&messages::hanging(look, MARK, &messages::waiting(waiting)));
             }
             What::Decided { choice } => {
-                self.print_all(&lines::hanging(look, MARK, lines::decided(*choice)));
+                self.print_all(&messages::hanging(look, MARK, messages::decided(*choice)));
                 self.overall.reset();
                 self.count();
             }
             What::Skipped { step, because } => {
-                self.print_all(&lines::skipped(look, self.state.describe_of(step), because));
+                self.print_all(&messages::skipped(look, self.state.describe_of(step), because));
                 self.count();
             }
             What::RollbackStarted { records, .. } => {
-                self.println(&look.paint(Paint::Bold, &format!("Rolling back {}", lines::changes(*records))));
+                self.println(&look.paint(Paint::Bold, &format!("Rolling back {}", messages::changes(*records))));
                 self.count();
             }
             What::Undone { action, describe } => {
                 self.clear_current();
                 let id = (action.as_str(), self.state.id_width());
-                self.println(&lines::step(look, look.back(), id, describe, ""));
+                self.println(&messages::step(look, look.back(), id, describe, ""));
                 self.count();
             }
-            What::Kept { what, why } => self.print_all(&lines::kept(look, what, why)),
-            What::Dumped { what, file } => self.print_all(&lines::dumped(look, what, file)),
-            What::Note { text } => self.print_all(&lines::hanging(look, MARK, text)),
+            What::Kept { what, why } => self.print_all(&messages::kept(look, what, why)),
+            What::Dumped { what, file } => self.print_all(&messages::dumped(look, what, file)),
+            What::Note { text } => self.print_all(&messages::hanging(look, MARK, text)),
             What::RunEnded { .. } => return self.clear(),
         }
         self.estimate(event.at);

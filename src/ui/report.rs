@@ -8,9 +8,9 @@ use crate::engine::secret_store;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
 use crate::plan::{Plan, ResultLine};
-use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::run_state::RunState;
-use crate::ui::{lines, out, term, text};
+use crate::ui::style::{Look, MARK, Paint};
+use crate::ui::{messages, stdio, text, tty_caps};
 
 /// Lines that a page may have: 24, less one for the prompt that follows.
 const PAGE: usize = 23;
@@ -21,7 +21,7 @@ const LABEL: usize = 14;
 
 /// Prints the page for the way a run (or its rollback) has ended.
 pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
-    let look = term::look(host);
+    let look = tty_caps::look(host);
     let state = RunState::of(&event::read(host, &dir.events(host)));
     let text = match exit {
         Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
@@ -34,7 +34,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
         }
         _ => failed(look, dir, &state, exit),
     };
-    out::print(&text);
+    stdio::print(&text);
 }
 
 /// Everything is done and proven.
@@ -45,7 +45,7 @@ pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>,
     );
     for warning in state.warnings.iter().take(SOME) {
         page.blank();
-        page.lines.extend(lines::hanging(look, MARK, warning));
+        page.lines.extend(messages::hanging(look, MARK, warning));
     }
     let mut next = Vec::new();
     for step in state.skipped().take(SOME) {
@@ -90,7 +90,7 @@ pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>,
 
 /// A run, or a part of it, was taken back because somebody asked for it.
 pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
-    let mut page = Page::new(look, &lines::rolled_back(state.records));
+    let mut page = Page::new(look, &messages::rolled_back(state.records));
     page.left(dir, state);
     page.blank();
     page.field("Log", &dir.file("log").display().to_string());
@@ -101,11 +101,11 @@ pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
 /// Something failed, or the run was stopped: the first error first, then where the host stands now, then what
 /// to do.
 pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String {
-    let mut below = Page::new(look, lines::outcome(state, exit));
+    let mut below = Page::new(look, messages::outcome(state, exit));
     below.others(dir, state);
     below.left(dir, state);
     below.blank();
-    for (label, value) in lines::commands_after(state, exit) {
+    for (label, value) in messages::commands_after(state, exit) {
         below.field(label, value);
     }
     below.field("Journal", &dir.file("journal.jsonl").display().to_string());
@@ -115,9 +115,9 @@ pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String 
         let failure = failure.clone();
         let failure = &if exit == Exit::RolledBack { failure.rolled_back() } else { failure };
         // The tail of the output gets what lines are left: the cause and the way out are worth more.
-        let bare = lines::failure_with(look, failure, 0).len();
+        let bare = messages::failure_with(look, failure, 0).len();
         let room = PAGE.saturating_sub(below.lines.len() + bare + 2);
-        page.lines.extend(lines::failure_with(look, failure, room.min(8)));
+        page.lines.extend(messages::failure_with(look, failure, room.min(8)));
     }
     page.lines.extend(below.lines);
     page.end()
@@ -137,7 +137,7 @@ pub fn nothing_to_do(plan: &Plan) -> String {
 
 /// A proof that was tried again: the evidence, or why it failed.
 pub fn proof_line(host: &dyn Host, describe: &str, result: &Outcome<String>) -> String {
-    proof_lines(term::look(host), describe, result).join("\n") + "\n"
+    proof_lines(tty_caps::look(host), describe, result).join("\n") + "\n"
 }
 
 /// What was not verified, because its stages are rolled back; empty when none is. `proofs` are those that were not
@@ -150,7 +150,7 @@ pub fn not_verified(stages: &BTreeSet<String>, proofs: &[&str]) -> String {
     let names: Vec<&str> = stages.iter().map(String::as_str).collect();
     page.prose(&format!("Not verified, because rolled back: {}.", names.join(", ")));
     for proof in proofs {
-        page.lines.extend(lines::hanging(Look::PLAIN, MARK, proof));
+        page.lines.extend(messages::hanging(Look::PLAIN, MARK, proof));
     }
     page.prose("`bringup` with the same answers applies it again.");
     page.end()
@@ -161,7 +161,7 @@ pub fn data_at_risk(names: &[String]) -> String {
     let mut page = Page { look: Look::PLAIN, lines: Vec::new() };
     page.prose("error: this data changed since the run, and the rollback would drop it:");
     for name in names {
-        page.lines.extend(lines::hanging(Look::PLAIN, MARK, name));
+        page.lines.extend(messages::hanging(Look::PLAIN, MARK, name));
     }
     page.prose("Nothing was changed. With --drop-data it is saved to a file first, then dropped.");
     page.end()
@@ -169,11 +169,11 @@ pub fn data_at_risk(names: &[String]) -> String {
 
 fn proof_lines(look: Look, describe: &str, result: &Outcome<String>) -> Vec<String> {
     match result {
-        Ok(evidence) => lines::proven(look, describe, evidence),
+        Ok(evidence) => messages::proven(look, describe, evidence),
         Err(failure) => {
-            let mut lines = lines::unproven(look, describe, failure);
+            let mut lines = messages::unproven(look, describe, failure);
             if let Some(hint) = &failure.hint {
-                lines.extend(lines::indented(look, hint));
+                lines.extend(messages::indented(look, hint));
             }
             lines
         }
@@ -268,7 +268,7 @@ impl Page {
     fn others(&mut self, dir: &RunDir, state: &RunState) {
         let look = self.look;
         for failure in state.other_failures().take(SOME) {
-            self.lines.extend(lines::hanging(look, &look.cross(), &failure.to_string()));
+            self.lines.extend(messages::hanging(look, &look.cross(), &failure.to_string()));
         }
         self.more(dir, state.other_failures().count());
     }
@@ -277,10 +277,10 @@ impl Page {
     fn left(&mut self, dir: &RunDir, state: &RunState) {
         let look = self.look;
         for (what, file) in &state.dumped {
-            self.lines.extend(lines::dumped(look, what, file));
+            self.lines.extend(messages::dumped(look, what, file));
         }
         for (what, why) in state.kept.iter().take(SOME) {
-            self.lines.extend(lines::kept(look, what, why));
+            self.lines.extend(messages::kept(look, what, why));
         }
         self.more(dir, state.kept.len());
     }
@@ -289,7 +289,7 @@ impl Page {
     fn more(&mut self, dir: &RunDir, all: usize) {
         if all > SOME {
             let text = format!("and {} more: {}", all - SOME, dir.file("rollback.json").display());
-            self.lines.extend(lines::hanging(self.look, " ", &text));
+            self.lines.extend(messages::hanging(self.look, " ", &text));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::estimate::{Estimate, Expected};
-use crate::ui::{lines, text};
+use crate::ui::{messages, text};
 
 mod output;
 #[cfg(test)]
@@ -266,7 +266,7 @@ impl RunState {
             }
             What::Decided { choice } => {
                 self.phase = Phase::Forward;
-                lines::decided(*choice).clone_into(&mut self.meter.says);
+                messages::decided(*choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
                     // What failed is tried anew, or is to be done without.
                     self.rolling_back = false;

@@ -1,6 +1,6 @@
 //! The terminal in full-screen mode. Nothing else writes to it or reads from it while a [`Terminal`] is open.
 //!
-//! It is a door of its own, like [`crate::ui::out`]: a screen over a slow line, that may go away at any moment,
+//! It is a door of its own, like [`crate::ui::stdio`]: a screen over a slow line, that may go away at any moment,
 //! and has to be given back as it was, however the program ends. Little is written (see `paint`), nothing blocks,
 //! and nothing spins when the line is gone.
 
@@ -15,8 +15,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::host::Host;
-use crate::ui::look::Look;
-use crate::ui::term;
+use crate::ui::style::Look;
+use crate::ui::tty_caps;
 
 mod attr;
 mod grid;
@@ -64,7 +64,7 @@ pub enum Input {
 
 /// Whether this terminal can show more than lines: it is one, knows its size and understands sequences.
 pub fn suits(host: &dyn Host) -> bool {
-    term::moves(host) && Tty::open().is_ok_and(|tty| tty.size().is_some())
+    tty_caps::moves(host) && Tty::open().is_ok_and(|tty| tty.size().is_some())
 }
 
 /// The screen and the keyboard; one at a time. Gives the terminal back when dropped; [`restore`] does the same

@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::error::Exit;
-use crate::ui::out;
+use crate::ui::stdio;
 
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 static ASKING: AtomicBool = AtomicBool::new(false);
@@ -61,7 +61,7 @@ fn go_back() -> Option<Termios> {
     let now = tcgetattr(io::stdin()).ok()?;
     let before = BEFORE.try_lock().ok()?;
     if !now.local_modes.contains(LocalModes::ICANON) {
-        out::mode(out::Mode::EditingEnds);
+        stdio::mode(stdio::Mode::EditingEnds);
     }
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, before.as_ref()?);
     Some(now)
@@ -97,9 +97,9 @@ fn stop() {
         // What stood there before has gone by, and a half-typed line with it.
         let raw = !now.local_modes.contains(LocalModes::ICANON);
         if raw {
-            out::mode(out::Mode::EditingGoesOn);
+            stdio::mode(stdio::Mode::EditingGoesOn);
         } else {
-            out::error("> ");
+            stdio::error("> ");
         }
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &now);
     }
@@ -118,7 +118,7 @@ fn wait_for_the_end_of_the_terminal() {
 fn leave(exit: Exit) {
     restore();
     if exit == Exit::Interrupted {
-        out::error("\nNothing was changed.\n");
+        stdio::error("\nNothing was changed.\n");
     }
     #[expect(clippy::exit, clippy::disallowed_methods, reason = "the other thread waits for a key")]
     std::process::exit(i32::from(exit.code()));

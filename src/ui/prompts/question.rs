@@ -7,8 +7,8 @@ use crate::answers::resolve::allowed;
 use crate::answers::{Origin, SecretSource};
 use crate::error::{Exit, Problem};
 use crate::guide::{Choice, Question, QuestionKind};
-use crate::ui::look::MARK;
 use crate::ui::prompts::voice::{Heard, Voice, number};
+use crate::ui::style::MARK;
 
 /// What came of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
 
 use crate::host::Host;
-use crate::ui::{out, term};
+use crate::ui::{stdio, tty_caps};
 
 /// What stands before every answer.
 pub const PROMPT: &str = ">";
@@ -45,7 +45,7 @@ pub enum Gone {
 /// Whoever sits at this terminal: with lines that can be edited where it can do more than lines, and with bare
 /// lines, free of control codes, where it cannot or where `plain` asks for them.
 pub fn at_terminal(host: &dyn Host, plain: bool) -> Box<dyn Talk> {
-    if plain || !term::edits(host) { Box::new(Bare) } else { Box::new(Edited) }
+    if plain || !tty_caps::edits(host) { Box::new(Bare) } else { Box::new(Edited) }
 }
 
 /// Lines as the terminal itself hands them over.
@@ -53,16 +53,16 @@ struct Bare;
 
 impl Talk for Bare {
     fn tell(&mut self, text: &str) {
-        out::error(text);
+        stdio::error(text);
     }
 
     fn line(&mut self, _begun: &str) -> Result<String, Gone> {
-        out::error(&format!("{PROMPT} "));
+        stdio::error(&format!("{PROMPT} "));
         read(&mut io::stdin().lock())
     }
 
     fn secret(&mut self) -> Result<String, Gone> {
-        out::error(&format!("{PROMPT} "));
+        stdio::error(&format!("{PROMPT} "));
         let shown = hide();
         let read = read(&mut io::stdin().lock());
         if let Ok(shown) = shown {
@@ -109,16 +109,16 @@ impl Edited {
 
 impl Talk for Edited {
     fn tell(&mut self, text: &str) {
-        out::error(text);
+        stdio::error(text);
     }
 
     fn line(&mut self, begun: &str) -> Result<String, Gone> {
-        let line = heard(out::ask_line(begun, Self::looks()))?;
+        let line = heard(stdio::ask_line(begun, Self::looks()))?;
         Ok(without_begun(line, begun))
     }
 
     fn secret(&mut self) -> Result<String, Gone> {
-        heard(out::ask_secret(Self::looks()))
+        heard(stdio::ask_secret(Self::looks()))
     }
 
     fn forget_typed_ahead(&mut self) {

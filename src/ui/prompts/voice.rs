@@ -1,8 +1,8 @@
 //! How the dialogue speaks: wrapped lines, numbered choices, and the few words that are no answers.
 
 use crate::error::Exit;
-use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::prompts::talk::{Gone, Talk};
+use crate::ui::style::{Look, MARK, Paint};
 use crate::ui::text;
 
 /// Lines longer than this are hard to read.

@@ -190,14 +190,14 @@ fn in_whatever_order_it_is_decided_every_renderer_tells_the_same_end() {
             let failure = state.failure().map(|(_, failure, _)| failure.what.clone());
             assert_eq!(failure.as_deref(), Some("create the role and the database webapp"), "{order:?}");
             let page = crate::ui::report::failed(crate::ui::Look::PLAIN, &dir, &state, exit);
-            assert!(page.contains(lines::outcome(&state, exit)), "{order:?}: {page}");
+            assert!(page.contains(messages::outcome(&state, exit)), "{order:?}: {page}");
             assert_eq!(page.contains("bringup resume"), exit == Exit::Incomplete && !back, "{order:?}: {page}");
             let expected = match exit {
                 Exit::RolledBack => "rollback ended",
                 _ if back => "rollback ended, incomplete",
                 _ => "run ended, 2 changes in place",
             };
-            assert_eq!(lines::run_ended(&state), expected, "{order:?}");
+            assert_eq!(messages::run_ended(&state), expected, "{order:?}");
         }
     }
 }

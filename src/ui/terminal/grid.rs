@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::ui::look::Look;
+use crate::ui::style::Look;
 use crate::ui::terminal::attr::Attr;
 use crate::ui::text;
 use crate::visible;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Exit;
 use crate::host::{Command, Host};
-use crate::ui::out;
+use crate::ui::stdio;
 use crate::ui::terminal::{Input, Signal, Terminal};
 use crate::ui::wizard::{App, Leave, Msg, RunMsg};
 
@@ -76,13 +76,13 @@ pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::
 
 /// The administrator's own shell, until it ends.
 fn shell(host: &dyn Host, note: &str) {
-    out::error(&format!("\n{note}\n"));
+    stdio::error(&format!("\n{note}\n"));
     let program = host.env("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned());
     // Debian's bash puts the first before its prompt; other shells show the second as theirs.
     let command = Command::new([program.as_str()]).env("debian_chroot", "bringup").env("PS1", "(bringup) # ");
     if let Err(error) = host.hand_over(&command) {
         // Long enough to be read before the screen is ours again.
-        out::error(&format!("{program}: {error}\n"));
+        stdio::error(&format!("{program}: {error}\n"));
         host.sleep(Duration::from_secs(2));
     }
 }

@@ -195,7 +195,7 @@ pub fn name(theme: &Theme, act: Act, typing: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::look::Look;
+    use crate::ui::style::Look;
 
     fn press(code: KeyCode, modifiers: KeyModifiers) -> KeyEvent {
         KeyEvent::new(code, modifiers)

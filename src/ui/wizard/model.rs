@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
 use crate::guide::load::Offered;
-use crate::ui::look::Look;
+use crate::ui::style::Look;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::page::Visit;

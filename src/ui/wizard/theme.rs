@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
-use crate::ui::look::Look;
+use crate::ui::style::Look;
 use crate::ui::text;
 use crate::yaml;
 

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::*;
-use crate::ui::look::Look;
+use crate::ui::style::Look;
 use crate::ui::terminal::grid::Glyph;
 
 const LOOK: Look = Look { width: 20, unicode: true, colour: true };

@@ -7,7 +7,7 @@ use super::*;
 use crate::guide::load;
 use crate::host::fake::FakeHost;
 use crate::preflight;
-use crate::ui::look::Look;
+use crate::ui::style::Look;
 
 mod answering;
 mod bytes;

@@ -149,7 +149,7 @@ fn places(text: &str, pattern: &str) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::look::Look;
+    use crate::ui::style::Look;
 
     fn lines() -> Vec<Line<'static>> {
         ["listen 80;", "server_name x;", "Listen 443;", "end"].map(Line::from).to_vec()

@@ -1,7 +1,7 @@
 //! A failed run that waits: what was tried, why it failed, what has changed so far, and what can be done about it.
 
 use crate::engine::decision::{Choice, Decision, Waiting};
-use crate::ui::lines;
+use crate::ui::messages;
 use crate::ui::run_state::{RunState, StepState, Work};
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
@@ -49,7 +49,7 @@ pub fn write(run_view: &RunView, waiting: &Waiting, writer: &mut ViewBuilder<'_>
     }
     writer.blank();
     if let Some(choice) = run_view.decided {
-        writer.note(Role::Value, Sign::Working, 2, lines::decided(choice));
+        writer.note(Role::Value, Sign::Working, 2, messages::decided(choice));
         return;
     }
     for (act, _, name) in offered(waiting) {
@@ -92,7 +92,7 @@ fn about(run_view: &RunView, waiting: &Waiting, act: Act) -> String {
 
 /// How much stands, and where.
 fn changes(running: &RunState, waiting: &Waiting, writer: &mut ViewBuilder<'_>) {
-    let says = lines::in_place(waiting.changed);
+    let says = messages::in_place(waiting.changed);
     let list = if changed(running).next().is_some() { " (Enter lists them)" } else { "" };
     parts::field("changes", "So far", Role::Value, &format!("{says}{list}"), writer);
 }

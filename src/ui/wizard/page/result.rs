@@ -19,7 +19,7 @@ use crate::ui::wizard::run_cmd::RunCmd;
 use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
-use crate::ui::{lines, text};
+use crate::ui::{messages, text};
 
 /// Columns for the names of secrets, at least.
 const LABEL: usize = 14;
@@ -203,7 +203,7 @@ fn nothing_to_do(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
 }
 
 fn taken_back(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    let says = lines::rolled_back(run_view.running.records);
+    let says = messages::rolled_back(run_view.running.records);
     headline(Role::Good, Sign::Good, &says, writer);
     left(&run_view.running, writer);
     next(run_view, &[("In place", "bringup status")], writer);
@@ -222,7 +222,7 @@ fn failed(run_view: &RunView, exit: Exit, writer: &mut ViewBuilder<'_>) {
         Exit::Incomplete if running.rolling_back => (Role::Bad, Sign::Bad),
         _ => (Role::Warning, Sign::Warning),
     };
-    let says = lines::outcome(running, exit);
+    let says = messages::outcome(running, exit);
     if running.failure().is_some() {
         writer.note(role, sign, 2, says);
     } else {
@@ -235,7 +235,7 @@ fn failed(run_view: &RunView, exit: Exit, writer: &mut ViewBuilder<'_>) {
     if exit == Exit::ProofFailed {
         proofs(running, writer);
     }
-    next(run_view, lines::commands_after(running, exit), writer);
+    next(run_view, messages::commands_after(running, exit), writer);
 }
 
 fn refused(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
@@ -257,7 +257,7 @@ fn lost(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     if let Some(step) = run_view.running.current() {
         writer.prose(Role::Dim, 4, &format!("It was last at: {}", step.describe));
     }
-    next(run_view, lines::commands_after(&run_view.running, Exit::Incomplete), writer);
+    next(run_view, messages::commands_after(&run_view.running, Exit::Incomplete), writer);
 }
 
 // --- their parts ----------------------------------------------------------------

@@ -15,7 +15,7 @@ use crate::ui::wizard::run_cmd::RunCmd;
 use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
-use crate::ui::{lines, text};
+use crate::ui::{messages, text};
 
 /// Columns of a bar, at most.
 const BAR: usize = 30;
@@ -215,7 +215,7 @@ fn whole(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     pieces.push(writer.span(Role::Value, format!("  {over} of {all} {unit}").trim_end()));
     let mut time = seconds(running.elapsed(run_view.now).as_secs());
     if let Some(left) = running.left(run_view.now).filter(|_| writer.width() >= 60) {
-        time = format!("{time}, {}", lines::left(left));
+        time = format!("{time}, {}", messages::left(left));
     }
     if run_view.stopping && running.phase != Phase::Back {
         "stops after this step".clone_into(&mut time);
@@ -341,7 +341,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
         StepState::Failed => "failed".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
         StepState::AlreadySo => "already so".to_owned(),
-        StepState::Done | StepState::Skipped => lines::duration(group.millis()),
+        StepState::Done | StepState::Skipped => messages::duration(group.millis()),
     };
     let stop = Focus::Stage(group.id.to_owned());
     entry(stop, group.state(), &run_view.title_of(group.id), 0, Role::Heading, &right, writer);
@@ -353,7 +353,7 @@ fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
         StepState::Failed => "failed".to_owned(),
         StepState::Skipped => "left out".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
-        StepState::Done => lines::duration(step.millis),
+        StepState::Done => messages::duration(step.millis),
         StepState::Pending | StepState::Working => String::new(),
     };
     let role = if step.state == StepState::Pending { Role::Dim } else { Role::Value };

@@ -26,7 +26,7 @@ pub fn write(why: &str, lines: usize, to: &mut ViewBuilder<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::look::Look;
+    use crate::ui::style::Look;
     use crate::ui::wizard::theme::Theme;
 
     fn written(lines: usize) -> Vec<String> {

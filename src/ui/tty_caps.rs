@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::host::Host;
 use crate::ui::estimate::Expected;
 use crate::ui::json::Json;
-use crate::ui::look::Look;
 use crate::ui::plain::Plain;
 use crate::ui::progress::Bars;
-use crate::ui::{Renderer, out};
+use crate::ui::style::Look;
+use crate::ui::{Renderer, stdio};
 
 /// Where no terminal says its width.
 const USUAL: usize = 80;
@@ -18,26 +18,26 @@ const USUAL_ROWS: usize = 24;
 
 /// Whether lines of the terminal on stderr can be redrawn, so that something moves on it.
 fn redraws(host: &dyn Host, plain: bool) -> bool {
-    !plain && out::stderr_is_terminal() && moves(host) && stderr_width().is_some()
+    !plain && stdio::stderr_is_terminal() && moves(host) && stderr_width().is_some()
 }
 
 /// The renderer for this terminal: bars where lines can be redrawn, plain lines elsewhere. `expected` is asked where
 /// the time left can be shown.
 pub fn renderer(host: &dyn Host, json: bool, plain: bool, expected: impl FnOnce() -> Expected) -> Box<dyn Renderer> {
     if json {
-        return Box::new(Json::new(out::json));
+        return Box::new(Json::new(stdio::json));
     }
     if redraws(host, plain) {
         let width = || stderr_width().unwrap_or(USUAL);
-        Box::new(Bars::on_stderr(look_of(host, width(), out::stderr_is_terminal()), width, expected()))
+        Box::new(Bars::on_stderr(look_of(host, width(), stdio::stderr_is_terminal()), width, expected()))
     } else {
-        Box::new(Plain::new(look(host), out::print))
+        Box::new(Plain::new(look(host), stdio::print))
     }
 }
 
 /// The looks of stdout.
 pub fn look(host: &dyn Host) -> Look {
-    look_of(host, width(host), out::stdout_is_terminal())
+    look_of(host, width(host), stdio::stdout_is_terminal())
 }
 
 /// The columns of stdout.
@@ -52,12 +52,12 @@ pub fn colour(host: &dyn Host) -> bool {
 
 /// The looks of stderr, where questions are asked.
 pub fn asking_look(host: &dyn Host) -> Look {
-    look_of(host, stderr_width().unwrap_or(USUAL), out::stderr_is_terminal())
+    look_of(host, stderr_width().unwrap_or(USUAL), stdio::stderr_is_terminal())
 }
 
 /// The lines that stderr shows at once.
 pub fn rows(_: &dyn Host) -> usize {
-    columns(out::stderr_size().map(|size| size.ws_row)).unwrap_or(USUAL_ROWS)
+    columns(stdio::stderr_size().map(|size| size.ws_row)).unwrap_or(USUAL_ROWS)
 }
 
 /// Whether lines can be edited: the terminal understands more than lines, and knows its width.
@@ -67,15 +67,15 @@ pub fn edits(host: &dyn Host) -> bool {
 
 /// Whether a person is there to be asked.
 pub fn interactive(_: &dyn Host) -> bool {
-    io::stdin().is_terminal() && out::stderr_is_terminal()
+    io::stdin().is_terminal() && stdio::stderr_is_terminal()
 }
 
 /// Asks a question; anything but yes is no. A plain line where the terminal understands nothing else.
 pub fn confirm(host: &dyn Host, question: &str) -> bool {
     if moves(host) {
-        return out::ask_yes(question).unwrap_or(false);
+        return stdio::ask_yes(question).unwrap_or(false);
     }
-    out::error(&format!("{question} [y/N] "));
+    stdio::error(&format!("{question} [y/N] "));
     read_yes(&mut io::stdin().lock())
 }
 
@@ -83,17 +83,17 @@ pub fn confirm(host: &dyn Host, question: &str) -> bool {
 /// understands nothing else or lines are wanted. `reading` is true while a line is read, which hears of no signal
 /// but one that ends the program.
 pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool, reading: &AtomicBool) -> Option<usize> {
-    let look = look_of(host, stderr_width().unwrap_or(USUAL), out::stderr_is_terminal());
+    let look = look_of(host, stderr_width().unwrap_or(USUAL), stdio::stderr_is_terminal());
     if !redraws(host, plain) {
         reading.store(true, Ordering::Relaxed);
-        let chosen = choose_numbered(look, question, options, &mut io::stdin().lock(), &mut out::error);
+        let chosen = choose_numbered(look, question, options, &mut io::stdin().lock(), &mut stdio::error);
         reading.store(false, Ordering::Relaxed);
         return chosen;
     }
     // Lines that are broken by the terminal would be counted wrong when the list is drawn again.
     let room = look.width.saturating_sub(4);
     let options: Vec<String> = options.iter().map(|option| look.shorten(&look.text(option), room)).collect();
-    out::ask_which(question, &options, "up and down move, enter chooses, escape leaves it waiting").ok()
+    stdio::ask_which(question, &options, "up and down move, enter chooses, escape leaves it waiting").ok()
 }
 
 fn choose_numbered(
@@ -150,11 +150,11 @@ fn unset(host: &dyn Host, name: &str) -> bool {
 }
 
 fn stdout_width() -> Option<usize> {
-    columns(out::stdout_size().map(|size| size.ws_col))
+    columns(stdio::stdout_size().map(|size| size.ws_col))
 }
 
 fn stderr_width() -> Option<usize> {
-    columns(out::stderr_size().map(|size| size.ws_col))
+    columns(stdio::stderr_size().map(|size| size.ws_col))
 }
 
 /// A serial line says that it has no columns (and no lines) at all.

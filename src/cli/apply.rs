@@ -1,7 +1,7 @@
 //! `bringup --answers f`: everything is checked, then a detached process does it and we follow.
 
 use crate::answers::OnFailure;
-use crate::cli::{Inputs, Output, answers, inputs, past};
+use crate::cli::{Inputs, Output, answers, plan_inputs, runs};
 use crate::engine::event::{Event, What};
 use crate::engine::launch::request::{Launched, Request};
 use crate::error::Exit;
@@ -9,12 +9,12 @@ use crate::facts::probe::probe;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::ui::json::Json;
-use crate::ui::{Renderer as _, out, report};
+use crate::ui::{Renderer as _, report, stdio};
 
 /// Starts a run; nothing is asked before it. `on_failure` wins over the answers file.
 pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailure>, output: Output) -> Exit {
     let facts = probe(host);
-    let mut made = match inputs::make(host, given, &facts) {
+    let mut made = match plan_inputs::make(host, given, &facts) {
         Ok(made) => made,
         Err(problems) => return answers::refuse(&problems, output),
     };
@@ -30,29 +30,29 @@ pub(super) fn start(host: &dyn Host, given: &Inputs, on_failure: Option<OnFailur
 pub(super) fn follow(host: &dyn Host, made: &Request, launched: Launched, output: Output) -> Exit {
     match launched {
         // Nothing to change is not enough where a proof had failed.
-        Launched::NothingToDo { proven: false } => past::verify(host, output),
+        Launched::NothingToDo { proven: false } => runs::verify(host, output),
         Launched::NothingToDo { proven: true } => {
             nothing_to_do(host, &made.plan, output);
             Exit::Done
         }
-        Launched::Started(dir) => past::follow(host, &dir, output),
+        Launched::Started(dir) => runs::follow(host, &dir, output),
     }
 }
 
 /// A program that reads the lines of a run reads here how it ended, too.
 fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
-    let mut json = Json::new(out::json);
+    let mut json = Json::new(stdio::json);
     let mut tell = |what| json.event(&Event { at: host.now(), what });
     for warning in &plan.warnings {
         if output.json {
             tell(What::Note { text: warning.clone() });
         } else {
-            out::print(&format!("warning: {warning}\n"));
+            stdio::print(&format!("warning: {warning}\n"));
         }
     }
     if output.json {
         tell(What::RunEnded { exit: Exit::Done, changed: 0 });
     } else {
-        out::print(&report::nothing_to_do(plan));
+        stdio::print(&report::nothing_to_do(plan));
     }
 }

@@ -24,7 +24,7 @@ use crate::proof;
 use crate::state_dir;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
-use crate::ui::{ask, out, report, term};
+use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
 /// What `rollback` was asked to take back.
@@ -42,26 +42,26 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         let waiting_runs: Vec<&Run> = runs.iter().filter(|run| run.waits()).collect();
         if output.json {
             let records: Vec<_> = standing.iter().chain(&waiting_runs).map(|run| record(host, run)).collect();
-            out::json(&format!("{:#}\n", json!(records)));
+            stdio::json(&format!("{:#}\n", json!(records)));
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
-            out::print("Nothing that bringup did is in place on this server.\n");
+            stdio::print("Nothing that bringup did is in place on this server.\n");
         }
         for run in standing {
-            out::print(&line(run));
+            stdio::print(&line(run));
             if let Some(waiting) = waiting(host, run) {
-                out::print(&format!("  {}\n", visible::line(&ask::standing(&waiting))));
+                stdio::print(&format!("  {}\n", visible::line(&ask::standing(&waiting))));
             }
             for step in run.journal.skipped() {
-                out::print(&format!("  skipped: {}\n", visible::line(step)));
+                stdio::print(&format!("  skipped: {}\n", visible::line(step)));
             }
         }
         for run in waiting_runs {
-            out::print(&line(run));
+            stdio::print(&line(run));
             let left: Vec<_> = run.journal.deferred().flat_map(|entry| entry.undo.clone()).collect();
             if !left.is_empty() {
-                out::print(&format!("  still used by others: {}\n", words(&left)));
+                stdio::print(&format!("  still used by others: {}\n", words(&left)));
             }
         }
         Ok(Exit::Done)
@@ -72,14 +72,14 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
 pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         if output.json {
-            out::json(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
+            stdio::json(&format!("{:#}\n", json!(runs.iter().map(|run| record(host, run)).collect::<Vec<_>>())));
             return Ok(Exit::Done);
         }
         if runs.is_empty() {
-            out::print("bringup has not changed anything on this host yet.\n");
+            stdio::print("bringup has not changed anything on this host yet.\n");
         }
         for run in runs {
-            out::print(&line(run));
+            stdio::print(&line(run));
         }
         Ok(Exit::Done)
     })
@@ -112,7 +112,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 }
                 let result = planned.proof.prove_since(&cx, start);
                 if !output.json {
-                    out::print(&report::proof_line(host, &planned.describe, &result));
+                    stdio::print(&report::proof_line(host, &planned.describe, &result));
                 }
                 results.push((planned.id.clone(), planned.describe.clone(), result));
             }
@@ -130,15 +130,15 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 json!({ "proof": id, "describe": describe, "not_verified": format!("stage {stage} is rolled back") })
             });
             let list: Vec<_> = tried.chain(untried).collect();
-            out::json(&format!("{:#}\n", json!(list)));
+            stdio::json(&format!("{:#}\n", json!(list)));
         } else if results.is_empty() && stages.is_empty() {
-            out::print("Nothing to verify: no finished run is in place on this server.\n");
+            stdio::print("Nothing to verify: no finished run is in place on this server.\n");
         } else {
             let not_tried = results.iter().filter(|(_, _, result)| outcome(result) == "not_tried").count();
             let not_tried = if not_tried == 0 { String::new() } else { format!(", {not_tried} not tried") };
             let passed = results.iter().filter(|(_, _, result)| outcome(result) == "passed").count();
-            out::print(&format!("{passed} proven, {failed} failed{not_tried}.\n"));
-            out::print(&report::not_verified(
+            stdio::print(&format!("{passed} proven, {failed} failed{not_tried}.\n"));
+            stdio::print(&report::not_verified(
                 &stages,
                 &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>(),
             ));
@@ -161,13 +161,13 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
     let id = match at_work(host) {
         Ok(id) => id,
         Err(why) => {
-            out::error(why);
+            stdio::error(why);
             return Exit::Rejected;
         }
     };
     if !output.plain
         && !output.json
-        && term::interactive(host)
+        && tty_caps::interactive(host)
         && let Some(exit) = wizard::attach(host, &id)
     {
         return exit;
@@ -180,13 +180,13 @@ pub(super) fn abort(host: &dyn Host) -> Exit {
     let id = match at_work(host) {
         Ok(id) => id,
         Err(why) => {
-            out::error(why);
+            stdio::error(why);
             return Exit::Rejected;
         }
     };
     match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
-            out::print(&format!(
+            stdio::print(&format!(
                 "Run {id} ends after its present step and rolls everything back; `bringup attach` shows it.\n"
             ));
             Exit::Done
@@ -200,14 +200,14 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
     with_runs(host, |runs| {
         let interrupted = runs.iter().find(|run| matches!(run.state, State::Unfinished | State::RollbackUnfinished));
         let Some(run) = interrupted else {
-            out::print("There is nothing to resume.\n");
+            stdio::print("There is nothing to resume.\n");
             return Ok(Exit::Done);
         };
         if run.state == State::RollbackUnfinished {
-            out::error(&format!("The rollback of run {} was interrupted: `bringup rollback` goes on.\n", run.dir.id));
+            stdio::error(&format!("The rollback of run {} was interrupted: `bringup rollback` goes on.\n", run.dir.id));
             return Ok(Exit::Rejected);
         }
-        if !yes && term::interactive(host) && !term::confirm(host, &format!("Go on with run {}?", run.dir.id)) {
+        if !yes && tty_caps::interactive(host) && !tty_caps::confirm(host, &format!("Go on with run {}?", run.dir.id)) {
             return Ok(Exit::Rejected);
         }
         if let Some(on_failure) = on_failure {
@@ -226,12 +226,12 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
         let chosen = match choose(host, runs, scope) {
             Ok(chosen) => chosen,
             Err(message) => {
-                out::error(&format!("error: {message}\n"));
+                stdio::error(&format!("error: {message}\n"));
                 return Ok(Exit::Rejected);
             }
         };
         let Some(first) = chosen.first() else {
-            out::print("Nothing to roll back.\n");
+            stdio::print("Nothing to roll back.\n");
             return Ok(Exit::Done);
         };
         let ids: Vec<String> = chosen.iter().map(|run| run.dir.id.clone()).collect();
@@ -244,22 +244,22 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
         };
         let at_risk = data::at_risk(host, &ahead, &scope.options)?;
         if !at_risk.is_empty() {
-            out::error(&report::data_at_risk(&at_risk));
+            stdio::error(&report::data_at_risk(&at_risk));
             return Ok(Exit::Rejected);
         }
-        if !scope.yes && !term::interactive(host) {
-            out::error("error: nobody is there to confirm; add --yes.\n");
+        if !scope.yes && !tty_caps::interactive(host) {
+            stdio::error("error: nobody is there to confirm; add --yes.\n");
             return Ok(Exit::Usage);
         }
         if !output.json && (!scope.yes || chosen.len() > 1) {
             if chosen.len() > 1 {
-                out::print(&format!("These {} runs are rolled back, the latest first:\n", chosen.len()));
+                stdio::print(&format!("These {} runs are rolled back, the latest first:\n", chosen.len()));
             }
             for run in &chosen {
-                out::print(&line(run));
+                stdio::print(&line(run));
             }
         }
-        if !scope.yes && !term::confirm(host, "Take this back?") {
+        if !scope.yes && !tty_caps::confirm(host, "Take this back?") {
             return Ok(Exit::Rejected);
         }
         let mut arguments = vec!["--rollback".to_owned()];
@@ -364,7 +364,7 @@ pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
             await_end(host, dir);
             report::after(host, dir, exit);
         }
-        None => out::error(GOES_ON),
+        None => stdio::error(GOES_ON),
     }
 }
 
@@ -386,7 +386,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     // A line that is being read hears of nothing else: there Ctrl-C ends the program, as ever.
     let leaving = flag::register_conditional_default(SIGINT, Arc::clone(&reading));
     let watching = flag::register(SIGINT, Arc::clone(&interrupted));
-    let mut renderer = term::renderer(host, output.json, output.plain, || Expected::read(host, dir));
+    let mut renderer = tty_caps::renderer(host, output.json, output.plain, || Expected::read(host, dir));
     let alive = || detach::running(host).as_deref() == Some(dir.id.as_str());
     let events = dir.events(host);
     let stopped = || interrupted.load(Ordering::Relaxed);
@@ -404,19 +404,19 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
             exit
         }
         Followed::Left if decision::waiting(host, dir).is_ok_and(|waiting| waiting.is_some()) => {
-            out::error(
+            stdio::error(
                 "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` tells it,\n\
                  `bringup abort` rolls everything back.\n",
             );
             Exit::Interrupted
         }
         Followed::Left => {
-            out::error(GOES_ON);
+            stdio::error(GOES_ON);
             Exit::Interrupted
         }
         Followed::Died => {
             let why = state_dir::trouble(host).map_or(String::new(), |why| format!(": {why}. Mend that first"));
-            out::error(&format!(
+            stdio::error(&format!(
                 "The process of run {} is gone, and the run is not finished{why}.\n\
                  `bringup resume` goes on, `bringup rollback` takes everything back.\n",
                 dir.id
@@ -439,7 +439,7 @@ fn at_work(host: &dyn Host) -> Result<String, &'static str> {
 
 pub(super) fn with_runs(host: &dyn Host, then: impl FnOnce(&[Run]) -> Outcome<Exit>) -> Exit {
     if host.euid() != 0 {
-        out::error(NEEDS_ROOT);
+        stdio::error(NEEDS_ROOT);
         return Exit::Rejected;
     }
     let running = detach::running(host);
@@ -460,9 +460,9 @@ fn internal(failure: &Failure) -> Exit {
 }
 
 fn told(failure: &Failure) {
-    out::error(&format!("error: {failure}\n"));
+    stdio::error(&format!("error: {failure}\n"));
     if let Some(hint) = &failure.hint {
-        out::error(&format!("hint: {hint}\n"));
+        stdio::error(&format!("hint: {hint}\n"));
     }
 }
 

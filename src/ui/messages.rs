@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::engine::event::Ended;
 use crate::error::{Exit, Failure};
 use crate::proof::not_tried;
-use crate::ui::look::{Look, MARK, Paint};
 use crate::ui::run_state::{Phase, RunState};
+use crate::ui::style::{Look, MARK, Paint};
 use crate::ui::text;
 
 /// Below this width ids are left out, so that the description has room.
