@@ -433,7 +433,7 @@ fn at_work(host: &dyn Host) -> Result<String, &'static str> {
     if host.euid() != 0 {
         return Err(NEEDS_ROOT);
     }
-    detach::running(host)
+    detach::running_or_starting(host)
         .ok_or("Nothing is running. `bringup status` shows what is in place, `bringup history` every run.\n")
 }
 

@@ -215,6 +215,31 @@ pub fn running(host: &dyn Host) -> Option<String> {
     host.read(&dir.join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
 }
 
+/// The id of the run whose process works, or is about to: whoever started it may have lost the line a moment before.
+pub fn running_or_starting(host: &dyn Host) -> Option<String> {
+    let polls = BEGINNING.as_millis() / POLL.as_millis();
+    for _ in 0..polls {
+        if let Some(id) = running(host) {
+            return Some(id);
+        }
+        if !is_starting(host) {
+            return None;
+        }
+        host.sleep(POLL);
+    }
+    None
+}
+
+/// Whether there is a run that no process has begun yet, and that was made just now.
+fn is_starting(host: &dyn Host) -> bool {
+    let names = host.list(&Path::new(STATE_DIR).join("runs")).unwrap_or_default();
+    names.iter().map(|name| RunDir::of(&name.to_string_lossy())).any(|dir| {
+        let made = host.stat(&dir.path).ok().flatten();
+        let is_new = made.is_some_and(|stat| host.now().since(stat.mtime) < BEGINNING * 2);
+        is_new && !runs::has_begun(host, &dir).unwrap_or(true)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -290,5 +315,22 @@ mod tests {
         let failure = start(&host, &dir, &[]).unwrap_err();
         assert!(failure.to_string().contains("is working on this host"), "{failure}");
         assert_eq!((ran(&host, &["systemctl", "kill"]), ran(&host, &["systemd-run"])), (0, 0));
+    }
+
+    #[test]
+    fn a_run_that_is_about_to_begin_is_waited_for_and_not_for_ever() {
+        let host = FakeHost::new();
+        let begun = host.now();
+        assert_eq!(running_or_starting(&host), None);
+        assert!(host.now().since(begun) < POLL, "nothing is about to begin");
+        let dir = RunDir::prepare(&host, &crate::plan::Plan::new("shop", "")).unwrap();
+        assert_eq!(running_or_starting(&host), None, "its process never came");
+        assert!(host.now().since(begun) >= BEGINNING);
+        host.put_file("/var/lib/bringup/running", &dir.id, 0o644);
+        host.put_file("/var/lib/bringup/lock", "", 0o600);
+        let next = RunDir::prepare(&host, &crate::plan::Plan::new("shop", "")).unwrap();
+        assert_ne!(next.id, dir.id);
+        host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", true));
+        assert_eq!(running_or_starting(&host), Some(dir.id));
     }
 }
