@@ -27,14 +27,19 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
         Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
         Exit::Done => {
             let plan = dir.plan(host).ok();
-            let secrets = plan.as_ref().map(|plan| secret_store::in_use(host, &plan.application()));
-            let secrets = secrets.filter(|path| host.stat(path).ok().flatten().is_some());
-            let secrets = secrets.map(|path| path.display().to_string());
+            let secrets = plan.as_ref().and_then(|plan| kept_secrets(host, plan));
             finished(look, dir, &state, plan.as_ref(), secrets.as_deref())
         }
         _ => failed(look, dir, &state, exit),
     };
     stdio::print(&text);
+}
+
+/// The file that holds the secrets of this plan's application; none where it has no secret.
+fn kept_secrets(host: &dyn Host, plan: &Plan) -> Option<String> {
+    let of = plan.application();
+    let any = secret_store::load(host, &of).iter().next().is_some();
+    any.then(|| secret_store::in_use(host, &of).display().to_string())
 }
 
 /// Everything is done and proven.
@@ -300,10 +305,14 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::engine::decision::Choice;
     use crate::engine::event::{Event, What};
     use crate::error::Failure;
+    use crate::host::fake::FakeHost;
+    use crate::secret::{Secret, Secrets};
     use crate::ui::run_state::recorded::{at, decided, gone_wrong, recorded};
 
     const WIDE: Look = Look { width: 80, unicode: true, colour: false };
@@ -511,6 +520,18 @@ mod tests {
         assert!(!page.contains("bringup resume") && page.contains("bringup rollback"), "{page}");
         let [first, second] = ["could not create the role", "could not purge nginx"].map(|text| page.find(text));
         assert!(first.is_some() && first < second, "the first failure comes first:\n{page}");
+    }
+
+    #[test]
+    fn the_file_of_secrets_is_named_where_there_are_any() {
+        let host = FakeHost::new();
+        let of = plan().application();
+        secret_store::save(&host, &of, &Secrets::default()).unwrap();
+        assert_eq!(kept_secrets(&host, &plan()), None, "a file without secrets");
+        let mut secrets = Secrets::default();
+        secrets.insert("database.password", Secret::new("hunter2-hunter2"));
+        secret_store::save(&host, &of, &secrets).unwrap();
+        assert_eq!(kept_secrets(&host, &plan()), Some(secret_store::in_use(&host, &of).display().to_string()));
     }
 
     #[test]
