@@ -158,17 +158,6 @@ impl Plan {
         fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
     }
 
-    /// Which installation it is about: its guide, and the name that the application has by its answers where the guide
-    /// asks for one. Two applications of one guide are two installations.
-    pub fn installation(&self) -> (String, String) {
-        let name = self
-            .answers
-            .iter()
-            .find(|answer| answer.path == Application::NAME)
-            .and_then(|answer| answer.value.as_str());
-        (self.guide.clone(), name.unwrap_or_default().to_owned())
-    }
-
     /// Packages, users, services and paths of all actions, sorted, each once.
     pub fn brings(&self) -> Brings {
         let mut all = Brings::default();
@@ -188,7 +177,8 @@ impl Plan {
         all
     }
 
-    /// Which installation it is of.
+    /// Which installation it is about: its guide, and the name that the application has by its answers where the guide
+    /// asks for one. Two applications of one guide are two installations.
     pub fn application(&self) -> Application {
         let named = self.answers.iter().find(|answered| answered.path == Application::NAME);
         let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();

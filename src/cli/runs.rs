@@ -19,6 +19,7 @@ use crate::engine::secret_store;
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
+use crate::plan::Application;
 use crate::plan::Plan;
 use crate::proof;
 use crate::state_dir;
@@ -97,13 +98,14 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
         let start = host.now();
         for run in runs::standing(runs).rev().filter(|run| matches!(run.state, State::Done | State::ProofFailed)) {
             let plan = run.dir.plan(host)?;
-            if seen.contains(&plan.installation()) {
+            let of = plan.application();
+            if seen.iter().any(|known: &Application| known.is_same(&of)) {
                 continue;
             }
-            seen.push(plan.installation());
-            let secrets = secret_store::load(host, &plan.application());
+            let secrets = secret_store::load(host, &of);
             let cx = proof::Cx { host, secrets: &secrets };
-            let gone = runs::stages_gone(host, runs, &plan.application());
+            let gone = runs::stages_gone(host, runs, &of);
+            seen.push(of);
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));
             for planned in &plan.proofs {
                 if gone.contains(&planned.stage) {
@@ -332,11 +334,11 @@ fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a
 /// Those of the installation that `of` belongs to: its runs build on each other, and none on those of others.
 fn same_installation<'a>(host: &dyn Host, runs: Vec<&'a Run>, of: &Run) -> Vec<&'a Run> {
     // Without its plan a run counts by its guide.
-    let installation = |run: &Run| run.dir.plan(host).ok().map(|plan| plan.installation());
+    let installation = |run: &Run| run.dir.plan(host).ok().map(|plan| plan.application());
     let own = installation(of);
     let same = |run: &&Run| {
         let guide = run.journal.header.guide == of.journal.header.guide;
-        guide && (own.is_none() || installation(run).is_none_or(|other| Some(other) == own))
+        guide && own.as_ref().is_none_or(|own| installation(run).is_none_or(|other| own.is_same(&other)))
     };
     runs.into_iter().filter(same).collect()
 }
