@@ -146,10 +146,10 @@ fn links_of_the_system_are_followed_and_what_a_link_is_can_be_asked() {
         assert_eq!(host.stat(Path::new("/proc/self/exe")).unwrap().unwrap().kind, Kind::Symlink);
         assert!(!host.read_start(Path::new("/proc/self/exe"), 4).unwrap().is_empty());
         assert!(host.list(Path::new("/bin/")).unwrap().len() > 10);
-        symlink("dir", ground.at("outside/up")).unwrap();
-        assert_eq!(host.read(&ground.at("outside/up/../dir/file")).unwrap(), SECRET.as_bytes());
-        assert_eq!(host.read(&ground.at("outside/up/file")).unwrap(), SECRET.as_bytes());
-        fs::remove_file(ground.at("outside/up")).unwrap();
+        symlink("outside/dir", ground.at("up")).unwrap();
+        assert_eq!(host.read(&ground.at("up/../dir/file")).unwrap(), SECRET.as_bytes());
+        assert_eq!(host.read(&ground.at("up/file")).unwrap(), SECRET.as_bytes());
+        fs::remove_file(ground.at("up")).unwrap();
         ground.link("app/data", Path::new("elsewhere"));
         assert_eq!(host.read_link(&ground.at("app/data")).unwrap(), Path::new("elsewhere"));
         assert_eq!(host.stat(&ground.at("app/data")).unwrap().unwrap().meta.uid, APP);
@@ -178,9 +178,9 @@ fn a_hard_link_to_a_file_of_roots_is_not_given_away() {
         fs::hard_link(ground.at("outside/file"), ground.at("app/tree/file")).unwrap();
         assert!(host.settle_tree(&ground.at("app/tree"), theirs).is_err());
         // Where only root can have made it, it is ours.
-        fs::hard_link(ground.at("outside/file"), ground.at("outside/second")).unwrap();
-        host.set_meta(&ground.at("outside/second"), Meta::root(0o600)).unwrap();
-        for name in ["outside/second", "app/file", "app/tree/file"] {
+        fs::hard_link(ground.at("outside/file"), ground.at("second")).unwrap();
+        host.set_meta(&ground.at("second"), Meta::root(0o600)).unwrap();
+        for name in ["second", "app/file", "app/tree/file"] {
             fs::remove_file(ground.at(name)).unwrap();
         }
     });
