@@ -199,6 +199,7 @@ pub(super) fn abort(host: &dyn Host) -> Exit {
 
 /// Goes on with an interrupted run.
 pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, output: Output) -> Exit {
+    detach::await_killed(host);
     with_runs(host, |runs| {
         let interrupted = runs.iter().find(|run| matches!(run.state, State::Unfinished | State::RollbackUnfinished));
         let Some(run) = interrupted else {
@@ -224,6 +225,7 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
 
 /// Takes runs back, newest first, in one pass.
 pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
+    detach::await_killed(host);
     with_runs(host, |runs| {
         let chosen = match choose(host, runs, scope) {
             Ok(chosen) => chosen,

@@ -204,6 +204,8 @@ pub fn await_begun(host: &dyn Host, dir: &RunDir) {
 const STARTING: Duration = Duration::from_mins(1);
 /// How long a process may take to begin, before the next start may look.
 const BEGINNING: Duration = Duration::from_secs(5);
+/// How long a process that was killed may take to end on a busy server.
+const DYING: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The id of the run whose process holds the lock now.
@@ -213,6 +215,17 @@ pub fn running(host: &dyn Host) -> Option<String> {
         return None;
     }
     host.read(&dir.join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
+}
+
+/// Gives a process that was killed a moment ago the time to end: until then it holds its lock, and would be taken for one
+/// that works.
+pub fn await_killed(host: &dyn Host) {
+    for _ in 0..DYING.as_millis() / POLL.as_millis() {
+        if running(host).is_none() {
+            return;
+        }
+        host.sleep(POLL);
+    }
 }
 
 /// The id of the run whose process works, or is about to: whoever started it may have lost the line a moment before.
@@ -332,5 +345,20 @@ mod tests {
         assert_ne!(next.id, dir.id);
         host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", true));
         assert_eq!(running_or_starting(&host), Some(dir.id));
+    }
+
+    #[test]
+    fn a_process_that_was_killed_may_end_first() {
+        let host = FakeHost::new();
+        host.put_file("/var/lib/bringup/running", "20260101-000000-shop", 0o644);
+        host.put_file("/var/lib/bringup/lock", "", 0o600);
+        host.lock_elsewhere("/var/lib/bringup/lock", true);
+        let begun = host.now();
+        await_killed(&host);
+        assert!(host.now().since(begun) >= DYING && running(&host).is_some(), "one that works is not waited for");
+        host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", false));
+        let begun = host.now();
+        await_killed(&host);
+        assert!(host.now().since(begun) < DYING && running(&host).is_none());
     }
 }
