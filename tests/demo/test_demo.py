@@ -94,14 +94,15 @@ def answers():
     form = "application/x-www-form-urlencoded"
     check("bad form", call("POST", "/rows", b"txt=1", form)[0], 400)
     check("bad form", call("POST", "/rows", b"text=%ff", form)[0], 400)
-    check("too large", call("POST", "/rows", b"x" * 20000)[0], 413)
+    check("too large", call("POST", "/rows", b"x" * 61000)[0], 413)
     for text in ("plain", "h\u00e9llo \u4e16\u754c \U0001f680 %s ? ' \" ; -- \n", "x" * 4000):
         status, body = call("POST", "/rows", {"text": text})
         check("row", status, 200)
         number = json.loads(body)["id"]
         check("row", json.loads(call("GET", "/rows/%d" % number)[1]), {"id": number, "text": text})
+    check("longest form", call("POST", "/rows", b"text=" + b"%F0%9F%9A%80" * 4000, form)[0], 200)
     check("form", call("POST", "/rows", b"text=a+b%26c", form)[0], 200)
-    check("form", json.loads(call("GET", "/rows/%d" % (number + 1))[1])["text"], "a b&c")
+    check("form", json.loads(call("GET", "/rows/%d" % (number + 2))[1])["text"], "a b&c")
     health = json.loads(call("GET", "/health", token=None)[1])
     assert health["rows"] >= 4, health
     return health
