@@ -235,13 +235,13 @@ pub struct Sshd {
     pub ports: Vec<u16>,
     /// `address:port` of each of them that listens now.
     pub listening: Vec<String>,
-    /// Addresses from which somebody is logged in now. Only root sees those of others.
+    /// Addresses of clients that are logged in now. Only root sees those of other users.
     pub peers: Vec<String>,
     /// Who may administer this host when logged in.
     pub admins: Vec<Admin>,
 }
 
-/// root, or somebody who may become root by sudo.
+/// root, or a user who may become root by sudo.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Admin {

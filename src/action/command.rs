@@ -24,10 +24,10 @@ pub struct RawCommand {
     pub run: Vec<String>,
     /// Exits 0 when there is nothing left to do.
     pub check: Vec<String>,
-    /// Takes it back.
+    /// Undoes it.
     #[serde(default)]
     pub undo: Vec<String>,
-    /// Why it cannot be taken back (instead of `undo`).
+    /// Why it cannot be undone (instead of `undo`).
     #[serde(default)]
     pub irreversible: String,
     /// The action whose rollback takes away what this changes (instead of `undo`): `database.database` for rows in it.

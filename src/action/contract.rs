@@ -60,7 +60,7 @@ impl Verdict {
     }
 }
 
-/// Whether the host can be taken back.
+/// Whether the change can be rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reversible {

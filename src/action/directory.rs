@@ -28,7 +28,7 @@ pub struct Directory {
     /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with leave.
     #[serde(default)]
     pub data: bool,
-    /// Whether it may be there already and belong to somebody else, with what is in it.
+    /// Whether a directory of another owner may exist there, with what is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }

@@ -29,7 +29,7 @@ pub struct File {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Whether something that is not ours may stand there already: it is replaced, and a rollback restores it.
+    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }

@@ -47,14 +47,14 @@ pub struct Firewall {
     /// Ports on which SSH is to listen later in the plan: let in as those on which it listens now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_ports: Vec<u16>,
-    /// TCP ports on which whoever is in none of `ssh_sources` must knock, in this order, before SSH lets them in; empty:
+    /// TCP ports on which clients outside `ssh_sources` must knock, in this order, before SSH lets them in; empty:
     /// nobody must. With nftables only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
     /// What keeps the change: `new_connection`, `local` or `none`.
     #[serde(default)]
     pub confirm: Confirm,
-    /// Seconds after which the change is taken back unless it was confirmed.
+    /// Seconds after which the change is reverted unless it was confirmed.
     #[serde(default = "two_minutes")]
     pub revert_after: u64,
     /// What loads the rules at boot, where that is not the manager's own: `systemd` or `sysv`.

@@ -24,7 +24,7 @@ pub struct Service {
     pub manager: Manager,
     /// Unit (`nginx.service`), init script (`nginx`) or supervisor program (`webapp`; `webapp:*` for a group).
     pub name: String,
-    /// Whether it shall run; false stops and disables it.
+    /// Whether it runs; false stops and disables it.
     #[serde(default = "yes")]
     pub running: bool,
     /// Ids of actions (`stage.action`) after whose change it is restarted.

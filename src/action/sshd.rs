@@ -42,10 +42,10 @@ pub struct Sshd {
     /// What keeps the change: `new_connection`, `local` or `none`.
     #[serde(default)]
     pub confirm: Confirm,
-    /// Seconds after which the change is taken back unless it was confirmed.
+    /// Seconds after which the change is reverted unless it was confirmed.
     #[serde(default = "two_minutes")]
     pub revert_after: u64,
-    /// TCP ports on which somebody must knock before, in order, as the firewall has them; for what people are told.
+    /// TCP ports to knock on first, in order, as the firewall has them; for what people are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
 }

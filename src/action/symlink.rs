@@ -21,7 +21,7 @@ pub struct Symlink {
     /// What it may point to instead: where a later action turns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub or: Option<PathBuf>,
-    /// Whether something that is not ours may stand there already: it is replaced, and a rollback restores it.
+    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }

@@ -14,7 +14,7 @@ use crate::undo::{Undo, UndoCx, Undone};
 
 /// Makes a system user with a group of its own.
 ///
-/// A system user that is there already is used, and taken back to what it was; an account of a person or of
+/// A system user that is there already is used, and a rollback restores it; an account of a person or of
 /// root is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

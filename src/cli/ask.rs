@@ -103,7 +103,7 @@ fn line_by_line(
             opening.interview
         };
         let mut dialogue = Dialogue::new(host, voice, interview, means.clone());
-        dialogue.tell_problems("Of the answers file, this is not taken over:", &refused);
+        dialogue.tell_problems("These lines of the answers file were ignored:", &refused);
         match dialogue.run()? {
             Decision::Start(plan) => return started(host, &mut dialogue, asking, *plan, output),
             Decision::Saved(_) => return Ok(Exit::Done),

@@ -528,6 +528,21 @@ mod tests {
         dir.id
     }
 
+    /// Nobody is there to confirm: who comes so far was not told that a run is working.
+    #[test]
+    fn rollback_lets_a_process_that_was_killed_end_and_refuses_beside_one_that_works() {
+        let host = FakeHost::new();
+        let id = ran(&host, "webapp", "shop");
+        host.put_file("/var/lib/bringup/running", &id, 0o644);
+        host.put_file("/var/lib/bringup/lock", "", 0o600);
+        host.lock_elsewhere("/var/lib/bringup/lock", true);
+        let asked = Scope { yes: false, ..scope(None, None, false) };
+        let output = Output { plain: true, json: false };
+        assert_eq!(rollback(&host, &asked, output), Exit::Rejected);
+        host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", false));
+        assert_eq!(rollback(&host, &asked, output), Exit::Usage);
+    }
+
     fn chosen(host: &FakeHost, scope: &Scope) -> Result<Vec<String>, String> {
         let runs = runs::all(host, None).unwrap();
         choose(host, &runs, scope).map(|runs| runs.iter().map(|run| run.dir.id.clone()).collect())

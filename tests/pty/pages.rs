@@ -29,7 +29,7 @@ struct Page {
     still: bool,
 }
 
-const FIT: &str = "This server is fit.";
+const FIT: &str = "All preflight checks passed.";
 const PRODUCT: &str = "What shall this server become?";
 const FIELD: &str = "What is the application called?";
 const SHEET: &str = "Esc close";

@@ -1,33 +1,16 @@
 //! Software that guides care about, from dpkg's own list.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::text;
 use crate::host::Host;
 
-/// Packages that guides care about, sorted.
-const NAMES: &[&str] = &[
-    "apache2",
-    "certbot",
-    "chrony",
-    "docker.io",
-    "firewalld",
-    "flectra",
-    "libvirt-daemon-system",
-    "mariadb-server",
-    "mysql-server",
-    "nftables",
-    "nginx",
-    "ntpsec",
-    "openntpd",
-    "postgresql",
-    "python2.7",
-    "python3",
-    "rabbitmq-server",
-    "redis-server",
-    "supervisor",
-    "ufw",
-];
+/// Packages that guides ask for by name: data, so that another product needs no Rust.
+static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let lines = include_str!("../../../assets/packages").lines();
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+});
 
 /// Engines that are also there when only the package of one version is: `postgresql-15`, `mariadb-server-10.5`.
 const VERSIONED: &[&str] = &["mariadb-server", "mysql-server", "postgresql"];
@@ -72,7 +55,7 @@ pub fn is_known(name: &str) -> bool {
 
 /// All names that are looked for, but for those of single versions of engines.
 pub fn names() -> &'static [&'static str] {
-    NAMES
+    &NAMES
 }
 
 fn known(name: &str) -> Option<&'static str> {
@@ -112,7 +95,7 @@ mod tests {
             stanza("postgresql-15", "install ok installed", "15.6-0"),
             stanza("postgresql-common", "install ok installed", "248"),
             stanza("ufw", "install ok half-configured", "0.36"),
-            stanza("flectra", "install ok installed", "2.0"),
+            stanza("certbot", "install ok installed", "2.1"),
         ];
         host.put_file("/var/lib/dpkg/status", status.concat(), 0o644);
         let packages = Packages::read(&host);
@@ -120,7 +103,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("flectra", "2.0"),
+                ("certbot", "2.1"),
                 ("nginx", "1.22.1-9"),
                 ("postgresql", "15.6-0"),
                 ("postgresql-15", "15.6-0"),

@@ -252,7 +252,7 @@ fn a_package_that_nobody_looks_for_is_found() {
     {
         one(&with_questions(&format!("rules: [{{that: \"{looked}\", message: m}}]\n")), "did you mean nginx?");
     }
-    assert_eq!(with_questions("rules: [{that: \"not installed('postgresql-15', 'flectra')\", message: m}]\n"), [""; 0]);
+    assert_eq!(with_questions("rules: [{that: \"not installed('postgresql-15', 'certbot')\", message: m}]\n"), [""; 0]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Overlay {
 
     /// What an answers file gives and is not taken.
     pub fn not_taken(problems: &[Problem]) -> Self {
-        let mut lines = vec![Line::Prose(Role::Value, "Of the answers file, this is not taken over:".to_owned())];
+        let mut lines = vec![Line::Prose(Role::Value, "These lines of the answers file were ignored:".to_owned())];
         lines.extend(problems.iter().map(|problem| Line::Prose(Role::Value, problem.to_string())));
         Self::Pager(Pager::new("Answers file", lines))
     }

@@ -114,7 +114,7 @@ fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
     let bad = bad.join(" and ");
     let pending = machine.pending();
     let (role, sign, says) = match (pending, bad.as_str()) {
-        (0, "") => (Role::Good, Sign::Good, "This server is fit.".to_owned()),
+        (0, "") => (Role::Good, Sign::Good, "All preflight checks passed.".to_owned()),
         (0, bad) if problems > 0 => (Role::Bad, Sign::Bad, format!("{bad}: see below. You can go on, but not start.")),
         (0, bad) => (Role::Warning, Sign::Warning, format!("{bad}: see below. You can go on.")),
         (_, "") => (Role::Dim, Sign::Working, format!("Looking at this server: {} to go.", some(pending, "check"))),

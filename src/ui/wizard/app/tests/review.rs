@@ -332,5 +332,5 @@ fn a_machine_is_looked_at_again_on_demand() {
     assert!(screen(&app).contains("1 warning: see below"), "{}", screen(&app));
     assert_eq!(app.model.facts, Some(probe(&host)));
     press_on(&mut app, &fit(), "r");
-    assert!(screen(&app).contains("This server is fit"), "{}", screen(&app));
+    assert!(screen(&app).contains("All preflight checks passed"), "{}", screen(&app));
 }
