@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use contract::{Act, Brings, Change, Cx, Reversible, Verdict};
+pub use contract::{Act, Brings, Change, Context, Reversible, Verdict};
 
 pub mod acme;
 #[cfg(test)]

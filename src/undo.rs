@@ -330,7 +330,7 @@ pub fn parent_records(host: &dyn Host, path: &Path) -> Outcome<Vec<Undo>> {
 }
 
 /// What carrying out a record works with.
-pub struct UndoCx<'a> {
+pub struct UndoContext<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// The run's before-images.
@@ -359,7 +359,7 @@ pub struct UndoCx<'a> {
 /// What no action wrote.
 static NOTHING: BTreeMap<PathBuf, String> = BTreeMap::new();
 
-impl<'a> UndoCx<'a> {
+impl<'a> UndoContext<'a> {
     /// For records that put settings back in the middle of a run: nobody is told, and none of them has data.
     pub fn of_settings(host: &'a dyn Host, blobs: &'a Blobs, log: &'a Path) -> Self {
         Self {
@@ -383,9 +383,9 @@ impl<'a> UndoCx<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Carry {
     /// Carries one out. Safe to call again after it was interrupted anywhere.
-    pub carry_out: fn(&Undo, &UndoCx<'_>) -> Outcome<Undone>,
+    pub carry_out: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
     /// Has a service whose record this is take up the files that are back.
-    pub settle: fn(&Undo, &UndoCx<'_>) -> Outcome<Undone>,
+    pub settle: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
 }
 
 /// What came of a record.

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::action::carry;
 use crate::action::carry::CARRY;
-use crate::action::contract::{Act, Cx, Verdict};
+use crate::action::contract::{Act, Context, Verdict};
 use crate::error::Outcome;
 use crate::host::Host;
 use crate::host::fake::{FakeHost, Snapshot};
 use crate::secret::{Secret, Secrets};
-use crate::undo::{Blobs, Undo, UndoCx, Undone};
+use crate::undo::{Blobs, Undo, UndoContext, Undone};
 
 /// Where before-images and logs go.
 const OURS: &str = "/var/lib/bringup";
@@ -62,8 +62,8 @@ impl<H: Host> Bench<H> {
         Self { host, secrets, blobs: Blobs::new(ours), log: ours.join("log") }
     }
 
-    pub fn with<T>(&self, does: impl FnOnce(&Cx<'_>) -> T) -> T {
-        does(&Cx {
+    pub fn with<T>(&self, does: impl FnOnce(&Context<'_>) -> T) -> T {
+        does(&Context {
             host: &self.host,
             secrets: &self.secrets,
             blobs: &self.blobs,
@@ -111,7 +111,7 @@ impl<H: Host> Bench<H> {
 
     /// Carries the records out, last first.
     pub fn take_back(&self, done: &Done) -> Vec<Undone> {
-        let cx = UndoCx {
+        let cx = UndoContext {
             host: &self.host,
             blobs: &self.blobs,
             log: &self.log,
@@ -129,12 +129,12 @@ impl<H: Host> Bench<H> {
 }
 
 /// What the three verbs do, for one action on one host, with a secret called `pw`.
-pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
+pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Context<'_>) -> T) -> T {
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("s3cret-pass"));
     let blobs = Blobs::new("/var/blobs");
     let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
-    f(&Cx {
+    f(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,

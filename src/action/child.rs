@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::progress::Progress;
 use crate::secret::Secrets;
-use crate::undo::UndoCx;
+use crate::undo::UndoContext;
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
@@ -44,13 +44,13 @@ impl<'a> Child<'a> {
     }
 
     /// Runs it to its end; a status other than 0 is a failure.
-    pub fn run(self, cx: &Cx<'_>, what: &str) -> Outcome<Output> {
+    pub fn run(self, cx: &Context<'_>, what: &str) -> Outcome<Output> {
         run(cx.host, cx.log, cx.secrets, cx.progress, &self, what)
     }
 }
 
 /// Runs a command of an undo record.
-pub fn run_undo(cx: &UndoCx<'_>, what: &str, command: &Command, hint: Option<&str>) -> Outcome<Output> {
+pub fn run_undo(cx: &UndoContext<'_>, what: &str, command: &Command, hint: Option<&str>) -> Outcome<Output> {
     let child = Child { hint, ..Child::new(command.clone()) };
     run(cx.host, cx.log, &Secrets::default(), cx.progress, &child, what)
 }

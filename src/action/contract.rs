@@ -11,7 +11,7 @@ use crate::secret::Secrets;
 use crate::undo::{Blobs, Carry, Undo};
 
 /// What an action works with.
-pub struct Cx<'a> {
+pub struct Context<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// Values for the marks in the plan.
@@ -77,17 +77,17 @@ pub trait Act {
     /// What it does, as an imperative phrase with its object: "create the user webapp".
     fn describe(&self) -> String;
     /// Is the host already so? Reads only; needs no root where the host allows it.
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict>;
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict>;
     /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
-    /// before-images in [`Cx::blobs`].
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// before-images in [`Context::blobs`].
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
     /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
     /// Mostly nothing: the first way back leads to the same place.
-    fn prepare_again(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare_again(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         Ok(Vec::new())
     }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()>;
     /// Ids of actions whose change it may have taken back when it fails: a retry begins with the first of them.
     fn takes_back(&self) -> Vec<&str> {
         Vec::new()

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Cx, Reversible, Verdict};
+use crate::action::contract::{Act, Context, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::facts::Cluster;
 use crate::facts::probe::engines;
 use crate::host::Host;
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 pub mod dump;
 pub mod mariadb;
@@ -107,7 +107,7 @@ impl Act for Database {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let so = match self.engine {
             Engine::Sqlite => sqlite::is_writable(cx.host, &self.name, &self.role),
             Engine::Postgresql => {
@@ -122,7 +122,7 @@ impl Act for Database {
         Ok(if so { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let before = match self.engine {
             // The file is the application's, and lies in a directory that has a record of its own.
             Engine::Sqlite => return Ok(Vec::new()),
@@ -148,7 +148,7 @@ impl Act for Database {
         }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         match self.engine {
             Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => Ok(()),
             Engine::Sqlite => {
@@ -166,7 +166,7 @@ impl Act for Database {
 }
 
 impl Database {
-    fn wanted(&self, cx: &Cx<'_>) -> Outcome<Wanted> {
+    fn wanted(&self, cx: &Context<'_>) -> Outcome<Wanted> {
         identifier("database", &self.name)?;
         identifier("role", &self.role)?;
         if !matches!(self.owner.as_str(), "" | "postgres") {
@@ -272,7 +272,7 @@ pub struct Record<'a> {
 
 /// Drops a database and a role that a run made; gives existing ones back what they were. A database whose data
 /// changed since the run is dumped, and dropped only with leave.
-pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, record: Record<'_>) -> Outcome<Undone> {
     let engine = Engine::from_id(record.engine)?;
     let (name, role) = (record.name, record.role);
     if engine == Engine::Sqlite {
@@ -301,14 +301,14 @@ pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
 }
 
 /// Where it is noted that a database could not be undone: its engine's packages then stay, and its data with them.
-fn note_of(cx: &UndoCx<'_>, engine: Engine, name: &str) -> PathBuf {
+fn note_of(cx: &UndoContext<'_>, engine: Engine, name: &str) -> PathBuf {
     cx.dumps.join(format!("{}-{}{UNFINISHED}", engine.id(), dump::file_name(name)))
 }
 
 const UNFINISHED: &str = ".unfinished";
 
 /// Notes whether the packages of the engine may go.
-fn finished(cx: &UndoCx<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
+fn finished(cx: &UndoContext<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
     let path = note_of(cx, engine, name);
     let failed = |e| Failure::new(format!("note what became of the database {name}"), e);
     let why = match &result {
@@ -337,7 +337,7 @@ pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
 
 /// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
 /// somebody else's that would go with them.
-pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<()> {
+pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outcome<()> {
     let what = || "purge the packages".to_owned();
     for engine in [Engine::Postgresql, Engine::Mariadb] {
         let packaged = match engine {
@@ -386,7 +386,7 @@ fn versions(packages: &[(String, String)]) -> Vec<String> {
     packages.iter().filter_map(|(package, _)| version(package)).collect()
 }
 
-fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Undone> {
+fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcome<Undone> {
     let Record { name, role, database_existed, role_existed, .. } = record;
     let server = Server::of(cx.host, engine, record.cluster)?;
     let (database, role_there) = server.exist(cx.host, name, role)?;
@@ -445,7 +445,7 @@ fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Und
 
 /// Drops what a role owns beside its own database, after it was dumped.
 fn drop_elsewhere(
-    cx: &UndoCx<'_>,
+    cx: &UndoContext<'_>,
     server: &Server,
     at: &postgresql::Server,
     role: &str,
@@ -472,7 +472,7 @@ fn drop_elsewhere(
     Ok(())
 }
 
-fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
+fn restore(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
     let what = "give a role back what it was";
     if !record.closed.is_empty() {
         postgresql::reopen(cx.host, &postgresql::Server::find(cx.host, record.cluster)?, record.closed)?;
@@ -601,7 +601,7 @@ impl Server {
 }
 
 /// Saves a database that goes with its engine's packages.
-pub fn save(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<()> {
+pub fn save(cx: &UndoContext<'_>, server: &Server, name: &str) -> Outcome<()> {
     dump::take(cx, server, name)?.keep_if_filled(cx).map(drop)
 }
 

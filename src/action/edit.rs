@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stat};
 use crate::system::paths;
-use crate::undo::{Image, Undo, UndoCx, Undone};
+use crate::undo::{Image, Undo, UndoContext, Undone};
 
 mod lines;
 mod merge;
@@ -55,7 +55,7 @@ impl Act for Edit {
         format!("edit {}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
         let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
         let path = self.path.display();
@@ -80,7 +80,7 @@ impl Act for Edit {
         change(self.describe(), diff)
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let (present, _) = self.present(cx.host)?;
         let Some(image) = cx.blobs.image(cx.host, &self.path)? else {
             return Err(self.gone());
@@ -89,7 +89,7 @@ impl Act for Edit {
         Ok(vec![Undo::Unedit { path: self.path.clone(), image, ours: Some(ours) }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let (present, meta) = self.present(cx.host)?;
         let wanted = self.revealed(cx)?.applied(&present);
         if wanted == present {
@@ -117,7 +117,7 @@ impl Edit {
     }
 
     /// The same edit with the secrets filled in.
-    fn revealed(&self, cx: &Cx<'_>) -> Outcome<Self> {
+    fn revealed(&self, cx: &Context<'_>) -> Outcome<Self> {
         let mut edit = self.clone();
         for setting in &mut edit.set {
             setting.value = cx.secrets.reveal(&setting.value)?;
@@ -159,7 +159,7 @@ impl Edit {
 }
 
 /// Carries out [`Undo::Unedit`]: takes our lines out, and keeps what others changed since.
-pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
     let shown = path.display();
     let kept = |why: &str| Ok(Undone::Kept { what: shown.to_string(), why: why.to_owned() });
     let Some(stat) = paths::stat(cx.host, path)? else {

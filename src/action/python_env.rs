@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
 use crate::hash::fingerprint;
@@ -72,7 +72,7 @@ impl Act for PythonEnv {
         format!("make the Python environment {}{what}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         let Some(release) = self.release(cx.host)? else {
             return Ok(Verdict::change(self.describe()));
@@ -84,12 +84,12 @@ impl Act for PythonEnv {
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate()?;
         self.required_release(cx.host)?.prepare(cx)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         self.required_release(cx.host)?.install(cx, |dir| {
             self.make(cx, dir)?;
@@ -194,7 +194,7 @@ impl PythonEnv {
         command.env("no_proxy", "").env("NO_PROXY", "")
     }
 
-    fn make(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn make(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         (cx.progress)(Progress::Note("making the environment".to_owned()));
         if !self.virtualenv.is_empty() {
             return self.make_with_virtualenv(cx, dir);
@@ -212,7 +212,7 @@ impl PythonEnv {
         Ok(())
     }
 
-    fn make_with_virtualenv(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn make_with_virtualenv(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         let scratch = dir.join(".virtualenv");
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut argv = self.virtualenv.clone();
@@ -237,7 +237,7 @@ impl PythonEnv {
         Ok(())
     }
 
-    fn install(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
         let mut argv: Vec<String> = [&interpreter, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
             .map(str::to_owned)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::child::Child;
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::hash::fingerprint;
 use crate::host::{Command, Host, Kind, Meta};
@@ -50,7 +50,7 @@ impl<'a> Release<'a> {
     }
 
     /// The records that lead back.
-    pub fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    pub fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx.host)?;
         let dir = self.dir();
         let mut records = undo::parent_records(cx.host, &dir)?;
@@ -63,7 +63,7 @@ impl<'a> Release<'a> {
 
     /// Has the tree filled, unless it is complete already, and turns the path to it. `fill` gets an empty
     /// directory and returns what the tree was resolved to.
-    pub fn install(&self, cx: &Cx<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
+    pub fn install(&self, cx: &Context<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
         self.standing(cx.host)?;
         let dir = self.dir();
         if !self.is_complete(cx.host)? {
@@ -83,7 +83,7 @@ impl<'a> Release<'a> {
     }
 
     /// Removes what an interrupted filling has left.
-    fn clear(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn clear(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         if paths::stat(cx.host, dir)?.is_none() {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 use crate::progress::Progress;
@@ -89,14 +89,14 @@ impl Service {
 
     /// What brings the former configuration back: the files that this run has changed for it, then the service. All
     /// of them, also those that it has taken up before: half of a configuration is none.
-    fn restore(&self, cx: &Cx<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
+    fn restore(&self, cx: &Context<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
     }
 
     /// Whether this run has put its own definition in the place of somebody else's, who handed it over.
-    fn definition_was_anothers(&self, cx: &Cx<'_>) -> bool {
+    fn definition_was_anothers(&self, cx: &Context<'_>) -> bool {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let file = match self.manager {
             Manager::Systemd => Path::new("/etc/systemd/system").join(&self.name),
@@ -162,7 +162,7 @@ impl Act for Service {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let state = self.manager.state(cx.host, &self.name)?;
         self.refuse_masked(&state)?;
         let steps = self.steps(&state, cx.changed);
@@ -173,7 +173,7 @@ impl Act for Service {
         Ok(Verdict::change(format!("{} {}", verbs.join(" and "), self.name)))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let state = self.manager.state(cx.host, &self.name)?;
         let steps = self.steps(&state, cx.changed);
         // Before anything is on record: a server that was never told anything need not be told to go back.
@@ -193,7 +193,7 @@ impl Act for Service {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let work = Work { host: cx.host, log: cx.log };
         let mut state = self.manager.state(cx.host, &self.name)?;
         let mut steps = self.steps(&state, cx.changed);

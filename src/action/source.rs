@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::Child;
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
@@ -84,7 +84,7 @@ impl Act for Source {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         accounts::meta(cx.host, "0755", &self.owner, &self.group)?;
         let Some(identity) = self.identity(cx.host)? else {
@@ -99,12 +99,12 @@ impl Act for Source {
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate()?;
         self.release(self.required_identity(cx.host)?)?.prepare(cx)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         let meta = accounts::require_meta(cx.host, "0755", &self.owner, &self.group)?;
         let release = self.release(self.required_identity(cx.host)?)?;
@@ -204,7 +204,7 @@ impl Source {
         Release::new(&self.path, &(self, identity))
     }
 
-    fn copy(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    fn copy(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
         let all = format!("{}/.", self.location.trim_end_matches('/'));
         // `--archive` keeps links and times; the owners of the original mean nothing here.
         let argv = ["cp", "--archive", "--no-preserve=ownership", "--", &all, &dir.to_string_lossy()];
@@ -214,7 +214,7 @@ impl Source {
         Ok(self.location.clone())
     }
 
-    fn write_assets(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    fn write_assets(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
         for (name, content) in &self.files {
             let path = dir.join(name);
             let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
@@ -230,7 +230,7 @@ impl Source {
     }
 
     /// Gives the tree to its owner, and takes from everybody else what lets them change it.
-    fn settle(&self, cx: &Cx<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
+    fn settle(&self, cx: &Context<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
         if self.from == From::Asset && meta == Meta::root(0o755) {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe;
@@ -19,7 +19,7 @@ use crate::facts::probe::admins;
 use crate::host::{Host, Meta};
 use crate::system::paths;
 use crate::undo::deadman::{self, Confirm};
-use crate::undo::{self, Undo, UndoCx, Undone};
+use crate::undo::{self, Undo, UndoContext, Undone};
 
 use crate::system::sshd::config::{self, Config};
 use crate::system::sshd::server::{self, Effective, Server};
@@ -91,7 +91,7 @@ impl Act for Sshd {
         format!("have SSH {}", self.summary())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         if cx.host.euid() != 0 {
             return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
         }
@@ -111,7 +111,7 @@ impl Act for Sshd {
         Ok(Verdict::WillChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let server = Server::find(cx.host)?;
         let config = Config::read(cx.host)?;
         // Undone in reverse: the server takes up its files when all of them are back.
@@ -129,7 +129,7 @@ impl Act for Sshd {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         // A dead run's change is taken back before anything is remembered as the state to come back to.
         deadman::put_back_now(cx.host, cx.carry);
         let server = Server::find(cx.host)?;
@@ -369,7 +369,7 @@ impl Sshd {
 }
 
 /// The records that bring these files back to what they are now: files first, then the directories made for them.
-fn files_as_they_are(cx: &Cx<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>> {
+fn files_as_they_are(cx: &Context<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>> {
     let mut records = Vec::new();
     for path in paths {
         records.push(cx.blobs.before(cx.host, path)?);
@@ -387,8 +387,8 @@ fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
     Ok(())
 }
 
-fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
-    let undo = UndoCx::of_settings(cx.host, cx.blobs, cx.log);
+fn carry_out(cx: &Context<'_>, records: &[Undo]) -> Outcome<()> {
+    let undo = UndoContext::of_settings(cx.host, cx.blobs, cx.log);
     records.iter().try_for_each(|record| (cx.carry.carry_out)(record, &undo).map(|_| ()))
 }
 
@@ -396,7 +396,7 @@ fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
 ///
 /// As with the firewall, a rollback has no dead-man switch of its own: what comes back is how SSH was reached before,
 /// and the session that asks for it lives on.
-pub fn undo(cx: &UndoCx<'_>, server_ran: bool) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, server_ran: bool) -> Outcome<Undone> {
     let changed = server::come_back(cx.host, cx.log, server_ran)?;
     Ok(if changed { Undone::Done("had SSH take up its former configuration".to_owned()) } else { Undone::Nothing })
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::action::child::{self, Child};
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 use crate::system::accounts::{Account, Names};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// Makes a system user with a group of its own.
 ///
@@ -43,7 +43,7 @@ impl Act for User {
         format!("create the system user {}", self.name)
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let names = Names::read(cx.host)?;
         let Some(account) = self.usable(&names)? else {
             let among = if self.groups.is_empty() { String::new() } else { format!(", in {}", self.groups.join(", ")) };
@@ -63,7 +63,7 @@ impl Act for User {
         Ok(Verdict::change(format!("change the user {}: {}", self.name, changes.join("; "))))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let names = Names::read(cx.host)?;
         let name = self.name.clone();
         let Some(account) = self.usable(&names)? else {
@@ -84,7 +84,7 @@ impl Act for User {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let names = Names::read(cx.host)?;
         match self.usable(&names)? {
             None => {
@@ -206,7 +206,7 @@ fn is_busy(host: &dyn Host, uid: u32) -> bool {
 }
 
 /// Carries out [`Undo::User`].
-pub fn undo_user(cx: &UndoCx<'_>, name: &str, with_group: bool) -> Outcome<Undone> {
+pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<Undone> {
     let names = Names::read(cx.host)?;
     let account = names.account(name);
     if let Some(account) = account.filter(|account| account.uid == 0 || account.uid >= FIRST_PERSON) {
@@ -233,7 +233,7 @@ pub fn undo_user(cx: &UndoCx<'_>, name: &str, with_group: bool) -> Outcome<Undon
 
 /// Removes the user as soon as its last process is gone: an init script's `stop` returns before the programs under
 /// its supervisor have ended.
-fn userdel(cx: &UndoCx<'_>, name: &str) -> Outcome<()> {
+fn userdel(cx: &UndoContext<'_>, name: &str) -> Outcome<()> {
     let what = format!("remove the user {name}");
     let command = Command::new(["userdel", name]);
     let mut last = Ok(());
@@ -250,7 +250,7 @@ fn userdel(cx: &UndoCx<'_>, name: &str) -> Outcome<()> {
 }
 
 /// Carries out [`Undo::Membership`].
-pub fn undo_membership(cx: &UndoCx<'_>, user: &str, group: &str) -> Outcome<Undone> {
+pub fn undo_membership(cx: &UndoContext<'_>, user: &str, group: &str) -> Outcome<Undone> {
     let names = Names::read(cx.host)?;
     let member = names.group(group).is_some_and(|group| group.members.iter().any(|member| member == user));
     if !member {

@@ -103,7 +103,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
                 continue;
             }
             let secrets = secret_store::load(host, &of);
-            let cx = proof::Cx { host, secrets: &secrets };
+            let cx = proof::Context { host, secrets: &secrets };
             let gone = runs::stages_gone(host, runs, &of);
             seen.push(of);
             stages.extend(gone.iter().map(|stage| title(&plan, stage)));

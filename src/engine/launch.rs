@@ -190,7 +190,7 @@ fn at_work(running: Option<&str>) -> Option<Problem> {
 
 /// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
 fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
-    let cx = proof::Cx { host, secrets };
+    let cx = proof::Context { host, secrets };
     let mut problems = Vec::new();
     for planned in &plan.proofs {
         let prover = planned.proof.prover();

@@ -23,7 +23,7 @@ use crate::system::packages::listed;
 use crate::system::packages::status::Database;
 use crate::undo::deadman;
 use crate::undo::manifest::Manifest;
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 pub mod accounts;
 mod layers;
@@ -504,13 +504,19 @@ impl Way<'_> {
     }
 
     /// Hands out what the records of an entry are carried out with.
-    fn with<T>(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+    fn with<T>(
+        &self,
+        scene: &Scene<'_>,
+        journal: &Journal,
+        entry: &Entry,
+        does: impl FnOnce(&UndoContext<'_>) -> T,
+    ) -> T {
         let emit = self.emit;
         let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
         let dumped = |what: &str, file: &Path| {
             emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
         };
-        does(&UndoCx {
+        does(&UndoContext {
             host: self.host,
             blobs: &self.dir.blobs(),
             log: &self.dir.log(&format!("undo.{}", entry.action)),

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::action::carry::CARRY;
-use crate::action::{Action, Cx, Verdict};
+use crate::action::{Action, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -53,7 +53,7 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChe
         for _ in 0..AT_ONCE.min(plan.actions.len()) {
             scope.spawn(|| {
                 let blobs = Blobs::new("/nonexistent");
-                let cx = Cx {
+                let cx = Context {
                     host,
                     secrets,
                     blobs: &blobs,

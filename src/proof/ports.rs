@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 
 /// Ports listening exactly where the plan says, and nothing of ours anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Prove for Ports {
         format!("ports are open where they should be and nowhere else: {}", ports.join(", "))
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let sockets = listening(cx.host)?;
         let (evidence, wrong): (Vec<_>, Vec<_>) =
             self.ports.iter().map(|port| port.compare(&sockets)).partition(Result::is_ok);
@@ -167,7 +167,7 @@ mod tests {
         let port = |port, on| Expected { port, name: "it".to_owned(), on };
         let prove = |ports: Vec<Expected>| {
             let secrets = crate::secret::Secrets::default();
-            Ports { ports }.prove(&Cx { host: &host, secrets: &secrets })
+            Ports { ports }.prove(&Context { host: &host, secrets: &secrets })
         };
         let good = prove(vec![port(8000, Scope::Loopback), port(80, Scope::Closed)]);
         assert_eq!(good.as_deref(), Ok("8000 it on 127.0.0.1; 80 it closed"));

@@ -18,7 +18,7 @@ use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
 use crate::host::{Host, Stamp};
 use crate::progress::Progress;
-use crate::undo::{Blobs, Carry, Undo, UndoCx};
+use crate::undo::{Blobs, Carry, Undo, UndoContext};
 
 use pending::{HELD_LONG, Pending, State, boot, end, load, save, under_lock, under_lock_within};
 use timer::EARLY;
@@ -336,7 +336,7 @@ pub fn is_begun(host: &dyn Host, what: &str) -> bool {
 
 fn put_back(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let blobs = Blobs::new(&pending.blobs);
-    let cx = UndoCx::of_settings(host, &blobs, &pending.log);
+    let cx = UndoContext::of_settings(host, &blobs, &pending.log);
     let records = pending.restore.iter().filter_map(|record| persist(host, || (carry.carry_out)(record, &cx)));
     // As after a rollback: services take up the files that are back.
     let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.settle)(record, &cx)));

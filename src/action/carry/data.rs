@@ -7,7 +7,7 @@ use crate::action::database::{self, Server};
 use crate::error::{Failure, Outcome};
 use crate::hash::fingerprint;
 use crate::host::{Command, Hash, Host, Kind, Stat};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// How long saving the data of a directory may take.
 const LONGEST: Duration = Duration::from_hours(4);
@@ -80,7 +80,7 @@ pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
 }
 
 /// Saves what others keep in the engines that go with these packages.
-pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<()> {
+pub fn save_databases(cx: &UndoContext<'_>, planned: &[(String, String)]) -> Outcome<()> {
     for (server, names) in database::served_by(cx.host, planned) {
         for name in names {
             database::save(cx, &server, &name)?;
@@ -90,7 +90,7 @@ pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<
 }
 
 /// Removes a data directory; archives it first when its data changed since the run.
-pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+pub fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let what = || format!("remove the data in {}", path.display());
     if cx.host.stat(path).map_err(|e| Failure::new(what(), e))?.is_none() {
         return Ok(Undone::Nothing);
@@ -111,7 +111,7 @@ pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
 }
 
 /// Archives a tree under its own names, so that unpacking it in / puts everything where it was.
-fn archive(cx: &UndoCx<'_>, path: &Path) -> Outcome<()> {
+fn archive(cx: &UndoContext<'_>, path: &Path) -> Outcome<()> {
     let what = || format!("archive {}", path.display());
     let relative = path.display().to_string().trim_matches('/').to_owned();
     let file = cx.dumps.join(format!("{}.tar", relative.replace('/', "-")));
@@ -231,11 +231,11 @@ mod tests {
         host.make_symlink("/srv/app/link".as_ref(), "/srv/keep".as_ref()).unwrap();
         host.set_meta("/srv/app/link".as_ref(), theirs).unwrap();
         let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
-        let cx = UndoCx {
+        let cx = UndoContext {
             drop_data: true,
             wrote: &nothing,
             data: Some("as it was"),
-            ..UndoCx::of_settings(&host, &blobs, "/log".as_ref())
+            ..UndoContext::of_settings(&host, &blobs, "/log".as_ref())
         };
         let path = Path::new("/srv/app/link/data");
         for record in [

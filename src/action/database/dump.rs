@@ -10,7 +10,7 @@ use crate::action::database::postgresql::{self, Elsewhere};
 use crate::error::{Failure, Outcome};
 use crate::hash::fingerprint;
 use crate::host::{Command, Host, Output};
-use crate::undo::UndoCx;
+use crate::undo::UndoContext;
 
 /// How long a dump may take.
 pub const LONGEST: Duration = Duration::from_hours(4);
@@ -39,7 +39,7 @@ pub struct Dump {
 }
 
 /// Dumps a database into the directory for dumps, durably.
-pub fn take(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<Dump> {
+pub fn take(cx: &UndoContext<'_>, server: &Server, name: &str) -> Outcome<Dump> {
     let of = match server {
         Server::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
             format!("{}-{}", at.cluster.replace('/', "-"), file_name(name))
@@ -50,14 +50,14 @@ pub fn take(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<Dump> {
 }
 
 /// Dumps some tables and sequences of a PostgreSQL database.
-pub fn take_tables(cx: &UndoCx<'_>, server: &Server, name: &str, tables: &[String]) -> Outcome<Dump> {
+pub fn take_tables(cx: &UndoContext<'_>, server: &Server, name: &str, tables: &[String]) -> Outcome<Dump> {
     // A command line has its limits: beyond them all of it is dumped.
     let options: Vec<String> =
         if tables.len() > 200 { Vec::new() } else { tables.iter().map(|table| format!("--table={table}")).collect() };
     take_as(cx, server, name, &format!("{}-of-the-role", file_name(name)), &options)
 }
 
-fn take_as(cx: &UndoCx<'_>, server: &Server, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
+fn take_as(cx: &UndoContext<'_>, server: &Server, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
     let engine = server.engine();
     let path = cx.dumps.join(format!("{}-{of}.sql", engine.id()));
     let script = format!(
@@ -96,7 +96,7 @@ pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
 
 impl Dump {
     /// Tells what was dumped, and where to; an empty one is removed.
-    pub fn keep_if_filled(self, cx: &UndoCx<'_>) -> Outcome<Option<PathBuf>> {
+    pub fn keep_if_filled(self, cx: &UndoContext<'_>) -> Outcome<Option<PathBuf>> {
         if self.statements == 0 {
             let failed = |e| Failure::new(format!("remove the empty dump {}", self.path.display()), e);
             cx.host.remove(&self.path).map_err(failed)?;

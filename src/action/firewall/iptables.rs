@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Backend, boot};
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
@@ -210,7 +210,7 @@ impl Backend for Iptables<'_> {
         boot::stand(host, &self.files(openings)).and_then(|stand| Ok(stand && self.boot().is_enabled(host)?))
     }
 
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
         let old = cx.host.read(Path::new(SCRIPT)).ok();
         diff::unified(Path::new(SCRIPT), old.as_deref(), &self.script(openings), cx.secrets)
     }
@@ -228,16 +228,16 @@ impl Backend for Iptables<'_> {
         Ok(Undo::Firewall { manager, name, loaded, files: Vec::new(), made, tables })
     }
 
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let rules = self.snapshot(cx.host, cx.blobs)?;
         self.boot().records(cx, &self.files(&BTreeSet::new()), rules)
     }
 
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         script(cx.host, &self.script(openings), "start")
     }
 
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         self.boot().keep(cx, &self.files(openings))
     }
 

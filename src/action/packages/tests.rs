@@ -15,9 +15,9 @@ use crate::undo::Blobs;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Runs `work` with all that an action is given; notes go to `notes`.
-fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Context<'_>) -> T) -> T {
     let (blobs, secrets) = (Blobs::new("/blobs"), Secrets::default());
-    work(&Cx {
+    work(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,
@@ -29,14 +29,14 @@ fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Cx<
     })
 }
 
-fn on<T>(host: &FakeHost, work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn on<T>(host: &FakeHost, work: impl FnOnce(&Context<'_>) -> T) -> T {
     with(host, &Mutex::default(), work)
 }
 
 fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
     let [Undo::Packages { before, planned }] = records else { panic!("{records:?}") };
     let (blobs, nothing) = (Blobs::new("/blobs"), BTreeMap::new());
-    let cx = UndoCx {
+    let cx = UndoContext {
         host,
         blobs: &blobs,
         log: Path::new("/undo.log"),

@@ -25,7 +25,7 @@ fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
     let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     carry::carry_out(
         undo,
-        &UndoCx {
+        &UndoContext {
             host,
             blobs: &blobs,
             log: Path::new("/var/log/x"),

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::system::service::{Manager, State, Step, Work, config, supervisor, systemd};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// How a service was before, as its undo record tells it.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ impl<'a> Former<'a> {
         }
     }
 
-    fn at_work<'w>(self, cx: &'w UndoCx<'_>) -> Outcome<(Manager, Work<'w>)> {
+    fn at_work<'w>(self, cx: &'w UndoContext<'_>) -> Outcome<(Manager, Work<'w>)> {
         Ok((known(self.manager)?, Work { host: cx.host, log: cx.log }))
     }
 
@@ -86,7 +86,7 @@ impl<'a> Former<'a> {
 }
 
 /// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
-pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
     let (manager, work) = former.at_work(cx)?;
     let name = former.name;
     let state = manager.state(cx.host, name)?;
@@ -108,7 +108,7 @@ pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
 /// Called when files and packages are as they were: its manager reads its definition again, and a service that
 /// ran before runs with its former configuration. One that this run did not touch is not touched, and one that
 /// would not start again goes on with what it has read.
-pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
+pub fn settle(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
     let (manager, work) = former.at_work(cx)?;
     let name = former.name;
     refresh(&work, manager, name)?;
@@ -138,7 +138,7 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
 
 /// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
 /// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
-pub fn take_up(cx: &UndoCx<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
+pub fn take_up(cx: &UndoContext<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
     let (manager, work) = former.at_work(cx)?;
     let name = former.name;
     refresh(&work, manager, name)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
@@ -131,7 +131,7 @@ impl Sites {
     /// answer afterwards as they do now. Where there are none, it just takes place.
     pub fn guard(
         &self,
-        cx: &Cx<'_>,
+        cx: &Context<'_>,
         restore: Vec<Undo>,
         service: &str,
         change: &mut dyn FnMut() -> Outcome<()>,

@@ -6,11 +6,11 @@ use super::*;
 use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, Defect, FakeHost};
 use crate::secret::Secrets;
-use crate::undo::{Blobs, UndoCx, Undone};
+use crate::undo::{Blobs, UndoContext, Undone};
 
-fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Context<'_>) -> T) -> T {
     let (blobs, secrets) = (Blobs::new("/blobs"), Secrets::default());
-    work(&Cx {
+    work(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,
@@ -22,9 +22,9 @@ fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -
     })
 }
 
-fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoContext<'_>) -> T) -> T {
     let (blobs, nothing) = (Blobs::new("/blobs"), BTreeMap::new());
-    work(&UndoCx {
+    work(&UndoContext {
         host,
         blobs: &blobs,
         log: Path::new("/undo.log"),
@@ -39,7 +39,7 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
     })
 }
 
-type Carry = fn(&UndoCx<'_>, Former<'_>) -> Outcome<Undone>;
+type Carry = fn(&UndoContext<'_>, Former<'_>) -> Outcome<Undone>;
 
 fn carry(host: &FakeHost, records: &[Undo], how: Carry) -> Outcome<Undone> {
     let [record] = records else { panic!("{records:?}") };

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::{PATIENCE, Source};
 use crate::action::child::Child;
-use crate::action::contract::{Act, Cx};
+use crate::action::contract::{Act, Context};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Kind};
 use crate::progress::Progress;
 use crate::system::{paths, tree};
 
 /// Unpacks the archive into `dir`, without its top directory when it has a single one, and returns its SHA-256.
-pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     let archive = fetch(source, cx, dir)?;
     let name = archive.to_string_lossy().into_owned();
     let what = source.describe();
@@ -61,7 +61,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
 }
 
 /// The archive as a file of this host; a download lies in `dir` for the moment.
-fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
+fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
     let url = &source.location;
     if !url.contains("://") {
         return Ok(PathBuf::from(url));
@@ -108,7 +108,7 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
 const HINT: &str = "check the address, and the proxy variables if there is a proxy";
 
 /// wget cannot be told which redirects to follow, so it follows none, and we do.
-fn with_wget(cx: &Cx<'_>, url: &str, to: &str) -> Outcome<()> {
+fn with_wget(cx: &Context<'_>, url: &str, to: &str) -> Outcome<()> {
     let what = format!("download {url}");
     let mut next = url.to_owned();
     for _ in 0..REDIRECTS {

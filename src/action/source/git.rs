@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{PATIENCE, Source};
 use crate::action::child::Child;
-use crate::action::contract::{Act, Cx};
+use crate::action::contract::{Act, Context};
 use crate::error::Outcome;
 use crate::host::Command;
 use crate::progress::Progress;
@@ -16,7 +16,7 @@ const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to 
                           directory to copy, or allow it with `git config --system --add safe.directory <path>`";
 
 /// Clones the repository into `dir` and returns the commit.
-pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     let tree = dir.to_string_lossy().into_owned();
     let what = source.describe();
     let hint = if source.location.starts_with('/') { LOCAL_HINT } else { HINT };

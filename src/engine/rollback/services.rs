@@ -13,7 +13,7 @@ use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
-use crate::undo::{UndoCx, Undone};
+use crate::undo::{UndoContext, Undone};
 
 /// What was rolled back.
 #[derive(Clone, Copy)]
@@ -107,11 +107,11 @@ fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn
     }
 }
 
-fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoCx<'_>) -> Outcome<T>) -> Outcome<T> {
+fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoContext<'_>) -> Outcome<T>) -> Outcome<T> {
     let (blobs, log, dumps) = (dir.blobs(), dir.log("settle"), dir.file("dumps"));
     let nothing = BTreeMap::new();
     let quiet = |_: Progress| {};
-    let cx = UndoCx {
+    let cx = UndoContext {
         host,
         blobs: &blobs,
         log: &log,

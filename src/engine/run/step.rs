@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::{Job, conceal};
 use crate::action::carry;
 use crate::action::carry::CARRY;
-use crate::action::{Cx, Verdict};
+use crate::action::{Context, Verdict};
 use crate::engine::event::{Ended, What};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::window::{self, Tracker};
@@ -94,7 +94,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     let seen = journal.clone();
     let changed = |other: &str| seen.changed_since(&planned.id, other);
     let way_back = |actions: &[String]| seen.way_back(actions);
-    let cx = Cx {
+    let cx = Context {
         host: job.host,
         secrets: job.secrets,
         blobs: &blobs,
@@ -152,8 +152,10 @@ fn wrote(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
 fn prove(job: &Job<'_>, planned: &PlannedProof) -> Outcome<()> {
     let start = job.host.now();
     (job.emit)(What::ProofStarted { proof: planned.id.clone() });
-    let result =
-        planned.proof.prove(&proof::Cx { host: job.host, secrets: job.secrets }).map_err(|f| conceal(job.secrets, f));
+    let result = planned
+        .proof
+        .prove(&proof::Context { host: job.host, secrets: job.secrets })
+        .map_err(|f| conceal(job.secrets, f));
     (job.emit)(What::ProofEnded {
         proof: planned.id.clone(),
         evidence: result.as_ref().ok().map(|evidence| job.secrets.conceal(evidence)),

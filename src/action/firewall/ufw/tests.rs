@@ -155,7 +155,7 @@ fn until_it_is_confirmed_the_disk_has_the_old_rules_and_they_come_back() {
             let kernel = bench.host.text(loaded(false)).unwrap();
             seen.lock().unwrap().push((kernel.contains("443"), lines(&bench.host, false).len()));
         };
-        act.apply(&Cx { progress: &progress, ..*cx }).unwrap_err()
+        act.apply(&Context { progress: &progress, ..*cx }).unwrap_err()
     });
     assert!(failure.why.contains("nobody confirmed"), "{failure}");
     assert_eq!(seen.lock().unwrap()[0], (true, 2), "loaded, but not on the disk");
