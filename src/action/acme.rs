@@ -105,7 +105,7 @@ impl Act for Acme {
         self.read_authority(cx.host)?;
         self.refuse_what_cannot_work(cx.host)?;
         match self.stands(cx.host) {
-            Ok(true) => Ok(Verdict::AlreadySo),
+            Ok(true) => Ok(Verdict::Unchanged),
             Ok(false) => {
                 self.lineage(cx.host)?.refuse(self)?;
                 Ok(Verdict::change(self.describe()))

@@ -47,7 +47,7 @@ impl Bench {
     pub fn round_trip(&self, act: &dyn Act) {
         let before = self.snapshot();
         let done = self.make(act);
-        assert_eq!(self.check(act).unwrap(), Verdict::AlreadySo);
+        assert_eq!(self.check(act).unwrap(), Verdict::Unchanged);
         let kept = kept(self.take_back(&done));
         assert!(kept.is_empty(), "{kept:?}");
         assert_eq!(before.differences(&self.snapshot()), Vec::<String>::new());
@@ -82,15 +82,15 @@ impl<H: Host> Bench<H> {
     /// What would change, in a line.
     pub fn summary(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
-            Verdict::WillChange(change) => change.summary,
+            Verdict::Unchanged | Verdict::NotAsked(_) => String::new(),
+            Verdict::WouldChange(change) => change.summary,
         }
     }
 
     pub fn diff(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
-            Verdict::WillChange(change) => change.diff.unwrap_or_default(),
+            Verdict::Unchanged | Verdict::NotAsked(_) => String::new(),
+            Verdict::WouldChange(change) => change.diff.unwrap_or_default(),
         }
     }
 

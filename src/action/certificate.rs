@@ -120,7 +120,7 @@ impl Act for Certificate {
         if metas != (Some(certificate_meta), key_meta) || key_meta.is_none() {
             return Ok(Verdict::change(format!("let only root and {} read {}", self.key_group, self.key.display())));
         }
-        Ok(Verdict::AlreadySo)
+        Ok(Verdict::Unchanged)
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(bench.summary(&certificate()), "let only root and www-data read /etc/webapp/tls/key.pem");
         bench.make(&certificate());
         assert_eq!(bench.host.text("/etc/webapp/tls/key.pem").unwrap(), key);
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         let other = Certificate { names: vec!["www.example.org".to_owned()], ..certificate() };
         assert_eq!(bench.summary(&other), other.describe());
         bench.host.sleep(std::time::Duration::from_hours(8640));
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
         bench.host.sleep(std::time::Duration::from_hours(240));
         assert_eq!(bench.summary(&certificate()), certificate().describe());
     }
@@ -339,7 +339,7 @@ mod tests {
         let other = self_signed::make(&certificate().names, 397, bench.host.now()).unwrap();
         bench.host.put_file("/etc/webapp/tls/key.pem", other.key, 0o640);
         bench.with(|cx| certificate().apply(cx)).unwrap();
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
     }
 
     fn requested(issued: &str) -> Certificate {

@@ -72,7 +72,7 @@ impl Act for RawCommand {
         };
         // A check that cannot be started waits for what earlier actions bring: its program, or its user.
         match cx.host.run(&command) {
-            Ok(output) if output.ok() => Ok(Verdict::AlreadySo),
+            Ok(output) if output.ok() => Ok(Verdict::Unchanged),
             Ok(_) | Err(_) => will_change(),
         }
     }

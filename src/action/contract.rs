@@ -36,9 +36,11 @@ pub struct Context<'a> {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The host is already so; nothing will be done, and nothing will be undone.
-    AlreadySo,
+    #[serde(rename = "already_so")]
+    Unchanged,
     /// Applying will change something.
-    WillChange(Change),
+    #[serde(rename = "will_change")]
+    WouldChange(Change),
     /// Not asked: the question is a command of the guide's, and whoever only looks runs none of those. In words.
     NotAsked(String),
 }
@@ -56,7 +58,7 @@ pub struct Change {
 impl Verdict {
     /// A change described by one line.
     pub fn change(summary: impl Into<String>) -> Self {
-        Self::WillChange(Change { summary: summary.into(), diff: None })
+        Self::WouldChange(Change { summary: summary.into(), diff: None })
     }
 }
 

@@ -119,7 +119,7 @@ impl Act for Database {
                 mariadb::is_so(cx.host, &wanted)
             }
         };
-        Ok(if so { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
+        Ok(if so { Verdict::Unchanged } else { Verdict::change(self.describe()) })
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

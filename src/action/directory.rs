@@ -53,7 +53,7 @@ impl Act for Directory {
         let Self { mode, owner, group, .. } = self;
         Ok(match self.stat(cx)? {
             None => Verdict::change(format!("make the directory {path} ({owner}:{group}, mode {mode})")),
-            Some(stat) if meta == Some(stat.meta) => Verdict::AlreadySo,
+            Some(stat) if meta == Some(stat.meta) => Verdict::Unchanged,
             Some(_) => Verdict::change(format!("give {path} to {owner}:{group}, mode {mode}")),
         })
     }

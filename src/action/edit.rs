@@ -57,7 +57,7 @@ impl Act for Edit {
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
-        let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
+        let change = |summary: String, diff| Ok(Verdict::WouldChange(Change { summary, diff }));
         let path = self.path.display();
         if self.stat(cx.host)?.is_none() {
             return change(format!("edit {path}, once its package has brought it"), None);
@@ -72,7 +72,7 @@ impl Act for Edit {
         if let Ok(wanted) = self.revealed(cx)
             && wanted.applied(&present) == present
         {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let marked = String::from_utf8(self.applied(&present)).ok();
         let diff =

@@ -50,7 +50,7 @@ impl Act for File {
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
         let meta = accounts::meta(cx.host, &self.mode, &self.owner, &self.group)?;
-        let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
+        let change = |summary: String, diff| Ok(Verdict::WouldChange(Change { summary, diff }));
         let path = self.path.display();
         let Some(stat) = self.stat(cx)? else {
             return change(format!("create {path}"), diff::unified(&self.path, None, &self.content, cx.secrets));
@@ -76,7 +76,7 @@ impl Act for File {
             let Self { mode, owner, group, .. } = self;
             return change(format!("give {path} to {owner}:{group}, mode {mode}"), None);
         }
-        Ok(Verdict::AlreadySo)
+        Ok(Verdict::Unchanged)
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

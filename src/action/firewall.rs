@@ -138,12 +138,12 @@ impl Act for Firewall {
         let wanted = self.wanted(&sshd);
         let backend = self.backend(&sshd.ports);
         if self.standing(cx.host, &sshd)?.is_some() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         let summary = format!("let in {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
-        Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
+        Ok(Verdict::WouldChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

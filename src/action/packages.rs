@@ -36,7 +36,7 @@ impl Act for Packages {
             return Ok(Verdict::change("finish an interrupted package transaction"));
         }
         if missing.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         refuse_broken(cx, &database)?;
         Ok(Verdict::change(format!("install {}", listed(&missing))))

@@ -78,7 +78,7 @@ impl Act for PythonEnv {
             return Ok(Verdict::change(self.describe()));
         };
         if release.is_current(cx.host)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let instead = if release.replaces(cx.host)? { ", instead of the one that stands there" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
@@ -309,7 +309,7 @@ mod tests {
         };
         let first = bench.make(&act);
         assert!(commands(&bench).contains("--requirement /srv/code/requirements.txt uwsgi"), "{}", commands(&bench));
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         let was = bench.host.read_link("/srv/app/venv".as_ref()).unwrap();
         bench.host.put_file("/srv/code/requirements.txt", "flask==3\n", 0o644);
         assert!(bench.summary(&act).contains("instead of the one that stands there"));
@@ -325,7 +325,7 @@ mod tests {
         let bench = bench();
         bench.make(&env());
         bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.13".as_ref()).unwrap();
-        assert_ne!(bench.check(&env()), Ok(Verdict::AlreadySo));
+        assert_ne!(bench.check(&env()), Ok(Verdict::Unchanged));
     }
 
     #[test]
@@ -355,11 +355,11 @@ mod tests {
     fn a_package_that_is_a_link_is_another_one_when_it_leads_elsewhere() {
         let bench = bench();
         let act = PythonEnv { packages: vec!["/srv/code".to_owned()], ..env() };
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo), "the sources are yet to come");
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged), "the sources are yet to come");
         assert!(bench.try_to_make(&act).err().unwrap().why.contains("its package /srv/code"));
         bench.host.make_symlink("/srv/code".as_ref(), "code.releases/1".as_ref()).unwrap();
         bench.make(&act);
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/srv/code".as_ref(), "code.releases/2".as_ref()).unwrap();
         assert!(bench.summary(&act).contains("instead of the one that stands there"));
     }
@@ -383,7 +383,7 @@ mod tests {
         bench.host.on(&[&pip.to_string_lossy()], fail);
         let failure = bench.try_to_make(&act).err().unwrap();
         assert_eq!(failure.tail, ["ERROR: No matching distribution"]);
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.host.stat("/srv/app/venv".as_ref()).unwrap().is_none());
     }
 

@@ -64,7 +64,7 @@ impl Act for Rabbitmq {
         let password = cx.secrets.reveal(&self.password)?;
         let ours = self.login(cx.host, &self.user, &password);
         let so = ours.is_ok() && (!self.remove_guest || self.guest_is_gone(cx.host));
-        Ok(if so && self.has_its_tags(cx.host)? { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
+        Ok(if so && self.has_its_tags(cx.host)? { Verdict::Unchanged } else { Verdict::change(self.describe()) })
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

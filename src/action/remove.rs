@@ -33,7 +33,7 @@ impl Act for Remove {
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let there: Vec<String> = self.there(cx)?.iter().map(|path| path.display().to_string()).collect();
         if there.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         Ok(Verdict::change(format!("remove {}", there.join(", "))))
     }
@@ -116,7 +116,7 @@ mod tests {
     fn what_is_not_there_needs_no_way_back() {
         let bench = Bench::new();
         let act = Remove { path: "/etc/nothing".into(), also: Vec::new() };
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.make(&act).records.is_empty());
     }
 

@@ -167,7 +167,7 @@ impl Act for Service {
         self.refuse_masked(&state)?;
         let steps = self.steps(&state, cx.changed);
         if steps.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let verbs: Vec<&str> = steps.iter().map(|step| step.verb()).collect();
         Ok(Verdict::change(format!("{} {}", verbs.join(" and "), self.name)))

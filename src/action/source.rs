@@ -93,7 +93,7 @@ impl Act for Source {
         };
         let release = self.release(identity)?;
         if release.is_current(cx.host)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let instead = if release.replaces(cx.host)? { ", instead of the version that stands there" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
@@ -325,7 +325,7 @@ mod tests {
         let broken = act.release(String::new()).unwrap().dir();
         bench.host.put_file(broken.join("half"), "x", 0o644);
         bench.make(&act);
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.host.text("/srv/app/code/half").is_none());
     }
 
@@ -468,7 +468,7 @@ mod tests {
         for (from, location) in [("directory", at("app-1")), ("archive", at("app.tgz"))] {
             let act = Source { path: home.join("in/code"), ..source(from, &location) };
             let done = bench.make(&act);
-            assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+            assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
             let meta = |name: &str| bench.host.stat(&home.join("in/code").join(name)).unwrap().unwrap().meta;
             assert_eq!(meta("run.sh"), Meta::root(0o755), "{from}: no set-user-id, nobody else may write");
             assert_eq!(meta("lib/.env"), Meta::root(0o640), "{from}: what was private is no more open than its group");
@@ -481,7 +481,7 @@ mod tests {
         let act = Source { path: home.join("in/code"), ..source("directory", &at("app-1")) };
         bench.make(&act);
         bench.host.set_mtime(&home.join("app-1/lib/.env"), old).unwrap();
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo), "a changed file is a changed source");
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged), "a changed file is a changed source");
         shell(&format!("rm -rf {}", home.display()));
     }
 }

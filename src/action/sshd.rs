@@ -98,7 +98,7 @@ impl Act for Sshd {
         let server = Server::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         self.refuse(cx.host, server, &config)?;
         let files = self.lasting(cx.host, server, &config);
@@ -108,7 +108,7 @@ impl Act for Sshd {
         });
         let diff = diffs.collect::<String>();
         let summary = format!("{}{}", self.describe(), self.what_of_the_old_way(cx.host, server));
-        Ok(Verdict::WillChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
+        Ok(Verdict::WouldChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

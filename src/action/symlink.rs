@@ -36,7 +36,7 @@ impl Act for Symlink {
         let (path, target) = (self.path.display(), self.target.display());
         Ok(match self.standing(cx)? {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
-            Standing::Link(present) if self.is_content_with(&present) => Verdict::AlreadySo,
+            Standing::Link(present) if self.is_content_with(&present) => Verdict::Unchanged,
             Standing::Link(present) => {
                 Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
             }
@@ -119,7 +119,7 @@ mod tests {
         let bench = Bench::new();
         let act = Symlink { accept_target: Some("later".into()), ..link("/etc/a", "first") };
         bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();
         assert_eq!(bench.summary(&act), "turn the link /etc/a from elsewhere to first");
     }

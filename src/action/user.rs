@@ -58,7 +58,7 @@ impl Act for User {
         }
         changes.extend(self.missing_groups(&names).map(|group| format!("it joins {group}")));
         if changes.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         Ok(Verdict::change(format!("change the user {}: {}", self.name, changes.join("; "))))
     }

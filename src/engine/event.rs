@@ -39,7 +39,8 @@ pub enum Ended {
     /// The host was changed.
     Changed,
     /// The host was already so.
-    AlreadySo,
+    #[serde(rename = "already_so")]
+    Unchanged,
     /// It failed.
     Failed,
 }

@@ -79,7 +79,7 @@ fn check_rotating(
         return Err(refused);
     }
     beforehand(host, plan, &secrets)?;
-    if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
+    if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::Unchanged))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
     let unproven = |run: &Run| run.state == State::ProofFailed && run.is_of(host, &plan.application());
@@ -141,7 +141,7 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
     let mut problems = Vec::new();
     let mut asked = Vec::new();
     for (planned, (id, verdict)) in plan.actions.iter().zip(verdicts) {
-        if !matches!(verdict, Ok(Verdict::WillChange(_))) {
+        if !matches!(verdict, Ok(Verdict::WouldChange(_))) {
             continue;
         }
         let failure = match &planned.action {
@@ -294,7 +294,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     if !problems.is_empty() {
         return Err(problems);
     }
-    if verdicts.iter().all(|(_, verdict)| matches!(verdict, Ok(Verdict::AlreadySo))) {
+    if verdicts.iter().all(|(_, verdict)| matches!(verdict, Ok(Verdict::Unchanged))) {
         return Ok(Again::NothingToDo);
     }
     let started = || {

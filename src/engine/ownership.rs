@@ -58,7 +58,7 @@ pub fn problems(
 ) -> Vec<Problem> {
     let mut look = Look::new(host, plan, runs, arrivals, waiting);
     for (planned, (_, verdict)) in plan.actions.iter().zip(verdicts) {
-        look.action(&planned.id, &planned.action, matches!(verdict, Ok(Verdict::AlreadySo)));
+        look.action(&planned.id, &planned.action, matches!(verdict, Ok(Verdict::Unchanged)));
     }
     look.ports();
     look.problems

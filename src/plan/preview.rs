@@ -131,7 +131,7 @@ mod tests {
         let told = Verdict::NotAsked("not asked: would run `loaded 1` as www-data; --run-checks asks it".into());
         assert_eq!(looked[0].1, Ok(told));
         let asked = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
-        assert_eq!(asked[0].1, Ok(Verdict::AlreadySo));
+        assert_eq!(asked[0].1, Ok(Verdict::Unchanged));
         assert!(host.text("/etc/touched").is_some());
         // The figures at the head are the same, whether or not they were asked.
         let head = |verdicts: &Verdicts| render(&plan, verdicts, None, 80, false).lines().nth(1).unwrap().to_owned();

@@ -96,7 +96,7 @@ impl Renderer for Plain {
             What::ActionEnded { action, ended, millis } => {
                 let how = match ended {
                     Ended::Changed => "done",
-                    Ended::AlreadySo => "already so",
+                    Ended::Unchanged => "already so",
                     Ended::Failed => "failed",
                 };
                 let after = messages::duration(*millis);

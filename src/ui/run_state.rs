@@ -39,7 +39,7 @@ pub enum StepState {
     /// It changed something, or was proven.
     Done,
     /// There was nothing to change.
-    AlreadySo,
+    Unchanged,
     /// It failed.
     Failed,
     /// Somebody decided to go on without it.
@@ -119,8 +119,8 @@ impl Group<'_> {
             StepState::Undone
         } else if left {
             StepState::Pending
-        } else if all(StepState::AlreadySo) {
-            StepState::AlreadySo
+        } else if all(StepState::Unchanged) {
+            StepState::Unchanged
         } else {
             StepState::Done
         }
@@ -246,7 +246,7 @@ impl RunState {
             What::ActionEnded { action, ended, millis } => {
                 let state = match ended {
                     Ended::Changed => StepState::Done,
-                    Ended::AlreadySo => StepState::AlreadySo,
+                    Ended::Unchanged => StepState::Unchanged,
                     Ended::Failed => StepState::Failed,
                 };
                 self.end(action, state, *millis);

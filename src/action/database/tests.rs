@@ -40,10 +40,10 @@ fn database(engine: Engine) -> Database {
 
 fn make(host: &FakeHost, action: &Database) -> Undo {
     with_cx(host, |cx| {
-        assert!(matches!(action.check(cx).unwrap(), Verdict::WillChange(_)));
+        assert!(matches!(action.check(cx).unwrap(), Verdict::WouldChange(_)));
         let undo = action.prepare(cx).unwrap().remove(0);
         action.apply(cx).unwrap();
-        assert_eq!(action.check(cx).unwrap(), Verdict::AlreadySo);
+        assert_eq!(action.check(cx).unwrap(), Verdict::Unchanged);
         undo
     })
 }
@@ -143,7 +143,7 @@ fn an_engine_that_is_not_there_will_change_and_cannot_be_prepared() {
     host.without_program("mariadb");
     with_cx(&host, |cx| {
         for engine in SERVERS {
-            assert!(matches!(database(engine).check(cx).unwrap(), Verdict::WillChange(_)));
+            assert!(matches!(database(engine).check(cx).unwrap(), Verdict::WouldChange(_)));
             assert!(database(engine).prepare(cx).unwrap_err().hint.unwrap().contains("apt-get install"));
         }
     });

@@ -68,10 +68,10 @@ fn install(host: &FakeHost, action: &Packages) -> Vec<Undo> {
 fn installing_starts_nothing_and_leaves_no_policy() {
     let host = FakeHost::new();
     let action = wanted(&["nginx"]);
-    assert!(matches!(on(&host, |cx| action.check(cx)), Ok(Verdict::WillChange(_))));
+    assert!(matches!(on(&host, |cx| action.check(cx)), Ok(Verdict::WouldChange(_))));
     let notes = Mutex::default();
     with(&host, &notes, |cx| action.apply(cx)).unwrap();
-    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::Unchanged));
     assert!(!host.is_running("nginx.service"));
     assert_eq!(host.text(POLICY), None);
     let told = notes.into_inner().unwrap();
@@ -189,7 +189,7 @@ fn killed_at_any_change_it_can_be_finished_and_taken_back() {
                 host.revive();
                 if goes_on {
                     on(&host, |cx| action.apply(cx)).unwrap();
-                    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+                    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::Unchanged));
                     assert!(!host.is_running("nginx.service"), "{at} {cut:?}");
                 } else {
                     take_back(&host, &records).unwrap();

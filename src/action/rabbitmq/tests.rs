@@ -105,7 +105,7 @@ fn neither_the_password_nor_the_file_with_its_hash_remains() {
 
 #[test]
 fn a_broker_that_does_not_listen_will_change() {
-    with_cx(&host(), |cx| assert!(matches!(action().check(cx).unwrap(), Verdict::WillChange(_))));
+    with_cx(&host(), |cx| assert!(matches!(action().check(cx).unwrap(), Verdict::WouldChange(_))));
 }
 
 #[test]

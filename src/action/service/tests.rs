@@ -97,10 +97,10 @@ const MANAGERS: [Manager; 3] = [Manager::Systemd, Manager::Sysv, Manager::Superv
 fn it_runs_now_and_at_boot_and_then_there_is_nothing_to_do() {
     for manager in MANAGERS {
         let (host, action) = ready(manager);
-        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WillChange(_))));
+        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WouldChange(_))));
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(runs(&host), "{manager:?}");
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo), "{manager:?}");
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged), "{manager:?}");
         let state = manager.state(&host, &action.name).unwrap();
         assert!(state.known && state.enabled && state.active && !state.at_rest);
     }
@@ -234,7 +234,7 @@ fn what_shall_not_run_is_stopped_and_comes_back() {
         let records = with(&host, &[], |cx| action.prepare(cx)).unwrap();
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(!runs(&host), "{manager:?}");
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged));
         carry(&host, &records, undo).unwrap();
         carry(&host, &records, settle).unwrap();
         assert!(runs(&host), "{manager:?}");
@@ -439,9 +439,9 @@ fn what_somebody_turned_off_by_hand_the_next_run_turns_on() {
         let (host, action) = ready(manager);
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         host.run(&Command::new(command.iter().copied())).unwrap();
-        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WillChange(_))), "{command:?}");
+        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WouldChange(_))), "{command:?}");
         with(&host, &[], |cx| action.apply(cx)).unwrap();
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo), "{command:?}");
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged), "{command:?}");
         assert!(runs(&host), "{command:?}");
     }
 }

@@ -76,7 +76,7 @@ fn act(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned:
     let ended = make_so(job, journal, tracker, planned);
     let how = match &ended {
         Ok(changed) if *changed => Ended::Changed,
-        Ok(_) => Ended::AlreadySo,
+        Ok(_) => Ended::Unchanged,
         Err(_) => Ended::Failed,
     };
     (job.emit)(What::ActionEnded { action: planned.id.clone(), ended: how, millis: millis(start, job.host.now()) });
@@ -113,7 +113,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     // It stands in the form of an earlier plan: to be begun again, and made whatever the check says.
     let again = journal.to_apply_again().contains(&planned.id);
     let verdict = act.check(&cx)?;
-    if verdict == Verdict::AlreadySo && !unfinished {
+    if verdict == Verdict::Unchanged && !unfinished {
         return Ok(begun);
     }
     if !begun || !unfinished || again {

@@ -165,7 +165,7 @@ fn what_was_so_already_tells_nothing_of_the_pace() {
     let mut run = Run::of(&plan(&["a", "b", "c", "d"].map(service)), &[]);
     for id in ["a", "b", "c"] {
         run.begin(id);
-        run.tell(ended(id, Ended::AlreadySo, 0));
+        run.tell(ended(id, Ended::Unchanged, 0));
     }
     assert_eq!(run.left(), None);
 }

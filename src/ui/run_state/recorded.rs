@@ -73,7 +73,7 @@ pub fn recorded() -> Vec<Event> {
         measured("packages", 64.0, "unpacking postgresql-common", (5, 14, Unit::Packages)),
         ends("packages", Ended::Changed, 23_140),
         begins("application.user"),
-        ends("application.user", Ended::AlreadySo, 2),
+        ends("application.user", Ended::Unchanged, 2),
         begins("database.role"),
         ends("database.role", Ended::Changed, 310),
         What::ProofStarted { proof: "tls.page".to_owned() },

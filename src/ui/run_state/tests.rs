@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::StepState::{AlreadySo, Done};
+use super::StepState::{Done, Unchanged};
 use super::recorded::{at, decided, failure, gone_wrong, recorded, started, waiting};
 use super::*;
 
@@ -24,7 +24,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
     assert_eq!(running.meter.share, Some(0.615));
     assert_eq!((running.count(), running.works()), ((0, 5), true));
     let running = after(&events);
-    assert_eq!(states(&running), [Done, AlreadySo, Done, Done, Done]);
+    assert_eq!(states(&running), [Done, Unchanged, Done, Done, Done]);
     assert_eq!(running.phase, Phase::Ended(Exit::Done));
     assert!(!running.works() && running.steps[4].evidence.as_deref() == Some("written and read in PostgreSQL 15.8"));
     let groups = running.groups();
@@ -32,7 +32,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
         groups.iter().map(|group| group.id).collect::<Vec<_>>(),
         ["packages", "application", "database", PROOFS]
     );
-    assert_eq!((groups[0].millis(), groups[3].over(), groups[1].state()), (23_140, 2, AlreadySo));
+    assert_eq!((groups[0].millis(), groups[3].over(), groups[1].state()), (23_140, 2, Unchanged));
 }
 
 #[test]
