@@ -84,7 +84,7 @@ impl Action {
     /// Whether it can be applied over `earlier`, so that the host is then as if `earlier` had never been, and the
     /// way back that `earlier` recorded still leads back. Else `earlier` has to be taken back first: edits would
     /// add up, trees would lie side by side, a user would stay in his groups, and nobody knows what a command did.
-    pub fn takes_over(&self, earlier: &Self) -> bool {
+    pub fn supersedes(&self, earlier: &Self) -> bool {
         match (self, earlier) {
             // A purge leaves accounts and data behind: only the way back of everything takes those, too.
             (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),

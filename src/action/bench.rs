@@ -70,7 +70,7 @@ impl<H: Host> Bench<H> {
             log: &self.log,
             changed: &|_| false,
             carry: CARRY,
-            way_back: &|_| Vec::new(),
+            undo_records_of: &|_| Vec::new(),
             progress: &|_| {},
         })
     }
@@ -141,7 +141,7 @@ pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Context<'_>) -> T) -> T {
         log: &log,
         changed: &changed,
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &progress,
     })
 }

@@ -24,7 +24,7 @@ pub struct Context<'a> {
     pub changed: &'a (dyn Fn(&str) -> bool + Sync),
     /// What leads back from what the actions with these ids have changed in this run, in the order in which it is to
     /// be carried out.
-    pub way_back: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
+    pub undo_records_of: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
     /// How records are carried out.
     pub carry: Carry,
     /// Tells how far the action is.
@@ -85,13 +85,13 @@ pub trait Act {
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
     /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
     /// Mostly nothing: the first way back leads to the same place.
-    fn prepare_again(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
+    fn update_undo(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         Ok(Vec::new())
     }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
     fn apply(&self, cx: &Context<'_>) -> Outcome<()>;
     /// Ids of actions whose change it may have taken back when it fails: a retry begins with the first of them.
-    fn takes_back(&self) -> Vec<&str> {
+    fn may_revert(&self) -> Vec<&str> {
         Vec::new()
     }
     /// Whether it can be undone.

@@ -67,7 +67,7 @@ impl Act for Packages {
     }
 
     /// The first transaction knows nothing of packages that are asked for later.
-    fn prepare_again(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
+    fn update_undo(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         if Database::read(cx.host)?.missing(&self.names).is_empty() { Ok(Vec::new()) } else { self.prepare(cx) }
     }
 

@@ -91,7 +91,7 @@ impl Service {
     /// of them, also those that it has taken up before: half of a configuration is none.
     fn restore(&self, cx: &Context<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
-        let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
+        let files = (cx.undo_records_of)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
     }
 
@@ -106,7 +106,7 @@ impl Service {
                 Path::new("/etc/supervisor/conf.d").join(format!("{program}.conf"))
             }
         };
-        (cx.way_back)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
+        (cx.undo_records_of)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
     }
 
     fn refuse_masked(&self, state: &State) -> Outcome<()> {
@@ -222,7 +222,7 @@ impl Act for Service {
         }
     }
 
-    fn takes_back(&self) -> Vec<&str> {
+    fn may_revert(&self) -> Vec<&str> {
         match &self.sites {
             Some(_) => self.restart_after.iter().chain(&self.reload_after).map(String::as_str).collect(),
             None => Vec::new(),

@@ -295,7 +295,7 @@ impl Journal {
     }
 
     /// What leads back from what these actions have changed, in the order in which it is to be carried out.
-    pub fn way_back(&self, actions: &[String]) -> Vec<Undo> {
+    pub fn undo_records_of(&self, actions: &[String]) -> Vec<Undo> {
         let standing = self.entries.iter().rev().filter(|entry| !entry.undone && actions.contains(&entry.action));
         standing.flat_map(|entry| entry.undo.iter().rev().cloned()).collect()
     }

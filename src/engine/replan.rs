@@ -35,7 +35,7 @@ impl Difference {
             let id = &entry.action;
             let stays = match (action(old, id), action(new, id)) {
                 (Some(old), Some(new)) if old == new => true,
-                (Some(old), Some(new)) if new.takes_over(old) => {
+                (Some(old), Some(new)) if new.supersedes(old) => {
                     again.insert(id.clone());
                     true
                 }

@@ -60,7 +60,7 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChe
                     log: Path::new("/dev/null"),
                     changed: &|_| false,
                     carry: CARRY,
-                    way_back: &|_| Vec::new(),
+                    undo_records_of: &|_| Vec::new(),
                     progress: &|_| {},
                 };
                 loop {

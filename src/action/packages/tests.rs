@@ -24,7 +24,7 @@ fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Con
         log: Path::new("/log"),
         changed: &|_| false,
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &|progress| notes.lock().unwrap().push(progress),
     })
 }
@@ -160,9 +160,9 @@ fn packages_that_are_asked_for_later_have_a_record_of_their_own() {
     let first = install(&host, &wanted(&["nginx"]));
     let later = on(&host, |cx| {
         let action = wanted(&["htop", "nginx"]);
-        let records = action.prepare_again(cx).unwrap();
+        let records = action.update_undo(cx).unwrap();
         action.apply(cx).unwrap();
-        assert_eq!(action.prepare_again(cx), Ok(Vec::new()), "nothing more is to come");
+        assert_eq!(action.update_undo(cx), Ok(Vec::new()), "nothing more is to come");
         records
     });
     take_back(&host, &later).unwrap();

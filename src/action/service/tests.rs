@@ -17,7 +17,7 @@ fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Context<'_>) ->
         log: Path::new("/log"),
         changed: &|id| changed.contains(&id),
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &|_| {},
     })
 }

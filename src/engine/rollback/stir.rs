@@ -50,7 +50,7 @@ pub fn services(host: &dyn Host, dir: &RunDir, carried: &BTreeSet<String>, users
             log: &dir.log("settle"),
             changed: &|action| carried.contains(action),
             carry: CARRY,
-            way_back: &|_| Vec::new(),
+            undo_records_of: &|_| Vec::new(),
             progress: &|_| {},
         };
         failures.extend(service.apply(&cx).err());

@@ -99,7 +99,7 @@ impl<'a> Asking<'a> {
         let place = |id: &str| steps.iter().position(|step| step.id() == id);
         let cause = place(told);
         let failed = cause.and_then(|cause| steps.get(cause));
-        let taken_back = failed.into_iter().flat_map(|step| step.takes_back()).filter_map(place);
+        let taken_back = failed.into_iter().flat_map(|step| step.may_revert()).filter_map(place);
         Self {
             steps,
             told,

@@ -55,9 +55,9 @@ impl<'a> Step<'a> {
     }
 
     /// Ids of actions whose change it may have taken back when it failed.
-    pub fn takes_back(self) -> Vec<&'a str> {
+    pub fn may_revert(self) -> Vec<&'a str> {
         match self {
-            Self::Action(action) => action.action.act().takes_back(),
+            Self::Action(action) => action.action.act().may_revert(),
             Self::Proof(_) => Vec::new(),
         }
     }
@@ -93,7 +93,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     };
     let seen = journal.clone();
     let changed = |other: &str| seen.changed_since(&planned.id, other);
-    let way_back = |actions: &[String]| seen.way_back(actions);
+    let undo_records_of = |actions: &[String]| seen.undo_records_of(actions);
     let cx = Context {
         host: job.host,
         secrets: job.secrets,
@@ -101,7 +101,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
         log: &log,
         changed: &changed,
         carry: CARRY,
-        way_back: &way_back,
+        undo_records_of: &undo_records_of,
         progress: &progress,
     };
     let act = planned.action.act();
@@ -118,7 +118,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     }
     if !begun || !unfinished || again {
         // A second begin of an action that ended keeps the first way back: see `Journal::write`.
-        let undo = if begun { act.prepare_again(&cx)? } else { act.prepare(&cx)? };
+        let undo = if begun { act.update_undo(&cx)? } else { act.prepare(&cx)? };
         let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
         journal.write(job.host, record)?;
     }
