@@ -18,7 +18,7 @@ pub struct Event {
     pub at: Stamp,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// An entry of the list of steps that a run announces at its start.
@@ -49,7 +49,7 @@ pub enum Ended {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum What {
+pub enum EventKind {
     /// A run (or its resumption) begins.
     RunStarted { run: String, guide: String, resumed: bool, actions: Vec<Step>, proofs: Vec<Step> },
     /// An action begins.
@@ -105,7 +105,7 @@ mod tests {
             format!(r#"{{"at":{{"sec":1,"nsec":0}},"event":"action_progress","action":"packages","progress":{body}}}"#);
         let event: Event = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), line);
-        let What::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
+        let EventKind::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
         progress
     }
 

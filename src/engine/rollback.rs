@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::action::carry::{CARRY, carry_out};
 use crate::action::service::Former;
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::layers::{Above, height};
 use crate::engine::rollback::shared::{Split, Used};
@@ -59,7 +59,7 @@ pub fn roll_back(
     dir: &RunDir,
     journal: &mut Journal,
     options: &Options,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     together(host, &mut [Layer { dir, journal }], options, emit)
 }
@@ -70,7 +70,7 @@ pub fn together(
     host: &dyn Host,
     chosen: &mut [Layer<'_>],
     options: &Options,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     let all = runs::all(host, None)?;
     let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
@@ -89,7 +89,7 @@ pub fn together(
     let begins = |part: &Part<'_>| part.chosen || (part.journal.rolled_back.is_some() && last(part));
     let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     let run = ids.first().cloned().unwrap_or_default();
-    emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
+    emit(EventKind::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
     deadman::put_back_now(host, CARRY);
     for part in &mut layers {
         if begins(part) {
@@ -129,7 +129,7 @@ pub fn together(
         total.errors.extend(stir::services(host, part.dir, &part.carried, &users));
     }
     for failure in &total.errors[told..] {
-        emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
+        emit(EventKind::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
     let settled = total.errors.len() == told;
     for part in layers.iter_mut().filter(|part| part.begun) {
@@ -206,7 +206,7 @@ struct Pass<'a> {
     host: &'a dyn Host,
     all: &'a [Run],
     options: &'a Options,
-    emit: &'a (dyn Fn(What) + Sync),
+    emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
 impl Pass<'_> {
@@ -240,14 +240,14 @@ impl Pass<'_> {
         if !walked.deferred.is_empty() {
             let what = shared::words(&walked.deferred);
             let why = format!("still used by run {}; it is rolled back with the last of them", listed(walked.used_by));
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
         if later && report.errors.is_empty() {
             reconcile_disk(&mut scene, (part.dir, part.journal, self.all), &mut report, emit)?;
         }
         for failure in &report.errors[told..] {
-            emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
+            emit(EventKind::Failed { step: "rollback".to_owned(), failure: failure.clone() });
         }
         Ok(report)
     }
@@ -269,11 +269,11 @@ pub fn take_back(
     dir: &RunDir,
     journal: &mut Journal,
     actions: &BTreeSet<String>,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     let standing = journal.entries().iter().filter(|entry| !entry.undone);
     let entries: Vec<Entry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
-    emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
+    emit(EventKind::RollbackStarted { run: dir.id.clone(), records: entries.len() });
 
     let everything = entries.len() == journal.standing();
     let mut scene = Scene::new(host, dir, journal)?;
@@ -296,7 +296,7 @@ fn reconcile_disk(
     scene: &mut Scene<'_>,
     (dir, journal, all): (&RunDir, &Journal, &[Run]),
     report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<()> {
     let Some(base) = &scene.base else { return Ok(()) };
     let Traces { made, trees, recorded } = Traces::of(journal);
@@ -328,11 +328,11 @@ fn reconcile_disk(
 }
 
 /// Adds what came of it to the report.
-fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
+fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
     for (what, why) in outcome.kept {
         // A record may have reported the same path already, in better words.
         if !report.kept.iter().any(|(known, _)| *known == what) {
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
     }
@@ -451,7 +451,7 @@ struct Way<'a> {
     later: bool,
     /// Later runs that stay in place: what they use is left.
     users: &'a [&'a Used],
-    emit: &'a (dyn Fn(What) + Sync),
+    emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
 impl Way<'_> {
@@ -512,9 +512,9 @@ impl Way<'_> {
         does: impl FnOnce(&UndoContext<'_>) -> T,
     ) -> T {
         let emit = self.emit;
-        let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
+        let progress = |progress| emit(EventKind::ActionProgress { action: entry.action.clone(), progress });
         let dumped = |what: &str, file: &Path| {
-            emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
+            emit(EventKind::Dumped { what: what.to_owned(), file: file.display().to_string() });
         };
         does(&UndoContext {
             host: self.host,
@@ -537,19 +537,19 @@ impl Way<'_> {
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
             match self.with(scene, journal, entry, |cx| carry_out(undo, cx)) {
-                Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
+                Ok(Undone::Done(describe)) => emit(EventKind::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
                     // Directories that still hold something are looked at again when the disk is reconciled.
                     let later = self.later && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
                     if !later {
-                        emit(What::Kept { what: what.clone(), why: why.clone() });
+                        emit(EventKind::Kept { what: what.clone(), why: why.clone() });
                         report.kept.push((what, why));
                     }
                 }
                 // The rest is undone all the same: each error less is a step nearer.
                 Err(failure) => {
-                    emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
+                    emit(EventKind::Failed { step: entry.action.clone(), failure: failure.clone() });
                     errors.push(failure);
                 }
             }

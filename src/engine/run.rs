@@ -11,7 +11,7 @@ use step::Step;
 use crate::action::carry::CARRY;
 use crate::action::{Action, service};
 use crate::answers::OnFailure;
-use crate::engine::event::{self, What};
+use crate::engine::event::{self, EventKind};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
@@ -41,7 +41,7 @@ pub struct Job<'a> {
     /// What to do when a step fails.
     pub on_failure: OnFailure,
     /// Where events go.
-    pub emit: &'a (dyn Fn(What) + Sync),
+    pub emit: &'a (dyn Fn(EventKind) + Sync),
     /// Whether somebody asked the run to stop; looked at between two steps, and while it waits.
     pub stop: &'a (dyn Fn() -> Option<Stop> + Sync),
 }
@@ -76,7 +76,7 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
             }
         }
     };
-    (job.emit)(What::RunEnded { exit, changed: journal.standing() });
+    (job.emit)(EventKind::RunEnded { exit, changed: journal.standing() });
     exit
 }
 
@@ -164,7 +164,7 @@ fn announce(job: &Job<'_>, resumed: bool) {
         stage: stage.to_owned(),
         describe: describe.to_owned(),
     };
-    (job.emit)(What::RunStarted {
+    (job.emit)(EventKind::RunStarted {
         run: job.dir.id.clone(),
         guide: job.plan.title.clone(),
         resumed,
@@ -172,7 +172,7 @@ fn announce(job: &Job<'_>, resumed: bool) {
         proofs: job.plan.proofs.iter().map(|p| step(&p.id, &p.stage, &p.describe)).collect(),
     });
     for warning in &job.plan.warnings {
-        (job.emit)(What::Note { text: warning.clone() });
+        (job.emit)(EventKind::Note { text: warning.clone() });
     }
 }
 
@@ -195,7 +195,7 @@ fn work(
         }
         if journal.is_skipped(step.id()) {
             let reason = step.skip_reason().unwrap_or_default().to_owned();
-            (job.emit)(What::Skipped { step: step.id().to_owned(), reason });
+            (job.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
         } else {
             let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
             step.perform(job, journal, tracker).map_err(|failure| trouble(failure, cause))?;
@@ -208,7 +208,7 @@ fn work(
 
 /// Ends between two steps, to be resumed.
 fn stopped(job: &Job<'_>) -> Exit {
-    (job.emit)(What::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
+    (job.emit)(EventKind::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
     Exit::Incomplete
 }
 
@@ -241,10 +241,10 @@ fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
     if failure.log.is_none() && job.host.stat(&log).ok().flatten().is_some() {
         failure.log = Some(log.display().to_string());
     }
-    (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
+    (job.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
     if let Err(write) = journal.write(job.host, Record::Failed { step: step.clone(), failure }) {
         // A full disk must not keep us from going back.
-        (job.emit)(What::Note { text: write.to_string() });
+        (job.emit)(EventKind::Note { text: write.to_string() });
     }
     match (cause, job.on_failure) {
         (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
@@ -265,7 +265,7 @@ fn back(job: &Job<'_>, journal: &mut Journal) -> Exit {
         Ok(report) if report.errors.is_empty() => Exit::RolledBack,
         Ok(_) => Exit::Incomplete,
         Err(failure) => {
-            (job.emit)(What::Failed { step: "rollback".to_owned(), failure });
+            (job.emit)(EventKind::Failed { step: "rollback".to_owned(), failure });
             Exit::Incomplete
         }
     }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use bringup::action::Action;
 use bringup::answers::OnFailure;
-use bringup::engine::event::What;
+use bringup::engine::event::EventKind;
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{Options, roll_back};
 use bringup::engine::run::{Job, execute};
@@ -130,8 +130,8 @@ fn run_plan(host: &FakeHost, plan: &Plan, secrets: &Secrets, on_failure: OnFailu
         },
     };
     // Shown when a test fails.
-    let emit = |what: What| {
-        if let What::Failed { step, failure } = what {
+    let emit = |what: EventKind| {
+        if let EventKind::Failed { step, failure } = what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
     };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::action::Action;
 use crate::action::service::settle::take_up;
 use crate::action::service::{self, Former};
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::Report;
 use crate::engine::runs::RunDir;
@@ -44,7 +44,7 @@ pub(super) fn settle(
     journal: &mut Journal,
     (of, elsewhere): (Of<'_>, &BTreeSet<(String, String)>),
     report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) {
     let entries: Vec<Entry> = journal.entries().iter().rev().cloned().collect();
     let rolled_back: Vec<&str> =
@@ -95,12 +95,12 @@ fn exact<'a>(former: Former<'a>, entry: &Entry) -> Former<'a> {
     if entry.begun_again { Former { steps: &[], ..former } } else { former }
 }
 
-fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
+fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
     match came {
-        Ok(Undone::Done(describe)) => emit(What::Undone { action: action.to_owned(), describe }),
+        Ok(Undone::Done(describe)) => emit(EventKind::Undone { action: action.to_owned(), describe }),
         Ok(Undone::Nothing) => {}
         Ok(Undone::Kept { what, why }) => {
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
         Err(failure) => report.errors.push(failure),

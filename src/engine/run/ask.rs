@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::step::Step;
 use super::{Job, Next, Stop, back, stopped};
 use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::journal::{Journal, Record};
 use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
@@ -31,7 +31,7 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
             Heard::Cancel => Decision::Rollback,
             Heard::Decision(decision) => decision,
         };
-        (job.emit)(What::Decided { choice: decision.choice() });
+        (job.emit)(EventKind::Decided { choice: decision.choice() });
         let tried = match decision {
             Decision::Retry => return Next::From(asking.from),
             Decision::Rollback => return Next::Exit(back(job, journal)),
@@ -48,7 +48,7 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
         };
         if let Err(failure) = tried {
             let step = "bringup".to_owned();
-            (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
+            (job.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
             // As after any failure; the next question gets another number by it.
             let _ = journal.write(job.host, Record::Failed { step, failure });
         }
@@ -67,7 +67,7 @@ fn wait(job: &Job<'_>, question: &Waiting) -> Heard {
         // A full disk may be what failed: the question is asked as soon as there is room for it.
         if !asked && decision::ask(job.host, job.dir, question).is_ok() {
             asked = true;
-            (job.emit)(What::Waiting(question.clone()));
+            (job.emit)(EventKind::Waiting(question.clone()));
         }
         match (job.stop)() {
             Some(Stop::Pause) => return Heard::Pause,

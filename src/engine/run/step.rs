@@ -7,7 +7,7 @@ use super::{Job, conceal};
 use crate::action::carry;
 use crate::action::carry::CARRY;
 use crate::action::{Context, Verdict};
-use crate::engine::event::{Ended, What};
+use crate::engine::event::{Ended, EventKind};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::window::{self, Tracker};
 use crate::error::Outcome;
@@ -72,14 +72,18 @@ impl<'a> Step<'a> {
 
 fn act(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
     let start = job.host.now();
-    (job.emit)(What::ActionStarted { action: planned.id.clone() });
+    (job.emit)(EventKind::ActionStarted { action: planned.id.clone() });
     let ended = make_so(job, journal, tracker, planned);
     let how = match &ended {
         Ok(changed) if *changed => Ended::Changed,
         Ok(_) => Ended::Unchanged,
         Err(_) => Ended::Failed,
     };
-    (job.emit)(What::ActionEnded { action: planned.id.clone(), ended: how, millis: millis(start, job.host.now()) });
+    (job.emit)(EventKind::ActionEnded {
+        action: planned.id.clone(),
+        ended: how,
+        millis: millis(start, job.host.now()),
+    });
     ended.map(|_| ())
 }
 
@@ -89,7 +93,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     let log = job.dir.log(&planned.id);
     let progress = |progress: Progress| {
         let progress = conceal_progress(job.secrets, progress);
-        (job.emit)(What::ActionProgress { action: planned.id.clone(), progress });
+        (job.emit)(EventKind::ActionProgress { action: planned.id.clone(), progress });
     };
     let seen = journal.clone();
     let changed = |other: &str| seen.changed_since(&planned.id, other);
@@ -151,12 +155,12 @@ fn wrote(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
 
 fn prove(job: &Job<'_>, planned: &PlannedProof) -> Outcome<()> {
     let start = job.host.now();
-    (job.emit)(What::ProofStarted { proof: planned.id.clone() });
+    (job.emit)(EventKind::ProofStarted { proof: planned.id.clone() });
     let result = planned
         .proof
         .prove(&proof::Context { host: job.host, secrets: job.secrets })
         .map_err(|f| conceal(job.secrets, f));
-    (job.emit)(What::ProofEnded {
+    (job.emit)(EventKind::ProofEnded {
         proof: planned.id.clone(),
         evidence: result.as_ref().ok().map(|evidence| job.secrets.conceal(evidence)),
         failure: result.as_ref().err().cloned(),

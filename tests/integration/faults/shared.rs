@@ -3,7 +3,7 @@
 
 use bringup::answers::OnFailure;
 use bringup::engine::data;
-use bringup::engine::event::{Event, What};
+use bringup::engine::event::{Event, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{self, Layer, Options};
 use bringup::engine::run::{Job, execute};
@@ -139,9 +139,9 @@ fn install(host: &FakeHost, plan: &Plan) -> (String, Exit) {
 fn go_on(host: &FakeHost, plan: &Plan, dir: &RunDir, journal: &mut Journal) -> Exit {
     let secrets = secrets();
     let on_failure = OnFailure::Rollback;
-    let emit = |what: What| {
+    let emit = |what: EventKind| {
         // Shown when a test fails.
-        if let What::Failed { step, failure } = &what {
+        if let EventKind::Failed { step, failure } = &what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
         let line = serde_json::to_string(&Event { at: host.now(), what }).unwrap() + "\n";

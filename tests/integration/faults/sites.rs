@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;
 use bringup::engine::decision::{self, Decision};
-use bringup::engine::event::What;
+use bringup::engine::event::EventKind;
 use bringup::engine::run::{Job, execute};
 use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
@@ -167,13 +167,13 @@ fn tried_again_it_begins_with_what_was_taken_back() {
     let plan = plan(BREAKS);
     let (dir, mut journal) = RunDir::create(&web.host, &plan).unwrap();
     let started = Mutex::new(Vec::new());
-    let emit = |what: What| match what {
-        What::Waiting(waiting) => {
+    let emit = |what: EventKind| match what {
+        EventKind::Waiting(waiting) => {
             // Meanwhile somebody has mended their site so that it bears ours.
             web.host.answer(Address::Tcp("127.0.0.1:80".parse().unwrap()), |_| b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
             decision::send(&web.host, &dir, waiting.number, &Decision::Retry).unwrap();
         }
-        What::ActionStarted { action } => started.lock().unwrap().push(action),
+        EventKind::ActionStarted { action } => started.lock().unwrap().push(action),
         _ => {}
     };
     let secrets = Secrets::default();
