@@ -78,7 +78,7 @@ fn go_on(
         if pause.load(Ordering::Relaxed) {
             return Some(Stop::Pause);
         }
-        host.stat(&cancel).ok().flatten().map(|_| Stop::Cancel)
+        host.stat(&cancel).ok().flatten().map(|_| Stop::Abort)
     };
     let settings = dir.settings(host)?;
     let job = Job { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };

@@ -52,7 +52,7 @@ pub enum Stop {
     /// At the next edge, to be resumed later: the machine shuts down.
     Pause,
     /// At the next edge, and take everything back.
-    Cancel,
+    Abort,
 }
 
 /// Works through the plan from wherever the journal says it is, or through another one that somebody puts in its
@@ -68,9 +68,9 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
             Some((plan, secrets)) => Job { plan, secrets, ..*job },
             None => Job { ..*job },
         };
-        match through(&job, journal, other.is_some()) {
-            End::Exit(exit) => break exit,
-            End::Replanned(plan) => {
+        match run_plan(&job, journal, other.is_some()) {
+            RunEnd::Exit(exit) => break exit,
+            RunEnd::Replanned(plan) => {
                 let secrets = secret_store::load(job.host, &plan.application());
                 other = Some((*plan, secrets));
             }
@@ -81,14 +81,14 @@ pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
 }
 
 /// How working on one plan ended.
-enum End {
+enum RunEnd {
     Exit(Exit),
     /// Go on with this plan.
     Replanned(Box<Plan>),
 }
 
 /// What follows a failure.
-enum Next {
+enum NextMove {
     Exit(Exit),
     /// Go on with the step at this place.
     From(usize),
@@ -96,7 +96,7 @@ enum Next {
 }
 
 /// The step that could not be done.
-struct Trouble {
+struct StepError {
     step: String,
     failure: Box<Failure>,
     cause: Cause,
@@ -106,38 +106,38 @@ struct Trouble {
 enum Cause {
     Action,
     Proof,
-    Cancelled,
+    Aborted,
 }
 
-impl Trouble {
+impl StepError {
     fn in_step(step: &str) -> impl FnOnce(Failure) -> Self + '_ {
         move |failure| Self { step: step.to_owned(), failure: Box::new(failure), cause: Cause::Action }
     }
 }
 
 /// Works through one plan until it ends or another takes its place.
-fn through(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> End {
+fn run_plan(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> RunEnd {
     let resumed = replanned || !journal.entries().is_empty();
     let steps = Step::all(job.plan);
     let mut announced = false;
     let mut at = 0;
     loop {
-        let begun = begin(job, journal, resumed, &mut announced).map_err(Trouble::in_step("bringup"));
+        let begun = begin(job, journal, resumed, &mut announced).map_err(StepError::in_step("bringup"));
         let done = begun.and_then(|mut tracker| {
-            let worked = work(job, journal, &mut tracker, &steps, &mut at);
+            let worked = run_steps(job, journal, &mut tracker, &steps, &mut at);
             if worked.is_err() {
                 look(job, &mut tracker);
             }
             worked
         });
-        let trouble = match done {
-            Ok(exit) => return End::Exit(exit),
-            Err(trouble) => trouble,
+        let error = match done {
+            Ok(exit) => return RunEnd::Exit(exit),
+            Err(error) => error,
         };
-        match give_up(job, journal, &steps, at, trouble) {
-            Next::Exit(exit) => return End::Exit(exit),
-            Next::From(next) => at = next,
-            Next::Replanned(plan) => return End::Replanned(plan),
+        match handle_failure(job, journal, &steps, at, error) {
+            NextMove::Exit(exit) => return RunEnd::Exit(exit),
+            NextMove::From(next) => at = next,
+            NextMove::Replanned(plan) => return RunEnd::Replanned(plan),
         }
     }
 }
@@ -177,19 +177,19 @@ fn announce(job: &Job<'_>, resumed: bool) {
 }
 
 /// Does the steps from `at` on; `at` is the one that failed when one does.
-fn work(
+fn run_steps(
     job: &Job<'_>,
     journal: &mut Journal,
     tracker: &mut Tracker<'_>,
     steps: &[Step<'_>],
     at: &mut usize,
-) -> Result<Exit, Trouble> {
+) -> Result<Exit, StepError> {
     while let Some(step) = steps.get(*at) {
-        let trouble = |failure, cause| Trouble { step: step.id().to_owned(), failure: Box::new(failure), cause };
+        let error = |failure, cause| StepError { step: step.id().to_owned(), failure: Box::new(failure), cause };
         match (job.stop)() {
-            Some(Stop::Pause) => return Ok(stopped(job)),
-            Some(Stop::Cancel) => {
-                return Err(trouble(Failure::new("go on", "somebody asked to stop"), Cause::Cancelled));
+            Some(Stop::Pause) => return Ok(paused(job)),
+            Some(Stop::Abort) => {
+                return Err(error(Failure::new("go on", "somebody asked to stop"), Cause::Aborted));
             }
             None => {}
         }
@@ -198,16 +198,16 @@ fn work(
             (job.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
         } else {
             let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
-            step.perform(job, journal, tracker).map_err(|failure| trouble(failure, cause))?;
+            step.perform(job, journal, tracker).map_err(|failure| error(failure, cause))?;
         }
         *at += 1;
     }
-    finish(job, journal, tracker, Exit::Done).map_err(Trouble::in_step("bringup"))?;
+    finish(job, journal, tracker, Exit::Done).map_err(StepError::in_step("bringup"))?;
     Ok(Exit::Done)
 }
 
 /// Ends between two steps, to be resumed.
-fn stopped(job: &Job<'_>) -> Exit {
+fn paused(job: &Job<'_>) -> Exit {
     (job.emit)(EventKind::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
     Exit::Incomplete
 }
@@ -233,8 +233,8 @@ fn finish(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit:
 }
 
 /// The first error is told and recorded before anything is undone, so that nothing hides it.
-fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, trouble: Trouble) -> Next {
-    let Trouble { step, failure, cause } = trouble;
+fn handle_failure(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, error: StepError) -> NextMove {
+    let StepError { step, failure, cause } = error;
     let (step, failure) = if cause == Cause::Proof { culprit(job, step, *failure) } else { (step, *failure) };
     let mut failure = conceal(job.secrets, failure);
     let log = job.dir.log(&step);
@@ -247,20 +247,20 @@ fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
         (job.emit)(EventKind::Note { text: write.to_string() });
     }
     match (cause, job.on_failure) {
-        (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
+        (Cause::Aborted, _) | (_, OnFailure::Rollback) => NextMove::Exit(roll_back_run(job, journal)),
         (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
         (Cause::Proof, OnFailure::Pause) => {
             match track(job).and_then(|mut it| finish(job, journal, &mut it, Exit::ProofFailed)) {
-                Ok(()) => Next::Exit(Exit::ProofFailed),
-                Err(_) => Next::Exit(Exit::Incomplete),
+                Ok(()) => NextMove::Exit(Exit::ProofFailed),
+                Err(_) => NextMove::Exit(Exit::Incomplete),
             }
         }
-        (Cause::Action, OnFailure::Pause) => Next::Exit(Exit::Incomplete),
+        (Cause::Action, OnFailure::Pause) => NextMove::Exit(Exit::Incomplete),
     }
 }
 
 /// Takes everything back.
-fn back(job: &Job<'_>, journal: &mut Journal) -> Exit {
+fn roll_back_run(job: &Job<'_>, journal: &mut Journal) -> Exit {
     match rollback::roll_back(job.host, job.dir, journal, &Options::default(), job.emit) {
         Ok(report) if report.errors.is_empty() => Exit::RolledBack,
         Ok(_) => Exit::Incomplete,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::step::Step;
-use super::{Job, Next, Stop, back, stopped};
+use super::{Job, NextMove, Stop, paused, roll_back_run};
 use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
 use crate::engine::event::EventKind;
 use crate::engine::journal::{Journal, Record};
@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(300);
 
 /// Asks until something is decided that ends the waiting. `at` is the step that failed, `told` the one that was
 /// named as the cause.
-pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> Next {
+pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> NextMove {
     let mut asking = Asking::new(steps, at, told);
     loop {
         // Other answers are planned while it waits, for a host on which this run's packages are its own. Without the
@@ -27,22 +27,22 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
         let heard = wait(job, &question);
         decision::close(job.host, job.dir);
         let decision = match heard {
-            Heard::Pause => return Next::Exit(stopped(job)),
-            Heard::Cancel => Decision::Rollback,
+            Heard::Pause => return NextMove::Exit(paused(job)),
+            Heard::Abort => Decision::Rollback,
             Heard::Decision(decision) => decision,
         };
         (job.emit)(EventKind::Decided { choice: decision.choice() });
         let tried = match decision {
-            Decision::Retry => return Next::From(asking.from),
-            Decision::Rollback => return Next::Exit(back(job, journal)),
-            Decision::Pause => return Next::Exit(Exit::Incomplete),
+            Decision::Retry => return NextMove::From(asking.from),
+            Decision::Rollback => return NextMove::Exit(roll_back_run(job, journal)),
+            Decision::Pause => return NextMove::Exit(Exit::Incomplete),
             Decision::RollbackStage => asking.roll_back_stage(job, journal),
             Decision::Skip => match asking.skip(job, journal) {
-                Ok(()) => return Next::From(at),
+                Ok(()) => return NextMove::From(at),
                 Err(failure) => Err(failure),
             },
             Decision::Replan(new) => match replan::adopt(job.host, job.dir, journal, job.plan, &new) {
-                Ok(()) => return Next::Replanned(Box::new(new.plan)),
+                Ok(()) => return NextMove::Replanned(Box::new(new.plan)),
                 Err(failure) => Err(failure),
             },
         };
@@ -57,7 +57,7 @@ pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, 
 
 enum Heard {
     Pause,
-    Cancel,
+    Abort,
     Decision(Decision),
 }
 
@@ -71,7 +71,7 @@ fn wait(job: &Job<'_>, question: &Waiting) -> Heard {
         }
         match (job.stop)() {
             Some(Stop::Pause) => return Heard::Pause,
-            Some(Stop::Cancel) => return Heard::Cancel,
+            Some(Stop::Abort) => return Heard::Abort,
             None => {}
         }
         if let Some(decision) = decision::take(job.host, job.dir, question) {

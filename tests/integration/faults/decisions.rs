@@ -390,7 +390,7 @@ fn whoever_stops_a_run_that_waits_gets_everything_back() {
     let kept = secrets();
     let waits = Mutex::new(false);
     let emit = |what: EventKind| *waits.lock().unwrap() |= matches!(what, EventKind::Waiting(_));
-    let stop = || waits.lock().unwrap().then_some(Stop::Cancel);
+    let stop = || waits.lock().unwrap().then_some(Stop::Abort);
     let on_failure = OnFailure::Ask;
     let job = Job { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
     assert_eq!(execute(&job, &mut journal), Exit::RolledBack);
