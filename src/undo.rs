@@ -346,12 +346,12 @@ pub struct UndoContext<'a> {
     /// Whether data that changed since the end of the run may be dropped (after it was dumped).
     pub drop_data: bool,
     /// SHA-256 of the files that the action wrote, as they stood right after it; empty when it never ended.
-    pub wrote: &'a BTreeMap<PathBuf, String>,
+    pub written_hashes: &'a BTreeMap<PathBuf, String>,
     /// Fingerprint of the data at the end of the run (see [`data_fingerprint`]); none when it never ended.
     pub data: Option<&'a str>,
     /// What the disk looked like at the end of the run; none when it never ended.
     pub post: Option<&'a Manifest>,
-    /// For an action that a crash cut off, which therefore knows no `wrote`: the last sign of life before it. What was
+    /// For an action that a crash cut off, which therefore knows no `written_hashes`: the last sign of life before it. What was
     /// changed later is not ours.
     pub died: Option<Stamp>,
 }
@@ -370,7 +370,7 @@ impl<'a> UndoContext<'a> {
             dumped: &|_, _| {},
             dumps: Path::new("/nonexistent"),
             drop_data: false,
-            wrote: &NOTHING,
+            written_hashes: &NOTHING,
             data: None,
             post: None,
             died: None,

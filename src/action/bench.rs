@@ -28,7 +28,7 @@ pub struct Bench<H = FakeHost> {
 /// What an action has done.
 pub struct Done {
     pub records: Vec<Undo>,
-    pub wrote: BTreeMap<PathBuf, String>,
+    pub written_hashes: BTreeMap<PathBuf, String>,
 }
 
 impl Bench {
@@ -104,8 +104,8 @@ impl<H: Host> Bench<H> {
             let records = act.prepare(cx)?;
             act.apply(cx)?;
             let written = |path: &Path| Some((path.to_owned(), carry::written(&self.host, path).unwrap()?));
-            let wrote = records.iter().filter_map(Undo::path).filter_map(written).collect();
-            Ok(Done { records, wrote })
+            let written_hashes = records.iter().filter_map(Undo::path).filter_map(written).collect();
+            Ok(Done { records, written_hashes })
         })
     }
 
@@ -119,7 +119,7 @@ impl<H: Host> Bench<H> {
             dumped: &|_, _| {},
             dumps: Path::new("/tmp"),
             drop_data: false,
-            wrote: &done.wrote,
+            written_hashes: &done.written_hashes,
             data: None,
             post: None,
             died: None,

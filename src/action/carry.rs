@@ -203,7 +203,7 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
 
 /// Why the file at `path` is not what we wrote, when somebody else changed it.
 fn foreign(cx: &UndoContext<'_>, path: &Path) -> Outcome<Option<String>> {
-    let Some(ours) = cx.wrote.get(path) else {
+    let Some(ours) = cx.written_hashes.get(path) else {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let stat = cx.host.stat(path).map_err(failed)?;
         let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);

@@ -181,7 +181,7 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
         return Ok(Undone::Nothing);
     }
     // Owner and mode were never changed by the edit: those that stand there now are right.
-    if ours == Some(&hash) || cx.wrote.get(path) == Some(&hash) {
+    if ours == Some(&hash) || cx.written_hashes.get(path) == Some(&hash) {
         replace(cx.host, path, &before, stat.meta)?;
         settle()?;
         return Ok(Undone::Done(format!("took our changes out of {shown}")));

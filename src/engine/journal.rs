@@ -52,16 +52,16 @@ pub enum Record {
         /// The action.
         action: String,
         /// SHA-256 of the files named in its undo records, as they stand now.
-        #[serde(default)]
-        wrote: BTreeMap<PathBuf, String>,
+        #[serde(rename = "wrote", default)]
+        written_hashes: BTreeMap<PathBuf, String>,
     },
     /// The action failed half-way.
     Halted {
         /// The action.
         action: String,
         /// SHA-256 of the files named in its undo records, as it left them.
-        #[serde(default)]
-        wrote: BTreeMap<PathBuf, String>,
+        #[serde(rename = "wrote", default)]
+        written_hashes: BTreeMap<PathBuf, String>,
     },
     /// The action or proof failed.
     Failed {
@@ -154,7 +154,7 @@ pub struct Entry {
     /// Whether it ended.
     pub ended: bool,
     /// The files it wrote, by SHA-256.
-    pub wrote: BTreeMap<PathBuf, String>,
+    pub written_hashes: BTreeMap<PathBuf, String>,
     /// Whether its records were carried out.
     pub undone: bool,
     /// Whether its service, if it is one, is as it was since then.
@@ -352,23 +352,23 @@ impl Journal {
                     entry.undo.extend(undo);
                     entry.used_by.clear();
                     // What it wrote before is about to be written over.
-                    entry.wrote.clear();
+                    entry.written_hashes.clear();
                 } else {
                     self.entries.retain(|entry| entry.action != action);
                     self.entries.push(Entry { action, stage, undo, ..Entry::default() });
                 }
             }
-            Record::End { action, wrote } => {
+            Record::End { action, written_hashes } => {
                 let line = self.lines;
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
                     entry.ended = true;
                     entry.ended_at = line;
-                    entry.wrote = wrote;
+                    entry.written_hashes = written_hashes;
                 }
             }
-            Record::Halted { action, wrote } => {
+            Record::Halted { action, written_hashes } => {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
-                    entry.wrote = wrote;
+                    entry.written_hashes = written_hashes;
                 }
             }
             Record::Failed { step, failure } => {

@@ -298,7 +298,7 @@ fn reconcile_disk(
     report: &mut Report,
     emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<()> {
-    let Some(base) = &scene.base else { return Ok(()) };
+    let Some(baseline) = &scene.baseline else { return Ok(()) };
     let Traces { made, trees, recorded } = Traces::of(journal);
     let kept = report.kept.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| made.contains(path)).collect();
     let own = height(journal);
@@ -310,7 +310,7 @@ fn reconcile_disk(
         quiet.extend(traces.recorded);
     }
     let states = reconcile::States {
-        base,
+        baseline,
         look: scene.look.as_ref(),
         owned: &owned,
         made: &made,
@@ -374,7 +374,7 @@ impl Traces {
 struct Scene<'a> {
     host: &'a dyn Host,
     /// Before the run; none when it was killed before it could look.
-    base: Option<Manifest>,
+    baseline: Option<Manifest>,
     /// At the run's end, or when it failed; none when it was killed.
     look: Option<Manifest>,
     /// What the run left, by its windows and its last look, without what is known to be somebody else's; none for a
@@ -385,10 +385,10 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn new(host: &'a dyn Host, dir: &'a RunDir, journal: &Journal) -> Outcome<Self> {
-        let base = Manifest::load(host, &dir.path, "base")?;
-        let known = base.as_ref().map(|(base, _)| base.clone());
+        let baseline = Manifest::load(host, &dir.path, "base")?;
+        let known = baseline.as_ref().map(|(baseline, _)| baseline.clone());
         let has_windows = window::are_kept(host, dir)?;
-        let mut tracker = Tracker::new(host, dir, base)?;
+        let mut tracker = Tracker::new(host, dir, baseline)?;
         // The last look of a run that did not end after it counts for nothing.
         let post = if journal.finished.is_some() { Manifest::load(host, &dir.path, "post")? } else { None };
         let look = match post {
@@ -403,11 +403,11 @@ impl<'a> Scene<'a> {
             let undo: Vec<Undo> = journal.entries().iter().flat_map(|entry| entry.undo.iter().cloned()).collect();
             tracker.assume(look.as_ref(), window::Step::back("run", &undo))?;
         }
-        if let Some(base) = &known {
-            tracker.read_changed(base)?;
+        if let Some(baseline) = &known {
+            tracker.read_changed(baseline)?;
         }
         let left = (!left_unknown).then(|| left(look.as_ref(), tracker.owned()));
-        Ok(Self { host, base: known, look, left, tracker })
+        Ok(Self { host, baseline: known, look, left, tracker })
     }
 }
 
@@ -524,10 +524,10 @@ impl Way<'_> {
             dumped: &dumped,
             dumps: &self.dir.file("dumps"),
             drop_data: self.options.drop_data,
-            wrote: &entry.wrote,
+            written_hashes: &entry.written_hashes,
             data: journal.data.get(&entry.action).map(String::as_str),
             post: scene.left.as_ref(),
-            died: (!entry.ended && entry.wrote.is_empty()).then_some(scene.tracker.died()),
+            died: (!entry.ended && entry.written_hashes.is_empty()).then_some(scene.tracker.died()),
         })
     }
 

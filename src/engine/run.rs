@@ -214,8 +214,8 @@ fn paused(job: &Job<'_>) -> Exit {
 
 /// Looks at the disk before the first change, once a run, and goes on with its windows.
 fn track<'a>(job: &Job<'a>) -> Outcome<Tracker<'a>> {
-    if let Some(base) = Manifest::load(job.host, &job.dir.path, "base")? {
-        return Tracker::new(job.host, job.dir, Some(base));
+    if let Some(baseline) = Manifest::load(job.host, &job.dir.path, "base")? {
+        return Tracker::new(job.host, job.dir, Some(baseline));
     }
     let mut contents = Contents::new();
     let manifest = Manifest::take(job.host, None, &mut contents)?;

@@ -36,7 +36,7 @@ pub struct Tracker<'a> {
     seen: Option<Stamp>,
     /// Contents that were seen on the way.
     contents: Contents,
-    /// Those that the manifest `base` keeps.
+    /// Those that the manifest `baseline` keeps.
     in_base: BTreeSet<String>,
     next: usize,
     owned: Owned,
@@ -61,11 +61,11 @@ pub struct Open {
 const FRESH: u128 = 100;
 
 impl<'a> Tracker<'a> {
-    /// Goes on where the run's windows end, and closes one that a crash left open. `base` is the manifest before the
+    /// Goes on where the run's windows end, and closes one that a crash left open. `baseline` is the manifest before the
     /// run.
-    pub fn new(host: &'a dyn Host, dir: &'a RunDir, base: Option<(Manifest, Contents)>) -> Outcome<Self> {
-        let based = base.is_some();
-        let (known, contents) = base.unwrap_or_default();
+    pub fn new(host: &'a dyn Host, dir: &'a RunDir, baseline: Option<(Manifest, Contents)>) -> Outcome<Self> {
+        let based = baseline.is_some();
+        let (known, contents) = baseline.unwrap_or_default();
         let in_base = contents.keys().cloned().collect();
         let alive = dir.file("alive");
         let died = host.stat(&alive).ok().flatten().map(|stat| stat.mtime).unwrap_or_default();
@@ -166,8 +166,8 @@ impl<'a> Tracker<'a> {
     }
 
     /// Reads again what was changed since the run began: a rollback may have to put it back.
-    pub fn read_changed(&mut self, base: &Manifest) -> Outcome<()> {
-        Manifest::take(self.host, Some(base), &mut self.contents).map(drop)
+    pub fn read_changed(&mut self, baseline: &Manifest) -> Outcome<()> {
+        Manifest::take(self.host, Some(baseline), &mut self.contents).map(drop)
     }
 
     /// Looks at the disk when nothing is left to do, or nothing can be done: later changes are told from those of now.

@@ -145,7 +145,7 @@ fn a_file_of_any_size_is_no_obstacle() {
             dumped: &|_, _| {},
             dumps: &dumps,
             drop_data: true,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: Some("as it was"),
             post: None,
             died: None,

@@ -233,7 +233,7 @@ mod tests {
         let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
         let cx = UndoContext {
             drop_data: true,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: Some("as it was"),
             ..UndoContext::of_settings(&host, &blobs, "/log".as_ref())
         };

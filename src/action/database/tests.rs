@@ -59,7 +59,7 @@ fn carry_out_telling(
     drop_data: bool,
     dumped: &(dyn Fn(&str, &Path) + Sync),
 ) -> Outcome<Undone> {
-    let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
+    let (blobs, written_hashes, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     carry::carry_out(
         undo,
         &UndoContext {
@@ -70,7 +70,7 @@ fn carry_out_telling(
             dumped,
             dumps: Path::new(DUMPS),
             drop_data,
-            wrote: &wrote,
+            written_hashes: &written_hashes,
             data,
             post: None,
             died: None,

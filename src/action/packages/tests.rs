@@ -44,7 +44,7 @@ fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
         dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,

@@ -22,7 +22,7 @@ fn host() -> FakeHost {
 }
 
 fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
-    let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
+    let (blobs, written_hashes, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     carry::carry_out(
         undo,
         &UndoContext {
@@ -33,7 +33,7 @@ fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
             dumped: &|_, _| {},
             dumps: Path::new("/var/dumps"),
             drop_data: false,
-            wrote: &wrote,
+            written_hashes: &written_hashes,
             data: None,
             post: None,
             died: None,

@@ -32,7 +32,7 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoContext<'_>) -> T) -> T {
         dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,

@@ -97,11 +97,11 @@ pub fn add(lines: &mut Vec<Line>, later: &[Line]) {
 }
 
 /// A file's content without what `lines` say of it. What somebody else has made of a line of ours stays.
-pub fn without(cur: &[u8], lines: &[&Line]) -> Vec<u8> {
-    let cur = text(cur);
-    let mut out = String::with_capacity(cur.len());
+pub fn without(current: &[u8], lines: &[&Line]) -> Vec<u8> {
+    let current = text(current);
+    let mut out = String::with_capacity(current.len());
     let mut seen = Vec::new();
-    for now in cur.lines() {
+    for now in current.lines() {
         let key = key(now);
         seen.push(key);
         let line = lines.iter().find(|line| line.key == key);
@@ -158,21 +158,21 @@ mod tests {
 
     const GROUP: &str = "/etc/group";
 
-    /// What is left of `cur` without what the accounts of ours changed from `base` to `post`.
-    fn back(base: &str, post: &str, cur: &str) -> String {
+    /// What is left of `current` without what the accounts of ours changed from `baseline` to `post`.
+    fn back(baseline: &str, post: &str, current: &str) -> String {
         let ours = |key: &str| ["webapp", "ours"].contains(&key);
-        let lines = changed(Path::new(GROUP), base.as_bytes(), post.as_bytes());
+        let lines = changed(Path::new(GROUP), baseline.as_bytes(), post.as_bytes());
         let lines: Vec<Line> = lines.into_iter().filter_map(|line| line.ours(&ours)).collect();
         let lines: Vec<&Line> = lines.iter().collect();
-        String::from_utf8_lossy(&without(cur.as_bytes(), &lines)).into_owned()
+        String::from_utf8_lossy(&without(current.as_bytes(), &lines)).into_owned()
     }
 
     #[test]
     fn our_user_goes_and_the_administrators_stays() {
-        let base = "root:x:0:\nwww:x:33:\n";
+        let baseline = "root:x:0:\nwww:x:33:\n";
         let post = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\n";
-        let cur = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\nalice:x:1000:\n";
-        assert_eq!(back(base, post, cur), "root:x:0:\nwww:x:33:\nalice:x:1000:\n");
+        let current = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\nalice:x:1000:\n";
+        assert_eq!(back(baseline, post, current), "root:x:0:\nwww:x:33:\nalice:x:1000:\n");
     }
 
     #[test]

@@ -39,7 +39,7 @@ const SHARED: &[&str] = &["keys", "csr", "accounts"];
 /// What is known of the disk.
 pub struct States<'a> {
     /// Before the first change.
-    pub base: &'a Manifest,
+    pub baseline: &'a Manifest,
     /// At the run's end, or when it failed; none when it was killed.
     pub look: Option<&'a Manifest>,
     /// What the run is known to have changed.
@@ -208,7 +208,7 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
     let at_end = states.look.unwrap_or(now);
     let mut last: Option<&Path> = None;
     for (path, entry) in &at_end.entries {
-        let before = states.base.entries.get(path);
+        let before = states.baseline.entries.get(path);
         let told = states.owned.paths.contains_key(path) || states.recorded.contains(path) || below(states.kept, path);
         let silent = is_package_state(path)
             || (lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir)))
@@ -239,7 +239,7 @@ fn below(dirs: &BTreeSet<PathBuf>, path: &Path) -> bool {
 
 /// What must not be touched: files of packages that others brought, and the package database with them.
 struct Guard {
-    /// Files of packages that are installed although `base` does not know them.
+    /// Files of packages that are installed although `baseline` does not know them.
     foreign: BTreeSet<PathBuf>,
     /// Whether the package set is not ours alone.
     packages_changed: bool,
@@ -249,7 +249,7 @@ impl Guard {
     fn new(host: &dyn Host, states: &States<'_>, now: &Manifest) -> Self {
         let status = Path::new(dpkg::STATUS);
         let content = |manifest: &Manifest| (states.content)(manifest.entries.get(status)?.hash.as_ref()?);
-        let before = dpkg::versions(&content(states.base).unwrap_or_default());
+        let before = dpkg::versions(&content(states.baseline).unwrap_or_default());
         let here = now.entries.get(status);
         let after = here.map(|_| dpkg::versions(&host.read(status).unwrap_or_default())).unwrap_or_default();
         let mut foreign = BTreeSet::new();
@@ -263,7 +263,7 @@ impl Guard {
     }
 
     fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&Entry>) -> Want<'a> {
-        let new = !states.base.entries.contains_key(path);
+        let new = !states.baseline.entries.contains_key(path);
         let left = states.owned.paths.get(path);
         let theirs = states.owned.theirs.contains_key(path);
         // 1
@@ -454,12 +454,12 @@ fn times(host: &dyn Host, states: &States<'_>) {
     let touched = states.owned.paths.keys().chain(states.recorded).filter_map(|path| path.parent());
     let touched: BTreeSet<&Path> = touched.collect();
     for dir in touched.into_iter().rev() {
-        let Some(base) = states.base.entries.get(dir).filter(|entry| entry.kind == Kind::Dir) else { continue };
+        let Some(baseline) = states.baseline.entries.get(dir).filter(|entry| entry.kind == Kind::Dir) else { continue };
         let Ok(Some(stat)) = host.stat(dir) else { continue };
-        if stat.kind != Kind::Dir || stat.mtime == base.mtime {
+        if stat.kind != Kind::Dir || stat.mtime == baseline.mtime {
             continue;
         }
-        let below = states.base.entries.range(dir.to_owned()..).map(|(path, _)| path);
+        let below = states.baseline.entries.range(dir.to_owned()..).map(|(path, _)| path);
         let before = below.take_while(|path| path.starts_with(dir)).filter(|path| path.parent() == Some(dir));
         let before: BTreeSet<&std::ffi::OsStr> = before.filter_map(|path| path.file_name()).collect();
         let here = host.list(dir).unwrap_or_default();
@@ -468,7 +468,7 @@ fn times(host: &dyn Host, states: &States<'_>) {
             here.iter().filter(|name| !volatile(name)).filter_map(|name| name.file_name()).collect();
         if before == here {
             // A time that cannot be set harms nobody.
-            let _ = host.set_mtime(dir, base.mtime);
+            let _ = host.set_mtime(dir, baseline.mtime);
         }
     }
 }

@@ -119,7 +119,7 @@ fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoContext<'_>) ->
         dumped: &|_, _| {},
         dumps: &dumps,
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,

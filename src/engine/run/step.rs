@@ -134,16 +134,17 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     let action = planned.id.clone();
     if let Err(failure) = applied {
         // What it left half done is known all the same, or a rollback could not tell it from what others do now.
-        let _ = wrote(job.host, &undo).and_then(|wrote| journal.write(job.host, Record::Halted { action, wrote }));
+        let _ = written_hashes(job.host, &undo)
+            .and_then(|written_hashes| journal.write(job.host, Record::Halted { action, written_hashes }));
         return Err(failure);
     }
     closed?;
-    journal.write(job.host, Record::End { action, wrote: wrote(job.host, &undo)? })?;
+    journal.write(job.host, Record::End { action, written_hashes: written_hashes(job.host, &undo)? })?;
     Ok(true)
 }
 
 /// What stands now at the paths that an action writes, so that later changes by others are seen.
-fn wrote(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
+fn written_hashes(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
     let mut out = BTreeMap::new();
     for path in undo.iter().filter_map(Undo::path) {
         if let Some(fingerprint) = carry::written(host, path)? {

@@ -12,7 +12,7 @@ fn manifest(host: &FakeHost) -> (Manifest, Contents) {
 /// A machine before a run, and what the run and others then make of it.
 struct Disk {
     host: FakeHost,
-    base: (Manifest, Contents),
+    baseline: (Manifest, Contents),
     look: Option<(Manifest, Contents)>,
     owned: Owned,
     made: BTreeSet<PathBuf>,
@@ -28,10 +28,10 @@ impl Disk {
         for (path, content) in before {
             host.put_file(path, content, 0o644);
         }
-        let base = manifest(&host);
-        let contents = base.1.clone();
+        let baseline = manifest(&host);
+        let contents = baseline.1.clone();
         let (made, trees, kept, recorded) = Default::default();
-        Self { host, base, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
+        Self { host, baseline, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
     }
 
     /// The run does this: what differs afterwards is ours.
@@ -69,7 +69,7 @@ impl Disk {
 
     fn back(&self) -> Vec<(String, String)> {
         let states = States {
-            base: &self.base.0,
+            baseline: &self.baseline.0,
             look: self.look.as_ref().map(|(look, _)| look),
             owned: &self.owned,
             made: &self.made,
@@ -77,7 +77,7 @@ impl Disk {
             kept: &self.kept,
             recorded: &self.recorded,
             quiet: &BTreeSet::new(),
-            known: &self.base.0,
+            known: &self.baseline.0,
             content: &|hash| self.contents.get(hash).cloned(),
         };
         let outcome = reconcile(&self.host, &states).unwrap();
@@ -298,7 +298,7 @@ fn row_13_what_others_did_while_the_run_worked_stays_and_is_named() {
 #[test]
 fn what_a_purge_took_along_is_put_back() {
     let disk = Disk::new(&[("/etc/pkg/theirs.conf", "theirs")]);
-    let before = disk.base.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
+    let before = disk.baseline.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
     disk.host.take_away("/etc/pkg");
     let path = PathBuf::from("/etc/pkg/theirs.conf");
     let taken = vec![Change { path, before: Some(before), after: None }];
