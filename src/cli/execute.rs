@@ -11,7 +11,7 @@ use crate::engine::event::{Event, EventKind};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
-use crate::engine::run::{self, Job, Stop};
+use crate::engine::run::{self, RunContext, Stop};
 use crate::engine::runs::{self, RunDir};
 use crate::engine::secret_store;
 use crate::error::{Exit, Failure, Outcome};
@@ -81,10 +81,11 @@ fn go_on(
         host.stat(&cancel).ok().flatten().map(|_| Stop::Abort)
     };
     let settings = dir.settings(host)?;
-    let job = Job { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };
+    let context =
+        RunContext { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };
     let all = runs::all(host, Some(&dir.id))?;
     let untouched = data::untouched(host, runs::standing(&all));
-    let exit = run::execute(&job, journal);
+    let exit = run::execute(&context, journal);
     data::note_again(host, &untouched)?;
     if exit == Exit::RolledBack && journal.rolled_back.is_some() {
         forget_secrets(host, dir, journal)?;

@@ -20,7 +20,7 @@ use bringup::answers::OnFailure;
 use bringup::engine::event::EventKind;
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{Options, roll_back};
-use bringup::engine::run::{Job, execute};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
 use bringup::host::Host;
@@ -135,8 +135,8 @@ fn run_plan(host: &FakeHost, plan: &Plan, secrets: &Secrets, on_failure: OnFailu
             println!("{step}: {failure} {:?}", failure.tail);
         }
     };
-    let job = Job { host, dir: &dir, plan, secrets, on_failure, emit: &emit, stop: &|| None };
-    execute(&job, &mut journal)
+    let context = RunContext { host, dir: &dir, plan, secrets, on_failure, emit: &emit, stop: &|| None };
+    execute(&context, &mut journal)
 }
 
 fn newest(host: &FakeHost) -> Option<(RunDir, Result<Journal, bringup::error::Failure>)> {

@@ -9,7 +9,7 @@ use bringup::action::{Action, Reversible};
 use bringup::answers::OnFailure;
 use bringup::engine::detach;
 use bringup::engine::event::{Event, EventKind};
-use bringup::engine::run::{Job, execute};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::guide::load;
 use bringup::host::fake::{FakeHost, Package, output};
@@ -79,7 +79,7 @@ fn run(work: impl Fn() -> i32 + Send + Sync + 'static) -> String {
             let line = serde_json::to_string(&event).unwrap() + "\n";
             HOST.append_lazily(&dir.file("events.jsonl"), line.as_bytes()).unwrap();
         };
-        let job = Job {
+        let context = RunContext {
             host: &*HOST,
             dir: &dir,
             plan: &plan,
@@ -88,7 +88,7 @@ fn run(work: impl Fn() -> i32 + Send + Sync + 'static) -> String {
             emit: &emit,
             stop: &|| None,
         };
-        execute(&job, &mut journal);
+        execute(&context, &mut journal);
     });
     id
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Job, conceal};
+use super::{RunContext, conceal};
 use crate::action::carry;
 use crate::action::carry::CARRY;
 use crate::action::{Context, Verdict};
@@ -62,45 +62,45 @@ impl<'a> Step<'a> {
         }
     }
 
-    pub fn perform(self, job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>) -> Outcome<()> {
+    pub fn perform(self, run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>) -> Outcome<()> {
         match self {
-            Self::Action(action) => act(job, journal, tracker, action),
-            Self::Proof(proof) => prove(job, proof),
+            Self::Action(action) => act(run, journal, tracker, action),
+            Self::Proof(proof) => prove(run, proof),
         }
     }
 }
 
-fn act(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
-    let start = job.host.now();
-    (job.emit)(EventKind::ActionStarted { action: planned.id.clone() });
-    let ended = make_so(job, journal, tracker, planned);
+fn act(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
+    let start = run.host.now();
+    (run.emit)(EventKind::ActionStarted { action: planned.id.clone() });
+    let ended = make_so(run, journal, tracker, planned);
     let how = match &ended {
         Ok(changed) if *changed => Ended::Changed,
         Ok(_) => Ended::Unchanged,
         Err(_) => Ended::Failed,
     };
-    (job.emit)(EventKind::ActionEnded {
+    (run.emit)(EventKind::ActionEnded {
         action: planned.id.clone(),
         ended: how,
-        millis: millis(start, job.host.now()),
+        millis: millis(start, run.host.now()),
     });
     ended.map(|_| ())
 }
 
 /// Makes the host as the action wants it; tells whether it had to change anything in this run.
-fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<bool> {
-    let blobs = job.dir.blobs();
-    let log = job.dir.log(&planned.id);
+fn make_so(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<bool> {
+    let blobs = run.dir.blobs();
+    let log = run.dir.log(&planned.id);
     let progress = |progress: Progress| {
-        let progress = conceal_progress(job.secrets, progress);
-        (job.emit)(EventKind::ActionProgress { action: planned.id.clone(), progress });
+        let progress = conceal_progress(run.secrets, progress);
+        (run.emit)(EventKind::ActionProgress { action: planned.id.clone(), progress });
     };
     let seen = journal.clone();
     let changed = |other: &str| seen.changed_since(&planned.id, other);
     let undo_records_of = |actions: &[String]| seen.undo_records_of(actions);
     let cx = Context {
-        host: job.host,
-        secrets: job.secrets,
+        host: run.host,
+        secrets: run.secrets,
         blobs: &blobs,
         log: &log,
         changed: &changed,
@@ -124,7 +124,7 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
         // A second begin of an action that ended keeps the first way back: see `Journal::write`.
         let undo = if begun { act.update_undo(&cx)? } else { act.prepare(&cx)? };
         let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
-        journal.write(job.host, record)?;
+        journal.write(run.host, record)?;
     }
     let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
     let window = tracker.open(window::Step::of(&planned.action, &planned.id, &undo).besides(journal))?;
@@ -134,12 +134,12 @@ fn make_so(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, plan
     let action = planned.id.clone();
     if let Err(failure) = applied {
         // What it left half done is known all the same, or a rollback could not tell it from what others do now.
-        let _ = written_hashes(job.host, &undo)
-            .and_then(|written_hashes| journal.write(job.host, Record::Halted { action, written_hashes }));
+        let _ = written_hashes(run.host, &undo)
+            .and_then(|written_hashes| journal.write(run.host, Record::Halted { action, written_hashes }));
         return Err(failure);
     }
     closed?;
-    journal.write(job.host, Record::End { action, written_hashes: written_hashes(job.host, &undo)? })?;
+    journal.write(run.host, Record::End { action, written_hashes: written_hashes(run.host, &undo)? })?;
     Ok(true)
 }
 
@@ -154,18 +154,18 @@ fn written_hashes(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, S
     Ok(out)
 }
 
-fn prove(job: &Job<'_>, planned: &PlannedProof) -> Outcome<()> {
-    let start = job.host.now();
-    (job.emit)(EventKind::ProofStarted { proof: planned.id.clone() });
+fn prove(run: &RunContext<'_>, planned: &PlannedProof) -> Outcome<()> {
+    let start = run.host.now();
+    (run.emit)(EventKind::ProofStarted { proof: planned.id.clone() });
     let result = planned
         .proof
-        .prove(&proof::Context { host: job.host, secrets: job.secrets })
-        .map_err(|f| conceal(job.secrets, f));
-    (job.emit)(EventKind::ProofEnded {
+        .prove(&proof::Context { host: run.host, secrets: run.secrets })
+        .map_err(|f| conceal(run.secrets, f));
+    (run.emit)(EventKind::ProofEnded {
         proof: planned.id.clone(),
-        evidence: result.as_ref().ok().map(|evidence| job.secrets.conceal(evidence)),
+        evidence: result.as_ref().ok().map(|evidence| run.secrets.conceal(evidence)),
         failure: result.as_ref().err().cloned(),
-        millis: millis(start, job.host.now()),
+        millis: millis(start, run.host.now()),
     });
     result.map(|_| ())
 }

@@ -8,7 +8,7 @@ use bringup::engine::decision::{self, Choice, Decision, Replan, Waiting};
 use bringup::engine::event::{Ended, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::replan::recover;
-use bringup::engine::run::{Job, Stop, execute};
+use bringup::engine::run::{RunContext, Stop, execute};
 use bringup::engine::runs::RunDir;
 use bringup::engine::secret_store;
 use bringup::error::Exit;
@@ -142,9 +142,16 @@ fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<Ev
     };
     // A process that was killed does not wait for ever.
     let stop = || (off.load(Ordering::Relaxed) > 0 || host.is_killed()).then_some(Stop::Pause);
-    let job =
-        Job { host, dir: &dir, plan: &plan, secrets: &kept, on_failure: OnFailure::Ask, emit: &emit, stop: &stop };
-    let exit = execute(&job, &mut journal);
+    let context = RunContext {
+        host,
+        dir: &dir,
+        plan: &plan,
+        secrets: &kept,
+        on_failure: OnFailure::Ask,
+        emit: &emit,
+        stop: &stop,
+    };
+    let exit = execute(&context, &mut journal);
     (exit, events.into_inner().unwrap())
 }
 
@@ -392,8 +399,9 @@ fn whoever_stops_a_run_that_waits_gets_everything_back() {
     let emit = |what: EventKind| *waits.lock().unwrap() |= matches!(what, EventKind::Waiting(_));
     let stop = || waits.lock().unwrap().then_some(Stop::Abort);
     let on_failure = OnFailure::Ask;
-    let job = Job { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
-    assert_eq!(execute(&job, &mut journal), Exit::RolledBack);
+    let context =
+        RunContext { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
+    assert_eq!(execute(&context, &mut journal), Exit::RolledBack);
     assert_same("after the stop", &seen(&host), &seen(&broken()));
 }
 
@@ -413,8 +421,9 @@ fn a_question_that_finds_no_room_is_asked_when_there_is_some() {
         _ => {}
     };
     let (on_failure, stop) = (OnFailure::Ask, || None);
-    let job = Job { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
-    assert_eq!(execute(&job, &mut journal), Exit::Incomplete);
+    let context =
+        RunContext { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
+    assert_eq!(execute(&context, &mut journal), Exit::Incomplete);
     assert_eq!(asked.into_inner(), 1);
 }
 

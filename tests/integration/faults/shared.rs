@@ -6,7 +6,7 @@ use bringup::engine::data;
 use bringup::engine::event::{Event, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{self, Layer, Options};
-use bringup::engine::run::{Job, execute};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::{self, RunDir, State};
 use bringup::error::Exit;
 use bringup::host::Host;
@@ -147,8 +147,8 @@ fn go_on(host: &FakeHost, plan: &Plan, dir: &RunDir, journal: &mut Journal) -> E
         let line = serde_json::to_string(&Event { at: host.now(), what }).unwrap() + "\n";
         host.append_lazily(&dir.file("events.jsonl"), line.as_bytes()).ok();
     };
-    let job = Job { host, dir, plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
-    execute(&job, journal)
+    let context = RunContext { host, dir, plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
+    execute(&context, journal)
 }
 
 fn installed(host: &FakeHost, plan: &Plan) -> String {
@@ -473,7 +473,7 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
     let (dir, mut journal) = RunDir::create(&host, &wiki).unwrap();
     host.break_service("cache.service", Defect::Refuses);
     let secrets = secrets();
-    let job = Job {
+    let context = RunContext {
         host: &host,
         dir: &dir,
         plan: &wiki,
@@ -482,7 +482,7 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
         emit: &|_| {},
         stop: &|| None,
     };
-    assert_eq!(execute(&job, &mut journal), Exit::Incomplete);
+    assert_eq!(execute(&context, &mut journal), Exit::Incomplete);
     let then = seen(&host);
     let refused = back(&host, &[&shop]).unwrap_err();
     assert!(refused.contains(&dir.id) && refused.contains("interrupted"), "{refused}");

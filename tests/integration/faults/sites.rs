@@ -7,7 +7,7 @@ use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;
 use bringup::engine::decision::{self, Decision};
 use bringup::engine::event::EventKind;
-use bringup::engine::run::{Job, execute};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
 use bringup::host::fake::{Cut, FakeHost, output};
@@ -178,9 +178,16 @@ fn tried_again_it_begins_with_what_was_taken_back() {
     };
     let secrets = Secrets::default();
     let on_failure = OnFailure::Ask;
-    let job =
-        Job { host: &web.host, dir: &dir, plan: &plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
-    assert_eq!(execute(&job, &mut journal), Exit::Done);
+    let context = RunContext {
+        host: &web.host,
+        dir: &dir,
+        plan: &plan,
+        secrets: &secrets,
+        on_failure,
+        emit: &emit,
+        stop: &|| None,
+    };
+    assert_eq!(execute(&context, &mut journal), Exit::Done);
     assert_eq!(*started.lock().unwrap(), ["web.site", "web.run", "web.site", "web.run"]);
     assert_eq!(web.loaded(), format!("{THEIRS}{BREAKS}"));
 }
