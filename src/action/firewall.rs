@@ -161,20 +161,20 @@ impl Act for Firewall {
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host, cx.carry);
-        let plan = deadman::Plan {
+        deadman::revert_now(cx.host, cx.carry);
+        let guard = deadman::GuardedChange {
             what: "the firewall",
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
-            way: None,
+            endpoint: None,
             knock: &self.knock,
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             backend.load(cx, &wanted)?;
             match backend.in_force(cx.host, &wanted)? {
                 Some(loaded) if loaded == wanted => Ok(()),

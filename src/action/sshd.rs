@@ -131,7 +131,7 @@ impl Act for Sshd {
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host, cx.carry);
+        deadman::revert_now(cx.host, cx.carry);
         let server = Server::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
@@ -146,19 +146,19 @@ impl Act for Sshd {
         let files = files_as_they_are(cx, &paths)?;
         let mut restore = files.clone();
         restore.push(Undo::Sshd { server_ran: true });
-        let plan = deadman::Plan {
+        let guard = deadman::GuardedChange {
             what: CONFIGURATION,
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
             knock: &self.knock,
-            way: Some(deadman::Way { port: self.port, addresses: self.single_addresses() }),
+            endpoint: Some(deadman::SshEndpoint { port: self.port, addresses: self.single_addresses() }),
             restore,
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             write(cx.host, &trial)?;
             let effective = Effective::read(cx.host)?;
             self.refuse_other_settings(&effective)?;

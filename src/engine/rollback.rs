@@ -90,7 +90,7 @@ pub fn together(
     let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     let run = ids.first().cloned().unwrap_or_default();
     emit(EventKind::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
-    deadman::put_back_now(host, CARRY);
+    deadman::revert_now(host, CARRY);
     for part in &mut layers {
         if begins(part) {
             part.journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;

@@ -61,7 +61,7 @@ pub fn execute(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
     // What was asked before a crash is asked again when it comes to it.
     decision::close(run.host, run.dir);
     // And a change that a crash left unconfirmed is taken back before anything is looked at.
-    deadman::put_back_now(run.host, CARRY);
+    deadman::revert_now(run.host, CARRY);
     let mut other: Option<(Plan, Secrets)> = None;
     let exit = loop {
         let run = match &other {

@@ -147,19 +147,19 @@ impl Sites {
              bringup again",
             self.server.shows()
         );
-        let plan = deadman::Plan {
+        let guard = deadman::GuardedChange {
             what: "the web server's configuration",
             hint: &hint,
             confirm: Confirm::None,
             seconds: self.timeout,
-            way: None,
+            endpoint: None,
             knock: &[],
             restore,
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             change()?;
             note(format!("asking {}", count(sites.len())));
             let changed = self.await_as_before(cx.host, &sites, STEADY);

@@ -118,7 +118,7 @@ fn a_site_that_goes_on_is_the_confirmation() {
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"));
     let armed = web.host.commands().iter().filter(|command| command.argv[0] == "systemd-run").count();
     assert_eq!(armed, 1, "the change was made under no switch");
-    deadman::fire(&web.host, 0, CARRY).unwrap();
+    deadman::expire(&web.host, 0, CARRY).unwrap();
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"), "the timer may go off late");
     back(&web.host).unwrap();
     assert_same("after the rollback", &seen(&web.host), &before());
@@ -198,7 +198,7 @@ fn killed_at_any_change_the_timer_leads_back_and_the_journal_agrees() {
     for ours in [BREAKS, KILLS] {
         killed_everywhere(ours, |what, web| {
             // What PID 1 does when the time is up.
-            deadman::fire(&web.host, 0, CARRY).ok();
+            deadman::expire(&web.host, 0, CARRY).ok();
             assert_eq!(web.loaded(), THEIRS, "{what}");
             back(&web.host).unwrap();
             assert_same(what, &seen(&web.host), &before);
@@ -215,7 +215,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
     for timer in [false, true] {
         killed_everywhere(OURS, |what, web| {
             if timer {
-                deadman::fire(&web.host, 0, CARRY).ok();
+                deadman::expire(&web.host, 0, CARRY).ok();
             }
             assert_eq!(web.run(OURS, OnFailure::Pause), Exit::Done, "{what}");
             assert_same(what, &seen(&web.host), &end);
