@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes;
 use crate::host::Stamp;
+use crate::human_bytes;
 
 pub use pace::paced;
 
@@ -48,7 +48,7 @@ impl Progress {
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
-                Unit::Bytes => format!("{note} {}", bytes::part(amount.done, amount.total)).into(),
+                Unit::Bytes => format!("{note} {}", human_bytes::part(amount.done, amount.total)).into(),
                 // Figures first: a narrow line loses its end.
                 Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },

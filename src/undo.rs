@@ -253,7 +253,7 @@ impl Blobs {
     fn put_file(&self, host: &dyn Host, path: &Path, size: u64) -> Outcome<String> {
         let what = || format!("keep a before-image of {}", path.display());
         if size > WRITTEN_AT_MOST {
-            let why = format!("it is larger than {}", crate::bytes::human(WRITTEN_AT_MOST));
+            let why = format!("it is larger than {}", crate::human_bytes::human(WRITTEN_AT_MOST));
             return Err(
                 Failure::new(what(), why).hint("move it away; a file of this size is none that is replaced here")
             );

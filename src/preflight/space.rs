@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::{Finding, State, ok};
-use crate::bytes::{human, part};
 use crate::facts::Facts;
 use crate::facts::probe::text;
 use crate::host::Host;
+use crate::human_bytes::{human, part};
 
 /// What a mount point needs free: below the first a run fails, below the second it may.
 struct Need {

@@ -1,8 +1,8 @@
 //! One action in full: why, its diff or its packages, and whether it can be taken back.
 
 use crate::action::{Action, Reversible, Verdict};
-use crate::bytes::human;
 use crate::error::Outcome;
+use crate::human_bytes::human;
 use crate::plan::Planned;
 use crate::secret::legible;
 use crate::system::packages::forecast::{Arrival, Forecast};
