@@ -12,7 +12,7 @@ use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
 pub use crate::facts::Application;
 use crate::facts::Facts;
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::proof::Proof;
 use crate::proof::ports::{Expected, Scope};
 
@@ -157,7 +157,7 @@ impl Plan {
     /// so a recorded run replays to the same hash.
     pub fn hash(&self) -> String {
         let done = (self.schema, &self.guide, &self.actions, &self.proofs);
-        fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
+        sha256_hex(&serde_json::to_vec(&done).unwrap_or_default())
     }
 
     /// Packages, users, services and paths of all actions, sorted, each once.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Host, Kind, Meta, Stamp};
 use crate::state_dir;
 use crate::system::paths;
@@ -239,7 +239,7 @@ impl Blobs {
 
     /// Keeps `content` durably and returns its name.
     pub fn put(&self, host: &dyn Host, content: &[u8]) -> Outcome<String> {
-        let name = fingerprint(content);
+        let name = sha256_hex(content);
         let path = self.dir.join(&name);
         let known = host.stat(&path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))?;
         if known.is_none_or(|stat| stat.size != content.len() as u64) {
@@ -294,7 +294,7 @@ impl Blobs {
         let path = self.dir.join(name);
         let what = || format!("read the before-image {}", path.display());
         let content = host.read(&path).map_err(|e| Failure::new(what(), e))?;
-        if fingerprint(&content) != name {
+        if sha256_hex(&content) != name {
             return Err(Failure::new(what(), "its content does not match its name (damaged disk?)"));
         }
         Ok(content)

@@ -7,7 +7,7 @@ pub mod data;
 use crate::action::service::Former;
 use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Stat};
 use crate::undo::manifest::Manifest;
 use crate::undo::{Carry, Image, Undo, UndoContext, Undone, WRITTEN_AT_MOST};
@@ -222,7 +222,7 @@ pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
     Ok(match stat.kind {
         Kind::File => Some(hash(host, path, &stat).map_err(failed)?),
-        Kind::Symlink => Some(fingerprint(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
+        Kind::Symlink => Some(sha256_hex(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
         _ => None,
     })
 }

@@ -173,7 +173,7 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
     }
     let present = cx.host.read(path).map_err(|e| Failure::new(format!("read {shown}"), e))?;
     let before = cx.blobs.get(cx.host, blob)?;
-    let hash = crate::hash::fingerprint(&present);
+    let hash = crate::hash::sha256_hex(&present);
     let settle = || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("date {shown} back"), e));
     if &hash == blob {
         // Never edited, or taken back already by an undo that was cut short.

@@ -12,7 +12,7 @@ use crate::action::child::Child;
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind};
 use crate::progress::Progress;
 use crate::system::paths;
@@ -130,7 +130,7 @@ impl PythonEnv {
             String::new()
         } else {
             match host.read(Path::new(&self.requirements)) {
-                Ok(content) => fingerprint(&content),
+                Ok(content) => sha256_hex(&content),
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                     return Ok(None);
                 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::action::contract::{Act, Context, Verdict};
 use crate::action::database::running::start_or_stop;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Address, Command, Host, Meta, Output};
 use crate::system::net::tls;
 use crate::system::net::wire::{Login, TIMEOUT, WireError, amqp};
@@ -194,7 +194,7 @@ fn import(host: &dyn Host, what: &str, definitions: &str) -> Outcome<()> {
     })?;
     let mut random = [0; 8];
     host.random(&mut random).map_err(failed)?;
-    let path = PathBuf::from(format!("/run/bringup-rabbitmq-{}.json", &fingerprint(&random)[..12]));
+    let path = PathBuf::from(format!("/run/bringup-rabbitmq-{}.json", &sha256_hex(&random)[..12]));
     host.write(&path, definitions.as_bytes(), Meta { mode: 0o640, uid: 0, gid }).map_err(failed)?;
     let result = ctl(host, what, &["import_definitions", &path.display().to_string()]);
     host.remove(&path).map_err(failed)?;

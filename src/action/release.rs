@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::action::child::Child;
 use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
 use crate::system::paths;
@@ -34,7 +34,7 @@ impl<'a> Release<'a> {
     /// The tree for `path` that is made from `spec`.
     pub fn new(path: &'a Path, spec: &impl Serialize) -> Outcome<Self> {
         let spec = serde_json::to_vec(spec).map_err(|e| Failure::new("name a release", e))?;
-        let mut key = fingerprint(&spec);
+        let mut key = sha256_hex(&spec);
         key.truncate(DIGITS);
         Ok(Self { path, key })
     }

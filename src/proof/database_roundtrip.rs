@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::database::{Engine, postgresql};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host};
 use crate::proof::{Context, Prove};
 use crate::system::net::wire::{self, Login, WireError};
@@ -172,7 +172,7 @@ impl Probe {
     fn new(host: &dyn Host) -> Outcome<Self> {
         let mut random = [0; 16];
         host.random(&mut random).map_err(|e| Failure::new("get random bytes", e))?;
-        let hex = fingerprint(&random);
+        let hex = sha256_hex(&random);
         Ok(Self { table: format!("bringup_proof_{}", &hex[..12]), value: hex[12..36].to_owned() })
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Host, Kind, Meta, Stamp, Stat};
 use crate::state_dir;
 
@@ -279,7 +279,7 @@ impl Manifest {
                     entry.hash.clone_from(&before.hash);
                     entry.xattrs.clone_from(&before.xattrs);
                 } else if let Ok(content) = host.read(path) {
-                    let hash = fingerprint(&content);
+                    let hash = sha256_hex(&content);
                     contents.entry(hash.clone()).or_insert(content);
                     entry.hash = Some(hash);
                     entry.xattrs = host.xattrs(path).unwrap_or_default();
@@ -327,7 +327,7 @@ impl Manifest {
         for (hash, (start, length)) in index {
             let content = pack
                 .get(start..start + length)
-                .filter(|content| fingerprint(content) == hash)
+                .filter(|content| sha256_hex(content) == hash)
                 .ok_or_else(|| Failure::new(what(), "a kept content is damaged"))?;
             contents.insert(hash, content.to_vec());
         }

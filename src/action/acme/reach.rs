@@ -8,7 +8,7 @@ use super::Acme;
 use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Meta};
 use crate::progress::Progress;
 use crate::system::net::http::{self, Request};
@@ -77,7 +77,7 @@ impl Token {
     fn lay(cx: &Context<'_>, acme: &Acme) -> Outcome<Self> {
         let mut bytes = [0; 12];
         cx.host.random(&mut bytes).map_err(|e| Failure::new("make a random name", e))?;
-        let text = fingerprint(&bytes);
+        let text = sha256_hex(&bytes);
         let name = format!("bringup-{text}");
         let path = acme.webroot.join(".well-known/acme-challenge").join(&name);
         let made = paths::missing_parents(cx.host, &path)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::action::database::{self, Server};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Hash, Host, Kind, Stat};
 use crate::undo::{Undo, UndoContext, Undone};
 
@@ -76,7 +76,7 @@ pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Server, Str
 /// What a record of packages knows those databases by.
 pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
     let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
-    (!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes()))
+    (!lines.is_empty()).then(|| sha256_hex(lines.join("\n").as_bytes()))
 }
 
 /// Saves what others keep in the engines that go with these packages.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::action::database::Server;
 use crate::action::database::postgresql::{self, Elsewhere};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Output};
 use crate::undo::UndoContext;
 
@@ -83,7 +83,7 @@ pub fn file_name(name: &str) -> String {
     }
     let plain: String =
         name.chars().map(|c| if u8::try_from(c).is_ok_and(is_plain) { c } else { '_' }).take(40).collect();
-    format!("{plain}-{}", &fingerprint(name.as_bytes())[..8])
+    format!("{plain}-{}", &sha256_hex(name.as_bytes())[..8])
 }
 
 /// The fingerprint of a database with what its role has made elsewhere; the same where it has made nothing.
@@ -91,7 +91,7 @@ pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
     let tables = elsewhere.objects.iter().flat_map(|(name, tables)| tables.iter().map(move |table| (name, table)));
     let mut all: Vec<String> = tables.map(|(name, table)| format!("{name:?} {table:?}")).collect();
     all.extend(elsewhere.databases.iter().map(|name| format!("{name:?}")));
-    if all.is_empty() { own.to_owned() } else { fingerprint(format!("{own}\n{}", all.join("\n")).as_bytes()) }
+    if all.is_empty() { own.to_owned() } else { sha256_hex(format!("{own}\n{}", all.join("\n")).as_bytes()) }
 }
 
 impl Dump {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Meta};
 use crate::undo::{UndoContext, Undone};
 
@@ -148,7 +148,7 @@ fn of_bytes(host: &dyn Host, path: &Path) -> Outcome<String> {
             all.extend_from_slice(hash.as_bytes());
         }
     }
-    Ok(fingerprint(&all))
+    Ok(sha256_hex(&all))
 }
 
 /// Copies the file and its write-ahead log, which SQLite reads together.

@@ -174,7 +174,7 @@ fn merge(
     let settings_are_ours = left.and_then(|left| left.after.as_ref()).is_none_or(|after| after.meta == here.meta);
     if let Some(before) = left.and_then(|left| left.before.as_ref())
         && settings_are_ours
-        && before.hash.as_deref() == Some(&crate::hash::fingerprint(&merged))
+        && before.hash.as_deref() == Some(&crate::hash::sha256_hex(&merged))
     {
         restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
     } else if merged != now {
