@@ -385,7 +385,7 @@ pub struct Carry {
     /// Carries one out. Safe to call again after it was interrupted anywhere.
     pub carry_out: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
     /// Has a service whose record this is take up the files that are back.
-    pub settle: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
+    pub restore_service: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
 }
 
 /// What came of a record.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 pub mod data;
 
-use crate::action::service::Former;
+use crate::action::service::PriorState;
 use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
@@ -13,7 +13,7 @@ use crate::undo::manifest::Manifest;
 use crate::undo::{Carry, Image, Undo, UndoContext, Undone, WRITTEN_AT_MOST};
 
 /// How records are carried out.
-pub const CARRY: Carry = Carry { carry_out, settle };
+pub const CARRY: Carry = Carry { carry_out, restore_service };
 
 /// Carries the record out. Safe to call again after it was interrupted anywhere.
 pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
@@ -31,7 +31,7 @@ pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
         }
         Undo::User { name, with_group } => user::undo_user(cx, name, *with_group),
         Undo::Membership { user, group } => user::undo_membership(cx, user, group),
-        Undo::Service { .. } => Former::of(record).map_or(Ok(Undone::Nothing), |former| service::undo(cx, former)),
+        Undo::Service { .. } => PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::undo(cx, prior)),
         Undo::Database { .. } => record.database().map_or(Ok(Undone::Nothing), |record| database::undo(cx, record)),
         Undo::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
             rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
@@ -47,8 +47,8 @@ pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
 }
 
 /// Has a service whose record this is take up the files that are back; nothing where it is no service's.
-fn settle(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
-    Former::of(record).map_or(Ok(Undone::Nothing), |former| service::settle(cx, former))
+fn restore_service(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
+    PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::restore_service(cx, prior))
 }
 
 fn restore(cx: &UndoContext<'_>, path: &Path, image: &Image) -> Outcome<Undone> {

@@ -11,9 +11,9 @@ use crate::progress::Progress;
 use crate::system::service::{Manager, State, Step, Work, config, systemd};
 use crate::undo::Undo;
 
-pub use settle::{Former, settle, undo};
+pub use restore::{PriorState, restore_service, undo};
 
-pub mod settle;
+pub mod restore;
 pub mod sites;
 
 /// Makes a service run now and at boot, and restarts it when what it depends on has changed.
@@ -182,7 +182,7 @@ impl Act for Service {
         }
         let mut records = vec![self.record(&state, &steps)];
         if state.active && self.definition_was_anothers(cx) {
-            // Ours is to be gone before its user and its files go; `settle` then starts the former one.
+            // Ours is to be gone before its user and its files go; `restore_service` then starts the former one.
             records.push(Undo::Command {
                 argv: self.manager.stop(&self.name),
                 user: String::new(),
@@ -236,12 +236,12 @@ impl Act for Service {
 }
 
 /// Why a service that was started does not do its work, when it is that: it died, or dies again and again.
-pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
+pub fn crash_failure(host: &dyn Host, service: &Service) -> Option<Failure> {
     if !service.running {
         return None;
     }
     if service.manager == Manager::Systemd {
-        return systemd::ailing(host, &service.name);
+        return systemd::crash_failure(host, &service.name);
     }
     let state = service.manager.state(host, &service.name).ok()?;
     let what = format!("keep {} running", service.name);

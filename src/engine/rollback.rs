@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::carry::{CARRY, carry_out};
-use crate::action::service::Former;
+use crate::action::service::PriorState;
 use crate::engine::event::EventKind;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::layers::{Above, height};
@@ -121,7 +121,7 @@ pub fn together(
             layers[at + 1..].iter().filter(|part| part.begun).flat_map(|part| services(part.journal)).collect();
         let part = &mut layers[at];
         if part.begun {
-            services::settle(host, part.dir, part.journal, (of, &below), &mut total, emit);
+            services::restore(host, part.dir, part.journal, (of, &below), &mut total, emit);
         }
     }
     for part in layers.iter().filter(|part| part.done) {
@@ -148,7 +148,7 @@ pub fn together(
 /// The services of which records of a run tell how they were.
 fn services(journal: &Journal) -> impl Iterator<Item = (String, String)> {
     let records = journal.entries().iter().flat_map(|entry| &entry.undo);
-    records.filter_map(Former::of).map(|former| (former.manager.to_owned(), former.name.to_owned()))
+    records.filter_map(PriorState::of).map(|prior| (prior.manager.to_owned(), prior.name.to_owned()))
 }
 
 /// What rolling these runs back together would carry out of each run, those included that wait for them. Changes
@@ -286,7 +286,7 @@ pub fn take_back(
         let all = runs::all(host, Some(&dir.id))?;
         reconcile_disk(&mut scene, (dir, journal, &all), &mut report, emit)?;
     }
-    services::settle(host, dir, journal, (services::Of::Actions(actions), &BTreeSet::new()), &mut report, emit);
+    services::restore(host, dir, journal, (services::Of::Actions(actions), &BTreeSet::new()), &mut report, emit);
     Ok(report)
 }
 

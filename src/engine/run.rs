@@ -283,7 +283,7 @@ fn culprit(run: &RunContext<'_>, step: String, failure: Failure) -> (String, Fai
     for _ in 0..8 {
         for planned in &run.plan.actions {
             if let Action::Service(service) = &planned.action
-                && let Some(mut cause) = service::ailing(run.host, service)
+                && let Some(mut cause) = service::crash_failure(run.host, service)
             {
                 cause.why = format!("{}. Therefore: {failure}", cause.why);
                 return (planned.id.clone(), cause);

@@ -345,7 +345,7 @@ fn revert(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let cx = UndoContext::of_settings(host, &blobs, &pending.log);
     let records = pending.restore.iter().filter_map(|record| persist(host, || (carry.carry_out)(record, &cx)));
     // As after a rollback: services take up the files that are back.
-    let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.settle)(record, &cx)));
+    let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.restore_service)(record, &cx)));
     pending.errors = records.chain(services).collect();
     pending.state = GuardState::Expired;
     let line = format!("{}: not confirmed, reverted\n", pending.what);

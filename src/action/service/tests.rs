@@ -39,11 +39,11 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoContext<'_>) -> T) -> T {
     })
 }
 
-type Carry = fn(&UndoContext<'_>, Former<'_>) -> Outcome<Undone>;
+type Carry = fn(&UndoContext<'_>, PriorState<'_>) -> Outcome<Undone>;
 
 fn carry(host: &FakeHost, records: &[Undo], how: Carry) -> Outcome<Undone> {
     let [record] = records else { panic!("{records:?}") };
-    undoing(host, |cx| how(cx, Former::of(record).unwrap()))
+    undoing(host, |cx| how(cx, PriorState::of(record).unwrap()))
 }
 
 fn service(manager: Manager, name: &str) -> Service {
@@ -203,7 +203,7 @@ fn taken_back_it_neither_runs_nor_starts_at_boot() {
         for file in ["/etc/systemd/system/app.service", "/etc/init.d/app", "/etc/supervisor/conf.d/app.conf"] {
             host.take_away(file);
         }
-        carry(&host, &records, settle).unwrap();
+        carry(&host, &records, restore_service).unwrap();
         assert!(!manager.state(&host, &action.name).unwrap().known);
         host.reboot();
         assert!(!runs(&host), "{manager:?}");
@@ -219,7 +219,7 @@ fn what_ran_before_is_restarted_with_its_former_configuration() {
         with(&host, &["web.site"], |cx| action.apply(cx)).unwrap();
         assert_eq!(carry(&host, &records, undo), Ok(Undone::Nothing));
         assert_eq!(starts(&host), 2, "{manager:?}");
-        assert!(matches!(carry(&host, &records, settle), Ok(Undone::Done(_))));
+        assert!(matches!(carry(&host, &records, restore_service), Ok(Undone::Done(_))));
         assert_eq!(starts(&host), 3, "{manager:?}");
         assert!(runs(&host));
     }
@@ -236,7 +236,7 @@ fn what_shall_not_run_is_stopped_and_comes_back() {
         assert!(!runs(&host), "{manager:?}");
         assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged));
         carry(&host, &records, undo).unwrap();
-        carry(&host, &records, settle).unwrap();
+        carry(&host, &records, restore_service).unwrap();
         assert!(runs(&host), "{manager:?}");
         assert!(manager.state(&host, &action.name).unwrap().enabled);
     }
@@ -307,7 +307,7 @@ fn what_was_reloaded_is_reloaded_when_it_comes_back_and_not_restarted() {
         assert!(host.has_read("nginx.service").iter().any(|file| file.contains("ours")), "{manager:?}");
         host.take_away("/etc/nginx/logo.conf");
         carry(&host, &records, undo).unwrap();
-        let done = carry(&host, &records, settle).unwrap();
+        let done = carry(&host, &records, restore_service).unwrap();
         assert!(matches!(&done, Undone::Done(told) if told.starts_with("reloaded nginx")), "{done:?}");
         assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 2), "{manager:?}");
         assert_eq!(host.has_read("nginx.service"), ["/etc/nginx/nginx.conf: theirs\n"], "{manager:?}");
@@ -319,7 +319,7 @@ fn what_was_restarted_is_restarted_when_it_comes_back_although_it_could_reload()
     let (host, action) = web_server(Manager::Systemd);
     let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
     with(&host, &["web.site"], |cx| action.apply(cx)).unwrap();
-    carry(&host, &records, settle).unwrap();
+    carry(&host, &records, restore_service).unwrap();
     assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (3, 0));
 }
 
@@ -337,7 +337,7 @@ fn what_the_run_did_not_touch_is_not_touched_when_it_comes_back() {
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(manager.state(&host, &action.name).unwrap().enabled, "{manager:?}");
         carry(&host, &records, undo).unwrap();
-        assert_eq!(carry(&host, &records, settle), Ok(Undone::Nothing));
+        assert_eq!(carry(&host, &records, restore_service), Ok(Undone::Nothing));
         assert!(!manager.state(&host, &action.name).unwrap().enabled, "{manager:?}: it was not enabled before");
         assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 0), "{manager:?}");
         assert!(runs(&host) || host.is_running("nginx.service"));
@@ -379,7 +379,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             let told = (host.starts("nginx.service"), host.reloads("nginx.service"));
             host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
             carry(&host, &records, undo).unwrap();
-            let failure = carry(&host, &records, settle).unwrap_err();
+            let failure = carry(&host, &records, restore_service).unwrap_err();
             let said = failure.to_string();
             assert!(
                 said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
@@ -389,7 +389,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             assert!(host.is_running("nginx.service"), "{manager:?}");
             assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), told, "{manager:?}");
             host.take_away("/etc/nginx/conf.d/theirs.conf");
-            assert!(matches!(carry(&host, &records, settle), Ok(Undone::Done(_))));
+            assert!(matches!(carry(&host, &records, restore_service), Ok(Undone::Done(_))));
             assert!(host.is_running("nginx.service"), "{manager:?}");
         }
     }
@@ -401,11 +401,11 @@ fn a_server_that_is_down_after_all_is_called_down() {
     let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
     host.run(&Command::new(["systemctl", "stop", "nginx.service"])).unwrap();
     host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
-    let failure = carry(&host, &records, settle).unwrap_err();
+    let failure = carry(&host, &records, restore_service).unwrap_err();
     assert!(failure.to_string().contains("it is down") && failure.to_string().contains("theirs.conf:2"), "{failure}");
     host.take_away("/etc/nginx/conf.d/theirs.conf");
     host.break_service("nginx", Defect::Refuses);
-    let failure = carry(&host, &records, settle).unwrap_err();
+    let failure = carry(&host, &records, restore_service).unwrap_err();
     assert!(failure.to_string().contains("could not start nginx.service again: it is down"), "{failure}");
 }
 

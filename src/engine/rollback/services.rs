@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::Action;
-use crate::action::service::settle::take_up;
-use crate::action::service::{self, Former};
+use crate::action::service::restore::take_up;
+use crate::action::service::{self, PriorState};
 use crate::engine::event::EventKind;
 use crate::engine::journal::{Entry, Journal, Record};
 use crate::engine::rollback::Report;
@@ -38,7 +38,7 @@ impl Of<'_> {
 
 /// Brings services in line with the files that are back. What a former try could not is tried again. Of the services
 /// `elsewhere`, by manager and name, a record of another run that is rolled back with this one decides.
-pub(super) fn settle(
+pub(super) fn restore(
     host: &dyn Host,
     dir: &RunDir,
     journal: &mut Journal,
@@ -54,26 +54,26 @@ pub(super) fn settle(
     // What others use goes on as it is.
     for entry in entries.iter().filter(|entry| entry.used_by.is_empty()) {
         for record in &entry.undo {
-            let Some(former) = Former::of(record) else { continue };
+            let Some(prior) = PriorState::of(record) else { continue };
             if of.holds(entry) {
-                if elsewhere.contains(&(former.manager.to_owned(), former.name.to_owned())) {
+                if elsewhere.contains(&(prior.manager.to_owned(), prior.name.to_owned())) {
                     continue;
                 }
                 // What a run that goes on could not take back is left for the next try as it is.
                 if entry.settled || (!entry.undone && matches!(of, Of::Actions(_))) {
                     continue;
                 }
-                let came = with(host, dir, |cx| service::settle(cx, exact(former, entry)));
+                let came = with(host, dir, |cx| service::restore_service(cx, exact(prior, entry)));
                 if came.is_ok() {
                     settled.push(entry.action.clone());
                 }
                 tell(&entry.action, came, report, emit);
-            } else if !entry.undone && (former.was_active || matches!(of, Of::Stage(_))) {
+            } else if !entry.undone && (prior.was_active || matches!(of, Of::Stage(_))) {
                 // What a run that goes on has started it will restart itself.
-                let (restart, reload) = lists.of(&entry.action, former);
+                let (restart, reload) = lists.of(&entry.action, prior);
                 let any = |ids: &[String]| ids.iter().any(|id| rolled_back.contains(&id.as_str()));
                 if any(&restart) || any(&reload) {
-                    let taken = with(host, dir, |cx| take_up(cx, former, any(&restart)));
+                    let taken = with(host, dir, |cx| take_up(cx, prior, any(&restart)));
                     tell(&entry.action, taken, report, emit);
                 }
             }
@@ -91,8 +91,8 @@ pub(super) fn settle(
 }
 
 /// What was begun twice may have been done more to than its record says.
-fn exact<'a>(former: Former<'a>, entry: &Entry) -> Former<'a> {
-    if entry.begun_again { Former { steps: &[], ..former } } else { former }
+fn exact<'a>(prior: PriorState<'a>, entry: &Entry) -> PriorState<'a> {
+    if entry.begun_again { PriorState { steps: &[], ..prior } } else { prior }
 }
 
 fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
@@ -143,9 +143,9 @@ struct Lists<'a> {
 type After = (Vec<String>, Vec<String>);
 
 impl Lists<'_> {
-    fn of(&mut self, action: &str, former: Former<'_>) -> After {
-        if !former.steps.is_empty() {
-            return (former.restart_after.to_vec(), former.reload_after.to_vec());
+    fn of(&mut self, action: &str, prior: PriorState<'_>) -> After {
+        if !prior.steps.is_empty() {
+            return (prior.restart_after.to_vec(), prior.reload_after.to_vec());
         }
         let (dir, host) = (self.dir, self.host);
         let read = || -> BTreeMap<_, _> {

@@ -117,7 +117,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 
 fn start(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
     call_for(daemon, name, "start", "startProcess", "startProcessGroup", "RUNNING")?;
-    stands(work, daemon, name)
+    wait_until_stable(work, daemon, name)
 }
 
 fn stop(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
@@ -165,7 +165,7 @@ fn call_for(daemon: &Supervisord<'_>, name: &str, verb: &str, one: &str, all: &s
 }
 
 /// Waits until every process of `name` counts as running.
-fn stands(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     loop {

@@ -195,13 +195,13 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
                 forget_failure(work, name);
             }
             systemctl(work, &[step.verb(), "--", name], &what)
-                .and_then(|()| stands(work, name, &what))
+                .and_then(|()| wait_until_stable(work, name, &what))
                 .map_err(|failure| with_journal(work, name, since, failure))
         }
         Step::Reload => {
             let since = work.host.now().sec;
             systemctl(work, &["reload-or-restart", "--", name], &what)
-                .and_then(|()| stands(work, name, &what))
+                .and_then(|()| wait_until_stable(work, name, &what))
                 .map_err(|failure| with_journal(work, name, since, failure))
         }
         Step::Stop => {
@@ -216,7 +216,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 }
 
 /// Waits until `name` is up and stays so for a moment.
-fn stands(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     let mut calm = Duration::ZERO;
@@ -272,7 +272,7 @@ fn died(unit: &Unit, what: &str) -> Failure {
 }
 
 /// Why a unit is no good although its start succeeded: it died since, perhaps again and again.
-pub fn ailing(host: &dyn Host, name: &str) -> Option<Failure> {
+pub fn crash_failure(host: &dyn Host, name: &str) -> Option<Failure> {
     let unit = Unit::read(host, name).ok()?;
     let state = unit.state();
     if state.active && unit.restarts == 0 {

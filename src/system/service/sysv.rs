@@ -54,7 +54,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
             let step = if step == Step::Reload && !reloads(work.host, name) { Step::Restart } else { step };
             let offset = work.host.read(work.log).map_or(0, |log| log.len());
             start(work, name, step)
-                .and_then(|()| stands(work, name, step))
+                .and_then(|()| wait_until_stable(work, name, step))
                 .map_err(|failure| failure.tail(written_since(work, offset)))
         }
     }
@@ -69,7 +69,7 @@ fn start(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 }
 
 /// Waits until its script says that it runs, and still says so a moment later.
-fn stands(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
     let pause = Duration::from_millis(100);
     let (mut waited, mut calm) = (Duration::ZERO, Duration::ZERO);
     let mut was_up = false;

@@ -9,7 +9,7 @@ use crate::undo::{Undo, UndoContext, Undone};
 
 /// How a service was before, as its undo record tells it.
 #[derive(Clone, Copy, Debug)]
-pub struct Former<'a> {
+pub struct PriorState<'a> {
     /// Its manager's name.
     pub manager: &'a str,
     /// Its own.
@@ -30,7 +30,7 @@ pub struct Former<'a> {
     pub reload_after: &'a [String],
 }
 
-impl<'a> Former<'a> {
+impl<'a> PriorState<'a> {
     /// What the record of a service says; none for other records.
     pub fn of(record: &'a Undo) -> Option<Self> {
         match record {
@@ -85,19 +85,19 @@ impl<'a> Former<'a> {
     }
 }
 
-/// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
-pub fn undo(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+/// Stops and disables what did not run or start at boot before. What ran before goes on until [`restore_service`].
+pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     let state = manager.state(cx.host, name)?;
     let mut done = Vec::new();
-    if state.known && !state.at_rest && !former.was_active && former.did(Step::Start) {
+    if state.known && !state.at_rest && !prior.was_active && prior.did(Step::Start) {
         manager.perform(&work, name, Step::Stop)?;
         done.push("stopped");
     }
     // A program of supervisor starts with it as long as its file is there, and that is another record's.
     let by_command = manager != Manager::Supervisor;
-    let enabled_by_us = (!former.was_enabled && former.did(Step::Enable)) || !former.existed;
+    let enabled_by_us = (!prior.was_enabled && prior.did(Step::Enable)) || !prior.existed;
     if by_command && state.known && state.enabled && enabled_by_us {
         manager.perform(&work, name, Step::Disable)?;
         done.push("disabled");
@@ -108,16 +108,16 @@ pub fn undo(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
 /// Called when files and packages are as they were: its manager reads its definition again, and a service that
 /// ran before runs with its former configuration. One that this run did not touch is not touched, and one that
 /// would not start again goes on with what it has read.
-pub fn settle(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     refresh(&work, manager, name)?;
     let state = manager.state(cx.host, name)?;
-    if !former.existed || !(former.was_active || former.was_enabled) {
+    if !prior.existed || !(prior.was_active || prior.was_enabled) {
         return Ok(Undone::Nothing);
     }
     // A package of the run's own brought it, switched on, and has taken it along.
-    if !state.known && !former.was_active {
+    if !state.known && !prior.was_active {
         return Ok(Undone::Nothing);
     }
     if !state.known {
@@ -126,28 +126,28 @@ pub fn settle(cx: &UndoContext<'_>, former: Former<'_>) -> Outcome<Undone> {
             why: format!("it was there before, but {} does not know it any more", manager.name()),
         });
     }
-    if former.was_enabled && !state.enabled && former.did(Step::Disable) {
+    if prior.was_enabled && !state.enabled && prior.did(Step::Disable) {
         manager.perform(&work, name, Step::Enable)?;
     }
-    if !former.was_active {
+    if !prior.was_active {
         return Ok(Undone::Nothing);
     }
-    let step = if state.active { former.step_back(&state) } else { Some(Step::Start) };
-    step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, former, &state, step))
+    let step = if state.active { prior.step_back(&state) } else { Some(Step::Start) };
+    step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, prior, &state, step))
 }
 
 /// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
 /// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
-pub fn take_up(cx: &UndoContext<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     refresh(&work, manager, name)?;
     let state = manager.state(cx.host, name)?;
     if !state.known || !state.active {
         return Ok(Undone::Nothing);
     }
     let step = if restart || !state.reloads { Step::Restart } else { Step::Reload };
-    carry(&work, manager, former, &state, step).or_else(|failure| {
+    carry(&work, manager, prior, &state, step).or_else(|failure| {
         let what = match manager.state(cx.host, name) {
             Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
             _ => format!("{name} is down"),
@@ -170,14 +170,14 @@ fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
 }
 
 /// Has it read its configuration, unless it could not start with that again.
-fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, step: Step) -> Outcome<Undone> {
-    let name = former.name;
+fn carry(work: &Work<'_>, manager: Manager, prior: PriorState<'_>, state: &State, step: Step) -> Outcome<Undone> {
+    let name = prior.name;
     let former_configuration = if step == Step::Start {
         format!("start {name} again")
     } else {
         format!("have {name} take up its former configuration")
     };
-    if let Some(broken) = former.broken(work.host, manager, work.log) {
+    if let Some(broken) = prior.broken(work.host, manager, work.log) {
         let why = if state.active {
             "it was left alone and runs on with what it has read, because its configuration on disk is broken"
         } else {
