@@ -11,12 +11,10 @@ use serde::{Deserialize, Serialize};
 pub use contract::{Act, Brings, Change, Context, Reversible, Verdict};
 
 pub mod acme;
-#[cfg(test)]
-mod bench;
 pub mod carry;
 pub mod certificate;
-mod child;
 pub mod command;
+mod command_runner;
 pub mod contract;
 pub mod database;
 pub mod directory;
@@ -32,6 +30,8 @@ pub mod service;
 pub mod source;
 pub mod sshd;
 pub mod symlink;
+#[cfg(test)]
+mod testing;
 pub mod user;
 
 /// Every kind of action, in the form it has in a plan.

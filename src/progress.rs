@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::host::Stamp;
 use crate::human_bytes;
 
-pub use pace::paced;
+pub use throttle::throttled;
 
-mod pace;
+mod throttle;
 
 /// How far an action is; sent while it works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::action::child::{Child, run_undo};
+use crate::action::command_runner::{CommandRunner, run_undo};
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
@@ -20,10 +20,10 @@ use crate::system::paths;
 use crate::system::x509::inspect::looks_like_der;
 use crate::undo::{self, Undo, UndoContext, Undone};
 
+mod certbot_errors;
 mod dns;
+mod http01_precheck;
 mod lineage;
-mod reach;
-mod trouble;
 
 pub use dns::{Dns, Provider};
 pub use lineage::Lineage;
@@ -208,10 +208,10 @@ impl Acme {
         found.refuse(self)?;
         if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
             match &self.dns {
-                None if self.standalone => reach::is_free(cx.host, self)?,
+                None if self.standalone => http01_precheck::is_free(cx.host, self)?,
                 None => {
                     (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
-                    reach::leads_here(cx, self)?;
+                    http01_precheck::leads_here(cx, self)?;
                 }
                 Some(dns) => dns.answers(cx, &self.name)?,
             }
@@ -254,9 +254,9 @@ impl Acme {
         if !self.authority.is_empty() {
             command = command.env(TRUST_VARIABLE, self.trust.to_string_lossy());
         }
-        Child::new(command)
+        CommandRunner::new(command)
             .run(cx, &self.describe())
-            .map_err(|failure| trouble::explain(cx.host, failure, self))
+            .map_err(|failure| certbot_errors::explain(cx.host, failure, self))
             .map(drop)
     }
 
@@ -286,7 +286,7 @@ impl Acme {
     fn reload(&self, cx: &Context<'_>) -> Outcome<()> {
         let mut argv = vec!["systemctl".to_owned(), "try-reload-or-restart".to_owned()];
         argv.extend(self.reload.iter().cloned());
-        Child::new(Command::new(argv)).run(cx, &format!("reload {}", self.reload.join(", "))).map(drop)
+        CommandRunner::new(Command::new(argv)).run(cx, &format!("reload {}", self.reload.join(", "))).map(drop)
     }
 
     /// The authority's own certificates; refused when the file is anything else.
@@ -348,7 +348,9 @@ impl Acme {
                 .write(path, content, Meta::root(0o644))
                 .map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
         }
-        Child::new(Command::new(["systemctl", "daemon-reload"])).run(cx, "have systemd read its units").map(drop)
+        CommandRunner::new(Command::new(["systemctl", "daemon-reload"]))
+            .run(cx, "have systemd read its units")
+            .map(drop)
     }
 }
 

@@ -285,7 +285,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
 
     fn certificate() -> Certificate {
         serde_json::from_value(serde_json::json!({

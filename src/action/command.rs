@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
+use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Context, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, outside};
@@ -101,7 +101,7 @@ impl Act for RawCommand {
             let why = format!("the password in {} is not given to what runs as {}", withheld.join(" and "), self.user);
             (cx.progress)(Progress::Warning(why));
         }
-        Child::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
+        CommandRunner::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
         Ok(())
     }
 
@@ -161,7 +161,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Stdin;
     use crate::host::fake::output;
     use crate::secret::mark;

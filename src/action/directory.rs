@@ -115,7 +115,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn directory(path: &str) -> Directory {
         serde_json::from_value(serde_json::json!({"path": path, "mode": "0750", "group": "www-data"})).unwrap()

@@ -216,7 +216,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
     use crate::host::Stamp;
     use crate::secret::mark;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
+use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
@@ -208,7 +208,9 @@ impl PythonEnv {
             argv.push("--without-pip".to_owned());
         }
         argv.push(dir.to_string_lossy().into_owned());
-        Child::new(python(argv)).hint("the package python3-venv must be installed").run(cx, &self.describe())?;
+        CommandRunner::new(python(argv))
+            .hint("the package python3-venv must be installed")
+            .run(cx, &self.describe())?;
         Ok(())
     }
 
@@ -229,11 +231,11 @@ impl PythonEnv {
         }
         argv.push(path(dir));
         // It keeps notes in its user's home, which is not ours to write to.
-        Child::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
+        CommandRunner::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
             .hint("virtualenv must be installed and know the interpreter; versions it does not bring come from a package index")
             .run(cx, &self.describe())?;
         let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
-        Child::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
+        CommandRunner::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
         Ok(())
     }
 
@@ -250,7 +252,7 @@ impl PythonEnv {
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
         argv.extend(self.packages.iter().cloned());
-        Child::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+        CommandRunner::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
                  a compiler",
@@ -272,7 +274,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn env() -> PythonEnv {
         serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::action::child::Child;
+use crate::action::command_runner::CommandRunner;
 use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
@@ -73,7 +73,7 @@ impl<'a> Release<'a> {
             let resolved = fill(&dir)?;
             // The stamp must not reach the disk before the files that it vouches for.
             let sync = Command::new(["sync", "--file-system", &dir.to_string_lossy()]);
-            Child::new(sync).run(cx, &format!("write {} to the disk", dir.display()))?;
+            CommandRunner::new(sync).run(cx, &format!("write {} to the disk", dir.display()))?;
             let stamp = format!("{}\n{resolved}\n", self.key);
             let failed = |e| Failure::new(format!("write {}", dir.join(STAMP).display()), e);
             cx.host.write(&dir.join(STAMP), stamp.as_bytes(), Meta::root(0o644)).map_err(failed)?;
@@ -89,7 +89,7 @@ impl<'a> Release<'a> {
         }
         (cx.progress)(Progress::Note("removing what an interrupted attempt has left".to_owned()));
         let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
-        Child::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
+        CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
         Ok(())
     }
 

@@ -86,7 +86,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Host as _;
 
     #[test]

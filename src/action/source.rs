@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
+use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
@@ -208,7 +208,7 @@ impl Source {
         let all = format!("{}/.", self.location.trim_end_matches('/'));
         // `--archive` keeps links and times; the owners of the original mean nothing here.
         let argv = ["cp", "--archive", "--no-preserve=ownership", "--", &all, &dir.to_string_lossy()];
-        Child::new(Command::new(argv).timeout(PATIENCE))
+        CommandRunner::new(Command::new(argv).timeout(PATIENCE))
             .hint("the disk may be full, or a file unreadable; the lines above name it")
             .run(cx, &self.describe())?;
         Ok(self.location.clone())
@@ -261,7 +261,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
     use crate::host::Stamp;
     use crate::host::real::RealHost;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::{self, Child};
+use crate::action::command_runner::{self, CommandRunner};
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
@@ -95,12 +95,12 @@ impl Act for User {
                 argv.extend(group);
                 let home = self.home();
                 argv.extend(["--home-dir", &home, "--shell", &self.shell, &self.name]);
-                Child::new(Command::new(argv)).run(cx, &self.describe())?;
+                CommandRunner::new(Command::new(argv)).run(cx, &self.describe())?;
             }
             Some(account) => {
                 if let Some(options) = self.usermod(account) {
                     let argv = self.change(options, is_busy(cx.host, account.uid))?;
-                    Child::new(Command::new(argv)).run(cx, &format!("change the user {}", self.name))?;
+                    CommandRunner::new(Command::new(argv)).run(cx, &format!("change the user {}", self.name))?;
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Act for User {
         }
         if !groups.is_empty() {
             let argv = ["usermod", "--append", "--groups", &groups.join(","), &self.name];
-            Child::new(Command::new(argv)).run(cx, &format!("put {} into {}", self.name, groups.join(", ")))?;
+            CommandRunner::new(Command::new(argv)).run(cx, &format!("put {} into {}", self.name, groups.join(", ")))?;
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<
         let why = format!("{} joined it since", others.join(", "));
         return Ok(Undone::Kept { what: format!("the group {name}"), why });
     }
-    child::run_undo(cx, &format!("remove the group {name}"), &Command::new(["groupdel", name]), None)?;
+    command_runner::run_undo(cx, &format!("remove the group {name}"), &Command::new(["groupdel", name]), None)?;
     Ok(Undone::Done(format!("removed the user {name} and its group")))
 }
 
@@ -238,7 +238,7 @@ fn userdel(cx: &UndoContext<'_>, name: &str) -> Outcome<()> {
     let command = Command::new(["userdel", name]);
     let mut last = Ok(());
     for _ in 0..60 {
-        last = child::run_undo(cx, &what, &command, Some("a process of that user may still run")).map(drop);
+        last = command_runner::run_undo(cx, &what, &command, Some("a process of that user may still run")).map(drop);
         match &last {
             Err(failure) if failure.tail.iter().any(|line| line.contains("currently used by process")) => {
                 cx.host.sleep(Duration::from_millis(500));
@@ -257,7 +257,7 @@ pub fn undo_membership(cx: &UndoContext<'_>, user: &str, group: &str) -> Outcome
         return Ok(Undone::Nothing);
     }
     let what = format!("take {user} out of the group {group}");
-    child::run_undo(cx, &what, &Command::new(["gpasswd", "--delete", user, group]), None)?;
+    command_runner::run_undo(cx, &what, &Command::new(["gpasswd", "--delete", user, group]), None)?;
     Ok(Undone::Done(format!("took {user} out of the group {group}")))
 }
 
@@ -266,7 +266,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn user(groups: &[&str]) -> User {
         serde_json::from_value(serde_json::json!({"name": "webapp", "home": "/srv/webapp", "groups": groups})).unwrap()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::*;
-use crate::action::bench::Bench;
+use crate::action::testing::Bench;
 use crate::host::Address;
 use crate::host::fake::output;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::action::bench::with_cx;
 use crate::action::carry;
+use crate::action::testing::with_cx;
 use crate::host::fake::FakeHost;
 use crate::host::{Kind, Meta};
 use crate::undo::Blobs;

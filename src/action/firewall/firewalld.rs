@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Backend;
-use crate::action::child::Child;
+use crate::action::command_runner::CommandRunner;
 use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
@@ -401,7 +401,7 @@ fn ask(host: &dyn Host, arguments: &[&str]) -> Outcome<Output> {
 
 fn change(cx: &Context<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bool) -> Outcome<()> {
     for words in commands(entries, verb, permanent) {
-        Child::new(Command::new(words).timeout(PATIENCE)).run(cx, "change the rules of firewalld")?;
+        CommandRunner::new(Command::new(words).timeout(PATIENCE)).run(cx, "change the rules of firewalld")?;
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Output};
 use crate::system::firewall::knock::Knock;
-use crate::system::firewall::loaded::{self, Table};
 use crate::system::firewall::managers;
 use crate::system::firewall::nft::{feed, nft};
 use crate::system::firewall::opening::Opening;
+use crate::system::firewall::ruleset::{self, Table};
 use crate::system::service::Manager;
 use crate::undo::{Blobs, Undo};
 
@@ -130,7 +130,7 @@ impl Backend for Nftables<'_> {
 
     fn refuse(&self, host: &dyn Host, _openings: &BTreeSet<Opening>) -> Outcome<()> {
         managers::refuse_any(host, "open ports with nftables")?;
-        let others = loaded::others_that_drop(host)?;
+        let others = ruleset::others_that_drop(host)?;
         if others.is_empty() {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Backend for Nftables<'_> {
     }
 
     fn in_force(&self, host: &dyn Host, _wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
-        let Some(table) = loaded::table(host)? else { return Ok(None) };
+        let Some(table) = ruleset::table(host)? else { return Ok(None) };
         Ok(self.openings(&table))
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::action::bench::{Bench, kept};
+use crate::action::testing::{Bench, kept};
 use crate::host::Command;
 
 /// Of others, and in nobody's way: as libvirt and fail2ban have them.

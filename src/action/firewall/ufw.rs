@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Backend;
-use crate::action::child::{self, Child};
+use crate::action::command_runner::{self, CommandRunner};
 use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
@@ -338,17 +338,32 @@ pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Optio
         for tuple in now.difference(&then) {
             let words: Vec<String> =
                 ["ufw", "--force", "delete"].map(str::to_owned).into_iter().chain(tuple.key.words()).collect();
-            child::run_undo(cx, "take a rule of ours out of ufw", &Command::new(words).timeout(PATIENCE), None)?;
+            command_runner::run_undo(
+                cx,
+                "take a rule of ours out of ufw",
+                &Command::new(words).timeout(PATIENCE),
+                None,
+            )?;
         }
         for tuple in then.difference(&now) {
             let words =
                 ["ufw".to_owned()].into_iter().chain(tuple.key.words()).chain(["comment".to_owned(), comment(name)]);
-            child::run_undo(cx, "put a rule of ours back into ufw", &Command::new(words).timeout(PATIENCE), None)?;
+            command_runner::run_undo(
+                cx,
+                "put a rule of ours back into ufw",
+                &Command::new(words).timeout(PATIENCE),
+                None,
+            )?;
         }
     }
     // What is loaded may be a change that was never confirmed.
     if is_active(host)? {
-        child::run_undo(cx, "have ufw load its rules", &Command::new(["ufw", "reload"]).timeout(PATIENCE), None)?;
+        command_runner::run_undo(
+            cx,
+            "have ufw load its rules",
+            &Command::new(["ufw", "reload"]).timeout(PATIENCE),
+            None,
+        )?;
     }
     Ok(true)
 }
@@ -385,7 +400,7 @@ fn put(host: &dyn Host, contents: &[Vec<u8>], stats: &[Option<Stat>; 2]) -> Outc
 
 fn ufw(cx: &Context<'_>, words: &[String]) -> Outcome<()> {
     let command = Command::new(["ufw".to_owned()].into_iter().chain(words.iter().cloned())).timeout(PATIENCE);
-    Child::new(command).run(cx, "change the rules of ufw").map(drop)
+    CommandRunner::new(command).run(cx, "change the rules of ufw").map(drop)
 }
 
 fn is_active(host: &dyn Host) -> Outcome<bool> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::action::bench::with_cx;
 use crate::action::carry;
+use crate::action::testing::with_cx;
 use crate::host::fake::FakeHost;
 use crate::undo::Blobs;
 

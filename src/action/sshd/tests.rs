@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::action::bench::Bench;
+use crate::action::testing::Bench;
 use crate::host::fake::FakeHost;
 
 const OURS: &str = "/var/lib/bringup";

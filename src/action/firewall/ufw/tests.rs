@@ -2,8 +2,8 @@
 
 use super::super::Firewall;
 use super::*;
-use crate::action::bench::{Bench, kept};
 use crate::action::contract::{Act, Verdict};
+use crate::action::testing::{Bench, kept};
 use crate::host::fake::{FakeHost, output};
 
 const HEAD: &str = "*filter\n### RULES ###\n";
