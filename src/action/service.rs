@@ -8,7 +8,7 @@ use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 use crate::progress::Progress;
-use crate::system::service::{Manager, State, Step, Work, config, systemd};
+use crate::system::service::{Manager, ServiceState, ServiceStep, Work, config, systemd};
 use crate::undo::Undo;
 
 pub use restore::{PriorState, restore_service, undo};
@@ -47,33 +47,33 @@ const fn yes() -> bool {
 
 impl Service {
     /// What has to be done, given its state and which actions have changed something.
-    fn steps(&self, state: &State, changed: &dyn Fn(&str) -> bool) -> Vec<Step> {
+    fn steps(&self, state: &ServiceState, changed: &dyn Fn(&str) -> bool) -> Vec<ServiceStep> {
         let any = |ids: &[String]| ids.iter().any(|id| changed(id));
         let mut steps = Vec::new();
         if self.running {
             if !state.enabled {
-                steps.push(Step::Enable);
+                steps.push(ServiceStep::Enable);
             }
             if !state.active {
-                steps.push(Step::Start);
+                steps.push(ServiceStep::Start);
             } else if any(&self.restart_after) {
-                steps.push(Step::Restart);
+                steps.push(ServiceStep::Restart);
             } else if any(&self.reload_after) {
-                steps.push(Step::Reload);
+                steps.push(ServiceStep::Reload);
             }
         } else {
             if !state.at_rest {
-                steps.push(Step::Stop);
+                steps.push(ServiceStep::Stop);
             }
             if state.known && state.enabled {
-                steps.push(Step::Disable);
+                steps.push(ServiceStep::Disable);
             }
         }
         steps
     }
 
     /// The record that leads back to this state from these steps.
-    fn record(&self, state: &State, steps: &[Step]) -> Undo {
+    fn record(&self, state: &ServiceState, steps: &[ServiceStep]) -> Undo {
         Undo::Service {
             manager: self.manager.name().to_owned(),
             name: self.name.clone(),
@@ -89,7 +89,7 @@ impl Service {
 
     /// What brings the former configuration back: the files that this run has changed for it, then the service. All
     /// of them, also those that it has taken up before: half of a configuration is none.
-    fn restore(&self, cx: &Context<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
+    fn restore(&self, cx: &Context<'_>, state: &ServiceState, steps: &[ServiceStep]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let files = (cx.undo_records_of)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
@@ -109,7 +109,7 @@ impl Service {
         (cx.undo_records_of)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
     }
 
-    fn refuse_masked(&self, state: &State) -> Outcome<()> {
+    fn refuse_masked(&self, state: &ServiceState) -> Outcome<()> {
         if self.running && state.masked {
             return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
                 .hint(format!("find out who masked it; `systemctl unmask {}` frees it", self.name)));
@@ -117,7 +117,7 @@ impl Service {
         Ok(())
     }
 
-    fn refuse_unknown(&self, state: &State) -> Outcome<()> {
+    fn refuse_unknown(&self, state: &ServiceState) -> Outcome<()> {
         if state.known {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Service {
 
     /// What runs is told to take up nothing that it would not start with again. What does not run yet says itself
     /// what it does not understand, unless the guide names a test.
-    fn try_configuration(&self, work: &Work<'_>, state: &State) -> Outcome<()> {
+    fn try_configuration(&self, work: &Work<'_>, state: &ServiceState) -> Outcome<()> {
         let broken = if self.test.is_empty() {
             state.active.then(|| config::own(work.host, self.manager, &self.name)).flatten()
         } else {

@@ -23,7 +23,7 @@ pub struct Event {
 
 /// An entry of the list of steps that a run announces at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct StepInfo {
     /// The action's or proof's id, such as `database.role`.
     pub id: String,
     /// The title of its stage.
@@ -51,7 +51,7 @@ pub enum Ended {
 #[allow(missing_docs)]
 pub enum EventKind {
     /// A run (or its resumption) begins.
-    RunStarted { run: String, guide: String, resumed: bool, actions: Vec<Step>, proofs: Vec<Step> },
+    RunStarted { run: String, guide: String, resumed: bool, actions: Vec<StepInfo>, proofs: Vec<StepInfo> },
     /// An action begins.
     ActionStarted { action: String },
     /// An action goes on.

@@ -8,7 +8,7 @@ use crate::action::database::running as engines;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::runs::{self, Run, RunDir, RunStatus, Settings};
 use crate::engine::secret_store;
 use crate::engine::{detach, ownership};
 use crate::error::{Failure, Outcome, Problem};
@@ -82,7 +82,7 @@ fn check_rotating(
     if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::Unchanged))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
-    let unproven = |run: &Run| run.state == State::ProofFailed && run.is_of(host, &plan.application());
+    let unproven = |run: &Run| run.state == RunStatus::ProofFailed && run.is_of(host, &plan.application());
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
 }
 
@@ -173,12 +173,12 @@ fn stopping(running: Option<&str>, all: &[Run]) -> Option<Problem> {
 fn in_the_way(run: &Run) -> Option<Problem> {
     let id = &run.dir.id;
     match run.state {
-        State::Running => at_work(Some(id)),
-        State::Unfinished | State::RollbackUnfinished => {
+        RunStatus::Running => at_work(Some(id)),
+        RunStatus::Unfinished | RunStatus::RollbackUnfinished => {
             let hint = "`bringup resume` goes on, `bringup rollback` rolls it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
-        State::Done | State::ProofFailed | State::RolledBack => None,
+        RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => None,
     }
 }
 

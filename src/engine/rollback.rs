@@ -232,7 +232,7 @@ impl Pass<'_> {
         let whole = options.stage.is_none() && part.begun;
         let later = whole && users.is_empty();
         let mut scene = Scene::new(host, part.dir, part.journal)?;
-        let way = Way { host, dir: part.dir, options, one_by_one: false, later, users, emit };
+        let way = RollbackContext { host, dir: part.dir, options, one_by_one: false, later, users, emit };
         let walked = way.walk(&mut scene, part.journal, &entries, &mut report)?;
         part.carried = walked.carried;
         let told = report.errors.len();
@@ -280,7 +280,7 @@ pub fn take_back(
     let mut report = Report::default();
     // Nothing is later than a run that works.
     let options = Options::default();
-    let way = Way { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
+    let way = RollbackContext { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
     way.walk(&mut scene, journal, &entries, &mut report)?;
     if everything && report.errors.is_empty() {
         let all = runs::all(host, Some(&dir.id))?;
@@ -401,7 +401,7 @@ impl<'a> Scene<'a> {
         let left_unknown = !has_windows && look.is_none();
         if known.is_some() && !has_windows {
             let undo: Vec<Undo> = journal.entries().iter().flat_map(|entry| entry.undo.iter().cloned()).collect();
-            tracker.assume(look.as_ref(), window::Step::back("run", &undo))?;
+            tracker.assume(look.as_ref(), window::Footprint::back("run", &undo))?;
         }
         if let Some(baseline) = &known {
             tracker.read_changed(baseline)?;
@@ -440,7 +440,7 @@ struct Walked {
 }
 
 /// What taking actions back works with.
-struct Way<'a> {
+struct RollbackContext<'a> {
     host: &'a dyn Host,
     dir: &'a RunDir,
     options: &'a Options,
@@ -454,7 +454,7 @@ struct Way<'a> {
     emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
-impl Way<'_> {
+impl RollbackContext<'_> {
     /// Takes these actions back, the last first.
     fn walk(
         &self,
@@ -476,7 +476,7 @@ impl Way<'_> {
             let mut entry = entry.clone();
             entry.undo = now;
             // What rolling back changes is no more somebody else's than what the run did.
-            let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo).besides(journal))?;
+            let open = scene.tracker.open(window::Footprint::back(&entry.action, &entry.undo).besides(journal))?;
             let mut errors = self.carry_out(scene, journal, &entry, report);
             if let Some(open) = open {
                 let closed = scene.tracker.close(open)?;

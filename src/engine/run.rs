@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ask::ask;
-use step::Step;
+use step::PlanStep;
 
 use crate::action::carry::CARRY;
 use crate::action::{Action, service};
@@ -118,7 +118,7 @@ impl StepError {
 /// Works through one plan until it ends or another takes its place.
 fn run_plan(run: &RunContext<'_>, journal: &mut Journal, replanned: bool) -> RunEnd {
     let resumed = replanned || !journal.entries().is_empty();
-    let steps = Step::all(run.plan);
+    let steps = PlanStep::all(run.plan);
     let mut announced = false;
     let mut at = 0;
     loop {
@@ -159,7 +159,7 @@ fn look(run: &RunContext<'_>, tracker: &mut Tracker<'_>) {
 }
 
 fn announce(run: &RunContext<'_>, resumed: bool) {
-    let step = |id: &str, stage: &str, describe: &str| event::Step {
+    let step = |id: &str, stage: &str, describe: &str| event::StepInfo {
         id: id.to_owned(),
         stage: stage.to_owned(),
         describe: describe.to_owned(),
@@ -181,7 +181,7 @@ fn run_steps(
     run: &RunContext<'_>,
     journal: &mut Journal,
     tracker: &mut Tracker<'_>,
-    steps: &[Step<'_>],
+    steps: &[PlanStep<'_>],
     at: &mut usize,
 ) -> Result<Exit, StepError> {
     while let Some(step) = steps.get(*at) {
@@ -197,7 +197,7 @@ fn run_steps(
             let reason = step.skip_reason().unwrap_or_default().to_owned();
             (run.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
         } else {
-            let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
+            let cause = if matches!(step, PlanStep::Proof(_)) { Cause::Proof } else { Cause::Action };
             step.perform(run, journal, tracker).map_err(|failure| error(failure, cause))?;
         }
         *at += 1;
@@ -236,7 +236,7 @@ fn finish(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>
 fn handle_failure(
     run: &RunContext<'_>,
     journal: &mut Journal,
-    steps: &[Step<'_>],
+    steps: &[PlanStep<'_>],
     at: usize,
     error: StepError,
 ) -> NextMove {

@@ -15,14 +15,14 @@ use crate::host::{Host, Kind, Meta, Stamp, Watch, Writer};
 use crate::undo::manifest::{Contents, Entry, Manifest, Scope, is_kept};
 
 pub mod dpkg;
+mod footprint;
 mod kept;
-mod step;
 pub mod whose;
 
 use dpkg::Transaction;
+pub use footprint::{Footprint, Nature};
 pub use kept::{Change, Left, Owned, are_kept, same, with_relatives};
 use kept::{Kept, Window};
-pub use step::{Nature, Step};
 use whose::{Case, Whose};
 
 /// Makes the windows of one process.
@@ -125,7 +125,7 @@ impl<'a> Tracker<'a> {
     }
 
     /// Begins a window; none for a step whose records say it all.
-    pub fn open(&mut self, step: Step) -> Outcome<Option<Open>> {
+    pub fn open(&mut self, step: Footprint) -> Outcome<Option<Open>> {
         let fresh = self.seen.take().is_some_and(|at| self.host.now().since(at).as_millis() <= FRESH);
         let Some(scope) = step.nature.scope().filter(|_| self.based) else { return Ok(None) };
         let drift = if fresh { Vec::new() } else { self.look(scope)? };
@@ -176,7 +176,7 @@ impl<'a> Tracker<'a> {
             let drift = self.look(Scope::Disk)?;
             self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
             let (drift, theirs) = self.told(drift);
-            let step = Step { action: "bringup".to_owned(), ..Step::default() };
+            let step = Footprint { action: "bringup".to_owned(), ..Footprint::default() };
             let window = Window { step, drift, theirs, ..Window::default() };
             let number = self.next;
             self.next += 1;
@@ -205,12 +205,12 @@ impl<'a> Tracker<'a> {
 
     /// Takes what differs between the beginning of a run and `post`, its end, for the run's: nothing better is known
     /// of a run without windows. Of one that did not end, what dpkg knows has to do.
-    pub fn assume(&mut self, post: Option<&Manifest>, step: Step) -> Outcome<()> {
+    pub fn assume(&mut self, post: Option<&Manifest>, step: Footprint) -> Outcome<()> {
         self.begin()?;
         let number = self.next;
         self.next += 1;
         let Some(post) = post else {
-            let window = Window { step: Step { nature: Nature::Packages, ..step }, ..Window::default() };
+            let window = Window { step: Footprint { nature: Nature::Packages, ..step }, ..Window::default() };
             return self.close_left_open(number, window);
         };
         let mut changes = Vec::new();
@@ -245,7 +245,7 @@ impl<'a> Tracker<'a> {
         }
         let (ours, drift) =
             self.look(Scope::Disk)?.into_iter().partition(|change| self.owned.paths.contains_key(&change.path));
-        let step = Step { action: "bringup".to_owned(), back: true, ..Step::default() };
+        let step = Footprint { action: "bringup".to_owned(), back: true, ..Footprint::default() };
         let window = Window { step, drift, ours, ..Window::default() };
         self.keep_contents(window.ours.iter().chain(&window.drift).filter(|change| is_followed(&change.path)), false)?;
         let number = self.next;
@@ -396,7 +396,7 @@ impl<'a> Tracker<'a> {
     }
 
     /// What of the changes to account files is ours.
-    fn lines(&self, step: &Step, changes: &[Change], transaction: Option<&Transaction>) -> Vec<accounts::Line> {
+    fn lines(&self, step: &Footprint, changes: &[Change], transaction: Option<&Transaction>) -> Vec<accounts::Line> {
         let is_ours = |key: &str| {
             step.names.iter().any(|name| name == key) || transaction.is_some_and(|it| it.mentions_word(key))
         };

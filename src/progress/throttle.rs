@@ -28,12 +28,12 @@ pub fn throttled<T>(
 struct Pace<'a> {
     host: &'a dyn Host,
     tell: &'a (dyn Fn(Progress) + Sync),
-    state: Mutex<State>,
+    state: Mutex<Latest>,
     news: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Latest {
     /// The latest state that was not told yet.
     pending: Option<Progress>,
     /// When the last one was told.
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Pace<'_> {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Latest> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +66,7 @@ impl Pace<'_> {
     fn tell_late(&self) {
         let mut state = self.lock();
         loop {
-            let idle = |state: &mut State| state.pending.is_none() && !state.ended;
+            let idle = |state: &mut Latest| state.pending.is_none() && !state.ended;
             state = self.news.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
             let waited = self.news.wait_timeout_while(state, INTERVAL, |state| !state.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -77,7 +77,7 @@ impl Pace<'_> {
         }
     }
 
-    fn tell_pending(&self, state: &mut State) {
+    fn tell_pending(&self, state: &mut Latest) {
         if let Some(progress) = state.pending.take() {
             state.told = Some(self.host.now());
             (self.tell)(progress);

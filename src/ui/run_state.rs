@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::decision::{Choice, Waiting};
-use crate::engine::event::{Ended, Event, EventKind, Step};
+use crate::engine::event::{Ended, Event, EventKind, StepInfo};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
@@ -342,7 +342,7 @@ impl RunState {
         }
     }
 
-    fn start(&mut self, guide: &str, actions: &[Step], proofs: &[Step]) {
+    fn start(&mut self, guide: &str, actions: &[StepInfo], proofs: &[StepInfo]) {
         guide.clone_into(&mut self.title);
         self.phase = Phase::Forward;
         self.rolling_back = false;

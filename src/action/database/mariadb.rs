@@ -41,7 +41,7 @@ pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
 }
 
 /// What is missing.
-fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
+fn statements(wanted: &Wanted, state: &ServerState) -> Vec<String> {
     let user = account(&wanted.role);
     let mut statements = Vec::new();
     if state.charset.is_none() {
@@ -103,7 +103,7 @@ pub fn run(host: &dyn Host, what: &str, statements: &[String]) -> Outcome<()> {
 
 /// What the server knows.
 #[derive(Debug, Default)]
-struct State {
+struct ServerState {
     /// The database's character set; none when there is no database.
     charset: Option<String>,
     account: Option<Account>,
@@ -132,7 +132,7 @@ impl Account {
     }
 }
 
-impl State {
+impl ServerState {
     /// From the lines that [`state`] asks for.
     fn parse(text: &str, name: &str) -> Result<Self, String> {
         let mut state = Self::default();
@@ -164,7 +164,7 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
+fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<ServerState> {
     let what = "ask MariaDB what it holds";
     let (name_text, role_text) = (literal(name), literal(role));
     // The last one fails where there is no such user.
@@ -179,7 +179,7 @@ fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
     if !no_such_grant(&output) {
         judged(what, &output)?;
     }
-    State::parse(&text, name).map_err(|why| Failure::new(what, why))
+    ServerState::parse(&text, name).map_err(|why| Failure::new(what, why))
 }
 
 fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {

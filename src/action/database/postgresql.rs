@@ -242,7 +242,7 @@ fn may_make_tables(host: &dyn Host, wanted: &Wanted) -> bool {
         .is_ok_and(|answer| answer == "t")
 }
 
-fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
+fn statements(wanted: &Wanted, state: &ServerState) -> Vec<String> {
     let (role, name, owner) = (quoted(&wanted.role), quoted(&wanted.name), quoted(wanted.owner()));
     // The hash is made here: the password itself never reaches the server, its log or its statistics.
     let password = wanted.password.as_ref().map_or_else(String::new, |password| {
@@ -425,7 +425,7 @@ pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
 /// What the catalogue says.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the columns of one answer")]
-struct State {
+struct ServerState {
     role: bool,
     login: bool,
     privileged: bool,
@@ -438,7 +438,7 @@ struct State {
     createdb: bool,
 }
 
-impl State {
+impl ServerState {
     fn query(name: &str, role: &str, owner: &str) -> String {
         let (name, role, owner) = (literal(name), literal(role), literal(owner));
         format!(
@@ -491,24 +491,24 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<State> {
+fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<ServerState> {
     let what = "ask PostgreSQL what it holds";
-    let answer = server.ask(host, what, &State::query(name, role, owner))?;
-    State::from_values(answer.split('|'))
+    let answer = server.ask(host, what, &ServerState::query(name, role, owner))?;
+    ServerState::from_values(answer.split('|'))
         .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
 }
 
-fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<State> {
+fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<ServerState> {
     let server = Server::find(host, &wanted.cluster).ok()?;
     let address = crate::host::Address::Tcp(([127, 0, 0, 1], server.port).into());
     let stream = host.connect(&address, TIMEOUT).ok()?;
     let login = Login { user: &wanted.role, password, database: &wanted.name };
     let read = || -> Result<_, WireError> {
         let mut session = Session::open(stream, Channel::Local, "localhost", &login, None)?;
-        session.query(&State::query(&wanted.name, &wanted.role, wanted.owner()))
+        session.query(&ServerState::query(&wanted.name, &wanted.role, wanted.owner()))
     };
     let rows = read().ok()?;
-    State::from_values(rows.first()?.iter().map(|value| value.as_deref().unwrap_or_default()))
+    ServerState::from_values(rows.first()?.iter().map(|value| value.as_deref().unwrap_or_default()))
 }
 
 fn quoted(identifier: &str) -> String {

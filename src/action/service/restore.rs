@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::system::service::{Manager, State, Step, Work, config, supervisor, systemd};
+use crate::system::service::{Manager, ServiceState, ServiceStep, Work, config, supervisor, systemd};
 use crate::undo::{Undo, UndoContext, Undone};
 
 /// How a service was before, as its undo record tells it.
@@ -64,17 +64,17 @@ impl<'a> PriorState<'a> {
     }
 
     /// Whether the run may have done this to it.
-    fn did(self, step: Step) -> bool {
+    fn did(self, step: ServiceStep) -> bool {
         self.steps.is_empty() || self.steps.iter().any(|known| known == step.verb())
     }
 
     /// What has it take up its former configuration while it runs: as much as the run did.
-    fn step_back(self, state: &State) -> Option<Step> {
+    fn step_back(self, state: &ServiceState) -> Option<ServiceStep> {
         // Whoever has started again what the run stopped has had it read its configuration.
-        if self.did(Step::Restart) || self.did(Step::Start) {
-            Some(Step::Restart)
-        } else if self.did(Step::Reload) {
-            Some(if state.reloads { Step::Reload } else { Step::Restart })
+        if self.did(ServiceStep::Restart) || self.did(ServiceStep::Start) {
+            Some(ServiceStep::Restart)
+        } else if self.did(ServiceStep::Reload) {
+            Some(if state.reloads { ServiceStep::Reload } else { ServiceStep::Restart })
         } else {
             None
         }
@@ -91,15 +91,15 @@ pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
     let name = prior.name;
     let state = manager.state(cx.host, name)?;
     let mut done = Vec::new();
-    if state.known && !state.at_rest && !prior.was_active && prior.did(Step::Start) {
-        manager.perform(&work, name, Step::Stop)?;
+    if state.known && !state.at_rest && !prior.was_active && prior.did(ServiceStep::Start) {
+        manager.perform(&work, name, ServiceStep::Stop)?;
         done.push("stopped");
     }
     // A program of supervisor starts with it as long as its file is there, and that is another record's.
     let by_command = manager != Manager::Supervisor;
-    let enabled_by_us = (!prior.was_enabled && prior.did(Step::Enable)) || !prior.existed;
+    let enabled_by_us = (!prior.was_enabled && prior.did(ServiceStep::Enable)) || !prior.existed;
     if by_command && state.known && state.enabled && enabled_by_us {
-        manager.perform(&work, name, Step::Disable)?;
+        manager.perform(&work, name, ServiceStep::Disable)?;
         done.push("disabled");
     }
     Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
@@ -127,13 +127,13 @@ pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<U
             why: format!("it was there before, but {} does not know it any more", manager.name()),
         });
     }
-    if prior.was_enabled && !state.enabled && prior.did(Step::Disable) {
-        manager.perform(&work, name, Step::Enable)?;
+    if prior.was_enabled && !state.enabled && prior.did(ServiceStep::Disable) {
+        manager.perform(&work, name, ServiceStep::Enable)?;
     }
     if !prior.was_active {
         return Ok(Undone::Nothing);
     }
-    let step = if state.active { prior.step_back(&state) } else { Some(Step::Start) };
+    let step = if state.active { prior.step_back(&state) } else { Some(ServiceStep::Start) };
     step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, prior, &state, step))
 }
 
@@ -147,7 +147,7 @@ pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Ou
     if !state.known || !state.active {
         return Ok(Undone::Nothing);
     }
-    let step = if restart || !state.reloads { Step::Restart } else { Step::Reload };
+    let step = if restart || !state.reloads { ServiceStep::Restart } else { ServiceStep::Reload };
     carry(&work, manager, prior, &state, step).or_else(|failure| {
         let what = match manager.state(cx.host, name) {
             Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
@@ -171,9 +171,15 @@ fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
 }
 
 /// Has it read its configuration, unless it could not start with that again.
-fn carry(work: &Work<'_>, manager: Manager, prior: PriorState<'_>, state: &State, step: Step) -> Outcome<Undone> {
+fn carry(
+    work: &Work<'_>,
+    manager: Manager,
+    prior: PriorState<'_>,
+    state: &ServiceState,
+    step: ServiceStep,
+) -> Outcome<Undone> {
     let name = prior.name;
-    let former_configuration = if step == Step::Start {
+    let former_configuration = if step == ServiceStep::Start {
         format!("start {name} again")
     } else {
         format!("have {name} take up its former configuration")
@@ -194,8 +200,8 @@ fn carry(work: &Work<'_>, manager: Manager, prior: PriorState<'_>, state: &State
         Failure { what: former_configuration, why, ..failure }
     })?;
     let done = match step {
-        Step::Start => "started",
-        Step::Reload => "reloaded",
+        ServiceStep::Start => "started",
+        ServiceStep::Reload => "reloaded",
         _ => "restarted",
     };
     Ok(Undone::Done(format!("{done} {name} with its former configuration")))

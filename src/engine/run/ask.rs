@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::step::Step;
+use super::step::PlanStep;
 use super::{NextMove, RunContext, Stop, paused, roll_back_run};
 use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
 use crate::engine::event::EventKind;
@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(300);
 
 /// Asks until something is decided that ends the waiting. `at` is the step that failed, `told` the one that was
 /// named as the cause.
-pub fn ask(run: &RunContext<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> NextMove {
+pub fn ask(run: &RunContext<'_>, journal: &mut Journal, steps: &[PlanStep<'_>], at: usize, told: &str) -> NextMove {
     let mut asking = Asking::new(steps, at, told);
     loop {
         // Other answers are planned while it waits, for a host on which this run's packages are its own. Without the
@@ -83,10 +83,10 @@ fn wait(run: &RunContext<'_>, question: &Waiting) -> Heard {
 
 /// The failure that is asked about.
 struct Asking<'a> {
-    steps: &'a [Step<'a>],
+    steps: &'a [PlanStep<'a>],
     told: &'a str,
     /// The step that can be skipped; none where what failed is no step.
-    step: Option<Step<'a>>,
+    step: Option<PlanStep<'a>>,
     /// The stage of the step that was told; empty where that is none of the plan's.
     stage: &'a str,
     /// The step that a retry begins with.
@@ -95,7 +95,7 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn new(steps: &'a [Step<'a>], at: usize, told: &'a str) -> Self {
+    fn new(steps: &'a [PlanStep<'a>], at: usize, told: &'a str) -> Self {
         let place = |id: &str| steps.iter().position(|step| step.id() == id);
         let cause = place(told);
         let failed = cause.and_then(|cause| steps.get(cause));

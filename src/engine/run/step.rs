@@ -20,12 +20,12 @@ use crate::undo::Undo;
 
 /// What a plan has to do, one after the other.
 #[derive(Clone, Copy)]
-pub enum Step<'a> {
+pub enum PlanStep<'a> {
     Action(&'a Planned),
     Proof(&'a PlannedProof),
 }
 
-impl<'a> Step<'a> {
+impl<'a> PlanStep<'a> {
     /// First the actions, then the proofs.
     pub fn all(plan: &'a Plan) -> Vec<Self> {
         plan.actions.iter().map(Self::Action).chain(plan.proofs.iter().map(Self::Proof)).collect()
@@ -127,7 +127,7 @@ fn make_so(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_
         journal.write(run.host, record)?;
     }
     let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
-    let window = tracker.open(window::Step::of(&planned.action, &planned.id, &undo).besides(journal))?;
+    let window = tracker.open(window::Footprint::of(&planned.action, &planned.id, &undo).besides(journal))?;
     // What a crash interrupted is made again even if it looks finished: looks are not proof.
     let applied = act.apply(&cx);
     let closed = window.map_or(Ok(()), |window| tracker.close(window).map(drop));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::Step;
+use super::footprint::Footprint;
 use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
@@ -31,7 +31,7 @@ pub struct Change {
 /// One window, as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Window {
-    pub(super) step: Step,
+    pub(super) step: Footprint,
     /// When it was closed.
     #[serde(default)]
     pub(super) at: Stamp,

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::dpkg::{Transaction, md5_hex};
-use super::{Change, Nature, Step};
+use super::{Change, Footprint, Nature};
 use crate::host::{Kind, Stamp, Writer};
 use crate::undo::manifest::{Contents, is_kept, is_log};
 
@@ -101,7 +101,7 @@ const UNKNOWN: &str = "it was changed while the run worked, and nothing shows th
 /// What is known of a window.
 pub struct Case<'a> {
     /// The step.
-    pub step: &'a Step,
+    pub step: &'a Footprint,
     /// The last writer of each file; none where the kernel does not tell.
     pub writers: Option<&'a BTreeMap<u64, Writer>>,
     /// Files that others were known to have written before a crash.

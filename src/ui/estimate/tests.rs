@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::event::Step;
+use crate::engine::event::StepInfo;
 use crate::plan::Plan;
 
 /// A run on a test host: its plan and its events.
@@ -126,7 +126,7 @@ impl Run {
 }
 
 fn started(plan: &Plan) -> EventKind {
-    let step = |id: &String| Step { id: id.clone(), stage: String::new(), describe: String::new() };
+    let step = |id: &String| StepInfo { id: id.clone(), stage: String::new(), describe: String::new() };
     EventKind::RunStarted {
         run: "r".to_owned(),
         guide: "t".to_owned(),

@@ -3,7 +3,7 @@
 use crate::engine::decision::Choice;
 use crate::engine::decision::{Skippable, Waiting};
 use crate::engine::event::{Ended, Event};
-use crate::engine::event::{EventKind, Step};
+use crate::engine::event::{EventKind, StepInfo};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::progress::{Amount, Progress, Unit};
@@ -12,9 +12,9 @@ pub fn at(what: EventKind) -> Event {
     Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }
 }
 
-fn step(id: &str, describe: &str) -> Step {
+fn step(id: &str, describe: &str) -> StepInfo {
     let stage = id.split('.').next().unwrap_or(id).to_owned();
-    Step { id: id.to_owned(), stage, describe: describe.to_owned() }
+    StepInfo { id: id.to_owned(), stage, describe: describe.to_owned() }
 }
 
 pub fn started() -> EventKind {

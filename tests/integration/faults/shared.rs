@@ -7,7 +7,7 @@ use bringup::engine::event::{Event, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{self, Layer, Options};
 use bringup::engine::run::{RunContext, execute};
-use bringup::engine::runs::{self, RunDir, State};
+use bringup::engine::runs::{self, RunDir, RunStatus};
 use bringup::error::Exit;
 use bringup::host::Host;
 use bringup::host::fake::{Cut, Defect, FakeHost, Package, Snapshot};
@@ -232,7 +232,7 @@ fn assert_gone(what: &str, host: &FakeHost, guide: &str) {
     }
 }
 
-fn states(host: &FakeHost) -> Vec<(String, State)> {
+fn states(host: &FakeHost) -> Vec<(String, RunStatus)> {
     runs::all(host, None).unwrap().into_iter().map(|run| (run.journal.header.guide.clone(), run.state)).collect()
 }
 
@@ -281,7 +281,7 @@ fn in_every_order_each_is_rolled_back_alone_and_the_last_takes_everything_along(
                     assert!(foreign.is_empty(), "{what}: {foreign:?}");
                     if done + 1 == backwards.len() {
                         assert_same(&what, &seen(&host), &before);
-                        assert!(states(&host).iter().all(|(_, state)| *state == State::RolledBack), "{what}");
+                        assert!(states(&host).iter().all(|(_, state)| *state == RunStatus::RolledBack), "{what}");
                     }
                 }
             }
@@ -422,9 +422,9 @@ fn goes_on(what: &str, host: &FakeHost, wanted: &str) {
     let of = |state: fn(&runs::Run) -> bool| -> Vec<String> {
         runs::all(host, None).unwrap().into_iter().rev().filter(state).map(|run| run.dir.id).collect()
     };
-    let mut ids = of(|run| run.state == State::RollbackUnfinished);
+    let mut ids = of(|run| run.state == RunStatus::RollbackUnfinished);
     if ids.is_empty() {
-        ids = of(|run| run.state != State::RolledBack);
+        ids = of(|run| run.state != RunStatus::RolledBack);
         ids.retain(|id| id == wanted);
     }
     if !ids.is_empty() {
@@ -487,5 +487,5 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
     let refused = back(&host, &[&shop]).unwrap_err();
     assert!(refused.contains(&dir.id) && refused.contains("interrupted"), "{refused}");
     assert_same("refused", &seen(&host), &then);
-    assert_eq!(states(&host)[0].1, State::Done);
+    assert_eq!(states(&host)[0].1, RunStatus::Done);
 }

@@ -18,8 +18,8 @@ const BY_SOCKET: &str = "charset\tutf8mb4\n\
     GRANT USAGE ON *.* TO `app`@`localhost` IDENTIFIED VIA unix_socket\n\
     GRANT ALL PRIVILEGES ON `web\\_app`.* TO `app`@`localhost`";
 
-fn state(text: &str) -> State {
-    State::parse(text, "web_app").unwrap()
+fn state(text: &str) -> ServerState {
+    ServerState::parse(text, "web_app").unwrap()
 }
 
 #[test]

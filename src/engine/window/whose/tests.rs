@@ -9,7 +9,7 @@ use crate::undo::manifest::Entry;
 
 /// What a test knows of a window.
 struct Window {
-    step: Step,
+    step: Footprint,
     writers: Option<BTreeMap<u64, Writer>>,
     others: BTreeMap<u64, Writer>,
     transaction: Option<Transaction>,
@@ -24,7 +24,12 @@ const INO: u64 = 7;
 impl Window {
     fn of(nature: Nature) -> Self {
         Self {
-            step: Step { action: "a.b".to_owned(), nature, names: vec!["shop.service".to_owned()], ..Step::default() },
+            step: Footprint {
+                action: "a.b".to_owned(),
+                nature,
+                names: vec!["shop.service".to_owned()],
+                ..Footprint::default()
+            },
             writers: Some(BTreeMap::new()),
             others: BTreeMap::new(),
             transaction: None,

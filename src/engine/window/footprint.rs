@@ -12,7 +12,7 @@ use crate::undo::manifest::Scope;
 
 /// What can be known of a step from its plan or its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct Footprint {
     /// The action, or the action that is rolled back.
     pub action: String,
     /// What it is.
@@ -56,7 +56,7 @@ impl Nature {
     }
 }
 
-impl Step {
+impl Footprint {
     /// What is known of an action before it is carried out; `undo` are its records.
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
