@@ -406,7 +406,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => runs::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
-            let scope = runs::Scope { run, all, yes, options: Options { stage, drop_data } };
+            let scope = runs::RollbackScope { run, all, yes, options: Options { stage, drop_data } };
             runs::rollback(host, &scope, output)
         }
         Some(Verb::Execute { id, rollback, with, stage, drop_data }) => {

@@ -14,7 +14,7 @@ pub use crate::facts::Application;
 use crate::facts::Facts;
 use crate::hash::sha256_hex;
 use crate::proof::Proof;
-use crate::proof::ports::{Expected, Scope};
+use crate::proof::ports::{Expected, Exposure};
 
 pub mod build;
 pub mod preview;
@@ -213,7 +213,7 @@ impl Plan {
             _ => None,
         });
         let mut ports: Vec<_> = expected.flatten().collect();
-        ports.sort_by_key(|port| (port.on != Scope::Any, port.port));
+        ports.sort_by_key(|port| (port.on != Exposure::Any, port.port));
         ports
     }
 }

@@ -22,7 +22,7 @@ use crate::undo::deadman::{self, Confirm};
 use crate::undo::{self, Undo, UndoContext, Undone};
 
 use crate::system::sshd::config::{self, Config};
-use crate::system::sshd::server::{self, Effective, Server};
+use crate::system::sshd::server::{self, Effective, StartedBy};
 
 /// Changes how administrators log in over SSH.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ impl Act for Sshd {
         if cx.host.euid() != 0 {
             return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
         }
-        let server = Server::find(cx.host)?;
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
             return Ok(Verdict::Unchanged);
@@ -112,7 +112,7 @@ impl Act for Sshd {
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
-        let server = Server::find(cx.host)?;
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         // Undone in reverse: the server takes up its files when all of them are back.
         let mut records = vec![Undo::Sshd { server_ran: server.runs(cx.host)? }];
@@ -132,7 +132,7 @@ impl Act for Sshd {
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         // A dead run's change is taken back before anything is remembered as the state to come back to.
         deadman::revert_now(cx.host, cx.carry);
-        let server = Server::find(cx.host)?;
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
             return Ok(());
@@ -193,7 +193,7 @@ impl Sshd {
     }
 
     /// What becomes of the way in that there is now, and who uses it.
-    fn what_of_the_old_way(&self, host: &dyn Host, server: Server) -> String {
+    fn what_of_the_old_way(&self, host: &dyn Host, server: StartedBy) -> String {
         let old: BTreeSet<SocketAddr> =
             server.listening(host).difference(&self.wanted(host, server)).copied().collect();
         if old.is_empty() {
@@ -235,7 +235,7 @@ impl Sshd {
     }
 
     /// Where it is to listen.
-    fn wanted(&self, host: &dyn Host, server: Server) -> BTreeSet<SocketAddr> {
+    fn wanted(&self, host: &dyn Host, server: StartedBy) -> BTreeSet<SocketAddr> {
         if self.listen.is_empty() {
             let family = Effective::read(host).map(|effective| effective.family).unwrap_or_default();
             return server.everywhere(host, &family, self.port);
@@ -245,37 +245,46 @@ impl Sshd {
     }
 
     /// The files for good.
-    fn lasting(&self, host: &dyn Host, server: Server, config: &Config) -> Vec<config::Wanted> {
+    fn lasting(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Vec<config::FileContent> {
         let at: Vec<SocketAddr> = self.listen.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect();
         let mut files = config.lasting(self.port, &at, &self.settings());
         let wanted = self.wanted(host, server);
         match server {
-            Server::Socket if paths::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted => {
-                files.push((server::SOCKET.into(), Server::socket_part(&wanted)));
+            StartedBy::Socket
+                if paths::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted =>
+            {
+                files.push((server::SOCKET.into(), StartedBy::socket_part(&wanted)));
             }
-            Server::Service if !at.is_empty() => files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned())),
-            Server::Service | Server::Socket | Server::Script => {}
+            StartedBy::Service if !at.is_empty() => {
+                files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned()))
+            }
+            StartedBy::Service | StartedBy::Socket | StartedBy::Script => {}
         }
         files
     }
 
     /// The files with which it listens where it does and where it will, and where that is.
-    fn trial(&self, host: &dyn Host, server: Server, config: &Config) -> (Vec<config::Wanted>, BTreeSet<SocketAddr>) {
+    fn trial(
+        &self,
+        host: &dyn Host,
+        server: StartedBy,
+        config: &Config,
+    ) -> (Vec<config::FileContent>, BTreeSet<SocketAddr>) {
         let (now, wanted) = (server.listening(host), self.wanted(host, server));
         let both = server.without_covered(now.union(&wanted).copied().collect());
         let mut files = match server {
-            Server::Service | Server::Script if now != wanted => config.trial(&both, &self.settings()),
+            StartedBy::Service | StartedBy::Script if now != wanted => config.trial(&both, &self.settings()),
             _ => self.lasting(host, server, config),
         };
         if let Some((_, text)) = files.iter_mut().find(|(path, _)| path == Path::new(server::SOCKET)) {
-            *text = Server::socket_part(&both);
+            *text = StartedBy::socket_part(&both);
         }
         (files, both)
     }
 
     /// Whether everything is as planned, in the files and in the server.
-    fn stands(&self, host: &dyn Host, server: Server, config: &Config) -> Outcome<bool> {
-        let same = |(path, text): &config::Wanted| host.read(path).is_ok_and(|present| present == text.as_bytes());
+    fn stands(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<bool> {
+        let same = |(path, text): &config::FileContent| host.read(path).is_ok_and(|present| present == text.as_bytes());
         if !self.lasting(host, server, config).iter().all(same) || server.listening(host) != self.wanted(host, server) {
             return Ok(false);
         }
@@ -291,7 +300,7 @@ impl Sshd {
     }
 
     /// Refuses what would not work, or would leave nobody who can log in.
-    fn refuse(&self, host: &dyn Host, server: Server, config: &Config) -> Outcome<()> {
+    fn refuse(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<()> {
         let refused = |why: String, hint: &str| Err(Failure::new(WHAT, why).hint(hint));
         if self.port == 0 {
             return refused("0 is no port".to_owned(), "answer a port from 1 to 65535");
@@ -328,7 +337,7 @@ impl Sshd {
         }
         config.refuse(&self.settings())?;
         // Where an earlier attempt of ours was cut short, the server and its files need not agree.
-        if server == Server::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
+        if server == StartedBy::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
             return Ok(());
         }
         let effective = Effective::read(host)?;
@@ -346,7 +355,7 @@ impl Sshd {
     /// Evidence that it is reached so, and in no other way.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
         let what = "find SSH reached as planned";
-        let server = Server::find(host)?;
+        let server = StartedBy::find(host)?;
         let (now, wanted) = (server.listening(host), self.wanted(host, server));
         if now != wanted {
             let why = format!("it listens at {} instead of {}", server::list(&now), server::list(&wanted));
@@ -378,7 +387,7 @@ fn files_as_they_are(cx: &Context<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<U
     Ok(records)
 }
 
-fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
+fn write(host: &dyn Host, files: &[config::FileContent]) -> Outcome<()> {
     for (path, text) in files {
         paths::make_parents(host, path)?;
         let meta = paths::stat(host, path)?.map_or(Meta::root(0o644), |stat| stat.meta);

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
 use crate::cli::plan_inputs;
-use crate::cli::runs::{Scope, follow, resume, rollback};
+use crate::cli::runs::{RollbackScope, follow, resume, rollback};
 use crate::cli::{Inputs, Output, answers, apply, wizard};
 use crate::engine::detach;
 use crate::engine::launch::request::Request;
@@ -193,7 +193,7 @@ fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
         Unfinished::Resume => resume(host, true, None, output),
         Unfinished::Rollback => {
             let options = Options { stage: None, drop_data: false };
-            rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
+            rollback(host, &RollbackScope { run: None, all: false, yes: true, options }, output)
         }
     }
 }

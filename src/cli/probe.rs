@@ -228,7 +228,7 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
         _ => None,
     });
     for port in ports.flatten() {
-        let open = port.on == ports::Scope::Any && firewall.is_none();
+        let open = port.on == ports::Exposure::Any && firewall.is_none();
         let expected = if open { Expected::Open } else { Expected::Closed };
         targets.insert(port.port, Target { name: port.name.clone(), expected: Some(expected) });
     }

@@ -29,7 +29,7 @@ use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
 /// What `rollback` was asked to take back.
-pub(super) struct Scope {
+pub(super) struct RollbackScope {
     pub run: Option<String>,
     pub all: bool,
     pub yes: bool,
@@ -227,7 +227,7 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
 }
 
 /// Takes runs back, newest first, in one pass.
-pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
+pub(super) fn rollback(host: &dyn Host, scope: &RollbackScope, output: Output) -> Exit {
     detach::await_killed(host);
     with_runs(host, |runs| {
         let chosen = match choose(host, runs, scope) {
@@ -288,7 +288,7 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
 }
 
 /// Which runs a rollback concerns, newest first.
-fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
+fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &RollbackScope) -> Result<Vec<&'a Run>, String> {
     if let Some(run) = runs.iter().find(|run| run.state == RunStatus::Running) {
         return Err(format!("run {} is working; `bringup abort` ends it and rolls it back", run.dir.id));
     }
@@ -540,21 +540,21 @@ mod tests {
         host.put_file("/var/lib/bringup/running", &id, 0o644);
         host.put_file("/var/lib/bringup/lock", "", 0o600);
         host.lock_elsewhere("/var/lib/bringup/lock", true);
-        let asked = Scope { yes: false, ..scope(None, None, false) };
+        let asked = RollbackScope { yes: false, ..scope(None, None, false) };
         let output = Output { plain: true, json: false };
         assert_eq!(rollback(&host, &asked, output), Exit::Rejected);
         host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", false));
         assert_eq!(rollback(&host, &asked, output), Exit::Usage);
     }
 
-    fn chosen(host: &FakeHost, scope: &Scope) -> Result<Vec<String>, String> {
+    fn chosen(host: &FakeHost, scope: &RollbackScope) -> Result<Vec<String>, String> {
         let runs = runs::all(host, None).unwrap();
         choose(host, &runs, scope).map(|runs| runs.iter().map(|run| run.dir.id.clone()).collect())
     }
 
-    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> Scope {
+    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> RollbackScope {
         let options = Options { stage: stage.map(str::to_owned), ..Options::default() };
-        Scope { run: run.map(str::to_owned), all, yes: true, options }
+        RollbackScope { run: run.map(str::to_owned), all, yes: true, options }
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::action::carry::data::{served, served_fingerprint};
-use crate::action::database::Server;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::action::database::DatabaseServer;
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::Options;
 use crate::engine::runs::Run;
 use crate::error::Outcome;
@@ -31,7 +31,7 @@ pub fn fingerprints(host: &dyn Host, journal: &Journal) -> BTreeMap<String, Stri
 
 /// The data that a rollback would lose: it changed since the end of its run. `parts` is what would be carried out of
 /// each run. Changes nothing.
-pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Options) -> Outcome<Vec<String>> {
+pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<JournalEntry>)], options: &Options) -> Outcome<Vec<String>> {
     let mut at_risk = Vec::new();
     if options.drop_data {
         return Ok(at_risk);
@@ -56,7 +56,7 @@ pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Opti
                         let mut then: Vec<_> = others.cloned().collect();
                         let lost = !then.is_empty();
                         // Those of this run may be gone by now.
-                        let servers: BTreeSet<&Server> = all.iter().map(|(server, _)| server).collect();
+                        let servers: BTreeSet<&DatabaseServer> = all.iter().map(|(server, _)| server).collect();
                         then.extend(servers.into_iter().flat_map(|server| {
                             let mine = own.iter().filter(move |(id, _)| *id == server.engine().id());
                             mine.map(move |(_, name)| (server.clone(), (*name).to_owned()))
@@ -78,7 +78,7 @@ pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Opti
 }
 
 /// The databases that an action made: engine and name.
-fn databases(entry: &Entry) -> impl Iterator<Item = (&str, &str)> {
+fn databases(entry: &JournalEntry) -> impl Iterator<Item = (&str, &str)> {
     entry.undo.iter().filter_map(|undo| match undo {
         Undo::Database { engine, name, database_existed: false, .. } => Some((engine.as_str(), name.as_str())),
         _ => None,

@@ -143,7 +143,7 @@ pub enum Record {
 /// An action as its journal knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a record of its own")]
-pub struct Entry {
+pub struct JournalEntry {
     /// Its id.
     pub action: String,
     /// Its stage.
@@ -173,7 +173,7 @@ pub struct Journal {
     path: PathBuf,
     /// The first line.
     pub header: Header,
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     lines: usize,
     torn: bool,
     /// The hash of the plan that the run works on: the one it began with, unless somebody gave other answers.
@@ -279,12 +279,12 @@ impl Journal {
     }
 
     /// The actions that have begun in this run, in order.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[JournalEntry] {
         &self.entries
     }
 
     /// One action, when it has begun.
-    pub fn entry(&self, action: &str) -> Option<&Entry> {
+    pub fn entry(&self, action: &str) -> Option<&JournalEntry> {
         self.entries.iter().find(|entry| entry.action == action)
     }
 
@@ -336,7 +336,7 @@ impl Journal {
     }
 
     /// The actions whose records are deferred because other runs use what they would take away.
-    pub fn deferred(&self) -> impl Iterator<Item = &Entry> {
+    pub fn deferred(&self) -> impl Iterator<Item = &JournalEntry> {
         self.entries.iter().filter(|entry| !entry.undone && !entry.used_by.is_empty())
     }
 
@@ -355,7 +355,7 @@ impl Journal {
                     entry.written_hashes.clear();
                 } else {
                     self.entries.retain(|entry| entry.action != action);
-                    self.entries.push(Entry { action, stage, undo, ..Entry::default() });
+                    self.entries.push(JournalEntry { action, stage, undo, ..JournalEntry::default() });
                 }
             }
             Record::End { action, written_hashes } => {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::action::carry::{CARRY, carry_out};
 use crate::action::service::PriorState;
 use crate::engine::event::EventKind;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::layers::{Above, height};
 use crate::engine::rollback::shared::{Split, Used};
 use crate::engine::runs::{self, Run, RunDir};
@@ -158,7 +158,7 @@ pub fn ahead<'r>(
     all: &'r [Run],
     ids: &[String],
     options: &Options,
-) -> Outcome<Vec<(&'r Journal, Vec<Entry>)>> {
+) -> Outcome<Vec<(&'r Journal, Vec<JournalEntry>)>> {
     let chosen = |run: &Run| ids.contains(&run.dir.id);
     let waiting = |run: &Run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some());
     let runs: Vec<&Run> = all.iter().filter(|run| chosen(run) || waiting(run)).collect();
@@ -214,12 +214,12 @@ impl Pass<'_> {
     fn take_off(&self, part: &mut Part<'_>, users: &[&Used]) -> Outcome<Report> {
         let Self { host, options, emit, .. } = *self;
         let mut report = Report::default();
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<JournalEntry> =
             part.journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
         if !part.begun {
             // It waits on, but for what nobody uses any more.
             let installed = installed(host, users)?;
-            let frees = |entry: &Entry| shared::split(&entry.undo, users, &installed).later != entry.undo;
+            let frees = |entry: &JournalEntry| shared::split(&entry.undo, users, &installed).later != entry.undo;
             entries.retain(|entry| !entry.used_by.is_empty() && frees(entry));
             if entries.is_empty() {
                 return Ok(report);
@@ -272,7 +272,7 @@ pub fn take_back(
     emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     let standing = journal.entries().iter().filter(|entry| !entry.undone);
-    let entries: Vec<Entry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
+    let entries: Vec<JournalEntry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
     emit(EventKind::RollbackStarted { run: dir.id.clone(), records: entries.len() });
 
     let everything = entries.len() == journal.standing();
@@ -424,7 +424,7 @@ fn left(look: Option<&Manifest>, owned: &Owned) -> Manifest {
 }
 
 /// Whether an entry is still to be taken back under these options.
-pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
+pub(super) fn concerns(entry: &JournalEntry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
 }
 
@@ -460,7 +460,7 @@ impl RollbackContext<'_> {
         &self,
         scene: &mut Scene<'_>,
         journal: &mut Journal,
-        entries: &[Entry],
+        entries: &[JournalEntry],
         report: &mut Report,
     ) -> Outcome<Walked> {
         let mut walked = Walked::default();
@@ -508,7 +508,7 @@ impl RollbackContext<'_> {
         &self,
         scene: &Scene<'_>,
         journal: &Journal,
-        entry: &Entry,
+        entry: &JournalEntry,
         does: impl FnOnce(&UndoContext<'_>) -> T,
     ) -> T {
         let emit = self.emit;
@@ -531,7 +531,13 @@ impl RollbackContext<'_> {
         })
     }
 
-    fn carry_out(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+    fn carry_out(
+        &self,
+        scene: &Scene<'_>,
+        journal: &Journal,
+        entry: &JournalEntry,
+        report: &mut Report,
+    ) -> Vec<Failure> {
         let emit = self.emit;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::action::database::{self, Server};
+use crate::action::database::{self, DatabaseServer};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
 use crate::host::{Command, Hash, Host, Kind, Stat};
@@ -68,13 +68,13 @@ impl Undo {
 }
 
 /// The databases in the servers that these packages are: server and name.
-pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Server, String)> {
-    let of = |(server, names): (Server, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
+pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(DatabaseServer, String)> {
+    let of = |(server, names): (DatabaseServer, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
     database::served_by(host, planned).into_iter().flat_map(of).collect()
 }
 
 /// What a record of packages knows those databases by.
-pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
+pub fn served_fingerprint(databases: &[(DatabaseServer, String)]) -> Option<String> {
     let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
     (!lines.is_empty()).then(|| sha256_hex(lines.join("\n").as_bytes()))
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::database::Server;
+use crate::action::database::DatabaseServer;
 use crate::action::database::postgresql::{self, Elsewhere};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
@@ -39,9 +39,9 @@ pub struct Dump {
 }
 
 /// Dumps a database into the directory for dumps, durably.
-pub fn take(cx: &UndoContext<'_>, server: &Server, name: &str) -> Outcome<Dump> {
+pub fn take(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str) -> Outcome<Dump> {
     let of = match server {
-        Server::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
+        DatabaseServer::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
             format!("{}-{}", at.cluster.replace('/', "-"), file_name(name))
         }
         _ => file_name(name),
@@ -50,14 +50,14 @@ pub fn take(cx: &UndoContext<'_>, server: &Server, name: &str) -> Outcome<Dump> 
 }
 
 /// Dumps some tables and sequences of a PostgreSQL database.
-pub fn take_tables(cx: &UndoContext<'_>, server: &Server, name: &str, tables: &[String]) -> Outcome<Dump> {
+pub fn take_tables(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, tables: &[String]) -> Outcome<Dump> {
     // A command line has its limits: beyond them all of it is dumped.
     let options: Vec<String> =
         if tables.len() > 200 { Vec::new() } else { tables.iter().map(|table| format!("--table={table}")).collect() };
     take_as(cx, server, name, &format!("{}-of-the-role", file_name(name)), &options)
 }
 
-fn take_as(cx: &UndoContext<'_>, server: &Server, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
+fn take_as(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
     let engine = server.engine();
     let path = cx.dumps.join(format!("{}-{of}.sql", engine.id()));
     let script = format!(
@@ -108,17 +108,17 @@ impl Dump {
 }
 
 /// SHA-256 of a database's logical dump, without what changes by itself.
-pub fn fingerprint_of(host: &dyn Host, server: &Server, name: &str) -> Outcome<String> {
+pub fn fingerprint_of(host: &dyn Host, server: &DatabaseServer, name: &str) -> Outcome<String> {
     let what = format!("read the data of the {} database {name}", server.engine().title());
     let output = bash(host, &what, &format!("{SUMMARY}\"$@\" | hash"), None, tool(host, server, name, &[])?)?;
     Ok(output.text())
 }
 
 /// The engine's own tool, as the user who may read everything.
-fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Outcome<Vec<String>> {
+fn tool(host: &dyn Host, server: &DatabaseServer, name: &str, options: &[String]) -> Outcome<Vec<String>> {
     let mut argv: Vec<String> = Vec::new();
     match server {
-        Server::Postgresql(at) => {
+        DatabaseServer::Postgresql(at) => {
             let program = postgresql::program(host, "pg_dump")?.display().to_string();
             let user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", &program];
             argv.extend(user.map(str::to_owned));
@@ -126,7 +126,7 @@ fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Out
             argv.extend(options.iter().cloned());
             argv.extend(["--".to_owned(), postgresql::conninfo(name)]);
         }
-        Server::Mariadb => {
+        DatabaseServer::Mariadb => {
             let options =
                 ["--protocol=socket", "--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
             let all = ["--routines", "--events", "--triggers", "--", name];

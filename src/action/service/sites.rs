@@ -24,7 +24,7 @@ mod nginx;
 #[serde(deny_unknown_fields)]
 pub struct Sites {
     /// Whose configuration tells them.
-    pub server: Server,
+    pub server: WebServer,
     /// Names that the guide itself serves, which are not asked; `*.name` means every name below it.
     #[serde(rename = "own", alias = "server_names", default)]
     pub server_names: Vec<String>,
@@ -40,14 +40,14 @@ const fn half_a_minute() -> u64 {
 /// Web servers whose configuration is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Server {
+pub enum WebServer {
     /// nginx.
     Nginx,
     /// Apache.
     Apache,
 }
 
-impl Server {
+impl WebServer {
     /// Where the sites in its configuration can be asked.
     fn doors(self, host: &dyn Host) -> Outcome<Vec<Door>> {
         match self {

@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::rollback::accounts;
 use crate::engine::window::whose::{FETCHED, PEOPLES, is_package_state, lives};
-use crate::engine::window::{Change, Closed, Left, Owned, dpkg, same};
+use crate::engine::window::{Closed, Owned, RunChange, StepChange, dpkg, same};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta};
-use crate::undo::manifest::{Contents, Entry, Manifest, is_log};
+use crate::undo::manifest::{Contents, FileEntry, Manifest, is_log};
 
 /// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
 /// renewals have made of it.
@@ -79,7 +79,7 @@ enum Want<'a> {
     /// Not there.
     Gone,
     /// This.
-    This(&'a Entry),
+    This(&'a FileEntry),
     /// The account file without our lines.
     Merged,
 }
@@ -121,8 +121,8 @@ fn restore(
     host: &dyn Host,
     states: &States<'_>,
     path: &Path,
-    entry: &Entry,
-    here: Option<&Entry>,
+    entry: &FileEntry,
+    here: Option<&FileEntry>,
     outcomes: &mut Outcomes,
 ) {
     let disturbed = states.owned.paths.get(path).is_some_and(|left| left.disturbed);
@@ -165,7 +165,7 @@ fn merge(
     host: &dyn Host,
     states: &States<'_>,
     path: &Path,
-    here: Option<&Entry>,
+    here: Option<&FileEntry>,
     outcomes: &mut Outcomes,
 ) -> Outcome<()> {
     let Some(here) = here else { return Ok(()) };
@@ -193,7 +193,7 @@ fn merge(
 pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Option<Vec<u8>>) -> Outcomes {
     let mut outcomes = Outcomes::default();
     let dirs: BTreeMap<&Path, Meta> = closed.dirs.iter().map(|(path, meta)| (path.as_path(), *meta)).collect();
-    for Change { path, before, .. } in &closed.taken {
+    for StepChange { path, before, .. } in &closed.taken {
         let Some(before) = before else { continue };
         match make(host, &dirs, content, path, before, None) {
             Ok(true) => {}
@@ -266,7 +266,7 @@ impl Guard {
         Self { foreign, packages_changed }
     }
 
-    fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&Entry>) -> Want<'a> {
+    fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
         let new = !states.baseline.entries.contains_key(path);
         let left = states.owned.paths.get(path);
         let theirs = states.owned.theirs.contains_key(path);
@@ -315,7 +315,7 @@ impl Guard {
         Want::AsIs
     }
 
-    fn want_of_ours<'a>(left: &'a Left, path: &Path, here: Option<&Entry>) -> Want<'a> {
+    fn want_of_ours<'a>(left: &'a RunChange, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
         if same(left.after.as_ref(), here) && !left.of_earlier {
             return left.before.as_ref().map_or(Want::Gone, Want::This);
         }
@@ -351,8 +351,8 @@ fn make(
     dirs: &BTreeMap<&Path, Meta>,
     content: &dyn Fn(&str) -> Option<Vec<u8>>,
     path: &Path,
-    entry: &Entry,
-    here: Option<&Entry>,
+    entry: &FileEntry,
+    here: Option<&FileEntry>,
 ) -> Outcome<bool> {
     let failed = |e| Failure::new(format!("put {} back", path.display()), e);
     let kept = entry.hash.as_deref().and_then(content);

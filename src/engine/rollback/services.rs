@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::action::service::restore::take_up;
 use crate::action::service::{self, PriorState};
 use crate::engine::event::EventKind;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::Report;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
@@ -27,7 +27,7 @@ pub(super) enum Of<'a> {
 }
 
 impl Of<'_> {
-    fn holds(self, entry: &Entry) -> bool {
+    fn holds(self, entry: &JournalEntry) -> bool {
         match self {
             Self::Run => true,
             Self::Stage(stage) => entry.stage == stage,
@@ -46,7 +46,7 @@ pub(super) fn restore(
     report: &mut Report,
     emit: &(dyn Fn(EventKind) + Sync),
 ) {
-    let entries: Vec<Entry> = journal.entries().iter().rev().cloned().collect();
+    let entries: Vec<JournalEntry> = journal.entries().iter().rev().cloned().collect();
     let rolled_back: Vec<&str> =
         entries.iter().filter(|entry| entry.undone && of.holds(entry)).map(|entry| entry.action.as_str()).collect();
     let mut settled = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn restore(
 }
 
 /// What was begun twice may have been done more to than its record says.
-fn exact<'a>(prior: PriorState<'a>, entry: &Entry) -> PriorState<'a> {
+fn exact<'a>(prior: PriorState<'a>, entry: &JournalEntry) -> PriorState<'a> {
     if entry.begun_again { PriorState { steps: &[], ..prior } } else { prior }
 }
 

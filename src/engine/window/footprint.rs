@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::engine::journal::Journal;
 use crate::undo::Undo;
-use crate::undo::manifest::Scope;
+use crate::undo::manifest::ManifestScope;
 
 /// What can be known of a step from its plan or its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +47,11 @@ pub enum Nature {
 }
 
 impl Nature {
-    pub(super) const fn scope(self) -> Option<Scope> {
+    pub(super) const fn scope(self) -> Option<ManifestScope> {
         match self {
             Self::Recorded => None,
-            Self::Settings => Some(Scope::Settings),
-            Self::Packages | Self::Program => Some(Scope::Disk),
+            Self::Settings => Some(ManifestScope::Settings),
+            Self::Packages | Self::Program => Some(ManifestScope::Disk),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::Outcome;
 use crate::facts::Application;
 use crate::plan::preview::Verdicts;
 use crate::plan::{Plan, Planned};
-use crate::proof::ports::Scope;
+use crate::proof::ports::Exposure;
 use crate::secret::legible;
 use crate::system::packages::forecast::Forecast;
 use crate::visible::{self, Style};
@@ -208,9 +208,9 @@ fn ports(plan: &Plan) -> Vec<String> {
         .into_iter()
         .filter_map(|port| {
             let who = match port.on {
-                Scope::Any => "open to everybody",
-                Scope::Loopback => "this host only",
-                Scope::Closed => return None,
+                Exposure::Any => "open to everybody",
+                Exposure::Loopback => "this host only",
+                Exposure::Closed => return None,
             };
             Some(format!("{:<5} {who}: {}", port.port, port.name))
         })
@@ -332,7 +332,8 @@ mod tests {
     }
 
     fn plan(actions: Vec<Planned>) -> Plan {
-        let ports = [(5432, "PostgreSQL", Scope::Loopback), (443, "nginx", Scope::Any), (81, "old", Scope::Closed)];
+        let ports =
+            [(5432, "PostgreSQL", Exposure::Loopback), (443, "nginx", Exposure::Any), (81, "old", Exposure::Closed)];
         let ports = ports.map(|(port, name, on)| Expected { port, name: name.to_owned(), on }).to_vec();
         Plan {
             stages: vec![PlannedStage { id: "web".to_owned(), title: "Web server".to_owned() }],

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn wanted(password: Option<&str>) -> Wanted {
-    Wanted {
+fn wanted(password: Option<&str>) -> DatabaseSpec {
+    DatabaseSpec {
         name: "web_app".to_owned(),
         role: "app".to_owned(),
         password: password.map(str::to_owned),

@@ -3,8 +3,8 @@
 use super::*;
 use crate::host::fake::FakeHost;
 
-fn wanted(password: Option<&str>) -> Wanted {
-    Wanted {
+fn wanted(password: Option<&str>) -> DatabaseSpec {
+    DatabaseSpec {
         name: "shop".to_owned(),
         role: "app".to_owned(),
         password: password.map(str::to_owned),
@@ -41,7 +41,7 @@ fn a_password_becomes_a_scram_verifier() {
 #[test]
 fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
     let asked = |createdb: bool, answer: &str| {
-        let wanted = Wanted { createdb: Some(createdb), ..wanted(None) };
+        let wanted = DatabaseSpec { createdb: Some(createdb), ..wanted(None) };
         let state = state(answer);
         assert_eq!(state.obstacle(&wanted), None);
         statements(&wanted, &state)[0].clone()
@@ -55,7 +55,7 @@ fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
 
 #[test]
 fn a_role_that_does_not_own_its_database_may_still_work_in_it() {
-    let wanted = Wanted { owner: "postgres".to_owned(), ..wanted(None) };
+    let wanted = DatabaseSpec { owner: "postgres".to_owned(), ..wanted(None) };
     let statements = statements(&wanted, &state("f|f|f|f|f|f||f"));
     assert!(statements[1].starts_with("CREATE DATABASE \"shop\" OWNER \"postgres\" TEMPLATE"), "{statements:?}");
     assert_eq!(statements.last().unwrap(), "GRANT CONNECT ON DATABASE \"shop\" TO \"app\"");
