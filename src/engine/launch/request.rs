@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Checked, check_rotating, start};
+use super::checks::check_rotating;
+use super::{Checked, start};
 use crate::answers::{OnFailure, Resolved};
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
