@@ -551,3 +551,6 @@ impl Way<'_> {
         errors
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -339,3 +339,6 @@ impl Manifest {
         Ok(Some((manifest, contents)))
     }
 }
+
+#[cfg(test)]
+mod tests;
