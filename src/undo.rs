@@ -461,6 +461,9 @@ mod tests {
             let name = blobs.put_file(&host, "/etc/x".as_ref(), size as u64).unwrap();
             assert_eq!(reads(), 1 + hashed, "read, or hashed, copied and hashed once more");
             assert_eq!(stat_of_blob(&name), size as u64);
+            host.forget_calls();
+            blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o644)).unwrap();
+            assert_eq!(reads(), 1 + hashed / 2, "read, or hashed and copied");
         }
         let (host, blobs) = store();
         host.put_file("/etc/x", "x", 0o644);

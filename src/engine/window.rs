@@ -456,3 +456,6 @@ fn know(known: &mut Manifest, change: &Change) {
         None => known.entries.remove(&change.path),
     };
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,7 +178,7 @@ impl Print<'_> {
         let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(()) };
         match stat.kind {
             Kind::Dir if depth == self.bounds.deepest || self.files > self.bounds.most_files => {
-                self.add(&by_time(&stat))
+                self.add(&by_time(&stat));
             }
             Kind::Dir => match host.list(path) {
                 Ok(names) => {

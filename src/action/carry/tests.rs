@@ -90,6 +90,33 @@ fn a_link_is_back_when_it_leads_where_it_led_and_what_took_its_place_is_gone() {
         assert_eq!(carried(&host, &record, None), done("restored"));
         assert_eq!(host.read_link(AT.as_ref()).unwrap(), Path::new("/etc/one"));
     }
+    // So is a directory.
+    host.take_away(AT);
+    host.make_dir(AT.as_ref(), Meta::root(0o750)).unwrap();
+    let record = before(&host);
+    assert_eq!(carried(&host, &record, None), Ok(Undone::Nothing));
+    host.take_away(AT);
+    host.put_file(AT, "a file", 0o644);
+    assert_eq!(carried(&host, &record, None), done("restored"));
+    assert_eq!((stat(&host).kind, stat(&host).meta), (Kind::Dir, Meta::root(0o750)));
+}
+
+#[test]
+fn files_and_links_that_an_action_wrote_are_known_by_their_records() {
+    let path = || AT.into();
+    let host = host();
+    host.put_file(AT, "before", 0o644);
+    let image = Blobs::new(BLOBS).image(&host, AT.as_ref()).unwrap().unwrap();
+    for (record, is_written) in [
+        (Undo::Remove { path: path() }, true),
+        (before(&host), true),
+        (Undo::Unedit { path: path(), image, ours: None }, true),
+        (Undo::RemoveDir { path: path() }, false),
+        (Undo::RemoveTree { path: path() }, false),
+        (Undo::RemoveData { path: path() }, false),
+    ] {
+        assert_eq!(record.path(), is_written.then_some(Path::new(AT)), "{record:?}");
+    }
 }
 
 /// A file of the same size, a link that leads elsewhere: whatever it is that somebody else put there since.

@@ -212,6 +212,16 @@ mod tests {
         assert!(lines.is_empty());
     }
 
+    #[test]
+    fn our_own_line_becomes_what_it_was_and_comes_neither_twice_nor_over_a_removal() {
+        assert_eq!(back("ours:1\n", "ours:2\n", "ours:2\n"), "ours:1\n");
+        assert_eq!(back("ours:1\n", "ours:2\n", ""), "", "somebody removed it since");
+        assert_eq!(back("ours:1\n", "", "ours:9\n"), "ours:9\n", "somebody made it anew");
+        let mut lines = vec![line(GROUP, None, Some("a:1"))];
+        add(&mut lines, &[line("/etc/passwd", None, Some("a:1")), line(GROUP, None, Some("b:1"))]);
+        assert_eq!(lines.len(), 3, "of each file and account its own");
+    }
+
     fn line(file: &str, before: Option<&str>, after: Option<&str>) -> Line {
         let key = before.or(after).unwrap_or_default().split(':').next().unwrap_or_default();
         Line {

@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(above(&host, &third.1, &[]).unwrap(), [""; 0]);
         // Of what lies above the lowest, each layer has only what lies above itself.
         let all = Above::all(&host, &runs::all(&host, None).unwrap(), &height(&first.1), &[]).unwrap();
+        assert_eq!(all.len(), 2);
         assert_eq!(Above::than(&all, &height(&second.1)).iter().map(|used| &used.run).collect::<Vec<_>>(), [&ids[2]]);
     }
 

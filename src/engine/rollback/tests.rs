@@ -117,3 +117,52 @@ fn what_is_left_in_place_is_told_once_in_the_words_of_the_first() {
     let told = told.into_inner().unwrap();
     assert!(matches!(&told[..], [What::Kept { what, .. }] if what == "/b"), "{told:?}");
 }
+
+/// A run that ended, and made this file.
+fn ran(host: &FakeHost, guide: &str) -> String {
+    let (dir, mut journal) = RunDir::create(host, &Plan::new(guide, "")).unwrap();
+    let (action, stage, path) = ("web.file".to_owned(), "web".to_owned(), PathBuf::from(format!("/etc/{guide}")));
+    let undo = vec![Undo::Remove { path: path.clone() }];
+    journal.write(host, Record::Begin { action: action.clone(), stage, undo }).unwrap();
+    host.put_file(&path, guide, 0o644);
+    let wrote = [(path, crate::hash::fingerprint(guide.as_bytes()))].into();
+    journal.write(host, Record::End { action, wrote }).unwrap();
+    let exit = crate::error::Exit::Done;
+    journal.write(host, Record::Finished { exit, data: std::collections::BTreeMap::new() }).unwrap();
+    dir.id
+}
+
+fn of(host: &FakeHost, id: &str) -> Run {
+    runs::all(host, None).unwrap().into_iter().find(|run| run.dir.id == id).unwrap()
+}
+
+fn back(host: &FakeHost, id: &str) {
+    let Run { dir, mut journal, .. } = of(host, id);
+    let report = roll_back(host, &dir, &mut journal, &Options::default(), &|_| {}).unwrap();
+    assert_eq!((report.kept, report.errors), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_run_below_others_waits_for_the_last_of_them_and_is_ended_with_it() {
+    let host = FakeHost::new();
+    let [a, b, c] = ["a", "b", "c"].map(|guide| ran(&host, guide));
+    back(&host, &a);
+    assert_eq!((of(&host, &a).journal.waits, host.text("/etc/a")), (vec![b.clone(), c.clone()], None));
+    // What a stage or a run in the middle frees is not the end of it.
+    let lines = of(&host, &a).journal.lines();
+    let stage = Options { stage: Some("web".to_owned()), ..Options::default() };
+    let all = runs::all(&host, None).unwrap();
+    let ahead_of = |options: &Options| {
+        let parts = ahead(&host, &all, std::slice::from_ref(&c), options).unwrap();
+        parts.into_iter().map(|(journal, entries)| (journal.header.run.clone(), entries.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(ahead_of(&stage), [(c.clone(), 1)]);
+    assert_eq!(ahead_of(&Options::default()), [(a.clone(), 0), (c.clone(), 1)]);
+    back(&host, &b);
+    assert_eq!((of(&host, &a).journal.lines(), of(&host, &b).journal.waits), (lines, vec![c.clone()]));
+    back(&host, &c);
+    for id in [&a, &b, &c] {
+        let run = of(&host, id);
+        assert!(run.state == runs::State::RolledBack && !run.waits(), "{id}");
+    }
+}

@@ -346,13 +346,21 @@ fn row_5_only_what_lies_below_a_directory_that_the_run_brought_goes() {
 
 #[test]
 fn row_7_a_former_content_that_was_not_kept_is_told_with_the_way_to_get_it() {
-    let mut disk = Disk::new(&[("/usr/lib/x/a", "before"), ("/usr/lib/x/b", "before")]);
-    disk.put("/usr/lib/x/a", "ours");
+    let mut disk = Disk::new(&["/usr/lib/x/a", "/usr/lib/x/b", "/usr/lib/x/c"].map(|path| (path, "before")));
+    // Another content of the same size, and one of the same time.
+    disk.put("/usr/lib/x/a", "ours!!");
+    disk.run(|host| {
+        let path = Path::new("/usr/lib/x/c");
+        let mtime = host.stat(path).unwrap().unwrap().mtime;
+        host.put_file(path, "much longer", 0o644);
+        host.set_mtime(path, mtime).unwrap();
+    });
     // Of one whose mode alone changed nothing is lost.
     disk.run(|host| host.set_meta(Path::new("/usr/lib/x/b"), Meta::root(0o600)).unwrap());
     let kept = disk.back();
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    assert!(kept[0].0 == "/usr/lib/x/a" && kept[0].1.contains("`dpkg -S /usr/lib/x/a`"), "{kept:?}");
+    let names: Vec<&str> = kept.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["/usr/lib/x/a", "/usr/lib/x/c"]);
+    assert!(kept[0].1.contains("`dpkg -S /usr/lib/x/a`"), "{kept:?}");
     let b = disk.host.stat(Path::new("/usr/lib/x/b")).unwrap().unwrap();
     assert_eq!((b.meta.mode, disk.text("/usr/lib/x/b").as_deref()), (0o644, Some("before")));
 }
@@ -431,4 +439,41 @@ fn a_directory_has_its_time_again_where_the_same_names_are_in_it() {
     assert_ne!(mtime(&disk, "/etc/dir"), before);
     disk.back();
     assert_eq!(mtime(&disk, "/etc/dir"), before);
+}
+
+#[test]
+fn row_7_whatever_kind_of_thing_the_run_made_of_it_it_becomes_what_it_was() {
+    let mut disk =
+        Disk::new(&[("/etc/file-to-dir", "before"), ("/etc/file-to-link", "before"), ("/etc/dir-to-file/.keep", "")]);
+    let run = |disk: &mut Disk| {
+        disk.run(|host| {
+            for path in ["/etc/file-to-dir", "/etc/file-to-link", "/etc/dir-to-file"] {
+                host.take_away(path);
+            }
+            host.make_dir(Path::new("/etc/file-to-dir"), Meta::root(0o755)).unwrap();
+            host.make_symlink(Path::new("/etc/file-to-link"), Path::new("/etc/hosts")).unwrap();
+            host.put_file("/etc/dir-to-file", "ours", 0o644);
+        });
+    };
+    run(&mut disk);
+    assert_eq!(disk.back(), []);
+    for path in ["/etc/file-to-dir", "/etc/file-to-link"] {
+        assert_eq!(disk.host.stat(Path::new(path)).unwrap().unwrap().kind, Kind::File, "{path}");
+        assert_eq!(disk.text(path).as_deref(), Some("before"), "{path}");
+    }
+    assert!(disk.text("/etc/dir-to-file/.keep").is_some());
+    assert!(disk.text("/etc/hosts").unwrap().contains("localhost"), "the link's target is untouched");
+}
+
+#[test]
+fn row_7_what_somebody_made_in_between_and_nobody_kept_is_told_where_it_is_no_running_state() {
+    for (path, told) in [("/usr/lib/x", Some("went with what the run brought")), ("/var/lib/x/state", None)] {
+        let mut disk = Disk::new(&[(path, "before")]);
+        disk.put(path, "ours");
+        disk.host.put_file(path, "theirs", 0o644);
+        disk.run(|host| host.take_away(path));
+        let kept = disk.back();
+        assert_eq!(kept.len(), usize::from(told.is_some()), "{kept:?}");
+        assert!(told.is_none_or(|why| kept[0].1.contains(why)), "{kept:?}");
+    }
 }

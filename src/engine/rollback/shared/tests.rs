@@ -254,3 +254,20 @@ fn what_is_left_is_told_in_words() {
     }
     assert_eq!(words(&[]), "");
 }
+
+#[test]
+fn what_an_earlier_plan_of_a_run_left_is_in_use_until_it_is_taken_back() {
+    use crate::engine::journal::Record;
+    let host = FakeHost::new();
+    let (_, mut journal) = crate::engine::runs::RunDir::create(&host, &Plan::new("shop", "")).unwrap();
+    let (action, undo) =
+        ("a.b".to_owned(), vec![record(at("remove", "/etc/x/a")), record(at("remove_tree", "/opt/x"))]);
+    journal.write(&host, Record::Begin { action: action.clone(), stage: "a".to_owned(), undo }).unwrap();
+    let uses = |journal: &Journal| {
+        let used = Used::of("later", &Plan::new("shop", ""), journal);
+        ["/etc/x/a", "/etc/x", "/opt/x", "/etc/y"].map(|path| used.uses(&record(at("remove", path))))
+    };
+    assert_eq!(uses(&journal), [true, true, true, false]);
+    journal.write(&host, Record::Undone { action }).unwrap();
+    assert_eq!(uses(&journal), [false; 4]);
+}
