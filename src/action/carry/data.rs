@@ -65,7 +65,6 @@ impl Undo {
                 Some(format!("the {engine} database {name}"))
             }
             Self::RemoveData { path } => Some(format!("the data in {}", path.display())),
-            Self::Packages { .. } => Some("a database that was made since, in an engine that would go".to_owned()),
             _ => None,
         }
     }

@@ -92,7 +92,7 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
     let mut outcomes = Outcomes::default();
 
     let paths: BTreeSet<&PathBuf> = states.owned.paths.keys().chain(now.entries.keys()).collect();
-    let mut gone = Vec::new();
+    let (mut gone, mut back) = (Vec::new(), Vec::new());
     for path in paths {
         let here = now.entries.get(path);
         match guard.want(states, path, here) {
@@ -106,11 +106,17 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
                     outcomes.kept.push((path.display().to_string(), why.to_owned()));
                 }
             }
-            Want::This(entry) => restore(host, states, path, entry, here, &mut outcomes),
+            Want::This(entry) => {
+                restore(host, states, path, entry, here, &mut outcomes);
+                back.extend((!states.base.entries.contains_key(path)).then_some(path.as_path()));
+            }
             Want::Merged => merge(host, states, path, here, &mut outcomes)?,
         }
     }
-    remove(host, &gone, &now, &mut outcomes);
+    let mut full = remove(host, &gone, &now, &mut outcomes);
+    // A purge took these along with a directory that the run brought.
+    full.extend(back.into_iter().filter_map(|path| outermost_new(host, states, path)));
+    report_full(host, &full, &mut outcomes);
     times(host, states);
     report_others(host, states, &now, &guard, &mut outcomes);
     Ok(outcomes)
@@ -314,6 +320,11 @@ impl Guard {
     }
 
     fn want_of_ours<'a>(left: &'a Left, path: &Path, here: Option<&Entry>) -> Want<'a> {
+        // A directory that a purge took and that is there again because of what others have in it.
+        if left.before.is_none() && left.was_dir && here.is_some_and(|here| here.kind == Kind::Dir) && !left.of_earlier
+        {
+            return Want::Gone;
+        }
         if same(left.after.as_ref(), here) && !left.of_earlier {
             return left.before.as_ref().map_or(Want::Gone, Want::This);
         }
@@ -410,8 +421,8 @@ fn parents(host: &dyn Host, dirs: &BTreeMap<&Path, Meta>, path: &Path) -> std::i
     Ok(())
 }
 
-/// Removes paths, deepest first; directories only when empty.
-fn remove(host: &dyn Host, gone: &[&PathBuf], now: &Manifest, outcomes: &mut Outcomes) {
+/// Removes paths, deepest first; directories only when empty. Those that are not.
+fn remove<'p>(host: &dyn Host, gone: &[&'p PathBuf], now: &Manifest, outcomes: &mut Outcomes) -> BTreeSet<&'p Path> {
     let mut full: BTreeSet<&Path> = BTreeSet::new();
     for path in gone.iter().rev() {
         let failed = |e| Failure::new(format!("remove {}", path.display()), e);
@@ -434,21 +445,54 @@ fn remove(host: &dyn Host, gone: &[&PathBuf], now: &Manifest, outcomes: &mut Out
             Err(e) => outcomes.errors.push(failed(e)),
         }
     }
-    // Of nested directories that stay, the outermost says enough.
-    for path in &full {
+    full
+}
+
+/// The highest directory above `path` that was not there before the run, and is now.
+fn outermost_new<'p>(host: &dyn Host, states: &States<'_>, path: &'p Path) -> Option<&'p Path> {
+    let above = path.ancestors().skip(1).take_while(|dir| !states.base.entries.contains_key(*dir));
+    above.last().filter(|dir| host.stat(dir).ok().flatten().is_some())
+}
+
+/// Names directories that stay because of what is in them: of nested ones the outermost says enough.
+fn report_full(host: &dyn Host, full: &BTreeSet<&Path>, outcomes: &mut Outcomes) {
+    for path in full {
         if !path.ancestors().skip(1).any(|above| full.contains(above)) {
             outcomes.kept.push((path.display().to_string(), held(host, path)));
         }
     }
 }
 
-/// Why a directory stays, with the first names in it.
+/// Why a directory stays, with the first files below it.
 fn held(host: &dyn Host, dir: &Path) -> String {
     const SHOWN: usize = 5;
-    let names = host.list(dir).unwrap_or_default();
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.display().to_string()).collect();
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("it holds what is not ours: {}{more}", shown.join(", "))
+    let mut found = Vec::new();
+    files_below(host, dir, SHOWN + 1, &mut found);
+    let names: Vec<String> = found
+        .iter()
+        .filter_map(|path| path.strip_prefix(dir).ok())
+        .take(SHOWN)
+        .map(|path| path.display().to_string())
+        .collect();
+    let more = if found.len() > SHOWN { " and more" } else { "" };
+    format!("it holds what is not ours: {}{more}", names.join(", "))
+}
+
+/// Files below `dir`, and directories with nothing in them, at most `most`.
+fn files_below(host: &dyn Host, dir: &Path, most: usize, found: &mut Vec<PathBuf>) {
+    for name in host.list(dir).unwrap_or_default() {
+        if found.len() >= most {
+            return;
+        }
+        let path = dir.join(name);
+        let before = found.len();
+        if host.stat(&path).ok().flatten().is_some_and(|stat| stat.kind == Kind::Dir) {
+            files_below(host, &path, most, found);
+        }
+        if found.len() == before {
+            found.push(path);
+        }
+    }
 }
 
 /// Gives directories the time they had where the same names are in them again.

@@ -104,6 +104,26 @@ fn row_1_files_of_a_package_that_came_since_stay() {
 }
 
 #[test]
+fn a_directory_that_a_purge_took_and_others_use_is_named_with_what_it_holds() {
+    for purged in [false, true] {
+        let mut disk = Disk::new(&[]);
+        disk.put("/etc/nginx/nginx.conf", "ours");
+        disk.end();
+        let site = Path::new("/etc/nginx/sites-enabled/other");
+        disk.host.put_file(site, "theirs", 0o644);
+        disk.run(|host| host.remove(Path::new("/etc/nginx/nginx.conf")).unwrap());
+        if purged {
+            disk.run(|host| host.remove_tree(Path::new("/etc/nginx")).unwrap());
+        }
+        let kept = disk.back();
+        assert_eq!(disk.text("/etc/nginx/sites-enabled/other").as_deref(), Some("theirs"));
+        let [(what, why)] = &kept[..] else { panic!("purged: {purged}: {kept:?}") };
+        assert_eq!(what, "/etc/nginx");
+        assert!(why.contains("sites-enabled/other"), "purged: {purged}: {why}");
+    }
+}
+
+#[test]
 fn what_a_service_of_ours_wrote_after_the_run_goes_with_the_directory_that_a_record_made() {
     let mut disk = Disk::new(&[]);
     disk.run(|host| host.make_dir(Path::new("/var/backups/shop"), Meta::root(0o700)).unwrap());
