@@ -166,6 +166,8 @@ fn what_others_put_into_a_directory_that_the_run_brought_is_kept_before_a_purge(
         host.put_file("/etc/pkg/beside", "beside", 0o644);
         host.put_file("/etc/theirs/new", "elsewhere", 0o644);
     });
+    // A look of just now is believed.
+    host.sleep(std::time::Duration::from_secs(1));
     let purged = does(&mut tracker, step(Nature::Packages), || host.take_away("/etc/pkg"));
     drop(tracker);
     let again = begun.tracker();
