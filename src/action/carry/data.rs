@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::action::database::{self, Server};
+use crate::action::database::{self, DatabaseServer};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Hash, Host, Kind, Stat};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// How long saving the data of a directory may take.
 const LONGEST: Duration = Duration::from_hours(4);
@@ -71,19 +71,19 @@ impl Undo {
 }
 
 /// The databases in the servers that these packages are: server and name.
-pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Server, String)> {
-    let of = |(server, names): (Server, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
+pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(DatabaseServer, String)> {
+    let of = |(server, names): (DatabaseServer, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
     database::served_by(host, planned).into_iter().flat_map(of).collect()
 }
 
 /// What a record of packages knows those databases by.
-pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
+pub fn served_fingerprint(databases: &[(DatabaseServer, String)]) -> Option<String> {
     let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
-    (!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes()))
+    (!lines.is_empty()).then(|| sha256_hex(lines.join("\n").as_bytes()))
 }
 
 /// Saves what others keep in the engines that go with these packages.
-pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<()> {
+pub fn save_databases(cx: &UndoContext<'_>, planned: &[(String, String)]) -> Outcome<()> {
     for (server, names) in database::served_by(cx.host, planned) {
         for name in names {
             database::save(cx, &server, &name)?;
@@ -93,7 +93,7 @@ pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<
 }
 
 /// Removes a data directory; archives it first when its data changed since the run.
-pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+pub fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let what = || format!("remove the data in {}", path.display());
     if cx.host.stat(path).map_err(|e| Failure::new(what(), e))?.is_none() {
         return Ok(Undone::Nothing);
@@ -114,7 +114,7 @@ pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
 }
 
 /// Archives a tree under its own names, so that unpacking it in / puts everything where it was.
-fn archive(cx: &UndoCx<'_>, path: &Path) -> Outcome<()> {
+fn archive(cx: &UndoContext<'_>, path: &Path) -> Outcome<()> {
     let what = || format!("archive {}", path.display());
     let relative = path.display().to_string().trim_matches('/').to_owned();
     let file = cx.dumps.join(format!("{}.tar", relative.replace('/', "-")));
@@ -241,11 +241,11 @@ mod tests {
 
     /// What a print over these lines is: earlier versions have written it down, and later ones must find it again.
     fn of_lines(lines: &[String]) -> Option<String> {
-        Some(fingerprint(lines.join("\n").as_bytes()))
+        Some(sha256_hex(lines.join("\n").as_bytes()))
     }
 
     fn by_content(path: &str, content: &str) -> String {
-        format!("{path} {}", fingerprint(content.as_bytes()))
+        format!("{path} {}", sha256_hex(content.as_bytes()))
     }
 
     fn by_time(host: &FakeHost, path: &str) -> String {
@@ -341,16 +341,16 @@ mod tests {
     /// Removes the data with what is known of its print; what came of it, and whether it was archived before.
     fn removed(host: &FakeHost, known: Option<&str>, drop_data: bool) -> (Outcome<Undone>, Vec<PathBuf>) {
         let (blobs, nothing, dumped) = (Blobs::new("/b"), BTreeMap::new(), Mutex::new(Vec::new()));
-        let cx = UndoCx {
+        let cx = UndoContext {
             drop_data,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: known,
             dumps: "/dumps".as_ref(),
             dumped: &|what, file| {
                 assert_eq!(what, "the data in /srv/app/data");
                 dumped.lock().unwrap().push(file.to_owned());
             },
-            ..UndoCx::of_settings(host, &blobs, "/log".as_ref())
+            ..UndoContext::of_settings(host, &blobs, "/log".as_ref())
         };
         let done = carry_out(&Undo::RemoveData { path: DATA.into() }, &cx);
         (done, dumped.into_inner().unwrap())
@@ -431,7 +431,7 @@ mod tests {
         host.on(&["mariadb"], |_, _| output(0, "blog\nshop\n", ""));
         assert_eq!(
             served(&host, &planned),
-            [(Server::Mariadb, "blog".to_owned()), (Server::Mariadb, "shop".to_owned())]
+            [(DatabaseServer::Mariadb, "blog".to_owned()), (DatabaseServer::Mariadb, "shop".to_owned())]
         );
         assert_eq!(packages.data(&host), Ok(of_lines(&["Mariadb blog".to_owned(), "Mariadb shop".to_owned()])));
         let other = Undo::Packages { before: Vec::new(), planned: vec![("nginx:amd64".to_owned(), "1".to_owned())] };
@@ -449,11 +449,11 @@ mod tests {
         host.make_symlink("/srv/app/link".as_ref(), "/srv/keep".as_ref()).unwrap();
         host.set_meta("/srv/app/link".as_ref(), theirs).unwrap();
         let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
-        let cx = UndoCx {
+        let cx = UndoContext {
             drop_data: true,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: Some("as it was"),
-            ..UndoCx::of_settings(&host, &blobs, "/log".as_ref())
+            ..UndoContext::of_settings(&host, &blobs, "/log".as_ref())
         };
         let path = Path::new("/srv/app/link/data");
         for record in [

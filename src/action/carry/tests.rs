@@ -21,7 +21,7 @@ fn host() -> FakeHost {
 fn carried(host: &FakeHost, record: &Undo, wrote: Option<&str>) -> Outcome<Undone> {
     let blobs = Blobs::new(BLOBS);
     let wrote = wrote.map(|hash| (AT.into(), hash.to_owned())).into_iter().collect();
-    let cx = UndoCx { wrote: &wrote, ..UndoCx::of_settings(host, &blobs, "/log".as_ref()) };
+    let cx = UndoContext { written_hashes: &wrote, ..UndoContext::of_settings(host, &blobs, "/log".as_ref()) };
     carry_out(record, &cx)
 }
 
@@ -128,7 +128,7 @@ fn what_somebody_else_changed_since_the_action_stays() {
     assert_eq!(record, Undo::Remove { path: AT.into() });
     host.put_file(AT, "ours", 0o644);
     let ours = now(&host);
-    assert_eq!(ours.as_deref(), Some(fingerprint(b"ours").as_str()));
+    assert_eq!(ours.as_deref(), Some(sha256_hex(b"ours").as_str()));
     host.put_file(AT, "them", 0o644);
     assert_eq!(carried(&host, &record, ours.as_deref()), kept("it was changed since"));
     host.put_file(AT, "ours", 0o600);
@@ -137,7 +137,7 @@ fn what_somebody_else_changed_since_the_action_stays() {
 
     host.make_symlink(AT.as_ref(), "/etc/ours".as_ref()).unwrap();
     let ours = now(&host);
-    assert_eq!(ours.as_deref(), Some(fingerprint(b"/etc/ours").as_str()));
+    assert_eq!(ours.as_deref(), Some(sha256_hex(b"/etc/ours").as_str()));
     host.take_away(AT);
     host.make_symlink(AT.as_ref(), "/etc/them".as_ref()).unwrap();
     assert_eq!(carried(&host, &record, ours.as_deref()), kept("it was changed since"));
@@ -164,7 +164,8 @@ fn of_an_action_that_a_crash_cut_off_what_was_changed_later_than_a_second_is_not
         let ctime = stat(&host).ctime;
         let (blobs, nothing) = (Blobs::new(BLOBS), BTreeMap::new());
         let died = Some(Stamp { sec: ctime.sec - seconds, ..ctime });
-        let cx = UndoCx { wrote: &nothing, died, ..UndoCx::of_settings(&host, &blobs, "/log".as_ref()) };
+        let cx =
+            UndoContext { written_hashes: &nothing, died, ..UndoContext::of_settings(&host, &blobs, "/log".as_ref()) };
         carry_out(&Undo::Remove { path: AT.into() }, &cx)
     };
     for ours in [-3, 0, 1] {
@@ -185,7 +186,8 @@ fn of_a_tree_only_that_goes_which_stood_there_at_the_end_of_the_run() {
     let post = Manifest::take(&host, None, &mut Contents::new()).unwrap();
     let (blobs, nothing) = (Blobs::new(BLOBS), BTreeMap::new());
     let take = |host: &FakeHost, post: Option<&Manifest>| {
-        let cx = UndoCx { wrote: &nothing, post, ..UndoCx::of_settings(host, &blobs, "/log".as_ref()) };
+        let cx =
+            UndoContext { written_hashes: &nothing, post, ..UndoContext::of_settings(host, &blobs, "/log".as_ref()) };
         carry_out(&Undo::RemoveTree { path: tree.into() }, &cx).unwrap()
     };
     let mtime = |file: &str| host.stat(&tree.join(file)).unwrap().unwrap().mtime;

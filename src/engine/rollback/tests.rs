@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::*;
-use crate::engine::window::Left;
+use crate::engine::window::RunChange;
 use crate::host::fake::FakeHost;
 use crate::host::{Kind, Meta, Stamp};
 use crate::plan::Plan;
@@ -71,9 +71,9 @@ fn the_paths_of_a_run_are_those_that_its_records_name() {
     );
 }
 
-fn entry(size: u64) -> manifest::Entry {
+fn entry(size: u64) -> manifest::FileEntry {
     let at = Stamp::default();
-    manifest::Entry {
+    manifest::FileEntry {
         kind: Kind::File,
         meta: Meta::root(0o644),
         size,
@@ -94,7 +94,7 @@ fn what_a_run_left_is_its_last_look_with_newer_windows_and_without_what_is_other
     }
     let mut owned = Owned::default();
     for (path, after) in [("/both", Some(entry(2))), ("/newer", Some(entry(2))), ("/removed", None)] {
-        owned.paths.insert(path.into(), Left { after, ..Left::default() });
+        owned.paths.insert(path.into(), RunChange { after, ..RunChange::default() });
     }
     owned.theirs.insert("/theirs".into(), String::new());
     let sizes = |left: Manifest| {
@@ -115,7 +115,7 @@ fn what_is_left_in_place_is_told_once_in_the_words_of_the_first() {
     let kept = [("/a", "better words"), ("/b", "why")].map(|(path, why)| (path.to_owned(), why.to_owned()));
     assert_eq!((report.kept.as_slice(), report.errors.len()), (&kept[..], 1));
     let told = told.into_inner().unwrap();
-    assert!(matches!(&told[..], [What::Kept { what, .. }] if what == "/b"), "{told:?}");
+    assert!(matches!(&told[..], [EventKind::Kept { what, .. }] if what == "/b"), "{told:?}");
 }
 
 /// A run that ended, and made this file.
@@ -125,8 +125,8 @@ fn ran(host: &FakeHost, guide: &str) -> String {
     let undo = vec![Undo::Remove { path: path.clone() }];
     journal.write(host, Record::Begin { action: action.clone(), stage, undo }).unwrap();
     host.put_file(&path, guide, 0o644);
-    let wrote = [(path, crate::hash::fingerprint(guide.as_bytes()))].into();
-    journal.write(host, Record::End { action, wrote }).unwrap();
+    let wrote = [(path, crate::hash::sha256_hex(guide.as_bytes()))].into();
+    journal.write(host, Record::End { action, written_hashes: wrote }).unwrap();
     let exit = crate::error::Exit::Done;
     journal.write(host, Record::Finished { exit, data: std::collections::BTreeMap::new() }).unwrap();
     dir.id
@@ -148,7 +148,7 @@ fn a_run_below_others_waits_for_the_last_of_them_and_is_ended_with_it() {
     let [a, b, c] = ["a", "b", "c"].map(|guide| ran(&host, guide));
     back(&host, &a);
     assert_eq!((of(&host, &a).journal.waits, host.text("/etc/a")), (vec![b.clone(), c.clone()], None));
-    // What a stage or a run in the middle frees is not the end of it.
+    // EventKind a stage or a run in the middle frees is not the end of it.
     let lines = of(&host, &a).journal.lines();
     let stage = Options { stage: Some("web".to_owned()), ..Options::default() };
     let all = runs::all(&host, None).unwrap();
@@ -163,6 +163,6 @@ fn a_run_below_others_waits_for_the_last_of_them_and_is_ended_with_it() {
     back(&host, &c);
     for id in [&a, &b, &c] {
         let run = of(&host, id);
-        assert!(run.state == runs::State::RolledBack && !run.waits(), "{id}");
+        assert!(run.state == runs::RunStatus::RolledBack && !run.waits(), "{id}");
     }
 }

@@ -32,15 +32,15 @@ impl Begun {
     }
 }
 
-fn step(nature: Nature) -> Step {
-    Step { action: "a.b".to_owned(), nature, names: vec!["shop".to_owned()], ..Step::default() }
+fn step(nature: Nature) -> Footprint {
+    Footprint { action: "a.b".to_owned(), nature, names: vec!["shop".to_owned()], ..Footprint::default() }
 }
 
 fn paths<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Vec<String> {
     paths.map(|path| path.display().to_string()).filter(|path| !path.starts_with("/var/lib/bringup")).collect()
 }
 
-fn does(tracker: &mut Tracker<'_>, step: Step, works: impl FnOnce()) -> Closed {
+fn does(tracker: &mut Tracker<'_>, step: Footprint, works: impl FnOnce()) -> Closed {
     let open = tracker.open(step).unwrap().unwrap();
     works();
     tracker.close(open).unwrap()
@@ -117,7 +117,7 @@ fn what_dpkg_and_the_account_files_say_is_kept_at_every_step() {
     let mut kept = Vec::new();
     for (path, text) in [(dpkg::STATUS, "Package: a\n"), ("/etc/group", "a:x:1:\n"), ("/etc/x", "x\n")] {
         does(&mut tracker, step(Nature::Program), || host.put_file(path, text, 0o644));
-        kept.push(crate::hash::fingerprint(text.as_bytes()));
+        kept.push(crate::hash::sha256_hex(text.as_bytes()));
     }
     drop(tracker);
     let again = begun.tracker();
@@ -140,7 +140,7 @@ fn of_a_run_without_windows_what_differs_at_its_end_is_taken_for_its_own() {
     let post = Manifest::take(host, None, &mut contents).unwrap();
     let mut tracker = begun.tracker();
     tracker.learn(contents);
-    tracker.assume(Some(&post), Step { back: true, ..step(Nature::Program) }).unwrap();
+    tracker.assume(Some(&post), Footprint { back: true, ..step(Nature::Program) }).unwrap();
     let ours = ["/etc/a", "/etc/gone", "/etc/new", "/etc/passwd", "/var/lib/db/new"];
     assert_eq!(paths(tracker.owned().paths.keys()), ours);
     let keys: Vec<&str> = tracker.owned().lines.iter().map(|line| line.key.as_str()).collect();
@@ -171,7 +171,7 @@ fn what_others_put_into_a_directory_that_the_run_brought_is_kept_before_a_purge(
     let purged = does(&mut tracker, step(Nature::Packages), || host.take_away("/etc/pkg"));
     drop(tracker);
     let again = begun.tracker();
-    let is_kept = |content: &str| again.content(&crate::hash::fingerprint(content.as_bytes())).is_some();
+    let is_kept = |content: &str| again.content(&crate::hash::sha256_hex(content.as_bytes())).is_some();
     assert!(is_kept("beside") && !is_kept("elsewhere"));
     let taken: Vec<String> = purged.taken.iter().map(|change| change.path.display().to_string()).collect();
     assert_eq!(taken, ["/etc/pkg/beside"]);

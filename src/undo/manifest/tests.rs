@@ -3,8 +3,8 @@
 use super::*;
 use crate::host::fake::FakeHost;
 
-fn entry(kind: Kind) -> Entry {
-    Entry {
+fn entry(kind: Kind) -> FileEntry {
+    FileEntry {
         kind,
         meta: Meta::root(0o644),
         size: 3,
@@ -17,13 +17,13 @@ fn entry(kind: Kind) -> Entry {
     }
 }
 
-fn changed(from: &Entry, change: impl FnOnce(&mut Entry)) -> Entry {
+fn changed(from: &FileEntry, change: impl FnOnce(&mut FileEntry)) -> FileEntry {
     let mut entry = from.clone();
     change(&mut entry);
     entry
 }
 
-fn later(entry: &mut Entry) {
+fn later(entry: &mut FileEntry) {
     (entry.mtime.sec, entry.ctime.sec) = (200, 200);
 }
 
@@ -80,18 +80,18 @@ fn of_settings_everything_below_etc_is_looked_at_and_the_tops_of_where_state_lie
     for inside in
         ["/etc", "/etc/nginx/a/b", "/var/lib/systemd/system/x", "/var/lib", "/var/lib/mysql", "/opt", "/opt/x"]
     {
-        assert!(Scope::Settings.holds(Path::new(inside)), "{inside}");
+        assert!(ManifestScope::Settings.holds(Path::new(inside)), "{inside}");
     }
     for outside in ["/var/lib/mysql/data", "/opt/x/y", "/usr/bin/x", "/etcetera", "/var"] {
-        assert!(!Scope::Settings.holds(Path::new(outside)), "{outside}");
-        assert!(Scope::Disk.holds(Path::new(outside)), "{outside}");
+        assert!(!ManifestScope::Settings.holds(Path::new(outside)), "{outside}");
+        assert!(ManifestScope::Disk.holds(Path::new(outside)), "{outside}");
     }
     let host = FakeHost::new();
     for file in ["/etc/a/b/c", "/var/lib/systemd/system/x", "/var/lib/mysql/data", "/opt/x/y", "/usr/bin/x"] {
         host.put_file(file, "x", 0o644);
     }
-    let manifest = Manifest::take_in(&host, Scope::Settings, None, &mut Contents::new()).unwrap();
-    assert!(manifest.entries.keys().all(|path| Scope::Settings.holds(path)));
+    let manifest = Manifest::take_in(&host, ManifestScope::Settings, None, &mut Contents::new()).unwrap();
+    assert!(manifest.entries.keys().all(|path| ManifestScope::Settings.holds(path)));
     for held in ["/etc/a/b/c", "/var/lib/systemd/system/x", "/var/lib/mysql", "/opt/x"] {
         assert!(manifest.entries.contains_key(Path::new(held)), "{held}");
     }
@@ -140,9 +140,9 @@ fn a_content_is_read_again_unless_the_file_is_untouched() {
     let (known, _) = taken(&host);
     let path = Path::new("/etc/a");
     host.put_file("/etc/a", "two", 0o644);
-    let two = fingerprint(b"two");
+    let two = sha256_hex(b"two");
     let now = taken(&host).0.entries[path].clone();
-    let look = |before: &Entry| {
+    let look = |before: &FileEntry| {
         let known = Manifest { entries: BTreeMap::from([(path.to_owned(), before.clone())]) };
         let mut contents = Contents::new();
         let manifest = Manifest::take(&host, Some(&known), &mut contents).unwrap();

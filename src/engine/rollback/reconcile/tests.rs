@@ -12,7 +12,7 @@ fn manifest(host: &FakeHost) -> (Manifest, Contents) {
 /// A machine before a run, and what the run and others then make of it.
 struct Disk {
     host: FakeHost,
-    base: (Manifest, Contents),
+    baseline: (Manifest, Contents),
     look: Option<(Manifest, Contents)>,
     owned: Owned,
     made: BTreeSet<PathBuf>,
@@ -29,10 +29,10 @@ impl Disk {
         for (path, content) in before {
             host.put_file(path, content, 0o644);
         }
-        let base = manifest(&host);
-        let contents = base.1.clone();
+        let baseline = manifest(&host);
+        let contents = baseline.1.clone();
         let (made, trees, kept, recorded, quiet) = Default::default();
-        Self { host, base, look: None, owned: Owned::default(), made, trees, kept, recorded, quiet, contents }
+        Self { host, baseline, look: None, owned: Owned::default(), made, trees, kept, recorded, quiet, contents }
     }
 
     /// The run does this: what differs afterwards is ours.
@@ -49,7 +49,7 @@ impl Disk {
                     .owned
                     .paths
                     .entry(path.clone())
-                    .or_insert_with(|| Left { before: was.cloned(), ..Left::default() });
+                    .or_insert_with(|| RunChange { before: was.cloned(), ..RunChange::default() });
                 if left.after.is_some() && !same(left.after.as_ref(), was) {
                     (left.before, left.disturbed) = (was.cloned(), true);
                 }
@@ -70,7 +70,7 @@ impl Disk {
 
     fn back(&self) -> Vec<(String, String)> {
         let states = States {
-            base: &self.base.0,
+            baseline: &self.baseline.0,
             look: self.look.as_ref().map(|(look, _)| look),
             owned: &self.owned,
             made: &self.made,
@@ -78,7 +78,7 @@ impl Disk {
             kept: &self.kept,
             recorded: &self.recorded,
             quiet: &self.quiet,
-            known: &self.base.0,
+            known: &self.baseline.0,
             content: &|hash| self.contents.get(hash).cloned(),
         };
         let outcome = reconcile(&self.host, &states).unwrap();
@@ -165,7 +165,7 @@ fn row_3_an_account_file_loses_our_lines_only() {
     let mut disk = Disk::new(&[]);
     let before = disk.text("/etc/passwd").unwrap();
     disk.put("/etc/passwd", &format!("{before}shop:x:999:999\n"));
-    let line = |after: &str| accounts::Line {
+    let line = |after: &str| accounts::AccountLine {
         file: "/etc/passwd".into(),
         key: "shop".to_owned(),
         before: None,
@@ -184,7 +184,8 @@ fn row_3_the_mode_that_somebody_gave_an_account_file_stays() {
     let ours = format!("{before}shop:x:999:999\n");
     disk.put("/etc/passwd", &ours);
     let after = Some("shop:x:999:999".to_owned());
-    disk.owned.lines = vec![accounts::Line { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
+    disk.owned.lines =
+        vec![accounts::AccountLine { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
     disk.host.put_file("/etc/passwd", ours, 0o640);
     disk.back();
     assert_eq!(disk.text("/etc/passwd").unwrap(), before);
@@ -249,7 +250,7 @@ fn row_6_what_renewals_made_of_a_certificate_goes_with_it() {
     disk.host.take_away("/etc/letsencrypt/renewal/ours.conf");
     disk.back();
     let left = manifest(&disk.host).0;
-    let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
+    let is_file = |(path, entry): &(&PathBuf, &FileEntry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
     let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
 }
@@ -341,10 +342,10 @@ fn row_13_what_others_did_while_the_run_worked_stays_and_is_named() {
 #[test]
 fn what_a_purge_took_along_is_put_back() {
     let disk = Disk::new(&[("/etc/pkg/theirs.conf", "theirs")]);
-    let before = disk.base.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
+    let before = disk.baseline.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
     disk.host.take_away("/etc/pkg");
     let path = PathBuf::from("/etc/pkg/theirs.conf");
-    let taken = vec![Change { path, before: Some(before), after: None }];
+    let taken = vec![StepChange { path, before: Some(before), after: None }];
     let dirs = [(PathBuf::from("/etc/pkg"), Meta::root(0o750))].into();
     let outcome = put_back(&disk.host, &Closed { taken, dirs }, &|hash| disk.contents.get(hash).cloned());
     assert_eq!((outcome.kept, outcome.errors), (Vec::new(), Vec::new()));

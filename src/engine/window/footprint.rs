@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::engine::journal::Journal;
 use crate::undo::Undo;
-use crate::undo::manifest::Scope;
+use crate::undo::manifest::ManifestScope;
 
 /// What can be known of a step from its plan or its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct Footprint {
     /// The action, or the action that is rolled back.
     pub action: String,
     /// What it is.
@@ -47,16 +47,16 @@ pub enum Nature {
 }
 
 impl Nature {
-    pub(super) const fn scope(self) -> Option<Scope> {
+    pub(super) const fn scope(self) -> Option<ManifestScope> {
         match self {
             Self::Recorded => None,
-            Self::Settings => Some(Scope::Settings),
-            Self::Packages | Self::Program => Some(Scope::Disk),
+            Self::Settings => Some(ManifestScope::Settings),
+            Self::Packages | Self::Program => Some(ManifestScope::Disk),
         }
     }
 }
 
-impl Step {
+impl Footprint {
     /// What is known of an action before it is carried out; `undo` are its records.
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_step_back_knows_the_names_packages_and_files_of_its_records() {
-        let step = Step::back("web.x", &records(&bodies()));
+        let step = Footprint::back("web.x", &records(&bodies()));
         assert_eq!(step.names, ["shop", "shop.service", "clerk", "certbot", "--name", "blog.example.org"]);
         assert_eq!(step.packages, ["b:amd64"]);
         let recorded: Vec<_> = step.recorded.iter().map(|path| path.display().to_string()).collect();
@@ -195,7 +195,7 @@ mod tests {
         let [file, user, service, membership, firewall, command, packages] = bodies();
         let nature = |bodies: &[&Value]| {
             let bodies: Vec<Value> = bodies.iter().map(|body| (*body).clone()).collect();
-            Step::back("x", &records(&bodies)).nature
+            Footprint::back("x", &records(&bodies)).nature
         };
         assert_eq!(nature(&[]), Nature::Recorded);
         assert_eq!(nature(&[&file]), Nature::Recorded);
@@ -209,7 +209,7 @@ mod tests {
             (Nature::Packages, Nature::Packages)
         );
         let scopes = [Nature::Recorded, Nature::Settings, Nature::Program, Nature::Packages].map(Nature::scope);
-        assert_eq!(scopes, [None, Some(Scope::Settings), Some(Scope::Disk), Some(Scope::Disk)]);
+        assert_eq!(scopes, [None, Some(ManifestScope::Settings), Some(ManifestScope::Disk), Some(ManifestScope::Disk)]);
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         let (_, mut journal) = RunDir::create(&host, &Plan::new("shop", "")).unwrap();
         let undo = records(&[json!({"op": "remove", "path": "/etc/other"})]);
         journal.write(&host, Record::Begin { action: "a.b".into(), stage: "a".into(), undo }).unwrap();
-        let recorded = |nature| Step { nature, ..Step::default() }.besides(&journal).recorded;
+        let recorded = |nature| Footprint { nature, ..Footprint::default() }.besides(&journal).recorded;
         let other = BTreeSet::from([PathBuf::from("/etc/other")]);
         for nature in [Nature::Recorded, Nature::Settings, Nature::Program] {
             assert_eq!(recorded(nature), other);
