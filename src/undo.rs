@@ -403,3 +403,72 @@ pub enum Undone {
         why: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+
+    fn store() -> (FakeHost, Blobs) {
+        let host = FakeHost::new();
+        host.put_file("/b/.keep", "", 0o600);
+        (host, Blobs::new("/b"))
+    }
+
+    fn writes(host: &FakeHost) -> usize {
+        host.calls().iter().filter(|call| call.method == "write").count()
+    }
+
+    #[test]
+    fn a_before_image_is_written_once_and_again_where_a_crash_left_half_of_it() {
+        for content in ["before".to_owned(), "x".repeat(usize::try_from(AT_ONCE).unwrap() + 1)] {
+            let (host, blobs) = store();
+            host.put_file("/etc/x", &content, 0o644);
+            let kept = |expected: usize| {
+                host.forget_calls();
+                let image = blobs.image(&host, "/etc/x".as_ref()).unwrap().unwrap();
+                assert_eq!(writes(&host), expected, "{} bytes", content.len());
+                image.blob.unwrap()
+            };
+            let name = kept(1);
+            let blob = blobs.dir().join(&name);
+            assert_eq!(host.stat(&blob).unwrap().unwrap().meta, Meta::root(0o600));
+            kept(0);
+            host.put_file(&blob, "bef", 0o600);
+            kept(1);
+            assert_eq!(host.text(&blob).unwrap(), content);
+            blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o640)).unwrap();
+            assert_eq!(host.text("/etc/y").unwrap(), content);
+            // A blob that does not hold what its name says brings nothing back.
+            host.put_file(&blob, content.replace(['b', 'x'], "y"), 0o600);
+            let failure = blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o640)).unwrap_err();
+            assert!(failure.why.contains("damaged disk"), "{failure}");
+            assert_eq!(host.text("/etc/y").unwrap(), content);
+        }
+    }
+
+    /// EventKind is read at once would have no bound.
+    #[test]
+    fn a_large_file_is_copied_and_a_small_one_read() {
+        for (size, hashed) in [(9, 0), (usize::try_from(AT_ONCE).unwrap() + 1, 2)] {
+            let (host, blobs) = store();
+            host.put_file("/etc/x", vec![b'x'; size], 0o644);
+            let stat_of_blob = |name: &str| host.stat(&blobs.dir().join(name)).unwrap().unwrap().size;
+            let reads = || host.calls().iter().filter(|call| call.method == "read").count();
+            host.forget_calls();
+            let name = blobs.put_file(&host, "/etc/x".as_ref(), size as u64).unwrap();
+            assert_eq!(reads(), 1 + hashed, "read, or hashed, copied and hashed once more");
+            assert_eq!(stat_of_blob(&name), size as u64);
+            host.forget_calls();
+            blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o644)).unwrap();
+            assert_eq!(reads(), 1 + hashed / 2, "read, or hashed and copied");
+        }
+        let (host, blobs) = store();
+        host.put_file("/etc/x", "x", 0o644);
+        assert!(blobs.put_file(&host, "/etc/x".as_ref(), WRITTEN_AT_MOST).is_ok());
+        let failure = blobs.put_file(&host, "/etc/x".as_ref(), WRITTEN_AT_MOST + 1).unwrap_err();
+        assert!(failure.why.contains("larger than"), "{failure}");
+    }
+}

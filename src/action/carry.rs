@@ -241,3 +241,6 @@ impl Undo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

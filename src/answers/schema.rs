@@ -271,3 +271,6 @@ fn inline(value: &Value) -> String {
     // Plain data can always be written; JSON is YAML too.
     yaml::inline(value).unwrap_or_else(|_| value.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -563,3 +563,6 @@ impl RollbackContext<'_> {
         errors
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -303,3 +303,26 @@ fn conceal(secrets: &Secrets, failure: Failure) -> Failure {
         hint: failure.hint.map(|hint| secrets.conceal(&hint)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn no_part_of_a_failure_tells_a_secret() {
+        let mut secrets = Secrets::default();
+        secrets.insert("database.password", Secret::new("hunter22"));
+        let mut failure = Failure::new("use hunter22", "hunter22 is wrong").hint("try another than hunter22");
+        failure.tail = vec!["first".to_owned(), "PGPASSWORD=hunter22".to_owned()];
+        failure.log = Some("/var/log/x".to_owned());
+        let told = conceal(&secrets, failure);
+        assert!(!format!("{told:?}").contains("hunter22"), "{told:?}");
+        let mark = crate::secret::mark("database.password");
+        assert_eq!(told.what, format!("use {mark}"));
+        assert_eq!(told.why, format!("{mark} is wrong"));
+        assert_eq!(told.tail, ["first".to_owned(), format!("PGPASSWORD={mark}")]);
+        assert_eq!(told.hint, Some(format!("try another than {mark}")));
+        assert_eq!(told.log.as_deref(), Some("/var/log/x"));
+    }
+}

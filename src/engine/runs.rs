@@ -436,10 +436,15 @@ mod tests {
         };
         process(EVENTS, "run\n");
         process(EVENTS, "resumed\n");
+        // One that said nothing leaves nothing.
+        process(EVENTS, "");
+        process(EVENTS, "again\n");
         process(ROLLBACK_EVENTS, "first\n");
         process(ROLLBACK_EVENTS, "second\n");
         let said = |name: &str| host.text(dir.file(name)).unwrap();
-        assert_eq!([said("events-1.jsonl"), said("events.jsonl")], ["run\n", "resumed\n"]);
+        let events = ["events-1.jsonl", "events-2.jsonl", "events.jsonl"];
+        assert_eq!(events.map(said), ["run\n", "resumed\n", "again\n"]);
+        assert_eq!(host.text(dir.file("events-3.jsonl")), None);
         assert_eq!([said("rollback-1.jsonl"), said("rollback.jsonl")], ["first\n", "second\n"]);
     }
 
@@ -471,5 +476,76 @@ mod tests {
         assert_eq!(state(&host), (RunStatus::RollbackUnfinished, false));
         journal.write(&host, back(Vec::new())).unwrap();
         assert_eq!(state(&host), (RunStatus::RolledBack, false));
+    }
+
+    fn packages(name: &str) -> Undo {
+        let planned = ["there:all".to_owned(), format!("{name}:amd64")].map(|name| (name, "1".to_owned())).to_vec();
+        Undo::Packages { before: vec!["there:all".to_owned()], planned }
+    }
+
+    fn installing(host: &FakeHost, guide: &str) -> (RunDir, Journal) {
+        let (dir, mut journal) = RunDir::create(host, &Plan::new(guide, "")).unwrap();
+        let (action, stage) = ("base.packages".to_owned(), "base".to_owned());
+        journal.write(host, Record::Begin { action, stage, undo: vec![packages(guide)] }).unwrap();
+        (dir, journal)
+    }
+
+    /// Before-images hold passwords, and the windows of a run are needed by others to be told apart.
+    #[test]
+    fn the_images_of_a_run_go_with_its_rollback_and_the_windows_with_the_last_one() {
+        let host = FakeHost::new();
+        let mut runs = ["shop", "blog", "wiki"].map(|guide| installing(&host, guide));
+        for (dir, _) in &runs {
+            host.put_file(dir.file("blobs/secret"), "secret", 0o600);
+            host.put_file(dir.file("windows/0001.json"), "{}", 0o600);
+        }
+        let mut left = |back: usize, waits: &[&str]| {
+            let waits = waits.iter().map(|id| (*id).to_owned()).collect();
+            runs[back].1.write(&host, Record::RolledBack { stage: None, kept: 0, waits }).unwrap();
+            forget_images(&host, &all(&host, None).unwrap()).unwrap();
+            let has = |name: &str| runs.iter().map(|(dir, _)| usize::from(host.text(dir.file(name)).is_some())).sum();
+            (has("blobs/secret"), has("windows/0001.json"))
+        };
+        let nothing_more: (usize, usize) = (0, 0);
+        assert_eq!(left(0, &[]), (2, 3));
+        assert_eq!(left(1, &["wiki"]), (2, 3), "it waits for another run");
+        assert_eq!(left(2, &[]), (1, 3));
+        assert_eq!(left(1, &[]), nothing_more);
+    }
+
+    #[test]
+    fn what_stands_is_noted_with_the_packages_it_brought_and_those_that_others_still_use() {
+        let host = FakeHost::new();
+        let noted = || {
+            note_standing(&host, None).unwrap();
+            let read = |path: &str| -> Vec<String> { serde_json::from_str(&host.text(path).unwrap()).unwrap() };
+            let applications: Vec<Application> = serde_json::from_str(&host.text(APPLICATIONS).unwrap()).unwrap();
+            let guides: Vec<String> = applications.into_iter().map(|application| application.guide).collect();
+            let standing = read(STANDING);
+            assert_eq!(standing.iter().collect::<BTreeSet<_>>(), guides.iter().collect::<BTreeSet<_>>());
+            (standing, read(BROUGHT))
+        };
+        let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let back = |waits: &[&str]| Record::RolledBack { stage: None, kept: 0, waits: of(waits) };
+        let mut shop = installing(&host, "shop");
+        let mut blog = installing(&host, "blog");
+        assert_eq!(noted(), (of(&["blog", "shop"]), of(&["blog", "shop"])));
+        shop.1.write(&host, back(&["blog"])).unwrap();
+        assert_eq!(noted(), (of(&["blog"]), of(&["blog", "shop"])), "the other one uses them");
+        blog.1.write(&host, Record::Undone { action: "base.packages".to_owned() }).unwrap();
+        assert_eq!(noted(), (of(&["blog"]), of(&["shop"])), "it is purged");
+        for run in [&mut blog, &mut shop] {
+            run.1.write(&host, back(&[])).unwrap();
+        }
+        assert_eq!(noted(), (of(&[]), of(&[])));
+    }
+
+    #[test]
+    fn an_application_whose_plan_cannot_be_read_stands_under_its_guide() {
+        let host = FakeHost::new();
+        let (dir, _) = RunDir::create(&host, &Plan::new("shop", "")).unwrap();
+        dir.write(&host, "plan.json", b"{").unwrap();
+        let found = applications(&host, &all(&host, None).unwrap());
+        assert_eq!(found, [Application { guide: "shop".to_owned(), ..Application::default() }]);
     }
 }

@@ -467,4 +467,91 @@ mod tests {
             "{told:?}"
         );
     }
+
+    #[test]
+    fn a_secret_comes_from_where_its_source_says() {
+        let host = FakeHost::new();
+        host.set_env("KEY", "from-env");
+        host.put_file("/root/key", "from-file \nmore\n", 0o600);
+        let mut kept = Secrets::default();
+        kept.insert("kept", Secret::new("kept-from-before"));
+        let from = |name: &str, source: SecretSource| {
+            let secrets = gather(&host, &kept, &BTreeMap::from([(name.to_owned(), source)]), &BTreeMap::new());
+            secrets
+                .map(|secrets| secrets.get(name).unwrap().expose().to_owned())
+                .map_err(|told| told[0].message.clone())
+        };
+        let (env, file) = (|name: &str| SecretSource::Env(name.into()), |path: &str| SecretSource::File(path.into()));
+        assert_eq!(from("x", env("KEY")).as_deref(), Ok("from-env"));
+        assert_eq!(from("x", file("/root/key")).as_deref(), Ok("from-file"));
+        assert_eq!(from("x", SecretSource::Literal("as-it-is".into())).as_deref(), Ok("as-it-is"));
+        assert_eq!(from("kept", SecretSource::Generate(20)).as_deref(), Ok("kept-from-before"));
+        assert_ne!(from("x", SecretSource::Generate(20)), from("x", SecretSource::Generate(20)));
+        assert_eq!(from("x", SecretSource::Literal(String::new())).unwrap_err(), "the secret is empty");
+        assert!(from("x", env("NONE")).unwrap_err().contains("no variable NONE"));
+        assert!(from("x", file("/root/none")).unwrap_err().contains("there is no file"));
+        assert!(from("x", file("/root")).unwrap_err().contains("not a regular file"));
+    }
+
+    #[test]
+    fn a_file_that_others_can_use_in_any_way_is_no_place_for_a_secret() {
+        let host = FakeHost::new();
+        let taken = |mode: u32| {
+            host.put_file("/root/key", "hunter22", mode);
+            from_file(&host, Path::new("/root/key"))
+        };
+        for ours in [0o400, 0o600, 0o700, 0o4600] {
+            assert_eq!(taken(ours).unwrap().expose(), "hunter22", "{ours:o}");
+        }
+        for theirs in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o644, 0o777] {
+            let (told, hint) = taken(theirs).unwrap_err();
+            let wanted = format!("/root/key can be read by others (mode {theirs:04o})");
+            assert_eq!((told, hint.as_str()), (wanted, "chmod 600 /root/key"));
+        }
+    }
+
+    #[test]
+    fn a_generated_secret_has_its_length_and_every_character_as_likely_as_any_other() {
+        let host = FakeHost::new();
+        for length in [1, 16, 63, 64, 65, 128] {
+            assert_eq!(generate(&host, length).unwrap().expose().len(), length as usize);
+        }
+        let each = 1000;
+        let drawn = generate(&host, u32::try_from(each * ALPHABET.len()).unwrap()).unwrap();
+        // Bytes that are only taken modulo the alphabet favour its first characters by a quarter.
+        let of = |some: &[u8]| drawn.expose().bytes().filter(|byte| some.contains(byte)).count();
+        for some in ALPHABET.chunks(19) {
+            let share = of(some) * 100 / (each * some.len());
+            assert!((95..=105).contains(&share), "{share} %");
+        }
+        let likely = each * 85 / 100..each * 115 / 100;
+        assert!(ALPHABET.iter().all(|byte| likely.contains(&of(&[*byte]))));
+    }
+
+    #[test]
+    fn of_the_named_secrets_those_are_made_anew_that_are_generated() {
+        let mut sources: BTreeMap<_, _> = ["a", "b"].map(|name| (name.to_owned(), SecretSource::Generate(20))).into();
+        sources.insert("given".to_owned(), SecretSource::Env("X".to_owned()));
+        let names = ["a", "given", "unknown"].map(str::to_owned).into();
+        let fresh = rotated(&FakeHost::new(), &sources, &names);
+        let lengths: Vec<_> = fresh.iter().map(|(name, secret)| (name, secret.expose().len())).collect();
+        assert_eq!(lengths, [("a", 20)]);
+    }
+
+    #[test]
+    fn a_kept_secret_that_is_none_of_the_wanted_length_is_told_of_and_not_quoted() {
+        let generated = generate(&FakeHost::new(), 20).unwrap();
+        let mut kept = Secrets::default();
+        kept.insert("generated", generated.clone());
+        kept.insert("shorter", Secret::new(&generated.expose()[1..]));
+        kept.insert("given", Secret::new(format!("{}-", &generated.expose()[1..])));
+        kept.insert("elsewhere", Secret::new("x"));
+        let mut sources: BTreeMap<_, _> =
+            ["generated", "shorter", "given", "new"].map(|name| (name.to_owned(), SecretSource::Generate(20))).into();
+        sources.insert("elsewhere".to_owned(), SecretSource::Env("X".to_owned()));
+        let told = notes(&kept, &sources);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].starts_with("given: ") && told[1].starts_with("shorter: "), "{told:?}");
+        assert!(!told.join("").contains(&generated.expose()[1..]));
+    }
 }

@@ -462,3 +462,6 @@ fn know(known: &mut Manifest, change: &StepChange) {
         None => known.entries.remove(&change.path),
     };
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,6 +232,7 @@ impl FakeHost {
         world.tick();
         world.record(method, path.display().to_string(), false, None);
         world.faults.alive()?;
+        world.faults.readable(method, path)?;
         if world.euid != 0 {
             return at(&world);
         }

@@ -344,3 +344,6 @@ impl Manifest {
         Ok(Some((manifest, contents)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -447,3 +447,18 @@ fn the_recorded_file_reads_back_to_the_same_answers() {
     );
     assert_eq!(with_file.secrets["database.password"], SecretSource::File("/x".to_owned()));
 }
+
+#[test]
+fn what_may_be_taken_over_is_a_path_or_a_thing_with_its_kind() {
+    let names =
+        ["/etc/shop", "unit:shop.service", "user:u", "group:g", "database:d", "role:r", "vhost:v", "broker-user:b"];
+    let list = serde_json::to_string(&names).unwrap();
+    let file = good(&format!("{HEADER}take_over: {list}\nweb: {{host: a.example.org}}\n"));
+    assert_eq!(file.given.take_over, names);
+    for bad in ["etc/shop", "shop", "'unit:'", "':shop'", "'package:nginx'", "5", "['unit:a']", "''"] {
+        let told = problems(&format!("{HEADER}take_over: [{bad}]\nweb: {{host: a.example.org}}\n"));
+        assert_eq!(told.len(), 1, "{bad}: {told:?}");
+        assert!(told[0].message.contains("not the name of a thing"), "{bad}: {told:?}");
+    }
+    assert!(problems(&format!("{HEADER}take_over: /etc/shop\n"))[0].message.contains("is not a list"));
+}

@@ -184,3 +184,14 @@ fn a_guide_without_a_name_for_its_application_is_offered_the_newest_answers() {
     let interview = Interview::new(tiny(), facts(), Given::default()).offering(vec![earlier]);
     assert_eq!((interview.previous_run(), interview.text("web.host").as_str()), (Some("1"), "a.example.org"));
 }
+
+#[test]
+fn a_secret_is_edited_as_it_was_typed_and_not_told_where_it_is_generated() {
+    let mut interview = begun();
+    interview.type_in("database.engine", "mariadb");
+    assert_eq!(interview.text("database.password"), "");
+    for typed in ["file:/root/password", "env:DB_PASSWORD", "a-literal-secret"] {
+        interview.type_in("database.password", typed);
+        assert_eq!(interview.text("database.password"), typed);
+    }
+}

@@ -88,3 +88,77 @@ fn is_variable(name: &str) -> bool {
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(more: &str, value: &Value, literals: Literals) -> Result<SecretSource, String> {
+        let text = format!("{{id: x, ask: Which?, type: secret{more}}}");
+        let question: Question = crate::yaml::from_slice("question.yaml", text.as_bytes()).unwrap();
+        source(&question, value, literals).map_err(|refusal| format!("{} ({})", refusal.message, refusal.hint))
+    }
+
+    #[test]
+    fn a_secret_is_one_reference_of_a_known_kind() {
+        let taken = |value: &Value| told("", value, Literals::Refused);
+        assert_eq!(taken(&json!({"file": "/root/x"})), Ok(SecretSource::File("/root/x".to_owned())));
+        for length in [16, 128] {
+            assert_eq!(taken(&json!({"generate": length})), Ok(SecretSource::Generate(length)));
+        }
+        for name in ["A", "_a1", "DB_PASSWORD"] {
+            assert_eq!(taken(&json!({"env": name})), Ok(SecretSource::Env(name.to_owned())));
+        }
+        for (value, why) in [
+            (json!({"file": "x"}), "must be absolute"),
+            (json!({"env": ""}), "no name of a variable"),
+            (json!({"env": "1A"}), "no name of a variable"),
+            (json!({"env": "A-B"}), "no name of a variable"),
+            (json!({"generate": 15}), "from 16 to 128"),
+            (json!({"generate": 129}), "from 16 to 128"),
+            (json!({"generate": "x"}), "from 16 to 128"),
+            (json!({"file": "/x", "env": "A"}), "no reference to a secret"),
+            (json!({}), "no reference to a secret"),
+            (json!({"store": "x"}), "no reference to a secret"),
+            (json!(["a"]), "no reference to a secret"),
+            (json!("hunter2"), "not written here in the clear"),
+            (json!(1), "not written here in the clear"),
+        ] {
+            let told = taken(&value).unwrap_err();
+            assert!(told.contains(why) && !told.contains("hunter"), "{value}: {told}");
+        }
+        assert!(told("", &json!(1), Literals::Allowed).unwrap_err().contains("between quotes"));
+    }
+
+    #[test]
+    fn a_literal_secret_has_the_length_and_the_form_that_its_question_asks_for() {
+        let taken = |more: &str, text: &str| told(more, &json!(text), Literals::Allowed);
+        for (more, text) in [
+            ("", "a"),
+            (", min: 2, max: 3", "ab"),
+            (", min: 2, max: 3", "abc"),
+            (", pattern: '[a-z+]+'", "a+b"),
+            (", pattern: '[a-z+]+', min: 2", "a+"),
+        ] {
+            assert_eq!(taken(more, text), Ok(SecretSource::Literal(text.to_owned())), "{more}");
+        }
+        for (more, text, why) in [
+            ("", "", "at least 1 characters"),
+            ("", "a+b", "letters, digits"),
+            (", min: 2, max: 3", "a", "2 to 3 characters"),
+            (", min: 2, max: 3", "abcd", "2 to 3 characters"),
+            (
+                ", pattern: '[a-z+]+', pattern_hint: small ones",
+                "ABC",
+                "has not the form that it should have (small ones)",
+            ),
+        ] {
+            let told = taken(more, text).unwrap_err();
+            assert!(told.contains(why) && (text.len() < 3 || !told.contains(text)), "{more}: {told}");
+        }
+    }
+}

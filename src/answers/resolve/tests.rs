@@ -244,3 +244,52 @@ fn a_host_that_does_not_fit_is_told_what_it_lacks() {
     other.os.name = "Fedora 42".into();
     assert_told(&requirements(&tiny(), &other), "Fedora 42 is not supported (use Debian)");
 }
+
+/// Whether the stage applies hangs on an answer that was refused.
+#[test]
+fn an_answer_whose_question_may_not_be_asked_is_judged_as_far_as_it_can_be() {
+    let told = |users: Value, count: Value| {
+        let mut given = given(&[("web.host", json!("a.example.org")), ("database.engine", json!("oracle"))]);
+        for (path, value) in [("workers.users", users), ("workers.count", count)] {
+            given.values.insert(path.to_owned(), (value, Origin::File));
+        }
+        let problems = resolve(&tiny(), &facts(), &given, &nowhere).unwrap_err();
+        let of_workers = problems.into_iter().filter(|problem| problem.path.starts_with("workers."));
+        of_workers.map(|problem| format!("{}: {}", problem.path, problem.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(json!(3), json!(2)), [""; 0]);
+    assert_eq!(told(Value::Null, json!("auto")), [""; 0]);
+    assert_eq!(
+        told(json!(9999), json!(0)),
+        ["workers.users: 9999 is out of range", "workers.count: 0 is out of range"]
+    );
+    assert_eq!(told(json!("auto"), json!(1)).len(), 1, "auto is no answer to every question");
+}
+
+#[test]
+fn a_default_in_a_list_waits_for_the_answers_that_it_names() {
+    let mut guide = tiny();
+    guide.stages[0].questions[1].default = Some(json!(["www.{{ web.host }}"]));
+    let told = |host: &str| resolve(&guide, &facts(), &given(&[("web.host", json!(host))]), &nowhere);
+    assert_eq!(told("a.example.org").unwrap().values["web"]["aliases"], json!(["www.a.example.org"]));
+    let problems = told("no host").unwrap_err();
+    assert_eq!(problems.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["web.host"]);
+}
+
+#[test]
+fn what_nobody_sees_in_an_entry_of_a_list_is_told_where_the_entry_is_refused() {
+    let told = file("web:\n  host: a.example.org\n  aliases: [b.example.org, \"c\u{a0}d\"]\n").unwrap_err();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].message.contains("a no-break space"), "{told:?}");
+    // And where a rule refuses the whole.
+    let mut guide = tiny();
+    guide.stages[0].questions[1].pattern = None;
+    guide.stages[0].questions[1].rules = vec![yaml_rule("{that: 'false', message: no such names, hint: others}")];
+    let answers = "web:\n  host: a.example.org\n  aliases: [b, \"c\u{a0}d\"]\n";
+    let told = checked(&guide, &facts(), answers).unwrap_err();
+    assert!(told[0].message.contains("no such names; it contains a no-break space"), "{told:?}");
+}
+
+fn yaml_rule(text: &str) -> crate::guide::Rule {
+    crate::yaml::from_slice("rule.yaml", text.as_bytes()).unwrap()
+}

@@ -351,3 +351,102 @@ fn path(text: &str) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(kind: &str, value: &Value) -> Result<Value, String> {
+        let text = format!("{{id: x, ask: Which?, type: {kind}}}");
+        let question: Question = crate::yaml::from_slice("question.yaml", text.as_bytes()).unwrap();
+        check(&question, value).map_err(|refusal| format!("{} ({})", refusal.message, refusal.hint))
+    }
+
+    fn refused(kind: &str, value: &Value, why: &str) {
+        let told = told(kind, value).unwrap_err();
+        assert!(told.contains(why), "{kind} {value}: {told}");
+    }
+
+    #[test]
+    fn every_type_takes_its_own_values_and_tells_how_to_write_others() {
+        for (kind, value) in [
+            ("bool", json!(true)),
+            ("integer, min: 1, max: 5", json!(1)),
+            ("integer, min: 1, max: 5", json!(5)),
+            ("port", json!(65535)),
+            ("text, min: 2, max: 3", json!("äö")),
+            ("text, min: 2, max: 3", json!("äöü")),
+            ("url", json!("https://example.org/a")),
+            ("regex", json!("a|b")),
+            ("path", json!("/a")),
+            ("list, min: 1, max: 2", json!(["a", "b"])),
+        ] {
+            assert_eq!(told(kind, &value), Ok(value.clone()), "{kind}");
+        }
+        // Blanks around an entry mean nothing, and numbers need no quotes.
+        assert_eq!(told("list", &json!([" a ", 8443])), Ok(json!(["a", "8443"])));
+        for (kind, value, why) in [
+            ("bool", json!("True"), "remove the quotes"),
+            ("bool", json!("tRue"), "write true"),
+            ("bool", json!("on"), "write true"),
+            ("bool", json!("No"), "write false"),
+            ("bool", json!("fALSE"), "write false"),
+            ("bool", json!("perhaps"), "allowed: true or false"),
+            ("bool", json!(1), "a number is given where true or false is expected"),
+            ("integer, min: 1, max: 5", json!(0), "out of range"),
+            ("integer, min: 1, max: 5", json!(6), "out of range"),
+            ("port", json!(0), "out of range"),
+            ("text, min: 2, max: 3", json!("ä"), "at least 2 characters; it has 1"),
+            ("text, min: 2, max: 3", json!("äöüä"), "at most 3 characters; it has 4"),
+            ("text", json!(5), "put it between quotes"),
+            ("text", json!("⟦secret:x⟧"), "the mark of a secret"),
+            ("url", json!("no url"), "write"),
+            ("regex", json!("("), "is no regular expression"),
+            ("path", json!("/a/../b"), "contains .."),
+            ("list, max: 1", json!(["a", "b"]), "too many entries: 2"),
+            ("list, min: 2", json!(["a"]), "too few entries: 1"),
+            ("list", json!([]), "must not be empty"),
+            ("list", json!(["a", " "]), "must not be empty"),
+            ("list", json!([1.5]), "put it between quotes"),
+        ] {
+            refused(kind, &value, why);
+        }
+    }
+
+    #[test]
+    fn an_address_is_at_most_as_long_as_mail_carries_it() {
+        let host = |length: usize| format!("{}.example.org", vec!["a".repeat(60); 9].join(".").split_at(length).0);
+        let longest = |local: usize, all: usize| format!("{}@{}", "x".repeat(local), host(all - local - 13));
+        for (local, all) in [(1, 20), (64, 100), (64, 254)] {
+            let address = longest(local, all);
+            assert_eq!((told("email", &json!(address)), address.len()), (Ok(json!(address)), all));
+        }
+        for (local, all) in [(65, 100), (64, 255)] {
+            refused("email", &json!(longest(local, all)), "is no e-mail address");
+        }
+        for (bad, why) in [
+            ("a@b@example.org", "more than one @"),
+            (".a@example.org", "a dot too many"),
+            ("a.@example.org", "a dot too many"),
+            ("a..b@example.org", "a dot too many"),
+            ("a b@example.org", "before the @"),
+            ("@example.org", "is no e-mail address"),
+            ("example.org", "has no @"),
+            ("a@example", "behind the @"),
+        ] {
+            refused("email", &json!(bad), why);
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_told_of_the_entry_that_is_refused_and_of_no_other() {
+        let kind = "list, pattern: '[a-z\u{a0}]+'";
+        refused(kind, &json!(["ab", "c\u{2013}d"]), "'c\u{2013}d' contains a dash that is no hyphen");
+        let told = told(kind, &json!(["a\u{a0}b", "C"])).unwrap_err();
+        assert!(told.starts_with("'C' is not allowed"), "{told}");
+    }
+}

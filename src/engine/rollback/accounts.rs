@@ -152,9 +152,10 @@ fn by_key(text: &str) -> BTreeMap<&str, &str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
-    use super::{AccountLine, add, changed, without};
+    use super::{AccountLine, add, changed, is_backup, is_merged, numbers, without};
 
     const GROUP: &str = "/etc/group";
 
@@ -209,5 +210,69 @@ mod tests {
         assert_eq!(lines, [line(Some("a:3"), Some("a:4"))]);
         add(&mut lines, &[line(Some("a:4"), Some("a:3"))]);
         assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn our_own_line_becomes_what_it_was_and_comes_neither_twice_nor_over_a_removal() {
+        assert_eq!(back("ours:1\n", "ours:2\n", "ours:2\n"), "ours:1\n");
+        assert_eq!(back("ours:1\n", "ours:2\n", ""), "", "somebody removed it since");
+        assert_eq!(back("ours:1\n", "", "ours:9\n"), "ours:9\n", "somebody made it anew");
+        let mut lines = vec![line(GROUP, None, Some("a:1"))];
+        add(&mut lines, &[line("/etc/passwd", None, Some("a:1")), line(GROUP, None, Some("b:1"))]);
+        assert_eq!(lines.len(), 3, "of each file and account its own");
+    }
+
+    fn line(file: &str, before: Option<&str>, after: Option<&str>) -> AccountLine {
+        let key = before.or(after).unwrap_or_default().split(':').next().unwrap_or_default();
+        AccountLine {
+            file: file.into(),
+            key: key.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn of_a_line_of_others_only_our_members_are_ours() {
+        let ours = |key: &str| key == "ours";
+        let of = |file: &str, before: &str, after: &str| {
+            line(file, Some(before), Some(after)).ours(&ours).map(|line| line.after.unwrap_or_default())
+        };
+        assert_eq!(of("/etc/passwd", "ours:x:1", "ours:x:2").as_deref(), Some("ours:x:2"));
+        for file in [GROUP, "/etc/gshadow"] {
+            assert_eq!(of(file, "a:x:1:alice", "a:x:1:alice,ours").as_deref(), Some("a:x:1:alice,ours"));
+            // Of whoever else joined or left meanwhile nothing is ours.
+            assert_eq!(of(file, "a:x:1:alice,bob", "a:x:1:bob,ours,eve").as_deref(), Some("a:x:1:alice,bob,ours"));
+            assert_eq!(of(file, "a:x:1:alice,ours", "a:x:1:").as_deref(), Some("a:x:1:alice"));
+            assert_eq!(of(file, "a:x:1:alice", "a:x:1:eve"), None);
+            assert_eq!(of(file, "a:x:1:", "a:x:2:ours"), None, "somebody gave it another number");
+        }
+        // Only groups have members.
+        assert_eq!(of("/etc/passwd", "a:x:1:", "a:x:1:ours"), None);
+        assert_eq!(line(GROUP, None, Some("a:x:1:ours")).ours(&ours), None);
+        assert_eq!(line(GROUP, Some("a:x:1:ours"), None).ours(&ours), None);
+    }
+
+    #[test]
+    fn numbers_are_those_of_new_accounts() {
+        let lines = [
+            line("/etc/passwd", None, Some("ours:x:999:998::/:/bin/sh")),
+            line(GROUP, None, Some("ours:x:998:")),
+            line("/etc/shadow", None, Some("ours:!:19000:0:99999:7:::")),
+            line("/etc/gshadow", None, Some("ours:!:17:")),
+            line(GROUP, Some("a:x:4:"), Some("a:x:4:ours")),
+            line(GROUP, Some("b:x:5:"), None),
+        ];
+        assert_eq!(numbers(lines.iter()), BTreeSet::from([998, 999]));
+    }
+
+    #[test]
+    fn account_files_and_their_backups_are_known_by_name() {
+        for file in ["/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid"] {
+            let backup = format!("{file}-");
+            assert!(is_merged(Path::new(file)) && !is_backup(Path::new(file)));
+            assert!(is_backup(Path::new(&backup)) && !is_merged(Path::new(&backup)));
+        }
+        assert!(!is_merged(Path::new("/etc/hosts")) && !is_backup(Path::new("/etc/hosts-")));
     }
 }

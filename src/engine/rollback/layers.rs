@@ -60,3 +60,58 @@ impl Above {
         all.iter().filter(|above| above.height > *height).map(|above| &above.used).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::engine::journal::Record;
+    use crate::engine::runs;
+    use crate::error::Exit;
+    use crate::host::fake::FakeHost;
+    use crate::plan::Plan;
+
+    fn begun(host: &FakeHost, guide: &str) -> (RunDir, Journal) {
+        RunDir::create(host, &Plan::new(guide, "")).unwrap()
+    }
+
+    fn finished(host: &FakeHost, guide: &str) -> (RunDir, Journal) {
+        let (dir, mut journal) = begun(host, guide);
+        journal.write(host, Record::Finished { exit: Exit::Done, data: std::collections::BTreeMap::new() }).unwrap();
+        (dir, journal)
+    }
+
+    fn above(host: &FakeHost, lowest: &Journal, but: &[String]) -> Outcome<Vec<String>> {
+        let found = Above::all(host, &runs::all(host, None).unwrap(), &height(lowest), but)?;
+        Ok(Above::than(&found, &height(lowest)).into_iter().map(|used| used.run.clone()).collect())
+    }
+
+    #[test]
+    fn above_a_run_lie_the_later_ones_that_stand_and_are_not_rolled_back_with_it() {
+        let host = FakeHost::new();
+        let (first, second, third) = (finished(&host, "a"), finished(&host, "b"), finished(&host, "c"));
+        let mut back = finished(&host, "d");
+        back.1.write(&host, Record::RolledBack { stage: None, kept: 0, waits: Vec::new() }).unwrap();
+        let ids = [&first, &second, &third].map(|run| run.0.id.clone());
+        assert_eq!(above(&host, &first.1, &[]).unwrap(), &ids[1..]);
+        assert_eq!(above(&host, &first.1, &ids[1..2]).unwrap(), &ids[2..]);
+        assert_eq!(above(&host, &second.1, &[]).unwrap(), &ids[2..]);
+        assert_eq!(above(&host, &third.1, &[]).unwrap(), [""; 0]);
+        // Of what lies above the lowest, each layer has only what lies above itself.
+        let all = Above::all(&host, &runs::all(&host, None).unwrap(), &height(&first.1), &[]).unwrap();
+        assert_eq!(all.len(), 2);
+        assert_eq!(Above::than(&all, &height(&second.1)).iter().map(|used| &used.run).collect::<Vec<_>>(), [&ids[2]]);
+    }
+
+    #[test]
+    fn a_later_run_that_was_interrupted_may_use_anything() {
+        let host = FakeHost::new();
+        let (before, first, later) = (begun(&host, "z"), finished(&host, "a"), begun(&host, "b"));
+        let failure = above(&host, &first.1, &[]).unwrap_err();
+        assert!(failure.why.contains(&later.0.id), "{failure}");
+        // One that is rolled back with it, or lies below, uses nothing of it.
+        assert_eq!(above(&host, &first.1, std::slice::from_ref(&later.0.id)).unwrap(), [""; 0]);
+        assert!(height(&before.1) < height(&first.1));
+    }
+}

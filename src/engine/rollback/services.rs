@@ -160,3 +160,47 @@ impl Lists<'_> {
         self.known.get_or_insert_with(read).get(action).cloned().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+    use crate::plan::Plan;
+
+    #[test]
+    fn what_is_rolled_back_holds_its_own_actions_and_no_others() {
+        let host = FakeHost::new();
+        let (_, mut journal) = RunDir::create(&host, &Plan::new("shop", "")).unwrap();
+        for (action, stage) in [("web.a", "web"), ("base.a", "base")] {
+            let (action, stage) = (action.to_owned(), stage.to_owned());
+            journal.write(&host, Record::Begin { action, stage, undo: Vec::new() }).unwrap();
+        }
+        let chosen = BTreeSet::from(["base.a".to_owned()]);
+        let held = |of: Of<'_>| journal.entries().iter().map(|entry| of.holds(entry)).collect::<Vec<_>>();
+        assert_eq!(held(Of::Run), [true, true]);
+        assert_eq!(held(Of::Stage("web")), [true, false]);
+        assert_eq!(held(Of::Actions(&chosen)), [false, true]);
+    }
+
+    #[test]
+    fn what_came_of_a_service_is_told_and_reported() {
+        let heard = Mutex::new(Vec::new());
+        let mut report = Report::default();
+        let (what, why) = ("web.service".to_owned(), "it was stopped since".to_owned());
+        for came in [
+            Ok(Undone::Done("restarted web.service".to_owned())),
+            Ok(Undone::Nothing),
+            Ok(Undone::Kept { what: what.clone(), why: why.clone() }),
+            Err(Failure::new("restart it", "no")),
+        ] {
+            tell("web.a", came, &mut report, &|what| heard.lock().unwrap().push(what));
+        }
+        assert_eq!((report.kept, report.errors.len()), (vec![(what, why)], 1));
+        let heard = heard.into_inner().unwrap();
+        assert!(matches!(&heard[..], [EventKind::Undone { .. }, EventKind::Kept { .. }]), "{heard:?}");
+    }
+}

@@ -185,3 +185,61 @@ fn conceal_progress(secrets: &Secrets, progress: Progress) -> Progress {
 fn millis(start: Stamp, end: Stamp) -> u64 {
     u64::try_from(end.since(start).as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn actions_come_before_proofs_each_with_its_stage_and_why_it_may_be_left_out() {
+        let action = |id: &str, skippable: Option<&str>| -> Planned {
+            let body = json!({
+                "id": id, "stage": "web", "because": "", "describe": "", "reversible": "yes", "skippable": skippable,
+                "file": {"path": "/etc/x", "content": ""},
+            });
+            serde_json::from_value(body).unwrap()
+        };
+        let proof: PlannedProof = serde_json::from_value(json!({
+            "id": "end.it", "stage": "end", "describe": "", "skippable": "it may be slow",
+            "tcp": {"protocol": "redis", "host": "localhost", "port": 6379},
+        }))
+        .unwrap();
+        let actions = vec![action("web.a", Some("nobody needs it")), action("web.b", None)];
+        let plan = Plan { actions, proofs: vec![proof], ..Plan::new("shop", "") };
+        let steps = PlanStep::all(&plan);
+        let told: Vec<_> = steps.iter().map(|step| (step.id(), step.stage(), step.skip_reason())).collect();
+        assert_eq!(
+            told,
+            [
+                ("web.a", "web", Some("nobody needs it")),
+                ("web.b", "web", None),
+                ("end.it", "end", Some("it may be slow")),
+            ]
+        );
+        assert!(steps.iter().all(|step| step.may_revert().is_empty()));
+    }
+
+    #[test]
+    fn no_progress_tells_a_secret() {
+        let mut secrets = Secrets::default();
+        secrets.insert("x", Secret::new("hunter22"));
+        let text = || "it is hunter22".to_owned();
+        for progress in [
+            Progress::Percent { percent: 1.0, note: text(), amount: None },
+            Progress::Note(text()),
+            Progress::Warning(text()),
+            Progress::Output(text()),
+            Progress::Deadline { at: Stamp::default(), left: 3, note: text() },
+        ] {
+            let told = conceal_progress(&secrets, progress.clone());
+            assert_eq!(std::mem::discriminant(&told), std::mem::discriminant(&progress));
+            let told = format!("{told:?}");
+            assert!(!told.contains("hunter22") && told.contains("it is "), "{told}");
+        }
+    }
+}

@@ -314,4 +314,52 @@ mod tests {
         assert_eq!(versions(LIST.as_bytes()).into_values().collect::<Vec<_>>(), ["3", "1"]);
         assert_eq!(md5_hex(b""), "d41d8cd98f00b204e9800998ecf8427e");
     }
+
+    #[test]
+    fn what_was_there_before_a_purge_is_still_known_after_it() {
+        let host = FakeHost::new();
+        host.put_file(STATUS, LIST, 0o644);
+        host.put_file("/var/lib/dpkg/info/nginx.list", "/etc/nginx\n", 0o644);
+        host.put_file("/var/lib/dpkg/info/nginx.postrm", "deluser nginx-user", 0o755);
+        let planned = ["nginx:amd64".to_owned()];
+        let before = Transaction::read(&host, &PriorVersions::default(), &planned).unwrap();
+        host.put_file(STATUS, "", 0o644);
+        host.take_away("/var/lib/dpkg/info");
+        let mut after = Transaction::read(&host, &PriorVersions::default(), &planned).unwrap();
+        assert!(!after.lists(Path::new("/etc/nginx")) && !after.mentions_word("nginx-user"));
+        after.join(before);
+        assert!(after.lists(Path::new("/etc/nginx")) && after.mentions_word("nginx-user"));
+        assert!(after.delivered(Path::new("/etc/nginx/nginx.conf")).is_some());
+    }
+
+    #[test]
+    fn no_script_is_read_that_is_larger_than_any_of_debians_or_no_file() {
+        let host = FakeHost::new();
+        let limit = usize::try_from(SCRIPT_AT_MOST).unwrap();
+        let script = |name: &str, size: usize| {
+            let text = format!("{name} {}", " ".repeat(size - name.len() - 1));
+            host.put_file(format!("/var/lib/dpkg/info/nginx.{name}"), text, 0o755);
+        };
+        script("postinst", limit);
+        script("prerm", limit + 1);
+        host.put_file("/root/elsewhere", "preinst", 0o755);
+        host.make_symlink(Path::new("/var/lib/dpkg/info/nginx.preinst"), Path::new("/root/elsewhere")).unwrap();
+        let found = Transaction::read(&host, &PriorVersions::default(), &["nginx:amd64".to_owned()]).unwrap();
+        assert!(found.mentions_word("postinst"));
+        assert!(!found.mentions_word("prerm") && !found.mentions_word("preinst"));
+    }
+
+    #[test]
+    fn a_script_names_a_path_as_a_whole_or_its_directory_and_its_name_apart() {
+        let text = "for dir in /var/lib/shop /opt; do touch $dir/data /etc/a /etc/shop.d/x.conf; done".to_owned();
+        let found = Transaction { text, ..Transaction::default() };
+        for named in ["/etc/shop.d/x.conf", "/etc/shop.d", "/var/lib/shop/data", "/etc/a"] {
+            assert!(found.mentions(Path::new(named)), "{named}");
+        }
+        // Of a directory right below the root much is said, and a name of four characters is in many others.
+        for not in ["/opt/data", "/etc/shop.d/x", "/var/lib/shop/dat", "/var/lib/sho", "/opt", "/etc/b"] {
+            assert!(!found.mentions(Path::new(not)), "{not}");
+        }
+        assert!(found.mentions_word("touch") && !found.mentions_word("") && !found.mentions_word("ouch"));
+    }
 }

@@ -151,3 +151,78 @@ impl Nature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::journal::Record;
+    use crate::engine::runs::RunDir;
+    use crate::host::fake::FakeHost;
+    use crate::plan::Plan;
+
+    fn records(bodies: &[Value]) -> Vec<Undo> {
+        bodies.iter().map(|body| serde_json::from_value(body.clone()).unwrap()).collect()
+    }
+
+    fn bodies() -> [Value; 7] {
+        [
+            json!({"op": "remove", "path": "/etc/x"}),
+            json!({"op": "user", "name": "shop", "with_group": true}),
+            json!({"op": "service", "manager": "systemd", "name": "shop.service", "existed": false, "was_active": false, "was_enabled": false}),
+            json!({"op": "membership", "user": "clerk", "group": "adm"}),
+            json!({"op": "firewall", "manager": "ufw", "name": "x", "files": [["/etc/ufw/user.rules", null]]}),
+            json!({"op": "command", "argv": ["certbot", "--name=blog.example.org"], "user": "", "cwd": "/", "describe": "d"}),
+            json!({"op": "packages", "before": ["a:all"], "planned": [["a:all", "1"], ["b:amd64", "1"]]}),
+        ]
+    }
+
+    #[test]
+    fn a_step_back_knows_the_names_packages_and_files_of_its_records() {
+        let step = Footprint::back("web.x", &records(&bodies()));
+        assert_eq!(step.names, ["shop", "shop.service", "clerk", "certbot", "--name", "blog.example.org"]);
+        assert_eq!(step.packages, ["b:amd64"]);
+        let recorded: Vec<_> = step.recorded.iter().map(|path| path.display().to_string()).collect();
+        assert_eq!(recorded, ["/etc/ufw/user.rules", "/etc/x"]);
+        assert_eq!((step.action.as_str(), step.nature, step.back), ("web.x", Nature::Packages, true));
+    }
+
+    #[test]
+    fn a_step_back_may_touch_as_much_as_the_strongest_of_its_records() {
+        let [file, user, service, membership, firewall, command, packages] = bodies();
+        let nature = |bodies: &[&Value]| {
+            let bodies: Vec<Value> = bodies.iter().map(|body| (*body).clone()).collect();
+            Footprint::back("x", &records(&bodies)).nature
+        };
+        assert_eq!(nature(&[]), Nature::Recorded);
+        assert_eq!(nature(&[&file]), Nature::Recorded);
+        for settings in [&user, &service, &membership, &firewall] {
+            assert_eq!(nature(&[settings]), Nature::Settings);
+            assert_eq!((nature(&[settings, &file]), nature(&[&file, settings])), (Nature::Settings, Nature::Settings));
+            assert_eq!(nature(&[settings, &command, &file]), Nature::Program);
+        }
+        assert_eq!(
+            (nature(&[&command, &packages]), nature(&[&packages, &command])),
+            (Nature::Packages, Nature::Packages)
+        );
+        let scopes = [Nature::Recorded, Nature::Settings, Nature::Program, Nature::Packages].map(Nature::scope);
+        assert_eq!(scopes, [None, Some(ManifestScope::Settings), Some(ManifestScope::Disk), Some(ManifestScope::Disk)]);
+    }
+
+    #[test]
+    fn files_that_records_of_any_action_name_are_left_to_these_but_for_what_packages_do() {
+        let host = FakeHost::new();
+        let (_, mut journal) = RunDir::create(&host, &Plan::new("shop", "")).unwrap();
+        let undo = records(&[json!({"op": "remove", "path": "/etc/other"})]);
+        journal.write(&host, Record::Begin { action: "a.b".into(), stage: "a".into(), undo }).unwrap();
+        let recorded = |nature| Footprint { nature, ..Footprint::default() }.besides(&journal).recorded;
+        let other = BTreeSet::from([PathBuf::from("/etc/other")]);
+        for nature in [Nature::Recorded, Nature::Settings, Nature::Program] {
+            assert_eq!(recorded(nature), other);
+        }
+        assert_eq!(recorded(Nature::Packages), BTreeSet::new());
+    }
+}

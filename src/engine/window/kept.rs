@@ -218,3 +218,137 @@ pub(super) fn read(host: &dyn Host, path: &Path) -> Outcome<Window> {
     let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
     serde_json::from_slice(&bytes).map_err(|e| Failure::new(what(), e))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::host::fake::FakeHost;
+    use crate::plan::Plan;
+
+    fn entry(kind: Kind, size: u64) -> FileEntry {
+        let at = Stamp::default();
+        FileEntry {
+            kind,
+            meta: Meta::root(0o644),
+            size,
+            mtime: at,
+            ctime: at,
+            ino: size,
+            hash: None,
+            target: None,
+            xattrs: Vec::new(),
+        }
+    }
+
+    fn file(size: u64) -> Option<FileEntry> {
+        Some(entry(Kind::File, size))
+    }
+
+    fn window(back: bool, before: Option<FileEntry>, after: Option<FileEntry>) -> Window {
+        let step = Footprint { back, ..Footprint::default() };
+        Window { step, ours: vec![StepChange { path: "/x".into(), before, after }], ..Window::default() }
+    }
+
+    fn added(windows: &[Window]) -> RunChange {
+        let mut owned = Owned::default();
+        windows.iter().for_each(|window| owned.add(window));
+        owned.paths.remove(Path::new("/x")).unwrap()
+    }
+
+    #[test]
+    fn of_several_steps_the_first_before_and_the_last_after_count() {
+        let left = added(&[window(false, file(1), file(2)), window(false, file(2), file(3))]);
+        assert_eq!((left.before, left.after, left.disturbed, left.was_dir), (file(1), file(3), false, false));
+        let new = added(&[window(false, None, file(2)), window(false, file(2), None)]);
+        assert_eq!((new.before, new.after, new.disturbed), (None, None, false));
+        // Somebody changed it between two steps of ours: theirs is what has to come back.
+        let left =
+            added(&[window(false, file(1), file(2)), window(false, file(7), file(3)), window(false, file(3), file(4))]);
+        assert_eq!((left.before, left.after, left.disturbed), (file(7), file(4), true));
+        let removed = added(&[window(false, file(1), file(2)), window(false, None, file(3))]);
+        assert_eq!((removed.before, removed.disturbed), (None, true));
+    }
+
+    #[test]
+    fn what_was_once_a_directory_of_ours_is_remembered_as_such() {
+        let dir = || Some(entry(Kind::Dir, 1));
+        assert!(added(&[window(false, None, dir())]).was_dir);
+        assert!(added(&[window(false, None, dir()), window(true, dir(), None)]).was_dir);
+        assert!(added(&[window(false, None, file(1)), window(false, file(1), dir())]).was_dir);
+        assert!(!added(&[window(false, dir(), None)]).was_dir);
+    }
+
+    #[test]
+    fn what_is_ours_now_is_not_theirs_any_more_and_the_other_way_round() {
+        let theirs = |window: Window| Window {
+            theirs: vec![(window.ours[0].clone(), "why".to_owned())],
+            ours: Vec::new(),
+            ..window
+        };
+        let mut owned = Owned::default();
+        owned.add(&theirs(window(false, None, file(1))));
+        assert_eq!(owned.theirs[Path::new("/x")], "why");
+        owned.add(&window(false, file(1), file(2)));
+        assert!(owned.theirs.is_empty() && owned.paths.contains_key(Path::new("/x")));
+        owned.add(&theirs(window(false, file(2), file(3))));
+        assert!(owned.theirs.contains_key(Path::new("/x")));
+    }
+
+    #[test]
+    fn windows_are_read_in_their_order_and_one_that_was_closed_is_not_open() {
+        let host = FakeHost::new();
+        let dir = RunDir::create(&host, &Plan::new("shop", "")).unwrap().0;
+        assert!(!are_kept(&host, &dir).unwrap() && list(&host, &dir).unwrap().is_empty());
+        let kept = window(false, None, file(1));
+        for (number, open) in [(10, false), (2, true), (2, false), (3, true)] {
+            write(&host, &dir, number, open, &kept).unwrap();
+        }
+        for stranger in ["readme.txt", "x.json", "4.json.tmp"] {
+            host.put_file(dir.file(DIR).join(stranger), "", 0o600);
+        }
+        let found: Vec<_> = list(&host, &dir).unwrap().iter().map(|it| (it.number, it.open)).collect();
+        assert_eq!(found, [(2, false), (3, true), (10, false)]);
+        assert!(are_kept(&host, &dir).unwrap());
+        let first = read(&host, &list(&host, &dir).unwrap()[0].path).unwrap();
+        assert_eq!((first.ours, first.step), (kept.ours, kept.step));
+        assert!(first.at > Stamp::default(), "when it was closed");
+        remove_open(&host, &dir, 3).unwrap();
+        assert_eq!(list(&host, &dir).unwrap().len(), 2);
+    }
+
+    /// Runs of ours beside this one: what they did between its steps is nobody else's.
+    #[test]
+    fn what_other_runs_of_ours_did_in_between_disturbs_nothing() {
+        let host = FakeHost::new();
+        let dir = || RunDir::create(&host, &Plan::new("shop", "")).unwrap().0;
+        let (own, earlier, later) = (dir(), dir(), dir());
+        let owned = |relatives: &[(&RunDir, bool)]| {
+            let (owned, theirs) = with_relatives(&host, &own, relatives).unwrap();
+            (owned.paths.get(Path::new("/x")).cloned(), theirs.contains(Path::new("/x")))
+        };
+        write(&host, &own, 0, false, &window(false, file(1), file(2))).unwrap();
+        write(&host, &later, 0, false, &window(false, file(2), file(3))).unwrap();
+        write(&host, &own, 1, false, &window(false, file(3), file(4))).unwrap();
+        // One that is still open says nothing yet.
+        write(&host, &own, 2, true, &window(false, file(4), file(9))).unwrap();
+        let alone = owned(&[]);
+        assert!(alone.0.unwrap().disturbed && !alone.1);
+        let (left, theirs) = owned(&[(&later, false)]);
+        let left = left.unwrap();
+        assert_eq!(
+            (left.before.clone(), left.after.clone(), left.disturbed, left.of_earlier),
+            (file(1), file(4), false, false)
+        );
+        assert!(theirs);
+        // The rollback of an earlier run that changed it last brings it back, and that alone.
+        for (back, is_earlier) in [(true, false), (false, true), (true, true)] {
+            let last = if is_earlier { &earlier } else { &later };
+            write(&host, last, 9, false, &window(back, file(4), file(5))).unwrap();
+            let left = owned(&[(&earlier, true), (&later, false)]).0.unwrap();
+            assert_eq!((left.after.clone(), left.of_earlier), (file(5), back && is_earlier));
+            host.remove(&last.file(&name(9, false))).unwrap();
+        }
+    }
+}

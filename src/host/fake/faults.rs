@@ -1,6 +1,8 @@
 //! Faults at any change.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::FakeHost;
 
@@ -30,11 +32,16 @@ pub(super) struct Faults {
     fail_at: Option<u64>,
     kill_at: Option<(u64, Cut)>,
     dead: bool,
+    unreadable: BTreeSet<(&'static str, PathBuf)>,
 }
 
 impl Faults {
     pub(super) fn alive(&self) -> io::Result<()> {
         if self.dead { Err(killed()) } else { Ok(()) }
+    }
+
+    pub(super) fn readable(&self, method: &'static str, path: &Path) -> io::Result<()> {
+        if self.unreadable.contains(&(method, path.to_owned())) { Err(failed()) } else { Ok(()) }
     }
 
     pub(super) fn die(&mut self) {
@@ -65,6 +72,11 @@ impl FakeHost {
     pub fn fail_after(&self, n: u64) {
         let faults = &mut self.world().faults;
         faults.fail_at = Some(faults.count + n);
+    }
+
+    /// Makes every look of one kind (`stat`, `list`, `read`) at `path` fail, as a damaged disk does.
+    pub fn fail_looks(&self, method: &'static str, path: impl AsRef<Path>) {
+        self.world().faults.unreadable.insert((method, path.as_ref().to_owned()));
     }
 
     /// Kills the program at the `n`-th change from now (1 is the next one): every call after it is an error,

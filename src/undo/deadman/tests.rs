@@ -305,3 +305,127 @@ fn a_change_that_fails_tells_what_could_not_be_put_back() {
     let failure = guarded(&host, &guard, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
     assert!(failure.why.starts_with("it broke; and not all of it could be reverted: "), "{failure}");
 }
+
+/// A switch that is armed, of a run that is dead.
+fn armed() -> FakeHost {
+    let host = host();
+    let come = |left| {
+        if left == 50 {
+            host.die();
+        }
+    };
+    assert!(change(&host, Confirm::Local, come).is_err());
+    host.revive();
+    assert!(is_changed(&host));
+    host
+}
+
+#[test]
+fn a_timer_that_is_a_process_waits_as_long_as_it_is_told() {
+    let host = armed();
+    let before = host.now();
+    expire(&host, 2, CARRY).unwrap();
+    assert!(!is_changed(&host));
+    let waited = host.now().since(before);
+    assert!((Duration::from_secs(2)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
+    // One that has nothing to do any more does not wait.
+    let before = host.now();
+    expire(&host, 60, CARRY).unwrap();
+    assert!(host.now().since(before) < Duration::from_secs(1));
+}
+
+#[test]
+fn a_change_that_was_made_later_has_timers_of_its_own() {
+    let host = armed();
+    host.visit_after(8, |host| {
+        let file = "/var/lib/bringup/deadman.json";
+        let mut pending: serde_json::Value = serde_json::from_str(&host.text(file).unwrap()).unwrap();
+        pending["since"]["sec"] = 9.into();
+        host.put_file(file, pending.to_string(), 0o600);
+    });
+    expire(&host, 2, CARRY).unwrap();
+    assert!(is_changed(&host));
+}
+
+#[test]
+fn until_the_last_second_it_can_be_confirmed_and_the_reader_is_told_how() {
+    let way = || SshEndpoint { port: 2222, addresses: vec!["10.0.0.1".parse().unwrap()] };
+    for (kind, way, knock, told) in [
+        (Confirm::Local, None, vec![], "run `bringup confirm` to keep the firewall"),
+        (Confirm::NewConnection, None, vec![], "log in by SSH once more (port 22) to keep the firewall"),
+        (
+            Confirm::NewConnection,
+            Some(way()),
+            vec![7000, 8000],
+            "knock on 7000, 8000, then log in by SSH once more (10.0.0.1, port 2222) to keep the firewall",
+        ),
+    ] {
+        let host = host();
+        let blobs = Blobs::new("/var/lib/bringup/runs/r/blobs");
+        let plan = GuardedChange {
+            what: "the firewall",
+            hint: "",
+            confirm: kind,
+            seconds: 60,
+            endpoint: way,
+            knock: &knock,
+            restore: vec![Undo::Remove { path: FLAG.into() }],
+            blobs: &blobs,
+            log: Path::new("/var/lib/bringup/log"),
+            carry: CARRY,
+        };
+        let notes = std::sync::Mutex::new(std::collections::BTreeSet::new());
+        let hear = |progress: Progress| {
+            let Progress::Deadline { left, note, .. } = progress else { return };
+            notes.lock().unwrap().insert(note);
+            if left == 1 && kind == Confirm::Local {
+                confirm(&host).unwrap();
+            } else if left == 1 {
+                host.connected("sshd: alice@pts/1", "10.0.0.1:22", "192.0.2.7:61000");
+                host.connected("sshd: alice@pts/1", "10.0.0.1:2222", "192.0.2.7:61001");
+            }
+        };
+        let change = &mut || {
+            host.put_file(FLAG, "", 0o644);
+            Ok(())
+        };
+        guarded(&host, &plan, &hear, change).unwrap();
+        assert!(is_changed(&host));
+        assert_eq!(notes.into_inner().unwrap().into_iter().collect::<Vec<_>>(), [told]);
+    }
+}
+
+#[test]
+fn putting_back_is_tried_five_times_with_pauses() {
+    let host = host();
+    for (works_at, calls) in [(1, 1), (3, 3), (5, 5), (9, 5)] {
+        let tried = Cell::new(0);
+        let failed = persist(&host, || {
+            tried.set(tried.get() + 1);
+            if tried.get() < works_at { Err(Failure::new("do it", "the lock is held")) } else { Ok(()) }
+        });
+        assert_eq!((tried.get(), failed.is_some()), (calls, works_at > 5));
+    }
+}
+
+#[test]
+fn a_change_is_begun_that_was_made_since_the_last_boot_and_not_put_back() {
+    let host = armed();
+    assert!(is_begun(&host, "the firewall") && !is_begun(&host, "SSH"));
+    let boot = "/proc/sys/kernel/random/boot_id";
+    host.put_file(boot, "another", 0o444);
+    assert!(!is_begun(&host, "the firewall"));
+    host.take_away(boot);
+    expire(&host, 0, CARRY).unwrap();
+    assert!(!is_begun(&host, "the firewall"));
+}
+
+#[test]
+fn whoever_finds_the_lock_held_waits_for_a_minute() {
+    let host = armed();
+    host.lock_elsewhere("/var/lib/bringup/deadman.lock", true);
+    let before = host.now();
+    assert!(confirm(&host).unwrap_err().why.contains("another process holds it"));
+    let waited = host.now().since(before);
+    assert!((Duration::from_secs(59)..Duration::from_secs(62)).contains(&waited), "{waited:?}");
+}

@@ -19,6 +19,7 @@ struct Disk {
     trees: BTreeSet<PathBuf>,
     kept: BTreeSet<PathBuf>,
     recorded: BTreeSet<PathBuf>,
+    quiet: BTreeSet<PathBuf>,
     contents: Contents,
 }
 
@@ -30,8 +31,8 @@ impl Disk {
         }
         let baseline = manifest(&host);
         let contents = baseline.1.clone();
-        let (made, trees, kept, recorded) = Default::default();
-        Self { host, baseline, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
+        let (made, trees, kept, recorded, quiet) = Default::default();
+        Self { host, baseline, look: None, owned: Owned::default(), made, trees, kept, recorded, quiet, contents }
     }
 
     /// The run does this: what differs afterwards is ours.
@@ -76,7 +77,7 @@ impl Disk {
             trees: &self.trees,
             kept: &self.kept,
             recorded: &self.recorded,
-            quiet: &BTreeSet::new(),
+            quiet: &self.quiet,
             known: &self.baseline.0,
             content: &|hash| self.contents.get(hash).cloned(),
         };
@@ -350,4 +351,150 @@ fn what_a_purge_took_along_is_put_back() {
     assert_eq!((outcome.kept, outcome.errors), (Vec::new(), Vec::new()));
     assert_eq!(disk.text("/etc/pkg/theirs.conf").as_deref(), Some("theirs"));
     assert_eq!(disk.host.stat(Path::new("/etc/pkg")).unwrap().unwrap().meta.mode, 0o750);
+}
+
+#[test]
+fn row_5_only_what_lies_below_a_directory_that_the_run_brought_goes() {
+    let mut disk = Disk::new(&[("/var/lib/db/data", "1"), ("/var/lib/file", "1")]);
+    // Of a directory that was there the run changed the mode, and of a file that was none the content.
+    disk.run(|host| host.set_meta(Path::new("/var/lib/db"), Meta::root(0o700)).unwrap());
+    disk.put("/var/lib/single", "ours");
+    disk.host.put_file("/var/lib/db/more", "theirs", 0o644);
+    disk.back();
+    assert_eq!(disk.text("/var/lib/db/more").as_deref(), Some("theirs"));
+    assert_eq!(disk.host.stat(Path::new("/var/lib/db")).unwrap().unwrap().meta.mode, 0o755);
+}
+
+#[test]
+fn row_7_a_former_content_that_was_not_kept_is_told_with_the_way_to_get_it() {
+    let mut disk = Disk::new(&["/usr/lib/x/a", "/usr/lib/x/b", "/usr/lib/x/c"].map(|path| (path, "before")));
+    // Another content of the same size, and one of the same time.
+    disk.put("/usr/lib/x/a", "ours!!");
+    disk.run(|host| {
+        let path = Path::new("/usr/lib/x/c");
+        let mtime = host.stat(path).unwrap().unwrap().mtime;
+        host.put_file(path, "much longer", 0o644);
+        host.set_mtime(path, mtime).unwrap();
+    });
+    // Of one whose mode alone changed nothing is lost.
+    disk.run(|host| host.set_meta(Path::new("/usr/lib/x/b"), Meta::root(0o600)).unwrap());
+    let kept = disk.back();
+    let names: Vec<&str> = kept.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(names, ["/usr/lib/x/a", "/usr/lib/x/c"]);
+    assert!(kept[0].1.contains("`dpkg -S /usr/lib/x/a`"), "{kept:?}");
+    let b = disk.host.stat(Path::new("/usr/lib/x/b")).unwrap().unwrap();
+    assert_eq!((b.meta.mode, disk.text("/usr/lib/x/b").as_deref()), (0o644, Some("before")));
+}
+
+#[test]
+fn row_7_what_somebody_made_in_between_is_told_but_for_what_changes_by_itself_or_is_another_runs() {
+    for (path, is_told) in [("/etc/x", true), ("/etc/passwd-", false), ("/var/lib/systemd/x", false), ("/etc/q", false)]
+    {
+        let mut disk = Disk::new(&[(path, "before")]);
+        disk.quiet.insert("/etc/q".into());
+        disk.put(path, "ours");
+        disk.host.put_file(path, "theirs", 0o644);
+        disk.run(|host| host.take_away(path));
+        let kept = disk.back();
+        assert_eq!(disk.text(path).as_deref(), Some("theirs"), "{path}");
+        assert_eq!(kept.iter().any(|(known, _)| known == path), is_told, "{path}: {kept:?}");
+    }
+}
+
+#[test]
+fn row_13_of_new_directories_the_outermost_is_named_and_of_old_ones_what_is_new_in_them() {
+    let mut disk =
+        Disk::new(&[("/etc/old/a", "before"), ("/etc/quiet/a", "before"), ("/var/spool/cron/crontabs/other", "")]);
+    disk.quiet.insert("/etc/quiet/a".into());
+    disk.host.set_meta(Path::new("/etc/old"), Meta::root(0o700)).unwrap();
+    for path in
+        ["/etc/old/b", "/etc/new/a", "/etc/new/b", "/etc/quiet/a", "/var/lib/x/state", "/var/spool/cron/crontabs/root"]
+    {
+        disk.host.put_file(path, "theirs", 0o644);
+    }
+    disk.end();
+    let names: Vec<String> = disk.back().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, ["/etc/new", "/etc/old", "/etc/old/b", "/var/spool/cron/crontabs/root"]);
+    // What is gone meanwhile, or as it was, is nobody's news.
+    disk.host.take_away("/etc/new");
+    disk.host.put_file("/etc/old/a", "before", 0o644);
+    let names: Vec<String> = disk.back().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, ["/etc/old", "/etc/old/b", "/var/spool/cron/crontabs/root"]);
+}
+
+#[test]
+fn a_directory_that_stays_names_the_first_five_that_it_holds() {
+    let mut disk = Disk::new(&[]);
+    disk.run(|host| host.make_dir(Path::new("/etc/dir"), Meta::root(0o755)).unwrap());
+    let mut told = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        disk.host.put_file(format!("/etc/dir/{name}"), "", 0o644);
+        told.push(held(&disk.host, Path::new("/etc/dir")));
+    }
+    assert_eq!(told[4], "it holds what is not ours: a, b, c, d, e");
+    assert_eq!(told[5], "it holds what is not ours: a, b, c, d, e and 1 more");
+    assert_eq!(told[6], "it holds what is not ours: a, b, c, d, e and 2 more");
+}
+
+#[test]
+fn a_directory_has_its_time_again_where_the_same_names_are_in_it() {
+    let mtime = |disk: &Disk, dir: &str| disk.host.stat(Path::new(dir)).unwrap().unwrap().mtime;
+    let mut disk =
+        Disk::new(&[("/etc/dir/a", "before"), ("/etc/dir/sub/deeper", ""), ("/etc/theirs/a", ""), ("/etc/less/a", "")]);
+    let before = ["/etc/dir", "/etc/theirs", "/etc/less"].map(|dir| mtime(&disk, dir));
+    for dir in ["dir", "theirs", "less"] {
+        disk.put(&format!("/etc/{dir}/ours"), "ours");
+    }
+    disk.host.put_file("/etc/theirs/new", "", 0o644);
+    disk.host.take_away("/etc/less/a");
+    disk.back();
+    assert_eq!(mtime(&disk, "/etc/dir"), before[0]);
+    assert_ne!(mtime(&disk, "/etc/theirs"), before[1], "somebody has put something there");
+    assert_ne!(mtime(&disk, "/etc/less"), before[2], "somebody has taken something away");
+    // What a record brought back is looked at in the same way.
+    let mut disk = Disk::new(&[("/etc/dir/a", "before")]);
+    let before = mtime(&disk, "/etc/dir");
+    disk.recorded.insert("/etc/dir/a".into());
+    disk.host.put_file("/etc/dir/x", "", 0o644);
+    disk.host.take_away("/etc/dir/x");
+    assert_ne!(mtime(&disk, "/etc/dir"), before);
+    disk.back();
+    assert_eq!(mtime(&disk, "/etc/dir"), before);
+}
+
+#[test]
+fn row_7_whatever_kind_of_thing_the_run_made_of_it_it_becomes_what_it_was() {
+    let mut disk =
+        Disk::new(&[("/etc/file-to-dir", "before"), ("/etc/file-to-link", "before"), ("/etc/dir-to-file/.keep", "")]);
+    let run = |disk: &mut Disk| {
+        disk.run(|host| {
+            for path in ["/etc/file-to-dir", "/etc/file-to-link", "/etc/dir-to-file"] {
+                host.take_away(path);
+            }
+            host.make_dir(Path::new("/etc/file-to-dir"), Meta::root(0o755)).unwrap();
+            host.make_symlink(Path::new("/etc/file-to-link"), Path::new("/etc/hosts")).unwrap();
+            host.put_file("/etc/dir-to-file", "ours", 0o644);
+        });
+    };
+    run(&mut disk);
+    assert_eq!(disk.back(), []);
+    for path in ["/etc/file-to-dir", "/etc/file-to-link"] {
+        assert_eq!(disk.host.stat(Path::new(path)).unwrap().unwrap().kind, Kind::File, "{path}");
+        assert_eq!(disk.text(path).as_deref(), Some("before"), "{path}");
+    }
+    assert!(disk.text("/etc/dir-to-file/.keep").is_some());
+    assert!(disk.text("/etc/hosts").unwrap().contains("localhost"), "the link's target is untouched");
+}
+
+#[test]
+fn row_7_what_somebody_made_in_between_and_nobody_kept_is_told_where_it_is_no_running_state() {
+    for (path, told) in [("/usr/lib/x", Some("went with what the run brought")), ("/var/lib/x/state", None)] {
+        let mut disk = Disk::new(&[(path, "before")]);
+        disk.put(path, "ours");
+        disk.host.put_file(path, "theirs", 0o644);
+        disk.run(|host| host.take_away(path));
+        let kept = disk.back();
+        assert_eq!(kept.len(), usize::from(told.is_some()), "{kept:?}");
+        assert!(told.is_none_or(|why| kept[0].1.contains(why)), "{kept:?}");
+    }
 }

@@ -73,6 +73,9 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
     let account = json!({"op": "user", "name": "shop", "with_group": true});
     let membership = |group: &str| json!({"op": "membership", "user": "shop", "group": group});
     let run = |argv: &[&str]| json!({"op": "command", "argv": argv, "user": "", "cwd": "/", "describe": "d"});
+    let broker = |user: &str, vhost: &str| json!({"op": "rabbitmq", "user": user, "vhost": vhost, "user_existed": false, "vhost_existed": false});
+    let rabbit = json!({"rabbitmq": {"user": "shop", "vhost": "/shop", "password": "x"}});
+    let wall = json!({"op": "firewall", "manager": "nftables", "name": "shop"});
     let table = [
         // The same path, one below it, one above it, another one.
         (at("remove", "/etc/x/a"), file("/etc/x/a", ""), true),
@@ -111,7 +114,15 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
         (run(&["undo", "another"]), command, false),
         (run(&["rm", "/etc/x/a"]), file("/etc/x/a", ""), true),
         (run(&["usermod", "--home", "/old", "shop"]), member, true),
-        (run(&["systemctl", "stop", "web.service"]), web, true),
+        (run(&["systemctl", "stop", "web.service"]), web.clone(), true),
+        (run(&["systemctl", "stop", "other.service"]), web.clone(), false),
+        (run(&["touch", "/etc/x/b"]), file("/etc/x/a", ""), false),
+        (broker("shop", "other"), rabbit.clone(), true),
+        (broker("other", "/shop"), rabbit.clone(), true),
+        (broker("other", "other"), rabbit, false),
+        (wall.clone(), json!({"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}), true),
+        (wall, web.clone(), false),
+        (json!({"op": "sshd", "server_ran": true}), web, false),
         (json!({"op": "stays", "what": "w", "why": "y"}), file("/w", ""), false),
     ];
     for (body, action, stays) in table {
@@ -153,6 +164,7 @@ fn of_packages_those_stay_that_are_asked_for_with_all_that_they_need() {
         all.sort_unstable();
         assert_eq!(all.len(), 4, "{asked:?}: {all:?}");
         assert_eq!(split.used_by.is_empty(), stay.is_empty(), "{asked:?}");
+        assert_eq!((split.now.len(), split.later.len()), (usize::from(stay.len() < 4), usize::from(!stay.is_empty())));
         if let [Undo::Packages { before, .. }] = split.now.as_slice() {
             // For the purge, those that stay were there before.
             assert!(stay.iter().all(|name| before.iter().any(|known| known == name)), "{asked:?}: {before:?}");
@@ -214,5 +226,48 @@ fn what_is_left_is_told_in_words() {
         record(at("remove_dir", "/opt/shop")),
     ];
     assert_eq!(words(&records), "the packages nginx; the firewall, the user shop; /opt/shop");
+    let database = |existed: bool| json!({"op": "database", "engine": "mariadb", "name": "shop", "role": "clerk", "database_existed": existed, "role_existed": false});
+    for (body, told) in [
+        (
+            json!({"op": "packages", "before": [], "planned": [["libx:amd64", "1"], ["nginx:amd64", "1"]]}),
+            "the packages nginx, libx",
+        ),
+        (json!({"op": "membership", "user": "shop", "group": "adm"}), "shop in the group adm"),
+        (
+            json!({"op": "service", "manager": "systemd", "name": "web.service", "existed": true, "was_active": false, "was_enabled": false}),
+            "web.service",
+        ),
+        (database(false), "the mariadb database shop"),
+        (database(true), "the mariadb role clerk"),
+        (
+            json!({"op": "rabbitmq", "user": "shop", "vhost": "/", "user_existed": false, "vhost_existed": false}),
+            "the broker's user shop",
+        ),
+        (json!({"op": "sshd", "server_ran": true}), "the settings of SSH"),
+        (json!({"op": "acme_certificate", "name": "shop.example.org"}), "the certificate shop.example.org"),
+        (json!({"op": "command", "argv": ["x"], "user": "", "cwd": "/", "describe": "make it"}), "\"make it\""),
+        (json!({"op": "stays", "what": "a row", "why": "y"}), "a row"),
+        (at("remove", "/etc/x"), "/etc/x"),
+        (at("remove_tree", "/opt/x"), "/opt/x"),
+    ] {
+        assert_eq!(words(&[record(body)]), told);
+    }
     assert_eq!(words(&[]), "");
+}
+
+#[test]
+fn what_an_earlier_plan_of_a_run_left_is_in_use_until_it_is_taken_back() {
+    use crate::engine::journal::Record;
+    let host = FakeHost::new();
+    let (_, mut journal) = crate::engine::runs::RunDir::create(&host, &Plan::new("shop", "")).unwrap();
+    let (action, undo) =
+        ("a.b".to_owned(), vec![record(at("remove", "/etc/x/a")), record(at("remove_tree", "/opt/x"))]);
+    journal.write(&host, Record::Begin { action: action.clone(), stage: "a".to_owned(), undo }).unwrap();
+    let uses = |journal: &Journal| {
+        let used = Used::of("later", &Plan::new("shop", ""), journal);
+        ["/etc/x/a", "/etc/x", "/opt/x", "/etc/y"].map(|path| used.uses(&record(at("remove", path))))
+    };
+    assert_eq!(uses(&journal), [true, true, true, false]);
+    journal.write(&host, Record::Undone { action }).unwrap();
+    assert_eq!(uses(&journal), [false; 4]);
 }

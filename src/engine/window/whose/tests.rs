@@ -269,3 +269,69 @@ fn a_new_directory_follows_what_is_in_it() {
     let changes = [new(wants, Kind::Dir), link(&format!("{wants}/shop.service"), "/x")];
     assert_eq!(Window::of(Nature::Settings).sort(&changes), [Whose::Ours, Whose::Ours]);
 }
+
+#[test]
+fn a_content_changed_where_kind_size_or_hash_did_and_without_a_hash_where_time_or_inode_did() {
+    type Make = fn(&mut FileEntry);
+    let hashed: Make = |e| e.hash = Some("a".to_owned());
+    let plain: Make = |_| {};
+    let table: [(Make, Make, bool); 9] = [
+        (plain, |e| e.kind = Kind::Symlink, true),
+        (plain, |e| e.size = 2, true),
+        (plain, |e| e.mtime.sec = 200, true),
+        (plain, |e| e.ino = 8, true),
+        (plain, |e| e.meta.mode = 0o600, false),
+        (plain, |e| e.ctime.sec = 200, false),
+        (hashed, |e| e.hash = Some("b".to_owned()), true),
+        (hashed, |e| (e.mtime.sec, e.ino) = (200, 8), false),
+        (hashed, |e| (e.mtime.sec, e.hash) = (200, None), true),
+    ];
+    for (row, (base, change, is_changed)) in table.into_iter().enumerate() {
+        let mut before = entry(Kind::File);
+        base(&mut before);
+        let mut after = before.clone();
+        assert!(!changed_content(&StepChange {
+            path: "/x".into(),
+            before: Some(before.clone()),
+            after: Some(before.clone())
+        }));
+        change(&mut after);
+        let changed = changed_content(&StepChange { path: "/x".into(), before: Some(before), after: Some(after) });
+        assert_eq!(changed, is_changed, "row {row}");
+    }
+    assert!(changed_content(&file("/x")));
+    assert!(!changed_content(&StepChange { after: None, ..changed("/x") }));
+}
+
+#[test]
+fn the_service_that_a_link_starts_is_read_from_its_name() {
+    for (path, service) in [
+        ("/etc/systemd/system/multi-user.target.wants/shop.service", Some("shop.service")),
+        ("/etc/systemd/system/www.service", Some("www.service")),
+        ("/etc/rc2.d/S01shop", Some("shop")),
+        ("/etc/rcS.d/K20a", Some("a")),
+        ("/etc/rc2.d/S01", None),
+        ("/etc/alternatives/shop", None),
+        ("/usr/rc2.d/S01shop", None),
+        ("/etc/x/rc2.d/S01shop", None),
+    ] {
+        assert_eq!(starts_service(&link(path, "/x")).as_deref(), service, "{path}");
+        assert_eq!(starts_service(&file(path)), None, "{path}");
+        // One that is gone is known by what it was.
+        let gone = StepChange { path: path.into(), before: link(path, "/x").after, after: None };
+        assert_eq!(starts_service(&gone).as_deref(), service, "{path}");
+    }
+}
+
+#[test]
+fn only_a_new_directory_is_a_new_directory() {
+    assert!(is_new_dir(&new("/x", Kind::Dir)));
+    assert!(!is_new_dir(&file("/x")) && !is_new_dir(&changed("/x")));
+    let old = StepChange { before: Some(entry(Kind::Dir)), ..new("/x", Kind::Dir) };
+    assert!(!is_new_dir(&old) && !is_new_dir(&StepChange { after: None, ..old.clone() }));
+    // What lies below an old one, or below one of somebody else's, is not ours for its sake.
+    let below =
+        |dir: StepChange| Window::of_packages().blind().sort(&[dir, new("/etc/cron.d/15", Kind::Dir)])[1].clone();
+    assert!(matches!(below(StepChange { path: "/etc/cron.d".into(), ..old }), Whose::Theirs(_)));
+    assert!(matches!(below(new("/etc/cron.d", Kind::Dir)), Whose::Theirs(_)));
+}
