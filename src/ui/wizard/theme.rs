@@ -21,6 +21,8 @@ pub enum Role {
     Focus,
     Value,
     Placeholder,
+    /// What can be typed into.
+    Field,
     Good,
     Warning,
     Bad,
@@ -58,6 +60,8 @@ pub enum Sign {
     Half,
     Empty,
     Secret,
+    /// A column of a field where nothing stands.
+    Blank,
     Up,
     Down,
     Left,

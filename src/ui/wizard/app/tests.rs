@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use crossterm::event::{KeyCode, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 

@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ratatui::style::Modifier;
 use ratatui::text::Span;
 
 use crate::answers::{SecretSource, file};
 use crate::guide::expression::shell_quote;
-use crate::ui::text;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
@@ -48,7 +46,7 @@ impl Prompt {
             text.push_str("\n\nPasswords that you typed are not written down.");
         }
         let name = format!("{}-answers.yaml", interview.guide().id);
-        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name, true), content, refusal })
+        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name), content, refusal })
     }
 
     /// Why the name that was typed does not do.
@@ -64,8 +62,9 @@ impl Prompt {
         let room = writer.width().saturating_sub(4).min(60);
         let window = self.editor.window(room, |text| writer.clean(text), writer.theme().sign(Sign::Ellipsis));
         let role = if self.editor.is_suggestion() { Role::Placeholder } else { Role::Value };
-        let underlined = writer.theme().style(role).add_modifier(Modifier::UNDERLINED);
-        writer.line(vec![Span::raw("  "), Span::styled(text::pad(&window.text, room), underlined)]);
+        let mut pieces = vec![Span::raw("  ")];
+        pieces.extend(writer.field(role, &window.text, room, false));
+        writer.line(pieces);
         writer.cursor(2 + window.cursor);
         if !self.refusal.is_empty() {
             writer.note(Role::Bad, Sign::Bad, 0, &self.refusal);

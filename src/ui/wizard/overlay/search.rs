@@ -22,7 +22,7 @@ pub struct Search {
 impl Search {
     /// Asks what to look for; what was looked for last is offered.
     pub fn begin(&mut self) {
-        self.editor = Some(Editor::new(self.pattern.clone(), true));
+        self.editor = Some(Editor::new(self.pattern.clone()));
     }
 
     /// The text that is typed.

@@ -4,16 +4,16 @@ use crate::engine::runs::State;
 use crate::error::{Exit, Problem};
 use crate::ui::wizard::model::{Model, Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
-use crate::ui::wizard::page::Attend;
+use crate::ui::wizard::page::{Attend, help};
 use crate::ui::wizard::server_status::Earlier;
-use crate::ui::wizard::theme::Role;
+use crate::ui::wizard::theme::{Role, Theme};
 
 impl Overlay {
     /// Every page with how it stands, to jump to; and the way out.
     pub fn go_to(model: &Model) -> Self {
         let mut entries: Vec<Entry> = model.places().into_iter().map(|place| page(model, place)).collect();
-        entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
-        Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries })
+        entries.push(Entry::new("Leave", Target::Leave));
+        Self::Menu(Menu { title: "Pages".to_owned(), text: String::new(), entries })
     }
 
     /// What can be done about a run that stands on this machine; `last` says that none was made after it.
@@ -47,13 +47,21 @@ impl Overlay {
         Self::Pager(Pager::new("Answers file", lines))
     }
 
+    /// Every key and what it does.
+    pub fn keys(theme: &Theme) -> Self {
+        Self::Pager(Pager::new("Keys", help::keys(theme)))
+    }
+
     /// Whether to leave.
     pub fn quit(model: &Model) -> Self {
-        let answered = model.interview.is_some();
         let mut entries = vec![Entry::new("Stay", Target::Here)];
         let mut text = "Nothing was changed on this server.".to_owned();
-        if answered {
-            text.push_str(" The answers are forgotten unless you save them.");
+        match model.unsaved() {
+            0 => {}
+            1 => text.push_str(" Your answer is lost unless you save it."),
+            n => text.push_str(&format!(" Your {n} answers are lost unless you save them.")),
+        }
+        if model.interview.is_some() {
             entries.push(Entry::new("Save the answers and leave", Target::Save));
         }
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
@@ -64,8 +72,10 @@ impl Overlay {
 fn page(model: &Model, place: Route) -> Entry {
     let readiness = model.readiness(&place);
     let note = match readiness {
-        Readiness::Missing(1) => "1 thing to mend".to_owned(),
-        Readiness::Missing(n) => format!("{n} things to mend"),
+        Readiness::Missing(1) if matches!(place, Route::Stage(_)) => "1 answer to fix".to_owned(),
+        Readiness::Missing(n) if matches!(place, Route::Stage(_)) => format!("{n} answers to fix"),
+        Readiness::Missing(1) => "1 problem".to_owned(),
+        Readiness::Missing(n) => format!("{n} problems"),
         Readiness::Unanswered(1) => "1 answer missing".to_owned(),
         Readiness::Unanswered(n) => format!("{n} answers missing"),
         Readiness::Ready | Readiness::Open => String::new(),

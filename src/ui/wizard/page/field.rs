@@ -1,7 +1,7 @@
 //! One question on a stage's page: what is asked, the answer, where that came from, what is wrong with it.
 //!
-//! Little changes when the pointer moves or a character is typed: no line comes or goes for that, and a note of one
-//! line stands where otherwise a blank line parts the questions.
+//! Little changes when the pointer moves or a character is typed: no line comes or goes for that, but for the note
+//! under an answer that is refused. A blank line parts it from the next question.
 
 use ratatui::text::Span;
 
@@ -18,8 +18,10 @@ use crate::yaml::quoted;
 
 /// Where answers and notes begin.
 const INDENT: usize = 4;
-/// Columns of a number on a page of figures.
+/// Columns of a number.
 const NUMBER: usize = 7;
+/// Columns of a text, unless a longer one stands there.
+const TEXT: usize = 40;
 /// Columns in which a choice's note can be read beside it.
 const NOTE: usize = 24;
 
@@ -75,7 +77,8 @@ pub fn write(
     }
     if noted {
         to.extend_stop();
-    } else if !row {
+    }
+    if noted || !row {
         to.blank();
     }
 }
@@ -162,9 +165,15 @@ fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let role = if to.at(&stop) { Role::Focus } else { Role::Value };
     let sign = to.sign(role, if yes { Sign::Yes } else { Sign::No });
     let sign = Span::styled(format!("{} ", sign.content), sign.style);
-    let ask = to.span(Role::Heading, &field.question.ask);
+    let hang = 2 + sign.width();
+    let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
+    let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
     let origin = to.span(Role::Dim, &origin(model, field));
     to.stop_line(&stop, vec![sign, ask], Some(origin));
+    for ask in asks {
+        let ask = to.span(Role::Heading, &ask);
+        to.line(vec![Span::raw(" ".repeat(hang)), ask]);
+    }
     to.stop(stop, from);
 }
 
@@ -172,10 +181,14 @@ fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
     heading(model, field, Some(&stop), to);
-    let room = to.width().saturating_sub(INDENT + 1).max(1);
-    let Shown { text, role, cursor } = shown(model, interview, field, room, to);
-    let text = to.span(role, &text);
-    to.line(vec![Span::raw(" ".repeat(INDENT)), text]);
+    let room = to.width().saturating_sub(INDENT).max(2);
+    let usual = if field.question.kind.is_number() { NUMBER + 1 } else { TEXT };
+    let columns = usual.max(text::width(&interview.text(&field.path)) + 1).min(room);
+    let shown = shown(model, interview, field, columns, room, to);
+    let cursor = shown.cursor;
+    let mut pieces = vec![Span::raw(" ".repeat(INDENT))];
+    pieces.extend(shown.pieces(columns, false, to));
+    to.line(pieces);
     if let Some(cursor) = cursor {
         to.cursor(INDENT + cursor);
     }
@@ -186,17 +199,20 @@ fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 fn figure(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    let Shown { text, role, cursor } = shown(model, interview, field, NUMBER, to);
-    let (text, role) = if text::width(&text) > NUMBER { ("?".to_owned(), Role::Dim) } else { (text, role) };
-    let lead = NUMBER - text::width(&text);
-    let number = to.span(role, &text);
+    let mut shown = shown(model, interview, field, NUMBER + 1, NUMBER, to);
+    if text::width(&shown.text) > NUMBER {
+        shown = Shown { text: "?".to_owned(), role: Role::Dim, ..shown };
+    }
+    let (width, cursor) = (text::width(&shown.text), shown.cursor);
     let origin = to.span(Role::Dim, &origin(model, field));
     let hang = 2 + NUMBER + 2;
     let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
-    to.stop_line(&stop, vec![Span::raw(" ".repeat(lead)), number, Span::raw("  "), ask], Some(origin));
+    let mut pieces = shown.pieces(NUMBER, true, to);
+    pieces.extend([Span::raw("  "), ask]);
+    to.stop_line(&stop, pieces, Some(origin));
     if let Some(cursor) = cursor {
-        to.cursor(2 + lead + cursor.min(text::width(&text)));
+        to.cursor(2 + NUMBER - width + cursor.min(width));
     }
     for ask in asks {
         let ask = to.span(Role::Heading, &ask);
@@ -227,7 +243,29 @@ struct Shown {
     cursor: Option<usize>,
 }
 
-fn shown(model: &Model, interview: &Interview, field: &Field<'_>, room: usize, to: &ViewBuilder<'_>) -> Shown {
+impl Shown {
+    /// The field with its text; what an empty one waits for may reach beyond it.
+    fn pieces(&self, columns: usize, right: bool, to: &ViewBuilder<'_>) -> Vec<Span<'static>> {
+        let at = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]);
+        let cut = at.take_while(|at| text::width(&self.text[..*at]) <= columns).last().unwrap_or(0);
+        let (inside, beyond) = self.text.split_at(cut);
+        let mut pieces = to.field(self.role, inside, columns, right);
+        if !beyond.is_empty() {
+            pieces.push(to.span(self.role, beyond));
+        }
+        pieces
+    }
+}
+
+/// The answer in a field of so many columns; words about it may be as wide as there is room.
+fn shown(
+    model: &Model,
+    interview: &Interview,
+    field: &Field<'_>,
+    columns: usize,
+    room: usize,
+    to: &ViewBuilder<'_>,
+) -> Shown {
     let cut = to.theme().sign(Sign::Ellipsis);
     let stop = Focus::Field(field.path.clone());
     let editor =
@@ -244,10 +282,10 @@ fn shown(model: &Model, interview: &Interview, field: &Field<'_>, room: usize, t
     let Some(editor) = editor else {
         let typed = matches!(field.origin, Some(Origin::Typed)) || field.problem.is_some();
         // Not even its length.
-        let text = if secret { "typed, not shown".to_owned() } else { text::shorten(&to.clean(text), room, cut) };
+        let text = if secret { "typed, not shown".to_owned() } else { text::shorten(&to.clean(text), columns, cut) };
         return Shown { text, role: if typed { Role::Value } else { Role::Placeholder }, cursor: None };
     };
-    let window = editor.window(room + 1, show, cut);
+    let window = editor.window(columns, show, cut);
     let role = if editor.is_suggestion() { Role::Placeholder } else { Role::Value };
     Shown { text: window.text, role, cursor: Some(window.cursor) }
 }

@@ -33,6 +33,11 @@ impl Visit {
         }
     }
 
+    /// Whether the page draws figures that follow its answers.
+    pub fn draws(&self) -> bool {
+        self.sizing.is_some()
+    }
+
     /// Whether the last change brought this question.
     pub fn is_new(&self, path: &str) -> bool {
         self.more.iter().any(|new| new == path)
