@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 mod demo;
+mod fields;
 mod machine;
 mod pages;
 mod session;
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     // What loses its parent becomes our child: its end and its CPU time can be seen.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let arguments = Arguments::from_args();
-    let tests = terminal::tests().into_iter().chain(pages::tests()).collect();
+    let tests = terminal::tests().into_iter().chain(pages::tests()).chain(fields::tests()).collect();
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 

@@ -8,8 +8,8 @@ use rustix::process::Signal;
 
 use crate::session::{CTRL_C, ENTER, Session, untouched};
 
-const F1: &str = "\x1bOP";
-const F2: &str = "\x1bOQ";
+const HELP: &str = "\x07";
+const PAGES_KEY: &str = "\x14";
 /// A tick of the CPU clock, in milliseconds.
 const TICK: u128 = 10;
 
@@ -39,7 +39,7 @@ const FORECAST: &str = "on disk";
 
 const TO_FIELD: &[Step] = &[(FIT, ENTER), (PRODUCT, ENTER)];
 /// Over the list of pages, which ends with the review and the way out.
-const TO_REVIEW: &[Step] = &[(FIELD, F2), (SHEET, "\x1b[F\x1b[A\r"), (READY, "")];
+const TO_REVIEW: &[Step] = &[(FIELD, PAGES_KEY), (SHEET, "\x1b[F\x1b[A\r"), (READY, "")];
 
 /// From the first action of the plan to the one that writes nginx's site.
 const TO_SITE: &str = "\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\x1b[B\r";
@@ -48,11 +48,11 @@ const PAGES: [Page; 13] = [
     page("welcome", "fresh", &[], FIT),
     page("product", "fresh", &[&[(FIT, ENTER)]], PRODUCT),
     page("field", "fresh", &[TO_FIELD], FIELD),
-    page("help", "fresh", &[TO_FIELD, &[(FIELD, F1)]], SHEET),
-    page("pages", "fresh", &[TO_FIELD, &[(FIELD, F2)]], SHEET),
+    page("help", "fresh", &[TO_FIELD, &[(FIELD, HELP)]], SHEET),
+    page("pages", "fresh", &[TO_FIELD, &[(FIELD, PAGES_KEY)]], SHEET),
     page("leaving", "fresh", &[TO_FIELD, &[(FIELD, CTRL_C)]], SHEET),
-    page("choice", "fresh", &[TO_FIELD, &[(FIELD, F2), (SHEET, "\x1b[B\r")]], "Which database engine?"),
-    page("sizing", "fresh", &[TO_FIELD, &[(FIELD, F2), (SHEET, "\x1b[B\x1b[B\x1b[B\r")]], "to run"),
+    page("choice", "fresh", &[TO_FIELD, &[(FIELD, PAGES_KEY), (SHEET, "\x1b[B\r")]], "Which database engine?"),
+    page("sizing", "fresh", &[TO_FIELD, &[(FIELD, PAGES_KEY), (SHEET, "\x1b[B\x1b[B\x1b[B\r")]], "to run"),
     page("review", "fresh", &[TO_FIELD, TO_REVIEW], FORECAST),
     page("diff", "fresh", &[TO_FIELD, TO_REVIEW, &[(FORECAST, TO_SITE)]], "+++ /etc/nginx/sites-available/webapp"),
     Page { still: false, ..page("running", "works", &[], "do the work") },

@@ -54,8 +54,31 @@ pub fn untouched() -> Modes {
 }
 
 /// What the terminal answers by itself.
-#[derive(Default)]
-struct Answers(Vec<u8>);
+#[derive(Clone, Default)]
+pub struct Answers {
+    /// What it says of its background, such as `rgb:ffff/ffff/ffff`; nothing where it does not know the question.
+    pub background: Option<&'static str>,
+    /// How long an answer is on its way.
+    pub delay: Duration,
+    /// How often it was asked for its background.
+    asked: usize,
+    /// Answers, with the time at which they arrive.
+    due: Vec<(Instant, Vec<u8>)>,
+}
+
+impl Answers {
+    fn say(&mut self, answer: &[u8]) {
+        self.due.push((Instant::now() + self.delay, answer.to_vec()));
+    }
+
+    /// What arrives now.
+    fn take(&mut self) -> Vec<u8> {
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+        self.due = later;
+        due.into_iter().flat_map(|(_, answer)| answer).collect()
+    }
+}
 
 impl vt100::Callbacks for Answers {
     fn unhandled_csi(
@@ -68,14 +91,23 @@ impl vt100::Callbacks for Answers {
     ) {
         let parameter = parameters.first().and_then(|parameter| parameter.first()).copied().unwrap_or(0);
         match (first, parameter, end) {
-            (None, 5, 'n') => self.0.extend_from_slice(b"\x1b[0n"),
+            (None, 5, 'n') => self.say(b"\x1b[0n"),
             (None, 6, 'n') => {
                 let (row, column) = screen.cursor_position();
-                self.0.extend_from_slice(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
+                self.say(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
             }
-            (None, 0, 'c') => self.0.extend_from_slice(b"\x1b[?62;22c"),
-            (Some(b'>'), 0, 'c') => self.0.extend_from_slice(b"\x1b[>0;0;0c"),
+            (None, 0, 'c') => self.say(b"\x1b[?62;22c"),
+            (Some(b'>'), 0, 'c') => self.say(b"\x1b[>0;0;0c"),
             _ => {}
+        }
+    }
+
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, parameters: &[&[u8]]) {
+        if parameters == [&b"11"[..], b"?"] {
+            self.asked += 1;
+            if let Some(background) = self.background {
+                self.say(format!("\x1b]11;{background}\x1b\\").as_bytes());
+            }
         }
     }
 }
@@ -107,6 +139,26 @@ impl Session {
         let mut argv = vec!["-c", script, "sh", program];
         argv.extend_from_slice(args);
         Self::of("sh", &argv, env, size)
+    }
+
+    /// The same on a terminal that answers so.
+    pub fn answering(
+        program: &Path,
+        args: &[&str],
+        env: &[(&str, &str)],
+        size: (u16, u16),
+        background: Option<&'static str>,
+        delay: Duration,
+    ) -> Self {
+        let mut session = Self::start(program, args, env, size);
+        let answers = session.terminal.callbacks_mut();
+        (answers.background, answers.delay) = (background, delay);
+        session
+    }
+
+    /// How often the program asked for the background.
+    pub fn asked(&self) -> usize {
+        self.terminal.callbacks().asked
     }
 
     /// Starts a shell with job control at its prompt, `$ `; commands are typed with [`Session::keys`]. The
@@ -249,6 +301,7 @@ impl Session {
 
     /// Reads what is written within `time`; whether there was anything. After the first of it, it does not wait.
     fn pump(&mut self, time: Duration) -> bool {
+        self.answer();
         let Some(master) = self.master.as_ref().filter(|_| self.reading) else {
             std::thread::sleep(time);
             return false;
@@ -269,11 +322,18 @@ impl Session {
         }
         self.written.extend_from_slice(&buffer[..read]);
         self.terminal.process(&buffer[..read]);
-        let answers = std::mem::take(&mut self.terminal.callbacks_mut().0);
+        self.answer();
+        read > 0
+    }
+
+    fn answer(&mut self) {
+        if self.master.is_none() {
+            return;
+        }
+        let answers = self.terminal.callbacks_mut().take();
         if !answers.is_empty() {
             self.bytes(&answers);
         }
-        read > 0
     }
 
     /// What the screen shows, without blanks at the ends of the lines.
@@ -284,6 +344,11 @@ impl Session {
     /// The cell at a column and a row: its sign, and whether it is bold.
     pub fn cell(&self, column: u16, row: u16) -> Option<&vt100::Cell> {
         self.terminal.screen().cell(row, column)
+    }
+
+    /// Row and column of the cursor.
+    pub fn cursor(&self) -> (u16, u16) {
+        self.terminal.screen().cursor_position()
     }
 
     /// How many bytes were written since the last call, once nothing more comes.

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use crate::answers::interview::Interview;
 use crate::error::{Exit, Problem};
 use crate::guide::QuestionKind;
+use crate::ui::terminal::Background;
 use crate::ui::wizard::cmd::{Cmd, Msg};
 use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
@@ -15,6 +16,7 @@ use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::overlay::{self, Overlay};
 use crate::ui::wizard::page::{Transition, page};
 use crate::ui::wizard::run_view;
+use crate::ui::wizard::theme::Theme;
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// What says that somebody was asked and is sure.
@@ -113,6 +115,12 @@ impl App {
     /// The screen has another size.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.size = (width, height);
+        self.settle();
+    }
+
+    /// The terminal has told its background.
+    pub fn on(&mut self, background: Background) {
+        self.model.theme = Theme::on(self.model.look, Some(background));
         self.settle();
     }
 

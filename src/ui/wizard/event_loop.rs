@@ -43,6 +43,10 @@ pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::
                 app.resize(width, height);
                 Leave::No
             }
+            Input::Background(background) => {
+                app.on(background);
+                Leave::No
+            }
             Input::Woken => {
                 let mut leave = Leave::No;
                 while leave == Leave::No
