@@ -1,11 +1,14 @@
 //! What only a terminal shows of the wizard's fields and colours.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use bringup::host::real::RealHost;
+use bringup::ui::prompts::at_terminal;
 use libtest_mimic::Trial;
 
-use crate::session::{CTRL_C, ENTER, Session};
+use crate::session::{Answers, CTRL_C, ENTER, Session};
 use crate::trial;
 
 const FIT: &str = "All preflight checks passed.";
@@ -33,7 +36,29 @@ pub fn tests() -> Vec<Trial> {
         nothing_is_asked_of_terminals_that_would_show_it,
         the_first_key_replaces_a_field_and_the_field_is_underlined,
         ctrl_c_twice_leaves_and_help_is_the_same_key_in_a_field,
+        a_line_begins_empty_and_tab_brings_back_what_was_refused,
     ]
+}
+
+/// The program under test: a line is read after another one was refused.
+pub fn line() -> ExitCode {
+    let mut talk = at_terminal(&RealHost::new(), false);
+    talk.tell("How much memory?\n");
+    match talk.line("32") {
+        Ok(line) => println!("the answer is {line}."),
+        Err(gone) => println!("{gone:?}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn a_line_begins_empty_and_tab_brings_back_what_was_refused() {
+    for (keys, answer) in [("64\r", "64"), ("\t\x7f6\r", "36"), ("6\t4\r", "64")] {
+        let mut session = Session::start(&program(), &["line"], &[], (80, 24));
+        session.wait_for("Tab brings back 32");
+        session.settle();
+        session.keys(keys);
+        session.wait_for(&format!("the answer is {answer}."));
+    }
 }
 
 fn program() -> PathBuf {
@@ -41,7 +66,7 @@ fn program() -> PathBuf {
 }
 
 fn on(background: Option<&'static str>, delay: Duration) -> Session {
-    Session::answering(&program(), &["wizard", "fresh"], &[], (80, 24), background, delay)
+    Session::answering(&program(), &["wizard", "fresh"], &[], (80, 24), Answers::on(background, delay))
 }
 
 /// The colour of the first sign of a check that passed.
@@ -71,8 +96,7 @@ fn a_late_answer_is_followed_and_is_no_key() {
     session.wait_for(FIELD);
     session.keys("shop");
     session.wait_until("the other colours", |session| green(session) == Some(ON_LIGHT));
-    session.settle();
-    assert!(session.screen().contains("    shop"), "{}", session.screen());
+    session.wait_for("│     shop");
 }
 
 fn an_answer_on_its_way_does_not_reach_the_shell() {
@@ -107,8 +131,8 @@ fn nothing_is_asked_of_terminals_that_would_show_it() {
         &[("TERM", "xterm"), ("STY", "1.pts-0.host")],
         &[("TERM", "xterm"), ("NO_COLOR", "1")],
     ] {
-        let mut session =
-            Session::answering(&program(), &["wizard", "fresh"], env, (80, 24), Some(LIGHT), Duration::ZERO);
+        let answers = Answers::on(Some(LIGHT), Duration::ZERO);
+        let mut session = Session::answering(&program(), &["wizard", "fresh"], env, (80, 24), answers);
         session.wait_for(FIT);
         assert_eq!(session.asked(), 0, "{env:?}");
     }
@@ -131,14 +155,14 @@ fn the_first_key_replaces_a_field_and_the_field_is_underlined() {
     let (row, column) = session.cursor();
     let underlined = (0..80).filter(|column| session.cell(*column, row).is_some_and(vt100::Cell::underline)).count();
     assert_eq!(underlined, 40, "{}", session.screen());
+    let line = |session: &Session| {
+        let line = session.screen().lines().nth(usize::from(row)).unwrap_or_default().to_owned();
+        line.split('│').nth(1).map(|field| field.trim().to_owned()).unwrap_or_default()
+    };
     session.keys("g?");
-    session.settle();
-    let line = session.screen().lines().nth(usize::from(row)).unwrap_or_default().to_owned();
-    assert_eq!(line.split('│').nth(1).map(str::trim), Some("g?"), "{line}");
+    session.wait_until("what was typed alone", |session| line(session) == "g?");
     session.keys("\x1b[D\x1b[Ds");
-    session.settle();
-    let line = session.screen().lines().nth(usize::from(row)).unwrap_or_default().to_owned();
-    assert_eq!(line.split('│').nth(1).map(str::trim), Some("sg?"), "{line}");
+    session.wait_until("what was edited", |session| line(session) == "sg?");
     assert!(session.cursor().1 < column, "{:?}", session.cursor());
 }
 

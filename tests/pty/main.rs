@@ -1,7 +1,7 @@
 //! Programs in real pseudo-terminals: whatever happens to them, the terminal comes back as it was, nothing spins,
 //! and little is written. Needs neither root nor test hosts.
 //!
-//! Started with `demo` or `wizard` as its first argument, this program is the one under test; else it runs the tests,
+//! Started with `demo`, `line` or `wizard` as its first argument, this program is the one under test; else it runs the tests,
 //! as cargo's own harness would: `cargo test --test pty [NAME]`.
 #![allow(
     clippy::disallowed_methods,
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("demo") => return demo::main(),
+        Some("line") => return fields::line(),
         Some("wizard") => return machine::main(&arguments.next().unwrap()),
         _ => {}
     }

@@ -57,9 +57,9 @@ pub fn untouched() -> Modes {
 #[derive(Clone, Default)]
 pub struct Answers {
     /// What it says of its background, such as `rgb:ffff/ffff/ffff`; nothing where it does not know the question.
-    pub background: Option<&'static str>,
+    background: Option<&'static str>,
     /// How long an answer is on its way.
-    pub delay: Duration,
+    delay: Duration,
     /// How often it was asked for its background.
     asked: usize,
     /// Answers, with the time at which they arrive.
@@ -67,6 +67,11 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Of a terminal with this background, whose answers take so long.
+    pub fn on(background: Option<&'static str>, delay: Duration) -> Self {
+        Self { background, delay, ..Self::default() }
+    }
+
     fn say(&mut self, answer: &[u8]) {
         self.due.push((Instant::now() + self.delay, answer.to_vec()));
     }
@@ -133,26 +138,18 @@ impl Session {
     /// Starts `program` on a terminal of `size` (columns, rows), with only `env` and the usual few in its
     /// environment.
     pub fn start(program: &Path, args: &[&str], env: &[(&str, &str)], size: (u16, u16)) -> Self {
+        Self::answering(program, args, env, size, Answers::default())
+    }
+
+    /// The same on a terminal that answers so.
+    pub fn answering(program: &Path, args: &[&str], env: &[(&str, &str)], size: (u16, u16), answers: Answers) -> Self {
         // The exit status is said on the screen; the terminal stays open until it has been looked at.
         let script = r#""$@"; printf '\r\n[exit %s]\r\n' $?; exec cat"#;
         let program = program.to_str().unwrap();
         let mut argv = vec!["-c", script, "sh", program];
         argv.extend_from_slice(args);
-        Self::of("sh", &argv, env, size)
-    }
-
-    /// The same on a terminal that answers so.
-    pub fn answering(
-        program: &Path,
-        args: &[&str],
-        env: &[(&str, &str)],
-        size: (u16, u16),
-        background: Option<&'static str>,
-        delay: Duration,
-    ) -> Self {
-        let mut session = Self::start(program, args, env, size);
-        let answers = session.terminal.callbacks_mut();
-        (answers.background, answers.delay) = (background, delay);
+        let mut session = Self::spawn("sh", &argv, env, size, answers);
+        session.find_program();
         session
     }
 
@@ -165,18 +162,19 @@ impl Session {
     /// program of this session is what is typed first.
     pub fn interactive(env: &[(&str, &str)], size: (u16, u16)) -> Self {
         let env: Vec<_> = [("PS1", "$ ")].iter().chain(env).copied().collect();
-        let mut session = Self::spawn("bash", &["--norc", "--noprofile", "--noediting", "-i"], &env, size);
+        let mut session =
+            Self::spawn("bash", &["--norc", "--noprofile", "--noediting", "-i"], &env, size, Answers::default());
         session.wait_for("$ ");
         session
     }
 
-    fn of(command: &str, args: &[&str], env: &[(&str, &str)], size: (u16, u16)) -> Self {
-        let mut session = Self::spawn(command, args, env, size);
-        session.find_program();
-        session
-    }
-
-    fn spawn(command: &str, args: &[&str], env: &[(&str, &str)], (columns, rows): (u16, u16)) -> Self {
+    fn spawn(
+        command: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+        (columns, rows): (u16, u16),
+        answers: Answers,
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -204,7 +202,7 @@ impl Session {
             .expect("setsid comes with util-linux");
         let program = Pid::from_child(&shell);
         let (shown_columns, shown_rows) = if columns == 0 || rows == 0 { (80, 24) } else { (columns, rows) };
-        let terminal = vt100::Parser::new_with_callbacks(shown_rows, shown_columns, 0, Answers::default());
+        let terminal = vt100::Parser::new_with_callbacks(shown_rows, shown_columns, 0, answers);
         Self {
             master: Some(master),
             shell,
