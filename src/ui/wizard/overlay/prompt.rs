@@ -36,14 +36,14 @@ impl Prompt {
             Ok(content) => (content, String::new()),
             Err(failure) => (String::new(), failure.to_string()),
         };
-        let mut text = "The answers go into a file that only you can read. It must not exist yet.".to_owned();
+        let mut text = "The answers are written to a file that only you can read. It must not exist yet.".to_owned();
         let missing = interview.gaps().iter().filter(|gap| gap.stage.is_some()).count();
         if missing > 0 {
-            text.push_str(" What is missing can be answered later.");
+            text.push_str(" Missing answers can be given later.");
         }
         let secrets = typed_secrets(model);
         if !secrets.is_empty() {
-            text.push_str("\n\nPasswords that you typed are not written down.");
+            text.push_str("\n\nPasswords that you typed are not saved.");
         }
         let name = format!("{}-answers.yaml", interview.guide().id);
         Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name), content, refusal })
@@ -104,7 +104,7 @@ pub fn saved(model: &Model, path: &Path) -> String {
         let _ = writeln!(words, "Set {} first: passwords that you typed are not in it.", secrets.join(" and "));
     }
     let keep = if secrets.is_empty() { String::new() } else { format!(" --preserve-env={}", secrets.join(",")) };
-    words + &format!("Go on with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))
+    words + &format!("Continue with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))
 }
 
 /// The variables that stand for secrets that were typed.

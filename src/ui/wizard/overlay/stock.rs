@@ -22,17 +22,17 @@ impl Overlay {
         let to = |says: &str, attend| Entry::new(says, Target::Attend(run.clone(), attend));
         let mut entries = match state {
             State::Running => vec![to("Watch it", Attend::Look)],
-            State::Unfinished => vec![to("Go on with it", Attend::Resume), to("Look at it", Attend::Look)],
-            State::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
-            State::Done | State::ProofFailed | State::RolledBack => vec![to("Look at it", Attend::Look)],
+            State::Unfinished => vec![to("Resume it", Attend::Resume), to("Show it", Attend::Look)],
+            State::RollbackUnfinished => vec![to("Continue the rollback", Attend::RollBack)],
+            State::Done | State::ProofFailed | State::RolledBack => vec![to("Show it", Attend::Look)],
         };
         let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
         let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
         match state {
             State::Running | State::RollbackUnfinished => {}
             _ if last => {
-                text.push_str(" Taking it back makes the server what it was before the run.");
-                entries.push(to("Take it back now", Attend::RollBack));
+                text.push_str(" Rolling it back restores the server to its state before the run.");
+                entries.push(to("Roll it back", Attend::RollBack));
             }
             _ => text.push_str(" Later runs have to be rolled back before it."),
         }

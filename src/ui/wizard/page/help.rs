@@ -69,7 +69,7 @@ pub fn in_words(question: &Question) -> String {
             "letters, digits, -, _ and . only; or file:/path, or env:NAME for a variable of the environment".to_owned()
         }
         QuestionKind::Bool => "yes or no".to_owned(),
-        kind if kind.is_list() => format!("{}, parted by commas", allowed(question)),
+        kind if kind.is_list() => format!("{}, separated by commas", allowed(question)),
         _ => allowed(question),
     }
 }

@@ -48,7 +48,7 @@ impl Visit {
         let questions = |count: usize| if count == 1 { "question" } else { "questions" };
         match (self.more.len(), self.fewer) {
             (0, 0) => None,
-            (0, fewer) => Some(format!("{fewer} {} fewer", questions(fewer))),
+            (0, fewer) => Some(format!("{fewer} fewer {}", questions(fewer))),
             (more, _) => Some(format!("{more} more {}", questions(more))),
         }
     }

@@ -28,8 +28,8 @@ impl Page for Welcome {
         writer.prose(
             Role::Value,
             0,
-            "bringup takes this server to production, and back. It shows every change before it makes it; until you \
-             say yes, nothing is changed.",
+            "bringup sets this server up for production, and can roll everything back. It shows every change before it \
+             makes it; nothing is changed until you press Start.",
         );
         writer.blank();
         if !model.root {
@@ -37,7 +37,7 @@ impl Page for Welcome {
                 Role::Warning,
                 Sign::Warning,
                 0,
-                "You are not root. You can plan, and save the answers; only `sudo bringup` can start.",
+                "You are not root. You can plan and save the answers; only `sudo bringup` can start.",
             );
         }
         runs(model, &mut writer);
@@ -52,8 +52,8 @@ impl Page for Welcome {
 
     fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
         let mut key_hints = match focus {
-            Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "go on")],
-            _ => vec![key_hint(Act::Enter, "go on")],
+            Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "continue")],
+            _ => vec![key_hint(Act::Enter, "continue")],
         };
         if model.server.pending() == 0 {
             key_hints.push(key_hint(Act::Retry, "check again"));
@@ -115,10 +115,12 @@ fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
     let pending = machine.pending();
     let (role, sign, says) = match (pending, bad.as_str()) {
         (0, "") => (Role::Good, Sign::Good, "All preflight checks passed.".to_owned()),
-        (0, bad) if problems > 0 => (Role::Bad, Sign::Bad, format!("{bad}: see below. You can go on, but not start.")),
-        (0, bad) => (Role::Warning, Sign::Warning, format!("{bad}: see below. You can go on.")),
-        (_, "") => (Role::Dim, Sign::Working, format!("Looking at this server: {} to go.", some(pending, "check"))),
-        (_, bad) => (Role::Dim, Sign::Working, format!("Looking at this server: {bad} so far.")),
+        (0, bad) if problems > 0 => {
+            (Role::Bad, Sign::Bad, format!("{bad}: see below. You can continue, but not start."))
+        }
+        (0, bad) => (Role::Warning, Sign::Warning, format!("{bad}: see below. You can continue.")),
+        (_, "") => (Role::Dim, Sign::Working, format!("Checking this server: {} left.", some(pending, "check"))),
+        (_, bad) => (Role::Dim, Sign::Working, format!("Checking this server: {bad} so far.")),
     };
     writer.note(role, sign, 0, &says);
 }

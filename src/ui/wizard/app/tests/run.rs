@@ -183,7 +183,7 @@ fn the_output_is_searched_and_letters_are_text_while_it_is_typed() {
     keys(&mut app, "N N");
     assert!(screen(&app).contains("line 167 Error"));
     keys(&mut app, "/ q q Enter");
-    assert!(screen(&app).contains("\"qq\" is not here"));
+    assert!(screen(&app).contains("\"qq\" not found"));
 }
 
 #[test]
