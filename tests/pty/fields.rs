@@ -35,6 +35,7 @@ pub fn tests() -> Vec<Trial> {
         a_terminal_that_does_not_know_its_background_is_not_waited_for,
         nothing_is_asked_of_terminals_that_would_show_it,
         the_first_key_replaces_a_field_and_the_field_is_underlined,
+        the_sizing_page_draws_when_typing_pauses,
         ctrl_c_twice_leaves_and_help_is_the_same_key_in_a_field,
         a_line_begins_empty_and_tab_brings_back_what_was_refused,
     ]
@@ -164,6 +165,26 @@ fn the_first_key_replaces_a_field_and_the_field_is_underlined() {
     session.keys("\x1b[D\x1b[Ds");
     session.wait_until("what was edited", |session| line(session) == "sg?");
     assert!(session.cursor().1 < column, "{:?}", session.cursor());
+}
+
+fn the_sizing_page_draws_when_typing_pauses() {
+    let mut session = at_field();
+    session.keys("\x14");
+    session.wait_for("Esc close");
+    session.keys("\x1b[B\x1b[B\x1b[B\r");
+    session.wait_for("20 users /");
+    session.settle();
+    session.bytes_since();
+    session.keys("4");
+    session
+        .wait_until("the digit", |session| session.screen().lines().any(|line| line.contains("  4  How many people")));
+    assert!(session.bytes_already() <= 60);
+    session.keys("0");
+    session.wait_for("40 users /");
+    // Nothing is done any more, however long it waits.
+    session.bytes_since();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(session.bytes_since(), 0);
 }
 
 fn ctrl_c_twice_leaves_and_help_is_the_same_key_in_a_field() {

@@ -10,8 +10,8 @@ use crate::answers::{Origin, SecretSource};
 use crate::error::Problem;
 use crate::guide::{Question, QuestionKind};
 use crate::ui::text;
-use crate::ui::wizard::model::Model;
-use crate::ui::wizard::page::help;
+use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::page::{Visit, help};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
 use crate::yaml::quoted;
@@ -34,31 +34,37 @@ pub enum Form {
     Row,
 }
 
+/// What questions are drawn from.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The answers so far.
+    pub interview: &'a Interview,
+    /// Which questions are new.
+    pub visit: &'a Visit,
+    /// The text under the cursor, and the question it answers.
+    pub editor: Option<&'a (String, Editor)>,
+    /// Whether the secret under the cursor is shown.
+    pub revealed: bool,
+}
+
 /// Writes a question, with `warnings` about its answer.
-pub fn write(
-    model: &Model,
-    interview: &Interview,
-    field: &Field<'_>,
-    form: Form,
-    warnings: &[&str],
-    to: &mut ViewBuilder<'_>,
-) {
+pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str], to: &mut ViewBuilder<'_>) {
     let number = field.question.kind.is_number();
     let row = form == Form::Row && number;
     match field.question.kind {
-        QuestionKind::Choice => choice(model, interview, field, to),
-        QuestionKind::Bool => toggle(model, field, to),
-        _ if row => local(model, interview, field, to),
-        _ => typed(model, interview, field, to),
+        QuestionKind::Choice => choice(asked, field, to),
+        QuestionKind::Bool => toggle(asked, field, to),
+        _ if row => local(asked, field, to),
+        _ => typed(asked, field, to),
     }
     let indent = if row { NUMBER + INDENT } else { INDENT };
     let mut noted = false;
     if let Some(problem) = field.problem {
         noted = true;
-        if !interview.is_open(problem) {
+        if !asked.interview.is_open(problem) {
             // The answer itself stands above.
             let words = in_words(problem);
-            let answer = interview.text(&field.path);
+            let answer = asked.interview.text(&field.path);
             let short = [quoted(&answer), answer].into_iter().find_map(|answer| {
                 words.strip_prefix(&answer).and_then(|rest| rest.strip_prefix(' ')).filter(|_| !answer.is_empty())
             });
@@ -92,7 +98,7 @@ pub fn in_words(problem: &Problem) -> String {
 }
 
 /// Where an answer came from, in a word or two; what was typed needs none.
-fn origin(model: &Model, field: &Field<'_>) -> String {
+fn origin(asked: Asked<'_>, field: &Field<'_>) -> String {
     let from = match field.origin {
         Some(Origin::Default) => "default",
         Some(Origin::Detected) if is_computed(field.question) => "computed",
@@ -102,7 +108,7 @@ fn origin(model: &Model, field: &Field<'_>) -> String {
         Some(Origin::Flag) => "from --set",
         Some(Origin::Typed) | None => "",
     };
-    match (model.visit.is_new(&field.path), from) {
+    match (asked.visit.is_new(&field.path), from) {
         (true, "") => "new".to_owned(),
         (true, from) => format!("new, {from}"),
         (false, from) => from.to_owned(),
@@ -115,11 +121,11 @@ fn is_computed(question: &Question) -> bool {
     template.contains("size_workers(") || template.contains("locals.") || template.contains(" * ")
 }
 
-fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn choice(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let from = to.row();
-    heading(model, field, None, to);
+    heading(asked, field, None, to);
     let chosen = field.value.map(text_of).unwrap_or_default();
-    let choices = interview.offers(field.question);
+    let choices = asked.interview.offers(field.question);
     let labels = choices.iter().map(|(choice, _)| text::width(&to.clean(&choice.label))).max().unwrap_or(0);
     let notes: Vec<String> = choices
         .iter()
@@ -158,7 +164,7 @@ fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut View
     }
 }
 
-fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn toggle(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
     let yes = field.value.is_some_and(|value| *value == serde_json::Value::Bool(true));
@@ -168,7 +174,7 @@ fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let hang = 2 + sign.width();
     let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
-    let origin = to.span(Role::Dim, &origin(model, field));
+    let origin = to.span(Role::Dim, &origin(asked, field));
     to.stop_line(&stop, vec![sign, ask], Some(origin));
     for ask in asks {
         let ask = to.span(Role::Heading, &ask);
@@ -177,14 +183,14 @@ fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     to.stop(stop, from);
 }
 
-fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn typed(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    heading(model, field, Some(&stop), to);
+    heading(asked, field, Some(&stop), to);
     let room = to.width().saturating_sub(INDENT).max(2);
     let usual = if field.question.kind.is_number() { NUMBER + 1 } else { TEXT };
-    let columns = usual.max(text::width(&interview.text(&field.path)) + 1).min(room);
-    let shown = shown(model, interview, field, columns, room, to);
+    let columns = usual.max(text::width(&asked.interview.text(&field.path)) + 1).min(room);
+    let shown = shown(asked, field, columns, room, to);
     let cursor = shown.cursor;
     let mut pieces = vec![Span::raw(" ".repeat(INDENT))];
     pieces.extend(shown.pieces(columns, false, to));
@@ -196,15 +202,15 @@ fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 }
 
 /// A number in front of its question.
-fn local(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn local(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    let mut shown = shown(model, interview, field, NUMBER + 1, NUMBER, to);
+    let mut shown = shown(asked, field, NUMBER + 1, NUMBER, to);
     if text::width(&shown.text) > NUMBER {
         shown = Shown { text: "?".to_owned(), role: Role::Dim, ..shown };
     }
     let (width, cursor) = (text::width(&shown.text), shown.cursor);
-    let origin = to.span(Role::Dim, &origin(model, field));
+    let origin = to.span(Role::Dim, &origin(asked, field));
     let hang = 2 + NUMBER + 2;
     let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
@@ -222,8 +228,8 @@ fn local(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 }
 
 /// The question in as many lines as it takes, and at the end of the first where the answer came from.
-fn heading(model: &Model, field: &Field<'_>, stop: Option<&Focus>, to: &mut ViewBuilder<'_>) {
-    let origin = origin(model, field);
+fn heading(asked: Asked<'_>, field: &Field<'_>, stop: Option<&Focus>, to: &mut ViewBuilder<'_>) {
+    let origin = origin(asked, field);
     let room = to.width().saturating_sub(2).max(8);
     let mut asks = text::wrap(&to.clean(&field.question.ask), room).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
@@ -258,26 +264,18 @@ impl Shown {
 }
 
 /// The answer in a field of so many columns; words about it may be as wide as there is room.
-fn shown(
-    model: &Model,
-    interview: &Interview,
-    field: &Field<'_>,
-    columns: usize,
-    room: usize,
-    to: &ViewBuilder<'_>,
-) -> Shown {
+fn shown(asked: Asked<'_>, field: &Field<'_>, columns: usize, room: usize, to: &ViewBuilder<'_>) -> Shown {
     let cut = to.theme().sign(Sign::Ellipsis);
     let stop = Focus::Field(field.path.clone());
-    let editor =
-        model.editor.as_ref().filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
-    let given = interview.text(&field.path);
+    let editor = asked.editor.filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
+    let given = asked.interview.text(&field.path);
     let text = editor.map_or(given.as_str(), |editor| editor.text());
     if text.is_empty() {
-        let words = text::shorten(&to.clean(&placeholder(interview, field)), room.max(NOTE), cut);
+        let words = text::shorten(&to.clean(&placeholder(asked.interview, field)), room.max(NOTE), cut);
         return Shown { text: words, role: Role::Placeholder, cursor: editor.map(|_| 0) };
     }
     let secret = field.question.kind == QuestionKind::Secret && !is_reference(text);
-    let mask = (secret && !(editor.is_some() && model.revealed)).then(|| to.theme().sign(Sign::Secret));
+    let mask = (secret && !(editor.is_some() && asked.revealed)).then(|| to.theme().sign(Sign::Secret));
     let show = |grapheme: &str| mask.map_or_else(|| to.clean(grapheme), str::to_owned);
     let Some(editor) = editor else {
         let typed = matches!(field.origin, Some(Origin::Typed)) || field.problem.is_some();

@@ -6,7 +6,7 @@ use crate::answers::interview::Interview;
 use crate::guide::{QuestionKind, Stage};
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::page::field::{self, Form};
+use crate::ui::wizard::page::field::{self, Asked, Form};
 use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, why};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
@@ -41,44 +41,11 @@ impl StagePage<'_> {
 }
 
 impl Page for StagePage<'_> {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
         let (Some(interview), Some(stage)) = (&model.interview, self.stage(model)) else { return writer.done() };
-        let sized = sizing::of(interview, self.id);
-        let locals = sized.as_ref().or_else(|| model.visit.last_sizing());
-        // The drawing has to be seen together with the numbers.
-        match locals {
-            None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
-            Some(_) if writer.height() >= 16 => why::write(&stage.why, writer.height() / 8, &mut writer),
-            Some(_) => {}
-        }
-        let warnings = self.warnings(interview);
-        writer.blank();
-        let form = if locals.is_some() { Form::Row } else { Form::Lines };
-        for asked in interview.fields(self.id) {
-            let about: Vec<&str> = warnings
-                .iter()
-                .filter(|(path, _)| *path == Some(asked.path.as_str()))
-                .map(|(_, words)| *words)
-                .collect();
-            field::write(model, interview, &asked, form, &about, &mut writer);
-        }
-        if let Some(locals) = locals {
-            writer.blank();
-            sizing::draw(locals, sized.is_none(), &mut writer);
-        }
-        writer.blank();
-        // What concerns no single answer; the line above the page says the first of it.
-        for problem in interview.stage_problems(self.id) {
-            writer.note(Role::Bad, Sign::Bad, 0, &field::in_words(problem));
-        }
-        for (_, warning) in warnings.iter().filter(|(path, _)| path.is_none()) {
-            writer.note(Role::Warning, Sign::Warning, 0, warning);
-        }
-        writer.blank();
-        let next = model.beside(&Route::Stage(self.id.to_owned()), true);
-        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {}", model.title(&next)));
-        writer.button("continue", &says);
-        writer.done()
+        let next = model.beside(&Route::Stage(self.id.to_owned()), true).map(|next| model.title(&next));
+        let (editor, visit, revealed) = (model.editor.as_ref(), &model.visit, model.revealed);
+        self.view(stage, Asked { interview, visit, editor, revealed }, next.as_deref(), writer)
     }
 
     fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
@@ -217,6 +184,46 @@ impl Page for StagePage<'_> {
 }
 
 impl StagePage<'_> {
+    /// The page, and the name of the one after it.
+    fn view(&self, stage: &Stage, asked: Asked<'_>, next: Option<&str>, mut writer: ViewBuilder<'_>) -> View {
+        let interview = asked.interview;
+        let sized = sizing::of(interview, self.id);
+        let locals = sized.as_ref().or_else(|| asked.visit.last_sizing());
+        // The drawing has to be seen together with the numbers.
+        match locals {
+            None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
+            Some(_) if writer.height() >= 16 => why::write(&stage.why, writer.height() / 8, &mut writer),
+            Some(_) => {}
+        }
+        let warnings = self.warnings(interview);
+        writer.blank();
+        let form = if locals.is_some() { Form::Row } else { Form::Lines };
+        for field in interview.fields(self.id) {
+            let about: Vec<&str> = warnings
+                .iter()
+                .filter(|(path, _)| *path == Some(field.path.as_str()))
+                .map(|(_, words)| *words)
+                .collect();
+            field::write(asked, &field, form, &about, &mut writer);
+        }
+        if let Some(locals) = locals {
+            writer.blank();
+            sizing::draw(locals, sized.is_none(), &mut writer);
+        }
+        writer.blank();
+        // What concerns no single answer; the line above the page says the first of it.
+        for problem in interview.stage_problems(self.id) {
+            writer.note(Role::Bad, Sign::Bad, 0, &field::in_words(problem));
+        }
+        for (_, warning) in warnings.iter().filter(|(path, _)| path.is_none()) {
+            writer.note(Role::Warning, Sign::Warning, 0, warning);
+        }
+        writer.blank();
+        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {next}"));
+        writer.button("continue", &says);
+        writer.done()
+    }
+
     fn help(&self, interview: &Interview, path: Option<&str>, theme: &Theme) -> Transition {
         let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else {
             return Transition::Stay;
