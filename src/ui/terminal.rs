@@ -136,7 +136,7 @@ impl Terminal {
     /// Asks for the background. What is answered at once is returned, what is answered later is an input. Nothing is
     /// asked over a serial line, or on a console of the kernel.
     pub fn ask_background(&mut self) -> io::Result<Option<Background>> {
-        if !self.tty.is_pseudo() || self.gone {
+        if !Tty::is_pseudo() || self.gone {
             return Ok(None);
         }
         self.parser.asked = true;

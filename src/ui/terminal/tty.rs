@@ -96,7 +96,7 @@ impl Tty {
 
     /// Whether a terminal emulator is at the other end, and no serial line or console of the kernel.
     #[expect(clippy::disallowed_methods, reason = "stdout is asked, not written to")]
-    pub fn is_pseudo(&self) -> bool {
+    pub fn is_pseudo() -> bool {
         // The majors of Linux's pseudo-terminals (admin-guide/devices.txt).
         rustix::fs::fstat(io::stdout()).is_ok_and(|stat| (136..=143).contains(&rustix::fs::major(stat.st_rdev)))
     }

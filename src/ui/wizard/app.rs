@@ -178,12 +178,11 @@ impl App {
         if !steps {
             self.read_typed();
         }
-        let leave = match keys::act_of(key, &self.key_hints(), typing) {
-            Some(act) => self.act(act),
-            None => {
-                self.said = format!("{} does nothing here", keys::name_of(&self.model.theme, key));
-                Leave::No
-            }
+        let leave = if let Some(act) = keys::act_of(key, &self.key_hints(), typing) {
+            self.act(act)
+        } else {
+            self.said = format!("{} does nothing here", keys::name_of(&self.model.theme, key));
+            Leave::No
         };
         self.settle();
         leave

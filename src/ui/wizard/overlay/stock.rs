@@ -55,12 +55,12 @@ impl Overlay {
     /// Whether to leave.
     pub fn quit(model: &Model) -> Self {
         let mut entries = vec![Entry::new("Stay", Target::Here)];
-        let mut text = "Nothing was changed on this server.".to_owned();
-        match model.unsaved() {
-            0 => {}
-            1 => text.push_str(" Your answer is lost unless you save it."),
-            n => text.push_str(&format!(" Your {n} answers are lost unless you save them.")),
-        }
+        let lost = match model.unsaved() {
+            0 => String::new(),
+            1 => " Your answer is lost unless you save it.".to_owned(),
+            n => format!(" Your {n} answers are lost unless you save them."),
+        };
+        let text = format!("Nothing was changed on this server.{lost}");
         if model.interview.is_some() {
             entries.push(Entry::new("Save the answers and leave", Target::Save));
         }
