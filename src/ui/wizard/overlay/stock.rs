@@ -27,7 +27,7 @@ impl Overlay {
             State::Done | State::ProofFailed | State::RolledBack => vec![to("Show it", Attend::Look)],
         };
         let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
-        let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
+        let mut text = format!("Run {run}: {}; {changes} on this server.", earlier.words());
         match state {
             State::Running | State::RollbackUnfinished => {}
             _ if last => {
