@@ -53,8 +53,13 @@ fn model(host: &dyn Host, look: Look) -> Model {
 
 fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<Exit> {
     let look = tty_caps::look(host);
-    let terminal = Terminal::open(look).ok()?;
+    let mut terminal = Terminal::open(look).ok()?;
+    let asked = if tty_caps::tells_background(host) { terminal.ask_background() } else { Ok(None) };
     let mut app = make(look, terminal.size());
+    // A terminal that cannot be asked cannot be drawn on either: the first frame tells.
+    if let Ok(Some(background)) = asked {
+        app.on(background);
+    }
     let left = event_loop(&mut app, terminal, || Box::new(RealHost::new()));
     stdio::print(app.last_words());
     let exit = match left {

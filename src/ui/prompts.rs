@@ -236,8 +236,8 @@ impl<'a, 'v> Dialogue<'a, 'v> {
     /// Somebody wants to leave; returns when it was not meant so.
     fn leave(&mut self) -> Result<(), Exit> {
         self.voice.blank();
-        self.voice.line("Leave? Nothing was changed on this machine.");
-        let items = ["go on here", "save the answers so far and leave", "leave"].map(str::to_owned);
+        self.voice.line("Leave bringup? Nothing was changed on this server.");
+        let items = ["stay", "save the answers and leave", "leave"].map(str::to_owned);
         match self.voice.choose(&items, Some(0))? {
             Pick::Item(1) => match self.save()? {
                 Some(_) => Err(Exit::Done),

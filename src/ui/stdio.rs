@@ -7,8 +7,9 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 
 use indicatif::{ProgressDrawTarget, TermLike};
+use inquire::autocompletion::Autocomplete;
 use inquire::ui::RenderConfig;
-use inquire::{Confirm, InquireError, Password, PasswordDisplayMode, Select, Text};
+use inquire::{Confirm, CustomUserError, InquireError, Password, PasswordDisplayMode, Select, Text};
 use rustix::termios::{Winsize, tcgetwinsize};
 
 use crate::visible;
@@ -151,10 +152,29 @@ pub fn ask_which(question: &str, options: &[String], help: &str) -> Result<usize
     select.raw_prompt().map(|chosen| chosen.index)
 }
 
-/// Asks for a line. `begun` is there to be edited, unless it holds what cannot be shown.
-pub fn ask_line(begun: &str, looks: RenderConfig<'_>) -> Result<String, InquireError> {
-    let begun = if visible::line(begun) == begun { begun } else { "" };
-    Text::new("").with_initial_value(begun).with_render_config(looks).prompt()
+/// Asks for a line. What is typed is the answer; `before`, which was refused, comes back with Tab to be edited, unless
+/// it holds what cannot be shown.
+pub fn ask_line(before: &str, looks: RenderConfig<'_>) -> Result<String, InquireError> {
+    let text = Text::new("").with_render_config(looks);
+    if before.is_empty() || visible::line(before) != before {
+        return text.prompt();
+    }
+    let help = format!("Tab brings back {before}");
+    text.with_autocomplete(Before(before.to_owned())).with_help_message(&help).prompt()
+}
+
+/// What was typed before, for an empty line.
+#[derive(Clone, Debug)]
+struct Before(String);
+
+impl Autocomplete for Before {
+    fn get_suggestions(&mut self, _: &str) -> Result<Vec<String>, CustomUserError> {
+        Ok(Vec::new())
+    }
+
+    fn get_completion(&mut self, typed: &str, _: Option<String>) -> Result<Option<String>, CustomUserError> {
+        Ok(typed.is_empty().then(|| self.0.clone()))
+    }
 }
 
 /// Asks for a line that is not shown.

@@ -19,6 +19,7 @@ use crate::ui::style::Look;
 use crate::ui::tty_caps;
 
 mod attr;
+mod background;
 mod grid;
 mod keys;
 mod paint;
@@ -27,6 +28,7 @@ mod scroll;
 mod signals;
 mod tty;
 
+pub use background::{Background, luminance};
 pub use signals::{Signal, Waker};
 pub use tty::restore;
 
@@ -43,6 +45,11 @@ use tty::{Tty, Wait};
 /// After so many inputs without a frame somebody wants to see something.
 const BURST: u32 = 4096;
 
+/// How long the answer to a question may be on its way: a satellite's line takes 0.6 s.
+const ANSWER: Duration = Duration::from_secs(1);
+/// How long the first frame waits for it, which nobody notices.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
 /// What [`Terminal::next`] waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -52,6 +59,8 @@ pub enum Input {
     Paste(String),
     /// The size has changed to columns and rows.
     Resize(u16, u16),
+    /// The terminal has told its background, see [`Terminal::ask_background`].
+    Background(Background),
     /// A [`Waker`] called.
     Woken,
     /// Nothing came in time.
@@ -85,6 +94,8 @@ pub struct Terminal {
     resized: bool,
     /// Inputs since the last frame.
     burst: u32,
+    /// Until when an answer may come.
+    unanswered: Option<Instant>,
 }
 
 impl Terminal {
@@ -109,6 +120,7 @@ impl Terminal {
             gone: false,
             resized: false,
             burst: 0,
+            unanswered: None,
         };
         signals.watch(Watch::Terminal);
         terminal.take_screen()?;
@@ -119,6 +131,41 @@ impl Terminal {
     pub fn size(&self) -> (u16, u16) {
         let size = self.frames.backend().size;
         (size.width, size.height)
+    }
+
+    /// Asks for the background. What is answered at once is returned, what is answered later is an input. Nothing is
+    /// asked over a serial line, or on a console of the kernel.
+    pub fn ask_background(&mut self) -> io::Result<Option<Background>> {
+        if !Tty::is_pseudo() || self.gone {
+            return Ok(None);
+        }
+        self.parser.asked = true;
+        self.write(background::QUESTION)?;
+        self.unanswered = now().checked_add(ANSWER);
+        let deadline = now() + AT_ONCE;
+        while self.unanswered.is_some() && !self.gone && !self.signals.any() && now() < deadline {
+            self.wait(Some(deadline.saturating_duration_since(now())))?;
+        }
+        Ok(self.parser.background.take())
+    }
+
+    /// An answer that is on its way would be typed into whatever has the terminal next: it is waited for.
+    fn hear_out(&mut self) {
+        while let Some(until) = self.unanswered.take_if(|until| *until > now() && self.entered && !self.gone) {
+            self.unanswered = Some(until);
+            let left = Timespec::try_from(until.saturating_duration_since(now())).ok();
+            let mut fds = [PollFd::new(&self.tty, PollFlags::IN)];
+            match poll(&mut fds, left.as_ref()) {
+                Ok(0) => break,
+                Err(error) if error != Errno::INTR => break,
+                _ => {}
+            }
+            // Gone, where there is nothing to read all the same.
+            if !fds[0].revents().is_empty() && !self.read() {
+                break;
+            }
+        }
+        self.unanswered = None;
     }
 
     /// Shows a frame: one write, and none when nothing differs. The cursor is visible when the frame sets one.
@@ -220,6 +267,9 @@ impl Terminal {
             self.measure();
             return Ok(Some(Input::Continued));
         }
+        if let Some(background) = self.parser.background.take() {
+            return Ok(Some(Input::Background(background)));
+        }
         if let Some(input) = self.parser.pop() {
             let suspend = Input::Key(KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL));
             if input == suspend {
@@ -285,6 +335,9 @@ impl Terminal {
             Ok(0) => self.gone = true,
             Ok(read) => {
                 self.parser.feed(&buffer[..read]);
+                if self.parser.answered {
+                    self.unanswered = None;
+                }
                 self.torn = self.parser.patience().and_then(|patience| now().checked_add(patience));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -294,6 +347,7 @@ impl Terminal {
     }
 
     fn give_back(&mut self) {
+        self.hear_out();
         restore();
         self.entered = false;
     }
@@ -345,7 +399,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        restore();
+        self.give_back();
         self.signals.watch(Watch::Nobody);
     }
 }

@@ -137,6 +137,31 @@ pub(super) fn moves(host: &dyn Host) -> bool {
     !unset(host, "TERM") && host.env("TERM").as_deref() != Some("dumb")
 }
 
+/// Whether the terminal may be asked for its background: one that answers, or ignores what it does not know. GNU screen
+/// and old terminals show the question as text; where no colour is wanted the answer is of no use.
+pub fn tells_background(host: &dyn Host) -> bool {
+    let term = host.env("TERM").unwrap_or_default();
+    let family = term.split('-').next().unwrap_or_default();
+    let known = [
+        "xterm",
+        "rxvt",
+        "tmux",
+        "alacritty",
+        "foot",
+        "kitty",
+        "konsole",
+        "gnome",
+        "vte",
+        "st",
+        "ghostty",
+        "wezterm",
+        "contour",
+        "mlterm",
+        "iterm2",
+    ];
+    known.contains(&family) && unset(host, "STY") && unset(host, "NO_COLOR")
+}
+
 /// Whether the locale is UTF-8 (the first variable that is set decides, see locale(7)) and the terminal has
 /// the signs: the fonts of the Linux console do not.
 fn unicode(host: &dyn Host) -> bool {
@@ -169,7 +194,7 @@ mod tests {
 
     fn host(variables: &[(&str, &str)]) -> FakeHost {
         let host = FakeHost::new();
-        for name in ["TERM", "LC_ALL", "LC_CTYPE", "LANG", "NO_COLOR"] {
+        for name in ["TERM", "LC_ALL", "LC_CTYPE", "LANG", "NO_COLOR", "STY"] {
             host.set_env(name, "");
         }
         for (name, value) in variables {
@@ -196,6 +221,21 @@ mod tests {
         assert!(!colour(&[("TERM", "xterm"), ("NO_COLOR", "1")], true));
         assert!(!colour(&[("TERM", "dumb")], true));
         assert!(!colour(&[], true));
+    }
+
+    #[test]
+    fn only_terminals_that_answer_are_asked_for_their_background() {
+        let asked = |variables: &[(&str, &str)]| tells_background(&host(variables));
+        for term in ["xterm", "xterm-256color", "xterm-kitty", "tmux-256color", "rxvt-unicode-256color", "foot"] {
+            assert!(asked(&[("TERM", term)]), "{term}");
+        }
+        for term in
+            ["", "dumb", "linux", "screen", "screen-256color", "screen.xterm-256color", "vt100", "vt220", "ansi"]
+        {
+            assert!(!asked(&[("TERM", term)]), "{term}");
+        }
+        assert!(!asked(&[("TERM", "xterm"), ("STY", "1.pts-0.host")]));
+        assert!(!asked(&[("TERM", "xterm"), ("NO_COLOR", "1")]));
     }
 
     #[test]

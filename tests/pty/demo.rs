@@ -83,6 +83,7 @@ fn run(terminal: &mut Terminal) -> u8 {
                     demo.note = format!("{} lines", text.lines().count());
                 }
                 Input::Resize(columns, rows) => demo.size = (columns, rows),
+                Input::Background(_) => {}
                 Input::Woken => demo.note = "woken".into(),
                 Input::Timeout => demo.note = "timeout".into(),
                 Input::Continued => demo.note = "continued".into(),

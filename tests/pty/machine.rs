@@ -13,12 +13,13 @@ use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::guide::load;
 use bringup::host::fake::{FakeHost, Package, output};
+use bringup::host::real::RealHost;
 use bringup::host::{Address, Host};
 use bringup::plan::{OutputLine, Plan, Planned, PlannedStage};
 use bringup::secret::Secrets;
-use bringup::ui::Look;
 use bringup::ui::terminal::Terminal;
 use bringup::ui::wizard::{App, Model, event_loop};
+use bringup::ui::{Look, tty_caps};
 use serde_json::json;
 
 /// What the one step of a run that matters does.
@@ -42,7 +43,9 @@ fn machine() -> FakeHost {
 pub fn main(what: &str) -> ExitCode {
     let look = Look { width: 80, unicode: true, colour: true };
     // Before any thread: the terminal blocks the signal that suspends, and all threads have to.
-    let terminal = Terminal::open(look).unwrap();
+    let mut terminal = Terminal::open(look).unwrap();
+    let asks = tty_caps::tells_background(&RealHost::new());
+    let background = if asks { terminal.ask_background().unwrap() } else { None };
     let run = match what {
         "fresh" => None,
         "works" => Some(run(|| {
@@ -60,6 +63,9 @@ pub fn main(what: &str) -> ExitCode {
         Some(run) => App::attached(model, &run, size),
         None => App::new(model, size),
     };
+    if let Some(background) = background {
+        app.on(background);
+    }
     let exit = event_loop(&mut app, terminal, || Box::new(HOST.clone())).unwrap();
     ExitCode::from(exit.code())
 }

@@ -1,7 +1,7 @@
 //! Programs in real pseudo-terminals: whatever happens to them, the terminal comes back as it was, nothing spins,
 //! and little is written. Needs neither root nor test hosts.
 //!
-//! Started with `demo` or `wizard` as its first argument, this program is the one under test; else it runs the tests,
+//! Started with `demo`, `line` or `wizard` as its first argument, this program is the one under test; else it runs the tests,
 //! as cargo's own harness would: `cargo test --test pty [NAME]`.
 #![allow(
     clippy::disallowed_methods,
@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 mod demo;
+mod fields;
 mod machine;
 mod pages;
 mod session;
@@ -28,13 +29,14 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some("demo") => return demo::main(),
+        Some("line") => return fields::line(),
         Some("wizard") => return machine::main(&arguments.next().unwrap()),
         _ => {}
     }
     // What loses its parent becomes our child: its end and its CPU time can be seen.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let arguments = Arguments::from_args();
-    let tests = terminal::tests().into_iter().chain(pages::tests()).collect();
+    let tests = terminal::tests().into_iter().chain(pages::tests()).chain(fields::tests()).collect();
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 

@@ -54,8 +54,36 @@ pub fn untouched() -> Modes {
 }
 
 /// What the terminal answers by itself.
-#[derive(Default)]
-struct Answers(Vec<u8>);
+#[derive(Clone, Default)]
+pub struct Answers {
+    /// What it says of its background, such as `rgb:ffff/ffff/ffff`; nothing where it does not know the question.
+    background: Option<&'static str>,
+    /// How long an answer is on its way.
+    delay: Duration,
+    /// How often it was asked for its background.
+    asked: usize,
+    /// Answers, with the time at which they arrive.
+    due: Vec<(Instant, Vec<u8>)>,
+}
+
+impl Answers {
+    /// Of a terminal with this background, whose answers take so long.
+    pub fn on(background: Option<&'static str>, delay: Duration) -> Self {
+        Self { background, delay, ..Self::default() }
+    }
+
+    fn say(&mut self, answer: &[u8]) {
+        self.due.push((Instant::now() + self.delay, answer.to_vec()));
+    }
+
+    /// What arrives now.
+    fn take(&mut self) -> Vec<u8> {
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.due).into_iter().partition(|(at, _)| *at <= now);
+        self.due = later;
+        due.into_iter().flat_map(|(_, answer)| answer).collect()
+    }
+}
 
 impl vt100::Callbacks for Answers {
     fn unhandled_csi(
@@ -68,14 +96,23 @@ impl vt100::Callbacks for Answers {
     ) {
         let parameter = parameters.first().and_then(|parameter| parameter.first()).copied().unwrap_or(0);
         match (first, parameter, end) {
-            (None, 5, 'n') => self.0.extend_from_slice(b"\x1b[0n"),
+            (None, 5, 'n') => self.say(b"\x1b[0n"),
             (None, 6, 'n') => {
                 let (row, column) = screen.cursor_position();
-                self.0.extend_from_slice(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
+                self.say(format!("\x1b[{};{}R", row + 1, column + 1).as_bytes());
             }
-            (None, 0, 'c') => self.0.extend_from_slice(b"\x1b[?62;22c"),
-            (Some(b'>'), 0, 'c') => self.0.extend_from_slice(b"\x1b[>0;0;0c"),
+            (None, 0, 'c') => self.say(b"\x1b[?62;22c"),
+            (Some(b'>'), 0, 'c') => self.say(b"\x1b[>0;0;0c"),
             _ => {}
+        }
+    }
+
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, parameters: &[&[u8]]) {
+        if parameters == [&b"11"[..], b"?"] {
+            self.asked += 1;
+            if let Some(background) = self.background {
+                self.say(format!("\x1b]11;{background}\x1b\\").as_bytes());
+            }
         }
     }
 }
@@ -101,30 +138,43 @@ impl Session {
     /// Starts `program` on a terminal of `size` (columns, rows), with only `env` and the usual few in its
     /// environment.
     pub fn start(program: &Path, args: &[&str], env: &[(&str, &str)], size: (u16, u16)) -> Self {
+        Self::answering(program, args, env, size, Answers::default())
+    }
+
+    /// The same on a terminal that answers so.
+    pub fn answering(program: &Path, args: &[&str], env: &[(&str, &str)], size: (u16, u16), answers: Answers) -> Self {
         // The exit status is said on the screen; the terminal stays open until it has been looked at.
         let script = r#""$@"; printf '\r\n[exit %s]\r\n' $?; exec cat"#;
         let program = program.to_str().unwrap();
         let mut argv = vec!["-c", script, "sh", program];
         argv.extend_from_slice(args);
-        Self::of("sh", &argv, env, size)
+        let mut session = Self::spawn("sh", &argv, env, size, answers);
+        session.find_program();
+        session
+    }
+
+    /// How often the program asked for the background.
+    pub fn asked(&self) -> usize {
+        self.terminal.callbacks().asked
     }
 
     /// Starts a shell with job control at its prompt, `$ `; commands are typed with [`Session::keys`]. The
     /// program of this session is what is typed first.
     pub fn interactive(env: &[(&str, &str)], size: (u16, u16)) -> Self {
         let env: Vec<_> = [("PS1", "$ ")].iter().chain(env).copied().collect();
-        let mut session = Self::spawn("bash", &["--norc", "--noprofile", "--noediting", "-i"], &env, size);
+        let mut session =
+            Self::spawn("bash", &["--norc", "--noprofile", "--noediting", "-i"], &env, size, Answers::default());
         session.wait_for("$ ");
         session
     }
 
-    fn of(command: &str, args: &[&str], env: &[(&str, &str)], size: (u16, u16)) -> Self {
-        let mut session = Self::spawn(command, args, env, size);
-        session.find_program();
-        session
-    }
-
-    fn spawn(command: &str, args: &[&str], env: &[(&str, &str)], (columns, rows): (u16, u16)) -> Self {
+    fn spawn(
+        command: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+        (columns, rows): (u16, u16),
+        answers: Answers,
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -152,7 +202,7 @@ impl Session {
             .expect("setsid comes with util-linux");
         let program = Pid::from_child(&shell);
         let (shown_columns, shown_rows) = if columns == 0 || rows == 0 { (80, 24) } else { (columns, rows) };
-        let terminal = vt100::Parser::new_with_callbacks(shown_rows, shown_columns, 0, Answers::default());
+        let terminal = vt100::Parser::new_with_callbacks(shown_rows, shown_columns, 0, answers);
         Self {
             master: Some(master),
             shell,
@@ -249,6 +299,7 @@ impl Session {
 
     /// Reads what is written within `time`; whether there was anything. After the first of it, it does not wait.
     fn pump(&mut self, time: Duration) -> bool {
+        self.answer();
         let Some(master) = self.master.as_ref().filter(|_| self.reading) else {
             std::thread::sleep(time);
             return false;
@@ -269,11 +320,18 @@ impl Session {
         }
         self.written.extend_from_slice(&buffer[..read]);
         self.terminal.process(&buffer[..read]);
-        let answers = std::mem::take(&mut self.terminal.callbacks_mut().0);
+        self.answer();
+        read > 0
+    }
+
+    fn answer(&mut self) {
+        if self.master.is_none() {
+            return;
+        }
+        let answers = self.terminal.callbacks_mut().take();
         if !answers.is_empty() {
             self.bytes(&answers);
         }
-        read > 0
     }
 
     /// What the screen shows, without blanks at the ends of the lines.
@@ -284,6 +342,11 @@ impl Session {
     /// The cell at a column and a row: its sign, and whether it is bold.
     pub fn cell(&self, column: u16, row: u16) -> Option<&vt100::Cell> {
         self.terminal.screen().cell(row, column)
+    }
+
+    /// Row and column of the cursor.
+    pub fn cursor(&self) -> (u16, u16) {
+        self.terminal.screen().cursor_position()
     }
 
     /// How many bytes were written since the last call, once nothing more comes.

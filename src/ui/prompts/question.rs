@@ -26,11 +26,11 @@ pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Resu
     let Some(question) = interview.question(path).cloned() else { return Ok(Step::On) };
     put(voice, interview, &question, path);
     let standing = |interview: &Interview| field_of(interview, path).is_some_and(|field| field.problem.is_none());
-    let mut begun = if standing(interview) { String::new() } else { interview.text(path) };
+    let mut typed_before = if standing(interview) { String::new() } else { interview.text(path) };
     loop {
         let heard = match question.kind {
             QuestionKind::Secret => voice.hear_secret()?,
-            _ => voice.hear(&begun)?,
+            _ => voice.hear(&typed_before)?,
         };
         match heard {
             Heard::Back => return Ok(Step::Back),
@@ -49,7 +49,7 @@ pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Resu
                     }
                     Some((message, hint)) => {
                         voice.refusal(&message, &hint);
-                        begun = line;
+                        typed_before = line;
                     }
                 }
             }

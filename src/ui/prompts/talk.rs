@@ -23,8 +23,8 @@ pub trait Talk {
     /// Shows text, line breaks included.
     fn tell(&mut self, text: &str);
 
-    /// Reads a line. `begun` is there to be edited, where the terminal can do that.
-    fn line(&mut self, begun: &str) -> Result<String, Gone>;
+    /// Reads a line. What was typed `before` and refused can be had again to be edited, where the terminal can do that.
+    fn line(&mut self, before: &str) -> Result<String, Gone>;
 
     /// Reads a line that is not shown.
     fn secret(&mut self) -> Result<String, Gone>;
@@ -56,7 +56,7 @@ impl Talk for Bare {
         stdio::error(text);
     }
 
-    fn line(&mut self, _begun: &str) -> Result<String, Gone> {
+    fn line(&mut self, _before: &str) -> Result<String, Gone> {
         stdio::error(&format!("{PROMPT} "));
         read(&mut io::stdin().lock())
     }
@@ -112,9 +112,8 @@ impl Talk for Edited {
         stdio::error(text);
     }
 
-    fn line(&mut self, begun: &str) -> Result<String, Gone> {
-        let line = heard(stdio::ask_line(begun, Self::looks()))?;
-        Ok(without_begun(line, begun))
+    fn line(&mut self, before: &str) -> Result<String, Gone> {
+        heard(stdio::ask_line(before, Self::looks()))
     }
 
     fn secret(&mut self) -> Result<String, Gone> {
@@ -132,14 +131,6 @@ impl Talk for Edited {
     }
 }
 
-/// A word of the dialogue behind a text that is there to be edited is meant as such: nobody clears the line first.
-fn without_begun(line: String, begun: &str) -> String {
-    match line.strip_prefix(begun) {
-        Some(word @ ("?" | "<" | LEAVE)) => word.to_owned(),
-        _ => line,
-    }
-}
-
 /// Escape asks to leave.
 fn heard(said: Result<String, InquireError>) -> Result<String, Gone> {
     match said {
@@ -153,12 +144,6 @@ fn heard(said: Result<String, InquireError>) -> Result<String, Gone> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_word_behind_a_text_that_was_refused_is_heard_as_the_word() {
-        let heard = |line: &str| without_begun(line.to_owned(), "70000");
-        assert_eq!(["70000?", "70000<", "?", "700", "70000"].map(heard), ["?", "<", "?", "700", "70000"]);
-    }
 
     #[test]
     fn a_line_ends_where_the_line_ends_and_the_input_where_nothing_is_left() {

@@ -120,9 +120,9 @@ impl<'a> Voice<'a> {
         self.hanging("  [Enter] ", what);
     }
 
-    /// Hears a line.
-    pub fn hear(&mut self, begun: &str) -> Result<Heard, Exit> {
-        let line = self.talk.line(begun);
+    /// Hears a line; what was typed `before` can be had again.
+    pub fn hear(&mut self, before: &str) -> Result<Heard, Exit> {
+        let line = self.talk.line(before);
         self.understood(line)
     }
 

@@ -1,4 +1,4 @@
-//! Before the first question: what was found on this machine, and what it can become.
+//! Before the first question: what was found on this server, and what it can become.
 
 use crate::error::Exit;
 use crate::facts::Facts;
@@ -8,11 +8,11 @@ use crate::preflight::run;
 use crate::ui::preflight;
 use crate::ui::prompts::voice::{Pick, Voice};
 
-/// What was found on this machine, and how the dialogue works.
+/// What was found on this server, and how the dialogue works.
 pub fn welcome(host: &dyn Host, voice: &mut Voice<'_>, facts: &Facts) {
     voice.heading("bringup: from a fresh Debian to production, and back");
     voice.blank();
-    voice.line("Looking at this machine ...");
+    voice.line("Checking this server ...");
     let found = run(host, facts, &|_| {});
     voice.blank();
     for line in preflight::page(voice.look, &found).lines() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::ui::terminal::Input;
+use crate::ui::terminal::{Background, Input};
 
 /// What can be a key of its own, such as Esc, is one after so long. Terminals send a sequence at once.
 const ESCAPE: Duration = Duration::from_millis(50);
@@ -24,8 +24,14 @@ const PASTE_END: &[u8] = b"\x1b[201~";
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     state: State,
-    /// What has come of the present sequence, character or paste.
+    /// What has come of the present sequence, character, report or paste.
     held: Vec<u8>,
+    /// The answers to [`super::background::QUESTION`] are listened for.
+    pub asked: bool,
+    /// The terminal has told its background.
+    pub background: Option<Background>,
+    /// It has answered what every terminal answers: nothing more is on its way.
+    pub answered: bool,
     queue: VecDeque<Input>,
 }
 
@@ -45,7 +51,7 @@ enum State {
     Console,
     /// The last bytes of a mouse report in the old form.
     Mouse { left: u8 },
-    /// In a report (OSC, DCS) that nobody has asked for, up to BEL or ST.
+    /// In a report (OSC, DCS), up to BEL or ST.
     Report,
     /// In a paste; so many bytes of its end have come.
     Paste { end: usize },
@@ -66,7 +72,7 @@ impl Parser {
 
     /// Whether an input is complete.
     pub fn ready(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.background.is_some()
     }
 
     /// How long the rest of what has begun is waited for. A character or a paste may take its time: its rest
@@ -117,9 +123,11 @@ impl Parser {
                 self.state = if left > 1 { State::Mouse { left: left - 1 } } else { State::Ground }
             }
             State::Report => match byte {
-                0x07 | 0x18 | 0x1a => self.to(State::Ground),
+                0x18 | 0x1a => self.to(State::Ground),
+                0x07 => self.report(State::Ground),
                 // The ESC of an ST. What follows a lone one is a key.
-                0x1b => self.to(State::Escape),
+                0x1b => self.report(State::Escape),
+                _ if self.held.len() < LONGEST => self.held.push(byte),
                 _ => {}
             },
             State::Paste { end } => self.paste(byte, end),
@@ -220,10 +228,21 @@ impl Parser {
         }
     }
 
+    /// A whole report. Only one that was asked for means anything.
+    fn report(&mut self, next: State) {
+        if self.asked {
+            self.background = Background::told(&self.held).or(self.background);
+        }
+        self.to(next);
+    }
+
     /// A whole control sequence: its parameters and its last byte.
     fn control(&mut self, parameters: &[u8], end: u8) {
         if parameters.is_empty() && end == b'M' {
             return self.to(State::Mouse { left: 3 });
+        }
+        if parameters.starts_with(b"?") && end == b'c' {
+            self.answered = true;
         }
         if parameters == b"200" && end == b'~' {
             return self.to(State::Paste { end: 0 });
@@ -450,6 +469,22 @@ mod tests {
             b"\x1b[99999999999999999999~",
         ] {
             assert_eq!(parse(bytes), [], "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn an_answer_is_heard_when_it_was_asked_for_and_is_never_a_key() {
+        for (asked, heard) in [(false, None), (true, Some(Background::Light))] {
+            for end in ["\x1b\\", "\x07"] {
+                let mut parser = Parser { asked, ..Parser::default() };
+                for byte in format!("x\x1b]11;rgb:ffff/ffff/ffff{end}\x1b[?64;1cy").as_bytes() {
+                    parser.feed(&[*byte]);
+                }
+                assert_eq!(parser.background.take(), heard);
+                assert!(parser.answered);
+                let keys: Vec<Input> = std::iter::from_fn(|| parser.pop()).collect();
+                assert_eq!(keys, [plain(KeyCode::Char('x')), plain(KeyCode::Char('y'))]);
+            }
         }
     }
 

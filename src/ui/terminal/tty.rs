@@ -94,6 +94,13 @@ impl Tty {
         (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
     }
 
+    /// Whether a terminal emulator is at the other end, and no serial line or console of the kernel.
+    #[expect(clippy::disallowed_methods, reason = "stdout is asked, not written to")]
+    pub fn is_pseudo() -> bool {
+        // The majors of Linux's pseudo-terminals (admin-guide/devices.txt).
+        rustix::fs::fstat(io::stdout()).is_ok_and(|stat| (136..=143).contains(&rustix::fs::major(stat.st_rdev)))
+    }
+
     /// Takes the screen: raw mode and [`ENTER`]. Again, when we have it already, it is taken as it was before.
     pub fn enter(&self, wait: &mut dyn Wait) -> io::Result<()> {
         let mut before = BEFORE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -3,19 +3,20 @@
 
 use std::collections::BTreeMap;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::KeyEvent;
 
 use crate::answers::interview::Interview;
 use crate::error::{Exit, Problem};
 use crate::guide::QuestionKind;
+use crate::ui::terminal::Background;
 use crate::ui::wizard::cmd::{Cmd, Msg};
-use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{self, Overlay, Search};
+use crate::ui::wizard::overlay::{self, Overlay};
 use crate::ui::wizard::page::{Transition, page};
 use crate::ui::wizard::run_view;
+use crate::ui::wizard::theme::Theme;
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// What says that somebody was asked and is sure.
@@ -23,6 +24,7 @@ pub const SURE: &str = "sure";
 
 mod draw;
 mod scroll;
+mod typing;
 
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,10 @@ pub struct App {
     revealed: Option<Revealed>,
     /// The page is shown from its top, wherever the pointer is.
     at_top: bool,
+    /// What came of the last key, where nothing on the page shows it.
+    said: String,
+    /// What is typed was not taken as the answer yet, see [`App::pause`].
+    unread: bool,
 }
 
 /// A pointer's place on a screen.
@@ -73,6 +79,8 @@ impl App {
             last_words: String::new(),
             revealed: None,
             at_top: false,
+            said: String::new(),
+            unread: false,
         };
         app.settle();
         app
@@ -110,8 +118,15 @@ impl App {
         self.settle();
     }
 
+    /// The terminal has told its background.
+    pub fn on(&mut self, background: Background) {
+        self.model.theme = Theme::on(self.model.look, Some(background));
+        self.settle();
+    }
+
     /// A command reports.
     pub fn tell(&mut self, message: Msg) -> Leave {
+        self.read_typed();
         let leave = self.update(message);
         self.settle();
         leave
@@ -150,32 +165,27 @@ impl App {
         Leave::No
     }
 
-    /// A key was pressed.
+    /// A key was pressed. One that does nothing says so.
     pub fn key(&mut self, key: KeyEvent) -> Leave {
-        let typing = self.typing() && !self.acts_while_typing(key);
+        self.said.clear();
+        let steps = self.kind() == Some(QuestionKind::Integer) && keys::is_step(key) && !self.takes_sign(key);
+        let typing = self.typing() && !steps;
         if typing && self.edit(key) {
             self.revealed = None;
             self.settle();
             return Leave::No;
         }
-        let key_hints = self.key_hints();
-        let leave = match keys::act_of(key, &key_hints, typing) {
-            Some(act) => self.act(act),
-            None => Leave::No,
+        if !steps {
+            self.read_typed();
+        }
+        let leave = if let Some(act) = keys::act_of(key, &self.key_hints(), typing) {
+            self.act(act)
+        } else {
+            self.said = format!("{} does nothing here", keys::name_of(&self.model.theme, key));
+            Leave::No
         };
         self.settle();
         leave
-    }
-
-    /// Text was pasted.
-    pub fn paste(&mut self, text: &str) {
-        if self.typing() {
-            // The entries of a list may come one to a line.
-            let text = if self.kind().is_some_and(QuestionKind::is_list) { entries(text) } else { text.to_owned() };
-            self.change(|editor| editor.insert(&text));
-            self.revealed = None;
-        }
-        self.settle();
     }
 
     fn act(&mut self, act: Act) -> Leave {
@@ -198,8 +208,15 @@ impl App {
             return Leave::No;
         }
         let step = match (&mut self.overlay, act) {
+            (Some((overlay, _)), Act::Quit) => match overlay.way_out() {
+                Some(exit) => Transition::Leave(exit),
+                None => self.leaving(),
+            },
+            (None, Act::Quit) => self.leaving(),
             (Some((overlay, view)), act) => overlay.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.model),
-            (None, act) if self.route == Route::Run => page(&self.route).act(act, focus.as_ref(), &mut self.model),
+            (None, act) if self.route == Route::Run && act != Act::Help => {
+                page(&self.route).act(act, focus.as_ref(), &mut self.model)
+            }
             (None, Act::GoTo) => {
                 // The pointer begins at this page.
                 let here = self.model.places().iter().position(|place| *place == self.route);
@@ -207,11 +224,24 @@ impl App {
                 self.overlay = Some((Box::new(Overlay::go_to(&self.model)), view));
                 Transition::Stay
             }
-            (None, Act::Quit) if self.model.run_view.is_some() => page(&Route::Run).act(act, None, &mut self.model),
-            (None, Act::Quit) => Transition::Open(Box::new(Overlay::quit(&self.model))),
+            (None, Act::Help) if !matches!(self.route, Route::Stage(_)) => {
+                Transition::Open(Box::new(Overlay::keys(&self.model.theme)))
+            }
+            (None, Act::Less | Act::More) if focus.as_ref().is_some_and(|focus| focus.path().is_some()) => {
+                self.step_number(act == Act::More);
+                Transition::Stay
+            }
             (None, act) => page(&self.route).act(act, focus.as_ref(), &mut self.model),
         };
         self.follow(step)
+    }
+
+    /// What leaving means now: a run goes on, answers may be lost.
+    fn leaving(&mut self) -> Transition {
+        if self.model.run_view.is_some() {
+            return page(&Route::Run).act(Act::Quit, None, &mut self.model);
+        }
+        Transition::Open(Box::new(Overlay::quit(&self.model)))
     }
 
     fn follow(&mut self, step: Transition) -> Leave {
@@ -259,6 +289,10 @@ impl App {
             Transition::Shell => {
                 return Leave::Shell(self.model.run_view.as_ref().map(|run_view| run_view.note()).unwrap_or_default());
             }
+            Transition::AskToLeave if self.model.unsaved() == 0 => return Leave::Yes(Exit::Interrupted),
+            Transition::AskToLeave => {
+                self.overlay = Some((Box::new(Overlay::quit(&self.model)), Viewport::default()));
+            }
             Transition::Leave(exit) => return Leave::Yes(exit),
         }
         Leave::No
@@ -280,102 +314,6 @@ impl App {
             let near = self.chosen(near.clone());
             self.point_at(near);
         }
-    }
-
-    // --- typing -------------------------------------------------------------
-
-    fn typing(&self) -> bool {
-        match &self.overlay {
-            Some((overlay, _)) => overlay.is_typing(),
-            None => self.model.editor.is_some() || self.search().is_some_and(Search::is_typing),
-        }
-    }
-
-    fn search(&self) -> Option<&Search> {
-        match &self.overlay {
-            Some((overlay, _)) => overlay.search(),
-            None => page(&self.route).search(&self.model),
-        }
-    }
-
-    /// The kind of the question that is typed.
-    fn kind(&self) -> Option<QuestionKind> {
-        let (path, _) = self.model.editor.as_ref()?;
-        self.model.interview.as_ref()?.question(path).map(|question| question.kind)
-    }
-
-    fn acts_while_typing(&self, key: KeyEvent) -> bool {
-        self.kind().is_some_and(|kind| keys::acts_while_typing(key, kind))
-    }
-
-    /// Whether the key was one for the text under the cursor.
-    fn edit(&mut self, key: KeyEvent) -> bool {
-        let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        let edit: fn(&mut Editor) = match key.code {
-            KeyCode::Left => Editor::left,
-            KeyCode::Right => Editor::right,
-            KeyCode::Home => Editor::home,
-            KeyCode::End => Editor::end,
-            KeyCode::Char('a') if control => Editor::home,
-            KeyCode::Char('e') if control => Editor::end,
-            KeyCode::Char('u') if control => Editor::clear_before,
-            KeyCode::Char('w') if control => Editor::delete_word,
-            KeyCode::Backspace => Editor::backspace,
-            KeyCode::Delete => Editor::delete,
-            _ => match keys::typed(key) {
-                Some(c) => {
-                    self.change(|editor| editor.insert(c.encode_utf8(&mut [0; 4])));
-                    return true;
-                }
-                None => return false,
-            },
-        };
-        self.change(edit);
-        true
-    }
-
-    /// Changes the text under the cursor and, when that made a difference, the answer.
-    fn change(&mut self, edit: impl FnOnce(&mut Editor)) {
-        if let Some((overlay, _)) = &mut self.overlay {
-            if let Some(editor) = overlay.editor() {
-                edit(editor);
-            }
-            return;
-        }
-        if self.route == Route::Run
-            && let Some(editor) = self.model.run_view.as_mut().and_then(|run_view| run_view.pane.search.editor())
-        {
-            return edit(editor);
-        }
-        let Some((path, editor)) = &mut self.model.editor else { return };
-        let before = editor.text().to_owned();
-        edit(editor);
-        if editor.text() != before
-            && let Some(interview) = &mut self.model.interview
-        {
-            interview.type_in(path, editor.text());
-        }
-    }
-
-    /// The editor belongs to the field under the pointer.
-    fn settle_editor(&mut self) {
-        let path = match (&self.overlay, &self.view().focus, &self.model.interview) {
-            (None, Some(Focus::Field(path)), Some(interview)) => interview
-                .question(path)
-                .filter(|question| !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice))
-                .map(|_| path.clone()),
-            _ => None,
-        };
-        if self.model.editor.as_ref().map(|(path, _)| path) == path.as_ref() {
-            return;
-        }
-        self.model.revealed = false;
-        self.model.editor = path.and_then(|path| {
-            let interview = self.model.interview.as_ref()?;
-            let text = interview.text(&path);
-            let suggestion = !interview.given().values.contains_key(&path);
-            Some((path, Editor::new(text, suggestion)))
-        });
     }
 
     // --- moving -------------------------------------------------------------
@@ -465,16 +403,14 @@ impl App {
             Some((overlay, _)) => overlay.key_hints(),
             None => page(&self.route).key_hints(&self.model, self.view().focus.as_ref()),
         };
-        key_hints.extend(
-            [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last].map(|act| key_hint(act, "")),
-        );
+        let moves = [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last];
+        key_hints.extend(moves.map(|act| key_hint(act, "")));
         if self.overlay.is_none() {
-            key_hints.extend([Act::Next, Act::Previous].map(|act| key_hint(act, "")));
+            key_hints.extend([key_hint(Act::Next, ""), key_hint(Act::Previous, ""), key_hint(Act::Help, "help")]);
+            // Nothing else can be gone to from the run.
+            key_hints.extend((self.route != Route::Run).then(|| key_hint(Act::GoTo, "pages")));
         }
-        // The run's page says itself what leaving means.
-        if self.overlay.is_none() && self.route != Route::Run {
-            key_hints.extend([key_hint(Act::GoTo, "go to"), key_hint(Act::Quit, "leave")]);
-        }
+        key_hints.push(key_hint(Act::Quit, "leave"));
         key_hints
     }
 
@@ -529,11 +465,6 @@ impl App {
         self.reveal_focus();
         self.scroll(0);
     }
-}
-
-/// Entries that came one to a line, as one types them.
-fn entries(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
 mod run;

@@ -10,7 +10,7 @@ pub struct Editor {
     text: String,
     /// A byte position on a boundary of characters.
     cursor: usize,
-    /// Nothing was typed yet: the first character replaces the text, which was a suggestion.
+    /// Nothing was typed yet: the first character replaces the text.
     fresh: bool,
 }
 
@@ -24,11 +24,11 @@ pub struct Window {
 }
 
 impl Editor {
-    /// Editing begins with this text, the cursor at its end. A suggestion is replaced by the first typed character,
-    /// and edited when the cursor moves first.
-    pub fn new(text: impl Into<String>, suggestion: bool) -> Self {
+    /// Editing begins with this text, the cursor at its end. The first typed character replaces it, wherever it came
+    /// from; once the cursor moved, it is edited.
+    pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { cursor: text.len(), fresh: suggestion, text }
+        Self { cursor: text.len(), fresh: true, text }
     }
 
     /// The text.
@@ -110,7 +110,7 @@ impl Editor {
         self.cursor = self.text.len();
     }
 
-    /// Whether the text is a suggestion that the first typed character replaces.
+    /// Whether the first typed character replaces the text.
     pub fn is_suggestion(&self) -> bool {
         self.fresh
     }
@@ -164,23 +164,30 @@ mod tests {
 
     use super::*;
 
+    /// The cursor was moved to the end of this text.
+    fn edited(text: impl Into<String>) -> Editor {
+        let mut editor = Editor::new(text);
+        editor.end();
+        editor
+    }
+
     #[test]
     fn a_suggestion_is_replaced_by_typing_and_kept_by_moving() {
-        let mut editor = Editor::new("webapp", true);
+        let mut editor = Editor::new("webapp");
         editor.insert("s");
         assert_eq!(editor.text(), "s");
-        let mut editor = Editor::new("webapp", true);
+        let mut editor = Editor::new("webapp");
         editor.end();
         editor.insert("2");
         assert_eq!(editor.text(), "webapp2");
-        let mut editor = Editor::new("webapp", true);
+        let mut editor = Editor::new("webapp");
         editor.backspace();
         assert_eq!(editor.text(), "webap");
     }
 
     #[test]
     fn whole_characters_go_at_once() {
-        let mut editor = Editor::new("a👩‍👩‍👧e\u{301}", false);
+        let mut editor = edited("a👩‍👩‍👧e\u{301}");
         editor.backspace();
         assert_eq!(editor.text(), "a👩‍👩‍👧");
         editor.left();
@@ -190,7 +197,7 @@ mod tests {
 
     #[test]
     fn words_go_at_once() {
-        let mut editor = Editor::new("app.example.org", false);
+        let mut editor = edited("app.example.org");
         editor.delete_word();
         assert_eq!(editor.text(), "app.example.");
         editor.delete_word();
@@ -212,7 +219,7 @@ mod tests {
             let Window { text, cursor } = editor.window(columns, str::to_owned, "…");
             (text, cursor)
         };
-        let mut editor = Editor::new("0123456789abcdef", false);
+        let mut editor = edited("0123456789abcdef");
         assert_eq!(window(&editor, 20), ("0123456789abcdef".to_owned(), 16));
         assert_eq!(window(&editor, 10), ("…bcdef".to_owned(), 6));
         editor.left();
@@ -220,14 +227,14 @@ mod tests {
         editor.home();
         assert_eq!(window(&editor, 10), ("012345678…".to_owned(), 0));
         assert_eq!(editor.window(20, |_| "*".to_owned(), "…").text, "****************");
-        assert_eq!(window(&Editor::new("日本語", false), 7), ("日本語".to_owned(), 6));
-        assert_eq!(window(&Editor::new("日本語", false), 4), ("語".to_owned(), 2));
+        assert_eq!(window(&edited("日本語"), 7), ("日本語".to_owned(), 6));
+        assert_eq!(window(&edited("日本語"), 4), ("語".to_owned(), 2));
     }
 
     proptest! {
         #[test]
         fn any_keys_leave_text_and_cursor_sound(text in "\\PC{0,20}", keys in prop::collection::vec(0u8..8, 0..60)) {
-            let mut editor = Editor::new(text, false);
+            let mut editor = edited(text);
             for key in keys {
                 match key {
                     0 => editor.left(),

@@ -9,10 +9,7 @@ use crate::error::Exit;
 use crate::host::{Command, Host};
 use crate::ui::stdio;
 use crate::ui::terminal::{Input, Signal, Terminal};
-use crate::ui::wizard::{App, Leave, Msg, RunMsg};
-
-/// How often a time that passes is shown anew.
-const TICK: Duration = Duration::from_secs(1);
+use crate::ui::wizard::{App, Leave, Msg};
 
 /// Makes the door to the machine for a command: each has one of its own.
 pub type MakeHost = fn() -> Box<dyn Host>;
@@ -36,7 +33,7 @@ pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::
                 });
             })?;
         }
-        let leave = match terminal.next(app.ticks().then_some(TICK))? {
+        let leave = match terminal.next(app.pause())? {
             Input::Key(key) => app.key(key),
             Input::Paste(text) => {
                 app.paste(&text);
@@ -44,6 +41,10 @@ pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::
             }
             Input::Resize(width, height) => {
                 app.resize(width, height);
+                Leave::No
+            }
+            Input::Background(background) => {
+                app.on(background);
                 Leave::No
             }
             Input::Woken => {
@@ -56,7 +57,7 @@ pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::
                 leave
             }
             Input::Continued => Leave::No,
-            Input::Timeout => app.tell(Msg::Run(RunMsg::Time(host().now()))),
+            Input::Timeout => app.paused(host().now()),
             Input::End(signal) => Leave::Yes(match signal {
                 Signal::Interrupt => Exit::Interrupted,
                 Signal::Terminate => Exit::Terminated,

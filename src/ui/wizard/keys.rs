@@ -1,9 +1,10 @@
 //! What keys do. A page says which acts it accepts at the moment; the same table turns key presses into acts and
-//! acts into the line at the bottom, so the two cannot differ.
+//! acts into the line at the bottom, the help and the manual, so they cannot differ.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::guide::QuestionKind;
+use crate::ui::text;
+use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::theme::{Sign, Theme};
 
 /// What a person can do. One word each, the same on every page.
@@ -71,80 +72,143 @@ pub const fn key_hint(act: Act, label: &'static str) -> KeyHint {
     KeyHint { act, label }
 }
 
-/// The keys of each act. Letters act only where they are not typed into a field.
-const KEYS: &[(Act, &[(KeyCode, KeyModifiers)])] = &[
-    (Act::Up, &[plain(KeyCode::Up), control('p')]),
-    (Act::Down, &[plain(KeyCode::Down), control('n')]),
-    (Act::PageUp, &[plain(KeyCode::PageUp), control('b')]),
-    (Act::PageDown, &[plain(KeyCode::PageDown), control('f')]),
-    (Act::First, &[plain(KeyCode::Home)]),
-    (Act::Last, &[plain(KeyCode::End)]),
-    (Act::Next, &[plain(KeyCode::Tab)]),
-    (Act::Previous, &[plain(KeyCode::BackTab)]),
-    (Act::Enter, &[plain(KeyCode::Enter)]),
-    (Act::Pick, &[letter(' ')]),
-    (Act::Back, &[plain(KeyCode::Esc)]),
-    (Act::Help, &[plain(KeyCode::F(1)), letter('?')]),
-    (Act::GoTo, &[plain(KeyCode::F(2)), letter('g')]),
-    (Act::Reveal, &[control('r')]),
-    (Act::Generate, &[control('g')]),
-    (Act::Default, &[control('d')]),
-    (Act::Less, &[plain(KeyCode::Left), letter('-')]),
-    (Act::More, &[plain(KeyCode::Right), letter('+')]),
-    (Act::Search, &[letter('/')]),
-    (Act::SearchNext, &[letter('n')]),
-    (Act::SearchPrevious, &[letter('N')]),
-    (Act::Log, &[letter('l')]),
-    (Act::Detach, &[letter('d')]),
-    (Act::Retry, &[letter('r')]),
-    (Act::Skip, &[letter('k')]),
-    (Act::Change, &[letter('c')]),
-    (Act::RollBackStage, &[letter('b')]),
-    (Act::RollBack, &[letter('B')]),
-    (Act::Abort, &[letter('x')]),
-    (Act::Pause, &[letter('p')]),
-    (Act::Shell, &[letter('!')]),
-    (Act::Save, &[letter('s')]),
-    (Act::Quit, &[control('c'), letter('q')]),
+/// A key with its modifiers.
+type Key = (KeyCode, KeyModifiers);
+
+/// An act with its keys, the one that is shown first, and what it does.
+struct Binding {
+    act: Act,
+    keys: &'static [Key],
+    does: &'static str,
+}
+
+const fn bind(act: Act, keys: &'static [Key], does: &'static str) -> Binding {
+    Binding { act, keys, does }
+}
+
+/// Every key and what it does, under headings: the bottom line, the help and the manual are made from it. A key means
+/// the same on every page, so what works everywhere is no letter: letters are text in a field. Control keys exist on
+/// every terminal; function keys do not, and are never the only way.
+const KEYS: &[(&str, &[Binding])] = &[
+    (
+        "Everywhere",
+        &[
+            bind(Act::Help, &[control('g'), plain(KeyCode::F(1))], "help and all keys"),
+            bind(Act::GoTo, &[control('t'), plain(KeyCode::F(2))], "the list of pages"),
+            bind(Act::Quit, &[control('c')], "leave; pressed twice, without further question"),
+            bind(Act::Back, &[plain(KeyCode::Esc)], "to the page before; closes what lies over a page"),
+            bind(Act::Enter, &[plain(KeyCode::Enter)], "choose, or on to what follows"),
+            bind(Act::Next, &[plain(KeyCode::Tab)], "to the next question or list"),
+            bind(Act::Previous, &[plain(KeyCode::BackTab)], "to the one before"),
+            bind(Act::Up, &[plain(KeyCode::Up), control('p')], "a line up"),
+            bind(Act::Down, &[plain(KeyCode::Down), control('n')], "a line down"),
+            bind(Act::PageUp, &[plain(KeyCode::PageUp), control('b')], "a screen up"),
+            bind(Act::PageDown, &[plain(KeyCode::PageDown), control('f')], "a screen down"),
+            bind(Act::First, &[plain(KeyCode::Home)], "to the top; in a field to its beginning"),
+            bind(Act::Last, &[plain(KeyCode::End)], "to the bottom; in a field to its end"),
+        ],
+    ),
+    (
+        "Answers",
+        &[
+            bind(Act::Pick, &[letter(' ')], "choose, or switch between yes and no"),
+            bind(Act::More, &[letter('+')], "a larger number"),
+            bind(Act::Less, &[letter('-')], "a smaller number"),
+            bind(Act::Default, &[control('d')], "the default again"),
+            bind(Act::Generate, &[control('y')], "have a password generated"),
+            bind(Act::Reveal, &[control('r')], "show or hide a password"),
+        ],
+    ),
+    (
+        "Long texts",
+        &[
+            bind(Act::Search, &[letter('/')], "search"),
+            bind(Act::SearchNext, &[letter('n')], "the next place found"),
+            bind(Act::SearchPrevious, &[letter('N')], "the place found before"),
+        ],
+    ),
+    (
+        "Review and run",
+        &[
+            bind(Act::Save, &[letter('s')], "save the answers"),
+            bind(Act::Retry, &[letter('r')], "check again; retry a step that failed"),
+            bind(Act::Log, &[letter('l')], "the log of a step"),
+            bind(Act::Detach, &[letter('d')], "leave, and the run goes on"),
+            bind(Act::Change, &[letter('c')], "change an answer and retry"),
+            bind(Act::Skip, &[letter('k')], "skip this step"),
+            bind(Act::RollBackStage, &[letter('b')], "roll back this stage"),
+            bind(Act::RollBack, &[letter('B')], "roll back everything"),
+            bind(Act::Abort, &[letter('x')], "abort: end the run and roll back"),
+            bind(Act::Pause, &[letter('p')], "pause: end the run and keep its changes"),
+            bind(Act::Shell, &[letter('!')], "a shell"),
+        ],
+    ),
 ];
 
-const fn plain(code: KeyCode) -> (KeyCode, KeyModifiers) {
+/// What a key does to the text under the cursor.
+type Edit = fn(&mut Editor);
+
+/// The keys that edit a field, with what they do.
+const EDITS: &[(Edit, &[Key], &str)] = &[
+    (Editor::left, &[plain(KeyCode::Left)], "a character to the left"),
+    (Editor::right, &[plain(KeyCode::Right)], "a character to the right"),
+    (Editor::home, &[plain(KeyCode::Home), control('a')], "to the beginning"),
+    (Editor::end, &[plain(KeyCode::End), control('e')], "to the end"),
+    (Editor::backspace, &[plain(KeyCode::Backspace)], "removes the character before the cursor"),
+    (Editor::delete, &[plain(KeyCode::Delete)], "removes the character under the cursor"),
+    (Editor::delete_word, &[control('w')], "removes the word before the cursor"),
+    (Editor::clear_before, &[control('u')], "removes everything before the cursor"),
+];
+
+/// What is said above the keys of a field.
+const TYPING: &str = "The first character typed replaces what stands in a field; an arrow, Home or End edits it.";
+
+const fn plain(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
 }
 
-const fn letter(c: char) -> (KeyCode, KeyModifiers) {
+const fn letter(c: char) -> Key {
     (KeyCode::Char(c), KeyModifiers::NONE)
 }
 
-const fn control(c: char) -> (KeyCode, KeyModifiers) {
+const fn control(c: char) -> Key {
     (KeyCode::Char(c), KeyModifiers::CONTROL)
+}
+
+fn bindings() -> impl Iterator<Item = &'static Binding> {
+    KEYS.iter().flat_map(|(_, bindings)| *bindings)
+}
+
+/// A capital says by itself that Shift was held; terminals disagree on telling it once more.
+fn pressed(key: KeyEvent) -> Key {
+    (key.code, key.modifiers.difference(KeyModifiers::SHIFT))
 }
 
 /// The act of a key, if the page accepts it. While text is typed, letters are text.
 pub fn act_of(key: KeyEvent, key_hints: &[KeyHint], typing: bool) -> Option<Act> {
     let accepted = |act: Act| key_hints.iter().any(|offer| offer.act == act);
-    // A capital says by itself that Shift was held; terminals disagree on telling it once more.
-    let modifiers = key.modifiers.difference(KeyModifiers::SHIFT);
-    let pressed = (key.code, modifiers);
-    KEYS.iter()
-        .filter(|(act, _)| accepted(*act))
-        .find(|(_, keys)| keys.iter().any(|known| *known == pressed && !(typing && types(*known))))
-        .map(|(act, _)| *act)
+    let pressed = pressed(key);
+    bindings()
+        .filter(|binding| accepted(binding.act))
+        .find(|binding| binding.keys.iter().any(|known| *known == pressed && !(typing && types(*known))))
+        .map(|binding| binding.act)
 }
 
-/// Whether a key that would type acts instead, because answers of this kind can never hold it.
-pub fn acts_while_typing(key: KeyEvent, kind: QuestionKind) -> bool {
-    match key.code {
-        KeyCode::Left | KeyCode::Right | KeyCode::Char('+' | '-') => kind == QuestionKind::Integer,
-        KeyCode::Char('?') => kind.is_number() || matches!(kind, QuestionKind::Hostname | QuestionKind::Secret),
-        _ => false,
-    }
+/// What a key does to the text under the cursor.
+pub fn edit_of(key: KeyEvent) -> Option<Edit> {
+    let pressed = pressed(key);
+    EDITS.iter().find(|(_, keys, _)| keys.contains(&pressed)).map(|(edit, ..)| *edit)
+}
+
+/// Whether a key changes a number by steps, which it does where a number is typed.
+pub fn is_step(key: KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Char('+' | '-'))
 }
 
 /// The text of a key, where it types.
 pub fn typed(key: KeyEvent) -> Option<char> {
     match key.code {
-        KeyCode::Char(c) if (key.modifiers.difference(KeyModifiers::SHIFT)).is_empty() => Some(c),
+        KeyCode::Char(c) if pressed(key).1.is_empty() => Some(c),
         _ => None,
     }
 }
@@ -153,47 +217,98 @@ fn types((code, modifiers): (KeyCode, KeyModifiers)) -> bool {
     matches!(code, KeyCode::Char(_)) && modifiers.is_empty()
 }
 
-/// The bottom line: the key of each act with its word, as many as fit, in the page's order.
-pub fn footer(theme: &Theme, key_hints: &[KeyHint], typing: bool, width: usize) -> Vec<(String, &'static str)> {
+/// Columns of the first key, whose word changes most: what stands behind it stays where it is.
+const FIRST: usize = 14;
+
+/// The bottom line: the key of each act with its word, as many as fit. What every page has comes at the same place,
+/// behind the first of the page's own.
+pub fn footer(theme: &Theme, key_hints: &[KeyHint], typing: bool, width: usize) -> Vec<(String, String)> {
+    let mut wanted: Vec<&KeyHint> = Vec::new();
+    for hint in key_hints.iter().filter(|hint| !hint.label.is_empty()) {
+        if !wanted.iter().any(|known| known.act == hint.act) {
+            wanted.push(hint);
+        }
+    }
+    let order = |at: usize, act: Act| match act {
+        _ if at == 0 => 0,
+        Act::Back => 1,
+        Act::Help => 2,
+        Act::GoTo => 3,
+        Act::Quit => 4,
+        _ => 5 + at,
+    };
+    let mut wanted: Vec<_> = wanted.into_iter().enumerate().map(|(at, hint)| (order(at, hint.act), hint)).collect();
+    wanted.sort_by_key(|(order, _)| *order);
     let mut shown = Vec::new();
     let mut used = 0;
-    for hint in key_hints.iter().filter(|hint| !hint.label.is_empty()) {
+    for (_, hint) in wanted {
         let Some(name) = name(theme, hint.act, typing) else { continue };
-        let columns = crate::ui::text::width(&name) + 1 + crate::ui::text::width(hint.label) + 2;
+        let mut label = hint.label.to_owned();
+        if shown.is_empty() && width >= 60 {
+            label = text::pad(&label, FIRST.saturating_sub(text::width(&name) + 1));
+        }
+        let columns = text::width(&name) + 1 + text::width(&label) + 2;
         if used + columns > width + 2 {
             continue;
         }
         used += columns;
-        shown.push((name, hint.label));
+        shown.push((name, label));
     }
     shown
 }
 
-/// What is printed on the key of an act.
+/// What is printed on the key of an act; none where only text can be typed and the act has no other key.
 pub fn name(theme: &Theme, act: Act, typing: bool) -> Option<String> {
-    let (_, keys) = KEYS.iter().find(|(known, _)| *known == act)?;
-    // The shortest name wins: `?` rather than `F1` where it does not type.
-    let best = keys.iter().filter(|key| !(typing && types(**key))).min_by_key(|key| !types(**key))?;
-    Some(match *best {
-        (KeyCode::Char(' '), _) => "Space".to_owned(),
-        (KeyCode::Char(c), modifiers) if modifiers.contains(KeyModifiers::CONTROL) => {
-            format!("^{}", c.to_ascii_uppercase())
-        }
-        (KeyCode::Char(c), _) => c.to_string(),
-        (KeyCode::F(n), _) => format!("F{n}"),
-        (KeyCode::Up, _) => theme.sign(Sign::Up).to_owned(),
-        (KeyCode::Down, _) => theme.sign(Sign::Down).to_owned(),
-        (KeyCode::Left, _) => theme.sign(Sign::Left).to_owned(),
-        (KeyCode::Right, _) => theme.sign(Sign::Right).to_owned(),
-        (KeyCode::PageUp, _) => "PgUp".to_owned(),
-        (KeyCode::PageDown, _) => "PgDn".to_owned(),
-        (KeyCode::BackTab, _) => "Shift-Tab".to_owned(),
-        (code, _) => format!("{code}"),
-    })
+    let binding = bindings().find(|binding| binding.act == act)?;
+    let key = binding.keys.iter().find(|key| !(typing && types(**key)) || is_step(KeyEvent::new(key.0, key.1)))?;
+    Some(printed(theme, *key))
+}
+
+/// What is printed on the key that was pressed.
+pub fn name_of(theme: &Theme, key: KeyEvent) -> String {
+    printed(theme, pressed(key))
+}
+
+fn printed(theme: &Theme, (code, modifiers): Key) -> String {
+    let key = match code {
+        KeyCode::Char(' ') => "Space".to_owned(),
+        KeyCode::Char(c) if modifiers.contains(KeyModifiers::CONTROL) => return format!("^{}", c.to_ascii_uppercase()),
+        KeyCode::Char(c) => theme.text(&c.to_string()),
+        KeyCode::F(n) => format!("F{n}"),
+        KeyCode::Up => theme.sign(Sign::Up).to_owned(),
+        KeyCode::Down => theme.sign(Sign::Down).to_owned(),
+        KeyCode::Left => theme.sign(Sign::Left).to_owned(),
+        KeyCode::Right => theme.sign(Sign::Right).to_owned(),
+        KeyCode::PageUp => "PgUp".to_owned(),
+        KeyCode::PageDown => "PgDn".to_owned(),
+        KeyCode::BackTab => "Shift-Tab".to_owned(),
+        KeyCode::Delete => "Del".to_owned(),
+        code => format!("{code}"),
+    };
+    if modifiers.contains(KeyModifiers::ALT) { format!("Alt-{key}") } else { key }
+}
+
+/// All keys under their headings: each with its names and what it does.
+pub fn table(theme: &Theme) -> Vec<(String, Vec<(String, &'static str)>)> {
+    let names = |keys: &[Key]| keys.iter().map(|key| printed(theme, *key)).collect::<Vec<_>>().join(" ");
+    let mut table: Vec<_> = KEYS
+        .iter()
+        .map(|(heading, bindings)| {
+            let rows = bindings.iter().map(|binding| (names(binding.keys), binding.does)).collect();
+            ((*heading).to_owned(), rows)
+        })
+        .collect();
+    let edits = EDITS.iter().map(|(_, keys, does)| (names(keys), *does)).collect();
+    table.insert(1, (format!("In a field. {TYPING}"), edits));
+    table
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::ui::style::Look;
 
@@ -203,32 +318,87 @@ mod tests {
 
     #[test]
     fn a_letter_acts_unless_it_is_typed_and_only_what_is_offered_acts() {
-        let key_hints = [key_hint(Act::Help, "help"), key_hint(Act::Quit, "quit")];
-        let question = press(KeyCode::Char('?'), KeyModifiers::SHIFT);
-        assert_eq!(act_of(question, &key_hints, false), Some(Act::Help));
-        assert_eq!(act_of(question, &key_hints, true), None);
-        assert_eq!(act_of(press(KeyCode::F(1), KeyModifiers::NONE), &key_hints, true), Some(Act::Help));
-        assert_eq!(act_of(press(KeyCode::Char('c'), KeyModifiers::CONTROL), &key_hints, true), Some(Act::Quit));
+        let key_hints = [key_hint(Act::Help, "help"), key_hint(Act::Quit, "leave"), key_hint(Act::Log, "log")];
+        let log = press(KeyCode::Char('l'), KeyModifiers::NONE);
+        assert_eq!(act_of(log, &key_hints, false), Some(Act::Log));
+        assert_eq!(act_of(log, &key_hints, true), None);
         assert_eq!(act_of(press(KeyCode::Char('s'), KeyModifiers::NONE), &key_hints, false), None);
     }
 
     #[test]
-    fn the_bottom_line_names_the_keys_that_act_now() {
-        let theme = Theme::new(Look::PLAIN);
-        let key_hints = [key_hint(Act::Enter, "go on"), key_hint(Act::Help, "help"), key_hint(Act::Up, "")];
-        let shown = |typing, width| footer(&theme, &key_hints, typing, width);
-        assert_eq!(shown(false, 80), [("Enter".to_owned(), "go on"), ("?".to_owned(), "help")]);
-        assert_eq!(shown(true, 80)[1].0, "F1");
-        assert_eq!(shown(true, 12).len(), 1);
+    fn what_works_everywhere_works_in_fields_and_without_function_keys() {
+        for binding in KEYS[0].1 {
+            let safe = |key: &&Key| !types(**key) && !matches!(key.0, KeyCode::F(_));
+            let key = binding.keys.iter().find(safe).unwrap_or_else(|| panic!("{:?}", binding.act));
+            assert_eq!(binding.keys[0], *key, "the one that is shown: {:?}", binding.act);
+            let hints = [key_hint(binding.act, "x")];
+            for typing in [false, true] {
+                assert_eq!(act_of(press(key.0, key.1), &hints, typing), Some(binding.act));
+            }
+        }
+        let hints = [key_hint(Act::Help, "help"), key_hint(Act::GoTo, "pages"), key_hint(Act::Quit, "leave")];
+        for c in ['?', 'g', 'q'] {
+            assert_eq!(
+                act_of(press(KeyCode::Char(c), KeyModifiers::NONE), &hints, false),
+                None,
+                "{c} is text in a field"
+            );
+        }
     }
 
     #[test]
-    fn no_key_means_two_things_where_both_could_be_offered() {
-        for (at, (act, keys)) in KEYS.iter().enumerate() {
-            for (other, others) in &KEYS[at + 1..] {
-                let shared = keys.iter().any(|key| others.contains(key));
-                assert!(!shared, "{act:?} and {other:?}");
+    fn the_bottom_line_names_the_same_keys_at_the_same_place() {
+        let theme = Theme::new(Look::PLAIN);
+        let line = |key_hints: &[KeyHint], typing, width| {
+            let shown = footer(&theme, key_hints, typing, width);
+            shown.into_iter().map(|(key, says)| format!("{key} {says}")).collect::<Vec<_>>().join("  ")
+        };
+        let help = key_hint(Act::Help, "help");
+        let short = [key_hint(Act::Enter, "next"), key_hint(Act::Default, "default"), key_hint(Act::Up, ""), help];
+        let long = [key_hint(Act::Enter, "continue"), help];
+        assert_eq!(line(&short, true, 80), "Enter next      ^G help  ^D default");
+        assert_eq!(line(&short, true, 80), line(&short, false, 80));
+        assert_eq!(line(&short, true, 80).find("^G"), line(&long, false, 80).find("^G"));
+        assert_eq!(line(&short, true, 20), "Enter next  ^G help");
+    }
+
+    #[test]
+    fn no_key_means_two_things() {
+        let all: Vec<&Binding> = bindings().collect();
+        for (at, binding) in all.iter().enumerate() {
+            for other in &all[at + 1..] {
+                let shared = binding.keys.iter().any(|key| other.keys.contains(key));
+                assert!(!shared, "{:?} and {:?}", binding.act, other.act);
             }
+            // Home and End go as far as there is something to go to: in a field to its ends.
+            if !matches!(binding.act, Act::First | Act::Last) {
+                let edits = EDITS.iter().any(|(_, keys, _)| keys.iter().any(|key| binding.keys.contains(key)));
+                assert!(!edits, "{:?} is a key of the editor too", binding.act);
+            }
+        }
+    }
+
+    /// The table of keys in the manual. `KEYS=write cargo test --lib keys` writes it anew.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a page of the manual, on no host")]
+    fn the_manual_has_these_keys() {
+        let theme = Theme::new(Look { unicode: true, ..Look::PLAIN });
+        let mut pages = String::new();
+        for (heading, rows) in table(&theme) {
+            let _ = write!(pages, "\n**{heading}**\n\n| Keys | |\n| --- | --- |\n");
+            for (keys, does) in rows {
+                let keys: Vec<String> = keys.split(' ').map(|key| format!("`{key}`")).collect();
+                let _ = writeln!(pages, "| {} | {does} |", keys.join(" "));
+            }
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/wizard.md");
+        let manual = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = manual.split_once("<!-- keys -->\n").unwrap();
+        let (kept, after) = rest.split_once("\n<!-- end of keys -->").unwrap();
+        if std::env::var_os("KEYS").is_some() {
+            std::fs::write(path, format!("{before}<!-- keys -->\n{pages}\n<!-- end of keys -->{after}")).unwrap();
+        } else {
+            assert!(kept == pages, "docs/wizard.md has other keys; KEYS=write cargo test --lib keys");
         }
     }
 }

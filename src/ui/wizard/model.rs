@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::answers::Origin;
 use crate::answers::interview::{Interview, Standing};
 use crate::facts::Facts;
 use crate::guide::load::Offered;
@@ -149,6 +150,12 @@ impl Model {
         if let Some(other) = self.interview.replace(interview).filter(|other| other.guide().id != guide) {
             self.shelf.insert(other.guide().id.clone(), other);
         }
+    }
+
+    /// How many answers were typed and are kept nowhere else.
+    pub fn unsaved(&self) -> usize {
+        let interviews = self.interview.iter().chain(self.shelf.values());
+        interviews.flat_map(|it| it.given().values.values()).filter(|(_, origin)| *origin == Origin::Typed).count()
     }
 
     /// Whether a run waits for a decision: then other answers are a way for it to go on.

@@ -1,5 +1,6 @@
 //! What lies over a page: help, a long text, a menu, a question. One at a time; Esc takes it away.
 
+use crate::error::Exit;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint};
 use crate::ui::wizard::model::Model;
@@ -76,6 +77,12 @@ impl Overlay {
             Self::Menu(_) => false,
             Self::Prompt(_) => true,
         }
+    }
+
+    /// How the wizard ends when it is left from here, where that is what is asked.
+    pub fn way_out(&self) -> Option<Exit> {
+        let Self::Menu(menu) = self else { return None };
+        menu.entries.iter().find_map(|entry| if let Target::Out(exit) = entry.target { Some(exit) } else { None })
     }
 
     /// The acts it accepts.

@@ -10,7 +10,7 @@ use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 mod failure;
 mod field;
-mod help;
+pub mod help;
 mod parts;
 mod product;
 mod result;
@@ -18,7 +18,7 @@ mod review;
 mod run;
 mod sizing;
 mod stage;
-mod step;
+pub mod step;
 mod visit;
 mod welcome;
 mod why;
@@ -52,6 +52,8 @@ pub enum Transition {
     Attend(String, Attend),
     /// Starts the run that was reviewed.
     Start,
+    /// Out of the wizard, after a question where answers would be lost.
+    AskToLeave,
     /// Out of the wizard.
     Leave(Exit),
 }

@@ -6,6 +6,7 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
 use crate::ui::style::Look;
+use crate::ui::terminal::Background;
 use crate::ui::text;
 use crate::yaml;
 
@@ -21,6 +22,8 @@ pub enum Role {
     Focus,
     Value,
     Placeholder,
+    /// What can be typed into.
+    Field,
     Good,
     Warning,
     Bad,
@@ -58,6 +61,8 @@ pub enum Sign {
     Half,
     Empty,
     Secret,
+    /// A column of a field where nothing stands.
+    Blank,
     Up,
     Down,
     Left,
@@ -81,10 +86,13 @@ pub enum Sign {
     Bullet,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     styles: BTreeMap<Role, Vec<String>>,
+    /// What differs on a background that is known.
+    dark: BTreeMap<Role, Vec<String>>,
+    light: BTreeMap<Role, Vec<String>>,
     signs: BTreeMap<Sign, (String, String)>,
 }
 
@@ -97,11 +105,21 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// The shipped theme, as this terminal can show it.
+    /// The shipped theme, as this terminal can show it, while nothing is known of its background.
     pub fn new(look: Look) -> Self {
+        Self::on(look, None)
+    }
+
+    /// The same for a background.
+    pub fn on(look: Look, background: Option<Background>) -> Self {
         // It is part of the program, and a test reads it.
         let file = yaml::from_slice::<File>("theme.yaml", include_bytes!("../../../assets/theme.yaml"));
-        let file = file.unwrap_or(File { styles: BTreeMap::new(), signs: BTreeMap::new() });
+        let mut file = file.unwrap_or_default();
+        match background.filter(|_| look.colour) {
+            Some(Background::Dark) => file.styles.extend(file.dark),
+            Some(Background::Light) => file.styles.extend(file.light),
+            None => {}
+        }
         let style = |words: Vec<String>| words.iter().fold(Style::new(), |style, word| with(style, word, look.colour));
         Self {
             styles: file.styles.into_iter().map(|(role, words)| (role, style(words))).collect(),
@@ -131,6 +149,17 @@ impl Theme {
     }
 }
 
+/// The colour of a number from 16 on, which is the same on every terminal (xterm's 256 colours).
+#[cfg(test)]
+pub(super) fn rgb(colour: Color) -> Option<[u8; 3]> {
+    let Color::Indexed(index @ 16..) = colour else { return None };
+    if index >= 232 {
+        return Some([8 + (index - 232) * 10; 3]);
+    }
+    let part = |part: u8| if part == 0 { 0 } else { 55 + part * 40 };
+    Some([(index - 16) / 36, (index - 16) / 6 % 6, (index - 16) % 6].map(part))
+}
+
 /// A style with one more word of the theme.
 fn with(style: Style, word: &str, colour: bool) -> Style {
     let modifier = match word {
@@ -149,6 +178,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::ui::terminal::luminance;
     use crate::ui::text::width;
 
     #[test]
@@ -164,6 +194,41 @@ mod tests {
                 || word.replace('-', "").parse::<Color>().is_ok_and(|colour| !matches!(colour, Color::Rgb(..)))
         };
         assert!(file.styles.values().flatten().all(known));
+    }
+
+    /// Backgrounds that terminals come with, and themes that many choose.
+    const DARK: [[u8; 3]; 7] = [[0; 3], [12; 3], [30; 3], [48, 10, 36], [0, 43, 54], [40, 42, 54], [46, 52, 54]];
+    const LIGHT: [[u8; 3]; 5] = [[255; 3], [250; 3], [253, 246, 227], [238, 238, 236], [255, 255, 221]];
+
+    #[test]
+    fn text_can_be_read_on_dark_and_on_light() {
+        let look = Look { colour: true, unicode: true, width: 80 };
+        let file: File = yaml::from_slice("theme.yaml", include_bytes!("../../../assets/theme.yaml")).unwrap();
+        for (background, shades, text) in
+            [(Background::Dark, &DARK[..], [255; 3]), (Background::Light, &LIGHT[..], [0; 3])]
+        {
+            let theme = Theme::on(look, Some(background));
+            for role in file.styles.keys() {
+                let style = theme.style(*role);
+                // How much is left of a dimmed colour is every terminal's own affair.
+                assert!(!style.add_modifier.contains(Modifier::DIM), "{role:?} on {background:?}");
+                let colour =
+                    style.fg.map_or(text, |colour| rgb(colour).unwrap_or_else(|| panic!("{role:?}: {colour}")));
+                for shade in shades {
+                    assert_eq!(Background::of(*shade), background);
+                    let (one, other) = (luminance(colour) + 0.05, luminance(*shade) + 0.05);
+                    let contrast = one.max(other) / one.min(other);
+                    assert!(contrast >= 4.5, "{role:?} on {background:?} {shade:?}: {contrast}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_colour_a_background_changes_nothing() {
+        let plain = Look { colour: false, ..Look::PLAIN };
+        let style = |background| Theme::on(plain, background).style(Role::Dim);
+        assert_eq!(style(Some(Background::Light)), style(None));
     }
 
     #[test]

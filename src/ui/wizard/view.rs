@@ -52,7 +52,7 @@ pub struct View {
     pub lines: Vec<Line<'static>>,
     /// What can be stopped at, in order, with its lines.
     pub stops: Vec<(Focus, Range<usize>)>,
-    /// Line and column of the cursor, where text is typed.
+    /// Line and column of the cursor: where text is typed, else in the line that the pointer is on.
     pub cursor: Option<(usize, u16)>,
 }
 
@@ -119,6 +119,15 @@ impl<'a> ViewBuilder<'a> {
         Span::styled(self.clean(text), self.theme.style(role))
     }
 
+    /// A field of so many columns with this text in it, at its end for `right`.
+    pub fn field(&self, role: Role, text: &str, columns: usize, right: bool) -> Vec<Span<'static>> {
+        let style = self.theme.style(role).patch(self.theme.style(Role::Field));
+        let rest = columns.saturating_sub(text::width(text));
+        let rest = Span::styled(self.theme.sign(Sign::Blank).repeat(rest), self.theme.style(Role::Field));
+        let text = Span::styled(text.to_owned(), style);
+        if right { vec![rest, text] } else { vec![text, rest] }
+    }
+
     /// A sign, in the style of a role.
     pub fn sign(&self, role: Role, sign: Sign) -> Span<'static> {
         Span::styled(self.theme.sign(sign).to_owned(), self.theme.style(role))
@@ -166,6 +175,10 @@ impl<'a> ViewBuilder<'a> {
     /// A line with a pointer's place in front of it, two columns wide, and something at its right end.
     pub fn stop_line(&mut self, stop: &Focus, pieces: Vec<Span<'static>>, right: Option<Span<'static>>) {
         let at = self.at(stop);
+        if at {
+            // Who reads the screen by its cursor finds the line there.
+            self.doc.cursor = Some((self.doc.lines.len(), 2));
+        }
         let pointer = if at { self.theme.sign(Sign::Pointer) } else { " " };
         let mut all = vec![Span::styled(format!("{pointer} "), self.theme.style(Role::Focus))];
         all.extend(pieces);

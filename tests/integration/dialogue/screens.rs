@@ -94,9 +94,9 @@ fn leaving_is_asked_once_and_changes_nothing() {
       [Enter] webapp (default)
     > quit
 
-    Leave? Nothing was changed on this machine.
-      1  go on here
-      2  save the answers so far and leave
+    Leave bringup? Nothing was changed on this server.
+      1  stay
+      2  save the answers and leave
       3  leave
       [Enter] 1
     >
@@ -110,9 +110,9 @@ fn leaving_is_asked_once_and_changes_nothing() {
       [Enter] webapp (default)
     > !
 
-    Leave? Nothing was changed on this machine.
-      1  go on here
-      2  save the answers so far and leave
+    Leave bringup? Nothing was changed on this server.
+      1  stay
+      2  save the answers and leave
       3  leave
       [Enter] 1
     > 2

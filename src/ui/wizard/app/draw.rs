@@ -192,6 +192,11 @@ impl App {
             room = room.saturating_sub(text::width(&said) + 2);
             pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Value)));
         }
+        if !self.said.is_empty() {
+            let said = text::shorten(&theme.text(&self.said), room, theme.sign(Sign::Ellipsis));
+            room = room.saturating_sub(text::width(&said) + 2);
+            pieces.push(Span::styled(format!("{said}  "), theme.style(Role::Warning)));
+        }
         for (key, says) in keys::footer(theme, &self.key_hints(), self.typing(), room) {
             pieces.push(Span::styled(key, theme.style(Role::Key)));
             pieces.push(Span::styled(format!(" {says}  "), theme.style(Role::Dim)));

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use crossterm::event::{KeyCode, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
@@ -80,11 +81,13 @@ fn press_on(app: &mut App, host: &FakeHost, keys: &str) -> Leave {
             "Down" => KeyCode::Down,
             "Up" => KeyCode::Up,
             "Space" => KeyCode::Char(' '),
+            "^C" => KeyCode::Char('c'),
             "F1" => KeyCode::F(1),
             "F2" => KeyCode::F(2),
             other => KeyCode::Char(other.chars().next().unwrap()),
         };
-        let mut leave = app.key(KeyEvent::new(code, KeyModifiers::NONE));
+        let modifiers = if key == "^C" { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+        let mut leave = app.key(KeyEvent::new(code, modifiers));
         if leave == Leave::No {
             leave = settle_on(app, host);
         }

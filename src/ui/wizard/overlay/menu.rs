@@ -44,6 +44,8 @@ pub enum Target {
     Attend(String, Attend),
     /// A question for the name of a file for the answers.
     Save,
+    /// Out, after a question where answers would be lost.
+    Leave,
     /// Out.
     Out(Exit),
     /// Back to the page.
@@ -100,6 +102,7 @@ impl Menu {
                 .map_or(Transition::Close, |prompt| Transition::Open(Box::new(Overlay::Prompt(prompt)))),
             (Act::Enter, Some(Target::Attend(run, attend))) => Transition::Attend(run.clone(), *attend),
             (Act::Enter, Some(Target::Sure(act))) => Transition::Sure(*act),
+            (Act::Enter, Some(Target::Leave)) => Transition::AskToLeave,
             (Act::Enter, Some(Target::Out(exit))) => Transition::Leave(*exit),
             (Act::Enter | Act::Back, _) => Transition::Close,
             _ => Transition::Stay,

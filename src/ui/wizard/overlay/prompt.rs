@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use ratatui::style::Modifier;
 use ratatui::text::Span;
 
 use crate::answers::{SecretSource, file};
 use crate::guide::expression::shell_quote;
-use crate::ui::text;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
@@ -38,17 +36,17 @@ impl Prompt {
             Ok(content) => (content, String::new()),
             Err(failure) => (String::new(), failure.to_string()),
         };
-        let mut text = "The answers go into a file that only you can read. It must not exist yet.".to_owned();
+        let mut text = "The answers are written to a file that only you can read. It must not exist yet.".to_owned();
         let missing = interview.gaps().iter().filter(|gap| gap.stage.is_some()).count();
         if missing > 0 {
-            text.push_str(" What is missing can be answered later.");
+            text.push_str(" Missing answers can be given later.");
         }
         let secrets = typed_secrets(model);
         if !secrets.is_empty() {
-            text.push_str("\n\nPasswords that you typed are not written down.");
+            text.push_str("\n\nPasswords that you typed are not saved.");
         }
         let name = format!("{}-answers.yaml", interview.guide().id);
-        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name, true), content, refusal })
+        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name), content, refusal })
     }
 
     /// Why the name that was typed does not do.
@@ -64,8 +62,9 @@ impl Prompt {
         let room = writer.width().saturating_sub(4).min(60);
         let window = self.editor.window(room, |text| writer.clean(text), writer.theme().sign(Sign::Ellipsis));
         let role = if self.editor.is_suggestion() { Role::Placeholder } else { Role::Value };
-        let underlined = writer.theme().style(role).add_modifier(Modifier::UNDERLINED);
-        writer.line(vec![Span::raw("  "), Span::styled(text::pad(&window.text, room), underlined)]);
+        let mut pieces = vec![Span::raw("  ")];
+        pieces.extend(writer.field(role, &window.text, room, false));
+        writer.line(pieces);
         writer.cursor(2 + window.cursor);
         if !self.refusal.is_empty() {
             writer.note(Role::Bad, Sign::Bad, 0, &self.refusal);
@@ -105,7 +104,7 @@ pub fn saved(model: &Model, path: &Path) -> String {
         let _ = writeln!(words, "Set {} first: passwords that you typed are not in it.", secrets.join(" and "));
     }
     let keep = if secrets.is_empty() { String::new() } else { format!(" --preserve-env={}", secrets.join(",")) };
-    words + &format!("Go on with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))
+    words + &format!("Continue with:  sudo{keep} bringup --answers {}{ask}\n", shell_quote(&path.to_string()))
 }
 
 /// The variables that stand for secrets that were typed.

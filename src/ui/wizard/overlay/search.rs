@@ -22,7 +22,7 @@ pub struct Search {
 impl Search {
     /// Asks what to look for; what was looked for last is offered.
     pub fn begin(&mut self) {
-        self.editor = Some(Editor::new(self.pattern.clone(), true));
+        self.editor = Some(Editor::new(self.pattern.clone()));
     }
 
     /// The text that is typed.
@@ -81,7 +81,7 @@ impl Search {
             (0..lines.len()).filter(|at| !places(&text_of(&lines[*at]), &self.pattern).is_empty()).collect();
         let Some(last) = finds.len().checked_sub(1) else {
             self.at = None;
-            self.said = format!("\"{}\" is not here", self.pattern);
+            self.said = format!("\"{}\" not found", self.pattern);
             return None;
         };
         let ahead = if forward {
@@ -90,7 +90,7 @@ impl Search {
             finds.iter().rposition(|line| wanted(*line))
         };
         let place = ahead.unwrap_or(if forward { 0 } else { last });
-        let around = if ahead.is_none() { ", around the end" } else { "" };
+        let around = if ahead.is_none() { ", past the end" } else { "" };
         self.said = format!("{} of {}{around}", place + 1, finds.len());
         self.at = Some(finds[place]);
         self.at
@@ -167,12 +167,12 @@ mod tests {
         assert_eq!(look_for(&mut search, "listen", 1), Some(2));
         assert_eq!(search.said(), "2 of 2");
         assert_eq!(search.step(true, &lines(), 0), Some(0));
-        assert_eq!(search.said(), "1 of 2, around the end");
+        assert_eq!(search.said(), "1 of 2, past the end");
         assert_eq!(search.step(true, &lines(), 0), Some(2));
         assert_eq!(search.said(), "2 of 2");
         assert_eq!(search.step(false, &lines(), 0), Some(0));
         assert_eq!(search.step(false, &lines(), 0), Some(2));
-        assert_eq!(search.said(), "2 of 2, around the end");
+        assert_eq!(search.said(), "2 of 2, past the end");
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let mut search = Search::default();
         assert_eq!(look_for(&mut search, "Listen", 0), Some(2));
         assert_eq!(look_for(&mut search, "nginx", 0), None);
-        assert_eq!(search.said(), "\"nginx\" is not here");
+        assert_eq!(search.said(), "\"nginx\" not found");
         assert_eq!(search.step(true, &lines(), 0), None);
     }
 

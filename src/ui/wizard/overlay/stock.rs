@@ -4,16 +4,16 @@ use crate::engine::runs::RunStatus;
 use crate::error::{Exit, Problem};
 use crate::ui::wizard::model::{Model, Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
-use crate::ui::wizard::page::Attend;
+use crate::ui::wizard::page::{Attend, help};
 use crate::ui::wizard::server_status::Earlier;
-use crate::ui::wizard::theme::Role;
+use crate::ui::wizard::theme::{Role, Theme};
 
 impl Overlay {
     /// Every page with how it stands, to jump to; and the way out.
     pub fn go_to(model: &Model) -> Self {
         let mut entries: Vec<Entry> = model.places().into_iter().map(|place| page(model, place)).collect();
-        entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
-        Self::Menu(Menu { title: "Go to".to_owned(), text: String::new(), entries })
+        entries.push(Entry::new("Leave", Target::Leave));
+        Self::Menu(Menu { title: "Pages".to_owned(), text: String::new(), entries })
     }
 
     /// What can be done about a run that stands on this machine; `last` says that none was made after it.
@@ -22,17 +22,17 @@ impl Overlay {
         let to = |says: &str, attend| Entry::new(says, Target::Attend(run.clone(), attend));
         let mut entries = match state {
             RunStatus::Running => vec![to("Watch it", Attend::Look)],
-            RunStatus::Unfinished => vec![to("Go on with it", Attend::Resume), to("Look at it", Attend::Look)],
-            RunStatus::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
-            RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![to("Look at it", Attend::Look)],
+            RunStatus::Unfinished => vec![to("Resume it", Attend::Resume), to("Show it", Attend::Look)],
+            RunStatus::RollbackUnfinished => vec![to("Continue the rollback", Attend::RollBack)],
+            RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![to("Show it", Attend::Look)],
         };
         let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
-        let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
+        let mut text = format!("Run {run}: {}; {changes} on this server.", earlier.words());
         match state {
             RunStatus::Running | RunStatus::RollbackUnfinished => {}
             _ if last => {
-                text.push_str(" Taking it back makes the server what it was before the run.");
-                entries.push(to("Take it back now", Attend::RollBack));
+                text.push_str(" Rolling it back restores the server to its state before the run.");
+                entries.push(to("Roll it back", Attend::RollBack));
             }
             _ => text.push_str(" Later runs have to be rolled back before it."),
         }
@@ -47,13 +47,21 @@ impl Overlay {
         Self::Pager(Pager::new("Answers file", lines))
     }
 
+    /// Every key and what it does.
+    pub fn keys(theme: &Theme) -> Self {
+        Self::Pager(Pager::new("Keys", help::keys(theme)))
+    }
+
     /// Whether to leave.
     pub fn quit(model: &Model) -> Self {
-        let answered = model.interview.is_some();
         let mut entries = vec![Entry::new("Stay", Target::Here)];
-        let mut text = "Nothing was changed on this server.".to_owned();
-        if answered {
-            text.push_str(" The answers are forgotten unless you save them.");
+        let lost = match model.unsaved() {
+            0 => String::new(),
+            1 => " Your answer is lost unless you save it.".to_owned(),
+            n => format!(" Your {n} answers are lost unless you save them."),
+        };
+        let text = format!("Nothing was changed on this server.{lost}");
+        if model.interview.is_some() {
             entries.push(Entry::new("Save the answers and leave", Target::Save));
         }
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
@@ -64,8 +72,10 @@ impl Overlay {
 fn page(model: &Model, place: Route) -> Entry {
     let readiness = model.readiness(&place);
     let note = match readiness {
-        Readiness::Missing(1) => "1 thing to mend".to_owned(),
-        Readiness::Missing(n) => format!("{n} things to mend"),
+        Readiness::Missing(1) if matches!(place, Route::Stage(_)) => "1 answer to fix".to_owned(),
+        Readiness::Missing(n) if matches!(place, Route::Stage(_)) => format!("{n} answers to fix"),
+        Readiness::Missing(1) => "1 problem".to_owned(),
+        Readiness::Missing(n) => format!("{n} problems"),
         Readiness::Unanswered(1) => "1 answer missing".to_owned(),
         Readiness::Unanswered(n) => format!("{n} answers missing"),
         Readiness::Ready | Readiness::Open => String::new(),

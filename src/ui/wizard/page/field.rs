@@ -1,7 +1,7 @@
 //! One question on a stage's page: what is asked, the answer, where that came from, what is wrong with it.
 //!
-//! Little changes when the pointer moves or a character is typed: no line comes or goes for that, and a note of one
-//! line stands where otherwise a blank line parts the questions.
+//! Little changes when the pointer moves or a character is typed: no line comes or goes for that, but for the note
+//! under an answer that is refused. A blank line parts it from the next question.
 
 use ratatui::text::Span;
 
@@ -10,16 +10,18 @@ use crate::answers::{Origin, SecretSource};
 use crate::error::Problem;
 use crate::guide::{Question, QuestionKind};
 use crate::ui::text;
-use crate::ui::wizard::model::Model;
-use crate::ui::wizard::page::help;
+use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::page::{Visit, help};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
 use crate::yaml::quoted;
 
 /// Where answers and notes begin.
 const INDENT: usize = 4;
-/// Columns of a number on a page of figures.
+/// Columns of a number.
 const NUMBER: usize = 7;
+/// Columns of a text, unless a longer one stands there.
+const TEXT: usize = 40;
 /// Columns in which a choice's note can be read beside it.
 const NOTE: usize = 24;
 
@@ -32,31 +34,37 @@ pub enum Form {
     Row,
 }
 
+/// What questions are drawn from.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The answers so far.
+    pub interview: &'a Interview,
+    /// Which questions are new.
+    pub visit: &'a Visit,
+    /// The text under the cursor, and the question it answers.
+    pub editor: Option<&'a (String, Editor)>,
+    /// Whether the secret under the cursor is shown.
+    pub revealed: bool,
+}
+
 /// Writes a question, with `warnings` about its answer.
-pub fn write(
-    model: &Model,
-    interview: &Interview,
-    field: &Field<'_>,
-    form: Form,
-    warnings: &[&str],
-    to: &mut ViewBuilder<'_>,
-) {
+pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str], to: &mut ViewBuilder<'_>) {
     let number = field.question.kind.is_number();
     let row = form == Form::Row && number;
     match field.question.kind {
-        QuestionKind::Choice => choice(model, interview, field, to),
-        QuestionKind::Bool => toggle(model, field, to),
-        _ if row => local(model, interview, field, to),
-        _ => typed(model, interview, field, to),
+        QuestionKind::Choice => choice(asked, field, to),
+        QuestionKind::Bool => toggle(asked, field, to),
+        _ if row => local(asked, field, to),
+        _ => typed(asked, field, to),
     }
     let indent = if row { NUMBER + INDENT } else { INDENT };
     let mut noted = false;
     if let Some(problem) = field.problem {
         noted = true;
-        if !interview.is_open(problem) {
+        if !asked.interview.is_open(problem) {
             // The answer itself stands above.
             let words = in_words(problem);
-            let answer = interview.text(&field.path);
+            let answer = asked.interview.text(&field.path);
             let short = [quoted(&answer), answer].into_iter().find_map(|answer| {
                 words.strip_prefix(&answer).and_then(|rest| rest.strip_prefix(' ')).filter(|_| !answer.is_empty())
             });
@@ -75,7 +83,8 @@ pub fn write(
     }
     if noted {
         to.extend_stop();
-    } else if !row {
+    }
+    if noted || !row {
         to.blank();
     }
 }
@@ -89,7 +98,7 @@ pub fn in_words(problem: &Problem) -> String {
 }
 
 /// Where an answer came from, in a word or two; what was typed needs none.
-fn origin(model: &Model, field: &Field<'_>) -> String {
+fn origin(asked: Asked<'_>, field: &Field<'_>) -> String {
     let from = match field.origin {
         Some(Origin::Default) => "default",
         Some(Origin::Detected) if is_computed(field.question) => "computed",
@@ -99,7 +108,7 @@ fn origin(model: &Model, field: &Field<'_>) -> String {
         Some(Origin::Flag) => "from --set",
         Some(Origin::Typed) | None => "",
     };
-    match (model.visit.is_new(&field.path), from) {
+    match (asked.visit.is_new(&field.path), from) {
         (true, "") => "new".to_owned(),
         (true, from) => format!("new, {from}"),
         (false, from) => from.to_owned(),
@@ -112,11 +121,11 @@ fn is_computed(question: &Question) -> bool {
     template.contains("size_workers(") || template.contains("locals.") || template.contains(" * ")
 }
 
-fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn choice(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let from = to.row();
-    heading(model, field, None, to);
+    heading(asked, field, None, to);
     let chosen = field.value.map(text_of).unwrap_or_default();
-    let choices = interview.offers(field.question);
+    let choices = asked.interview.offers(field.question);
     let labels = choices.iter().map(|(choice, _)| text::width(&to.clean(&choice.label))).max().unwrap_or(0);
     let notes: Vec<String> = choices
         .iter()
@@ -155,27 +164,37 @@ fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut View
     }
 }
 
-fn toggle(model: &Model, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn toggle(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
     let yes = field.value.is_some_and(|value| *value == serde_json::Value::Bool(true));
     let role = if to.at(&stop) { Role::Focus } else { Role::Value };
     let sign = to.sign(role, if yes { Sign::Yes } else { Sign::No });
     let sign = Span::styled(format!("{} ", sign.content), sign.style);
-    let ask = to.span(Role::Heading, &field.question.ask);
-    let origin = to.span(Role::Dim, &origin(model, field));
+    let hang = 2 + sign.width();
+    let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
+    let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
+    let origin = to.span(Role::Dim, &origin(asked, field));
     to.stop_line(&stop, vec![sign, ask], Some(origin));
+    for ask in asks {
+        let ask = to.span(Role::Heading, &ask);
+        to.line(vec![Span::raw(" ".repeat(hang)), ask]);
+    }
     to.stop(stop, from);
 }
 
-fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn typed(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    heading(model, field, Some(&stop), to);
-    let room = to.width().saturating_sub(INDENT + 1).max(1);
-    let Shown { text, role, cursor } = shown(model, interview, field, room, to);
-    let text = to.span(role, &text);
-    to.line(vec![Span::raw(" ".repeat(INDENT)), text]);
+    heading(asked, field, Some(&stop), to);
+    let room = to.width().saturating_sub(INDENT).max(2);
+    let usual = if field.question.kind.is_number() { NUMBER + 1 } else { TEXT };
+    let columns = usual.max(text::width(&asked.interview.text(&field.path)) + 1).min(room);
+    let shown = shown(asked, field, columns, room, to);
+    let cursor = shown.cursor;
+    let mut pieces = vec![Span::raw(" ".repeat(INDENT))];
+    pieces.extend(shown.pieces(columns, false, to));
+    to.line(pieces);
     if let Some(cursor) = cursor {
         to.cursor(INDENT + cursor);
     }
@@ -183,20 +202,23 @@ fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 }
 
 /// A number in front of its question.
-fn local(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn local(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
-    let Shown { text, role, cursor } = shown(model, interview, field, NUMBER, to);
-    let (text, role) = if text::width(&text) > NUMBER { ("?".to_owned(), Role::Dim) } else { (text, role) };
-    let lead = NUMBER - text::width(&text);
-    let number = to.span(role, &text);
-    let origin = to.span(Role::Dim, &origin(model, field));
+    let mut shown = shown(asked, field, NUMBER + 1, NUMBER, to);
+    if text::width(&shown.text) > NUMBER {
+        shown = Shown { text: "?".to_owned(), role: Role::Dim, ..shown };
+    }
+    let (width, cursor) = (text::width(&shown.text), shown.cursor);
+    let origin = to.span(Role::Dim, &origin(asked, field));
     let hang = 2 + NUMBER + 2;
     let mut asks = text::wrap(&to.clean(&field.question.ask), to.width().saturating_sub(hang).max(8)).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
-    to.stop_line(&stop, vec![Span::raw(" ".repeat(lead)), number, Span::raw("  "), ask], Some(origin));
+    let mut pieces = shown.pieces(NUMBER, true, to);
+    pieces.extend([Span::raw("  "), ask]);
+    to.stop_line(&stop, pieces, Some(origin));
     if let Some(cursor) = cursor {
-        to.cursor(2 + lead + cursor.min(text::width(&text)));
+        to.cursor(2 + NUMBER - width + cursor.min(width));
     }
     for ask in asks {
         let ask = to.span(Role::Heading, &ask);
@@ -206,8 +228,8 @@ fn local(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 }
 
 /// The question in as many lines as it takes, and at the end of the first where the answer came from.
-fn heading(model: &Model, field: &Field<'_>, stop: Option<&Focus>, to: &mut ViewBuilder<'_>) {
-    let origin = origin(model, field);
+fn heading(asked: Asked<'_>, field: &Field<'_>, stop: Option<&Focus>, to: &mut ViewBuilder<'_>) {
+    let origin = origin(asked, field);
     let room = to.width().saturating_sub(2).max(8);
     let mut asks = text::wrap(&to.clean(&field.question.ask), room).into_iter();
     let ask = to.span(Role::Heading, &asks.next().unwrap_or_default());
@@ -227,27 +249,41 @@ struct Shown {
     cursor: Option<usize>,
 }
 
-fn shown(model: &Model, interview: &Interview, field: &Field<'_>, room: usize, to: &ViewBuilder<'_>) -> Shown {
+impl Shown {
+    /// The field with its text; what an empty one waits for may reach beyond it.
+    fn pieces(&self, columns: usize, right: bool, to: &ViewBuilder<'_>) -> Vec<Span<'static>> {
+        let at = self.text.char_indices().map(|(at, _)| at).chain([self.text.len()]);
+        let cut = at.take_while(|at| text::width(&self.text[..*at]) <= columns).last().unwrap_or(0);
+        let (inside, beyond) = self.text.split_at(cut);
+        let mut pieces = to.field(self.role, inside, columns, right);
+        if !beyond.is_empty() {
+            pieces.push(to.span(self.role, beyond));
+        }
+        pieces
+    }
+}
+
+/// The answer in a field of so many columns; words about it may be as wide as there is room.
+fn shown(asked: Asked<'_>, field: &Field<'_>, columns: usize, room: usize, to: &ViewBuilder<'_>) -> Shown {
     let cut = to.theme().sign(Sign::Ellipsis);
     let stop = Focus::Field(field.path.clone());
-    let editor =
-        model.editor.as_ref().filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
-    let given = interview.text(&field.path);
+    let editor = asked.editor.filter(|(path, _)| *path == field.path && to.at(&stop)).map(|(_, editor)| editor);
+    let given = asked.interview.text(&field.path);
     let text = editor.map_or(given.as_str(), |editor| editor.text());
     if text.is_empty() {
-        let words = text::shorten(&to.clean(&placeholder(interview, field)), room.max(NOTE), cut);
+        let words = text::shorten(&to.clean(&placeholder(asked.interview, field)), room.max(NOTE), cut);
         return Shown { text: words, role: Role::Placeholder, cursor: editor.map(|_| 0) };
     }
     let secret = field.question.kind == QuestionKind::Secret && !is_reference(text);
-    let mask = (secret && !(editor.is_some() && model.revealed)).then(|| to.theme().sign(Sign::Secret));
+    let mask = (secret && !(editor.is_some() && asked.revealed)).then(|| to.theme().sign(Sign::Secret));
     let show = |grapheme: &str| mask.map_or_else(|| to.clean(grapheme), str::to_owned);
     let Some(editor) = editor else {
         let typed = matches!(field.origin, Some(Origin::Typed)) || field.problem.is_some();
         // Not even its length.
-        let text = if secret { "typed, not shown".to_owned() } else { text::shorten(&to.clean(text), room, cut) };
+        let text = if secret { "typed, not shown".to_owned() } else { text::shorten(&to.clean(text), columns, cut) };
         return Shown { text, role: if typed { Role::Value } else { Role::Placeholder }, cursor: None };
     };
-    let window = editor.window(room + 1, show, cut);
+    let window = editor.window(columns, show, cut);
     let role = if editor.is_suggestion() { Role::Placeholder } else { Role::Value };
     Shown { text: window.text, role, cursor: Some(window.cursor) }
 }

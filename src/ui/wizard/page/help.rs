@@ -3,11 +3,13 @@
 use crate::answers::interview::Interview;
 use crate::answers::resolve::allowed;
 use crate::guide::{Question, QuestionKind, Stage};
+use crate::ui::text;
+use crate::ui::wizard::keys;
 use crate::ui::wizard::overlay::{Line, Overlay, Pager};
-use crate::ui::wizard::theme::Role;
+use crate::ui::wizard::theme::{Role, Theme};
 
-/// What a question means, what may be answered, where its default comes from; then why the stage matters.
-pub fn overlay(interview: &Interview, stage: &Stage, question: Option<&Question>) -> Overlay {
+/// What a question means, what may be answered, where its default comes from; then why the stage matters, and the keys.
+pub fn overlay(interview: &Interview, stage: &Stage, question: Option<&Question>, theme: &Theme) -> Overlay {
     let mut parts = Vec::new();
     if let Some(question) = question {
         let path = format!("{}.{}", stage.id, question.id);
@@ -23,8 +25,23 @@ pub fn overlay(interview: &Interview, stage: &Stage, question: Option<&Question>
     }
     parts.push((Role::Heading, stage.title.clone()));
     parts.push((Role::Value, stage.why.clone()));
-    let lines = parts.into_iter().map(|(role, text)| Line::Prose(role, text)).collect();
+    let mut lines: Vec<Line> = parts.into_iter().map(|(role, text)| Line::Prose(role, text)).collect();
+    lines.extend(keys(theme));
     Overlay::Pager(Pager::new("Help", lines))
+}
+
+/// Every key and what it does.
+pub fn keys(theme: &Theme) -> Vec<Line> {
+    let table = keys::table(theme);
+    let columns = table.iter().flat_map(|(_, rows)| rows).map(|(keys, _)| text::width(keys)).max().unwrap_or(0) + 2;
+    let mut lines = Vec::new();
+    for (heading, rows) in table {
+        lines.push(Line::Prose(Role::Heading, heading));
+        let row =
+            |(keys, does): (String, &str)| Line::Exact(Role::Value, format!("{}{does}", text::pad(&keys, columns)));
+        lines.extend(rows.into_iter().map(row));
+    }
+    lines
 }
 
 /// What a question means and what may be answered.
@@ -52,7 +69,7 @@ pub fn in_words(question: &Question) -> String {
             "letters, digits, -, _ and . only; or file:/path, or env:NAME for a variable of the environment".to_owned()
         }
         QuestionKind::Bool => "yes or no".to_owned(),
-        kind if kind.is_list() => format!("{}, parted by commas", allowed(question)),
+        kind if kind.is_list() => format!("{}, separated by commas", allowed(question)),
         _ => allowed(question),
     }
 }

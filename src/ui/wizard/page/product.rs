@@ -47,8 +47,10 @@ impl Page for ProductPage {
 fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<'_>) {
     let chosen = model.interview.as_ref().map(|interview| interview.guide().id.as_str());
     let sign = if chosen == Some(product.id.as_str()) { Sign::Chosen } else { Sign::Open };
-    let role = if writer.at(stop) { Role::Focus } else { Role::Heading };
-    let pieces = vec![writer.sign(Role::Value, sign), writer.span(Role::Value, " "), writer.span(role, &product.title)];
+    // Only the sign is shown to be pointed at: over a slow line, a whole title would be felt.
+    let role = if writer.at(stop) { Role::Focus } else { Role::Value };
+    let title = writer.span(Role::Heading, &product.title);
+    let pieces = vec![writer.sign(role, sign), writer.span(Role::Value, " "), title];
     writer.stop_line(stop, pieces, None);
     writer.prose(Role::Value, 6, &product.summary);
     let stands = model.facts.as_ref().is_some_and(|facts| facts.applied.contains(&product.id));

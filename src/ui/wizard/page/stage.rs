@@ -6,9 +6,9 @@ use crate::answers::interview::Interview;
 use crate::guide::{QuestionKind, Stage};
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::page::field::{self, Form};
-use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, step, why};
-use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::page::field::{self, Asked, Form};
+use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, why};
+use crate::ui::wizard::theme::{Role, Sign, Theme};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// Characters of a generated secret: 190 bits.
@@ -41,42 +41,11 @@ impl StagePage<'_> {
 }
 
 impl Page for StagePage<'_> {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
         let (Some(interview), Some(stage)) = (&model.interview, self.stage(model)) else { return writer.done() };
-        let sized = sizing::of(interview, self.id);
-        let locals = sized.as_ref().or_else(|| model.visit.last_sizing());
-        // The drawing has to be seen together with the numbers.
-        match locals {
-            None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
-            Some(_) if writer.height() >= 16 => why::write(&stage.why, writer.height() / 8, &mut writer),
-            Some(_) => {}
-        }
-        let warnings = self.warnings(interview);
-        for problem in interview.stage_problems(self.id) {
-            writer.note(Role::Bad, Sign::Bad, 0, &field::in_words(problem));
-        }
-        for (_, warning) in warnings.iter().filter(|(path, _)| path.is_none()) {
-            writer.note(Role::Warning, Sign::Warning, 0, warning);
-        }
-        writer.blank();
-        let form = if locals.is_some() { Form::Row } else { Form::Lines };
-        for asked in interview.fields(self.id) {
-            let about: Vec<&str> = warnings
-                .iter()
-                .filter(|(path, _)| *path == Some(asked.path.as_str()))
-                .map(|(_, words)| *words)
-                .collect();
-            field::write(model, interview, &asked, form, &about, &mut writer);
-        }
-        if let Some(locals) = locals {
-            writer.blank();
-            sizing::draw(locals, sized.is_none(), &mut writer);
-        }
-        writer.blank();
-        let next = model.beside(&Route::Stage(self.id.to_owned()), true);
-        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {}", model.title(&next)));
-        writer.button("continue", &says);
-        writer.done()
+        let next = model.beside(&Route::Stage(self.id.to_owned()), true).map(|next| model.title(&next));
+        let (editor, visit, revealed) = (model.editor.as_ref(), &model.visit, model.revealed);
+        self.view(stage, Asked { interview, visit, editor, revealed }, next.as_deref(), writer)
     }
 
     fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
@@ -110,7 +79,7 @@ impl Page for StagePage<'_> {
             return Some(Status {
                 role: Role::Bad,
                 sign: Sign::Bad,
-                text: format!("{} to mend: {first}", refused.len()),
+                text: format!("{} to fix: {first}", refused.len()),
             });
         }
         let mut words = Vec::from_iter(model.visit.notice());
@@ -133,15 +102,14 @@ impl Page for StagePage<'_> {
         let given = path.is_some_and(|path| interview.given().values.contains_key(path));
         let has_default = question.is_some_and(|question| question.default.is_some());
         let default = given.then(|| key_hint(Act::Default, if has_default { "default" } else { "clear" }));
-        let help = key_hint(Act::Help, "help");
         let mut key_hints = Vec::new();
         match (focus, kind) {
             (Some(Focus::Choice(..)), _) => {
-                key_hints.extend([key_hint(Act::Enter, "choose"), key_hint(Act::Pick, ""), help]);
+                key_hints.extend([key_hint(Act::Enter, "choose"), key_hint(Act::Pick, "")]);
                 key_hints.extend(default);
             }
             (_, Some(QuestionKind::Bool)) => {
-                key_hints.extend([key_hint(Act::Pick, "yes/no"), key_hint(Act::Enter, "next"), help]);
+                key_hints.extend([key_hint(Act::Enter, "next"), key_hint(Act::Pick, "yes/no")]);
                 key_hints.extend(default);
             }
             (_, Some(QuestionKind::Secret)) => {
@@ -150,7 +118,6 @@ impl Page for StagePage<'_> {
                 key_hints.push(key_hint(Act::Enter, "next"));
                 key_hints.extend((typed || !made).then(|| key_hint(Act::Generate, "generate")));
                 key_hints.extend(typed.then(|| key_hint(Act::Reveal, if model.revealed { "hide" } else { "show" })));
-                key_hints.push(help);
                 key_hints.extend(default);
             }
             (_, Some(QuestionKind::Integer)) => {
@@ -158,15 +125,14 @@ impl Page for StagePage<'_> {
                     key_hint(Act::Enter, "next"),
                     key_hint(Act::Less, "less"),
                     key_hint(Act::More, "more"),
-                    help,
                 ]);
                 key_hints.extend(default);
             }
             (_, Some(_)) => {
-                key_hints.extend([key_hint(Act::Enter, "next"), help]);
+                key_hints.push(key_hint(Act::Enter, "next"));
                 key_hints.extend(default);
             }
-            (_, None) => key_hints.extend([key_hint(Act::Enter, "continue"), help]),
+            (_, None) => key_hints.push(key_hint(Act::Enter, "continue")),
         }
         key_hints.push(key_hint(Act::Back, "back"));
         key_hints
@@ -177,11 +143,11 @@ impl Page for StagePage<'_> {
         let path = focus.and_then(Focus::path);
         match (act, focus) {
             (Act::Back, _) => Transition::Back,
-            (Act::Help, _) => self.help(interview, path),
+            (Act::Help, _) => self.help(interview, path, &model.theme),
             (Act::Enter | Act::Pick, Some(Focus::Choice(path, value))) => {
                 let key_hints = interview.question(path).map(|question| interview.offers(question)).unwrap_or_default();
                 if key_hints.iter().any(|(choice, offered)| choice.value == *value && !offered) {
-                    return self.help(interview, Some(path));
+                    return self.help(interview, Some(path), &model.theme);
                 }
                 // A default that is taken stays one.
                 if interview.text(path) != *value {
@@ -196,15 +162,6 @@ impl Page for StagePage<'_> {
             }
             (Act::Enter, Some(Focus::Field(_))) => Transition::Next,
             (Act::Enter, Some(Focus::Button(_))) => Transition::Forward,
-            (Act::Less | Act::More, Some(Focus::Field(path))) => {
-                if let Some(question) = interview.question(path)
-                    && let Some(number) = step::from(&interview.text(path), question, act == Act::More)
-                {
-                    interview.answer(path, Some(json!(number)));
-                    model.editor = None;
-                }
-                Transition::Stay
-            }
             (Act::Default, _) => {
                 if let Some(path) = path {
                     interview.answer(path, None);
@@ -227,12 +184,52 @@ impl Page for StagePage<'_> {
 }
 
 impl StagePage<'_> {
-    fn help(&self, interview: &Interview, path: Option<&str>) -> Transition {
+    /// The page, and the name of the one after it.
+    fn view(&self, stage: &Stage, asked: Asked<'_>, next: Option<&str>, mut writer: ViewBuilder<'_>) -> View {
+        let interview = asked.interview;
+        let sized = sizing::of(interview, self.id);
+        let locals = sized.as_ref().or_else(|| asked.visit.last_sizing());
+        // The drawing has to be seen together with the numbers.
+        match locals {
+            None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
+            Some(_) if writer.height() >= 16 => why::write(&stage.why, writer.height() / 8, &mut writer),
+            Some(_) => {}
+        }
+        let warnings = self.warnings(interview);
+        writer.blank();
+        let form = if locals.is_some() { Form::Row } else { Form::Lines };
+        for field in interview.fields(self.id) {
+            let about: Vec<&str> = warnings
+                .iter()
+                .filter(|(path, _)| *path == Some(field.path.as_str()))
+                .map(|(_, words)| *words)
+                .collect();
+            field::write(asked, &field, form, &about, &mut writer);
+        }
+        if let Some(locals) = locals {
+            writer.blank();
+            sizing::draw(locals, sized.is_none(), &mut writer);
+        }
+        writer.blank();
+        // What concerns no single answer; the line above the page says the first of it.
+        for problem in interview.stage_problems(self.id) {
+            writer.note(Role::Bad, Sign::Bad, 0, &field::in_words(problem));
+        }
+        for (_, warning) in warnings.iter().filter(|(path, _)| path.is_none()) {
+            writer.note(Role::Warning, Sign::Warning, 0, warning);
+        }
+        writer.blank();
+        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {next}"));
+        writer.button("continue", &says);
+        writer.done()
+    }
+
+    fn help(&self, interview: &Interview, path: Option<&str>, theme: &Theme) -> Transition {
         let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else {
             return Transition::Stay;
         };
         let question = path.and_then(|path| interview.question(path));
-        Transition::Open(Box::new(help::overlay(interview, stage, question)))
+        Transition::Open(Box::new(help::overlay(interview, stage, question, theme)))
     }
 }
 

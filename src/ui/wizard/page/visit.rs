@@ -33,6 +33,11 @@ impl Visit {
         }
     }
 
+    /// Whether the page draws figures that follow its answers.
+    pub fn draws(&self) -> bool {
+        self.sizing.is_some()
+    }
+
     /// Whether the last change brought this question.
     pub fn is_new(&self, path: &str) -> bool {
         self.more.iter().any(|new| new == path)
@@ -43,7 +48,7 @@ impl Visit {
         let questions = |count: usize| if count == 1 { "question" } else { "questions" };
         match (self.more.len(), self.fewer) {
             (0, 0) => None,
-            (0, fewer) => Some(format!("{fewer} {} fewer", questions(fewer))),
+            (0, fewer) => Some(format!("{fewer} fewer {}", questions(fewer))),
             (more, _) => Some(format!("{more} more {}", questions(more))),
         }
     }

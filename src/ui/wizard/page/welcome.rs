@@ -9,7 +9,7 @@ use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
 use crate::ui::wizard::overlay::Overlay;
 use crate::ui::wizard::page::{Page, Transition};
-use crate::ui::wizard::server_status::Line;
+use crate::ui::wizard::server_status::{Earlier, Line, ServerStatus};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -24,36 +24,14 @@ const TITLES: usize = 19;
 pub struct Welcome;
 
 impl Page for Welcome {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
-        writer.prose(
-            Role::Value,
-            0,
-            "bringup takes this server to production, and back. It shows every change before it makes it; until you \
-             say yes, nothing is changed.",
-        );
-        writer.blank();
-        if !model.root {
-            writer.note(
-                Role::Warning,
-                Sign::Warning,
-                0,
-                "You are not root. You can plan, and save the answers; only `sudo bringup` can start.",
-            );
-        }
-        runs(model, &mut writer);
-        sum(model, &mut writer);
-        writer.button("continue", "Choose a product");
-        writer.blank();
-        for line in model.server.lines() {
-            check(line, &mut writer);
-        }
-        writer.done()
+    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
+        view(&model.server, model.root, writer)
     }
 
     fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
         let mut key_hints = match focus {
-            Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "go on")],
-            _ => vec![key_hint(Act::Enter, "go on")],
+            Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "continue")],
+            _ => vec![key_hint(Act::Enter, "continue")],
         };
         if model.server.pending() == 0 {
             key_hints.push(key_hint(Act::Retry, "check again"));
@@ -78,9 +56,36 @@ impl Page for Welcome {
     }
 }
 
+/// What is known of the server, and whether it may be changed.
+fn view(server: &ServerStatus, root: bool, mut writer: ViewBuilder<'_>) -> View {
+    writer.prose(
+        Role::Value,
+        0,
+        "bringup sets this server up for production, and can roll everything back. It shows every change before it \
+         makes it; nothing is changed until you press Start.",
+    );
+    writer.blank();
+    if !root {
+        writer.note(
+            Role::Warning,
+            Sign::Warning,
+            0,
+            "You are not root. You can plan and save the answers; only `sudo bringup` can start.",
+        );
+    }
+    runs(&server.runs, &mut writer);
+    sum(server, &mut writer);
+    writer.button("continue", "Choose a product");
+    writer.blank();
+    for line in server.lines() {
+        check(line, &mut writer);
+    }
+    writer.done()
+}
+
 /// The runs that stand, each with a line to choose what to do about it.
-fn runs(model: &Model, writer: &mut ViewBuilder<'_>) {
-    for (at, earlier) in model.server.runs.iter().enumerate() {
+fn runs(runs: &[Earlier], writer: &mut ViewBuilder<'_>) {
+    for (at, earlier) in runs.iter().enumerate() {
         let stop = Focus::Line(RUNS, at);
         let from = writer.row();
         let (role, sign) = match earlier.state {
@@ -94,16 +99,15 @@ fn runs(model: &Model, writer: &mut ViewBuilder<'_>) {
         writer.stop_line(&stop, pieces, None);
         writer.stop(stop, from);
     }
-    if !model.server.runs.is_empty() {
+    if !runs.is_empty() {
         writer.blank();
     }
 }
 
 /// How the checks came out, in a line.
-fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
-    let machine = &model.server;
+fn sum(server: &ServerStatus, writer: &mut ViewBuilder<'_>) {
     let some = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let (problems, warnings) = (machine.count(CheckStatus::Problem), machine.count(CheckStatus::Warning));
+    let (problems, warnings) = (server.count(CheckStatus::Problem), server.count(CheckStatus::Warning));
     let mut bad = Vec::new();
     if problems > 0 {
         bad.push(some(problems, "problem"));
@@ -112,13 +116,15 @@ fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
         bad.push(some(warnings, "warning"));
     }
     let bad = bad.join(" and ");
-    let pending = machine.pending();
+    let pending = server.pending();
     let (role, sign, says) = match (pending, bad.as_str()) {
         (0, "") => (Role::Good, Sign::Good, "All preflight checks passed.".to_owned()),
-        (0, bad) if problems > 0 => (Role::Bad, Sign::Bad, format!("{bad}: see below. You can go on, but not start.")),
-        (0, bad) => (Role::Warning, Sign::Warning, format!("{bad}: see below. You can go on.")),
-        (_, "") => (Role::Dim, Sign::Working, format!("Looking at this server: {} to go.", some(pending, "check"))),
-        (_, bad) => (Role::Dim, Sign::Working, format!("Looking at this server: {bad} so far.")),
+        (0, bad) if problems > 0 => {
+            (Role::Bad, Sign::Bad, format!("{bad}: see below. You can continue, but not start."))
+        }
+        (0, bad) => (Role::Warning, Sign::Warning, format!("{bad}: see below. You can continue.")),
+        (_, "") => (Role::Dim, Sign::Working, format!("Checking this server: {} left.", some(pending, "check"))),
+        (_, bad) => (Role::Dim, Sign::Working, format!("Checking this server: {bad} so far.")),
     };
     writer.note(role, sign, 0, &says);
 }

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn as_much_as_fits_and_the_rest_by_a_key() {
         assert_eq!(written(4), ["First of all, this. It goes on", "and on for more than a line.", "And more."]);
-        assert_eq!(written(3).last().map(String::as_str), Some("(F1 tells more)"));
-        assert_eq!(written(1), ["First of all, this. (F1 tells", "more)"]);
+        assert_eq!(written(3).last().map(String::as_str), Some("(^G tells more)"));
+        assert_eq!(written(1), ["First of all, this. (^G tells", "more)"]);
     }
 }

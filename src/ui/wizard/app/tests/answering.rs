@@ -35,6 +35,12 @@ fn control(app: &mut App, c: char) {
     app.key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
 }
 
+/// Nothing is pressed for a while.
+fn pause(app: &mut App) {
+    assert!(app.pause().is_some(), "nothing is waited for");
+    app.paused(crate::host::Stamp { sec: 1_795_253_460, nsec: 0 });
+}
+
 fn value(app: &App, path: &str) -> String {
     app.model.interview.as_ref().unwrap().text(path)
 }
@@ -65,14 +71,19 @@ fn what_is_typed_is_judged_under_it_and_nothing_else_moves() {
     write(&mut app, "0");
     let refused = screen(&app);
     assert!(refused.contains("✗ is out of range; allowed: 1 to 65535"), "{refused}");
-    assert!(!refused.contains("to mend"), "it is being typed:\n{refused}");
-    let changed = before.lines().zip(refused.lines()).filter(|(before, after)| before != after).count();
-    assert!(changed <= 5, "the answer, its origin, its note, the rail and the keys:\n{refused}");
+    assert!(!refused.contains("to fix"), "it is being typed:\n{refused}");
+    let row = pointer(&app) + 3;
+    let text = |screen: &str, row: usize| screen.lines().nth(row).map(|line| line.chars().skip(21).collect::<String>());
+    for above in 1..row - 1 {
+        assert_eq!(text(&before, above), text(&refused, above), "row {above}\n{refused}");
+    }
+    assert!(text(&refused, row + 1).is_some_and(|line| line.contains("✗ is out of range")), "{refused}");
+    assert_eq!(text(&refused, row + 2).map(|line| line.trim_matches([' ', '"']).is_empty()), Some(true), "{refused}");
     code(&mut app, KeyCode::Backspace);
     assert_eq!(screen(&app), before, "an empty field is its default");
     write(&mut app, "0");
     code(&mut app, KeyCode::Tab);
-    assert!(screen(&app).contains("✗ 1 to mend: Which port for https? 0 is out of range"), "{}", screen(&app));
+    assert!(screen(&app).contains("✗ 1 to fix: Which port for https? 0 is out of range"), "{}", screen(&app));
 }
 
 #[test]
@@ -98,7 +109,7 @@ fn questions_that_come_are_said_and_do_not_move_the_pointer() {
     assert!(screen(&app).contains("new, default"), "{}", screen(&app));
     code(&mut app, KeyCode::Up);
     code(&mut app, KeyCode::Char(' '));
-    assert!(screen(&app).contains("3 questions fewer"), "{}", screen(&app));
+    assert!(screen(&app).contains("3 fewer questions"), "{}", screen(&app));
     assert_eq!(value(&app, "database.engine"), "sqlite");
 }
 
@@ -121,7 +132,7 @@ fn a_typed_secret_is_seen_on_demand_only_and_a_generated_one_never() {
     let mut app = webapp();
     stand(&mut app, "application.proof_token");
     assert!(screen(&app).contains("32 random characters, made when the run starts"));
-    assert!(!screen(&app).contains("^G") && !screen(&app).contains("^R"), "{}", screen(&app));
+    assert!(!screen(&app).contains("^Y") && !screen(&app).contains("^R"), "{}", screen(&app));
     write(&mut app, "hunter2");
     assert!(screen(&app).contains("•••••••") && !screen(&app).contains("hunter2"), "{}", screen(&app));
     control(&mut app, 'r');
@@ -130,26 +141,184 @@ fn a_typed_secret_is_seen_on_demand_only_and_a_generated_one_never() {
     assert!(screen(&app).contains("typed, not shown"), "{}", screen(&app));
     code(&mut app, KeyCode::BackTab);
     assert!(!screen(&app).contains("hunter2"), "{}", screen(&app));
-    control(&mut app, 'g');
+    control(&mut app, 'y');
     assert!(screen(&app).contains("32 random characters"), "{}", screen(&app));
     write(&mut app, "file:/root/token");
     assert!(screen(&app).contains("file:/root/token"), "where it lies is no secret:\n{}", screen(&app));
 }
 
 #[test]
-fn a_question_mark_asks_where_it_cannot_be_an_answer() {
+fn help_and_the_list_of_pages_have_the_same_keys_in_a_field_and_beside_it() {
     let mut app = webapp();
-    stand(&mut app, "web.http_port");
-    write(&mut app, "?");
-    assert!(app.overlay.is_some());
-    code(&mut app, KeyCode::Esc);
+    for path in ["application.name", "application.source", "web.http_port", "application.proof_token"] {
+        stand(&mut app, path);
+        let before = value(&app, path);
+        let bottom = screen(&app).lines().nth_back(0).unwrap_or_default().to_owned();
+        assert!(bottom.contains("^G help  ^T pages  ^C leave"), "{path}: {bottom}");
+        control(&mut app, 'g');
+        assert_eq!(app.overlay.as_ref().map(|(overlay, _)| overlay.title()), Some("Help"), "{path}");
+        code(&mut app, KeyCode::Esc);
+        control(&mut app, 't');
+        assert_eq!(app.overlay.as_ref().map(|(overlay, _)| overlay.title()), Some("Pages"), "{path}");
+        code(&mut app, KeyCode::Esc);
+        assert_eq!(value(&app, path), before);
+    }
+}
+
+#[test]
+fn help_tells_every_key() {
+    let mut app = webapp();
+    let mut seen = String::new();
+    control(&mut app, 'g');
+    for _ in 0..8 {
+        seen.push_str(&screen(&app));
+        code(&mut app, KeyCode::PageDown);
+    }
+    for (_, rows) in keys::table(&app.model.theme) {
+        for (_, does) in rows {
+            assert!(seen.contains(does), "{does}\n{seen}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_does_nothing_says_so_and_changes_nothing() {
+    let mut app = webapp();
+    open(&mut app, "database");
+    let before = screen(&app);
+    for (key, name) in [('g', "g"), ('?', "?"), ('q', "q"), ('é', "é")] {
+        write(&mut app, &key.to_string());
+        assert!(screen(&app).contains(&format!("{name} does nothing here")), "{}", screen(&app));
+        assert!(app.overlay.is_none());
+    }
+    code(&mut app, KeyCode::F(9));
+    assert!(screen(&app).contains("F9 does nothing here"), "{}", screen(&app));
+    control(&mut app, 'k');
+    assert!(screen(&app).contains("^K does nothing here"), "{}", screen(&app));
+    code(&mut app, KeyCode::Tab);
+    code(&mut app, KeyCode::BackTab);
+    assert_eq!(screen(&app), before, "it is gone with the next key");
+    app.paste("pasted");
+    assert!(screen(&app).contains("There is no field here to paste into"), "{}", screen(&app));
+}
+
+#[test]
+fn a_field_for_a_number_takes_digits_only() {
+    let mut app = webapp();
+    for path in ["web.http_port", "workers.users"] {
+        stand(&mut app, path);
+        let before = value(&app, path);
+        for text in ["g", "?", "x", ".", " "] {
+            write(&mut app, text);
+            assert!(screen(&app).contains("Only digits can be typed here"), "{path} {text}: {}", screen(&app));
+            assert_eq!(value(&app, path), before, "{path} {text}");
+        }
+        app.paste("80 80");
+        assert_eq!(value(&app, path), before);
+        app.paste("8080\n");
+        app.read_typed();
+        assert_eq!(value(&app, path), "8080");
+    }
+}
+
+/// The answers of a run before, as the wizard offers them.
+fn with_last_run() -> App {
+    use crate::answers::interview::Earlier;
+    use crate::answers::{Given, Origin};
+    let values =
+        [("application.name", json!("shop")), ("workers.worker_mib", json!(320)), ("web.http_port", json!(8080))];
+    let given = values.into_iter().map(|(path, value)| (path.to_owned(), (value, Origin::PreviousRun))).collect();
+    let earlier = Earlier { run: "r1".to_owned(), given: Given { values: given, ..Given::default() } };
+    let mut app = webapp();
+    let interview = app.model.interview.take().unwrap();
+    app.model.interview = Some(interview.offering(vec![earlier]));
+    app.model.editor = None;
+    app.settle();
+    app
+}
+
+#[test]
+fn the_first_key_replaces_whatever_stands_there() {
+    for (path, text) in [("workers.worker_mib", "640"), ("web.http_port", "90"), ("application.name", "other")] {
+        for mut app in [webapp(), with_last_run()] {
+            stand(&mut app, path);
+            assert!(!value(&app, path).is_empty());
+            write(&mut app, text);
+            code(&mut app, KeyCode::Tab);
+            assert_eq!(value(&app, path), text);
+            // What was typed a moment ago is no other thing.
+            code(&mut app, KeyCode::BackTab);
+            write(&mut app, text);
+            app.read_typed();
+            assert_eq!(value(&app, path), text);
+        }
+    }
+}
+
+#[test]
+fn an_arrow_or_an_end_edits_what_stands_there() {
+    for (key, edited) in [
+        (KeyCode::Left, "80870"),
+        (KeyCode::Right, "80807"),
+        (KeyCode::End, "80807"),
+        (KeyCode::Home, "78080"),
+        (KeyCode::Backspace, "8087"),
+    ] {
+        let mut app = with_last_run();
+        stand(&mut app, "web.http_port");
+        code(&mut app, key);
+        write(&mut app, "7");
+        let (_, editor) = app.model.editor.as_ref().unwrap();
+        assert_eq!(editor.text(), edited, "{key:?}");
+    }
+}
+
+#[test]
+fn what_lies_over_a_field_for_a_while_does_not_end_its_editing() {
+    let mut app = webapp();
     stand(&mut app, "application.name");
-    write(&mut app, "?");
-    assert!(app.overlay.is_none());
-    assert_eq!(value(&app, "application.name"), "?");
-    code(&mut app, KeyCode::F(1));
-    let help = screen(&app);
-    assert!(help.contains("It becomes the system user") && help.contains("application.name"), "{help}");
+    write(&mut app, "sh");
+    control(&mut app, 'g');
+    code(&mut app, KeyCode::Esc);
+    write(&mut app, "op");
+    assert_eq!(value(&app, "application.name"), "shop");
+}
+
+#[test]
+fn leaving_asks_where_answers_would_be_lost_and_ctrl_c_twice_leaves() {
+    let ctrl_c = |app: &mut App| app.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    let enter = |app: &mut App| app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+    // From wherever it is: a field, a text over the page, a search in it, a question for a name.
+    let ways: [&dyn Fn(&mut App); 4] = [
+        &|app| stand(app, "application.name"),
+        &|app| control(app, 'g'),
+        &|app| {
+            control(app, 'g');
+            write(app, "/");
+        },
+        &|app| {
+            control(app, 't');
+        },
+    ];
+    for way in ways {
+        let mut app = webapp();
+        way(&mut app);
+        assert_eq!(ctrl_c(&mut app), Leave::No);
+        assert!(screen(&app).contains("Leave bringup?"), "{}", screen(&app));
+        assert_eq!(ctrl_c(&mut app), Leave::Yes(Exit::Interrupted));
+    }
+    // The list of pages leaves at once where nothing is lost, and asks otherwise.
+    let mut app = webapp();
+    control(&mut app, 't');
+    code(&mut app, KeyCode::End);
+    assert_eq!(enter(&mut app), Leave::Yes(Exit::Interrupted));
+    let mut app = webapp();
+    stand(&mut app, "application.name");
+    write(&mut app, "shop");
+    control(&mut app, 't');
+    code(&mut app, KeyCode::End);
+    assert_eq!(enter(&mut app), Leave::No);
+    assert!(screen(&app).contains("Your answer is lost"), "{}", screen(&app));
 }
 
 #[test]
@@ -177,8 +346,9 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
     let mut app = webapp();
     stand(&mut app, "workers.users");
     assert!(screen(&app).contains("20 users / 6 per worker = 4 wanted"));
-    code(&mut app, KeyCode::Right);
-    write(&mut app, "+");
+    write(&mut app, "++");
+    assert!(screen(&app).contains("20 users / 6 per worker = 4 wanted"), "not while keys are pressed");
+    pause(&mut app);
     assert_eq!(value(&app, "workers.users"), "30");
     assert!(screen(&app).contains("30 users / 6 per worker = 5 wanted"), "{}", screen(&app));
     stand(&mut app, "workers.worker_mib");
@@ -187,7 +357,8 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
     assert!(!screen(&app).contains("it would swap"), "{}", screen(&app));
     let mut presses = 0;
     while !screen(&app).contains("it would swap") {
-        code(&mut app, KeyCode::Right);
+        write(&mut app, "+");
+        pause(&mut app);
         presses += 1;
         assert!(presses < 20, "{}", screen(&app));
     }
@@ -218,6 +389,7 @@ fn the_drawing_stays_while_a_number_is_refused() {
     let mut app = webapp();
     stand(&mut app, "workers.worker_mib");
     write(&mut app, "4");
+    pause(&mut app);
     assert!(screen(&app).contains("no Python process is that small"), "{}", screen(&app));
     assert!(screen(&app).contains("Memory, 4,096 MiB  (before this change)"), "{}", screen(&app));
 }

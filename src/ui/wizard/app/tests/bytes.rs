@@ -3,11 +3,12 @@
 use super::stage::{at, open};
 use super::*;
 use crate::guide::load;
-use crate::ui::terminal::{TestGrid, TestPainter};
+use crate::ui::terminal::{Background, TestGrid, TestPainter};
 use crate::ui::wizard::run_cmd::RunMsg;
 use ratatui::buffer::Buffer;
 
-/// A wizard in colour on a terminal of the usual size, with what its terminal shows.
+/// A wizard in colour on a terminal of the usual size, with what its terminal shows. On a known background, where the
+/// colours take most bytes.
 struct Seat {
     app: App,
     painter: TestPainter,
@@ -18,7 +19,7 @@ impl Seat {
         let look = Look { width: 80, unicode: true, colour: true };
         let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
         app.model.look = look;
-        app.model.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.model.theme = Theme::on(look, Some(Background::Dark));
         open(&mut app, stage);
         let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
@@ -30,7 +31,7 @@ impl Seat {
         let mut app = super::review::reviewing(&super::review::fit(), (80, 24), &[]);
         let look = Look { width: 80, unicode: true, colour: true };
         app.model.look = look;
-        app.model.theme = crate::ui::wizard::theme::Theme::new(look);
+        app.model.theme = Theme::on(look, Some(Background::Dark));
         app.settle();
         let mut seat = Self { app, painter: TestPainter::new() };
         seat.paint();
@@ -88,6 +89,40 @@ fn moving_and_typing_write_little() {
 }
 
 #[test]
+fn a_row_in_the_list_of_products_is_cheap() {
+    let look = Look { width: 80, unicode: true, colour: true };
+    let mut app = App::new(Model::new(look, true, load::list()), (80, 24));
+    settle(&mut app);
+    app.follow(Transition::Go(Route::Product, None));
+    app.settle();
+    let rows = app.doc.stops.len();
+    app.on(Background::Dark);
+    let mut seat = Seat { app, painter: TestPainter::new() };
+    seat.paint();
+    let moves: Vec<usize> = (1..rows).map(|_| seat.press(KeyCode::Down)).collect();
+    assert!(rows > 2 && moves.iter().all(|bytes| *bytes <= 60), "{moves:?}");
+}
+
+/// Every key on the page that draws what the answers come to; the drawing follows when nothing is pressed for a while.
+#[test]
+fn typing_on_the_sizing_page_writes_little_however_much_it_draws() {
+    let mut bytes = Vec::new();
+    for (tabs, keys) in [(0, "40"), (0, "1000"), (0, "++-+"), (1, "512"), (1, "64"), (2, "8"), (2, "+++")] {
+        let mut seat = Seat::at("workers");
+        (0..tabs).for_each(|_| {
+            seat.press(KeyCode::Tab);
+        });
+        let before = super::screen(&seat.app);
+        bytes.extend(keys.chars().map(|c| seat.press(KeyCode::Char(c))));
+        assert!(seat.app.pause().is_some());
+        seat.app.paused(crate::host::Stamp { sec: 1_795_253_460, nsec: 0 });
+        assert_ne!(super::screen(&seat.app), before);
+        assert!(seat.paint() > 0 && seat.app.pause().is_none(), "drawn once");
+    }
+    assert!(bytes.iter().all(|bytes| *bytes <= 60), "{bytes:?}");
+}
+
+#[test]
 fn moving_in_a_plan_writes_little() {
     let mut seat = Seat::reviewing();
     let actions = seat.app.model.review.plan().map_or(0, |plan| plan.actions.len());
@@ -99,7 +134,7 @@ fn moving_in_a_plan_writes_little() {
 fn at_work() -> Seat {
     let look = Look { width: 80, unicode: true, colour: true };
     let mut app = super::run::attached((80, 24), true);
-    app.model.theme = crate::ui::wizard::theme::Theme::new(look);
+    app.model.theme = Theme::on(look, Some(Background::Dark));
     app.tell(Msg::Run(RunMsg::Events(super::run::quickstart()[..50].to_vec())));
     let mut seat = Seat { app, painter: TestPainter::new() };
     seat.paint();

@@ -16,6 +16,7 @@ enum Event {
     Text(String),
     Paste(String),
     Size(u16, u16),
+    Pause,
     Facts(u64, u32),
     NotOpened,
     Saved(bool),
@@ -42,10 +43,10 @@ fn key() -> impl Strategy<Value = Event> {
         KeyCode::F(2),
         KeyCode::Char(' '),
         KeyCode::Char('?'),
-        KeyCode::Char('g'),
+        KeyCode::Char('-'),
         KeyCode::Char('+'),
     ]);
-    let letters = prop::sample::select(vec!['a', 'd', 'e', 'g', 'n', 'p', 'r', 'u', 'w']);
+    let letters = prop::sample::select(vec!['a', 'd', 'e', 'g', 'n', 'p', 'r', 't', 'u', 'w', 'y']);
     prop_oneof![
         12 => codes.prop_map(|code| Event::Key(code, KeyModifiers::NONE)),
         // The usual way on.
@@ -67,6 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
         4 => text(),
         2 => "\\PC{0,30}(\n\\PC{0,5})?".prop_map(Event::Paste),
         2 => (1_u16..=300, 1_u16..=100).prop_map(|(width, height)| Event::Size(width, height)),
+        2 => Just(Event::Pause),
         1 => (0_u64..1 << 40, 0_u32..1000).prop_map(|(memory, cpus)| Event::Facts(memory, cpus)),
         1 => prop_oneof![Just(Event::NotOpened), any::<bool>().prop_map(Event::Saved), Just(Event::Nothing)],
     ]
@@ -81,6 +83,8 @@ fn happen(app: &mut App, event: &Event) -> Leave {
             }
         }
         Event::Paste(text) => app.paste(text),
+        Event::Pause if app.pause().is_some() => return app.paused(crate::host::Stamp { sec: 1_795_253_460, nsec: 0 }),
+        Event::Pause => {}
         Event::Size(width, height) => app.resize(*width, *height),
         Event::Facts(memory, cpus) => {
             let mut other = facts();

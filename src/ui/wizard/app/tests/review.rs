@@ -295,7 +295,7 @@ fn all_pages_to_go_to_with_how_they_stand() {
 
 #[test]
 fn leaving_is_asked_about() {
-    insta::assert_snapshot!(seen(&[(80, 12), (40, 12)], "q", |size| reviewing(&fit(), size, &[])));
+    insta::assert_snapshot!(seen(&[(80, 12), (40, 12)], "^C", |size| reviewing(&fit(), size, &[])));
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_file_that_is_there_stays_and_another_name_is_taken() {
     insta::assert_snapshot!(app.last_words(), @r"
     The answers are in /root/answers.yam2. Nothing was changed.
     Set BRINGUP_APPLICATION_PROOF_TOKEN first: passwords that you typed are not in it.
-    Go on with:  sudo --preserve-env=BRINGUP_APPLICATION_PROOF_TOKEN bringup --answers /root/answers.yam2
+    Continue with:  sudo --preserve-env=BRINGUP_APPLICATION_PROOF_TOKEN bringup --answers /root/answers.yam2
     ");
 }
 
@@ -156,7 +156,8 @@ fn answers_with_gaps_can_be_saved_and_asked_on() {
     let host = fit();
     host.set_env("HOME", "/root");
     let mut app = reviewing(&host, SIZE, &[("web.https_port", "0")]);
-    press_on(&mut app, &host, "q Down Enter");
+    control(&mut app, 'c');
+    press_on(&mut app, &host, "Down Enter");
     control(&mut app, 'u');
     assert_eq!(press_on(&mut app, &host, "Enter"), Leave::No);
     assert!(screen(&app).contains("type a name"), "{}", screen(&app));
@@ -165,7 +166,7 @@ fn answers_with_gaps_can_be_saved_and_asked_on() {
     assert!(host.text("/root/it's.yaml").is_some());
     insta::assert_snapshot!(app.last_words(), @r"
     The answers are in /root/it's.yaml. Nothing was changed.
-    Go on with:  sudo bringup --answers '/root/it'\''s.yaml' --ask
+    Continue with:  sudo bringup --answers '/root/it'\''s.yaml' --ask
     ");
 }
 

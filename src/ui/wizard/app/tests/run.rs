@@ -93,6 +93,7 @@ fn keys(app: &mut App, keys: &str) -> Vec<Cmd> {
             "Home" => (KeyCode::Home, KeyModifiers::NONE),
             "End" => (KeyCode::End, KeyModifiers::NONE),
             "^R" => (KeyCode::Char('r'), KeyModifiers::CONTROL),
+            "^C" => (KeyCode::Char('c'), KeyModifiers::CONTROL),
             other => (KeyCode::Char(other.chars().next().unwrap()), KeyModifiers::NONE),
         };
         app.key(KeyEvent::new(code, modifiers));
@@ -182,7 +183,7 @@ fn the_output_is_searched_and_letters_are_text_while_it_is_typed() {
     keys(&mut app, "N N");
     assert!(screen(&app).contains("line 167 Error"));
     keys(&mut app, "/ q q Enter");
-    assert!(screen(&app).contains("\"qq\" is not here"));
+    assert!(screen(&app).contains("\"qq\" not found"));
 }
 
 #[test]
@@ -204,9 +205,22 @@ fn detaching_leaves_it_running_and_a_closed_sheet_stays() {
     assert!(screen(&app).contains("bringup attach"));
     keys(&mut app, "Esc");
     assert!(app.overlay.is_none());
-    keys(&mut app, "q");
+    keys(&mut app, "^C");
     assert_eq!(leave(&mut app, KeyCode::Enter), Leave::Yes(Exit::Done));
     assert_eq!(app.run(), Some((RUN, None)));
+}
+
+#[test]
+fn ctrl_c_twice_leaves_a_run_running_from_wherever_it_is() {
+    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    for way in ["", "/ x", "x", "l"] {
+        let mut app = told((80, 24), &recorded()[..3]);
+        keys(&mut app, way);
+        assert_eq!(app.key(ctrl_c), Leave::No, "{way}");
+        assert!(screen(&app).contains("Leave it running"), "{way}\n{}", screen(&app));
+        assert_eq!(app.key(ctrl_c), Leave::Yes(Exit::Done), "{way}");
+        assert!(app.cmds().iter().all(|cmd| !matches!(cmd, Cmd::Run(RunCmd::Abort { .. }))));
+    }
 }
 
 #[test]
@@ -356,7 +370,8 @@ fn a_shell_is_opened_and_the_page_is_still_there() {
 fn the_wizard_ends_as_the_run_did() {
     for (events, exit) in [(recorded(), Exit::Done), (gone_wrong(), Exit::RolledBack)] {
         let mut app = told((80, 24), &events);
-        assert_eq!(leave(&mut app, KeyCode::Char('q')), Leave::Yes(exit));
+        let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(app.key(ctrl_c), Leave::Yes(exit));
         assert_eq!(app.run(), Some((RUN, Some(exit))));
     }
 }

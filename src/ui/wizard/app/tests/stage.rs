@@ -107,6 +107,108 @@ fn every_stage_of_every_guide() {
     }
 }
 
+/// The cell of the cursor; it is on a screen of every page with something to point at.
+fn cursor(app: &App) -> (u16, u16) {
+    let mut terminal = Terminal::new(TestBackend::new(app.size.0, app.size.1)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    assert!(terminal.backend().cursor_visible(), "{}", screen(app));
+    let position = terminal.backend().cursor_position();
+    (position.x, position.y)
+}
+
+#[test]
+fn the_cursor_is_on_the_line_under_the_pointer_in_lists_too() {
+    let mut app = at(load::load("webapp").unwrap(), (80, 24), true, &[]);
+    let on_pointer = |app: &App| {
+        let (_, y) = cursor(app);
+        let line = screen(app).lines().nth(usize::from(y)).unwrap().to_owned();
+        // The list of pages has a pointer of its own, at its left.
+        assert!(line.chars().skip(20).any(|c| c == '▸'), "row {y}\n{}", screen(app));
+    };
+    for stage in ["database", "services"] {
+        open(&mut app, stage);
+        for _ in 0..app.doc.stops.len() {
+            if !matches!(app.view().focus, Some(Focus::Field(_))) || app.model.editor.is_none() {
+                on_pointer(&app);
+            }
+            press(&mut app, "Down");
+        }
+    }
+    press(&mut app, "F2");
+    on_pointer(&app);
+    press(&mut app, "Down");
+    on_pointer(&app);
+}
+
+#[test]
+fn a_field_is_as_wide_as_what_it_takes() {
+    let fields = |unicode| {
+        let mut app = at(tiny(), (80, 24), unicode, &[("web.host", "app.example.org")]);
+        let mut all = screen(&app);
+        while let Some(Route::Stage(next)) = app.model.beside(&app.route, true) {
+            open(&mut app, &next);
+            all.push_str(&screen(&app));
+        }
+        (app, all)
+    };
+    let (_, ascii) = fields(false);
+    assert!(ascii.contains(&format!("app.example.org{}", "_".repeat(25))), "{ascii}");
+    // Elsewhere it is underlined.
+    let mut app = at(tiny(), (80, 24), true, &[("web.host", "app.example.org")]);
+    open(&mut app, "web");
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| app.draw(frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let underlined = |y: u16| {
+        (0..80_u16).filter(|x| buffer[(*x, y)].modifier.contains(ratatui::style::Modifier::UNDERLINED)).count()
+    };
+    let widths: Vec<usize> = (0..24).map(underlined).filter(|width| *width > 0).collect();
+    assert!(widths.contains(&40) && widths.contains(&8), "{widths:?}\n{}", screen(&app));
+}
+
+/// Every question of every guide can be read to its end, on a page of usual width and on a narrow one.
+#[test]
+fn no_question_is_cut() {
+    for (id, guide) in guides() {
+        for width in [80, 40] {
+            let mut app = at(guide.clone(), (width, 24), true, &[]);
+            for stage in stages(&app) {
+                open(&mut app, &stage);
+                let text = app.doc.lines.iter().map(|line| line.to_string().trim().to_owned()).collect::<Vec<_>>();
+                let text = text.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+                let interview = app.model.interview.as_ref().unwrap();
+                for field in interview.fields(&stage) {
+                    // Where the answer came from stands at the right end of its first line.
+                    let (ask, last) = (&field.question.ask, field.question.ask.split_whitespace().next_back());
+                    assert!(text.contains(last.unwrap()), "{id} at {width}: {ask}\n{text}");
+                    assert!(!ask.contains('…') && !cut(&text, ask), "{id} at {width}: {ask}\n{text}");
+                }
+            }
+        }
+    }
+}
+
+/// Whether a beginning of `ask` is followed by the sign of something cut off.
+fn cut(text: &str, ask: &str) -> bool {
+    ask.char_indices().skip(8).any(|(at, _)| text.contains(&format!("{}…", &ask[..at])))
+}
+
+#[test]
+fn a_message_is_parted_from_the_next_question() {
+    for (id, guide) in guides() {
+        let mut app = at(guide, (80, 24), true, &[]);
+        for stage in stages(&app) {
+            open(&mut app, &stage);
+            for (_, lines) in app.doc.stops.clone() {
+                let line = |at: usize| app.doc.lines.get(at).map(ToString::to_string).unwrap_or_default();
+                let note = line(lines.end - 1);
+                let note = ["✗ ", "▲ ", "· "].iter().any(|sign| note.trim_start().starts_with(sign));
+                assert!(!note || line(lines.end).trim().is_empty(), "{id} {stage}\n{}", screen(&app));
+            }
+        }
+    }
+}
+
 #[test]
 fn wide_screens_show_the_help_of_the_question_under_the_pointer() {
     let mut app = at(load::load("webapp").unwrap(), (160, 24), true, &[]);
