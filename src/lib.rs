@@ -1,4 +1,4 @@
-//! bringup takes a fresh Linux server to a production set-up that works, and takes it back again.
+//! bringup takes a fresh Linux server to a working production set-up, and rolls it back.
 //!
 //! Data flows one way: guide + facts + answers -> [`plan`] -> [`engine`] -> events -> [`ui`].
 //! Nothing reaches back up, and only [`host`] touches the machine.

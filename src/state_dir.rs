@@ -58,8 +58,8 @@ pub fn failure(host: &dyn Host, what: impl Into<String>, error: &io::Error) -> F
     }
     if error.kind() == ErrorKind::ReadOnlyFilesystem {
         return Failure::new(what, read_only()).hint(
-            "`dmesg` tells why (often a failing disk); make it writable again, \
-             then `bringup resume` or `bringup rollback`",
+            "`dmesg` shows why (often a failing disk); make it writable again, then `bringup resume` or `bringup \
+             rollback`",
         );
     }
     Failure::new(what, error)

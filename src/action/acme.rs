@@ -216,16 +216,16 @@ impl Acme {
                 Some(dns) => dns.answers(cx, &self.name)?,
             }
             if self.is_lets_encrypt() {
-                (cx.progress)(Progress::Note("asking Let's Encrypt's staging server first".to_owned()));
+                (cx.progress)(Progress::Note("trying Let's Encrypt's staging server first".to_owned()));
                 self.certbot(cx, &["--dry-run"])?;
             }
-            (cx.progress)(Progress::Note(format!("asking {}", self.issuer())));
+            (cx.progress)(Progress::Note(format!("requesting a certificate from {}", self.issuer())));
             self.certbot(cx, &[])?;
         }
         lineage::set(cx.host, self)?;
         for (link, file) in [(&self.certificate, lineage::CERTIFICATE), (&self.key, lineage::KEY)] {
             let target = lineage::live(&self.name).join(file);
-            cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("turn {}", link.display()), e))?;
+            cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("switch {}", link.display()), e))?;
         }
         self.reload(cx)
     }
@@ -271,9 +271,9 @@ impl Acme {
             Some(dns) => dns.refuse(host),
             None if self.wildcard => Err(Failure::new(
                 self.describe(),
-                "over http nobody can show that every name below this one is theirs (RFC 8555 leaves it to the DNS)",
+                "a wildcard cannot be validated over HTTP: RFC 8555 requires the DNS",
             )
-            .hint("use the DNS, or leave the wildcard out")),
+            .hint("use a DNS challenge, or leave the wildcard out")),
             None => Ok(()),
         }
     }
@@ -304,12 +304,13 @@ impl Acme {
         }
         if String::from_utf8_lossy(&content).contains("PRIVATE KEY") {
             return Err(Failure::new(what(), "a private key is in it")
-                .hint("only certificates belong into it; it is copied to where everybody can read it"));
+                .hint("it must hold certificates only: every user can read the copy"));
         }
         match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Ok(Some(content)),
-            _ => Err(Failure::new(what(), "there is no readable certificate in it")
-                .hint("it must hold whole blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`")),
+            _ => Err(Failure::new(what(), "it holds no readable certificate").hint(
+                "it must hold complete blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`",
+            )),
         }
     }
 
@@ -361,7 +362,7 @@ fn authority_of(directory: &str) -> &str {
 /// What whoever reads the result must know when the authority issued nothing.
 fn stand_in(failure: &Failure) -> String {
     let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("a self-signed certificate stands in: {}{hint}. `bringup tls retry` asks again", failure.why)
+    format!("using a self-signed certificate for now: {}{hint}. `bringup tls retry` tries again", failure.why)
 }
 
 /// Removes a certificate that certbot keeps, with all that its renewals have left.
@@ -373,8 +374,8 @@ pub fn undo(cx: &UndoCx<'_>, name: &str) -> Outcome<Undone> {
     }
     let what = format!("remove the certificate of {name}");
     let command = Command::new(["certbot", "delete", "--non-interactive", "--cert-name", name]);
-    run_undo(cx, &what, &command, Some("`certbot certificates` shows what certbot keeps"))?;
-    Ok(Undone::Done(format!("removed the certificate of {name} that certbot kept")))
+    run_undo(cx, &what, &command, Some("`certbot certificates` lists certbot's certificates"))?;
+    Ok(Undone::Done(format!("removed certbot's certificate of {name}")))
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ fn remove_dir(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
     if !cx.host.list(path).map_err(failed)?.is_empty() {
         return Ok(Undone::Kept {
             what: path.display().to_string(),
-            why: "it holds files that are not ours".to_owned(),
+            why: "it holds files that bringup did not create".to_owned(),
         });
     }
     cx.host.remove_dir(path).map_err(failed)?;
@@ -177,10 +177,10 @@ fn run(cx: &UndoCx<'_>, argv: &[String], user: &str, cwd: &Path, describe: &str)
     if !user.is_empty() {
         command = command.user(user);
     }
-    let what = || format!("take back \"{describe}\"");
+    let what = || format!("roll back \"{describe}\"");
     let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
     if output.ok() {
-        return Ok(Undone::Done(format!("took back \"{describe}\"")));
+        return Ok(Undone::Done(format!("rolled back \"{describe}\"")));
     }
     Err(Failure::new(what(), format!("{} ended with status {}", argv.join(" "), output.status)).tail(output.tail(10)))
 }
@@ -207,7 +207,7 @@ fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let stat = cx.host.stat(path).map_err(failed)?;
         let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);
-        return Ok(later.then(|| "it was changed after the run had died".to_owned()));
+        return Ok(later.then(|| "it was changed after the run died".to_owned()));
     };
     Ok(match written(cx.host, path)? {
         None => Some("it was removed since".to_owned()),

@@ -78,10 +78,10 @@ impl Act for Certificate {
     fn describe(&self) -> String {
         let names = self.names.join(", ");
         match self.from {
-            From::SelfSigned => format!("make a self-signed certificate for {names}"),
+            From::SelfSigned => format!("create a self-signed certificate for {names}"),
             From::Requested if self.awaits() => {
                 format!(
-                    "make a key and a signing request for {names}, and a self-signed certificate until it is answered"
+                    "create a key and a signing request for {names}, and a self-signed certificate until it is answered"
                 )
             }
             From::Provided | From::Requested => format!("put your certificate for {names} in place"),
@@ -94,10 +94,7 @@ impl Act for Certificate {
         let readable = match self.pair(cx) {
             Ok(pair) => pair,
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                return Ok(Verdict::change(format!(
-                    "{} (only root can see whether it is already so)",
-                    self.describe()
-                )));
+                return Ok(Verdict::change(format!("{} (only root can check the current state)", self.describe())));
             }
             Err(e) => return Err(Failure::new(self.describe(), e)),
         };
@@ -141,7 +138,7 @@ impl Act for Certificate {
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
         let key_meta = self.key_meta(cx.host)?.ok_or_else(|| {
             let why = format!("there is no group {}", self.key_group);
-            Failure::new(self.describe(), why).hint("the package or user that brings the group must come before")
+            Failure::new(self.describe(), why).hint("the package or user that creates the group must come first")
         })?;
         let standing = self.pair(cx).map_err(|e| Failure::new(self.describe(), e))?;
         let (certificate, key) = match (self.from, standing) {
@@ -214,8 +211,8 @@ impl Certificate {
                 .map_err(|e| Failure::new(format!("write {}", self.request.display()), e))?;
         }
         (cx.progress)(Progress::Warning(format!(
-            "a self-signed certificate stands in: send {} to your authority, answer tls.issued with the file that it \
-             sends back, and run bringup again",
+            "using a self-signed certificate for now: send {} to your authority, set tls.issued to the file it \
+             returns, and run bringup again",
             self.request.display()
         )));
         Ok(made)
@@ -374,7 +371,7 @@ mod tests {
     fn an_issued_certificate_is_taken_for_the_key_that_it_was_asked_for_with() {
         let bench = Bench::new();
         let missing = bench.check(&requested("/root/issued.pem")).unwrap_err();
-        assert!(missing.why.contains("the key that it was asked for with is not here"), "{missing}");
+        assert!(missing.why.contains("the key of its signing request is not on this server"), "{missing}");
         bench.make(&requested(""));
         let foreign = self_signed::make(&certificate().names, 90, bench.host.now()).unwrap();
         bench.host.put_file("/root/issued.pem", foreign.certificate, 0o644);
@@ -416,7 +413,7 @@ mod tests {
         bench.host.set_meta("/root/my.key".as_ref(), Meta::root(0o644)).unwrap();
         let failure = bench.check(&act).unwrap_err();
         assert!(
-            failure.why.contains("every user") && failure.why.contains("not good for other.example.org"),
+            failure.why.contains("every user") && failure.why.contains("not valid for other.example.org"),
             "{failure}"
         );
         assert!(bench.try_to_make(&act).is_err());

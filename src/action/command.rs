@@ -98,7 +98,11 @@ impl Act for RawCommand {
         self.validate()?;
         let withheld = outside::withheld(cx.host);
         if !withheld.is_empty() && !["", "root"].contains(&self.user.as_str()) {
-            let why = format!("the password in {} is not given to what runs as {}", withheld.join(" and "), self.user);
+            let why = format!(
+                "the password in {} is not passed to a command that runs as {}",
+                withheld.join(" and "),
+                self.user
+            );
             (cx.progress)(Progress::Warning(why));
         }
         Child::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
@@ -122,20 +126,17 @@ impl RawCommand {
         self.validate()?;
         let user = if self.user.is_empty() { String::new() } else { format!(" as {}", self.user) };
         let command = self.check.join(" ");
-        Ok(Verdict::NotAsked(format!("not asked: would run `{command}`{user}; --run-checks asks it")))
+        Ok(Verdict::NotAsked(format!("not checked: --run-checks runs `{command}`{user}")))
     }
 
     fn validate(&self) -> Outcome<()> {
         if self.run.is_empty() || self.check.is_empty() {
-            return Err(Failure::new(&self.describe, "the guide names no command, or no check of it")
+            return Err(Failure::new(&self.describe, "the guide has no command, or no check for it")
                 .hint("correct the guide: `run` and `check` are needed"));
         }
         if [&self.run, &self.check, &self.undo].into_iter().flatten().any(|argument| argument.contains(OPEN)) {
-            return Err(Failure::new(
-                &self.describe,
-                "a secret stands in its arguments, where every user could read it",
-            )
-            .hint("correct the guide: pass it by `env` or `stdin`"));
+            return Err(Failure::new(&self.describe, "its arguments contain a secret, which every user could read")
+                .hint("correct the guide: pass it by `env` or `stdin`"));
         }
         Ok(())
     }
@@ -224,7 +225,7 @@ mod tests {
                 .map(|told| told.text().into_owned())
                 .collect::<Vec<_>>()
         };
-        let said = "the password in http_proxy is not given to what runs as www-data";
+        let said = "the password in http_proxy is not passed to a command that runs as www-data";
         assert_eq!(told(&command()), [said]);
         assert_eq!(told(&RawCommand { user: String::new(), ..command() }), [""; 0]);
     }

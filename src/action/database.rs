@@ -102,8 +102,8 @@ pub enum Auth {
 impl Act for Database {
     fn describe(&self) -> String {
         match self.engine {
-            Engine::Sqlite => format!("make sure that {} can keep {}", self.role, self.name),
-            engine => format!("make the {} database {} and its role {}", engine.title(), self.name, self.role),
+            Engine::Sqlite => format!("check that {} can write {}", self.role, self.name),
+            engine => format!("create the {} database {} and its role {}", engine.title(), self.name, self.role),
         }
     }
 
@@ -133,7 +133,7 @@ impl Act for Database {
             None
         } else {
             let json =
-                serde_json::to_vec(&before.restore).map_err(|e| Failure::new("keep what the role was before", e))?;
+                serde_json::to_vec(&before.restore).map_err(|e| Failure::new("save the role's former state", e))?;
             Some(cx.blobs.put(cx.host, &json)?)
         };
         Ok(vec![Undo::Database {
@@ -153,7 +153,7 @@ impl Act for Database {
             Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => Ok(()),
             Engine::Sqlite => {
                 Err(Failure::new(self.describe(), "its directory is missing, or the user may not write there")
-                    .hint("make the directory, owned by that user, in an earlier action"))
+                    .hint("create the directory, owned by that user, in an earlier action"))
             }
             Engine::Postgresql => postgresql::make(cx.host, &self.wanted(cx)?),
             Engine::Mariadb => mariadb::make(cx.host, &self.wanted(cx)?),
@@ -240,9 +240,9 @@ fn identifier(kind: &str, name: &str) -> Outcome<()> {
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let why = if !plain {
-        "it may hold letters, digits, _ and - only, begins with a letter, and has 63 characters at most"
+        "it may contain letters, digits, _ and - only, must begin with a letter, and has at most 63 characters"
     } else if name.starts_with("pg_") || RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-        "the engine keeps that name for itself"
+        "the engine reserves that name"
     } else {
         return Ok(());
     };
@@ -286,7 +286,7 @@ pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
         Err(running::Away::Down(why)) => {
             let kept = Undone::Kept {
                 what: format!("the {} database {name} and its role {role}", engine.title()),
-                why: format!("{} does not run and could not be started: {why}", engine.title()),
+                why: format!("{} is not running and could not be started: {why}", engine.title()),
             };
             return finished(cx, engine, name, Ok(kept));
         }
@@ -310,7 +310,7 @@ const UNFINISHED: &str = ".unfinished";
 /// Notes whether the packages of the engine may go.
 fn finished(cx: &UndoCx<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
     let path = note_of(cx, engine, name);
-    let failed = |e| Failure::new(format!("note what became of the database {name}"), e);
+    let failed = |e| Failure::new(format!("record the outcome for the database {name}"), e);
     let why = match &result {
         Ok(Undone::Kept { why, .. }) => why.clone(),
         Ok(_) => {
@@ -352,7 +352,7 @@ pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<(
         if let Some(name) = left.filter(|_| packaged) {
             return Err(Failure::new(
                 what(),
-                format!("the database {name} of {} is not undone, and would go with them", engine.title()),
+                format!("the database {name} of {} is not rolled back, and would be lost with them", engine.title()),
             )
             .hint("see the error above, then roll back again"));
         }
@@ -363,11 +363,13 @@ pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<(
         .find(|cluster| cluster.name != "main" && versions.contains(&cluster.version));
     foreign.map_or(Ok(()), |cluster| {
         let Cluster { id, version, name, .. } = cluster;
-        Err(Failure::new(what(), format!("PostgreSQL's cluster {id} is not the run's, and would go with them")).hint(
-            format!(
-                "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
-            ),
-        ))
+        Err(Failure::new(
+            what(),
+            format!("the run did not create PostgreSQL's cluster {id}, which would be lost with them"),
+        )
+        .hint(format!(
+            "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
+        )))
     })
 }
 
@@ -402,7 +404,7 @@ fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Und
     if !drops_database && elsewhere.holds_data() && cx.post.is_some() && !cx.drop_data {
         return Ok(Undone::Kept {
             what: format!("the role {role} of {}", engine.title()),
-            why: "it owns tables or databases that are not the run's; --drop-data saves and drops them".to_owned(),
+            why: "it owns tables or databases that the run did not create; --drop-data saves and drops them".to_owned(),
         });
     }
     let is_kept = |at_end: &str, now: &str| at_end != now && !cx.drop_data;
@@ -465,15 +467,15 @@ fn drop_elsewhere(
             if tables.is_empty() { None } else { dump::take_tables(cx, server, name, tables)?.keep_if_filled(cx)? };
         postgresql::drop_owned(cx.host, at, name, role)?;
         done.push(match file {
-            Some(file) => format!("what the role had made in the database {name} (dumped in {})", file.display()),
-            None => format!("what the role had in the database {name}"),
+            Some(file) => format!("the role's objects in the database {name} (dumped in {})", file.display()),
+            None => format!("the role's objects in the database {name}"),
         });
     }
     Ok(())
 }
 
 fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
-    let what = "give a role back what it was";
+    let what = "restore a role";
     if !record.closed.is_empty() {
         postgresql::reopen(cx.host, &postgresql::Server::find(cx.host, record.cluster)?, record.closed)?;
     }
@@ -484,7 +486,7 @@ fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) 
         Server::Postgresql(server) => postgresql::run(cx.host, &server, what, &statements)?,
         Server::Mariadb => mariadb::run(cx.host, what, &statements)?,
     }
-    let again = "gave the role its former password and rights back";
+    let again = "restored the role's former password and privileges";
     Ok(Undone::Done(match undone {
         Undone::Done(done) => format!("{done}; {again}"),
         _ => again.to_owned(),

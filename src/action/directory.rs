@@ -43,7 +43,7 @@ fn root() -> String {
 
 impl Act for Directory {
     fn describe(&self) -> String {
-        format!("make the directory {}", self.path.display())
+        format!("create the directory {}", self.path.display())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
@@ -52,9 +52,9 @@ impl Act for Directory {
         let path = self.path.display();
         let Self { mode, owner, group, .. } = self;
         Ok(match self.stat(cx)? {
-            None => Verdict::change(format!("make the directory {path} ({owner}:{group}, mode {mode})")),
+            None => Verdict::change(format!("create the directory {path} ({owner}:{group}, mode {mode})")),
             Some(stat) if meta == Some(stat.meta) => Verdict::AlreadySo,
-            Some(_) => Verdict::change(format!("give {path} to {owner}:{group}, mode {mode}")),
+            Some(_) => Verdict::change(format!("set {path} to {owner}:{group}, mode {mode}")),
         })
     }
 
@@ -97,14 +97,14 @@ impl Directory {
     /// change, and it could be turned elsewhere later.
     fn stat(&self, cx: &Cx<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
-        let what = format!("make the directory {}", self.path.display());
+        let what = format!("create the directory {}", self.path.display());
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::Dir) => Ok(stat),
             Some(Kind::Symlink) => {
-                Err(Failure::new(what, "a symbolic link stands there").hint("name the directory that it points to"))
+                Err(Failure::new(what, "a symbolic link is already there").hint("name the directory that it points to"))
             }
             Some(Kind::File | Kind::Other) => {
-                Err(Failure::new(what, "something else stands there").hint("move it away, or choose another path"))
+                Err(Failure::new(what, "something else is already there").hint("move it away, or choose another path"))
             }
         }
     }

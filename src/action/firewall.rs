@@ -74,8 +74,8 @@ const fn systemd() -> service::Manager {
 }
 
 /// What to do when nobody confirmed the rules.
-const HINT: &str = "if you could not log in: add your address to `firewall.ssh_sources`; else log in while the time \
-    runs, give it more by `firewall.revert_after`, or answer `firewall.confirm: none`";
+const HINT: &str = "if you could not log in, add your address to `firewall.ssh_sources`; otherwise log in before the \
+    time is up, allow more time in `firewall.revert_after`, or set `firewall.confirm: none`";
 
 /// Nobody opens a connection in less, in seconds.
 const SHORTEST: u64 = 5;
@@ -126,13 +126,13 @@ trait Backend {
 impl Act for Firewall {
     fn describe(&self) -> String {
         let backend = self.backend(&[]);
-        format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
+        format!("allow {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
     }
 
     fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
         self.validate(cx.host)?;
         if cx.host.euid() != 0 {
-            return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
+            return Ok(Verdict::change(format!("{} (only root can check the current state)", self.describe())));
         }
         let sshd = self.sshd(cx.host);
         let wanted = self.wanted(&sshd);
@@ -142,7 +142,7 @@ impl Act for Firewall {
         }
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        let summary = format!("let in {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
+        let summary = format!("allow {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
         Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
@@ -178,7 +178,7 @@ impl Act for Firewall {
             backend.load(cx, &wanted)?;
             match backend.in_force(cx.host, &wanted)? {
                 Some(loaded) if loaded == wanted => Ok(()),
-                _ => Err(Failure::new("load the rules", "what is in force afterwards is not what was asked for")
+                _ => Err(Failure::new("load the rules", "the rules in force differ from the plan")
                     .hint("another program may be changing the firewall at the same time")),
             }
         })?;
@@ -214,7 +214,7 @@ impl Firewall {
     /// What can be reached: `80, 443 and SSH; everything else is dropped (nftables)`.
     pub fn summary(&self) -> String {
         let backend = self.backend(&[]);
-        format!("{} let in; {} ({})", self.planned(), backend.rest()[1], backend.shown())
+        format!("{} allowed; {} ({})", self.planned(), backend.rest()[1], backend.shown())
     }
 
     /// With the ports of SSH, where its rules matter.
@@ -235,7 +235,7 @@ impl Firewall {
         let refused = |why: String| Failure::new("set up the firewall", why);
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(good) {
-            return Err(refused(format!("\"{}\" is no name for its rules", self.name))
+            return Err(refused(format!("\"{}\" is not a valid name for its rules", self.name))
                 .hint("correct the guide: lower case letters, digits, - and _"));
         }
         // The kernel's limit is 28 characters, and a script has them between its words.
@@ -244,25 +244,25 @@ impl Firewall {
             !name.is_empty() && name.len() <= 28 && name.chars().all(good) && !name.starts_with('-')
         };
         if let Some(chain) = self.chains.iter().find(|chain| !is_chain(chain)) {
-            return Err(refused(format!("\"{chain}\" is no name of a chain")).hint("correct the guide"));
+            return Err(refused(format!("\"{chain}\" is not a valid name of a chain")).hint("correct the guide"));
         }
         if let Some(clash) = opening::clashes(&self.allow).into_iter().next() {
-            return Err(refused(clash).hint("decide who may reach it"));
+            return Err(refused(clash).hint("decide who may connect to it"));
         }
         if self.revert_after < SHORTEST {
-            return Err(refused(format!("{} s are too short to confirm anything", self.revert_after))
-                .hint(format!("answer at least {SHORTEST}")));
+            return Err(refused(format!("{} s is too short to confirm the change", self.revert_after))
+                .hint(format!("set `firewall.revert_after` to at least {SHORTEST}")));
         }
         if !self.knock.is_empty() && self.manager != Manager::Nftables {
             return Err(refused("only nftables can admit a client after a knock".to_owned())
-                .hint("answer no ports in `firewall.knock`"));
+                .hint("leave `firewall.knock` empty"));
         }
         if let Some(wrong) = knock::problems(&self.knock, &self.allow, &self.ssh_ports).into_iter().next() {
-            return Err(refused(wrong).hint("answer other ports in `firewall.knock`"));
+            return Err(refused(wrong).hint("choose other ports in `firewall.knock`"));
         }
         let networks = self.allow.iter().flat_map(|allow| &allow.sources).chain(&self.ssh_sources);
         if let Some(network) = networks.copied().find(|network| network.is_ipv6() && !has_ipv6(host)) {
-            return Err(refused(format!("{network} is IPv6, and this host has none")).hint("leave it out"));
+            return Err(refused(format!("{network} is IPv6, but this server has no IPv6")).hint("leave it out"));
         }
         Ok(())
     }
@@ -283,9 +283,9 @@ impl Firewall {
         }
         Err(Failure::new(
             "set up the firewall",
-            "it shall be confirmed by a new SSH connection, but there is no SSH server here",
+            "a new SSH connection must confirm it, but this server runs no SSH server",
         )
-        .hint("answer `firewall.confirm: none`, or `local` to confirm it by a command"))
+        .hint("set `firewall.confirm: none`, or `local` to confirm it by a command"))
     }
 
     /// Everything that is to be let in: the plan's, and SSH for whoever needs it.
@@ -347,27 +347,27 @@ impl Firewall {
 
     /// Evidence that the rules are in force and survive a reboot.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
-        let what = "find the firewall as planned";
+        let what = "verify the firewall";
         let sshd = self.sshd(host);
         let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(&sshd);
         let Some(present) = backend.in_force(host, &wanted)? else {
-            return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
-                .hint("running bringup again with the same answers mends it; find out who took them away"));
+            return Err(Failure::new(what, format!("bringup's rules are not in force in {}", backend.shown()))
+                .hint("run bringup again with the same answers to restore them; find out what removed them"));
         };
         if let Some(standing) = self.standing(host, &sshd)? {
             let (rest, shown) = (backend.rest()[1], backend.shown());
             let open = self.shown(&standing, &sshd);
-            return Ok(format!("{open} let in, {rest}; so it is now, and at boot again ({shown})"));
+            return Ok(format!("{open} allowed, {rest}; in force now and after a reboot ({shown})"));
         }
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();
         let why = match (lacking.is_empty(), more.is_empty()) {
-            (true, true) => "the rules are loaded, but would not be after a reboot".to_owned(),
-            (false, _) => format!("not let in: {}", list(&lacking)),
-            (true, false) => format!("let in besides: {}", list(&more)),
+            (true, true) => "the rules are loaded, but a reboot would lose them".to_owned(),
+            (false, _) => format!("planned but not allowed: {}", list(&lacking)),
+            (true, false) => format!("allowed but not planned: {}", list(&more)),
         };
-        Err(Failure::new(what, why).hint("running bringup again with the same answers mends it"))
+        Err(Failure::new(what, why).hint("run bringup again with the same answers to fix it"))
     }
 }
 
@@ -401,14 +401,11 @@ pub fn undo(
         "ufw" => ufw::restore(cx, name, files)?,
         "firewalld" => firewalld::restore(cx, files)?,
         other => {
-            return Err(Failure::new(
-                "bring the firewall back",
-                format!("there is no firewall manager called {other}"),
-            )
-            .hint("the journal was written by a newer bringup: use the binary that lies with the run"));
+            return Err(Failure::new("restore the firewall", format!("unknown firewall manager: {other}"))
+                .hint("the journal was written by a newer bringup: use the binary kept with the run"));
         }
     };
-    Ok(if changed { Undone::Done(format!("brought the rules in {manager} back")) } else { Undone::Nothing })
+    Ok(if changed { Undone::Done(format!("restored the rules in {manager}")) } else { Undone::Nothing })
 }
 
 /// Closes what only this one had opened, while others still use the firewall: its own file is gone. Where rules lie in

@@ -111,8 +111,8 @@ impl Service {
 
     fn refuse_masked(&self, state: &State) -> Outcome<()> {
         if self.running && state.masked {
-            return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
-                .hint(format!("find out who masked it; `systemctl unmask {}` frees it", self.name)));
+            return Err(Failure::new(format!("start {}", self.name), "it is masked, so it cannot be started")
+                .hint(format!("find out why; `systemctl unmask {}` unmasks it", self.name)));
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Act for Service {
                 argv: self.manager.stop(&self.name),
                 user: String::new(),
                 cwd: PathBuf::from("/"),
-                describe: format!("stop {} before its former definition comes back", self.name),
+                describe: format!("stop {} before its former definition is restored", self.name),
             });
         }
         Ok(records)
@@ -245,7 +245,7 @@ pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
     }
     let state = service.manager.state(host, &service.name).ok()?;
     let what = format!("keep {} running", service.name);
-    (!state.active).then(|| Failure::new(what, format!("it does not run: {}", state.detail)))
+    (!state.active).then(|| Failure::new(what, format!("it is not running: {}", state.detail)))
 }
 
 #[cfg(test)]

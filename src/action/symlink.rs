@@ -38,7 +38,7 @@ impl Act for Symlink {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
             Standing::Link(present) if self.is_content_with(&present) => Verdict::AlreadySo,
             Standing::Link(present) => {
-                Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
+                Verdict::change(format!("change the link {path} from {} to {target}", present.display()))
             }
             Standing::File => Verdict::change(format!("replace the file {path} by a link to {target}")),
         })
@@ -80,7 +80,7 @@ impl Symlink {
             Some(Kind::File) => Standing::File,
             Some(Kind::Symlink) => Standing::Link(paths::read_link(cx.host, &self.path)?),
             Some(Kind::Dir | Kind::Other) => {
-                return Err(Failure::new(self.describe(), "a directory or a device stands there")
+                return Err(Failure::new(self.describe(), "a directory or a device is already there")
                     .hint("move it away, or choose another path"));
             }
         })
@@ -108,7 +108,7 @@ mod tests {
     fn a_link_that_led_elsewhere_and_a_file_come_back() {
         let bench = Bench::new();
         bench.host.make_symlink("/etc/a".as_ref(), "old".as_ref()).unwrap();
-        assert_eq!(bench.summary(&link("/etc/a", "new")), "turn the link /etc/a from old to new");
+        assert_eq!(bench.summary(&link("/etc/a", "new")), "change the link /etc/a from old to new");
         bench.round_trip(&link("/etc/a", "new"));
         bench.host.put_file("/etc/b", "theirs", 0o600);
         bench.round_trip(&link("/etc/b", "new"));
@@ -121,7 +121,7 @@ mod tests {
         bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
         assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
         bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();
-        assert_eq!(bench.summary(&act), "turn the link /etc/a from elsewhere to first");
+        assert_eq!(bench.summary(&act), "change the link /etc/a from elsewhere to first");
     }
 
     #[test]

@@ -129,14 +129,14 @@ fn ssh_server(sshd: &Sshd) -> String {
         return "no server".to_owned();
     }
     let ports: Vec<String> = sshd.ports.iter().map(ToString::to_string).collect();
-    let who = if sshd.peers.is_empty() { "nobody seen".to_owned() } else { sshd.peers.join(", ") };
+    let who = if sshd.peers.is_empty() { "unknown".to_owned() } else { sshd.peers.join(", ") };
     format!("port {}, logged in from: {who}", ports.join(", "))
 }
 
 fn firewall(facts: &Facts) -> String {
     let filter = match (facts.netfilter.allowed, facts.netfilter.nft) {
-        (false, _) => "may not be changed here (no CAP_NET_ADMIN)",
-        (true, true) => "nft is there",
+        (false, _) => "cannot be changed here (no CAP_NET_ADMIN)",
+        (true, true) => "nft is installed",
         (true, false) => "nft is not installed",
     };
     format!("{}; {filter}", facts.firewall)

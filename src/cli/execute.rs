@@ -142,7 +142,7 @@ fn lock(host: &dyn Host, id: &str) -> Outcome<Lock> {
         host.sleep(Duration::from_millis(50));
     }
     let other = detach::running(host).unwrap_or_default();
-    Err(Failure::new("start", format!("run {other} is working on this host")).hint("bringup attach shows it"))
+    Err(Failure::new("start", format!("run {other} is in progress")).hint("bringup attach shows it"))
 }
 
 /// INT, TERM and HUP only ask for a pause between two actions; a lost terminal must not stop a run.

@@ -61,7 +61,7 @@ fn check_rotating(
 ) -> Result<Checked, Vec<Problem>> {
     if host.euid() != 0 {
         let hint = "run it again with sudo; `bringup plan` needs no root";
-        return Err(vec![Problem::new("changing this host needs root", hint)]);
+        return Err(vec![Problem::new("changing this server needs root", hint)]);
     }
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref()).map_err(|e| vec![Problem::new(e.to_string(), "")])?;
@@ -175,7 +175,7 @@ fn in_the_way(run: &Run) -> Option<Problem> {
     match run.state {
         State::Running => at_work(Some(id)),
         State::Unfinished | State::RollbackUnfinished => {
-            let hint = "`bringup resume` goes on, `bringup rollback` rolls it back";
+            let hint = "`bringup resume` continues it, `bringup rollback` rolls it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
         State::Done | State::ProofFailed | State::RolledBack => None,
@@ -185,7 +185,7 @@ fn in_the_way(run: &Run) -> Option<Problem> {
 /// That a run works, whether its journal has begun or not.
 fn at_work(running: Option<&str>) -> Option<Problem> {
     let id = running?;
-    Some(Problem::new(format!("run {id} is working on this host"), "`bringup attach` shows it"))
+    Some(Problem::new(format!("run {id} is in progress"), "`bringup attach` shows it"))
 }
 
 /// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
@@ -244,7 +244,7 @@ fn begin(
         return Err(refused(problem));
     }
     if let Some(run) = all.iter().find(|run| !seen.contains(&run.dir.id)) {
-        let why = format!("run {} was started meanwhile, and this plan was made for the host before it", run.dir.id);
+        let why = format!("run {} was started meanwhile, so this plan is out of date", run.dir.id);
         return Err(Failure::new("start", why).hint("`bringup history` shows how it ended; then start again"));
     }
     runs::clear_unbegun(host)?;
@@ -444,7 +444,7 @@ mod tests {
         // What was given stays, and this is said.
         assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
         let notes = secret_store::notes(&by_hand, &resolved.secrets);
-        assert!(notes[0].starts_with("a.key: the secret from before stays") && notes.len() == 1, "{notes:?}");
+        assert!(notes[0].starts_with("a.key: the existing secret is kept") && notes.len() == 1, "{notes:?}");
         assert!(notes[0].ends_with("--rotate a.key replaces it"), "{notes:?}");
         // Rotated, everything that holds it changes.
         let names = BTreeSet::from(["a.key".to_owned()]);
@@ -503,7 +503,7 @@ mod tests {
         host.put_file("/var/lib/bringup/running", &dir.id, 0o644);
         host.put_file("/var/lib/bringup/lock", "", 0o600);
         host.lock_elsewhere("/var/lib/bringup/lock", true);
-        assert!(told(check(&host, &plan, &resolved.secrets)).contains("is working"));
+        assert!(told(check(&host, &plan, &resolved.secrets)).contains("is in progress"));
     }
 
     fn ready(host: &FakeHost, resolved: &Resolved, plan: &Plan) -> Ready {
@@ -545,7 +545,7 @@ mod tests {
         assert_eq!(directories(&host), 1);
         let [dir] = ended.iter().filter_map(|one| one.as_ref().ok()).collect::<Vec<_>>()[..] else { panic!() };
         for lost in ended.iter().filter_map(|one| one.as_ref().err()) {
-            assert_eq!(lost.why, format!("run {} is working on this host", dir.id));
+            assert_eq!(lost.why, format!("run {} is in progress", dir.id));
         }
         // It has ended before a slow start comes to its turn.
         host.lock_elsewhere("/var/lib/bringup/lock", false);
@@ -592,7 +592,7 @@ mod tests {
         secret_store::save(&host, &plan.application(), &before).unwrap();
 
         let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
-        assert!(refused[0].message.contains("does not wait"), "{refused:?}");
+        assert!(refused[0].message.contains("is not waiting"), "{refused:?}");
         assert!(
             secret_store::load(&host, &plan.application()).get("a.key").is_none(),
             "what nobody asked for is not kept"

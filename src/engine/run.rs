@@ -189,7 +189,7 @@ fn work(
         match (job.stop)() {
             Some(Stop::Pause) => return Ok(stopped(job)),
             Some(Stop::Cancel) => {
-                return Err(trouble(Failure::new("go on", "somebody asked to stop"), Cause::Cancelled));
+                return Err(trouble(Failure::new("go on", "an abort was requested"), Cause::Cancelled));
             }
             None => {}
         }
@@ -208,7 +208,7 @@ fn work(
 
 /// Ends between two steps, to be resumed.
 fn stopped(job: &Job<'_>) -> Exit {
-    (job.emit)(What::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
+    (job.emit)(What::Note { text: "paused between two steps; `bringup resume` continues".to_owned() });
     Exit::Incomplete
 }
 
@@ -279,7 +279,7 @@ fn culprit(job: &Job<'_>, step: String, failure: Failure) -> (String, Failure) {
             if let Action::Service(service) = &planned.action
                 && let Some(mut cause) = service::ailing(job.host, service)
             {
-                cause.why = format!("{}. Therefore: {failure}", cause.why);
+                cause.why = format!("{}. As a result: {failure}", cause.why);
                 return (planned.id.clone(), cause);
             }
         }

@@ -191,7 +191,7 @@ impl Host for RealHost {
                 // Whoever can change its parent may have put another directory of ours in its place.
                 let is_new = found.uid() == self.euid() && found.mode() & 0o777 == 0o700;
                 if !is_new || !tree::names(&dir.try_clone()?.into(), 1)?.is_empty() {
-                    return Err(io::Error::other("something else stands in its place already"));
+                    return Err(io::Error::other("something else is already in its place"));
                 }
                 give(&dir, meta)?;
                 self.sync_later(path);

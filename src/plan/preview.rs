@@ -128,7 +128,7 @@ mod tests {
         let plan = plan();
         let looked = preview(&host, &plan, &Secrets::default(), GuideChecks::Leave);
         assert!(host.commands().is_empty() && host.text("/etc/touched").is_none());
-        let told = Verdict::NotAsked("not asked: would run `loaded 1` as www-data; --run-checks asks it".into());
+        let told = Verdict::NotAsked("not checked: --run-checks runs `loaded 1` as www-data".into());
         assert_eq!(looked[0].1, Ok(told));
         let asked = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
         assert_eq!(asked[0].1, Ok(Verdict::AlreadySo));

@@ -53,7 +53,7 @@ impl Prove for Checked {
     }
 
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
-        let what = || format!("see that {}", self.describe);
+        let what = || format!("verify that {}", self.describe);
         let advised = |failure: Failure| if self.hint.is_empty() { failure } else { failure.hint(&self.hint) };
         let Some(program) = self.run.first() else {
             return Err(Failure::new(what(), "the guide names no program").hint("correct the guide: `run` is needed"));
@@ -74,11 +74,11 @@ impl Prove for Checked {
         }
         let said = output.text();
         if !said.contains(&self.contains) {
-            let why = format!("`{program}` does not say \"{}\"", self.contains);
+            let why = format!("`{program}` does not print \"{}\"", self.contains);
             return Err(advised(Failure::new(what(), why).tail(tail())));
         }
         let evidence = said.lines().rfind(|line| self.contains.is_empty() || line.contains(&self.contains));
-        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| cx.secrets.conceal(line.trim())))
+        Ok(evidence.map_or_else(|| format!("`{program}` succeeded"), |line| cx.secrets.conceal(line.trim())))
     }
 
     fn before(&self) -> bool {
@@ -141,7 +141,7 @@ mod tests {
     fn the_evidence_is_what_the_program_said_last() {
         assert_eq!(prove(0, "reading\n3 tables restored\n", "").unwrap(), "3 tables restored");
         assert_eq!(prove(0, "enabled \"1\"\nother\n", "\"1\"").unwrap(), "enabled \"1\"");
-        assert_eq!(prove(0, "", "").unwrap(), "`app-backup` is content");
+        assert_eq!(prove(0, "", "").unwrap(), "`app-backup` succeeded");
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
         assert_eq!(failure.why, "`app-backup` ended with status 1");
         assert_eq!(failure.tail, ["cannot open it"]);
         assert_eq!(failure.hint.as_deref(), Some("look at its log"));
-        assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not say \"\"1\"\"");
+        assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not print \"\"1\"\"");
     }
 }

@@ -78,12 +78,12 @@ impl Prove for Http {
             return self.describe.clone();
         }
         if let Some(stalled) = &self.stalled {
-            return format!("{} answers while {} clients are stuck in sending", self.url, stalled.clients);
+            return format!("{} answers while {} clients send slowly", self.url, stalled.clients);
         }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
             ("", false) => format!("{} answers {}", self.url, self.status),
-            (location, _) => format!("{} leads to {location}", self.url),
+            (location, _) => format!("{} redirects to {location}", self.url),
         }
     }
 
@@ -107,12 +107,14 @@ impl Prove for Http {
         let held = self.stall(cx, stalled, &headers)?;
         cx.host.sleep(STUCK);
         let response = http::send(cx.host, &request).map_err(|failure| Failure {
-            why: format!("{}, while {} clients are stuck in sending", failure.why, stalled.clients),
-            hint: Some("see whether the web server takes what is sent in before it asks the application".to_owned()),
+            why: format!("{}, while {} clients send slowly", failure.why, stalled.clients),
+            hint: Some(
+                "check that the web server buffers requests before it passes them to the application".to_owned(),
+            ),
             ..failure
         });
         let evidence = self.judge(cx, &response?)?;
-        Ok(format!("{evidence}, while {} clients were stuck in sending", held.len()))
+        Ok(format!("{evidence}, while {} clients sent slowly", held.len()))
     }
 }
 
@@ -136,24 +138,24 @@ impl Http {
                 cx.secrets.conceal(&body).lines().take(10).map(|l| l.chars().take(200).collect()).collect();
             Err(Failure::new(format!("get the right answer from {}", self.url), why)
                 .tail(lines)
-                .hint("see the web server's and the application's logs"))
+                .hint("check the logs of the web server and the application"))
         };
         if response.status != self.status {
             return wrong(format!("it answers {} instead of {}", response.status, self.status));
         }
         let location = response.header("location").unwrap_or_default();
         if response.tls.is_some() && location.to_ascii_lowercase().starts_with("http://") {
-            return wrong(format!("it leads from https to {location:?}, which is not protected"));
+            return wrong(format!("it redirects from https to {location:?}, which is not encrypted"));
         }
         if !self.location.is_empty() && location != self.location {
-            return wrong(format!("it leads to {location:?} instead of {:?}", self.location));
+            return wrong(format!("it redirects to {location:?} instead of {:?}", self.location));
         }
         if !self.contains.is_empty() && !body.contains(&self.contains) {
-            return wrong(format!("its content does not hold {:?}", self.contains));
+            return wrong(format!("its content does not contain {:?}", self.contains));
         }
         let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len() as u64));
         if !location.is_empty() {
-            let _ = write!(evidence, ", to {location}");
+            let _ = write!(evidence, ", redirects to {location}");
         }
         if let Some(tls) = &response.tls {
             let _ = write!(

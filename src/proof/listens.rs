@@ -57,7 +57,7 @@ impl Prove for Listens {
             return Ok(evidence.join("; "));
         }
         let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
-        Err(Failure::new("find every port where it should be", wrong.join("; "))
+        Err(Failure::new("verify the listening ports", wrong.join("; "))
             .hint("`ss -ltnp` shows every listening socket and its process"))
     }
 }

@@ -87,7 +87,10 @@ impl Prove for Row {
             Some((value, version)) if value == probe.value => {
                 Ok(format!("{} wrote a row and read it back in {}, {}", self.who(), self.place(), version.trim()))
             }
-            _ => Err(Failure::new(self.what(), "what was read is not what was written").hint("see the engine's log")),
+            _ => {
+                Err(Failure::new(self.what(), "the row read differs from the row written")
+                    .hint("check the engine's log"))
+            }
         }
     }
 }

@@ -172,7 +172,7 @@ impl Tcp {
             (None, Channel::Local) => {}
         }
         if is_weak && channel == Channel::Remote && !is_verified {
-            evidence.push_str(", the password proven by MD5 (weak: let the server keep it as scram-sha-256)");
+            evidence.push_str(", the password checked with MD5 (weak: have the server store it as scram-sha-256)");
         }
         Ok(evidence)
     }

@@ -311,7 +311,7 @@ fn acme_for_a_name_that_leads_nowhere_or_elsewhere() {
     let before = server.manifest("before");
     let fail = authority.answers(&[("tls.on_failure", "fail")]);
     let failed = server.bringup(&fail).expect(3);
-    assert!(failed.both().contains("the DNS knows no address"), "{}", failed.both());
+    assert!(failed.both().contains("the DNS has no address"), "{}", failed.both());
     server.assert_identical(&before);
 
     // It leads to the authority's own host, where no web server is.
@@ -329,7 +329,7 @@ fn acme_for_a_name_that_leads_nowhere_or_elsewhere() {
     let refuses = authority.refuses();
     let done = server.bringup(&authority.answers(&[("tls.directory", &refuses)])).expect(0);
     for said in
-        ["asked too often", "retry after 2030-01-02 03:04:05 UTC", "letsencrypt.org/docs/rate-limits", "tls retry"]
+        ["rate limit exceeded", "retry after 2030-01-02 03:04:05 UTC", "letsencrypt.org/docs/rate-limits", "tls retry"]
     {
         assert!(done.both().contains(said), "\"{said}\" is not said:\n{}", done.both());
     }

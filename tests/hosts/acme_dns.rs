@@ -166,7 +166,7 @@ fn acme_wildcard_by_a_hook() {
     ]);
     server.sh("chmod g+w /usr/local/sbin/dns-enter").expect(0);
     let refused = server.bringup(&file).expect(1);
-    says(&refused.both(), &["others than root can change it (mode 0775)", "chmod go-w /usr/local/sbin/dns-enter"]);
+    says(&refused.both(), &["users other than root can change it (mode 0775)", "chmod go-w /usr/local/sbin/dns-enter"]);
     server.sh("chmod g-w /usr/local/sbin/dns-enter").expect(0);
 
     let done = server.bringup(&file).expect(0);

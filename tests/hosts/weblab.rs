@@ -322,7 +322,7 @@ fn a_database_that_holds_something_is_never_overwritten() {
     .expect(0);
     let before = host.manifest("before");
     let refused = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[])).expect(1).both();
-    assert!(refused.contains("the MariaDB database WebLab is there already"), "{refused}");
+    assert!(refused.contains("the MariaDB database WebLab already exists"), "{refused}");
     host.assert_identical(&before);
     // A database beside it is made and used; then the first one's name is answered.
     let other = answers("weblab-server.yaml", &[("name: WebLab\n", "name: Beside\n")]);

@@ -690,12 +690,16 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (
             without(|facts| facts.addresses = vec!["10.0.0.5".to_owned()]),
             "ssh: {manage: true, listen: [10.0.0.6]}\n",
-            "this server has no address 10.0.0.6 (it has 10.0.0.5)",
+            "this server does not have the address 10.0.0.6 (it has 10.0.0.5)",
         ),
         (facts("bookworm", "systemd"), "ssh: {manage: true, keys_only: true}\n", "you would be locked out"),
         (facts("bookworm", "systemd"), "ssh: {manage: true, root_login: never}\n", "nobody could log in any more"),
         (without(|facts| facts.sshd.ports.clear()), "ssh: {manage: true}\n", "there is no SSH server here"),
-        (without(|facts| facts.ipv6 = false), "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n", "this host has none"),
+        (
+            without(|facts| facts.ipv6 = false),
+            "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n",
+            "but this server has no IPv6",
+        ),
         (without(|facts| facts.netfilter.allowed = false), "firewall: {manage: true}\n", "CAP_NET_ADMIN"),
     ] {
         let problems = webapp(&facts, answers).expect_err(expected);
@@ -810,7 +814,7 @@ fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
         ["shop, https://shop.example.org/"]
     );
     let shown = bringup::plan::preview::summary(&blog, &Vec::new(), None, 80, false);
-    assert!(shown.contains("stays beside   shop, https://shop.example.org/"), "{shown}");
+    assert!(shown.contains("kept           shop, https://shop.example.org/"), "{shown}");
 }
 
 #[test]

@@ -61,7 +61,9 @@ impl Undo {
                 Some(format!("the {engine} database {name}"))
             }
             Self::RemoveData { path } => Some(format!("the data in {}", path.display())),
-            Self::Packages { .. } => Some("a database that was made since, in an engine that would go".to_owned()),
+            Self::Packages { .. } => {
+                Some("a database made since the run, in an engine that would be removed".to_owned())
+            }
             _ => None,
         }
     }

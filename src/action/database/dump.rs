@@ -69,7 +69,7 @@ fn take_as(cx: &UndoCx<'_>, server: &Server, name: &str, of: &str, options: &[St
     let text = output.text();
     let mut lines = text.lines();
     let (Some(hash), Some(Ok(statements))) = (lines.next(), lines.next().map(str::parse)) else {
-        return Err(Failure::new(what, "the dump could not be read back"));
+        return Err(Failure::new(what, "the dump could not be read"));
     };
     let what = format!("the {} database {name}", engine.title());
     Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })

@@ -40,7 +40,7 @@ impl Server {
         }
         let found = engines::cluster_of(host, cluster).ok_or_else(|| {
             Failure::new(format!("use PostgreSQL's cluster {cluster}"), "there is no such cluster")
-                .hint("pg_lsclusters lists those that there are")
+                .hint("`pg_lsclusters` lists the clusters")
         })?;
         Ok(Self { cluster: found.id, port: found.port, socket: found.socket })
     }
@@ -92,7 +92,7 @@ impl Server {
         if answer.is_empty() {
             return Ok(Vec::new());
         }
-        serde_json::from_str(&answer).map_err(|e| Failure::new(what, format!("its answer is not understood: {e}")))
+        serde_json::from_str(&answer).map_err(|e| Failure::new(what, format!("unexpected answer: {e}")))
     }
 
     fn run(&self, host: &dyn Host, name: &str, what: &str, statements: &[String]) -> Outcome<()> {
@@ -178,11 +178,11 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
 
 /// Makes the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
-    let what = format!("make the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
+    let what = format!("create the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
     let server = Server::find(host, &wanted.cluster)?;
     let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
     if let Some(why) = state.obstacle(wanted) {
-        return Err(Failure::new(what, why).hint("choose another name, or mend it by hand"));
+        return Err(Failure::new(what, why).hint("choose another name, or fix it by hand"));
     }
     // Before the role is there: it shall never have been able to write in other databases.
     if !state.role {
@@ -201,7 +201,7 @@ pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
 /// The databases whose schema `public` takes objects of every role, as up to PostgreSQL 14, where closing it takes
 /// nothing from anybody: no role but superusers can log in here.
 fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>> {
-    let what = "see who may write into the other databases";
+    let what = "check who may write into the other databases";
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper";
     if server.ask(host, what, sql)? != "0" {
         return Ok(Vec::new());
@@ -225,7 +225,7 @@ fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>
 /// Opens the schema `public` of these databases again, as far as they are there.
 pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()> {
     for name in names {
-        let what = format!("let every role make tables in the PostgreSQL database {name} again");
+        let what = format!("let every role create tables in the PostgreSQL database {name} again");
         let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name));
         if server.ask(host, &what, &sql)? == "1" {
             server.run(host, name, &what, &["GRANT CREATE ON SCHEMA public TO PUBLIC".to_owned()])?;
@@ -238,7 +238,7 @@ pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()>
 fn may_make_tables(host: &dyn Host, wanted: &Wanted) -> bool {
     let sql = format!("SELECT pg_catalog.has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
     Server::find(host, &wanted.cluster)
-        .and_then(|server| server.ask_in(host, &wanted.name, "see what the role may do", &sql))
+        .and_then(|server| server.ask_in(host, &wanted.name, "read the role's privileges", &sql))
         .is_ok_and(|answer| answer == "t")
 }
 
@@ -309,7 +309,7 @@ impl Elsewhere {
 
 /// Looks into every database but `name`: a role that owns anything anywhere cannot be dropped.
 pub fn elsewhere(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<Elsewhere> {
-    let what = format!("see what the PostgreSQL role {role} owns in other databases");
+    let what = format!("list what the PostgreSQL role {role} owns in other databases");
     let (name, role) = (literal(name), literal(role));
     let sql = format!(
         "SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname) FROM pg_catalog.pg_database d \
@@ -492,10 +492,9 @@ impl State {
 }
 
 fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<State> {
-    let what = "ask PostgreSQL what it holds";
+    let what = "query PostgreSQL";
     let answer = server.ask(host, what, &State::query(name, role, owner))?;
-    State::from_values(answer.split('|'))
-        .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
+    State::from_values(answer.split('|')).ok_or_else(|| Failure::new(what, format!("unexpected answer: {answer:?}")))
 }
 
 fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<State> {

@@ -80,14 +80,14 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
         Engine::Postgresql => (
             "/var/lib/postgresql",
             "/run/postgresql",
-            "let the system user postgres in as postgres: `local all postgres peer` as the first line of pg_hba.conf, \
-             then reload PostgreSQL",
+            "let the system user postgres log in as postgres: `local all postgres peer` as the first line of \
+             pg_hba.conf, then reload PostgreSQL",
         ),
         Engine::Mariadb => (
             "/var/lib/mysql",
             "/run/mysqld/mysqld.sock",
-            "let root in by the socket: ALTER USER root@localhost IDENTIFIED VIA unix_socket; or write the password \
-             into /root/.my.cnf",
+            "let root log in by the socket: ALTER USER root@localhost IDENTIFIED VIA unix_socket; or write the \
+             password into /root/.my.cnf",
         ),
     };
     let there = |path: &str| host.stat(Path::new(path)).is_ok_and(|stat| stat.is_some());

@@ -309,7 +309,7 @@ fn packages_stay_while_a_database_of_their_engine_is_not_undone() {
     };
     for names in [&["postgresql-common", "postgresql-15"][..], &["postgresql-15"]] {
         let failure = carry_out(&host, &packages(names), None, true).unwrap_err();
-        assert!(failure.why.contains("the database shop_app of PostgreSQL is not undone"), "{}", failure.why);
+        assert!(failure.why.contains("the database shop_app of PostgreSQL is not rolled back"), "{}", failure.why);
     }
     assert!(carry_out(&host, &packages(&["nginx", "postgresql-client-15"]), None, true).is_ok());
     host.entangle("reports", false);

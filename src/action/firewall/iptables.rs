@@ -180,8 +180,8 @@ impl Backend for Iptables<'_> {
         let script = host.read(Path::new(SCRIPT)).unwrap_or_default();
         let whose = format!("# What {} lets in;", self.name);
         if !script.is_empty() && !String::from_utf8_lossy(&script).contains(&whose) {
-            return Err(Failure::new(what, format!("{SCRIPT} holds another administrator's rules"))
-                .hint("only one guide on a host can have its rules in iptables; take the other back, or let this one use nftables"));
+            return Err(Failure::new(what, format!("{SCRIPT} holds rules that are not this guide's"))
+                .hint("only one guide on a server can have its rules in iptables; roll the other one back, or use nftables for this one"));
         }
         Ok(())
     }
@@ -313,7 +313,7 @@ fn ask(host: &dyn Host, program: &str, arguments: &[&str]) -> Outcome<Output> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Ok(Output { status: 127, stdout: Vec::new(), stderr: Vec::new() })
         }
-        Err(e) => Err(Failure::new(format!("ask {program} for its rules"), e)),
+        Err(e) => Err(Failure::new(format!("list the rules of {program}"), e)),
     }
 }
 

@@ -122,8 +122,8 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
     }
     if !state.known {
         return Ok(Undone::Kept {
-            what: format!("{name} does not run"),
-            why: format!("it was there before, but {} does not know it any more", manager.name()),
+            what: format!("{name} is not running"),
+            why: format!("it existed before, but {} no longer knows it", manager.name()),
         });
     }
     if former.was_enabled && !state.enabled && former.did(Step::Disable) {
@@ -149,7 +149,7 @@ pub fn take_up(cx: &UndoCx<'_>, former: Former<'_>, restart: bool) -> Outcome<Un
     let step = if restart || !state.reloads { Step::Restart } else { Step::Reload };
     carry(&work, manager, former, &state, step).or_else(|failure| {
         let what = match manager.state(cx.host, name) {
-            Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
+            Ok(state) if state.active => format!("{name} has not loaded its former configuration"),
             _ => format!("{name} is down"),
         };
         let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -175,11 +175,11 @@ fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, s
     let former_configuration = if step == Step::Start {
         format!("start {name} again")
     } else {
-        format!("have {name} take up its former configuration")
+        format!("reload {name} with its former configuration")
     };
     if let Some(broken) = former.broken(work.host, manager, work.log) {
         let why = if state.active {
-            "it was left alone and runs on with what it has read, because its configuration on disk is broken"
+            "its configuration on disk is broken, so it was not reloaded and keeps running with the one it has read"
         } else {
             "it is down, and its configuration on disk is broken"
         };
@@ -202,7 +202,7 @@ fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, s
 
 fn known(manager: &str) -> Outcome<Manager> {
     Manager::from_name(manager).ok_or_else(|| {
-        Failure::new("bring a service back", format!("there is no service manager called {manager}"))
-            .hint("the journal was written by a newer bringup: use the binary that lies with the run")
+        Failure::new("restore a service", format!("unknown service manager: {manager}"))
+            .hint("the journal was written by a newer bringup: use the binary kept with the run")
     })
 }

@@ -142,9 +142,8 @@ impl Sites {
         }
         let note = |text: String| (cx.progress)(Progress::Note(text));
         let hint = format!(
-            "compare the other site's configuration with what the plan shows: a name, a port, or a setting for the \
-             whole server may be claimed twice (`{}` shows what there is); change the answers or that site, then run \
-             bringup again",
+            "compare the other site's configuration (`{}` shows it) with the plan: both may claim a name, a port or a \
+             server-wide setting; change the answers or that site, then run bringup again",
             self.server.shows()
         );
         let plan = deadman::Plan {
@@ -161,16 +160,16 @@ impl Sites {
         };
         deadman::guarded(cx.host, &plan, cx.progress, &mut || {
             change()?;
-            note(format!("asking {}", count(sites.len())));
+            note(format!("checking {}", count(sites.len())));
             let changed = self.await_as_before(cx.host, &sites, STEADY);
             if changed.is_empty() {
                 note(as_before(sites.len()));
                 return Ok(());
             }
-            Err(Failure::new(format!("have {service} take up the new configuration"), list(&changed)).hint(&hint))
+            Err(Failure::new(format!("reload {service} with the new configuration"), list(&changed)).hint(&hint))
         })
         .map_err(|failure| {
-            note("asking whether everything is as before".to_owned());
+            note("checking that everything is as before".to_owned());
             self.after_return(cx.host, &sites, failure)
         })
     }
@@ -245,8 +244,8 @@ impl Sites {
     fn after_return(&self, host: &dyn Host, sites: &[Site], failure: Failure) -> Failure {
         let changed = self.await_as_before(host, sites, Duration::ZERO);
         let end = match changed.as_slice() {
-            [] => format!("the former configuration is back, and {}", as_before(sites.len())),
-            _ => format!("the former configuration was restored, but still {}", list(&changed)),
+            [] => format!("the former configuration was restored, and {}", as_before(sites.len())),
+            _ => format!("the former configuration was restored, but still: {}", list(&changed)),
         };
         Failure { why: format!("{}; {end}", failure.why.trim_end_matches('.')), ..failure }
     }

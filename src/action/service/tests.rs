@@ -382,7 +382,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             let failure = carry(&host, &records, settle).unwrap_err();
             let said = failure.to_string();
             assert!(
-                said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
+                said.contains("not reloaded and keeps running") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
                 "{said}"
             );
             assert!(failure.hint.unwrap().contains("`bringup rollback` again"));

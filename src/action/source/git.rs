@@ -9,11 +9,11 @@ use crate::error::Outcome;
 use crate::host::Command;
 use crate::progress::Progress;
 
-pub(super) const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
-                    a private repository needs a deploy key or a credential store of root's";
+pub(super) const HINT: &str = "try `git ls-remote <url>` on this server: it must work without a prompt; a private \
+    repository needs a deploy key or root's credential store";
 
-const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to another user; give its path as a \
-                          directory to copy, or allow it with `git config --system --add safe.directory <path>`";
+const LOCAL_HINT: &str = "git refuses a repository on this server that belongs to another user; give its path as a \
+    directory to copy, or allow it with `git config --system --add safe.directory <path>`";
 
 /// Clones the repository into `dir` and returns the commit.
 pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {

@@ -132,7 +132,7 @@ fn restore(
             Ok(true) => {}
             Ok(false) if disturbed && lives(path) => return,
             Ok(false) if disturbed => {
-                let why = "it was changed since the run, and went with what the run brought".to_owned();
+                let why = "it was changed since the run, and was removed with what the run installed".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
                 return;
             }
@@ -165,7 +165,7 @@ fn merge(
     outcomes: &mut Outcomes,
 ) -> Outcome<()> {
     let Some(here) = here else { return Ok(()) };
-    let failed = |e| Failure::new(format!("take our lines out of {}", path.display()), e);
+    let failed = |e| Failure::new(format!("remove bringup's lines from {}", path.display()), e);
     let now = host.read(path).map_err(failed)?;
     let lines: Vec<_> = states.owned.lines.iter().filter(|line| line.file == path).collect();
     let merged = accounts::without(&now, &lines);
@@ -194,7 +194,7 @@ pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Opti
         match make(host, &dirs, content, path, before, None) {
             Ok(true) => {}
             Ok(false) => {
-                let why = "the packages around it took it along, and its content was not kept".to_owned();
+                let why = "a removed package took it along, and its content was not kept".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
             }
             Err(failure) => outcomes.errors.push(failure),
@@ -223,8 +223,7 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
         if host.stat(path).ok().flatten().is_none() || same(before, now.entries.get(path)) {
             continue;
         }
-        let why =
-            states.owned.theirs.get(path).map_or("another process changed it while the run worked", String::as_str);
+        let why = states.owned.theirs.get(path).map_or("another process changed it during the run", String::as_str);
         let known = outcomes.kept.iter().any(|(known, _)| Path::new(known) == path);
         if !known {
             outcomes.kept.push((path.display().to_string(), why.to_owned()));
@@ -350,7 +349,7 @@ fn make(
     entry: &Entry,
     here: Option<&Entry>,
 ) -> Outcome<bool> {
-    let failed = |e| Failure::new(format!("put {} back", path.display()), e);
+    let failed = |e| Failure::new(format!("restore {}", path.display()), e);
     let kept = entry.hash.as_deref().and_then(content);
     if entry.kind == Kind::File && kept.is_none() {
         let Some(here) = here.filter(|here| here.size == entry.size && here.mtime == entry.mtime) else {
@@ -446,7 +445,7 @@ fn held(host: &dyn Host, dir: &Path) -> String {
     let names = host.list(dir).unwrap_or_default();
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.display().to_string()).collect();
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("it holds what is not ours: {}{more}", shown.join(", "))
+    format!("it holds entries that bringup did not create: {}{more}", shown.join(", "))
 }
 
 /// Gives directories the time they had where the same names are in them again.

@@ -66,7 +66,7 @@ impl Removal {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
             if Instant::now() > self.until {
-                return Err(io::Error::other("somebody goes on making files in it"));
+                return Err(io::Error::other("new files keep appearing in it"));
             }
         }
     }

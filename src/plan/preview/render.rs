@@ -81,14 +81,13 @@ impl Page {
         let so = count(|found| matches!(found, Ok(Verdict::AlreadySo)));
         let unknown = found.len() - change - so;
         self.line(&self.paint.bold(&visible::line(&plan.title)));
-        let mut told =
-            format!("{} actions: {change} will change something (+), {so} are already so (=)", verdicts.len());
+        let mut told = format!("{} actions: {change} to apply (+), {so} unchanged (=)", verdicts.len());
         if unknown > 0 {
-            let _ = write!(told, ", {unknown} cannot be told yet (?)");
+            let _ = write!(told, ", {unknown} not known yet (?)");
         }
         if commands > 0 {
-            let are = if commands == 1 { "is a command" } else { "are commands" };
-            let _ = write!(told, ", {commands} {are} of the guide that a run asks whether they are done");
+            let are = if commands == 1 { "command is not checked" } else { "commands are not checked" };
+            let _ = write!(told, ", {commands} {are} before a run (?)");
         }
         self.paragraph(0, &told, Paint::dim);
     }
@@ -123,7 +122,7 @@ impl Page {
         }
         match verdict {
             Ok(Verdict::AlreadySo) => {}
-            Err(failure) => self.paragraph(6, &format!("cannot be told yet: {}", failure.why), Paint::dim),
+            Err(failure) => self.paragraph(6, &format!("not known yet: {}", failure.why), Paint::dim),
             Ok(Verdict::NotAsked(why)) => self.paragraph(6, why, Paint::dim),
             Ok(Verdict::WillChange(change)) => match &change.diff {
                 Some(diff) => self.diff(diff),
@@ -154,7 +153,7 @@ impl Page {
         self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
         self.entry("firewall", &firewall(plan));
-        self.entry("stays beside", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
+        self.entry("kept", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
         self.entry("undoing", &undoing(plan));
         self.entry("to know", &plan.warnings);
@@ -209,7 +208,7 @@ fn ports(plan: &Plan) -> Vec<String> {
         .filter_map(|port| {
             let who = match port.on {
                 Scope::Any => "open to everybody",
-                Scope::Loopback => "this host only",
+                Scope::Loopback => "this server only",
                 Scope::Closed => return None,
             };
             Some(format!("{:<5} {who}: {}", port.port, port.name))
@@ -229,7 +228,7 @@ fn undoing(plan: &Plan) -> Vec<String> {
     };
     let lost = of(|reversible| matches!(reversible, Reversible::No(_)));
     let mut told = if lost.is_empty() {
-        vec!["all of it can be rolled back with `bringup rollback`".to_owned()]
+        vec!["`bringup rollback` can roll back all of it".to_owned()]
     } else {
         lost.iter().map(|planned| format!("cannot be undone: {}", planned.describe)).collect()
     };
@@ -402,7 +401,7 @@ mod tests {
           to install     no package, 38.2 MB to download, 160 MB
                            on disk
           ports          443   open to everybody: nginx
-                         5432  this host only: PostgreSQL
+                         5432  this server only: PostgreSQL
           proofs         ports are where they should be
           undoing        cannot be undone: do three
                          data is saved first: do two

@@ -94,7 +94,10 @@ fn prove(server: Server) -> Outcome<String> {
 #[test]
 fn the_limit_is_let_in_and_one_byte_more_is_not() {
     let evidence = prove(Server::Counts).unwrap();
-    assert_eq!(evidence, "one byte more: 413; without a length: 413; the limit itself: told to go on, let in (404)");
+    assert_eq!(
+        evidence,
+        "one byte more: 413; without a length: 413; the limit itself: told to continue, accepted (404)"
+    );
     assert!(prove(Server::WantsLength).unwrap().contains("without a length: 411"));
 }
 

@@ -23,7 +23,7 @@ pub fn wait(host: &dyn Host, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()
                 "change packages",
                 format!("{holder} has held the lock for {} minutes", PATIENCE.as_secs() / 60),
             )
-            .hint("let it finish or end it, then go on with `bringup resume`"));
+            .hint("let it finish or end it, then continue with `bringup resume`"));
         }
         if told.as_ref() != Some(&holder) {
             progress(Progress::Note(format!("waiting for {holder}, which is changing packages")));

@@ -104,7 +104,9 @@ impl Config {
         }
         if !includes {
             return refused(
-                format!("{MAIN} does not include the files in /etc/ssh/sshd_config.d, where it would be written"),
+                format!(
+                    "{MAIN} does not include the files in /etc/ssh/sshd_config.d, where bringup writes its settings"
+                ),
                 format!("write `Include /etc/ssh/sshd_config.d/*.conf` as the first line of {MAIN}"),
             );
         }
@@ -112,8 +114,8 @@ impl Config {
         let ours = |statement: &&Statement<'_>| settings.iter().any(|(keyword, _)| same(keyword, &statement.keyword));
         if let Some(first) = before.into_iter().chain(earlier).find(|statement| ours(&statement)) {
             return refused(
-                format!("{} in {} comes first, and in sshd the first value wins", first.keyword, first.place()),
-                "take that line out, or put it behind the line with Include".to_owned(),
+                format!("{} in {} comes first, and sshd uses the first value", first.keyword, first.place()),
+                "remove that line, or move it below the Include line".to_owned(),
             );
         }
         let exceptions = self.sources().flat_map(statements).filter(|statement| statement.in_match);
@@ -122,13 +124,8 @@ impl Config {
             let differs = |(_, value): &(&str, &str)| !statement.value.eq_ignore_ascii_case(value);
             if wanted.is_some_and(differs) && !statement.value.eq_ignore_ascii_case("no") {
                 return refused(
-                    format!(
-                        "{} makes an exception for some: {} {}",
-                        statement.place(),
-                        statement.keyword,
-                        statement.value
-                    ),
-                    "take that line out of its Match block, or answer so that it may stay".to_owned(),
+                    format!("{} makes an exception: {} {}", statement.place(), statement.keyword, statement.value),
+                    "remove that line from its Match block, or change the answers to allow it".to_owned(),
                 );
             }
         }

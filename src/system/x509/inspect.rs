@@ -49,7 +49,7 @@ impl Provided {
             Ok(content) => Ok(Some(content)),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(None),
             Err(e) => Err(Failure::new(format!("read the {what} {path}"), e)
-                .hint("give the full path of a PEM file on this host")),
+                .hint("give the full path of a PEM file on this server")),
         };
         let (Some(certificate), Some(key_content)) = (read(certificate, "certificate")?, read(key, "key")?) else {
             return Ok(None);
@@ -64,9 +64,9 @@ impl Provided {
     /// The same for a certificate that was issued for a key of ours; `None` when we may not read the key.
     pub fn issued(host: &dyn Host, certificate: &str, key: &Path, chain: &str) -> Outcome<Option<Self>> {
         if host.stat(key).map_err(|e| Failure::new(format!("look at {}", key.display()), e))?.is_none() {
-            let why = format!("the key that it was asked for with is not here ({})", key.display());
+            let why = format!("the key of its signing request is not on this server ({})", key.display());
             return Err(Failure::new(format!("use the certificate {certificate}"), why).hint(
-                "leave tls.issued empty once, so that key and request are made; or choose your own certificate",
+                "leave tls.issued empty once, so that bringup creates the key and the request; or choose your own certificate",
             ));
         }
         Self::read(host, [certificate, &key.to_string_lossy(), chain])
@@ -100,7 +100,7 @@ fn mode_behind(host: &dyn Host, path: &Path) -> Outcome<u32> {
             None => break,
         }
     }
-    Err(Failure::new(format!("look at {}", path.display()), "the link leads nowhere"))
+    Err(Failure::new(format!("look at {}", path.display()), "the link is dangling"))
 }
 
 /// Everything that is wrong with a certificate for a server called `names`, at `now` (seconds since the
@@ -158,7 +158,7 @@ fn garbled(what: &str, content: &[u8]) -> Option<Problem> {
         // Texts between the blocks may hold any.
         begins(&plain).then(|| {
             let hint = format!("{}, or copy the file again: it must begin with `-----BEGIN`", odd.hint);
-            problem(format!("the {what} cannot be read: {odd} stands before or in a line `-----BEGIN`"), hint)
+            problem(format!("the {what} cannot be read: {odd} before or in a line `-----BEGIN`"), hint)
         })
     })
 }
@@ -170,7 +170,7 @@ fn problem(message: impl Into<String>, hint: impl Into<String>) -> Problem {
 fn readable_key(provided: &Provided, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
     if provided.key_mode & 0o004 != 0 {
         problems.push(problem(
-            format!("every user of this host can read the key (mode {:04o})", provided.key_mode),
+            format!("every user on this server can read the key (mode {:04o})", provided.key_mode),
             "chmod 600 it, and consider having the certificate issued again with a new key",
         ));
     }
@@ -185,7 +185,7 @@ fn readable_key(provided: &Provided, problems: &mut Vec<Problem>) -> Option<Vec<
     let text = String::from_utf8_lossy(&provided.key);
     if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
         problems.push(problem(
-            "the key is protected by a passphrase, and nobody can type it when the server starts",
+            "the key is protected by a passphrase, which cannot be typed when the web server starts",
             "openssl pkey -in KEY -out key.pem",
         ));
         return None;
@@ -222,8 +222,7 @@ fn readable_certificates(provided: &Provided, problems: &mut Vec<Problem>) -> Ve
                 found.extend(certificates);
             }
             Ok(_) | Err(_) => {
-                let hint =
-                    "it must contain a whole block from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`";
+                let hint = "it must contain a complete block from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`";
                 problems.push(problem(format!("there is no readable certificate in the {what}'s file"), hint));
                 if needed {
                     return Vec::new();
@@ -252,7 +251,7 @@ fn strength(parsed: &X509Certificate<'_>, problems: &mut Vec<Problem>) {
     // RFC 8017 and RFC 3279: md5WithRSAEncryption, sha1WithRSAEncryption, ecdsa-with-SHA1.
     if ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"].contains(&algorithm.as_str()) {
         problems
-            .push(problem("it is signed with MD5 or SHA-1, which no client takes any more", "have it issued again"));
+            .push(problem("it is signed with MD5 or SHA-1, which clients no longer accept", "have it issued again"));
     }
 }
 
@@ -284,7 +283,7 @@ fn validity(parsed: &X509Certificate<'_>, now: i64, problems: &mut Vec<Problem>)
     if from > now {
         problems.push(problem(
             format!("it is valid only from {}", day(from)),
-            "compare with `date`: either the clock of this host is wrong, or it must wait",
+            "compare with `date`: the clock of this server is wrong, or it is too early",
         ));
     }
 }
@@ -311,7 +310,7 @@ fn coverage(leaf: &CertificateDer<'_>, parsed: &X509Certificate<'_>, names: &[St
         good_for.join(", ")
     };
     problems.push(problem(
-        format!("it is not good for {}, but for {good_for}", uncovered.join(", ")),
+        format!("it is not valid for {}, but for {good_for}", uncovered.join(", ")),
         "have it issued for the server's name, or correct the name",
     ));
 }
@@ -342,7 +341,7 @@ fn trust(
         return;
     }
     let Ok(leaf) = EndEntityCert::try_from(&certificates[0]) else {
-        problems.push(problem("it is of a form that clients do not understand", "it must be X.509 version 3"));
+        problems.push(problem("clients do not support its format", "it must be X.509 version 3"));
         return;
     };
     let is_root = |der: &&CertificateDer<'static>| {
@@ -518,8 +517,8 @@ mod tests {
         };
         let told = |provided: &Provided| messages(provided).join("; ");
         let mark = told(&with("-----BEGIN", "\u{feff}-----BEGIN"));
-        assert!(mark.contains("the certificate cannot be read: a byte order mark (U+FEFF) stands before"), "{mark}");
-        assert!(told(&with("-----BEGIN", "—BEGIN")).contains("a dash that is no hyphen (U+2014)"));
+        assert!(mark.contains("the certificate cannot be read: a byte order mark (U+FEFF) before"), "{mark}");
+        assert!(told(&with("-----BEGIN", "—BEGIN")).contains("a dash that is not a hyphen (U+2014)"));
         assert!(told(&with("BEGIN CERT", "BEGIN\u{a0}CERT")).contains("a no-break space (U+00A0)"));
         let key = Provided { key: [b"\xef\xbb\xbf".as_slice(), &good().key].concat(), ..good() };
         assert!(told(&key).contains("the key cannot be read: a byte order mark"), "{}", told(&key));
@@ -572,13 +571,13 @@ mod tests {
     fn names_must_be_covered_and_wildcards_count_for_one_label() {
         assert_only(
             &Authority::new().issue(&server(&["other.example.org"])),
-            "not good for app.example.org, but for other.example.org",
+            "not valid for app.example.org, but for other.example.org",
         );
         let mut nameless = server(&[]);
         nameless.distinguished_name.push(DnType::CommonName, NAME);
         assert_only(&Authority::new().issue(&nameless), "a common name does not count");
         assert_eq!(messages(&Authority::new().issue(&server(&["*.example.org"]))), Vec::<String>::new());
-        assert_only(&Authority::new().issue(&server(&["*.org"])), "not good for");
+        assert_only(&Authority::new().issue(&server(&["*.org"])), "not valid for");
     }
 
     #[test]
@@ -632,7 +631,7 @@ mod tests {
 
     #[test]
     fn a_key_that_everybody_can_read_is_refused() {
-        assert_only(&Provided { key_mode: 0o644, ..good() }, "every user of this host can read the key (mode 0644)");
+        assert_only(&Provided { key_mode: 0o644, ..good() }, "every user on this server can read the key (mode 0644)");
         assert_eq!(messages(&Provided { key_mode: 0o640, ..good() }), Vec::<String>::new());
     }
 

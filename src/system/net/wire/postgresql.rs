@@ -127,8 +127,8 @@ impl Session {
             (0, _) => Ok(()),
             (3, _) if self.is_verified => self.send(b'p', &[login.password.as_bytes(), b"\0"].concat()),
             (3, _) => Err(WireError::Unable(
-                "the server wants the password itself, and nothing shows who the server is: have it ask for \
-                 scram-sha-256, or say which authority its certificate is from"
+                "the server asks for the password in plain text, and is not verified: have it ask for scram-sha-256, \
+                 or name the authority of its certificate"
                     .to_owned(),
             )),
             (5, _) => {
@@ -202,7 +202,7 @@ fn unspoken(user: &str, method: u32) -> WireError {
         10 => "SASL without SCRAM-SHA-256".to_owned(),
         other => format!("method {other}"),
     };
-    let remedy = "let pg_hba.conf on the server ask this user for scram-sha-256 from this address".to_owned();
+    let remedy = "have pg_hba.conf on the server require scram-sha-256 for this user from this address".to_owned();
     WireError::Method { user: user.to_owned(), method, remedy }
 }
 
