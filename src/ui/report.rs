@@ -7,7 +7,7 @@ use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
-use crate::plan::{Plan, ResultLine};
+use crate::plan::{OutputLine, Plan};
 use crate::ui::run_state::RunState;
 use crate::ui::style::{Look, MARK, Paint};
 use crate::ui::{messages, stdio, text, tty_caps};
@@ -67,7 +67,7 @@ pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>,
     next.push(("Roll back", "bringup rollback".to_owned()));
     // What is left when the proofs take one line.
     let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
-    page.results(plan.map_or(&[], |plan| &plan.results), room);
+    page.results(plan.map_or(&[], |plan| &plan.outputs), room);
     // Two blank lines and a heading are around the proofs.
     let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
     let passed = state.proven().count();
@@ -133,7 +133,7 @@ pub fn nothing_to_do(plan: &Plan) -> String {
     let steps = plan.actions.len();
     let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} is already as the answers say.", plan.title));
     page.prose(&format!("All {steps} steps were checked; none would change anything."));
-    page.results(&plan.results, PAGE.saturating_sub(page.lines.len() + 3));
+    page.results(&plan.outputs, PAGE.saturating_sub(page.lines.len() + 3));
     page.blank();
     page.field("Verify again", "bringup verify");
     page.field("Roll back", "bringup rollback");
@@ -231,7 +231,7 @@ impl Page {
     }
 
     /// What stands where, in at most `room` lines: long values are cut when there is no other way.
-    fn results(&mut self, results: &[ResultLine], room: usize) {
+    fn results(&mut self, results: &[OutputLine], room: usize) {
         if results.is_empty() {
             return;
         }
@@ -324,9 +324,9 @@ mod tests {
     }
 
     fn plan() -> Plan {
-        let line = |label: &str, value: &str| ResultLine { label: label.to_owned(), value: value.to_owned() };
+        let line = |label: &str, value: &str| OutputLine { label: label.to_owned(), value: value.to_owned() };
         Plan {
-            results: vec![
+            outputs: vec![
                 line("Address", "https://app.example.org/"),
                 line("Application", "/srv/webapp, as the user webapp, 5 workers"),
                 line("Database", "PostgreSQL, database webapp, on this host only"),
@@ -420,8 +420,8 @@ mod tests {
             + &"2 x 2 CPU + 1 = 5 at most; ".repeat(9)
             + "= 192 MiB)";
         for results in [7, 10, 12] {
-            let line = |n| ResultLine { label: format!("Label {n}"), value: long.clone() };
-            let plan = Plan { results: (0..results).map(line).collect(), ..plan() };
+            let line = |n| OutputLine { label: format!("Label {n}"), value: long.clone() };
+            let plan = Plan { outputs: (0..results).map(line).collect(), ..plan() };
             let page = finished(WIDE, &dir(), &state(), Some(&plan), Some(SECRETS));
             assert_fits(&page, WIDE);
             assert_eq!(page.contains("2 of 2 proofs passed"), results > 10, "{page}");

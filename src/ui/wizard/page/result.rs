@@ -5,7 +5,7 @@ use ratatui::text::Span;
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::Exit;
-use crate::plan::ResultLine;
+use crate::plan::OutputLine;
 use crate::ui::run_state::{Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
@@ -104,7 +104,7 @@ pub fn key_hints(run_view: &RunView, face: Face, focus: Option<&Focus>) -> Vec<K
 /// The whole of a line that was cut: its name and its text.
 fn whole(run_view: &RunView, id: &str) -> Option<(String, String)> {
     if let Some(label) = id.strip_prefix(RESULT) {
-        let line = run_view.plan.as_ref()?.results.iter().find(|line| line.label == label)?;
+        let line = run_view.plan.as_ref()?.outputs.iter().find(|line| line.label == label)?;
         return Some((line.label.clone(), line.value.clone()));
     }
     let step = run_view.running.steps.iter().find(|step| step.id == id)?;
@@ -264,13 +264,13 @@ fn lost(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
 
 /// What stands where, addresses first.
 fn results(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    let Some(plan) = run_view.plan.as_ref().filter(|plan| !plan.results.is_empty()) else { return };
+    let Some(plan) = run_view.plan.as_ref().filter(|plan| !plan.outputs.is_empty()) else { return };
     writer.blank();
-    let is_address = |line: &&ResultLine| line.value.starts_with("https://") || line.value.starts_with("http://");
-    for line in plan.results.iter().filter(is_address) {
+    let is_address = |line: &&OutputLine| line.value.starts_with("https://") || line.value.starts_with("http://");
+    for line in plan.outputs.iter().filter(is_address) {
         field(&format!("{RESULT}{}", line.label), &line.label, Role::Heading, &line.value, writer);
     }
-    for line in plan.results.iter().filter(|line| !is_address(line)) {
+    for line in plan.outputs.iter().filter(|line| !is_address(line)) {
         short(&format!("{RESULT}{}", line.label), &line.label, &line.value, writer);
     }
 }
@@ -308,8 +308,8 @@ fn proofs(running: &RunState, writer: &mut ViewBuilder<'_>) {
 /// What somebody decided to go on without.
 fn skipped(running: &RunState, writer: &mut ViewBuilder<'_>) {
     for step in running.skipped() {
-        let because = step.evidence.as_deref().unwrap_or_default();
-        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
+        let reason = step.evidence.as_deref().unwrap_or_default();
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {reason}", step.describe));
     }
 }
 
