@@ -229,7 +229,7 @@ fn whole_life_with(release: &str, more: &[(&str, &str)]) {
     let file = authority.answers(more);
     let done = server.bringup(&file).expect(0);
     assert!(done.both().contains("renewed, and served at once"), "{}", done.both());
-    assert!(!done.both().contains("stands in"), "{}", done.both());
+    assert!(!done.both().contains("self-signed certificate for now"), "{}", done.both());
     from_the_authority(&server);
     assert_not_compressed(&server);
     let again = server.bringup(&file).expect(0);
@@ -275,7 +275,7 @@ fn acme_that_is_down_is_asked_again_later() {
     let before = server.manifest("before");
     authority.host.sh("systemctl stop pebble").expect(0);
     let done = server.bringup(&authority.answers(&[])).expect(0);
-    for said in ["self-signed certificate stands in", "cannot be reached", "bringup tls retry"] {
+    for said in ["self-signed certificate for now", "cannot be reached", "bringup tls retry"] {
         assert!(done.both().contains(said), "\"{said}\" is not said:\n{}", done.both());
     }
     let stand_in = shown(&server);
@@ -352,7 +352,7 @@ fn acme_refuses_what_cannot_work_before_anything_is_changed() {
         answers(&[kept.as_slice(), more].concat())
     };
     for (file, says) in [
-        (with(&[("tls.terms", "false")]), "do not agree"),
+        (with(&[("tls.terms", "false")]), "without your consent"),
         (with(&[("web.http_port", "8080")]), "port 80 only"),
         (with(&[("web.host", "\"*.example.test\"")]), "is a wildcard"),
         (with(&[("web.host", "192.0.2.7")]), "is an IP address"),

@@ -101,7 +101,7 @@ fn the_manager_is_closed_or_open_for_networks_or_for_whoever_knows_the_password(
     let page = |more: &str| {
         let plan = plan(&bullseye(), &LOGIN.replace('}', &format!(", {more}}}")));
         let page = file(&plan, SITE).split_once("location /web/database {").unwrap().1.to_owned();
-        let warned = plan.warnings.iter().any(|said| said.contains("whoever knows the master password"));
+        let warned = plan.warnings.iter().any(|said| said.contains("anyone with the master password"));
         (page.contains("deny all;"), page.contains("return 403;"), file(&plan, CONF).contains("list_db = True"), warned)
     };
     assert_eq!(page("manager: nobody"), (false, true, false, false));
@@ -268,7 +268,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (bullseye(), more("source: {python: /root/python3.9/bin/python}\n"), "the service cannot see"),
         (bullseye(), more("workers: {web: 0}\n"), "workers.web"),
         (bullseye(), more("workers: {soft_mib: 1000, hard_mib: 900}\n"), "more than the size"),
-        (bullseye(), more("workers: {cpu_seconds: 900, real_seconds: 600}\n"), "at least as long"),
+        (bullseye(), more("workers: {cpu_seconds: 900, real_seconds: 600}\n"), "at least its CPU time"),
         (bullseye(), more("web: {http_port: 443}\n"), "different ports"),
         (bullseye(), more("web: {https_port: 7073}\n"), "port 7073 is the web server's"),
         (bullseye(), more("web: {port: 5432}\n"), "port 5432 is the web server's or PostgreSQL's"),
