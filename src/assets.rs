@@ -60,7 +60,7 @@ pub fn examples() -> Tree {
     below("answers")
 }
 
-/// Reads every file below `dir` of this host.
+/// Reads every file below `dir` of this server.
 pub fn read_tree(host: &dyn Host, dir: &Path) -> Outcome<Tree> {
     let mut tree = Tree::new();
     let mut left = TREE_LIMIT;

@@ -1,7 +1,7 @@
-//! Preflight: is this machine fit to be changed? Every check only looks, says what it found, and where that is
+//! Preflight: is this server fit to be changed? Every check only looks, says what it found, and where that is
 //! not well, what to do.
 //!
-//! Products play no part: what a guide wants of the machine are its own rules ([`required`]).
+//! Products play no part: what a guide wants of the server are its own rules ([`required`]).
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Check {
 pub enum State {
     /// As it should be.
     Ok,
-    /// A run can go well, but somebody should know this first.
+    /// A run can go well, but someone should know this first.
     Warning,
     /// A run would fail.
     Problem,

@@ -57,7 +57,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets of one guide on this host, by name (`database.password`).
+/// The secrets of one guide on this server, by name (`database.password`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, Secret>);
 

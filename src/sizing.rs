@@ -42,7 +42,7 @@ pub struct Input {
     pub broker: String,
     /// Memory kept for something else that runs here, in MiB.
     pub reserve_mib: u64,
-    /// Workers for requests that somebody chose, instead of as many as are reckoned; 0 when nobody did.
+    /// Workers for requests that someone chose, instead of as many as are reckoned; 0 when nobody did.
     pub chosen: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct Sizing {
     pub users: u64,
     /// Workers for requests, as many as are advised.
     pub workers: u64,
-    /// Workers for requests, as many as will run: those that somebody chose, else those advised.
+    /// Workers for requests, as many as will run: those that someone chose, else those advised.
     pub chosen: u64,
     /// Workers for timed jobs.
     pub cron_workers: u64,
@@ -175,7 +175,7 @@ impl Sizing {
         self.reserved_mib + self.workers_mib
     }
 
-    /// Memory that is needed and not there, in MiB: the machine would swap.
+    /// Memory that is needed and not there, in MiB: the server would swap.
     pub fn missing_mib(&self) -> u64 {
         if self.memory_mib == 0 { 0 } else { self.needed_mib().saturating_sub(self.memory_mib) }
     }

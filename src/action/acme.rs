@@ -40,27 +40,27 @@ pub use lineage::Lineage;
 pub struct Acme {
     /// The host name; certbot keeps the certificate under it.
     pub name: String,
-    /// URL of the authority's directory.
+    /// URL of the authority's ACME directory.
     pub directory: String,
-    /// PEM file with the certificates to trust when talking to the authority, besides the system's; none when empty.
+    /// PEM file with the certificates to trust for the authority's server, besides the system's; none when empty.
     #[serde(default)]
     pub authority: String,
-    /// Where a copy of `authority` with the system's certificates goes, for renewals; needed with `authority`.
+    /// Path of a copy of `authority` with the system's certificates, for renewals; needed with `authority`.
     #[serde(default)]
     pub trust: PathBuf,
-    /// Where the authority writes to when a certificate runs out; nobody when empty.
+    /// E-mail address for the authority's expiry notices; none when empty.
     #[serde(default)]
     pub email: String,
     /// What the web server serves at `http://<name>/.well-known/acme-challenge/`; empty with `standalone` and `dns`.
     #[serde(default)]
     pub webroot: PathBuf,
-    /// Whether certbot answers the authority itself, on port 80, which nothing else may hold then.
+    /// Whether certbot answers the authority itself, on port 80, which must be free then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standalone: bool,
     /// How the authority's records get into the DNS; over HTTP-01 none.
     #[serde(default)]
     pub dns: Option<Dns>,
-    /// Whether the certificate is good for `*.<name>` too; authorities issue that over DNS-01 only.
+    /// Whether the certificate also covers `*.<name>`; authorities issue that over DNS-01 only.
     #[serde(default)]
     pub wildcard: bool,
     /// The link that becomes the certificate with its chain.
@@ -69,7 +69,7 @@ pub struct Acme {
     pub key: PathBuf,
     /// Units of systemd that use the certificate: reloaded now and after each renewal.
     pub reload: Vec<String>,
-    /// What a failure means.
+    /// What happens when the authority issues nothing.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
@@ -78,10 +78,10 @@ pub struct Acme {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// It goes on with the certificate that the links lead to, and says so.
+    /// The run continues with the self-signed certificate, and says so.
     #[default]
     SelfSigned,
-    /// It fails.
+    /// The step fails.
     Fail,
 }
 
@@ -359,7 +359,7 @@ fn authority_of(directory: &str) -> &str {
     rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
-/// What whoever reads the result must know when the authority issued nothing.
+/// What anyone who reads the result must know when the authority issued nothing.
 fn stand_in(failure: &Failure) -> String {
     let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     format!("using a self-signed certificate for now: {}{hint}. `bringup tls retry` tries again", failure.why)

@@ -60,7 +60,7 @@ fn restore(cx: &UndoCx<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
     if let Some(why) = foreign(cx, path)? {
         return Ok(Undone::Kept { what: path.display().to_string(), why });
     }
-    // Somebody purged the package that owned the directory: there is no place to restore to.
+    // Someone purged the package that owned the directory: there is no place to restore to.
     let parent = path.parent().map_or(Ok(None), |parent| cx.host.stat(parent)).map_err(failed)?;
     if parent.is_none() {
         return Ok(Undone::Kept { what: path.display().to_string(), why: "its directory is gone".to_owned() });
@@ -201,7 +201,7 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
     })
 }
 
-/// Why the file at `path` is not what we wrote, when somebody else changed it.
+/// Why the file at `path` is not what we wrote, when someone else changed it.
 fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
     let Some(ours) = cx.wrote.get(path) else {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);

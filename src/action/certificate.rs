@@ -22,18 +22,18 @@ use crate::system::x509::self_signed;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// Where the certificate (with its chain) goes.
+    /// Path of the certificate with its chain.
     pub certificate: PathBuf,
-    /// Where the key goes.
+    /// Path of the key.
     pub key: PathBuf,
     /// Group that may read the key, besides root; `root` for none.
     #[serde(default = "root")]
     pub key_group: String,
-    /// Host names or addresses it must be good for; the first is its common name.
+    /// Host names or addresses it must cover; the first is its common name.
     pub names: Vec<String>,
-    /// Where it comes from: `self_signed`, `provided` or `requested`.
+    /// Kind of certificate: `self_signed`, `provided` or `requested`.
     pub from: From,
-    /// Where the signing request goes; needed with `requested`.
+    /// Path of the signing request; needed with `requested`.
     #[serde(default)]
     pub request: PathBuf,
     /// Validity of a self-signed one in days.
@@ -45,7 +45,7 @@ pub struct Certificate {
     /// The path of the user's key, PEM.
     #[serde(default)]
     pub provided_key: String,
-    /// The path of the user's chain, PEM; empty when it stands in the certificate file or is not needed.
+    /// The path of the user's chain, PEM; empty when the certificate file contains it or it is not needed.
     #[serde(default)]
     pub provided_chain: String,
 }
@@ -58,8 +58,8 @@ pub enum From {
     SelfSigned,
     /// The user's own files.
     Provided,
-    /// An authority is to issue it for a signing request and a key that are made here; until then a self-signed one
-    /// with that key stands in.
+    /// An authority issues it for a signing request and a key that are created here; until then a self-signed one with
+    /// that key is used.
     Requested,
 }
 

@@ -22,27 +22,27 @@ pub struct RawCommand {
     pub describe: String,
     /// Program and arguments; no shell, no secrets.
     pub run: Vec<String>,
-    /// Exits 0 when there is nothing left to do.
+    /// Exits 0 when nothing is left to do.
     pub check: Vec<String>,
     /// Undoes it.
     #[serde(default)]
     pub undo: Vec<String>,
-    /// Why it cannot be undone (instead of `undo`).
+    /// Why it cannot be rolled back (instead of `undo`).
     #[serde(default)]
     pub irreversible: String,
-    /// The action whose rollback takes away what this changes (instead of `undo`): `database.database` for rows in it.
+    /// The action whose rollback removes what this changes (instead of `undo`): `database.database` for rows in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub covered_by: String,
-    /// As whom; root when empty.
+    /// User to run as; root when empty.
     #[serde(default)]
     pub user: String,
     /// Where.
     #[serde(default = "slash")]
     pub cwd: PathBuf,
-    /// Environment; may hold marks.
+    /// Environment; may contain placeholders.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Fed to its stdin; may hold marks.
+    /// Its standard input; may contain placeholders.
     #[serde(default)]
     pub stdin: String,
     /// Seconds after which it is killed.
@@ -82,7 +82,7 @@ impl Act for RawCommand {
             return Ok(Vec::new());
         }
         if self.undo.is_empty() {
-            // The host becomes what it was; whoever takes it back is told what does not.
+            // The host becomes what it was; anyone who takes it back is told what does not.
             let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
             return Ok(vec![Undo::Stays { what: self.describe.clone(), why }]);
         }

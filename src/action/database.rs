@@ -21,7 +21,7 @@ pub mod sqlite;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// Which engine.
+    /// The database engine.
     pub engine: Engine,
     /// The database's name; for SQLite the path of its file.
     pub name: String,
@@ -29,19 +29,19 @@ pub struct Database {
     /// SQLite the operating system's user that opens the file.
     #[serde(default)]
     pub role: String,
-    /// How the role proves who it is.
+    /// How the role authenticates.
     #[serde(default)]
     pub auth: Auth,
-    /// The role's password (a mark) for `auth: password`.
+    /// The role's password (a placeholder) for `auth: password`.
     #[serde(default)]
     pub password: String,
-    /// Whether the role may make databases (PostgreSQL's CREATEDB), for products that make them themselves; an
-    /// existing role gets or loses the right. Unanswered it is refused to a new role, and an existing role that has it
-    /// is not used.
+    /// Whether the role can create databases (PostgreSQL's CREATEDB), for products that create them themselves; an
+    /// existing role gets or loses the right. When left out, a new role does not get it, and an existing role that has
+    /// it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub createdb: Option<bool>,
-    /// Who owns a PostgreSQL database, when it is not its role: `postgres`, or another role that exists. The role then
-    /// may make tables in it, and not drop it.
+    /// The owner of a PostgreSQL database, when it is not its role: `postgres`, or another existing role. The role can
+    /// then create tables in it, but not drop it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
@@ -88,14 +88,14 @@ impl Engine {
     }
 }
 
-/// How a role proves who it is.
+/// How a role authenticates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
-    /// By the operating system's user on the local socket: no password exists.
+    /// Peer authentication: the operating system's user on the local socket, without a password.
     #[default]
     Socket,
-    /// By a password over the loopback address.
+    /// A password over the loopback address.
     Password,
 }
 
@@ -205,7 +205,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The name of whoever shall own the database.
+    /// The name of the database's owner.
     fn owner(&self) -> &str {
         if self.owner.is_empty() { &self.role } else { &self.owner }
     }
@@ -336,7 +336,7 @@ pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
 }
 
 /// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
-/// somebody else's that would go with them.
+/// another's that would go with them.
 pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<()> {
     let what = || "purge the packages".to_owned();
     for engine in [Engine::Postgresql, Engine::Mariadb] {
@@ -560,7 +560,7 @@ pub fn sqlite_fingerprint(host: &dyn Host, path: &Path) -> Outcome<Option<String
     sqlite::fingerprint_of(host, path)
 }
 
-/// The engines whose servers these packages are, when they answer, with the databases that somebody made there.
+/// The engines whose servers these packages are, when they answer, with the databases that someone made there.
 /// They go with the packages.
 pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Server, Vec<String>)> {
     let mut served = Vec::new();

@@ -10,7 +10,7 @@ use crate::host::{Kind, Stat};
 use crate::system::{accounts, paths};
 use crate::undo::{self, Undo};
 
-/// Makes a directory (and the missing ones above it).
+/// Creates a directory (and its missing parents).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
@@ -25,7 +25,8 @@ pub struct Directory {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with leave.
+    /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with
+    /// `--drop-data`.
     #[serde(rename = "data", alias = "user_data", default)]
     pub user_data: bool,
     /// Whether a directory of another owner may exist there, with what is in it.

@@ -15,7 +15,7 @@ use crate::undo::{Image, Undo, UndoCx, Undone};
 mod lines;
 mod merge;
 
-/// Changes lines or keys in a file that is not ours, so that exactly our change can be taken out again.
+/// Changes lines or keys in a file of others, so that exactly this change can be rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
@@ -38,7 +38,7 @@ pub struct Setting {
     pub key: String,
     /// Its value.
     pub value: String,
-    /// What stands between key and value: `" = "` by default, `" "` for Redis or sshd.
+    /// The text between key and value: `" = "` by default, `" "` for Redis or sshd.
     #[serde(default = "equals")]
     pub separator: String,
     /// The `[section]` it belongs to; none when empty.
@@ -177,7 +177,7 @@ pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> 
     let settle =
         || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("restore the times of {shown}"), e));
     if &hash == blob {
-        // Never edited, or taken back already by an undo that was cut short.
+        // Never edited, or rolled back already by an undo that was cut short.
         settle()?;
         return Ok(Undone::Nothing);
     }

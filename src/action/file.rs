@@ -12,7 +12,7 @@ use crate::host::{Kind, Stat};
 use crate::system::{accounts, paths};
 use crate::undo::{self, Undo};
 
-/// Writes a file that is ours.
+/// Writes a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -29,7 +29,7 @@ pub struct File {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
+    /// Whether something that bringup did not create may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }

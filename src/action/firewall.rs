@@ -1,6 +1,6 @@
 //! `firewall`: lets in what the plan says and SSH, and drops everything else that comes in.
 //!
-//! Whoever manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
+//! Anyone who manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
 //! commands. Where nobody does, nftables gets a table of its own. What others have set is never touched.
 //!
 //! The ports of SSH and the addresses from which administrators are logged in are found on the host and kept open
@@ -33,22 +33,22 @@ mod ufw;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Firewall {
-    /// Who manages the rules.
+    /// The firewall manager.
     pub manager: Manager,
-    /// Who asks for them: lower case, digits, `-` and `_`. Two guides on one host have two names.
+    /// Name of the owner of the rules: lower case, digits, `-` and `_`. Each guide on a server has its own.
     pub name: String,
-    /// What is let in besides SSH: `{port: 443, protocol: tcp, sources: [], name: https}`, or as text
+    /// What is allowed besides SSH: `{port: 443, protocol: tcp, sources: [], name: https}`, or as text
     /// `5671 from 10.1.0.0/16`.
     #[serde(default)]
     pub allow: Vec<Allow>,
-    /// Networks from which SSH is let in; empty: from everywhere. Who is logged in now keeps their way in.
+    /// Networks from which SSH is allowed; empty: from everywhere. Addresses that are logged in now stay allowed.
     #[serde(default)]
     pub ssh_sources: Vec<Network>,
-    /// Ports on which SSH is to listen later in the plan: let in as those on which it listens now.
+    /// Ports on which SSH will listen later in the plan: allowed like those on which it listens now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_ports: Vec<u16>,
-    /// TCP ports on which clients outside `ssh_sources` must knock, in this order, before SSH lets them in; empty:
-    /// nobody must. With nftables only.
+    /// TCP ports on which clients outside `ssh_sources` must knock, in this order, before SSH opens to them; empty: no
+    /// knocking. With nftables only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
     /// What keeps the change: `new_connection`, `local` or `none`.
@@ -60,7 +60,7 @@ pub struct Firewall {
     /// What loads the rules at boot, where that is not the manager's own: `systemd` or `sysv`.
     #[serde(default = "systemd")]
     pub at_boot: service::Manager,
-    /// iptables only: chains of others that are asked before the rest is dropped; made empty where they are missing.
+    /// iptables only: chains of others that are evaluated before the rest is dropped; missing ones are created empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chains: Vec<String>,
 }
@@ -80,17 +80,17 @@ const HINT: &str = "if you could not log in, add your address to `firewall.ssh_s
 /// Nobody opens a connection in less, in seconds.
 const SHORTEST: u64 = 5;
 
-/// Who manages the rules.
+/// The firewall manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Manager {
-    /// A table of our own, loaded at boot by a unit or a script of our own.
+    /// bringup's own table, loaded at boot by its own unit or script.
     Nftables,
-    /// ufw, which is active here: rules with our name in their comments.
+    /// ufw, where it is active: rules with bringup's name in their comments.
     Ufw,
-    /// firewalld, which runs here: ports and rich rules in its zones.
+    /// firewalld, where it runs: ports and rich rules in its zones.
     Firewalld,
-    /// Chains of our own, for products that bring chains themselves.
+    /// bringup's own chains, for products with chains of their own.
     Iptables,
 }
 
@@ -111,9 +111,9 @@ trait Backend {
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
     /// What the plan shows.
     fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
-    /// The way back to what is in force now.
+    /// The undo record that restores what is in force now.
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo>;
-    /// The way back to what is in force now and after a reboot.
+    /// The undo records that restore what is in force now and after a reboot.
     fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
     /// Puts them in force at once, all or nothing; gone after a reboot.
     fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
@@ -160,7 +160,7 @@ impl Act for Firewall {
         let wanted = self.wanted(&sshd);
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        // A dead run's change is taken back before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before anything is remembered as the state to come back to.
         deadman::put_back_now(cx.host, cx.carry);
         let plan = deadman::Plan {
             what: "the firewall",
@@ -288,7 +288,7 @@ impl Firewall {
         .hint("set `firewall.confirm: none`, or `local` to confirm it by a command"))
     }
 
-    /// Everything that is to be let in: the plan's, and SSH for whoever needs it.
+    /// Everything that is to be let in: the plan's, and SSH for anyone who needs it.
     fn wanted(&self, sshd: &Sshd) -> BTreeSet<Opening> {
         let mut allowed = self.allow.clone();
         let mut sources = self.ssh_sources.clone();
@@ -312,7 +312,7 @@ impl Firewall {
         openings.iter().map(ToString::to_string).chain(after_knock).collect::<Vec<_>>().join(", ")
     }
 
-    /// Who is logged in from an address that is in none of the networks for SSH. Where somebody can knock it is nobody:
+    /// Who is logged in from an address that is in none of the networks for SSH. Where someone can knock it is nobody:
     /// only who has to knock finds out, under the switch, whether that works.
     fn kept(&self, sshd: &Sshd) -> Vec<Network> {
         if !self.knock.is_empty() {
@@ -326,7 +326,7 @@ impl Firewall {
     }
 
     /// The openings that are in force and survive a reboot, when they are what the plan says. Addresses that were
-    /// kept open for somebody at an earlier time may be among them.
+    /// kept open for someone at an earlier time may be among them.
     fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
         let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(sshd);
@@ -383,8 +383,8 @@ fn has_ipv6(host: &dyn Host) -> bool {
 ///
 /// A rollback has no dead-man switch of its own. Where no rules of ours were there before, taking ours away opens
 /// what they shut, so nobody is locked out. Where there were some, they come back exactly, and may let in fewer than
-/// those of now: that is what was asked for, the session that asks survives it, and whoever it shuts out was let in
-/// by the run that is taken back. Holding those rules back for a confirmation would leave a rollback half done.
+/// those of now: that is what was asked for, the session that asks survives it, and anyone it shuts out was let in
+/// by the run that is rolled back. Holding those rules back for a confirmation would leave a rollback half done.
 pub fn undo(
     cx: &UndoCx<'_>,
     manager: &str,

@@ -141,7 +141,7 @@ pub fn undo(cx: &UndoCx<'_>, before: &[String], planned: &[(String, String)]) ->
     Ok(if kept.is_empty() {
         Undone::Done(format!("purged {}", counted(names.len())))
     } else {
-        // Those that stay need each other too; who matters is whoever is not ours.
+        // Those that stay need each other too; who matters is anyone who is not ours.
         let who: BTreeSet<&str> = kept.iter().filter(|(_, by)| !wanted.contains(by)).map(|(_, by)| short(by)).collect();
         let what: Vec<&str> = kept.iter().map(|(name, _)| short(name)).collect();
         Undone::Kept {

@@ -25,7 +25,7 @@ use crate::undo::Undo;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PythonEnv {
-    /// Where; must not exist before, and must lie below directories that only root can change.
+    /// Path of the environment; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
     /// The interpreter.
     #[serde(default = "python3")]
@@ -37,12 +37,12 @@ pub struct PythonEnv {
     /// is a link, as those that `source` makes, another target is another package.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// The command that makes the environment, such as `[/usr/bin/virtualenv]`, for an interpreter that has no module
+    /// The command that creates the environment, such as `[/usr/bin/virtualenv]`, for an interpreter that has no module
     /// `venv` (before Python 3.3); the interpreter's own `venv` when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtualenv: Vec<String>,
-    /// With `virtualenv`: the versions that it begins with, by name (`pip`, `setuptools`, `wheel`), fetched from the
-    /// package index; what it brings itself when empty. An old interpreter needs the last ones that know it.
+    /// With `virtualenv`: the versions of its seed packages, by name (`pip`, `setuptools`, `wheel`), fetched from the
+    /// package index; its bundled ones when empty. An old interpreter needs the last ones that support it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, String>,
     /// Whether the distribution's Python packages are visible in it.
@@ -176,7 +176,7 @@ impl PythonEnv {
     }
 
     /// pip follows a redirect from https to http and has no option against it: plain http is led to a proxy where
-    /// nothing listens, unless whoever configures pip names plain http himself.
+    /// nothing listens, unless pip's configuration names plain http.
     fn over_tls(&self, host: &dyn Host, command: Command) -> Command {
         let told = INDEXES.iter().filter_map(|name| host.env(name));
         let files = SETTINGS.iter().map(Path::new).chain(Some(Path::new(&self.requirements)));
@@ -408,7 +408,7 @@ mod tests {
         let closed = environment(&proxied, &act);
         assert!(has(&closed, "http_proxy", NOWHERE), "{closed:?}");
         assert!(!closed.iter().any(|(name, _)| name.to_lowercase() == "no_proxy"), "{closed:?}");
-        // Whoever names an index without TLS has it so.
+        // Anyone who names an index without TLS has it so.
         let told = bench();
         told.host.set_env("PIP_INDEX_URL", "http://index.example.org/simple");
         let configured = bench();

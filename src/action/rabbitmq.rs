@@ -26,18 +26,18 @@ pub struct Rabbitmq {
     pub user: String,
     /// The virtual host.
     pub vhost: String,
-    /// The password (a mark).
+    /// The password (a placeholder).
     pub password: String,
     /// Whether to remove the user `guest`.
     #[serde(default = "yes")]
     pub remove_guest: bool,
-    /// What it may do besides, such as `management` (log in to the management page).
+    /// Further rights, such as `management` (log in to the management page).
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Where the broker listens on the loopback address.
+    /// The broker's port on the loopback address.
     #[serde(default = "amqp_port")]
     pub port: u16,
-    /// Whether it speaks TLS there. Its certificate is not looked at: a proof does that.
+    /// Whether that port uses TLS. A proof checks the certificate.
     #[serde(default)]
     pub tls: bool,
 }

@@ -1,8 +1,8 @@
 //! A tree that is put in place as a whole.
 //!
-//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So whoever
+//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So anyone who
 //! reads the path sees the old tree or the new one and never half of one; a filling that was cut short is
-//! known by its missing stamp; and the way back, exact at any time, is to turn the link and remove the
+//! known by its missing stamp; and the rollback, exact at any time, is to turn the link and remove the
 //! directory. The key names what the tree was made from: a tree that stands already is not made again.
 
 use std::path::{Path, PathBuf};

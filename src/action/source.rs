@@ -28,9 +28,9 @@ mod reach;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where they go; must not exist before, and must lie below directories that only root can change.
+    /// Path of the result; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
-    /// Where they come from: `asset`, `directory`, `archive` or `git`.
+    /// Kind of source: `asset`, `directory`, `archive` or `git`.
     pub from: From,
     /// The asset's name, the directory, the archive (path or URL) or the git URL.
     pub location: String,
@@ -57,7 +57,7 @@ pub struct Source {
 pub enum From {
     /// Shipped with the guide.
     Asset,
-    /// A directory of this host, copied.
+    /// A directory on this server, copied.
     Directory,
     /// A tar archive (gzip, xz, bzip2, zstd), a path or an http(s) URL.
     Archive,
@@ -173,7 +173,7 @@ impl Source {
                 }
                 tree::walk(host, location).map(|tree| {
                     let seen = |(path, stat): &(PathBuf, crate::host::Stat)| {
-                        // A directory's own time moves with what a copy leaves out or somebody else removed.
+                        // A directory's own time moves with what a copy leaves out or someone else removed.
                         let content = (stat.kind != Kind::Dir).then_some((stat.size, stat.mtime));
                         (path.clone(), stat.kind, stat.meta.mode, content)
                     };

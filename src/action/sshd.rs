@@ -30,7 +30,7 @@ use crate::system::sshd::server::{self, Effective, Server};
 pub struct Sshd {
     /// The TCP port; others are closed.
     pub port: u16,
-    /// Addresses of this host where it listens; none: all of them.
+    /// Addresses of this server where it listens; none: all of them.
     #[serde(default)]
     pub listen: Vec<IpAddr>,
     /// Whether passwords are refused.
@@ -45,7 +45,7 @@ pub struct Sshd {
     /// Seconds after which the change is reverted unless it was confirmed.
     #[serde(default = "two_minutes")]
     pub revert_after: u64,
-    /// TCP ports to knock on first, in order, as the firewall has them; for what people are told.
+    /// TCP ports to knock on first, in order, as in the firewall; for messages only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
 }
@@ -131,7 +131,7 @@ impl Act for Sshd {
     }
 
     fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
-        // A dead run's change is taken back before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before anything is remembered as the state to come back to.
         deadman::put_back_now(cx.host, cx.carry);
         let server = Server::find(cx.host)?;
         let config = Config::read(cx.host)?;

@@ -10,7 +10,7 @@ use crate::host::Kind;
 use crate::system::paths;
 use crate::undo::{self, Undo};
 
-/// Makes a symbolic link.
+/// Creates a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Symlink {
@@ -18,10 +18,10 @@ pub struct Symlink {
     pub path: PathBuf,
     /// What it points to.
     pub target: PathBuf,
-    /// What it may point to instead: where a later action turns it.
+    /// Another target to accept: where a later action points it.
     #[serde(rename = "or", alias = "accept_target", default, skip_serializing_if = "Option::is_none")]
     pub accept_target: Option<PathBuf>,
-    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
+    /// Whether something that bringup did not create may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }

@@ -349,7 +349,7 @@ mod tests {
     fn a_group_that_somebody_else_joined_stays() {
         let bench = Bench::new();
         let done = bench.make(&user(&[]));
-        // As userdel does, the group is left when somebody else is in it.
+        // As userdel does, the group is left when someone else is in it.
         bench.host.on(&["userdel", "webapp"], |host, _| {
             let text = host.text("/etc/passwd").unwrap();
             let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("webapp:")).collect();

@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Null. An answer to a question that is not asked would have no effect: whoever wrote it expects one, and
+    /// Null. An answer to a question that is not asked would have no effect: anyone who wrote it expects one, and
     /// must know before anything is changed. What stays from a previous run or from an earlier page of the
     /// wizard says nothing about what is wanted now, and is dropped; so is null, which is what the question has.
     fn not_asked(&mut self, stage: &Stage, question: &Question, path: &str, why: &str, when: Option<&str>) {
@@ -386,7 +386,7 @@ impl<'a> Walk<'a> {
         match self.expressions.eval(expression, &self.context) {
             Ok(value) => Some(value),
             Err(error) => {
-                // The guide should have refused the answer; whoever gave it can still give another.
+                // The guide should have refused the answer; anyone who gave it can still give another.
                 let given = |name: &&String| {
                     let given = self.given.values.get(*name);
                     given.is_some_and(|(_, origin)| matches!(origin, Origin::Flag | Origin::File | Origin::Typed))

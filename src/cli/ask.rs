@@ -82,7 +82,7 @@ fn line_by_line(
     let named = plan_inputs::named_guide(host, given).map_err(rejected)?;
     prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
-    // Whoever tries another guide and comes back finds the answers as they were.
+    // Anyone who tries another guide and comes back finds the answers as they were.
     let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
         let guide = match &named {
@@ -127,7 +127,7 @@ fn started(
         let made = Request {
             guide: interview.guide().clone(),
             resolved: interview.resolved().clone(),
-            // Somebody is here to decide, unless the answers say what to do.
+            // Someone is here to decide, unless the answers say what to do.
             on_failure: match interview.given().on_failure {
                 OnFailure::Pause => OnFailure::Pause,
                 OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,

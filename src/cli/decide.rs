@@ -13,10 +13,10 @@ use crate::host::Host;
 use crate::ui::follow::Asked;
 use crate::ui::{ask, stdio, tty_caps};
 
-/// Asks whoever sits at the terminal; `reading` as in [`tty_caps::choose`].
+/// Asks anyone who sits at the terminal; `reading` as in [`tty_caps::choose`].
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
     let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
-    // A program reads the question for itself; what somebody else has answered is no question.
+    // A program reads the question for itself; what someone else has answered is no question.
     if output.json || !is_open() {
         return Asked::GoOn;
     }

@@ -26,7 +26,7 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[S
         let event = Event { at: host.now(), what };
         if let Ok(mut line) = serde_json::to_vec(&event) {
             line.push(b'\n');
-            // Whoever follows misses a line; the run itself does not depend on it.
+            // Anyone who follows misses a line; the run itself does not depend on it.
             let _ = host.append_lazily(&events, &line);
         }
     };

@@ -13,7 +13,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
         stdio::error("error: changing this server needs root: run it again with sudo.\n");
         return Exit::Rejected;
     }
-    // Nobody would make it last: it is taken back whatever is said now.
+    // The run that died cannot keep it: it is reverted in any case.
     let confirmed = match detach::running(host) {
         Some(_) => deadman::confirm(host),
         None => Err(Failure::new("confirm a change", "no run is in progress")
@@ -31,7 +31,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
     }
 }
 
-/// Takes back what nobody confirmed.
+/// Reverts an unconfirmed change.
 pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
     match deadman::fire(host, wait, CARRY) {
         Ok(()) => Exit::Done,

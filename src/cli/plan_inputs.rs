@@ -58,7 +58,7 @@ fn rotated(names: &[String], resolved: &Resolved) -> Result<BTreeSet<String>, Ve
     if problems.is_empty() { Ok(names.iter().cloned().collect()) } else { Err(problems) }
 }
 
-/// What the questions begin with, for whoever asks them.
+/// What the questions begin with, for anyone who asks them.
 pub(super) struct Opening {
     /// The questions, with the answers of flags, of the file, or else of an earlier run.
     pub interview: Interview,
@@ -154,7 +154,7 @@ fn flags(guide: &Guide, inputs: &Inputs, literals: Literals) -> Result<Given, Ve
     if problems.is_empty() { Ok(given) } else { Err(problems) }
 }
 
-/// Facts from a file, for planning for another machine.
+/// Facts from a file, for planning for another server.
 pub(super) fn facts_from(host: &dyn Host, path: &Path) -> Result<Facts, Vec<Problem>> {
     let name = path.display().to_string();
     let bytes =

@@ -28,7 +28,7 @@ use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
-/// What `rollback` was asked to take back.
+/// What `rollback` was asked to roll back.
 pub(super) struct Scope {
     pub run: Option<String>,
     pub all: bool,
@@ -36,7 +36,7 @@ pub(super) struct Scope {
     pub options: Options,
 }
 
-/// Shows what stands on this host.
+/// Shows what stands on this server.
 pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
@@ -360,7 +360,7 @@ fn not_in_place(runs: &[Run], id: &str) -> String {
     }
 }
 
-/// What whoever leaves a run that works is told.
+/// What anyone who leaves a run that works is told.
 const GOES_ON: &str = "\nThe run continues in the background. `bringup attach` shows it again,\n`bringup abort` ends \
     it after its current step and rolls everything back.\n";
 
@@ -375,7 +375,7 @@ pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
     }
 }
 
-/// Waits for a run's last lines of bookkeeping, at most five seconds: whoever types the next command must not meet
+/// Waits for a run's last lines of bookkeeping, at most five seconds: anyone who types the next command must not meet
 /// its lock.
 fn await_end(host: &dyn Host, dir: &RunDir) {
     for _ in 0..250 {

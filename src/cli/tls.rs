@@ -8,7 +8,7 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::ui::stdio;
 
-/// Asks again, as a run of its own: it fails and is taken back when there is still no certificate.
+/// Asks again, as a run of its own: it fails and is rolled back when there is still no certificate.
 pub(super) fn retry(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |all| {
         let asks = |run: &&runs::Run| {

@@ -2,8 +2,8 @@
 //!
 //! What is checked: ids are unique; every expression and template compiles and uses only names that exist at
 //! that point; templates and actions that are referred to exist; fields belong to their kind; commands can be
-//! checked and taken back; choices, defaults and texts are complete; and no secret can reach a place where
-//! somebody sees it.
+//! checked and rolled back; choices, defaults and texts are complete; and no secret can reach a place where
+//! someone sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -333,7 +333,7 @@ impl Linter {
         self.used(at, self.expressions.names_in_expression(expression), extras)
     }
 
-    /// An expression is short, and looks for packages that somebody looks for.
+    /// An expression is short, and looks for packages that someone looks for.
     fn form(&mut self, at: &str, expression: &str) {
         if Form::of(expression).chain > form::FILTERS {
             let hint = "compute it in a local, or use a function".to_owned();

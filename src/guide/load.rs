@@ -68,7 +68,7 @@ pub fn load(id: &str) -> Result<Guide, Vec<Problem>> {
     assemble(Some(id), &read, tree)
 }
 
-/// A guide in a directory of this host: `guide.yaml`, the stage files and `assets/`. What it shares with the
+/// A guide in a directory of this server: `guide.yaml`, the stage files and `assets/`. What it shares with the
 /// shipped guides (`common/…`) comes from the binary unless the directory has its own.
 pub fn load_dir(host: &dyn Host, dir: &Path) -> Result<Guide, Vec<Problem>> {
     let files = assets::read_tree(host, dir).map_err(|failure| {

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_known() {
-        // Packages are a list of their stage, and no kind that somebody writes.
+        // Packages are a list of their stage, and no kind that someone writes.
         for kind in Action::KINDS.iter().filter(|kind| **kind != "packages") {
             assert!(!told(Of::Action, kind, &json!({"no_such_field": 1})).is_empty(), "{kind}");
         }

@@ -35,7 +35,7 @@ pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
 }
 
 /// Whether the commands are run by which a guide's own `command` actions find out whether they are done. Nobody knows
-/// what they do, so whoever promises to change nothing leaves them alone.
+/// what they do, so anyone who promises to change nothing leaves them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuideChecks {
     /// They are run.

@@ -21,7 +21,7 @@ const TRIED: usize = 2;
 /// What has to be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// A directory of this host.
+    /// A directory of this server.
     Dir(String),
     /// A machine that listens on a port.
     Machine { name: String, port: u16, is_proxy: bool },

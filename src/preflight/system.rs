@@ -45,7 +45,7 @@ pub(crate) fn user(host: &dyn Host, facts: &Facts) -> Finding {
     warning(found, "enough for planning; changing this server needs root: use sudo")
 }
 
-/// Whichever way somebody came, a lost connection ends nothing.
+/// Whichever way someone came, a lost connection ends nothing.
 pub(crate) fn connection(host: &dyn Host, facts: &Facts) -> Finding {
     let way = facts.ssh.as_ref().map_or_else(
         || "not over SSH".to_owned(),

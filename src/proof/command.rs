@@ -18,27 +18,27 @@ const TAIL: usize = 20;
 pub struct Checked {
     /// What is proven, as a statement: "the newest backup can be restored".
     pub describe: String,
-    /// Program and arguments; no shell, no secrets. It exits 0 when it is so; its last line is the evidence.
+    /// Program and arguments; no shell, no secrets. Exit status 0 means passed; its last line is the evidence.
     pub run: Vec<String>,
-    /// Stands somewhere in what it says; anything will do when empty.
+    /// Text that its output must contain; not checked when empty.
     #[serde(default)]
     pub contains: String,
-    /// As whom; root when empty.
+    /// User to run as; root when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// Environment; may hold marks.
+    /// Environment; may contain placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
+    /// Whether it also runs before anything changes; a failure then refuses the plan (exit 1).
     #[serde(rename = "before", alias = "preflight", default, skip_serializing_if = "std::ops::Not::not")]
     pub preflight: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
-    /// Seconds for which it is tried again, for what needs time to become so.
+    /// Seconds for which it is retried, for what needs time.
     #[serde(rename = "patience", alias = "retry_for", default)]
     pub retry_for: u64,
-    /// What to do when it is not so.
+    /// What to do when it fails.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }

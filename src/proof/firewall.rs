@@ -1,5 +1,5 @@
 //! `firewall`: the rules that are loaded are the plan's, and they will be again after a reboot. What reaches the
-//! host from outside no host can prove by itself: `bringup probe` does that from another machine.
+//! host from outside no host can prove by itself: `bringup probe` does that from another server.
 //!
 //! Its fields are those of the action.
 

@@ -16,7 +16,7 @@ use crate::system::net::wire;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// The URL; its host is the name that the certificate must be good for.
+    /// The URL; its host is the name that the certificate must cover.
     pub url: String,
     /// Connect here instead of resolving the name: an address such as `127.0.0.1`.
     #[serde(default)]
@@ -24,17 +24,17 @@ pub struct Http {
     /// PEM file of the authority (or the self-signed certificate) to trust; the system's bundle when empty.
     #[serde(default)]
     pub trust: String,
-    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
-    /// there.
+    /// PEM file with a certificate that is trusted too: the self-signed one that is used until the authority has
+    /// issued one.
     #[serde(default)]
     pub stand_in: String,
-    /// What is sent, by POST; may hold marks. A GET when empty.
+    /// The body to POST; may contain placeholders. A GET when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// Headers; values may hold marks.
+    /// Headers; values may contain placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// What is proven, as a statement ("the administrator can log in"), where the address does not say it.
+    /// What is proven, as a statement ("the administrator can log in"), where the URL does not say it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub describe: String,
     /// Expected status.
@@ -46,7 +46,7 @@ pub struct Http {
     /// What the `Location` header must be; for redirects (they are never followed).
     #[serde(default)]
     pub location: String,
-    /// Clients that are stuck meanwhile.
+    /// Slow clients at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Stalled>,
 }
@@ -58,7 +58,7 @@ pub struct Http {
 pub struct Stalled {
     /// How many.
     pub clients: u32,
-    /// The URL to which they send: one where the application reads what it is sent.
+    /// The URL to which they send: one where the application reads the request's body.
     pub url: String,
 }
 

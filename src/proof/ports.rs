@@ -26,7 +26,7 @@ pub struct Expected {
     pub port: u16,
     /// What it is for: "nginx", "Redis".
     pub name: String,
-    /// Where it must listen.
+    /// Addresses where it must listen.
     pub on: Scope,
 }
 
@@ -115,7 +115,7 @@ fn listening(host: &dyn Host) -> Outcome<Vec<SocketAddr>> {
 }
 
 /// The address of a line such as `0: 0100007F:1F90 00000000:0000 0A ...`, if that socket listens (0A). The
-/// kernel writes each 32-bit word of an address in the machine's own byte order.
+/// kernel writes each 32-bit word of an address in the server's own byte order.
 fn listener(line: &str) -> Option<SocketAddr> {
     let mut fields = line.split_whitespace().skip(1);
     let (address, port) = fields.next()?.split_once(':')?;

@@ -22,8 +22,8 @@ pub struct QueueRoundtrip {
     /// PEM file to trust.
     #[serde(default)]
     pub trust: String,
-    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
-    /// there.
+    /// PEM file with a certificate that is trusted too: the self-signed one that is used until the authority has
+    /// issued one.
     #[serde(default)]
     pub stand_in: String,
     /// Path to POST to (`/jobs`); the answer is JSON with an `id`.
@@ -35,7 +35,7 @@ pub struct QueueRoundtrip {
     /// What `result` must be once `state` is `done`; empty for anything.
     #[serde(default)]
     pub expect: String,
-    /// Headers; values may hold marks.
+    /// Headers; values may contain placeholders.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }

@@ -18,14 +18,14 @@ use crate::system::net::{tls, wire};
 pub struct Renewal {
     /// The host name, under which certbot keeps the certificate.
     pub name: String,
-    /// Connect here to see the certificate.
+    /// Address to connect to for the certificate.
     pub connect: String,
     /// The port of https.
     pub port: u16,
-    /// Whether the renewal is only tried, with the authority's staging server.
+    /// Whether the renewal is a dry run on the authority's staging server.
     #[serde(rename = "rehearse", alias = "dry_run", default)]
     pub dry_run: bool,
-    /// How long it may take: it asks the authority, and waits for its answer.
+    /// Timeout in seconds: it includes the authority's answer.
     #[serde(default = "seconds")]
     pub seconds: u64,
 }

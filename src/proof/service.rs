@@ -14,11 +14,11 @@ use crate::system::service::Manager;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Running {
-    /// Who manages them.
+    /// The service manager.
     pub manager: Manager,
     /// Their names.
     pub names: Vec<String>,
-    /// How many processes at least, per name; unchecked where it is not named.
+    /// Least number of processes, per name; unchecked where it is not named.
     #[serde(default)]
     pub processes: BTreeMap<String, u32>,
 }

@@ -17,15 +17,15 @@ use crate::proof::{Cx, NOT_TRIED, Prove};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timer {
-    /// What is done, as a statement: "backups are made every night".
+    /// The job, as a statement: "backups are made every night".
     pub describe: String,
-    /// The timer's unit, `app-backup.timer`; empty where systemd does not run, and `newest` tells.
+    /// The timer's unit, `app-backup.timer`; empty where systemd does not run, and `newest` decides.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// Whether what it starts is started now, where its last result is not known.
+    /// Whether its service is started now, where its last result is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub start: bool,
-    /// Hours after which the last run is too long ago.
+    /// Maximum age of the last run, in hours.
     pub max_age: u64,
     /// The file that each run leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct Timer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Newest {
-    /// Where they lie.
+    /// Their directory.
     pub directory: PathBuf,
     /// How their names begin.
     pub prefix: String,

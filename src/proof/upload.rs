@@ -18,7 +18,7 @@ use crate::system::net::http::{Begun, Request};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
-    /// The URL to which it is sent: one that leads to the application, and that the application does not know.
+    /// The URL to upload to: one that is passed to the application, but that it does not know.
     pub url: String,
     /// Connect here instead of resolving the name.
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct Upload {
     /// PEM file with a certificate that is trusted too, where it exists.
     #[serde(default)]
     pub stand_in: String,
-    /// Bytes that are let in.
+    /// Largest accepted upload, in bytes.
     pub limit: u64,
 }
 

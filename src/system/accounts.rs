@@ -1,4 +1,4 @@
-//! Users and groups of this host by name, as `/etc/passwd` and `/etc/group` have them.
+//! Users and groups of this server by name, as `/etc/passwd` and `/etc/group` have them.
 
 use std::path::Path;
 

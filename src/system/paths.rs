@@ -18,7 +18,7 @@ pub fn is_file(host: &dyn Host, path: &Path) -> bool {
 /// The directories above `path` that do not exist yet, outermost first.
 ///
 /// Refuses a path that is not absolute or climbs with `..`, one that leads through something that is no
-/// directory, and one that leads through a link which is not root's: whoever owns such a link decides where
+/// directory, and one that leads through a link which is not root's: anyone who owns such a link decides where
 /// root would write.
 pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
     let what = || format!("use the path {}", path.display());

@@ -17,21 +17,21 @@ use crate::system::paths;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
-    /// Who puts them there.
+    /// What adds them.
     pub provider: Provider,
     /// With `cloudflare` and `rfc2136`: the file with their credentials for certbot's plugin, which only root reads.
     #[serde(default)]
     pub credentials: PathBuf,
-    /// With `cloudflare` and `rfc2136`: so many seconds later every name server has them.
+    /// With `cloudflare` and `rfc2136`: seconds until every name server has them.
     #[serde(default)]
     pub propagation: u32,
-    /// With `rfc2136`: the address of the zone's primary name server, which is tried first.
+    /// With `rfc2136`: the address of the zone's primary name server, which is tested first.
     #[serde(default)]
     pub server: String,
     /// With `rfc2136`: its port.
     #[serde(default = "port")]
     pub port: u16,
-    /// With `hook`: the program that enters a record, and waits until it is seen.
+    /// With `hook`: the program that adds a record, and waits until it is visible.
     #[serde(default)]
     pub auth_hook: PathBuf,
     /// With `hook`: the program that removes it; none when empty.
@@ -45,7 +45,7 @@ pub struct Dns {
 pub enum Provider {
     /// Cloudflare's API.
     Cloudflare,
-    /// A name server that takes dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
+    /// A name server with dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
     Rfc2136,
     /// The user's own programs, called as certbot's manual plugin calls its hooks.
     Hook,
@@ -97,7 +97,7 @@ impl Dns {
         }
     }
 
-    /// Refuses programs that somebody else than root could change: renewals run them as root.
+    /// Refuses programs that a user other than root could change: renewals run them as root.
     pub(super) fn refuse(&self, host: &dyn Host) -> Outcome<()> {
         if self.provider != Provider::Hook {
             return Ok(());
@@ -119,7 +119,7 @@ impl Dns {
         let mut id = [0; 2];
         cx.host.random(&mut id).map_err(|e| Failure::new(what(), e))?;
         let answer = wire::dns::start_of_authority(&mut *stream, id, name).map_err(|e| e.failure(what()))?;
-        // No failure: it may have another answer for whoever signs with the key, as certbot does.
+        // No failure: it may have another answer for anyone who signs with the key, as certbot does.
         let said = match answer {
             Answer::Authoritative => return Ok(()),
             Answer::NotAuthoritative => "without the key it is not authoritative for the zone".to_owned(),

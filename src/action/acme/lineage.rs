@@ -44,7 +44,7 @@ pub enum Lineage {
     },
     /// Ours, but another one: which, as "from …", "without …".
     Other(String),
-    /// Somebody else's.
+    /// Someone else's.
     Foreign,
 }
 

@@ -37,7 +37,7 @@ pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
         .hint("let the web server answer the challenge (tls.challenge: http), or stop that program"))
 }
 
-/// The addresses that the DNS has for the name, also of a kind that this machine does not have. `/etc/hosts` is left
+/// The addresses that the DNS has for the name, also of a kind that this server does not have. `/etc/hosts` is left
 /// out: the authority does not read ours.
 fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
     let what = || format!("resolve {name}");
@@ -140,7 +140,7 @@ impl Token {
     }
 }
 
-/// Whether an address is one of this machine's own.
+/// Whether an address is one of this server's own.
 fn is_ours(host: &dyn Host, address: IpAddr) -> bool {
     let Ok(output) = host.run(&Command::new(["ip", "-oneline", "address", "show"])) else { return false };
     let text = output.text();

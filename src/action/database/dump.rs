@@ -75,7 +75,7 @@ fn take_as(cx: &UndoCx<'_>, server: &Server, name: &str, of: &str, options: &[St
     Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })
 }
 
-/// A database's name as part of a file's: whoever named it does not choose a path of root's.
+/// A database's name as part of a file's: its author does not choose a path of root's.
 pub fn file_name(name: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) {

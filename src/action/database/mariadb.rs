@@ -188,7 +188,7 @@ fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {
     host.run(&command).map_err(|e| Failure::new(what, e).hint("apt-get install mariadb-server"))
 }
 
-/// The databases that somebody made, sorted.
+/// The databases that someone made, sorted.
 pub fn databases(host: &dyn Host) -> Outcome<Vec<String>> {
     let what = "list the MariaDB databases";
     let sql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN \
@@ -218,7 +218,7 @@ fn judged(what: &str, output: &Output) -> Outcome<String> {
     Err(Failure { hint: hint.map(str::to_owned), ..Failure::new(what, why).tail(tail) })
 }
 
-/// The application comes from this machine only.
+/// The application comes from this server only.
 fn account(role: &str) -> String {
     format!("{}@`localhost`", quoted(role))
 }

@@ -16,7 +16,7 @@ const DEFAULT_PORT: u16 = 5432;
 /// Programs of each major version lie in `<major>/bin`. `/usr/bin/psql` is a Perl script that chooses one of
 /// them, and takes five times as long as the program itself.
 const PROGRAMS: &str = "/usr/lib/postgresql";
-/// What a superuser's session begins with, since whoever owns a database may set these for it, and put functions of
+/// What a superuser's session begins with, since anyone who owns a database may set these for it, and put functions of
 /// his own where names without a schema are looked for. Options of a connection come before the database's.
 const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_only=off -c statement_timeout=0 \
     -c lock_timeout=0 -c client_min_messages=warning";
@@ -199,7 +199,7 @@ pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
 }
 
 /// The databases whose schema `public` takes objects of every role, as up to PostgreSQL 14, where closing it takes
-/// nothing from anybody: no role but superusers can log in here.
+/// nothing from anyone: no role but superusers can log in here.
 fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>> {
     let what = "check who may write into the other databases";
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper";
@@ -285,7 +285,7 @@ pub fn exist(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcom
     state(host, server, name, role, role).map(|state| (state.database, state.role))
 }
 
-/// Drops a database, whoever is connected to it.
+/// Drops a database, even with clients connected.
 pub fn drop_database(host: &dyn Host, server: &Server, name: &str) -> Outcome<()> {
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
     server.run(host, SUPERUSER, &format!("drop the PostgreSQL database {name}"), &[sql])
@@ -415,14 +415,14 @@ pub fn port(host: &dyn Host) -> u16 {
     }
 }
 
-/// The databases that somebody made, sorted.
+/// The databases that someone made, sorted.
 pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
     let sql = "SELECT pg_catalog.json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database \
                WHERE NOT datistemplate AND datname <> 'postgres'";
     server.texts(host, SUPERUSER, "list the PostgreSQL databases", sql)
 }
 
-/// What the catalogue says.
+/// What the catalog says.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the columns of one answer")]
 struct State {
@@ -470,7 +470,7 @@ impl State {
         })
     }
 
-    /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is somebody else's.
+    /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is another's.
     fn obstacle(&self, wanted: &Wanted) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
         if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {

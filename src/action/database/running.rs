@@ -103,7 +103,7 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
     told.then(|| failure.hint(hint))
 }
 
-/// `start` or `stop` of a service, with whichever manager the machine has.
+/// `start` or `stop` of a service, with whichever manager the server has.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
     let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
     // `postgresql@15-main` is a unit of systemd's only; everywhere Debian has a program for one cluster.

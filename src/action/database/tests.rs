@@ -377,7 +377,7 @@ fn only_the_cluster_that_is_named_is_spoken_to() {
     with_cx(&host, |cx| assert!(gone.prepare(cx).unwrap_err().why.contains("no such cluster")));
 }
 
-/// `public.has_schema_privilege` of whoever owns a database must never be what a superuser calls.
+/// `public.has_schema_privilege` of anyone who owns a database must never be what a superuser calls.
 #[test]
 fn a_superuser_s_session_looks_for_names_nowhere_but_in_the_catalogue() {
     let host = host();

@@ -1,7 +1,7 @@
-//! firewalld, where it runs: our ports and rich rules go into the zones of this host by its own commands.
+//! firewalld, where it runs: our ports and rich rules go into the zones of this server by its own commands.
 //!
 //! They are added to what is in force first, and to what it loads at boot when they are confirmed; it is never told
-//! to reload, since that takes away what others have added for the moment. It has no comments, so a note of ours
+//! to reload, since that removes what others have added for the moment. It has no comments, so a note of ours
 //! says which entries are ours.
 
 use std::cell::OnceCell;
@@ -352,7 +352,7 @@ fn entries(note: &[u8]) -> BTreeSet<Entry> {
     String::from_utf8_lossy(note).lines().filter_map(Entry::parse).collect()
 }
 
-/// The zones through which somebody can come in: the default one, and those of interfaces; not those that Docker and
+/// The zones through which someone can come in: the default one, and those of interfaces; not those that Docker and
 /// libvirt make for their own networks, and not the one that trusts everybody.
 fn zones(host: &dyn Host) -> Outcome<Vec<String>> {
     let mut zones = BTreeSet::from([ask(host, &["--get-default-zone"])?.text()]);

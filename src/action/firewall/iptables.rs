@@ -283,7 +283,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
     let nobody = Iptables { name: "nobody", at_boot: Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
     for chain in made {
-        // Where it is not asked any more there is nothing to take away, and one that has rules is its owner's.
+        // Where it is not asked any more there is nothing to remove, and one that has rules is its owner's.
         let _ = ask(host, "iptables", &["-D", "INPUT", "-j", chain])?;
         let _ = ask(host, "iptables", &["-X", chain])?;
     }

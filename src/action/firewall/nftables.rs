@@ -23,7 +23,7 @@ use crate::undo::{Blobs, Undo};
 ///
 /// Types of `ICMPv6` after RFC 4890, section 4.4; without them IPv6 does not work at all. Replies of DHCP servers belong
 /// to no connection that the kernel knows. The last ones are for the name and address servers that libvirt and LXC
-/// run on this host for their guests.
+/// run on this server for their guests.
 const INPUT: &[&str] = &[
     "ct state established,related accept",
     "ct state invalid drop",

@@ -25,7 +25,7 @@ fn plain() -> Firewall {
     firewall(&serde_json::json!({}))
 }
 
-/// A host with SSH on 2222, where somebody is logged in.
+/// A host with SSH on 2222, where someone is logged in.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.host.load_rules(THEIRS);
@@ -84,7 +84,7 @@ fn who_is_logged_in_keeps_the_way_in_whatever_the_answers_say() {
     assert!(ours.contains(&"ip saddr 203.0.113.0/24 tcp dport 2222 accept".to_owned()), "{ours:?}");
     assert!(ours.contains(&"ip saddr 192.0.2.7 tcp dport 2222 accept".to_owned()), "{ours:?}");
     assert!(!ours.contains(&"tcp dport 2222 accept".to_owned()), "{ours:?}");
-    // Kept for somebody at that time: a later run finds nothing to do, although nobody is connected.
+    // Kept for someone at that time: a later run finds nothing to do, although nobody is connected.
     let later = Bench::new();
     later.host.occupy("sshd", "0.0.0.0:2222".parse().unwrap());
     later.host.load_rules(&bench.host.loaded_rules());

@@ -1,6 +1,6 @@
 //! ufw, where it is active: our rules go in and out by its own commands, and bear our name in their comments.
 //!
-//! Whoever adds a rule that is there already, but for action or comment, changes that rule; so what others let in
+//! Anyone who adds a rule that is there already, but for action or comment, changes that rule; so what others let in
 //! is left to them. Until the change is confirmed the files on the disk are the old ones, and a power cut brings
 //! those back.
 

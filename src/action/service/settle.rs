@@ -70,7 +70,7 @@ impl<'a> Former<'a> {
 
     /// What has it take up its former configuration while it runs: as much as the run did.
     fn step_back(self, state: &State) -> Option<Step> {
-        // Whoever has started again what the run stopped has had it read its configuration.
+        // Anyone who has started again what the run stopped has had it read its configuration.
         if self.did(Step::Restart) || self.did(Step::Start) {
             Some(Step::Restart)
         } else if self.did(Step::Reload) {
@@ -138,7 +138,7 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
 }
 
 /// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
-/// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
+/// whether a reload is not enough. That it cannot is no failure of the rollback, but what someone must know.
 pub fn take_up(cx: &UndoCx<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
     let (manager, work) = former.at_work(cx)?;
     let name = former.name;

@@ -23,9 +23,9 @@ mod nginx;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sites {
-    /// Whose configuration tells them.
+    /// The web server whose configuration lists them.
     pub server: Server,
-    /// Names that the guide itself serves, which are not asked; `*.name` means every name below it.
+    /// Names that the guide itself serves, which are not requested; `*.name` means every name below it.
     #[serde(rename = "own", alias = "server_names", default)]
     pub server_names: Vec<String>,
     /// Seconds in which the others must answer as before: applications in the server may take that long to start.
@@ -191,7 +191,7 @@ impl Sites {
                 http::glance(host, &url, &door.address).ok().map(|before| (tls, url, before))
             });
             let Some((is_tls, url, before)) = answered else { continue };
-            // A port with TLS says 400 to whoever comes without.
+            // A port with TLS says 400 to anyone who comes without.
             if is_tls || before.status != 400 {
                 tls.insert((door.address.clone(), door.port), is_tls);
             }
@@ -240,7 +240,7 @@ impl Sites {
         }
     }
 
-    /// Adds what became of the sites when the former configuration was put back.
+    /// Adds what became of the sites when the former configuration was restored.
     fn after_return(&self, host: &dyn Host, sites: &[Site], failure: Failure) -> Failure {
         let changed = self.await_as_before(host, sites, Duration::ZERO);
         let end = match changed.as_slice() {

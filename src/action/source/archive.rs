@@ -1,4 +1,4 @@
-//! Sources from a tar archive, on this host or behind a URL.
+//! Sources from a tar archive, on this server or behind a URL.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
     }
     let hint = "is it a tar archive? Its packer (xz-utils, bzip2, zstd) must be installed";
     let list = Command::new(["tar", "--list", "--quoting-style=escape", "--file", &name]).timeout(PATIENCE);
-    // Told as a note: the names of all files are of no use to anybody.
+    // Told as a note: the names of all files are of no use to anyone.
     let quiet = |_: &str| Progress::Note("reading the archive".to_owned());
     let listed = Child::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
     let names: Vec<&str> = listed.lines().collect();
@@ -60,7 +60,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
     Ok(sum)
 }
 
-/// The archive as a file of this host; a download lies in `dir` for the moment.
+/// The archive as a file of this server; a download lies in `dir` for the moment.
 fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
     let url = &source.location;
     if !url.contains("://") {

@@ -31,7 +31,7 @@ pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
             argv.extend(["--branch", &source.reference]);
         }
     }
-    // A repository of this host would share its files with the clone, whose owner and modes are set afterwards.
+    // A repository of this server would share its files with the clone, whose owner and modes are set afterwards.
     argv.push("--no-hardlinks");
     argv.extend(["--", &source.location, &tree]);
     // What is asked for over TLS (or SSH) never comes without, whatever a redirect or a submodule says.

@@ -95,7 +95,7 @@ fn a_server_that_does_not_do_what_its_files_say_is_refused() {
 #[test]
 fn a_server_that_does_not_listen_as_planned_goes_on_as_before() {
     let bench = bench("");
-    // Somebody takes the port between the check and the change.
+    // Someone takes the port between the check and the change.
     bench.host.on(&["systemctl", "daemon-reload"], |host, _| {
         host.occupy("thief", "0.0.0.0:2222".parse().unwrap());
         crate::host::fake::output(0, "", "")

@@ -1,4 +1,4 @@
-//! What this host says to an answer whose type is about the host: ports and networks.
+//! What this server says to an answer whose type is about the host: ports and networks.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Memory: of the machine, and what we may use.
+//! Memory: of the server, and what we may use.
 
 use super::cgroup::Limits;
 use super::text;

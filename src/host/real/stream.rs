@@ -1,5 +1,5 @@
 //! Connections that come to an end: all of an exchange has one deadline and a size, or a server that sends a byte now
-//! and then, or bytes without end, would hold whoever asks it.
+//! and then, or bytes without end, would hold anyone who asks it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -118,7 +118,7 @@ impl Page {
         }
         self.paragraph(6, &planned.reason, Paint::dim);
         if let Reversible::No(why) = &planned.reversible {
-            self.paragraph(6, &format!("cannot be undone: {why}"), Paint::warn);
+            self.paragraph(6, &format!("cannot be rolled back: {why}"), Paint::warn);
         }
         match verdict {
             Ok(Verdict::AlreadySo) => {}
@@ -155,8 +155,8 @@ impl Page {
         self.entry("firewall", &firewall(plan));
         self.entry("kept", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
-        self.entry("undoing", &undoing(plan));
-        self.entry("to know", &plan.warnings);
+        self.entry("rollback", &undoing(plan));
+        self.entry("notes", &plan.warnings);
         self.entry("plan", &[plan.hash()]);
     }
 
@@ -221,7 +221,7 @@ fn firewall(plan: &Plan) -> Vec<String> {
     plan.firewall().map(Firewall::summary).into_iter().collect()
 }
 
-/// What can be taken back, and what cannot.
+/// What can be rolled back, and what cannot.
 fn undoing(plan: &Plan) -> Vec<String> {
     let of = |wanted: fn(&Reversible) -> bool| {
         plan.actions.iter().filter(move |planned| wanted(&planned.reversible)).collect::<Vec<_>>()
@@ -230,7 +230,7 @@ fn undoing(plan: &Plan) -> Vec<String> {
     let mut told = if lost.is_empty() {
         vec!["`bringup rollback` can roll back all of it".to_owned()]
     } else {
-        lost.iter().map(|planned| format!("cannot be undone: {}", planned.describe)).collect()
+        lost.iter().map(|planned| format!("cannot be rolled back: {}", planned.describe)).collect()
     };
     for planned in of(|reversible| matches!(reversible, Reversible::WithData)) {
         told.push(format!("data is saved first: {}", planned.describe));
@@ -375,8 +375,8 @@ mod tests {
     fn a_page_tells_what_changes_why_and_what_is_left_open() {
         insta::assert_snapshot!(page(false), @r"
         A title
-        4 actions: 2 will change something (+), 1 are already so
-        (=), 1 cannot be told yet (?)
+        4 actions: 2 to apply (+), 1 unchanged (=), 1 not known yet
+        (?)
 
         Web server
           + do one (root:root, mode 0644)
@@ -388,14 +388,14 @@ mod tests {
           + do three
               the reason for three, which is long enough to need a
               second line on a terminal
-              cannot be undone: it is sent
+              cannot be rolled back: it is sent
               @@ -1 +1 @@
               -old
               +key=«secret: a.key»
           ? do four
               the reason for four, which is long enough to need a
               second line on a terminal
-              cannot be told yet: the file is not there yet
+              not known yet: the file is not there yet
 
         In short
           to install     no package, 38.2 MB to download, 160 MB
@@ -403,9 +403,9 @@ mod tests {
           ports          443   open to everybody: nginx
                          5432  this server only: PostgreSQL
           proofs         ports are where they should be
-          undoing        cannot be undone: do three
+          rollback       cannot be rolled back: do three
                          data is saved first: do two
-          to know        mind the gap
+          notes          mind the gap
           plan           8b50c13bc7523cd4569753d3e0729c10c95b7bffea4bb2b8134cb6b3c9407eff
         ");
     }

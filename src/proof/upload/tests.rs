@@ -12,11 +12,11 @@ use crate::secret::Secrets;
 enum Server {
     /// Refuses by the length, and counts chunks.
     Counts,
-    /// Refuses whoever does not tell a length.
+    /// Refuses anyone who does not tell a length.
     WantsLength,
     /// Reads as much as is sent, whatever is promised.
     TakesAll,
-    /// Waits for the body of whoever waits to be told to go on.
+    /// Waits for the body of anyone who waits to be told to go on.
     Hangs,
     /// Takes one byte less.
     TooSmall,

@@ -1,8 +1,8 @@
-//! Port knocking: SSH is let in for whoever has tried to connect to some ports in order. The kernel keeps count in
+//! Port knocking: SSH is let in for anyone who has tried to connect to some ports in order. The kernel keeps count in
 //! sets of `nftables`, so that no daemon such as knockd reads every packet, and none can die and lock everybody out.
 //!
 //! A connection to any port that is closed, but for the next of the row, begins anew: a scan finds no order. Knocks can
-//! be overheard and are no password; they keep scanners from SSH, not whoever listens on the line.
+//! be overheard and are no password; they keep scanners from SSH, not anyone who listens on the line.
 
 use super::opening::{Allow, Ports, Protocol};
 
@@ -12,9 +12,9 @@ const NEXT: u32 = 15;
 const OPEN: u32 = 30;
 /// So many ports at least: fewer are found by chance.
 const FEWEST: usize = 3;
-/// The most that anybody types.
+/// The most that anyone types.
 const MOST: usize = 8;
-/// How many addresses a set holds. Whoever forges more than that within seconds delays the knocks of others.
+/// How many addresses a set holds. Anyone who forges more than that within seconds delays the knocks of others.
 const SIZE: u32 = 65535;
 
 /// The families, with their types of address in `nftables`.

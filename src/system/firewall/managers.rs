@@ -58,7 +58,7 @@ pub(crate) fn refuse_others(host: &dyn Host, ours: Active, what: &str) -> Outcom
         .hint(format!("keep only one of them, for example with `{off}`; then run bringup again")))
 }
 
-/// For a table of our own: refuses a host whose rules somebody else manages by now.
+/// For a table of our own: refuses a host whose rules someone else manages by now.
 pub(crate) fn refuse_any(host: &dyn Host, what: &str) -> Outcome<()> {
     let Some(other) = [Active::Ufw, Active::Firewalld].into_iter().find(|other| other.is_on(host)) else {
         return Ok(());

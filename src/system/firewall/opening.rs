@@ -264,7 +264,7 @@ impl Allow {
     }
 }
 
-/// Pairs that open the same port to different people: somebody must decide.
+/// Pairs that open the same port to different people: someone must decide.
 pub fn clashes(allowed: &[Allow]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, one) in allowed.iter().enumerate() {

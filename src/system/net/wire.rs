@@ -38,10 +38,10 @@ pub struct Login<'a> {
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// It does not leave this machine.
+    /// It does not leave this server.
     Local,
     /// It does: TLS is used where the server offers it, as `libpq` and the MySQL clients do by default
-    /// (encrypted, the certificate not verified). Whoever answers may be somebody else: the password itself is not
+    /// (encrypted, the certificate not verified). Anyone who answers may be someone else: the password itself is not
     /// told, only proven.
     Remote,
 }

@@ -58,7 +58,7 @@ const CHANGING: &[&str] = &[
     "Acquire::Retries=3",
 ];
 
-/// The package tools of this host.
+/// The package tools of this server.
 pub struct Apt<'a> {
     /// The machine.
     pub host: &'a dyn Host,

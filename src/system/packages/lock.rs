@@ -7,7 +7,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
 
-/// Locked by whoever changes packages, and by whoever refreshes the lists.
+/// Locked by anyone who changes packages, and by anyone who refreshes the lists.
 const LOCKS: &[&str] = &["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock"];
 /// Unattended upgrades of a release's worth of packages take this long on a small machine.
 const PATIENCE: Duration = Duration::from_mins(15);

@@ -138,8 +138,8 @@ impl Unit {
 /// What systemd knows of `name`.
 pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
     let mut unit = Unit::read(host, name)?;
-    // What it says of the links is what it saw when somebody asked first: they may have come or gone since by the
-    // hand of somebody who did not tell it. What starts at boot is what is on disk.
+    // What it says of the links is what it saw when someone asked first: they may have come or gone since by the
+    // hand of someone who did not tell it. What starts at boot is what is on disk.
     if matches!(unit.file.as_str(), "enabled" | "disabled")
         && let Ok(output) = host.run(&Command::new(["systemctl", "is-enabled", "--", name]))
     {

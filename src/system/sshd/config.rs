@@ -13,7 +13,7 @@ use crate::host::Host;
 const MAIN: &str = "/etc/ssh/sshd_config";
 /// Ours: read before all others that follow Debian's names.
 pub(crate) const OURS: &str = "/etc/ssh/sshd_config.d/00-bringup.conf";
-/// What stands before a line of somebody else's that would add to ours.
+/// What stands before a line of another's that would add to ours.
 const TAKEN_OUT: &str = "#bringup: ";
 /// Settings whose values add up.
 const ADDING_UP: [&str; 2] = ["port", "listenaddress"];
@@ -159,7 +159,7 @@ impl Config {
         self.files(&lines, settings)
     }
 
-    /// Ours first: whoever is interrupted between two files has a server that listens on both ports.
+    /// Ours first: anyone who is interrupted between two files has a server that listens on both ports.
     fn files(&self, listening: &[String], settings: &[(&str, &str)]) -> Vec<Wanted> {
         let mut lines = listening.to_vec();
         lines.extend(settings.iter().map(|(keyword, value)| format!("{keyword} {value}")));

@@ -1,4 +1,4 @@
-//! What can be wrong with a certificate that somebody brings, each said in a way that it can be mended.
+//! What can be wrong with a certificate that someone brings, each said in a way that it can be fixed.
 //!
 //! Everything is found in one pass and before anything is changed: a server that starts with half a chain or
 //! the wrong key fails at its users, later.
@@ -20,13 +20,13 @@ use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind};
 use crate::visible;
 
-/// Where Debian keeps the authorities that this host trusts.
+/// Where Debian keeps the authorities that this server trusts.
 const TRUST_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Shortest RSA key that is taken, in bits (NIST SP 800-57, the CA/Browser Forum's baseline requirements 6.1.5).
 const SHORTEST_RSA: usize = 2048;
 
-/// The files of a certificate that somebody brings.
+/// The files of a certificate that someone brings.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Provided {
     /// The certificate, perhaps followed by its chain, PEM.
@@ -37,7 +37,7 @@ pub struct Provided {
     pub chain: Vec<u8>,
     /// Permission bits of the key's file.
     pub key_mode: u32,
-    /// The authorities that this host trusts, PEM; empty when it has no list of them.
+    /// The authorities that this server trusts, PEM; empty when it has no list of them.
     pub trusted: Vec<u8>,
 }
 

@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// The clock of rustls is the machine's: the certificate must be valid then.
+    /// The clock of rustls is the server's: the certificate must be valid then.
     fn made_today(list: &[&str]) -> Made {
         let since = rustls_pki_types::UnixTime::now().as_secs();
         make(&names(list), 397, Stamp { sec: i64::try_from(since).unwrap(), nsec: 0 }).unwrap()

@@ -39,7 +39,7 @@ fn load(host: &FakeHost) {
     }
 }
 
-/// A host on which ufw is active, with rules of somebody else, and as much of ufw as our words need. As the real one
+/// A host on which ufw is active, with rules of someone else, and as much of ufw as our words need. As the real one
 /// it changes a rule that is there when it is told one that differs in its comment only.
 fn bench() -> Bench {
     let bench = Bench::new();

@@ -142,7 +142,7 @@ impl Session {
                 let offered = |name: &str| offers.contains(&name.as_bytes());
                 let (method, binding) = match (&self.binding, offered(SCRAM_SHA_256_PLUS)) {
                     (Some(hash), true) => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash.clone())),
-                    // A server that could bind, and is told that it did not offer it, knows that somebody is between.
+                    // A server that could bind, and is told that it did not offer it, knows that someone is between.
                     (Some(_), false) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
                     (None, _) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
                     _ => return Err(unspoken(login.user, method)),

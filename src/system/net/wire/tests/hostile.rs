@@ -186,7 +186,7 @@ fn postgresql_binds_its_proof_to_the_certificate_that_it_sees() {
     assert!(seen.tells("SCRAM-SHA-256-PLUS\0") && seen.tells("p=tls-server-end-point,,n=,r="));
     let bound = [b"p=tls-server-end-point,,", authority.hash.as_slice()].concat();
     assert!(seen.tells(&format!("c={},r=", STANDARD.encode(bound))));
-    // A server that is told that it did not offer to bind knows better, where somebody in between took it out.
+    // A server that is told that it did not offer to bind knows better, where someone in between took it out.
     let (_, seen) = postgresql(&authority, "S", None, vec![Box::new(|_| wants(10, b"SCRAM-SHA-256\0\0"))]);
     assert!(seen.tells("SCRAM-SHA-256\0") && seen.tells("y,,n=,r="));
     let (_, seen) = postgresql(&authority, "N", None, vec![Box::new(|_| wants(10, both))]);
