@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
 use crate::cli::plan_inputs;
-use crate::cli::runs::{Scope, follow, resume, rollback};
+use crate::cli::runs::{RollbackScope, follow, resume, rollback};
 use crate::cli::{Inputs, Output, answers, apply, wizard};
 use crate::engine::detach;
 use crate::engine::launch::request::Request;
 use crate::engine::rollback::Options;
-use crate::engine::runs::{self, RunDir, State};
+use crate::engine::runs::{self, RunDir, RunStatus};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
@@ -165,12 +165,13 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
         return Ok(None);
     }
     let Ok(all) = runs::all(host, detach::running(host).as_deref()) else { return Ok(None) };
-    let found =
-        all.iter().find(|run| matches!(run.state, State::Running | State::Unfinished | State::RollbackUnfinished));
+    let found = all
+        .iter()
+        .find(|run| matches!(run.state, RunStatus::Running | RunStatus::Unfinished | RunStatus::RollbackUnfinished));
     let Some(run) = found else { return Ok(None) };
     let (said, offered): (_, &[_]) = match run.state {
-        State::Running => ("is in progress", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
-        State::RollbackUnfinished => {
+        RunStatus::Running => ("is in progress", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
+        RunStatus::RollbackUnfinished => {
             ("was interrupted during its rollback", &[("continue the rollback", Unfinished::Rollback)])
         }
         _ => ("was interrupted", &[("resume it", Unfinished::Resume), ("roll it back", Unfinished::Rollback)]),
@@ -191,7 +192,7 @@ fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
         Unfinished::Resume => resume(host, true, None, output),
         Unfinished::Rollback => {
             let options = Options { stage: None, drop_data: false };
-            rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
+            rollback(host, &RollbackScope { run: None, all: false, yes: true, options }, output)
         }
     }
 }

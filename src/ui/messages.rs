@@ -38,7 +38,7 @@ pub fn left(left: Duration) -> String {
 pub fn ended(look: Look, id: (&str, usize), describe: &str, ended: Ended, millis: u64) -> String {
     let (sign, how) = match ended {
         Ended::Changed => (look.tick(), duration(millis)),
-        Ended::AlreadySo => (look.same().to_owned(), "already so".to_owned()),
+        Ended::Unchanged => (look.same().to_owned(), "already so".to_owned()),
         Ended::Failed => (look.cross(), "failed".to_owned()),
     };
     step(look, &sign, id, describe, &how)
@@ -250,7 +250,7 @@ mod tests {
         for width in [20, 40, 59, 60, 80, 200] {
             for unicode in [true, false] {
                 let look = Look { width, unicode, colour: false };
-                let line = ended(look, ("database.role", 16), long, Ended::AlreadySo, 0);
+                let line = ended(look, ("database.role", 16), long, Ended::Unchanged, 0);
                 assert!(text::width(&line) <= width, "{width}: {line}");
                 assert!(line.ends_with("already so"), "{line}");
             }

@@ -130,7 +130,7 @@ impl Theirs {
         let before = host.manifest("before");
         std::thread::scope(|scope| {
             let running = scope.spawn(|| host.sh(RUN));
-            until("the sites are asked", || host.sh(TOLD).stdout.contains("asking the"));
+            until("the sites are asked", || host.sh(TOLD).stdout.contains("checking the"));
             host.sh("systemctl kill -s KILL 'bringup-2*'").expect(0);
             running.join().unwrap().expect(4);
         });

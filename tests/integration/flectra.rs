@@ -160,7 +160,7 @@ fn nothing_but_the_web_server_listens_for_others() {
         if let Proof::Ports(expected) = &planned.proof {
             for port in &expected.ports {
                 let public = [80, 443].contains(&port.port);
-                assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{port:?}");
+                assert_eq!(public, port.on == bringup::proof::ports::Exposure::Any, "{port:?}");
             }
         }
     }
@@ -257,7 +257,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (held(7073, "python3"), more(""), "port 7073 is already taken by python3 (it may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),
-        (kept(100), more(""), "takes 100 connections, and 276 may be needed"),
+        (kept(100), more(""), "accepts 100 connections, and 276 may be needed"),
         (bullseye(), String::new(), "tenancy.login"),
         (bullseye(), "tenancy: {login: admin}\n".to_owned(), "tenancy.login"),
         (bullseye(), more("database: {name: \"my.db\"}\n"), "database.name"),
@@ -281,7 +281,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (
             bullseye(),
             "tenancy: {login: a@example.org, filter: custom, custom: \"^(%d$\"}\n".to_owned(),
-            "no regular expression",
+            "not a regular expression",
         ),
         (
             bullseye(),

@@ -163,7 +163,7 @@ fn every_engine_is_on_the_loopback_address_and_proven_to_be() {
             if let Proof::Ports(expected) = &planned.proof {
                 for port in &expected.ports {
                     let public = [80, 443].contains(&port.port);
-                    assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{name}: {port:?}");
+                    assert_eq!(public, port.on == bringup::proof::ports::Exposure::Any, "{name}: {port:?}");
                 }
             }
         }
@@ -381,8 +381,8 @@ fn a_cluster_that_cannot_be_used_is_refused_before_anything_is_changed() {
         (
             with_clusters(&[("15/foreign", 5432)]),
             "database: {engine: postgresql, cluster: 15/other}\n",
-            "there is no cluster 15/other here",
-            "take one of 15/foreign",
+            "this server has no cluster 15/other",
+            "choose one of 15/foreign",
         ),
         (down.clone(), POSTGRESQL, "15/main already exists, but is not running", "pg_ctlcluster 15 main start"),
         (
@@ -465,7 +465,7 @@ fn an_authority_makes_the_application_verify_its_database() {
     assert!(with.warnings.iter().all(|warning| !warning.contains("nothing shows")));
     let without = plan(&facts, &remote("postgresql", ""));
     assert!(file(&without, "/etc/webapp/env").contains(":5432/webapp'"));
-    assert!(without.warnings.iter().any(|warning| warning.contains("nothing shows that it is db.example.org")));
+    assert!(without.warnings.iter().any(|warning| warning.contains("db.example.org is not verified")));
 }
 
 #[test]
@@ -634,8 +634,8 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (with("mysql-server"), "database: {engine: mariadb}\n", "MySQL is installed here"),
         (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
         (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),
-        (facts("bookworm", "tini"), "services: {manager: systemd}\n", "not on offer"),
-        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "not on offer"),
+        (facts("bookworm", "tini"), "services: {manager: systemd}\n", "is not available"),
+        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "is not available"),
         (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "without your consent to its terms"),
         (facts("bookworm", "systemd"), "web: {http_port: 8080}\ntls: {mode: acme, terms: true}\n", "port 80 only"),
         (
@@ -759,7 +759,7 @@ fn a_new_port_of_ssh_is_let_in_before_and_the_old_one_shut_afterwards() {
     host.firewall = "ufw".to_owned();
     let alone = plan(&host, &format!("firewall: {{manage: false}}\n{answers}"));
     assert!(
-        alone.warnings.iter().any(|warning| warning.contains("unless it lets in port 2222")),
+        alone.warnings.iter().any(|warning| warning.contains("unless it allows port 2222")),
         "{:?}",
         alone.warnings
     );

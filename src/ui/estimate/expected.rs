@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{float, milliseconds};
 use crate::action::Action;
 use crate::action::source::From;
-use crate::engine::event::{self, Ended, Event, What};
+use crate::engine::event::{self, Ended, Event, EventKind};
 use crate::engine::runs::RunDir;
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
@@ -125,13 +125,13 @@ impl<'a> Measured<'a> {
         let mut installing: Option<(Stamp, u64)> = None;
         for event in events {
             match &event.what {
-                What::ActionStarted { .. } => installing = None,
-                What::ActionProgress { progress: Progress::Percent { percent, amount: Some(amount), .. }, .. }
-                    if amount.unit == Unit::Packages && *percent > DOWNLOAD_SHARE =>
-                {
+                EventKind::ActionStarted { .. } => installing = None,
+                EventKind::ActionProgress {
+                    progress: Progress::Percent { percent, amount: Some(amount), .. }, ..
+                } if amount.unit == Unit::Packages && *percent > DOWNLOAD_SHARE => {
                     installing.get_or_insert((event.at, amount.total));
                 }
-                What::ActionEnded { action: id, ended: Ended::Changed, millis } => {
+                EventKind::ActionEnded { action: id, ended: Ended::Changed, millis } => {
                     let action = plan.actions.iter().find(|planned| planned.id == *id).map(|planned| &planned.action);
                     self.steps.entry(id).or_insert((float(*millis), action));
                     if let Some(action) = action {
@@ -143,11 +143,11 @@ impl<'a> Measured<'a> {
                         self.packages.1 += milliseconds(since, event.at);
                     }
                 }
-                What::ProofEnded { proof, failure: None, millis, .. } => {
+                EventKind::ProofEnded { proof, failure: None, millis, .. } => {
                     self.steps.entry(proof).or_insert((float(*millis), None));
                 }
                 // Times of the way back tell nothing of the way there.
-                What::RollbackStarted { .. } => return,
+                EventKind::RollbackStarted { .. } => return,
                 _ => {}
             }
         }

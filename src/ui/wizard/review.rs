@@ -144,8 +144,8 @@ impl Review {
         match self.verdict(at) {
             None => Effect::Unknown,
             Some(Err(_) | Ok(Verdict::NotAsked(_))) => Effect::Untold,
-            Some(Ok(Verdict::AlreadySo)) => Effect::Same,
-            Some(Ok(Verdict::WillChange(change))) => match &change.diff {
+            Some(Ok(Verdict::Unchanged)) => Effect::Same,
+            Some(Ok(Verdict::WouldChange(change))) => match &change.diff {
                 Some(diff) if !diff.starts_with("--- /dev/null") => Effect::Changed,
                 _ => Effect::New,
             },

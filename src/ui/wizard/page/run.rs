@@ -323,7 +323,7 @@ pub fn sign(state: StepState) -> (Role, Sign) {
         StepState::Pending => (Role::Dim, Sign::Pending),
         StepState::Working => (Role::Heading, Sign::Working),
         StepState::Done => (Role::Good, Sign::Good),
-        StepState::AlreadySo => (Role::Dim, Sign::Good),
+        StepState::Unchanged => (Role::Dim, Sign::Good),
         StepState::Failed => (Role::Bad, Sign::Bad),
         StepState::Skipped => (Role::Warning, Sign::Warning),
         StepState::Undone => (Role::Dim, Sign::Left),
@@ -340,7 +340,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
         StepState::Pending | StepState::Working => format!("{over} of {all}"),
         StepState::Failed => "failed".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
-        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Unchanged => "already so".to_owned(),
         StepState::Done | StepState::Skipped => messages::duration(group.millis()),
     };
     let stop = Focus::Stage(group.id.to_owned());
@@ -349,7 +349,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
 
 fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
     let right = match step.state {
-        StepState::AlreadySo => "already so".to_owned(),
+        StepState::Unchanged => "already so".to_owned(),
         StepState::Failed => "failed".to_owned(),
         StepState::Skipped => "left out".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
