@@ -1,7 +1,7 @@
 //! Answers: values, where each came from, and everything that is wrong with them, in one pass.
 //!
 //! [`file`] reads and writes answers files, [`resolve`] fills in defaults and checks every value against its
-//! question, [`interview`] keeps them for whoever asks one after another, [`schema`] makes the JSON Schema and the
+//! question, [`interview`] keeps them for anyone who asks one after another, [`schema`] makes the JSON Schema and the
 //! commented sample from the same model.
 
 use std::collections::BTreeMap;
@@ -30,9 +30,9 @@ pub enum Origin {
     File,
     /// Typed in the wizard.
     Typed,
-    /// A previous run on this host.
+    /// A previous run on this server.
     PreviousRun,
-    /// Found on this machine (a default computed from facts).
+    /// Found on this server (a default computed from facts).
     Detected,
     /// The guide's default.
     Default,
@@ -89,7 +89,7 @@ pub enum OnFailure {
     /// run it has its name of the first releases.
     #[serde(rename = "stop", alias = "pause")]
     Pause,
-    /// Wait until somebody decides. Not for answers files: those are for runs that nobody watches.
+    /// Wait until someone decides. Not for answers files: those are for runs that nobody watches.
     Ask,
 }
 

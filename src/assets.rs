@@ -60,7 +60,7 @@ pub fn examples() -> Tree {
     below("answers")
 }
 
-/// Reads every file below `dir` of this host.
+/// Reads every file below `dir` of this server.
 pub fn read_tree(host: &dyn Host, dir: &Path) -> Outcome<Tree> {
     let mut tree = Tree::new();
     let mut left = TREE_LIMIT;
@@ -103,7 +103,8 @@ fn read_into(host: &dyn Host, dir: &Path, prefix: &str, depth: usize, left: &mut
             Kind::Dir => read_into(host, &path, &format!("{relative}/"), depth - 1, left, tree)?,
             Kind::File if belongs(&relative) => {
                 *left = left.checked_sub(stat.size).ok_or_else(|| {
-                    failed(dir, &"it holds more than 16 MiB, which is no guide").hint("give the guide's own directory")
+                    failed(dir, &"it holds more than 16 MiB, too much for a guide")
+                        .hint("give the guide's own directory")
                 })?;
                 tree.insert(relative, host.read_start(&path, TREE_LIMIT).map_err(|e| failed(&path, &e))?);
             }

@@ -30,7 +30,7 @@ mod runs;
 mod tls;
 mod wizard;
 
-/// Takes a fresh Linux server to a production set-up that works, and takes it back again.
+/// Takes a fresh Linux server to a working production set-up, and rolls it back.
 #[derive(Debug, Parser)]
 #[command(name = "bringup", version, max_term_width = 80, after_help = EXIT_CODES)]
 struct Cli {
@@ -38,7 +38,7 @@ struct Cli {
     verb: Option<Verb>,
     #[command(flatten)]
     inputs: Inputs,
-    /// When the run fails: roll everything back, leave it as it is, or wait for a decision; wins over the file
+    /// When the run fails: roll everything back, pause and keep the changes, or wait for a decision; overrides the file
     #[arg(long, value_name = "WHAT")]
     on_failure: Option<WhenItFails>,
     #[command(flatten)]
@@ -66,30 +66,31 @@ impl From<WhenItFails> for OnFailure {
     }
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run goes on, 1 answers or host rejected (nothing touched), 2 usage, \
-3 failed and rolled back, 4 paused or incomplete (the message says how to go on), 5 internal error, 6 a proof failed, \
-7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a run that had begun goes on)";
+const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or left while the run continues, 1 answers or server \
+    rejected (nothing touched), 2 usage, 3 failed and rolled back, 4 paused or incomplete (the message says how to go \
+    on), 5 internal error, 6 a proof failed, 7 plan: changes pending, 129/130/143 hung up/interrupted/terminated (a \
+    run that had begun continues)";
 
 /// What a plan is made from.
 #[derive(Clone, Debug, Default, Args)]
 struct Inputs {
-    /// The answers file; nothing is asked
+    /// The answers file; asks no questions
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// A shipped guide, or a directory with a guide of your own
+    /// A shipped guide, or the directory of your own guide
     #[arg(long, value_name = "GUIDE|DIR")]
     guide: Option<PathBuf>,
-    /// One answer, such as database.engine=postgresql; wins over the file
+    /// One answer, such as database.engine=postgresql; overrides the file
     #[arg(long = "set", value_name = "STAGE.QUESTION=VALUE")]
     set: Vec<String>,
-    /// Make a new value for this generated secret, such as database.password, and use it everywhere
+    /// Generate a new value for this secret, such as database.password, and use it everywhere
     #[arg(long, value_name = "STAGE.QUESTION", requires = "answers")]
     rotate: Vec<String>,
-    /// Take over what is there already and is not ours: a path, or a thing such as unit:shop.service or user:shop,
-    /// as the message that refuses the run names it; a rollback restores it
+    /// Take over something that bringup did not create: a path, or a name such as unit:shop.service or user:shop,
+    /// as shown when the run was refused; a rollback restores it
     #[arg(long, value_name = "PATH|KIND:NAME")]
     take_over: Vec<String>,
-    /// Accept secrets in the clear in the answers file
+    /// Accept secrets in plain text in the answers file
     #[arg(long)]
     allow_literal_secrets: bool,
 }
@@ -97,10 +98,10 @@ struct Inputs {
 /// How to be asked.
 #[derive(Clone, Debug, Default, Args)]
 struct Questions {
-    /// Ask although there is an answers file; its answers are offered
+    /// Ask the questions; the answers file gives the defaults
     #[arg(long, requires = "answers")]
     ask: bool,
-    /// Also keep the answers given in this new file
+    /// Also save the answers in this new file
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
@@ -122,45 +123,45 @@ enum Verb {
     Plan {
         #[command(flatten)]
         inputs: Inputs,
-        /// Plan for the machine described in this file (from `bringup facts --json`) instead of this one
+        /// Plan for the server described in this file (from `bringup facts --json`) instead of this one
         #[arg(long, value_name = "FILE")]
         facts: Option<PathBuf>,
-        /// Also run the guide's own commands that tell whether something is done already; without it none is run
+        /// Also run the guide's own commands that check whether something is already done
         #[arg(long)]
         run_checks: bool,
     },
-    /// Check, describe or start an answers file; needs no root
+    /// Validate, describe or create an answers file; needs no root
     Answers {
         #[command(subcommand)]
         verb: AnswersVerb,
     },
     /// List the guides
     Guides,
-    /// Start, check or describe a guide of your own; needs no root
+    /// Create, check or describe a guide of your own; needs no root
     Guide {
         #[command(subcommand)]
         verb: GuideVerb,
     },
-    /// Show what was found on this machine
+    /// Show the facts found on this server
     Facts,
-    /// Check whether this machine is fit to be changed, and for a guide; needs no root
+    /// Check whether this server is ready for a run, and for a guide; needs no root
     Preflight {
-        /// A guide whose requirements are checked too
+        /// Also check the requirements of this guide
         guide: Option<String>,
-        /// A guide of your own: a directory with guide.yaml
+        /// Your own guide: a directory with guide.yaml
         #[arg(long = "guide", value_name = "DIR", conflicts_with = "guide")]
         dir: Option<PathBuf>,
     },
-    /// Show what stands on this host, and what is running
+    /// Show what is in place on this server, and what is running
     Status,
-    /// Follow the run that is working now
+    /// Follow the run in progress
     Attach,
-    /// Decide what becomes of a run that failed and waits
+    /// Decide how a failed run that waits continues
     Decide {
         /// What to do
         what: DecisionArg,
     },
-    /// Go on with a run that was interrupted
+    /// Resume an interrupted run
     Resume {
         /// What to do when it fails, from now on
         #[arg(long, value_name = "WHAT")]
@@ -169,7 +170,7 @@ enum Verb {
         #[arg(long, short)]
         yes: bool,
     },
-    /// Take back the last run, one stage of it, a run and the later ones of its installation, or everything
+    /// Roll back the last run, one stage of it, a run and the later ones of its installation, or everything
     Rollback {
         /// Only the changes of this stage
         #[arg(long, conflicts_with = "all")]
@@ -187,7 +188,7 @@ enum Verb {
         #[arg(long)]
         drop_data: bool,
     },
-    /// End the running run after its present step and roll everything back
+    /// End the run in progress after its current step and roll everything back
     #[command(alias = "stop")]
     Abort,
     /// Certificates from an authority
@@ -195,20 +196,20 @@ enum Verb {
         #[command(subcommand)]
         verb: TlsVerb,
     },
-    /// Prove again that everything works
+    /// Run the proofs again
     Verify,
     /// List all runs
     History,
-    /// Keep a change that would be taken back, such as the firewall's or SSH's; type it in a new SSH session
+    /// Keep a change that would be reverted, such as the firewall's or SSH's; type it in a new SSH session
     Confirm,
-    /// Try the ports of another machine from here; needs no root
+    /// Try the ports of another server from here; needs no root
     Probe {
         /// Its name or address
         host: String,
         /// Ports to try, such as 22,443,5432=closed
         #[arg(long, value_name = "PORTS")]
         ports: Option<String>,
-        /// What it was set up with: its plan says what should be open
+        /// The answers file it was set up with: its plan says which ports should be open
         #[command(flatten)]
         inputs: Inputs,
         /// Its facts (from `bringup facts --json` there), to make the plan with
@@ -224,10 +225,10 @@ enum Verb {
     /// Print the manual page
     #[command(hide = true)]
     Man,
-    /// Take back what nobody confirmed; started by a timer
+    /// Revert an unconfirmed change; started by a timer
     #[command(hide = true)]
     Deadman {
-        /// Wait so many seconds before
+        /// Wait this many seconds first
         #[arg(long, default_value_t = 0)]
         wait: u64,
     },
@@ -236,7 +237,7 @@ enum Verb {
     Execute {
         /// The run
         id: String,
-        /// Take it back instead
+        /// Roll it back instead
         #[arg(long)]
         rollback: bool,
         /// With these runs, in the same pass
@@ -245,13 +246,13 @@ enum Verb {
         /// Only this stage
         #[arg(long)]
         stage: Option<String>,
-        /// Data may go
+        /// Drop data, too
         #[arg(long)]
         drop_data: bool,
     },
 }
 
-/// The ways out of a failure that need no further words.
+/// The decisions after a failure that need no further input.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DecisionArg {
     /// Retry the failed step; after `rollback-stage`, its whole stage
@@ -262,7 +263,7 @@ enum DecisionArg {
     RollbackStage,
     /// Roll everything back
     Rollback,
-    /// End the run and leave everything as it is; `bringup resume` goes on
+    /// End the run and keep its changes; `bringup resume` continues
     #[value(alias = "stop")]
     Pause,
 }
@@ -281,19 +282,19 @@ impl From<DecisionArg> for Decision {
 
 #[derive(Debug, Subcommand)]
 enum TlsVerb {
-    /// Ask the authority again for the certificate that it did not issue
+    /// Request the certificate again that the authority did not issue
     Retry,
 }
 
 #[derive(Debug, Subcommand)]
 enum GuideVerb {
-    /// Write a small guide that works into a new directory
+    /// Write a small working guide into a new directory
     #[command(alias = "init")]
     New {
         /// The directory
         dir: PathBuf,
     },
-    /// Check a guide: every problem with its file and line
+    /// Check a guide: reports every problem with file and line
     Lint {
         /// The directory with guide.yaml
         dir: PathBuf,
@@ -304,7 +305,7 @@ enum GuideVerb {
 
 #[derive(Debug, Subcommand)]
 enum AnswersVerb {
-    /// Check an answers file: every problem in one pass
+    /// Check an answers file: reports every problem in one pass
     #[command(alias = "check")]
     Validate {
         /// The file
@@ -314,14 +315,14 @@ enum AnswersVerb {
     },
     /// Print the JSON Schema of a guide's answers file
     Schema {
-        /// A shipped guide, or a directory with a guide of your own
+        /// A shipped guide, or the directory of your own guide
         #[arg(default_value = "webapp")]
         guide: PathBuf,
     },
     /// Print a commented answers file to start from
     #[command(alias = "new")]
     Init {
-        /// A shipped guide, or a directory with a guide of your own
+        /// A shipped guide, or the directory of your own guide
         guide: PathBuf,
     },
 }
@@ -347,13 +348,13 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     dispatch(&host, cli)
 }
 
-/// A defect ends the program at once with its own exit code. A run that it ends is resumed like any other that
+/// A bug ends the program at once with its own exit code. A run that it ends is resumed like any other that
 /// was interrupted.
 fn end_on_defect() {
     std::panic::set_hook(Box::new(|defect| {
         terminal::restore();
         modes::restore();
-        stdio::error(&format!("bringup: this is a defect of bringup: {defect}\n"));
+        stdio::error(&format!("bringup: this is a bug in bringup: {defect}\n"));
         #[expect(clippy::exit, clippy::disallowed_methods, reason = "there is nobody left to return to")]
         std::process::exit(i32::from(Exit::Internal.code()));
     }));
@@ -363,14 +364,14 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
     let output = cli.output;
     match cli.verb {
         None if cli.questions.ask && !cli.inputs.rotate.is_empty() => {
-            stdio::error("error: --rotate goes without questions: leave out --ask.\n");
+            stdio::error("error: --rotate asks no questions: leave out --ask.\n");
             Exit::Usage
         }
         None if cli.inputs.answers.is_none() || cli.questions.ask => {
             ask::ask(host, &cli.inputs, cli.questions.save.as_deref(), output)
         }
         None if cli.questions.save.is_some() => {
-            stdio::error("error: --save goes with questions: add --ask, or leave out --answers.\n");
+            stdio::error("error: --save needs questions: add --ask, or leave out --answers.\n");
             Exit::Usage
         }
         None => apply::start(host, &cli.inputs, cli.on_failure.map(Into::into), output),

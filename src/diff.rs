@@ -8,7 +8,7 @@ use similar::TextDiff;
 use crate::secret::{OPEN, Secrets};
 use crate::visible;
 
-/// Contents beyond this many bytes are summarised: nobody reads such a diff, and it takes long to compute.
+/// Contents beyond this many bytes are summarized: nobody reads such a diff, and it takes long to compute.
 const READABLE: usize = 256 * 1024;
 
 /// The diff from what stands at `path` (`None`: nothing) to `new`, which holds marks instead of secrets.

@@ -94,7 +94,7 @@ impl Failure {
             Some(rest.split(|c: char| c.is_whitespace() || "`,;)".contains(c)).next().unwrap_or_default().to_owned())
         };
         if let Some(unit) = name("systemctl status ") {
-            self.hint = Some(format!("`journalctl -u {unit}` shows what it said"));
+            self.hint = Some(format!("`journalctl -u {unit}` shows its log"));
         } else if name("`service ").is_some() {
             self.hint = None;
         }
@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn after_a_rollback_no_hint_names_a_unit_that_is_gone() {
         let hint = |hint: &str| Failure::new("start it", "it died").hint(hint).rolled_back().hint;
-        let journal = Some("`journalctl -u webapp.service` shows what it said".to_owned());
+        let journal = Some("`journalctl -u webapp.service` shows its log".to_owned());
         for alive in [
-            "`journalctl -u webapp.service` shows what it said, `systemctl status webapp.service` its state",
+            "`journalctl -u webapp.service` shows its log, `systemctl status webapp.service` its state",
             "see `systemctl status webapp.service` and `journalctl -u webapp.service`",
             "systemctl status webapp.service",
         ] {

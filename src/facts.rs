@@ -1,4 +1,4 @@
-//! Facts: what this machine is, probed once, before the first question. Pure data afterwards.
+//! Facts: what this server is, probed once, before the first question. Pure data afterwards.
 
 use std::collections::BTreeMap;
 
@@ -18,39 +18,39 @@ pub struct Facts {
     pub hostname: String,
     /// Fully qualified host name; the short one where there is none.
     pub fqdn: String,
-    /// Processors that this system may use.
+    /// Processors that this system can use.
     pub cpus: Cpus,
-    /// Memory that this system may use.
+    /// Memory that this system can use.
     pub memory: Memory,
     /// Mounted file systems that matter, by mount point.
     pub disks: BTreeMap<String, Disk>,
     /// `systemd`, or what PID 1 is called.
     pub init: String,
-    /// What kind of container this is (`systemd-nspawn`, `docker`, `lxc`); empty on a machine, real or virtual.
+    /// What kind of container this is (`systemd-nspawn`, `docker`, `lxc`); empty on a physical or virtual machine.
     pub container: String,
     /// Whether we run as root.
     pub root: bool,
     /// Listening sockets.
     pub listening: Vec<Listener>,
-    /// Software already installed that guides care about: package -> version.
+    /// Installed packages that guides name: package -> version.
     pub installed: BTreeMap<String, String>,
     /// How the administrator is connected, when over SSH.
     pub ssh: Option<Ssh>,
-    /// How administrators reach this host.
+    /// How administrators reach this server.
     pub sshd: Sshd,
     /// Active firewall manager: `none`, `nftables`, `ufw`, `firewalld`, `iptables`.
     pub firewall: String,
-    /// Whether packets can be filtered here.
+    /// Whether this server can filter packets.
     pub netfilter: Netfilter,
-    /// Whether IPv6 is there.
+    /// Whether IPv6 is available.
     pub ipv6: bool,
-    /// Addresses of this host, but for link-local ones.
+    /// Addresses of this server, except link-local ones.
     pub addresses: Vec<String>,
-    /// Our own runs of guides that still stand: guide ids.
+    /// Guides with a run in place, by id.
     pub applied: Vec<String>,
-    /// Packages that these runs have installed, sorted.
+    /// Packages that these runs installed, sorted.
     pub installed_by_us: Vec<String>,
-    /// What they have installed: each application once. One that an earlier version of the program noted has no name.
+    /// Their applications, each once. One recorded by an earlier version has no name.
     pub applications: Vec<Application>,
     /// Clusters of PostgreSQL, by version and name.
     pub postgresql: Vec<Cluster>,
@@ -72,7 +72,7 @@ pub struct Cluster {
     pub version: String,
     /// Its name: `main`.
     pub name: String,
-    /// The port it listens on; the configured one while it does not run.
+    /// The port it listens on; the configured one while it is not running.
     pub port: u16,
     /// The port that its configuration names, which it has after its next restart.
     pub configured_port: u16,
@@ -126,7 +126,7 @@ pub struct Application {
     pub guide: String,
     /// The answer `application.name`; empty where the guide has no such question, and then there is one at most.
     pub name: String,
-    /// Where visitors find it; empty when it has no address.
+    /// URL for visitors; empty when it has none.
     pub address: String,
 }
 
@@ -164,11 +164,11 @@ pub struct Os {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cpus {
-    /// How many may be used at once: affinity and cgroup quota counted, rounded down, at least 1.
+    /// Usable at once: affinity and cgroup quota counted, rounded down, at least 1.
     pub usable: u32,
-    /// Physical cores of the machine.
+    /// Physical cores of the server.
     pub cores: u32,
-    /// Hardware threads of the machine.
+    /// Hardware threads of the server.
     pub threads: u32,
     /// What set `usable`: "2 processors", "cgroup quota of 1.5".
     pub source: String,
@@ -178,9 +178,9 @@ pub struct Cpus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// How much may be used: cgroup limits counted.
+    /// Usable memory, within cgroup limits.
     pub usable_mib: u64,
-    /// Of the machine.
+    /// Total memory of the server.
     pub total_mib: u64,
     /// Swap.
     pub swap_mib: u64,
@@ -192,9 +192,9 @@ pub struct Memory {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Disk {
-    /// Free for us.
+    /// Free space for root.
     pub free_mib: u64,
-    /// In all.
+    /// Total space.
     pub total_mib: u64,
 }
 
@@ -206,7 +206,7 @@ pub struct Listener {
     pub port: u16,
     /// Address: `127.0.0.1`, `::`, `0.0.0.0`.
     pub address: String,
-    /// The program that holds it, when we may know.
+    /// The listening program, when known.
     pub process: String,
 }
 
@@ -223,21 +223,21 @@ impl Listener {
 pub struct Ssh {
     /// The administrator's address.
     pub client: String,
-    /// The port on this side.
+    /// The server's port.
     pub port: u16,
 }
 
-/// SSH servers of this host, and who is logged in through them.
+/// SSH servers of this server, and who is logged in through them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sshd {
-    /// TCP ports: configured, and really listening.
+    /// TCP ports: configured, or listening.
     pub ports: Vec<u16>,
     /// `address:port` of each of them that listens now.
     pub listening: Vec<String>,
     /// Addresses of clients that are logged in now. Only root sees those of other users.
     pub peers: Vec<String>,
-    /// Who may administer this host when logged in.
+    /// Users who can become root.
     pub admins: Vec<Admin>,
 }
 
@@ -247,11 +247,11 @@ pub struct Sshd {
 pub struct Admin {
     /// Login name.
     pub name: String,
-    /// Whether an authorized key lies where the server reads it. Only root sees those of others.
+    /// Whether an authorized key is where the server reads it. Only root sees those of other users.
     pub key: bool,
-    /// Whether there is a password, and it is not locked. Only root sees it.
+    /// Whether a password is set and not locked. Only root sees it.
     pub password: bool,
-    /// Whether nothing more is needed to become root than what they have: a password for sudo, or sudo without one.
+    /// Whether they can become root: a password for sudo, or sudo without one.
     pub root: bool,
 }
 
@@ -259,8 +259,8 @@ pub struct Admin {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Netfilter {
-    /// Whether root may change rules here: the capability `CAP_NET_ADMIN`, which many containers lack.
+    /// Whether root can change rules: the capability `CAP_NET_ADMIN`, which many containers lack.
     pub allowed: bool,
-    /// Whether the program `nft` is there.
+    /// Whether the program `nft` is installed.
     pub nft: bool,
 }

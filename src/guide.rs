@@ -1,7 +1,7 @@
 //! A guide: one product's way to production, as data. `docs/guides.md` describes the format for authors.
 //!
 //! [`load`] reads YAML into these types, [`lint`] finds what cannot work, [`expression`] evaluates `when:`
-//! and templates. A guide never changes once loaded, and knows nothing of this host.
+//! and templates. A guide never changes once loaded, and knows nothing of this server.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -212,7 +212,7 @@ pub enum QuestionKind {
     Url,
     /// A list of ports to open: `8443`, `60000-61000/udp`, `5671 from 10.1.0.0/16`; none of SSH's, and none twice.
     Ports,
-    /// A list of networks or addresses that this host can have visitors from.
+    /// A list of networks or addresses that this server can have visitors from.
     Networks,
     /// A TCP port on which nobody listens yet.
     FreePort,

@@ -1,6 +1,6 @@
-//! The only door to the machine: files, processes, environment, network, randomness and clock.
+//! The only door to the server: files, processes, environment, network, randomness and clock.
 //!
-//! [`real::RealHost`] is this machine. `fake::FakeHost` lives in memory, so that every fault and every kill
+//! [`real::RealHost`] is this server. `fake::FakeHost` lives in memory, so that every fault and every kill
 //! point can be tried in milliseconds; the released program does not contain it. Nothing else in the crate touches
 //! `std::fs`, `std::process`, `std::env`, `std::net` or the clock (`clippy.toml` enforces it).
 
@@ -251,7 +251,7 @@ pub enum Writer {
     Ours,
     /// A service of this name, such as `postgresql@15-main.service`.
     Unit(String),
-    /// A process that is neither: somebody else's.
+    /// A process that is neither: another's.
     Other,
     /// A process that was gone before it could be looked at, or PID 1.
     Unknown,
@@ -304,7 +304,7 @@ pub trait Host: Send + Sync {
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
     /// The whole content of a regular file (links are followed).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The first `limit` bytes of whatever `path` is: for files that somebody else names, which may be endless.
+    /// The first `limit` bytes of whatever `path` is: for files that someone else names, which may be endless.
     fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     /// The first `limit` bytes of a regular file; never waits for the other end of a pipe.
     fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;

@@ -1,7 +1,7 @@
-//! bringup takes a fresh Linux server to a production set-up that works, and takes it back again.
+//! bringup takes a fresh Linux server to a working production set-up, and rolls it back.
 //!
 //! Data flows one way: guide + facts + answers -> [`plan`] -> [`engine`] -> events -> [`ui`].
-//! Nothing reaches back up, and only [`host`] touches the machine.
+//! Nothing reaches back up, and only [`host`] touches the server.
 //!
 //! The modules lie in layers, from the top: each uses what lies below it, never what lies above. `tests/integration/layers.rs`
 //! reads the `use` lines and fails on one that goes up.
@@ -9,7 +9,7 @@
 //! | layer | what it knows |
 //! | --- | --- |
 //! | [`cli`] | the command line: which verb does what |
-//! | [`ui`], [`preflight`] | what a person reads and is asked; what is wrong with this host before anything begins |
+//! | [`ui`], [`preflight`] | what a person reads and is asked; what is wrong with this server before anything begins |
 //! | [`engine`] | runs, journal, rollback, decisions, the way into a run |
 //! | [`plan`] | guide + facts + answers, resolved |
 //! | [`answers`] | values and what is wrong with them |
@@ -18,8 +18,8 @@
 //! | [`action`] | the smallest reversible changes, a file for each kind |
 //! | [`undo`] | records that lead back, manifests of the disk, changes under the dead-man switch |
 //! | [`system`] | what everybody knows about Debian and its networks |
-//! | [`facts`] | what this machine is |
-//! | the ground | everything else: errors, secrets, YAML, progress, the state directory, and the door to the machine |
+//! | [`facts`] | what this server is |
+//! | the ground | everything else: errors, secrets, YAML, progress, the state directory, and the door to the server |
 
 pub mod action;
 pub mod answers;

@@ -1,7 +1,7 @@
-//! Preflight: is this machine fit to be changed? Every check only looks, says what it found, and where that is
+//! Preflight: is this server fit to be changed? Every check only looks, says what it found, and where that is
 //! not well, what to do.
 //!
-//! Products play no part: what a guide wants of the machine are its own rules ([`required`]).
+//! Products play no part: what a guide wants of the server are its own rules ([`required`]).
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub struct Check {
 pub enum CheckStatus {
     /// As it should be.
     Ok,
-    /// A run can go well, but somebody should know this first.
+    /// A run can go well, but someone should know this first.
     Warning,
     /// A run would fail.
     Problem,
@@ -143,7 +143,7 @@ fn run_within(host: &dyn Host, facts: &Facts, tell: &(dyn Fn(Check) + Sync), lim
         }
         for at in missing {
             let found = format!("not known after {} s", limit.as_secs());
-            take(at, warning(found, "something that it asks hangs: look at `dmesg` and at network file systems"));
+            take(at, warning(found, "something it reads hangs: check `dmesg` and network file systems"));
         }
     });
     known.into_iter().flatten().collect()
@@ -156,7 +156,7 @@ pub fn required(unmet: &[Problem]) -> Vec<Check> {
         Check { id: "guide", title: "Guide", state, found, fix }
     };
     if unmet.is_empty() {
-        return vec![check(ok("the host has all that the guide requires"))];
+        return vec![check(ok("the server meets all requirements of the guide"))];
     }
     unmet.iter().map(|unmet| check(problem(&unmet.message, &unmet.hint))).collect()
 }

@@ -1,4 +1,4 @@
-//! How far something is: what whoever works tells whoever watches.
+//! How far something is: what a worker reports to its watchers.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ pub enum Progress {
     Note(String),
     /// A line of output.
     Output(String),
-    /// Something waits for a person, and will be taken back without them.
+    /// Something waits for a person, and will be reverted without them.
     Deadline {
         /// When.
         at: Stamp,

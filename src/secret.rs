@@ -57,7 +57,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets of one guide on this host, by name (`database.password`).
+/// The secrets of one guide on this server, by name (`database.password`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets(BTreeMap<String, Secret>);
 
@@ -90,7 +90,7 @@ impl Secrets {
             out.push_str(&rest[..start]);
             let after = &rest[start + OPEN.len()..];
             let Some(end) = after.find(CLOSE) else {
-                return Err(Failure::new("fill in a secret", "a mark is not closed"));
+                return Err(Failure::new("fill in a secret", "a placeholder is not closed"));
             };
             let name = &after[..end];
             let value = self

@@ -42,7 +42,7 @@ pub struct Input {
     pub broker: String,
     /// Memory kept for something else that runs here, in MiB.
     pub reserve_mib: u64,
-    /// Workers for requests that somebody chose, instead of as many as are reckoned; 0 when nobody did.
+    /// Workers for requests that someone chose, instead of as many as are reckoned; 0 when nobody did.
     pub chosen: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct Sizing {
     pub users: u64,
     /// Workers for requests, as many as are advised.
     pub workers: u64,
-    /// Workers for requests, as many as will run: those that somebody chose, else those advised.
+    /// Workers for requests, as many as will run: those that someone chose, else those advised.
     pub chosen: u64,
     /// Workers for timed jobs.
     pub cron_workers: u64,
@@ -175,7 +175,7 @@ impl Sizing {
         self.reserved_mib + self.workers_mib
     }
 
-    /// Memory that is needed and not there, in MiB: the machine would swap.
+    /// Memory that is needed and not there, in MiB: the server would swap.
     pub fn missing_mib(&self) -> u64 {
         if self.memory_mib == 0 { 0 } else { self.needed_mib().saturating_sub(self.memory_mib) }
     }
@@ -189,23 +189,22 @@ impl Sizing {
         let needed = grouped(self.needed_mib());
         let memory = grouped(self.memory_mib);
         if input.cpus == 0 {
-            warnings.push("the number of processors is not known; reckoned with 1".to_owned());
+            warnings.push("the number of processors is unknown; 1 assumed".to_owned());
         }
         if self.missing_mib() > 0 && self.chosen > self.workers {
             warnings.push(format!(
-                "{} need {needed} MiB with everything else, and there are {memory}: the machine would swap",
+                "{} need {needed} MiB with everything else, and there are {memory}: the server would swap",
                 counted(self.chosen)
             ));
         } else if self.missing_mib() > 0 {
             warnings.push(format!(
-                "{memory} MiB of memory are too few: {needed} MiB are needed even for the fewest workers; the machine \
-                 may swap"
+                "{memory} MiB of memory are too few: even the fewest workers need {needed} MiB; the server may swap"
             ));
         } else if self.memory_limit < self.cpu_limit.min(self.wanted + self.cron_workers) {
             warnings.push(format!("memory, not the processors, limits this to {}", counted(self.workers)));
         }
         if self.chosen > self.workers && self.all_workers > self.cpu_limit {
-            warnings.push(format!("{} are more than the processors keep busy", counted(self.chosen)));
+            warnings.push(format!("{} are more than the processors can keep busy", counted(self.chosen)));
         }
         if self.chosen > self.workers
             && let Some(last) = warnings.last_mut()
@@ -213,7 +212,7 @@ impl Sizing {
             *last = format!("{last}; {} are advised", grouped(self.workers));
         }
         if self.users > self.users_served {
-            let remedy = if self.chosen < self.workers { "use more workers" } else { "use a larger machine" };
+            let remedy = if self.chosen < self.workers { "use more workers" } else { "use a larger server" };
             warnings.push(format!(
                 "{} workers serve about {} concurrent users, not {}; expect waiting, or {remedy}",
                 grouped(self.chosen),
@@ -222,7 +221,7 @@ impl Sizing {
             ));
         }
         if input.heavy_percent > 100 {
-            warnings.push("a share of heavy requests above 100 % is reckoned as 100 %".to_owned());
+            warnings.push("a share of heavy requests above 100 % counts as 100 %".to_owned());
         }
         self.warnings = warnings;
     }
@@ -288,7 +287,7 @@ fn reserves(memory: u64, input: &Input) -> Vec<Reserve> {
     }
     match input.broker.as_str() {
         "redis" => reserves.push(reserve("broker", 64, "Redis: a few MiB, and twice its data while it saves")),
-        "rabbitmq" => reserves.push(reserve("broker", 256, "RabbitMQ: the Erlang machine takes 100 to 150 MiB idle")),
+        "rabbitmq" => reserves.push(reserve("broker", 256, "RabbitMQ: the Erlang VM takes 100 to 150 MiB idle")),
         _ => {}
     }
     if input.reserve_mib > 0 {
@@ -394,7 +393,7 @@ mod tests {
         assert_eq!(many.missing_mib(), 409 + 3898 - 4096);
         assert!(many.arithmetic.contains(&"12 chosen workers + 0 for cron = 12".to_owned()), "{:?}", many.arithmetic);
         assert!(many.warnings[0].ends_with("would swap"), "{:?}", many.warnings);
-        assert_eq!(many.warnings[1], "12 workers are more than the processors keep busy; 4 are advised");
+        assert_eq!(many.warnings[1], "12 workers are more than the processors can keep busy; 4 are advised");
         let few = size_workers(&input(1));
         assert_eq!(few.missing_mib(), 0);
         assert_eq!(
@@ -410,7 +409,7 @@ mod tests {
         let busy = notes(Input { chosen: 8, ..erp.clone() });
         assert_eq!(
             busy.split(" | ").next().unwrap_or(""),
-            "8 workers and 1 for cron are more than the processors keep busy; 4 are advised"
+            "8 workers and 1 for cron are more than the processors can keep busy; 4 are advised"
         );
         let little = notes(Input { memory_mib: 2_048, cpus: 8, ..erp.clone() });
         assert!(little.contains("limits this to 4 workers and 1 for cron"), "{little}");

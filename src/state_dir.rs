@@ -1,6 +1,6 @@
 //! The state directory, and room on the disk that holds it.
 //!
-//! Without it no change can be journaled, so nothing may be changed: not even on the way back. A file is kept in
+//! Without it no change can be journaled, so nothing may be changed: not even by a rollback. A file is kept in
 //! reserve there from the first run on, and given up when the disk is full; that is enough for the journal and the
 //! manifests of a rollback, which makes room itself.
 
@@ -51,15 +51,15 @@ pub fn write(host: &dyn Host, path: &Path, content: &[u8]) -> Outcome<()> {
         .map_err(|e| failure(host, format!("write {}", path.display()), &e))
 }
 
-/// A failure to write to the state directory, named as what an administrator can mend.
+/// A failure to write to the state directory, named as what an administrator can fix.
 pub fn failure(host: &dyn Host, what: impl Into<String>, error: &io::Error) -> Failure {
     if is_full(error) {
         return Failure::new(what, full(host)).hint("free some space, then `bringup resume` or `bringup rollback`");
     }
     if error.kind() == ErrorKind::ReadOnlyFilesystem {
         return Failure::new(what, read_only()).hint(
-            "`dmesg` tells why (often a failing disk); make it writable again, \
-             then `bringup resume` or `bringup rollback`",
+            "`dmesg` shows why (often a failing disk); make it writable again, then `bringup resume` or `bringup \
+             rollback`",
         );
     }
     Failure::new(what, error)

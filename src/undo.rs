@@ -254,9 +254,7 @@ impl Blobs {
         let what = || format!("keep a before-image of {}", path.display());
         if size > WRITTEN_AT_MOST {
             let why = format!("it is larger than {}", crate::human_bytes::human(WRITTEN_AT_MOST));
-            return Err(
-                Failure::new(what(), why).hint("move it away; a file of this size is none that is replaced here")
-            );
+            return Err(Failure::new(what(), why).hint("move it away; bringup does not replace files of this size"));
         }
         let failed = |e| Failure::new(what(), e);
         if size <= AT_ONCE {
@@ -268,7 +266,7 @@ impl Blobs {
             host.copy(path, &blob, Meta::root(0o600)).map_err(failed)?;
         }
         if host.hash(&blob).map_err(failed)? != name {
-            return Err(Failure::new(what(), "it is being changed at this moment").hint("try again"));
+            return Err(Failure::new(what(), "it is being changed right now").hint("try again"));
         }
         Ok(name)
     }

@@ -171,17 +171,15 @@ impl std::fmt::Display for Odd {
 pub fn odd(text: &str) -> Option<Odd> {
     text.chars().enumerate().find_map(|(at, character)| {
         let (name, hint) = match character {
-            '\u{a0}' | '\u{2007}' | '\u{202f}' => ("a no-break space", "type a plain space in its place"),
+            '\u{a0}' | '\u{2007}' | '\u{202f}' => ("a no-break space", "type a plain space instead"),
             '\u{2000}'..='\u{200a}' | '\u{205f}' | '\u{3000}' => {
-                ("a wide or narrow space", "type a plain space in its place")
+                ("a wide or narrow space", "type a plain space instead")
             }
-            '“' | '”' | '„' | '‟' | '«' | '»' => ("a typographic quote", "type a plain \" in its place"),
-            '‘' | '’' | '‚' | '‛' => ("a typographic quote", "type a plain ' in its place"),
-            '‐' | '‑' | '‒' | '–' | '—' | '−' => {
-                ("a dash that is no hyphen", "type a plain - in its place")
-            }
-            '！'..='～' => ("a full-width character", "type the plain one in its place"),
-            '\u{feff}' => ("a byte order mark", "remove it; it cannot be seen"),
+            '“' | '”' | '„' | '‟' | '«' | '»' => ("a typographic quote", "type a plain \" instead"),
+            '‘' | '’' | '‚' | '‛' => ("a typographic quote", "type a plain ' instead"),
+            '‐' | '‑' | '‒' | '–' | '—' | '−' => ("a dash that is not a hyphen", "type a plain - instead"),
+            '！'..='～' => ("a full-width character", "type the plain one instead"),
+            '\u{feff}' => ("a byte order mark", "remove it; it is invisible"),
             c if !c.is_control() && (unseen(c) || joins(c)) => ("an invisible character", "remove it"),
             _ => return None,
         };

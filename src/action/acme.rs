@@ -40,27 +40,27 @@ pub use lineage::Lineage;
 pub struct Acme {
     /// The host name; certbot keeps the certificate under it.
     pub name: String,
-    /// URL of the authority's directory.
+    /// URL of the authority's ACME directory.
     pub directory: String,
-    /// PEM file with the certificates to trust when talking to the authority, besides the system's; none when empty.
+    /// PEM file with the certificates to trust for the authority's server, besides the system's; none when empty.
     #[serde(default)]
     pub authority: String,
-    /// Where a copy of `authority` with the system's certificates goes, for renewals; needed with `authority`.
+    /// Path of a copy of `authority` with the system's certificates, for renewals; needed with `authority`.
     #[serde(default)]
     pub trust: PathBuf,
-    /// Where the authority writes to when a certificate runs out; nobody when empty.
+    /// E-mail address for the authority's expiry notices; none when empty.
     #[serde(default)]
     pub email: String,
     /// What the web server serves at `http://<name>/.well-known/acme-challenge/`; empty with `standalone` and `dns`.
     #[serde(default)]
     pub webroot: PathBuf,
-    /// Whether certbot answers the authority itself, on port 80, which nothing else may hold then.
+    /// Whether certbot answers the authority itself, on port 80, which must be free then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub standalone: bool,
     /// How the authority's records get into the DNS; over HTTP-01 none.
     #[serde(default)]
     pub dns: Option<Dns>,
-    /// Whether the certificate is good for `*.<name>` too; authorities issue that over DNS-01 only.
+    /// Whether the certificate also covers `*.<name>`; authorities issue that over DNS-01 only.
     #[serde(default)]
     pub wildcard: bool,
     /// The link that becomes the certificate with its chain.
@@ -69,7 +69,7 @@ pub struct Acme {
     pub key: PathBuf,
     /// Units of systemd that use the certificate: reloaded now and after each renewal.
     pub reload: Vec<String>,
-    /// What a failure means.
+    /// What happens when the authority issues nothing.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
@@ -78,10 +78,10 @@ pub struct Acme {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
-    /// It goes on with the certificate that the links lead to, and says so.
+    /// The run continues with the self-signed certificate, and says so.
     #[default]
     SelfSigned,
-    /// It fails.
+    /// The step fails.
     Fail,
 }
 
@@ -216,16 +216,16 @@ impl Acme {
                 Some(dns) => dns.answers(cx, &self.name)?,
             }
             if self.is_lets_encrypt() {
-                (cx.progress)(Progress::Note("asking Let's Encrypt's staging server first".to_owned()));
+                (cx.progress)(Progress::Note("trying Let's Encrypt's staging server first".to_owned()));
                 self.certbot(cx, &["--dry-run"])?;
             }
-            (cx.progress)(Progress::Note(format!("asking {}", self.issuer())));
+            (cx.progress)(Progress::Note(format!("requesting a certificate from {}", self.issuer())));
             self.certbot(cx, &[])?;
         }
         lineage::set(cx.host, self)?;
         for (link, file) in [(&self.certificate, lineage::CERTIFICATE), (&self.key, lineage::KEY)] {
             let target = lineage::live(&self.name).join(file);
-            cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("turn {}", link.display()), e))?;
+            cx.host.make_symlink(link, &target).map_err(|e| Failure::new(format!("switch {}", link.display()), e))?;
         }
         self.reload(cx)
     }
@@ -271,9 +271,9 @@ impl Acme {
             Some(dns) => dns.refuse(host),
             None if self.wildcard => Err(Failure::new(
                 self.describe(),
-                "over http nobody can show that every name below this one is theirs (RFC 8555 leaves it to the DNS)",
+                "a wildcard cannot be validated over HTTP: RFC 8555 requires the DNS",
             )
-            .hint("use the DNS, or leave the wildcard out")),
+            .hint("use a DNS challenge, or leave the wildcard out")),
             None => Ok(()),
         }
     }
@@ -304,12 +304,13 @@ impl Acme {
         }
         if String::from_utf8_lossy(&content).contains("PRIVATE KEY") {
             return Err(Failure::new(what(), "a private key is in it")
-                .hint("only certificates belong into it; it is copied to where everybody can read it"));
+                .hint("it must hold certificates only: every user can read the copy"));
         }
         match CertificateDer::pem_slice_iter(&content).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Ok(Some(content)),
-            _ => Err(Failure::new(what(), "there is no readable certificate in it")
-                .hint("it must hold whole blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`")),
+            _ => Err(Failure::new(what(), "it holds no readable certificate").hint(
+                "it must hold complete blocks from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`",
+            )),
         }
     }
 
@@ -360,10 +361,10 @@ fn authority_of(directory: &str) -> &str {
     rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
-/// What whoever reads the result must know when the authority issued nothing.
+/// What anyone who reads the result must know when the authority issued nothing.
 fn stand_in(failure: &Failure) -> String {
     let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("a self-signed certificate stands in: {}{hint}. `bringup tls retry` asks again", failure.why)
+    format!("using a self-signed certificate for now: {}{hint}. `bringup tls retry` tries again", failure.why)
 }
 
 /// Removes a certificate that certbot keeps, with all that its renewals have left.
@@ -375,8 +376,8 @@ pub fn undo(cx: &UndoContext<'_>, name: &str) -> Outcome<Undone> {
     }
     let what = format!("remove the certificate of {name}");
     let command = Command::new(["certbot", "delete", "--non-interactive", "--cert-name", name]);
-    run_undo(cx, &what, &command, Some("`certbot certificates` shows what certbot keeps"))?;
-    Ok(Undone::Done(format!("removed the certificate of {name} that certbot kept")))
+    run_undo(cx, &what, &command, Some("`certbot certificates` lists certbot's certificates"))?;
+    Ok(Undone::Done(format!("removed certbot's certificate of {name}")))
 }
 
 #[cfg(test)]

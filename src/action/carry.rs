@@ -60,7 +60,7 @@ fn restore(cx: &UndoContext<'_>, path: &Path, image: &Image) -> Outcome<Undone> 
     if let Some(why) = foreign(cx, path)? {
         return Ok(Undone::Kept { what: path.display().to_string(), why });
     }
-    // Somebody purged the package that owned the directory: there is no place to restore to.
+    // Someone purged the package that owned the directory: there is no place to restore to.
     let parent = path.parent().map_or(Ok(None), |parent| cx.host.stat(parent)).map_err(failed)?;
     if parent.is_none() {
         return Ok(Undone::Kept { what: path.display().to_string(), why: "its directory is gone".to_owned() });
@@ -115,7 +115,7 @@ fn remove_dir(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     if !cx.host.list(path).map_err(failed)?.is_empty() {
         return Ok(Undone::Kept {
             what: path.display().to_string(),
-            why: "it holds files that are not ours".to_owned(),
+            why: "it holds files that bringup did not create".to_owned(),
         });
     }
     cx.host.remove_dir(path).map_err(failed)?;
@@ -177,10 +177,10 @@ fn run(cx: &UndoContext<'_>, argv: &[String], user: &str, cwd: &Path, describe: 
     if !user.is_empty() {
         command = command.user(user);
     }
-    let what = || format!("take back \"{describe}\"");
+    let what = || format!("roll back \"{describe}\"");
     let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
     if output.ok() {
-        return Ok(Undone::Done(format!("took back \"{describe}\"")));
+        return Ok(Undone::Done(format!("rolled back \"{describe}\"")));
     }
     Err(Failure::new(what(), format!("{} ended with status {}", argv.join(" "), output.status)).tail(output.tail(10)))
 }
@@ -201,13 +201,13 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
     })
 }
 
-/// Why the file at `path` is not what we wrote, when somebody else changed it.
+/// Why the file at `path` is not what we wrote, when someone else changed it.
 fn foreign(cx: &UndoContext<'_>, path: &Path) -> Outcome<Option<String>> {
     let Some(ours) = cx.written_hashes.get(path) else {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let stat = cx.host.stat(path).map_err(failed)?;
         let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);
-        return Ok(later.then(|| "it was changed after the run had died".to_owned()));
+        return Ok(later.then(|| "it was changed after the run died".to_owned()));
     };
     Ok(match written(cx.host, path)? {
         None => Some("it was removed since".to_owned()),

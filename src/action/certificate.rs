@@ -22,18 +22,18 @@ use crate::system::x509::self_signed;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// Where the certificate (with its chain) goes.
+    /// Path of the certificate with its chain.
     pub certificate: PathBuf,
-    /// Where the key goes.
+    /// Path of the key.
     pub key: PathBuf,
     /// Group that may read the key, besides root; `root` for none.
     #[serde(default = "root")]
     pub key_group: String,
-    /// Host names or addresses it must be good for; the first is its common name.
+    /// Host names or addresses it must cover; the first is its common name.
     pub names: Vec<String>,
-    /// Where it comes from: `self_signed`, `provided` or `requested`.
+    /// Kind of certificate: `self_signed`, `provided` or `requested`.
     pub from: From,
-    /// Where the signing request goes; needed with `requested`.
+    /// Path of the signing request; needed with `requested`.
     #[serde(default)]
     pub request: PathBuf,
     /// Validity of a self-signed one in days.
@@ -45,7 +45,7 @@ pub struct Certificate {
     /// The path of the user's key, PEM.
     #[serde(default)]
     pub provided_key: String,
-    /// The path of the user's chain, PEM; empty when it stands in the certificate file or is not needed.
+    /// The path of the user's chain, PEM; empty when the certificate file contains it or it is not needed.
     #[serde(default)]
     pub provided_chain: String,
 }
@@ -58,8 +58,8 @@ pub enum From {
     SelfSigned,
     /// The user's own files.
     Provided,
-    /// An authority is to issue it for a signing request and a key that are made here; until then a self-signed one
-    /// with that key stands in.
+    /// An authority issues it for a signing request and a key that are created here; until then a self-signed one with
+    /// that key is used.
     Requested,
 }
 
@@ -78,10 +78,10 @@ impl Act for Certificate {
     fn describe(&self) -> String {
         let names = self.names.join(", ");
         match self.from {
-            From::SelfSigned => format!("make a self-signed certificate for {names}"),
+            From::SelfSigned => format!("create a self-signed certificate for {names}"),
             From::Requested if self.awaits() => {
                 format!(
-                    "make a key and a signing request for {names}, and a self-signed certificate until it is answered"
+                    "create a key and a signing request for {names}, and a self-signed certificate until it is answered"
                 )
             }
             From::Provided | From::Requested => format!("put your certificate for {names} in place"),
@@ -94,10 +94,7 @@ impl Act for Certificate {
         let readable = match self.pair(cx) {
             Ok(pair) => pair,
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                return Ok(Verdict::change(format!(
-                    "{} (only root can see whether it is already so)",
-                    self.describe()
-                )));
+                return Ok(Verdict::change(format!("{} (only root can check the current state)", self.describe())));
             }
             Err(e) => return Err(Failure::new(self.describe(), e)),
         };
@@ -141,7 +138,7 @@ impl Act for Certificate {
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let key_meta = self.key_meta(cx.host)?.ok_or_else(|| {
             let why = format!("there is no group {}", self.key_group);
-            Failure::new(self.describe(), why).hint("the package or user that brings the group must come before")
+            Failure::new(self.describe(), why).hint("the package or user that creates the group must come first")
         })?;
         let standing = self.pair(cx).map_err(|e| Failure::new(self.describe(), e))?;
         let (certificate, key) = match (self.from, standing) {
@@ -214,8 +211,8 @@ impl Certificate {
                 .map_err(|e| Failure::new(format!("write {}", self.request.display()), e))?;
         }
         (cx.progress)(Progress::Warning(format!(
-            "a self-signed certificate stands in: send {} to your authority, answer tls.issued with the file that it \
-             sends back, and run bringup again",
+            "using a self-signed certificate for now: send {} to your authority, set tls.issued to the file it \
+             returns, and run bringup again",
             self.request.display()
         )));
         Ok(made)
@@ -374,7 +371,7 @@ mod tests {
     fn an_issued_certificate_is_taken_for_the_key_that_it_was_asked_for_with() {
         let bench = Bench::new();
         let missing = bench.check(&requested("/root/issued.pem")).unwrap_err();
-        assert!(missing.why.contains("the key that it was asked for with is not here"), "{missing}");
+        assert!(missing.why.contains("the key of its signing request is not on this server"), "{missing}");
         bench.make(&requested(""));
         let foreign = self_signed::make(&certificate().names, 90, bench.host.now()).unwrap();
         bench.host.put_file("/root/issued.pem", foreign.certificate, 0o644);
@@ -416,7 +413,7 @@ mod tests {
         bench.host.set_meta("/root/my.key".as_ref(), Meta::root(0o644)).unwrap();
         let failure = bench.check(&act).unwrap_err();
         assert!(
-            failure.why.contains("every user") && failure.why.contains("not good for other.example.org"),
+            failure.why.contains("every user") && failure.why.contains("not valid for other.example.org"),
             "{failure}"
         );
         assert!(bench.try_to_make(&act).is_err());

@@ -22,27 +22,27 @@ pub struct RawCommand {
     pub describe: String,
     /// Program and arguments; no shell, no secrets.
     pub run: Vec<String>,
-    /// Exits 0 when there is nothing left to do.
+    /// Exits 0 when nothing is left to do.
     pub check: Vec<String>,
     /// Undoes it.
     #[serde(default)]
     pub undo: Vec<String>,
-    /// Why it cannot be undone (instead of `undo`).
+    /// Why it cannot be rolled back (instead of `undo`).
     #[serde(default)]
     pub irreversible: String,
-    /// The action whose rollback takes away what this changes (instead of `undo`): `database.database` for rows in it.
+    /// The action whose rollback removes what this changes (instead of `undo`): `database.database` for rows in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub covered_by: String,
-    /// As whom; root when empty.
+    /// User to run as; root when empty.
     #[serde(default)]
     pub user: String,
     /// Where.
     #[serde(default = "slash")]
     pub cwd: PathBuf,
-    /// Environment; may hold marks.
+    /// Environment; may contain placeholders.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Fed to its stdin; may hold marks.
+    /// Its standard input; may contain placeholders.
     #[serde(default)]
     pub stdin: String,
     /// Seconds after which it is killed.
@@ -82,7 +82,7 @@ impl Act for RawCommand {
             return Ok(Vec::new());
         }
         if self.undo.is_empty() {
-            // The host becomes what it was; whoever takes it back is told what does not.
+            // The host becomes what it was; anyone who takes it back is told what does not.
             let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
             return Ok(vec![Undo::Stays { what: self.describe.clone(), why }]);
         }
@@ -98,7 +98,11 @@ impl Act for RawCommand {
         self.validate()?;
         let withheld = outside::withheld(cx.host);
         if !withheld.is_empty() && !["", "root"].contains(&self.user.as_str()) {
-            let why = format!("the password in {} is not given to what runs as {}", withheld.join(" and "), self.user);
+            let why = format!(
+                "the password in {} is not passed to a command that runs as {}",
+                withheld.join(" and "),
+                self.user
+            );
             (cx.progress)(Progress::Warning(why));
         }
         CommandRunner::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
@@ -122,20 +126,17 @@ impl RawCommand {
         self.validate()?;
         let user = if self.user.is_empty() { String::new() } else { format!(" as {}", self.user) };
         let command = self.check.join(" ");
-        Ok(Verdict::NotAsked(format!("not asked: would run `{command}`{user}; --run-checks asks it")))
+        Ok(Verdict::NotAsked(format!("not checked: --run-checks runs `{command}`{user}")))
     }
 
     fn validate(&self) -> Outcome<()> {
         if self.run.is_empty() || self.check.is_empty() {
-            return Err(Failure::new(&self.describe, "the guide names no command, or no check of it")
+            return Err(Failure::new(&self.describe, "the guide has no command, or no check for it")
                 .hint("correct the guide: `run` and `check` are needed"));
         }
         if [&self.run, &self.check, &self.undo].into_iter().flatten().any(|argument| argument.contains(OPEN)) {
-            return Err(Failure::new(
-                &self.describe,
-                "a secret stands in its arguments, where every user could read it",
-            )
-            .hint("correct the guide: pass it by `env` or `stdin`"));
+            return Err(Failure::new(&self.describe, "its arguments contain a secret, which every user could read")
+                .hint("correct the guide: pass it by `env` or `stdin`"));
         }
         Ok(())
     }
@@ -224,7 +225,7 @@ mod tests {
                 .map(|told| told.text().into_owned())
                 .collect::<Vec<_>>()
         };
-        let said = "the password in http_proxy is not given to what runs as www-data";
+        let said = "the password in http_proxy is not passed to a command that runs as www-data";
         assert_eq!(told(&command()), [said]);
         assert_eq!(told(&RawCommand { user: String::new(), ..command() }), [""; 0]);
     }

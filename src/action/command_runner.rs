@@ -70,7 +70,7 @@ fn run(
         let line = secrets.conceal(line.trim_end());
         if told <= TOLD {
             told += line.len() + 1;
-            let line = if told > TOLD { "[what follows is left out]" } else { &line };
+            let line = if told > TOLD { "[the rest is left out]" } else { &line };
             // A log that cannot be written must not stop the work; the tail in the failure remains.
             let _ = host.append_lazily(log, format!("{line}\n").as_bytes());
             progress((child.tell)(line));

@@ -21,7 +21,7 @@ pub mod sqlite;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// Which engine.
+    /// The database engine.
     pub engine: Engine,
     /// The database's name; for SQLite the path of its file.
     pub name: String,
@@ -29,19 +29,19 @@ pub struct Database {
     /// SQLite the operating system's user that opens the file.
     #[serde(default)]
     pub role: String,
-    /// How the role proves who it is.
+    /// How the role authenticates.
     #[serde(default)]
     pub auth: Auth,
-    /// The role's password (a mark) for `auth: password`.
+    /// The role's password (a placeholder) for `auth: password`.
     #[serde(default)]
     pub password: String,
-    /// Whether the role may make databases (PostgreSQL's CREATEDB), for products that make them themselves; an
-    /// existing role gets or loses the right. Unanswered it is refused to a new role, and an existing role that has it
-    /// is not used.
+    /// Whether the role can create databases (PostgreSQL's CREATEDB), for products that create them themselves; an
+    /// existing role gets or loses the right. When left out, a new role does not get it, and an existing role that has
+    /// it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub createdb: Option<bool>,
-    /// Who owns a PostgreSQL database, when it is not its role: `postgres`, or another role that exists. The role then
-    /// may make tables in it, and not drop it.
+    /// The owner of a PostgreSQL database, when it is not its role: `postgres`, or another existing role. The role can
+    /// then create tables in it, but not drop it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
@@ -88,22 +88,22 @@ impl Engine {
     }
 }
 
-/// How a role proves who it is.
+/// How a role authenticates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
-    /// By the operating system's user on the local socket: no password exists.
+    /// Peer authentication: the operating system's user on the local socket, without a password.
     #[default]
     Socket,
-    /// By a password over the loopback address.
+    /// A password over the loopback address.
     Password,
 }
 
 impl Act for Database {
     fn describe(&self) -> String {
         match self.engine {
-            Engine::Sqlite => format!("make sure that {} can keep {}", self.role, self.name),
-            engine => format!("make the {} database {} and its role {}", engine.title(), self.name, self.role),
+            Engine::Sqlite => format!("check that {} can write {}", self.role, self.name),
+            engine => format!("create the {} database {} and its role {}", engine.title(), self.name, self.role),
         }
     }
 
@@ -133,7 +133,7 @@ impl Act for Database {
             None
         } else {
             let json =
-                serde_json::to_vec(&before.restore).map_err(|e| Failure::new("keep what the role was before", e))?;
+                serde_json::to_vec(&before.restore).map_err(|e| Failure::new("save the role's former state", e))?;
             Some(cx.blobs.put(cx.host, &json)?)
         };
         Ok(vec![Undo::Database {
@@ -153,7 +153,7 @@ impl Act for Database {
             Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => Ok(()),
             Engine::Sqlite => {
                 Err(Failure::new(self.describe(), "its directory is missing, or the user may not write there")
-                    .hint("make the directory, owned by that user, in an earlier action"))
+                    .hint("create the directory, owned by that user, in an earlier action"))
             }
             Engine::Postgresql => postgresql::make(cx.host, &self.wanted(cx)?),
             Engine::Mariadb => mariadb::make(cx.host, &self.wanted(cx)?),
@@ -205,7 +205,7 @@ pub struct DatabaseSpec {
 }
 
 impl DatabaseSpec {
-    /// The name of whoever shall own the database.
+    /// The name of the database's owner.
     fn owner(&self) -> &str {
         if self.owner.is_empty() { &self.role } else { &self.owner }
     }
@@ -240,9 +240,9 @@ fn identifier(kind: &str, name: &str) -> Outcome<()> {
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let why = if !plain {
-        "it may hold letters, digits, _ and - only, begins with a letter, and has 63 characters at most"
+        "it may contain letters, digits, _ and - only, must begin with a letter, and has at most 63 characters"
     } else if name.starts_with("pg_") || RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
-        "the engine keeps that name for itself"
+        "the engine reserves that name"
     } else {
         return Ok(());
     };
@@ -286,7 +286,7 @@ pub fn undo(cx: &UndoContext<'_>, record: Record<'_>) -> Outcome<Undone> {
         Err(running::Away::Down(why)) => {
             let kept = Undone::Kept {
                 what: format!("the {} database {name} and its role {role}", engine.title()),
-                why: format!("{} does not run and could not be started: {why}", engine.title()),
+                why: format!("{} is not running and could not be started: {why}", engine.title()),
             };
             return finished(cx, engine, name, Ok(kept));
         }
@@ -310,7 +310,7 @@ const UNFINISHED: &str = ".unfinished";
 /// Notes whether the packages of the engine may go.
 fn finished(cx: &UndoContext<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
     let path = note_of(cx, engine, name);
-    let failed = |e| Failure::new(format!("note what became of the database {name}"), e);
+    let failed = |e| Failure::new(format!("record the outcome for the database {name}"), e);
     let why = match &result {
         Ok(Undone::Kept { why, .. }) => why.clone(),
         Ok(_) => {
@@ -336,7 +336,7 @@ pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
 }
 
 /// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
-/// somebody else's that would go with them.
+/// another's that would go with them.
 pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outcome<()> {
     let what = || "purge the packages".to_owned();
     for engine in [Engine::Postgresql, Engine::Mariadb] {
@@ -352,7 +352,7 @@ pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outc
         if let Some(name) = left.filter(|_| packaged) {
             return Err(Failure::new(
                 what(),
-                format!("the database {name} of {} is not undone, and would go with them", engine.title()),
+                format!("the database {name} of {} is not rolled back, and would be lost with them", engine.title()),
             )
             .hint("see the error above, then roll back again"));
         }
@@ -363,11 +363,13 @@ pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outc
         .find(|cluster| cluster.name != "main" && versions.contains(&cluster.version));
     foreign.map_or(Ok(()), |cluster| {
         let Cluster { id, version, name, .. } = cluster;
-        Err(Failure::new(what(), format!("PostgreSQL's cluster {id} is not the run's, and would go with them")).hint(
-            format!(
-                "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
-            ),
-        ))
+        Err(Failure::new(
+            what(),
+            format!("the run did not create PostgreSQL's cluster {id}, which would be lost with them"),
+        )
+        .hint(format!(
+            "save it with pg_dumpall, drop it with `pg_dropcluster --stop {version} {name}`, then roll back again"
+        )))
     })
 }
 
@@ -402,7 +404,7 @@ fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcom
     if !drops_database && elsewhere.holds_data() && cx.post.is_some() && !cx.drop_data {
         return Ok(Undone::Kept {
             what: format!("the role {role} of {}", engine.title()),
-            why: "it owns tables or databases that are not the run's; --drop-data saves and drops them".to_owned(),
+            why: "it owns tables or databases that the run did not create; --drop-data saves and drops them".to_owned(),
         });
     }
     let is_kept = |at_end: &str, now: &str| at_end != now && !cx.drop_data;
@@ -465,15 +467,15 @@ fn drop_elsewhere(
             if tables.is_empty() { None } else { dump::take_tables(cx, server, name, tables)?.keep_if_filled(cx)? };
         postgresql::drop_owned(cx.host, at, name, role)?;
         done.push(match file {
-            Some(file) => format!("what the role had made in the database {name} (dumped in {})", file.display()),
-            None => format!("what the role had in the database {name}"),
+            Some(file) => format!("the role's objects in the database {name} (dumped in {})", file.display()),
+            None => format!("the role's objects in the database {name}"),
         });
     }
     Ok(())
 }
 
 fn restore(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
-    let what = "give a role back what it was";
+    let what = "restore a role";
     if !record.closed.is_empty() {
         postgresql::reopen(cx.host, &postgresql::Server::find(cx.host, record.cluster)?, record.closed)?;
     }
@@ -484,7 +486,7 @@ fn restore(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>, undone: Und
         DatabaseServer::Postgresql(server) => postgresql::run(cx.host, &server, what, &statements)?,
         DatabaseServer::Mariadb => mariadb::run(cx.host, what, &statements)?,
     }
-    let again = "gave the role its former password and rights back";
+    let again = "restored the role's former password and privileges";
     Ok(Undone::Done(match undone {
         Undone::Done(done) => format!("{done}; {again}"),
         _ => again.to_owned(),
@@ -560,7 +562,7 @@ pub fn sqlite_fingerprint(host: &dyn Host, path: &Path) -> Outcome<Option<String
     sqlite::fingerprint_of(host, path)
 }
 
-/// The engines whose servers these packages are, when they answer, with the databases that somebody made there.
+/// The engines whose servers these packages are, when they answer, with the databases that someone made there.
 /// They go with the packages.
 pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(DatabaseServer, Vec<String>)> {
     let mut served = Vec::new();

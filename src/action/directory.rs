@@ -10,7 +10,7 @@ use crate::host::{Kind, Stat};
 use crate::system::{accounts, paths};
 use crate::undo::{self, Undo};
 
-/// Makes a directory (and the missing ones above it).
+/// Creates a directory (and its missing parents).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
@@ -25,7 +25,8 @@ pub struct Directory {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with leave.
+    /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with
+    /// `--drop-data`.
     #[serde(rename = "data", alias = "user_data", default)]
     pub user_data: bool,
     /// Whether a directory of another owner may exist there, with what is in it.
@@ -43,7 +44,7 @@ fn root() -> String {
 
 impl Act for Directory {
     fn describe(&self) -> String {
-        format!("make the directory {}", self.path.display())
+        format!("create the directory {}", self.path.display())
     }
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
@@ -52,9 +53,9 @@ impl Act for Directory {
         let path = self.path.display();
         let Self { mode, owner, group, .. } = self;
         Ok(match self.stat(cx)? {
-            None => Verdict::change(format!("make the directory {path} ({owner}:{group}, mode {mode})")),
+            None => Verdict::change(format!("create the directory {path} ({owner}:{group}, mode {mode})")),
             Some(stat) if meta == Some(stat.meta) => Verdict::Unchanged,
-            Some(_) => Verdict::change(format!("give {path} to {owner}:{group}, mode {mode}")),
+            Some(_) => Verdict::change(format!("set {path} to {owner}:{group}, mode {mode}")),
         })
     }
 
@@ -97,14 +98,14 @@ impl Directory {
     /// change, and it could be turned elsewhere later.
     fn stat(&self, cx: &Context<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
-        let what = format!("make the directory {}", self.path.display());
+        let what = format!("create the directory {}", self.path.display());
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::Dir) => Ok(stat),
             Some(Kind::Symlink) => {
-                Err(Failure::new(what, "a symbolic link stands there").hint("name the directory that it points to"))
+                Err(Failure::new(what, "a symbolic link is already there").hint("name the directory that it points to"))
             }
             Some(Kind::File | Kind::Other) => {
-                Err(Failure::new(what, "something else stands there").hint("move it away, or choose another path"))
+                Err(Failure::new(what, "something else is already there").hint("move it away, or choose another path"))
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::undo::{Image, Undo, UndoContext, Undone};
 mod lines;
 mod merge;
 
-/// Changes lines or keys in a file that is not ours, so that exactly our change can be taken out again.
+/// Changes lines or keys in a file of others, so that exactly this change can be rolled back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Edit {
@@ -38,7 +38,7 @@ pub struct Setting {
     pub key: String,
     /// Its value.
     pub value: String,
-    /// What stands between key and value: `" = "` by default, `" "` for Redis or sshd.
+    /// The text between key and value: `" = "` by default, `" "` for Redis or sshd.
     #[serde(default = "equals")]
     pub separator: String,
     /// The `[section]` it belongs to; none when empty.
@@ -60,12 +60,12 @@ impl Act for Edit {
         let change = |summary: String, diff| Ok(Verdict::WouldChange(Change { summary, diff }));
         let path = self.path.display();
         if self.stat(cx.host)?.is_none() {
-            return change(format!("edit {path}, once its package has brought it"), None);
+            return change(format!("edit {path}, once its package has installed it"), None);
         }
         let present = match cx.host.read(&self.path) {
             Ok(present) => present,
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                return change(format!("edit {path} (only root can see whether it is already so)"), None);
+                return change(format!("edit {path} (only root can check the current state)"), None);
             }
             Err(e) => return Err(Failure::new(format!("read {path}"), e)),
         };
@@ -139,7 +139,7 @@ impl Edit {
 
     fn gone(&self) -> Failure {
         Failure::new(self.describe(), "the file does not exist")
-            .hint("the package that brings it must be installed before; or write it with a `file` action")
+            .hint("install its package first, or write it with a `file` action")
     }
 
     /// What stands there, if it is a file. A link is refused: the file behind it has a name of its own, under
@@ -166,17 +166,18 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
         return kept("it was removed since");
     };
     let Some(blob) = &image.blob else {
-        return Err(Failure::new(format!("undo the edit of {shown}"), "its content before was not kept"));
+        return Err(Failure::new(format!("roll back the edit of {shown}"), "its former content was not kept"));
     };
     if stat.kind != Kind::File {
-        return kept("it is no regular file any more");
+        return kept("it is no longer a regular file");
     }
     let present = cx.host.read(path).map_err(|e| Failure::new(format!("read {shown}"), e))?;
     let before = cx.blobs.get(cx.host, blob)?;
     let hash = crate::hash::sha256_hex(&present);
-    let settle = || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("date {shown} back"), e));
+    let settle =
+        || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("restore the times of {shown}"), e));
     if &hash == blob {
-        // Never edited, or taken back already by an undo that was cut short.
+        // Never edited, or rolled back already by an undo that was cut short.
         settle()?;
         return Ok(Undone::Nothing);
     }
@@ -184,7 +185,7 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
     if ours == Some(&hash) || cx.written_hashes.get(path) == Some(&hash) {
         replace(cx.host, path, &before, stat.meta)?;
         settle()?;
-        return Ok(Undone::Done(format!("took our changes out of {shown}")));
+        return Ok(Undone::Done(format!("removed bringup's changes from {shown}")));
     }
     let Some(ours) = ours else {
         return kept("someone else changed it since");
@@ -194,10 +195,10 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
         replace(cx.host, path, &merged.content, stat.meta)?;
     }
     if merged.conflicts.is_empty() {
-        return Ok(Undone::Done(format!("took our lines out of {shown}; what others changed in it stays")));
+        return Ok(Undone::Done(format!("removed bringup's lines from {shown}; other changes in it are kept")));
     }
     let places: Vec<String> = merged.conflicts.iter().map(ToString::to_string).collect();
-    kept(&format!("someone else changed our own lines since (line {})", places.join(", ")))
+    kept(&format!("someone else changed bringup's lines since (line {})", places.join(", ")))
 }
 
 /// Replaces a file's content, keeping its extended attributes (such as ACLs).
@@ -266,7 +267,7 @@ mod tests {
         let bench = bench();
         let done = bench.make(&edit());
         bench.host.put_file("/etc/x.conf", text(&bench).replace("port 2", "port 3"), 0o640);
-        assert_eq!(kept(bench.take_back(&done)), ["/etc/x.conf: someone else changed our own lines since (line 2)"]);
+        assert_eq!(kept(bench.take_back(&done)), ["/etc/x.conf: someone else changed bringup's lines since (line 2)"]);
         assert_eq!(text(&bench), "# a file\nport 3\n#bind 0.0.0.0\nlast yes\n");
     }
 
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn a_file_that_is_yet_to_come_is_a_change_to_come_and_a_link_is_refused() {
         let bench = Bench::new();
-        assert!(bench.summary(&edit()).contains("once its package has brought it"));
+        assert!(bench.summary(&edit()).contains("once its package has installed it"));
         assert!(bench.try_to_make(&edit()).err().unwrap().why.contains("does not exist"));
         bench.host.make_symlink("/etc/x.conf".as_ref(), "/etc/passwd".as_ref()).unwrap();
         assert!(bench.check(&edit()).unwrap_err().why.contains("symbolic link to /etc/passwd"));

@@ -12,7 +12,7 @@ use crate::host::{Kind, Stat};
 use crate::system::{accounts, paths};
 use crate::undo::{self, Undo};
 
-/// Writes a file that is ours.
+/// Writes a whole file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -29,7 +29,7 @@ pub struct File {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
+    /// Whether something that bringup did not create may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }
@@ -62,7 +62,7 @@ impl Act for File {
         let present = match cx.host.read(&self.path) {
             Ok(present) => present,
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-                return change(format!("write {path} (only root can see whether it is already so)"), None);
+                return change(format!("write {path} (only root can check the current state)"), None);
             }
             Err(e) => return Err(Failure::new(format!("read {path}"), e)),
         };
@@ -74,7 +74,7 @@ impl Act for File {
         }
         if meta != Some(stat.meta) {
             let Self { mode, owner, group, .. } = self;
-            return change(format!("give {path} to {owner}:{group}, mode {mode}"), None);
+            return change(format!("set {path} to {owner}:{group}, mode {mode}"), None);
         }
         Ok(Verdict::Unchanged)
     }
@@ -110,7 +110,7 @@ impl File {
             None | Some(Kind::File | Kind::Symlink) => Ok(stat),
             Some(Kind::Dir | Kind::Other) => {
                 let what = format!("write {}", self.path.display());
-                Err(Failure::new(what, "a directory or a device stands there")
+                Err(Failure::new(what, "a directory or a device is already there")
                     .hint("move it away, or choose another path"))
             }
         }
@@ -151,7 +151,7 @@ mod tests {
     fn a_wrong_mode_alone_is_mended() {
         let bench = Bench::new();
         bench.host.put_file("/etc/x", "ours\n", 0o600);
-        assert_eq!(bench.summary(&file("/etc/x", "ours\n")), "give /etc/x to root:root, mode 0644");
+        assert_eq!(bench.summary(&file("/etc/x", "ours\n")), "set /etc/x to root:root, mode 0644");
         bench.round_trip(&file("/etc/x", "ours\n"));
     }
 

@@ -1,6 +1,6 @@
 //! `firewall`: lets in what the plan says and SSH, and drops everything else that comes in.
 //!
-//! Whoever manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
+//! Anyone who manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
 //! commands. Where nobody does, nftables gets a table of its own. What others have set is never touched.
 //!
 //! The ports of SSH and the addresses from which administrators are logged in are found on the host and kept open
@@ -33,22 +33,22 @@ mod ufw;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Firewall {
-    /// Who manages the rules.
+    /// The firewall manager.
     pub manager: Manager,
-    /// Who asks for them: lower case, digits, `-` and `_`. Two guides on one host have two names.
+    /// Name of the owner of the rules: lower case, digits, `-` and `_`. Each guide on a server has its own.
     pub name: String,
-    /// What is let in besides SSH: `{port: 443, protocol: tcp, sources: [], name: https}`, or as text
+    /// What is allowed besides SSH: `{port: 443, protocol: tcp, sources: [], name: https}`, or as text
     /// `5671 from 10.1.0.0/16`.
     #[serde(default)]
     pub allow: Vec<Allow>,
-    /// Networks from which SSH is let in; empty: from everywhere. Who is logged in now keeps their way in.
+    /// Networks from which SSH is allowed; empty: from everywhere. Addresses that are logged in now stay allowed.
     #[serde(default)]
     pub ssh_sources: Vec<Network>,
-    /// Ports on which SSH is to listen later in the plan: let in as those on which it listens now.
+    /// Ports on which SSH will listen later in the plan: allowed like those on which it listens now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_ports: Vec<u16>,
-    /// TCP ports on which clients outside `ssh_sources` must knock, in this order, before SSH lets them in; empty:
-    /// nobody must. With nftables only.
+    /// TCP ports on which clients outside `ssh_sources` must knock, in this order, before SSH opens to them; empty: no
+    /// knocking. With nftables only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
     /// What keeps the change: `new_connection`, `local` or `none`.
@@ -60,7 +60,7 @@ pub struct Firewall {
     /// What loads the rules at boot, where that is not the manager's own: `systemd` or `sysv`.
     #[serde(default = "systemd")]
     pub at_boot: service::Manager,
-    /// iptables only: chains of others that are asked before the rest is dropped; made empty where they are missing.
+    /// iptables only: chains of others that are evaluated before the rest is dropped; missing ones are created empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chains: Vec<String>,
 }
@@ -74,23 +74,23 @@ const fn systemd() -> service::Manager {
 }
 
 /// What to do when nobody confirmed the rules.
-const HINT: &str = "if you could not log in: add your address to `firewall.ssh_sources`; else log in while the time \
-    runs, give it more by `firewall.revert_after`, or answer `firewall.confirm: none`";
+const HINT: &str = "if you could not log in, add your address to `firewall.ssh_sources`; otherwise log in before the \
+    time is up, allow more time in `firewall.revert_after`, or set `firewall.confirm: none`";
 
 /// Nobody opens a connection in less, in seconds.
 const SHORTEST: u64 = 5;
 
-/// Who manages the rules.
+/// The firewall manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Manager {
-    /// A table of our own, loaded at boot by a unit or a script of our own.
+    /// bringup's own table, loaded at boot by its own unit or script.
     Nftables,
-    /// ufw, which is active here: rules with our name in their comments.
+    /// ufw, where it is active: rules with bringup's name in their comments.
     Ufw,
-    /// firewalld, which runs here: ports and rich rules in its zones.
+    /// firewalld, where it runs: ports and rich rules in its zones.
     Firewalld,
-    /// Chains of our own, for products that bring chains themselves.
+    /// bringup's own chains, for products with chains of their own.
     Iptables,
 }
 
@@ -111,9 +111,9 @@ trait Backend {
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
     /// What the plan shows.
     fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
-    /// The way back to what is in force now.
+    /// The undo record that restores what is in force now.
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo>;
-    /// The way back to what is in force now and after a reboot.
+    /// The undo records that restore what is in force now and after a reboot.
     fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
     /// Puts them in force at once, all or nothing; gone after a reboot.
     fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
@@ -126,13 +126,13 @@ trait Backend {
 impl Act for Firewall {
     fn describe(&self) -> String {
         let backend = self.backend(&[]);
-        format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
+        format!("allow {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
     }
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate(cx.host)?;
         if cx.host.euid() != 0 {
-            return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
+            return Ok(Verdict::change(format!("{} (only root can check the current state)", self.describe())));
         }
         let sshd = self.sshd(cx.host);
         let wanted = self.wanted(&sshd);
@@ -142,7 +142,7 @@ impl Act for Firewall {
         }
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        let summary = format!("let in {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
+        let summary = format!("allow {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
         Ok(Verdict::WouldChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
@@ -160,7 +160,7 @@ impl Act for Firewall {
         let wanted = self.wanted(&sshd);
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        // A dead run's change is taken back before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before anything is remembered as the state to come back to.
         deadman::revert_now(cx.host, cx.carry);
         let guard = deadman::GuardedChange {
             what: "the firewall",
@@ -178,7 +178,7 @@ impl Act for Firewall {
             backend.load(cx, &wanted)?;
             match backend.in_force(cx.host, &wanted)? {
                 Some(loaded) if loaded == wanted => Ok(()),
-                _ => Err(Failure::new("load the rules", "what is in force afterwards is not what was asked for")
+                _ => Err(Failure::new("load the rules", "the rules in force differ from the plan")
                     .hint("another program may be changing the firewall at the same time")),
             }
         })?;
@@ -214,7 +214,7 @@ impl Firewall {
     /// What can be reached: `80, 443 and SSH; everything else is dropped (nftables)`.
     pub fn summary(&self) -> String {
         let backend = self.backend(&[]);
-        format!("{} let in; {} ({})", self.planned(), backend.rest()[1], backend.shown())
+        format!("{} allowed; {} ({})", self.planned(), backend.rest()[1], backend.shown())
     }
 
     /// With the ports of SSH, where its rules matter.
@@ -235,7 +235,7 @@ impl Firewall {
         let refused = |why: String| Failure::new("set up the firewall", why);
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if self.name.is_empty() || self.name.len() > 32 || !self.name.chars().all(good) {
-            return Err(refused(format!("\"{}\" is no name for its rules", self.name))
+            return Err(refused(format!("\"{}\" is not a valid name for its rules", self.name))
                 .hint("correct the guide: lower case letters, digits, - and _"));
         }
         // The kernel's limit is 28 characters, and a script has them between its words.
@@ -244,25 +244,25 @@ impl Firewall {
             !name.is_empty() && name.len() <= 28 && name.chars().all(good) && !name.starts_with('-')
         };
         if let Some(chain) = self.chains.iter().find(|chain| !is_chain(chain)) {
-            return Err(refused(format!("\"{chain}\" is no name of a chain")).hint("correct the guide"));
+            return Err(refused(format!("\"{chain}\" is not a valid name of a chain")).hint("correct the guide"));
         }
         if let Some(clash) = opening::clashes(&self.allow).into_iter().next() {
-            return Err(refused(clash).hint("decide who may reach it"));
+            return Err(refused(clash).hint("decide who may connect to it"));
         }
         if self.revert_after < SHORTEST {
-            return Err(refused(format!("{} s are too short to confirm anything", self.revert_after))
-                .hint(format!("answer at least {SHORTEST}")));
+            return Err(refused(format!("{} s is too short to confirm the change", self.revert_after))
+                .hint(format!("set `firewall.revert_after` to at least {SHORTEST}")));
         }
         if !self.knock.is_empty() && self.manager != Manager::Nftables {
             return Err(refused("only nftables can admit a client after a knock".to_owned())
-                .hint("answer no ports in `firewall.knock`"));
+                .hint("leave `firewall.knock` empty"));
         }
         if let Some(wrong) = knock::problems(&self.knock, &self.allow, &self.ssh_ports).into_iter().next() {
-            return Err(refused(wrong).hint("answer other ports in `firewall.knock`"));
+            return Err(refused(wrong).hint("choose other ports in `firewall.knock`"));
         }
         let networks = self.allow.iter().flat_map(|allow| &allow.sources).chain(&self.ssh_sources);
         if let Some(network) = networks.copied().find(|network| network.is_ipv6() && !has_ipv6(host)) {
-            return Err(refused(format!("{network} is IPv6, and this host has none")).hint("leave it out"));
+            return Err(refused(format!("{network} is IPv6, but this server has no IPv6")).hint("leave it out"));
         }
         Ok(())
     }
@@ -283,12 +283,12 @@ impl Firewall {
         }
         Err(Failure::new(
             "set up the firewall",
-            "it shall be confirmed by a new SSH connection, but there is no SSH server here",
+            "a new SSH connection must confirm it, but this server runs no SSH server",
         )
-        .hint("answer `firewall.confirm: none`, or `local` to confirm it by a command"))
+        .hint("set `firewall.confirm: none`, or `local` to confirm it by a command"))
     }
 
-    /// Everything that is to be let in: the plan's, and SSH for whoever needs it.
+    /// Everything that is to be let in: the plan's, and SSH for anyone who needs it.
     fn wanted(&self, sshd: &Sshd) -> BTreeSet<Opening> {
         let mut allowed = self.allow.clone();
         let mut sources = self.ssh_sources.clone();
@@ -312,7 +312,7 @@ impl Firewall {
         openings.iter().map(ToString::to_string).chain(after_knock).collect::<Vec<_>>().join(", ")
     }
 
-    /// Who is logged in from an address that is in none of the networks for SSH. Where somebody can knock it is nobody:
+    /// Who is logged in from an address that is in none of the networks for SSH. Where someone can knock it is nobody:
     /// only who has to knock finds out, under the switch, whether that works.
     fn kept(&self, sshd: &Sshd) -> Vec<Network> {
         if !self.knock.is_empty() {
@@ -326,7 +326,7 @@ impl Firewall {
     }
 
     /// The openings that are in force and survive a reboot, when they are what the plan says. Addresses that were
-    /// kept open for somebody at an earlier time may be among them.
+    /// kept open for someone at an earlier time may be among them.
     fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
         let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(sshd);
@@ -347,27 +347,27 @@ impl Firewall {
 
     /// Evidence that the rules are in force and survive a reboot.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
-        let what = "find the firewall as planned";
+        let what = "verify the firewall";
         let sshd = self.sshd(host);
         let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(&sshd);
         let Some(present) = backend.in_force(host, &wanted)? else {
-            return Err(Failure::new(what, format!("our rules are not in force in {}", backend.shown()))
-                .hint("running bringup again with the same answers mends it; find out who took them away"));
+            return Err(Failure::new(what, format!("bringup's rules are not in force in {}", backend.shown()))
+                .hint("run bringup again with the same answers to restore them; find out what removed them"));
         };
         if let Some(standing) = self.standing(host, &sshd)? {
             let (rest, shown) = (backend.rest()[1], backend.shown());
             let open = self.shown(&standing, &sshd);
-            return Ok(format!("{open} let in, {rest}; so it is now, and at boot again ({shown})"));
+            return Ok(format!("{open} allowed, {rest}; in force now and after a reboot ({shown})"));
         }
         let lacking: BTreeSet<Opening> = wanted.difference(&present).copied().collect();
         let more: BTreeSet<Opening> = present.difference(&wanted).copied().collect();
         let why = match (lacking.is_empty(), more.is_empty()) {
-            (true, true) => "the rules are loaded, but would not be after a reboot".to_owned(),
-            (false, _) => format!("not let in: {}", list(&lacking)),
-            (true, false) => format!("let in besides: {}", list(&more)),
+            (true, true) => "the rules are loaded, but a reboot would lose them".to_owned(),
+            (false, _) => format!("planned but not allowed: {}", list(&lacking)),
+            (true, false) => format!("allowed but not planned: {}", list(&more)),
         };
-        Err(Failure::new(what, why).hint("running bringup again with the same answers mends it"))
+        Err(Failure::new(what, why).hint("run bringup again with the same answers to fix it"))
     }
 }
 
@@ -383,8 +383,8 @@ fn has_ipv6(host: &dyn Host) -> bool {
 ///
 /// A rollback has no dead-man switch of its own. Where no rules of ours were there before, taking ours away opens
 /// what they shut, so nobody is locked out. Where there were some, they come back exactly, and may let in fewer than
-/// those of now: that is what was asked for, the session that asks survives it, and whoever it shuts out was let in
-/// by the run that is taken back. Holding those rules back for a confirmation would leave a rollback half done.
+/// those of now: that is what was asked for, the session that asks survives it, and anyone it shuts out was let in
+/// by the run that is rolled back. Holding those rules back for a confirmation would leave a rollback half done.
 pub fn undo(
     cx: &UndoContext<'_>,
     manager: &str,
@@ -401,14 +401,11 @@ pub fn undo(
         "ufw" => ufw::restore(cx, name, files)?,
         "firewalld" => firewalld::restore(cx, files)?,
         other => {
-            return Err(Failure::new(
-                "bring the firewall back",
-                format!("there is no firewall manager called {other}"),
-            )
-            .hint("the journal was written by a newer bringup: use the binary that lies with the run"));
+            return Err(Failure::new("restore the firewall", format!("unknown firewall manager: {other}"))
+                .hint("the journal was written by a newer bringup: use the binary kept with the run"));
         }
     };
-    Ok(if changed { Undone::Done(format!("brought the rules in {manager} back")) } else { Undone::Nothing })
+    Ok(if changed { Undone::Done(format!("restored the rules in {manager}")) } else { Undone::Nothing })
 }
 
 /// Closes what only this one had opened, while others still use the firewall: its own file is gone. Where rules lie in

@@ -56,11 +56,11 @@ impl Act for Packages {
                 format!("install {}", listed(&missing)),
                 format!("apt would remove {}, which is installed", listed(&simulation.removes)),
             )
-            .hint("remove it yourself if nothing needs it any more, then run this again"));
+            .hint("remove it yourself if nothing needs it any longer, then run this again"));
         }
         for (name, old, new) in &simulation.upgrades {
             (cx.progress)(Progress::Note(format!(
-                "{name} goes from {old} to {new}, because a new package needs that; this is not rolled back"
+                "{name} changes from {old} to {new} because a new package needs it; this is not rolled back"
             )));
         }
         Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
@@ -141,7 +141,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     Ok(if kept.is_empty() {
         Undone::Done(format!("purged {}", counted(names.len())))
     } else {
-        // Those that stay need each other too; who matters is whoever is not ours.
+        // Those that stay need each other too; who matters is anyone who is not ours.
         let who: BTreeSet<&str> = kept.iter().filter(|(_, by)| !wanted.contains(by)).map(|(_, by)| short(by)).collect();
         let what: Vec<&str> = kept.iter().map(|(name, _)| short(name)).collect();
         Undone::Kept {
@@ -154,7 +154,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
 /// Mends as far as that goes: where a script fails each time, purging by force still works.
 fn mend(apt: &Apt<'_>) {
     if let Err(failure) = apt.mend() {
-        (apt.progress)(Progress::Note(format!("{failure}; going on all the same")));
+        (apt.progress)(Progress::Note(format!("{failure}; continuing anyway")));
     }
 }
 
@@ -192,7 +192,7 @@ fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
     let why = if broken.is_empty() {
         "dpkg was interrupted before".to_owned()
     } else {
-        format!("the package database is not in order: {}", listed(&broken))
+        format!("the package database is inconsistent: {}", listed(&broken))
     };
     Err(Failure::new("install packages", why).hint(format!("repair it first: {REPAIR}")))
 }

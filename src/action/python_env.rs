@@ -25,7 +25,7 @@ use crate::undo::Undo;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PythonEnv {
-    /// Where; must not exist before, and must lie below directories that only root can change.
+    /// Path of the environment; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
     /// The interpreter.
     #[serde(default = "python3")]
@@ -37,12 +37,12 @@ pub struct PythonEnv {
     /// is a link, as those that `source` makes, another target is another package.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// The command that makes the environment, such as `[/usr/bin/virtualenv]`, for an interpreter that has no module
+    /// The command that creates the environment, such as `[/usr/bin/virtualenv]`, for an interpreter that has no module
     /// `venv` (before Python 3.3); the interpreter's own `venv` when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub virtualenv: Vec<String>,
-    /// With `virtualenv`: the versions that it begins with, by name (`pip`, `setuptools`, `wheel`), fetched from the
-    /// package index; what it brings itself when empty. An old interpreter needs the last ones that know it.
+    /// With `virtualenv`: the versions of its seed packages, by name (`pip`, `setuptools`, `wheel`), fetched from the
+    /// package index; its bundled ones when empty. An old interpreter needs the last ones that support it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub seeds: BTreeMap<String, String>,
     /// Whether the distribution's Python packages are visible in it.
@@ -69,7 +69,7 @@ const PATIENCE: Duration = Duration::from_hours(1);
 impl Act for PythonEnv {
     fn describe(&self) -> String {
         let what = if self.installs() { " with its packages" } else { "" };
-        format!("make the Python environment {}{what}", self.path.display())
+        format!("create the Python environment {}{what}", self.path.display())
     }
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
@@ -80,7 +80,7 @@ impl Act for PythonEnv {
         if release.is_current(cx.host)? {
             return Ok(Verdict::Unchanged);
         }
-        let instead = if release.replaces(cx.host)? { ", instead of the one that stands there" } else { "" };
+        let instead = if release.replaces(cx.host)? { ", replacing the existing one" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
@@ -112,12 +112,12 @@ impl PythonEnv {
 
     fn validate(&self) -> Outcome<()> {
         if let Some(odd) = self.packages.iter().find(|package| package.starts_with('-') || package.trim().is_empty()) {
-            return Err(Failure::new(self.describe(), format!("{odd:?} is no requirement"))
-                .hint("options of pip belong into a requirements file"));
+            return Err(Failure::new(self.describe(), format!("{odd:?} is not a requirement"))
+                .hint("options of pip belong in a requirements file"));
         }
         let known = |name: &str| ["pip", "setuptools", "wheel"].contains(&name);
         if let Some(odd) = self.seeds.keys().find(|name| self.virtualenv.is_empty() || !known(name)) {
-            return Err(Failure::new(self.describe(), format!("{odd} is nothing that virtualenv begins with"))
+            return Err(Failure::new(self.describe(), format!("virtualenv does not install {odd} itself"))
                 .hint("`seeds` are versions of pip, setuptools and wheel, and belong to `virtualenv`"));
         }
         Ok(())
@@ -170,13 +170,13 @@ impl PythonEnv {
             if let Some(package) = self.packages.iter().find(|package| package.starts_with('/')) {
                 let _ = write!(needs, " or its package {package}");
             }
-            Failure::new(self.describe(), format!("the interpreter {interpreter}{needs} is not there"))
+            Failure::new(self.describe(), format!("the interpreter {interpreter}{needs} does not exist"))
                 .hint("install python3 and python3-venv, and check the path of the requirements file")
         })
     }
 
     /// pip follows a redirect from https to http and has no option against it: plain http is led to a proxy where
-    /// nothing listens, unless whoever configures pip names plain http himself.
+    /// nothing listens, unless pip's configuration names plain http.
     fn over_tls(&self, host: &dyn Host, command: Command) -> Command {
         let told = INDEXES.iter().filter_map(|name| host.env(name));
         let files = SETTINGS.iter().map(Path::new).chain(Some(Path::new(&self.requirements)));
@@ -195,7 +195,7 @@ impl PythonEnv {
     }
 
     fn make(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
-        (cx.progress)(Progress::Note("making the environment".to_owned()));
+        (cx.progress)(Progress::Note("creating the environment".to_owned()));
         if !self.virtualenv.is_empty() {
             return self.make_with_virtualenv(cx, dir);
         }
@@ -232,10 +232,10 @@ impl PythonEnv {
         argv.push(path(dir));
         // It keeps notes in its user's home, which is not ours to write to.
         CommandRunner::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
-            .hint("virtualenv must be installed and know the interpreter; versions it does not bring come from a package index")
+            .hint("virtualenv must be installed and support the interpreter; versions it does not bundle come from a package index")
             .run(cx, &self.describe())?;
         let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
-        CommandRunner::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
+        CommandRunner::new(clear).run(cx, &format!("remove virtualenv's cache in {}", dir.display()))?;
         Ok(())
     }
 
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         let was = bench.host.read_link("/srv/app/venv".as_ref()).unwrap();
         bench.host.put_file("/srv/code/requirements.txt", "flask==3\n", 0o644);
-        assert!(bench.summary(&act).contains("instead of the one that stands there"));
+        assert!(bench.summary(&act).contains("replacing the existing one"));
         let second = bench.make(&act);
         assert!(kept(bench.take_back(&second)).is_empty());
         assert_eq!(bench.host.read_link("/srv/app/venv".as_ref()).unwrap(), was);
@@ -363,14 +363,14 @@ mod tests {
         bench.make(&act);
         assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/srv/code".as_ref(), "code.releases/2".as_ref()).unwrap();
-        assert!(bench.summary(&act).contains("instead of the one that stands there"));
+        assert!(bench.summary(&act).contains("replacing the existing one"));
     }
 
     #[test]
     fn what_is_yet_to_come_is_a_change_to_come() {
         let bench = Bench::new();
         bench.host.take_away("/usr/bin/python3");
-        assert_eq!(bench.summary(&env()), "make the Python environment /srv/app/venv");
+        assert_eq!(bench.summary(&env()), "create the Python environment /srv/app/venv");
         assert!(bench.try_to_make(&env()).err().unwrap().hint.unwrap().contains("python3-venv"));
     }
 
@@ -410,7 +410,7 @@ mod tests {
         let closed = environment(&proxied, &act);
         assert!(has(&closed, "http_proxy", NOWHERE), "{closed:?}");
         assert!(!closed.iter().any(|(name, _)| name.to_lowercase() == "no_proxy"), "{closed:?}");
-        // Whoever names an index without TLS has it so.
+        // Anyone who names an index without TLS has it so.
         let told = bench();
         told.host.set_env("PIP_INDEX_URL", "http://index.example.org/simple");
         let configured = bench();

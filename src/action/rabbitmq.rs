@@ -26,18 +26,18 @@ pub struct Rabbitmq {
     pub user: String,
     /// The virtual host.
     pub vhost: String,
-    /// The password (a mark).
+    /// The password (a placeholder).
     pub password: String,
     /// Whether to remove the user `guest`.
     #[serde(default = "yes")]
     pub remove_guest: bool,
-    /// What it may do besides, such as `management` (log in to the management page).
+    /// Further rights, such as `management` (log in to the management page).
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Where the broker listens on the loopback address.
+    /// The broker's port on the loopback address.
     #[serde(default = "amqp_port")]
     pub port: u16,
-    /// Whether it speaks TLS there. Its certificate is not looked at: a proof does that.
+    /// Whether that port uses TLS. A proof checks the certificate.
     #[serde(default)]
     pub tls: bool,
 }
@@ -56,7 +56,7 @@ const GUEST: &str = "guest";
 impl Act for Rabbitmq {
     fn describe(&self) -> String {
         let guest = if self.remove_guest { ", and remove guest" } else { "" };
-        format!("make the RabbitMQ user {} for the virtual host {}{guest}", self.user, self.vhost)
+        format!("create the RabbitMQ user {} for the virtual host {}{guest}", self.user, self.vhost)
     }
 
     /// Asks the broker in its own protocol as far as that goes: `rabbitmqctl` takes a second or more to start.
@@ -68,7 +68,7 @@ impl Act for Rabbitmq {
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
-        let what = "read what the broker knows";
+        let what = "read the broker's state";
         let output = ctl(cx.host, what, &["export_definitions", "-"])?;
         let known: Value = serde_json::from_slice(&output.stdout).map_err(|e| Failure::new(what, e))?;
         let before = self.before(&known);
@@ -158,7 +158,7 @@ impl Rabbitmq {
             if !plain || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
                 let what = format!("use {name:?} as the name of a RabbitMQ {kind}");
                 return Err(
-                    Failure::new(what, "it is empty, begins with -, or holds blanks").hint("choose another name")
+                    Failure::new(what, "it is empty, begins with -, or contains spaces").hint("choose another name")
                 );
             }
         }
@@ -215,8 +215,8 @@ fn ctl(host: &dyn Host, what: &str, arguments: &[&str]) -> Outcome<Output> {
     let tail = output.tail(20);
     let why = match output.status {
         // EX_UNAVAILABLE
-        69 => "the broker does not run".to_owned(),
-        124 => "rabbitmqctl did not come back within a minute".to_owned(),
+        69 => "the broker is not running".to_owned(),
+        124 => "rabbitmqctl did not answer within a minute".to_owned(),
         _ => tail.iter().find(|line| !line.starts_with("Error")).cloned().unwrap_or_default(),
     };
     Err(Failure::new(what, why).tail(tail).hint("systemctl status rabbitmq-server"))
@@ -227,7 +227,7 @@ pub fn exist(host: &dyn Host, user: &str, vhost: &str) -> Outcome<(bool, bool)> 
     if host.stat(Path::new("/var/lib/rabbitmq")).ok().flatten().is_none() {
         return Ok((false, false));
     }
-    let what = "read what the broker knows";
+    let what = "read the broker's state";
     let output = ctl(host, what, &["export_definitions", "-"])?;
     let known: Value = serde_json::from_slice(&output.stdout).map_err(|e| Failure::new(what, e))?;
     Ok((named(&known, "users", user), named(&known, "vhosts", vhost)))
@@ -247,7 +247,7 @@ pub fn undo(
     if !matches!(cx.host.stat(data), Ok(Some(_))) {
         return Ok(Undone::Nothing);
     }
-    let what = "read what the broker knows";
+    let what = "read the broker's state";
     let export = || ctl(cx.host, what, &["export_definitions", "-"]);
     let (output, started) = match export() {
         Ok(output) => (output, false),
@@ -291,7 +291,7 @@ fn take_back(
         done.push(format!("removed the RabbitMQ virtual host {vhost}"));
     }
     if let Some(blob) = before {
-        let what = "give RabbitMQ's users back what they were";
+        let what = "restore RabbitMQ's users";
         let definitions = cx.blobs.get(cx.host, blob)?;
         let former: Value = serde_json::from_slice(&definitions).map_err(|e| Failure::new(what, e))?;
         if ["users", "permissions"].iter().all(|list| holds(known, &former, list)) {
@@ -301,7 +301,7 @@ fn take_back(
             ctl(cx.host, what, &["clear_permissions", "-p", vhost, user])?;
         }
         import(cx.host, what, &String::from_utf8_lossy(&definitions))?;
-        done.push("gave RabbitMQ's former users back".to_owned());
+        done.push("restored RabbitMQ's former users".to_owned());
     }
     if done.is_empty() { Ok(Undone::Nothing) } else { Ok(Undone::Done(done.join("; "))) }
 }

@@ -1,8 +1,8 @@
 //! A tree that is put in place as a whole.
 //!
-//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So whoever
+//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So anyone who
 //! reads the path sees the old tree or the new one and never half of one; a filling that was cut short is
-//! known by its missing stamp; and the way back, exact at any time, is to turn the link and remove the
+//! known by its missing stamp; and the rollback, exact at any time, is to turn the link and remove the
 //! directory. The key names what the tree was made from: a tree that stands already is not made again.
 
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ impl<'a> Release<'a> {
             let failed = |e| Failure::new(format!("write {}", dir.join(STAMP).display()), e);
             cx.host.write(&dir.join(STAMP), stamp.as_bytes(), Meta::root(0o644)).map_err(failed)?;
         }
-        let failed = |e| Failure::new(format!("turn {} to {}", self.path.display(), dir.display()), e);
+        let failed = |e| Failure::new(format!("switch {} to {}", self.path.display(), dir.display()), e);
         cx.host.make_symlink(self.path, &self.target()).map_err(failed)
     }
 
@@ -87,7 +87,7 @@ impl<'a> Release<'a> {
         if paths::stat(cx.host, dir)?.is_none() {
             return Ok(());
         }
-        (cx.progress)(Progress::Note("removing what an interrupted attempt has left".to_owned()));
+        (cx.progress)(Progress::Note("removing the rest of an interrupted attempt".to_owned()));
         let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
         CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
         Ok(())
@@ -101,7 +101,7 @@ impl<'a> Release<'a> {
     fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
         paths::missing_parents(host, self.path)?;
         paths::only_root_changes(host, self.path)?;
-        let what = || format!("put anything at {}", self.path.display());
+        let what = || format!("use {}", self.path.display());
         match paths::stat(host, self.path)?.map(|stat| stat.kind) {
             None => Ok(None),
             Some(Kind::Symlink) => {
@@ -109,10 +109,13 @@ impl<'a> Release<'a> {
                 if target.starts_with(self.releases_name()) {
                     return Ok(Some(target));
                 }
-                Err(Failure::new(what(), format!("a link to {} stands there, which is not ours", target.display()))
-                    .hint("remove the link, or choose another path"))
+                Err(Failure::new(
+                    what(),
+                    format!("a link to {} is already there, and bringup did not create it", target.display()),
+                )
+                .hint("remove the link, or choose another path"))
             }
-            Some(_) => Err(Failure::new(what(), "something stands there already, and it is not ours")
+            Some(_) => Err(Failure::new(what(), "something is already there, and bringup did not create it")
                 .hint("move it away, or choose another path; the path itself must not exist before")),
         }
     }

@@ -14,9 +14,9 @@ use crate::undo::Undo;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Remove {
-    /// What must not be there.
+    /// The path to remove.
     pub path: PathBuf,
-    /// More of that kind.
+    /// More paths to remove.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<PathBuf>,
 }

@@ -20,7 +20,7 @@ pub mod sites;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
-    /// Who manages it.
+    /// The service manager.
     pub manager: Manager,
     /// Unit (`nginx.service`), init script (`nginx`) or supervisor program (`webapp`; `webapp:*` for a group).
     pub name: String,
@@ -36,7 +36,7 @@ pub struct Service {
     /// A command that must succeed before it is (re)started or reloaded, such as `nginx -t`.
     #[serde(default)]
     pub test: Vec<String>,
-    /// A web server's sites: while it runs, new configuration is taken up under the dead-man switch.
+    /// A web server's sites: while it runs, new configuration is loaded as a guarded change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sites: Option<sites::Sites>,
 }
@@ -95,7 +95,7 @@ impl Service {
         files.chain([self.record(state, steps)]).collect()
     }
 
-    /// Whether this run has put its own definition in the place of somebody else's, who handed it over.
+    /// Whether this run has put its own definition in the place of another's, who handed it over.
     fn definition_was_anothers(&self, cx: &Context<'_>) -> bool {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let file = match self.manager {
@@ -111,8 +111,8 @@ impl Service {
 
     fn refuse_masked(&self, state: &ServiceState) -> Outcome<()> {
         if self.running && state.masked {
-            return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
-                .hint(format!("find out who masked it; `systemctl unmask {}` frees it", self.name)));
+            return Err(Failure::new(format!("start {}", self.name), "it is masked, so it cannot be started")
+                .hint(format!("find out why; `systemctl unmask {}` unmasks it", self.name)));
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Act for Service {
                 argv: self.manager.stop(&self.name),
                 user: String::new(),
                 cwd: PathBuf::from("/"),
-                describe: format!("stop {} before its former definition comes back", self.name),
+                describe: format!("stop {} before its former definition is restored", self.name),
             });
         }
         Ok(records)
@@ -245,7 +245,7 @@ pub fn crash_failure(host: &dyn Host, service: &Service) -> Option<Failure> {
     }
     let state = service.manager.state(host, &service.name).ok()?;
     let what = format!("keep {} running", service.name);
-    (!state.active).then(|| Failure::new(what, format!("it does not run: {}", state.detail)))
+    (!state.active).then(|| Failure::new(what, format!("it is not running: {}", state.detail)))
 }
 
 #[cfg(test)]

@@ -28,9 +28,9 @@ mod reach;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where they go; must not exist before, and must lie below directories that only root can change.
+    /// Path of the result; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
-    /// Where they come from: `asset`, `directory`, `archive` or `git`.
+    /// Kind of source: `asset`, `directory`, `archive` or `git`.
     pub from: From,
     /// The asset's name, the directory, the archive (path or URL) or the git URL.
     pub location: String,
@@ -57,7 +57,7 @@ pub struct Source {
 pub enum From {
     /// Shipped with the guide.
     Asset,
-    /// A directory of this host, copied.
+    /// A directory on this server, copied.
     Directory,
     /// A tar archive (gzip, xz, bzip2, zstd), a path or an http(s) URL.
     Archive,
@@ -88,14 +88,14 @@ impl Act for Source {
         self.validate()?;
         accounts::meta(cx.host, "0755", &self.owner, &self.group)?;
         let Some(identity) = self.identity(cx.host)? else {
-            let why = "only root can see whether it is already so";
+            let why = "only root can check the current state";
             return Ok(Verdict::change(format!("{} ({why})", self.describe())));
         };
         let release = self.release(identity)?;
         if release.is_current(cx.host)? {
             return Ok(Verdict::Unchanged);
         }
-        let instead = if release.replaces(cx.host)? { ", instead of the version that stands there" } else { "" };
+        let instead = if release.replaces(cx.host)? { ", replacing the existing version" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
@@ -131,7 +131,7 @@ impl Source {
         let refuse = |why: &str, hint: &str| Err(Failure::new(self.describe(), why).hint(hint));
         if self.location.contains(OPEN) || credentials(&self.location).is_some() {
             return refuse(
-                "its location holds a password or token, which every user could read in the list of processes",
+                "its location contains a password or token, which every user could read in the process list",
                 "use a deploy key or root's ~/.netrc or git credential store, and leave the password out of the URL",
             );
         }
@@ -141,14 +141,14 @@ impl Source {
         let local = !self.location.contains("://");
         let web = ["http://", "https://"].iter().any(|scheme| self.location.starts_with(scheme));
         if self.from == From::Archive && !web && !(local && self.location.starts_with('/')) {
-            return refuse("its location is neither an absolute path nor an http(s) URL", "give one of both");
+            return refuse("its location is neither an absolute path nor an http(s) URL", "give one of these");
         }
         if !self.sha256.is_empty() && (self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit())) {
             return refuse("its SHA-256 is not 64 hexadecimal digits", "copy it from `sha256sum <archive>`");
         }
         if self.location.starts_with("http://") && self.from == From::Archive && self.sha256.is_empty() {
             return refuse(
-                "over plain http anybody on the way could change it, and no SHA-256 is given",
+                "anyone on the network path could change it over plain http, and no SHA-256 is given",
                 "use an https URL, or give the archive's SHA-256",
             );
         }
@@ -173,7 +173,7 @@ impl Source {
                 }
                 tree::walk(host, location).map(|tree| {
                     let seen = |(path, stat): &(PathBuf, crate::host::Stat)| {
-                        // A directory's own time moves with what a copy leaves out or somebody else removed.
+                        // A directory's own time moves with what a copy leaves out or someone else removed.
                         let content = (stat.kind != Kind::Dir).then_some((stat.size, stat.mtime));
                         (path.clone(), stat.kind, stat.meta.mode, content)
                     };
@@ -190,7 +190,7 @@ impl Source {
             Ok(identity) => Ok(Some(identity)),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(None),
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Err(Failure::new(what(), e).hint("the source must be on this host before the run"))
+                Err(Failure::new(what(), e).hint("the source must be on this server before the run"))
             }
             Err(e) => Err(Failure::new(what(), e)),
         }
@@ -234,7 +234,7 @@ impl Source {
         if self.from == From::Asset && meta == Meta::root(0o755) {
             return Ok(());
         }
-        let what = || format!("settle the owner and modes of {}", dir.display());
+        let what = || format!("set the owner and modes of {}", dir.display());
         cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e))
     }
 }
@@ -309,7 +309,7 @@ mod tests {
         let act = source("directory", "/home/me/app");
         let first = bench.make(&act);
         bench.host.put_file("/home/me/app/app.py", "changed\n", 0o644);
-        assert!(bench.summary(&act).ends_with("instead of the version that stands there"));
+        assert!(bench.summary(&act).ends_with("replacing the existing version"));
         let second = bench.make(&act);
         assert_eq!(bench.host.text("/srv/app/code/app.py").as_deref(), Some("changed\n"));
         assert!(kept(bench.take_back(&second)).is_empty());
@@ -333,7 +333,7 @@ mod tests {
     fn what_stands_at_the_path_already_is_not_touched() {
         let bench = bench();
         bench.host.put_file("/srv/app/code/theirs", "x", 0o644);
-        assert!(bench.check(&asset()).unwrap_err().why.contains("not ours"));
+        assert!(bench.check(&asset()).unwrap_err().why.contains("did not create it"));
         assert!(bench.try_to_make(&asset()).is_err());
         bench.host.take_away("/srv/app/code");
         bench.host.make_symlink("/srv/app/code".as_ref(), "/etc".as_ref()).unwrap();
@@ -370,7 +370,7 @@ mod tests {
         assert!(why(&source("archive", "http://example.org/x.tar")).contains("plain http"));
         assert!(why(&source("archive", "app.tar")).contains("neither an absolute path"));
         let missing = bench.check(&source("directory", "/home/nobody")).unwrap_err();
-        assert!(missing.hint.unwrap().contains("on this host before the run"));
+        assert!(missing.hint.unwrap().contains("on this server before the run"));
         assert!(why(&Source { sha256: "abc".to_owned(), ..source("archive", "/home/me/app.tar") }).contains("64"));
         let stray = Source { files: [("../x".to_owned(), String::new())].into(), ..asset() };
         assert!(why(&stray).contains("outside"));
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(bench.host.text("/srv/app/code/app.py").as_deref(), Some("1\n"));
         let evil = Source { path: "/srv/app/evil".into(), ..source("archive", "https://example.org/evil.tar") };
         let failure = bench.try_to_make(&evil).err().unwrap();
-        assert!(failure.why.contains("redirected to http://example.org/evil.tar, which is not https"), "{failure}");
+        assert!(failure.why.contains("redirects to http://example.org/evil.tar, which is not https"), "{failure}");
         bench.host.put_file("/usr/bin/curl", "", 0o755);
         bench.host.on(&["curl"], |_, _| crate::host::fake::output(1, "", ""));
         assert!(bench.try_to_make(&evil).is_err());

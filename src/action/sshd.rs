@@ -30,7 +30,7 @@ use crate::system::sshd::server::{self, Effective, StartedBy};
 pub struct Sshd {
     /// The TCP port; others are closed.
     pub port: u16,
-    /// Addresses of this host where it listens; none: all of them.
+    /// Addresses of this server where it listens; none: all of them.
     #[serde(default)]
     pub listen: Vec<IpAddr>,
     /// Whether passwords are refused.
@@ -45,7 +45,7 @@ pub struct Sshd {
     /// Seconds after which the change is reverted unless it was confirmed.
     #[serde(default = "two_minutes")]
     pub revert_after: u64,
-    /// TCP ports to knock on first, in order, as the firewall has them; for what people are told.
+    /// TCP ports to knock on first, in order, as in the firewall; for messages only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub knock: Vec<u16>,
 }
@@ -78,8 +78,9 @@ impl RootLogin {
 }
 
 /// What to do when nobody confirmed it.
-const HINT: &str = "if you could not log in: is the port let in by whatever stands in front of this host, and does your \
-    key work? Else log in while the time runs, give it more by `ssh.revert_after`, or answer `ssh.confirm: none`";
+const HINT: &str = "if you could not log in, check that every firewall in front of this server allows the port and \
+    that your key works; otherwise log in before the time is up, allow more time in `ssh.revert_after`, or set \
+    `ssh.confirm: none`";
 
 /// What is guarded, for messages.
 const CONFIGURATION: &str = "SSH's configuration";
@@ -93,7 +94,7 @@ impl Act for Sshd {
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         if cx.host.euid() != 0 {
-            return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
+            return Ok(Verdict::change(format!("{} (only root can check the current state)", self.describe())));
         }
         let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
@@ -130,7 +131,7 @@ impl Act for Sshd {
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
-        // A dead run's change is taken back before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before anything is remembered as the state to come back to.
         deadman::revert_now(cx.host, cx.carry);
         let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
@@ -182,12 +183,12 @@ impl Sshd {
         let at = if addresses.is_empty() { "every address".to_owned() } else { addresses.join(" and ") };
         let mut parts = vec![format!("listen on port {} at {at}", self.port)];
         if self.keys_only {
-            parts.push("take keys only".to_owned());
+            parts.push("accept keys only".to_owned());
         }
         match self.root_login {
             RootLogin::Keep => {}
-            RootLogin::WithKey => parts.push("let root in with a key only".to_owned()),
-            RootLogin::Never => parts.push("keep root out".to_owned()),
+            RootLogin::WithKey => parts.push("let root log in with a key only".to_owned()),
+            RootLogin::Never => parts.push("refuse root".to_owned()),
         }
         parts.join(", ")
     }
@@ -295,20 +296,20 @@ impl Sshd {
     fn refuse_other_settings(&self, effective: &Effective) -> Outcome<()> {
         let settings = self.settings();
         let Some((keyword, value)) = effective.differing(&settings) else { return Ok(()) };
-        Err(Failure::new(WHAT, format!("another file sets {keyword} to {value}, and in sshd the first value wins"))
-            .hint(format!("`grep -ri {keyword} /etc/ssh` finds it; take that line out")))
+        Err(Failure::new(WHAT, format!("another file sets {keyword} to {value}, and sshd uses the first value"))
+            .hint(format!("`grep -ri {keyword} /etc/ssh` finds it; remove that line")))
     }
 
     /// Refuses what would not work, or would leave nobody who can log in.
     fn refuse(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<()> {
         let refused = |why: String, hint: &str| Err(Failure::new(WHAT, why).hint(hint));
         if self.port == 0 {
-            return refused("0 is no port".to_owned(), "answer a port from 1 to 65535");
+            return refused("0 is not a port".to_owned(), "choose a port from 1 to 65535");
         }
         let own = probe::addresses::find(host);
         if let Some(foreign) = self.listen.iter().find(|ip| !ip.is_unspecified() && !own.contains(&ip.to_string())) {
-            let why = format!("this host has no address {foreign}; it has {}", own.join(", "));
-            return refused(why, "answer one of these in `ssh.listen`, or none for all of them");
+            let why = format!("this server does not have the address {foreign}; it has {}", own.join(", "));
+            return refused(why, "choose from these in `ssh.listen`, or leave it empty for all of them");
         }
         let its = server.sockets(host);
         let wanted = self.wanted(host, server);
@@ -329,9 +330,9 @@ impl Sshd {
             let admins = admins::find(host, &probe::ssh::key_files(host));
             if admins::left(&admins, self.keys_only, self.root_login.name()).is_empty() {
                 return refused(
-                    "nobody could log in any more and become root".to_owned(),
-                    "put your public key into ~/.ssh/authorized_keys (`ssh-copy-id` does), of root or of somebody who \
-                     may use sudo",
+                    "no administrator could log in any longer".to_owned(),
+                    "add your public key to ~/.ssh/authorized_keys of root or of a user with sudo (`ssh-copy-id` does \
+                     it)",
                 );
             }
         }
@@ -345,8 +346,10 @@ impl Sshd {
         if says != does {
             let (says, does) = (server::list(&says), server::list(&does));
             return refused(
-                format!("SSH listens at {does}, but its configuration says {says}: there would be no way back"),
-                "`systemctl reload ssh` takes the configuration up; options in /etc/default/ssh may name a port, too",
+                format!(
+                    "SSH listens at {does}, but its configuration says {says}: the change could not be rolled back"
+                ),
+                "`systemctl reload ssh` applies the configuration; options in /etc/default/ssh may name a port, too",
             );
         }
         Ok(())
@@ -354,12 +357,12 @@ impl Sshd {
 
     /// Evidence that it is reached so, and in no other way.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
-        let what = "find SSH reached as planned";
+        let what = "verify how SSH is reached";
         let server = StartedBy::find(host)?;
         let (now, wanted) = (server.listening(host), self.wanted(host, server));
         if now != wanted {
             let why = format!("it listens at {} instead of {}", server::list(&now), server::list(&wanted));
-            return Err(Failure::new(what, why).hint("running bringup again with the same answers mends it"));
+            return Err(Failure::new(what, why).hint("run bringup again with the same answers to fix it"));
         }
         self.refuse_other_settings(&Effective::read(host)?)?;
         let ip = self.listen.iter().find(|ip| !ip.is_unspecified()).copied();
@@ -368,10 +371,10 @@ impl Sshd {
         if self.keys_only {
             let methods = greeting.methods.join(", ");
             if greeting.methods.iter().any(|method| method != "publickey") {
-                return Err(Failure::new(what, format!("it lets in not only with keys: {methods}"))
-                    .hint("`sshd -T -C user=root,addr=127.0.0.1` shows what is in force, exceptions too"));
+                return Err(Failure::new(what, format!("it accepts more than keys: {methods}"))
+                    .hint("`sshd -T -C user=root,addr=127.0.0.1` shows the settings in force, with exceptions"));
             }
-            evidence += "; a login without a key was refused, and nothing but a key is asked for";
+            evidence += "; a login without a key was refused, and only keys are accepted";
         }
         Ok(evidence)
     }
@@ -407,7 +410,7 @@ fn carry_out(cx: &Context<'_>, records: &[Undo]) -> Outcome<()> {
 /// and the session that asks for it lives on.
 pub fn undo(cx: &UndoContext<'_>, server_ran: bool) -> Outcome<Undone> {
     let changed = server::come_back(cx.host, cx.log, server_ran)?;
-    Ok(if changed { Undone::Done("had SSH take up its former configuration".to_owned()) } else { Undone::Nothing })
+    Ok(if changed { Undone::Done("reloaded SSH with its former configuration".to_owned()) } else { Undone::Nothing })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::host::Kind;
 use crate::system::paths;
 use crate::undo::{self, Undo};
 
-/// Makes a symbolic link.
+/// Creates a symbolic link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Symlink {
@@ -18,10 +18,10 @@ pub struct Symlink {
     pub path: PathBuf,
     /// What it points to.
     pub target: PathBuf,
-    /// What it may point to instead: where a later action turns it.
+    /// Another target to accept: where a later action points it.
     #[serde(rename = "or", alias = "accept_target", default, skip_serializing_if = "Option::is_none")]
     pub accept_target: Option<PathBuf>,
-    /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
+    /// Whether something that bringup did not create may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
 }
@@ -38,7 +38,7 @@ impl Act for Symlink {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
             Standing::Link(present) if self.is_content_with(&present) => Verdict::Unchanged,
             Standing::Link(present) => {
-                Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
+                Verdict::change(format!("change the link {path} from {} to {target}", present.display()))
             }
             Standing::File => Verdict::change(format!("replace the file {path} by a link to {target}")),
         })
@@ -80,7 +80,7 @@ impl Symlink {
             Some(Kind::File) => Standing::File,
             Some(Kind::Symlink) => Standing::Link(paths::read_link(cx.host, &self.path)?),
             Some(Kind::Dir | Kind::Other) => {
-                return Err(Failure::new(self.describe(), "a directory or a device stands there")
+                return Err(Failure::new(self.describe(), "a directory or a device is already there")
                     .hint("move it away, or choose another path"));
             }
         })
@@ -108,7 +108,7 @@ mod tests {
     fn a_link_that_led_elsewhere_and_a_file_come_back() {
         let bench = Bench::new();
         bench.host.make_symlink("/etc/a".as_ref(), "old".as_ref()).unwrap();
-        assert_eq!(bench.summary(&link("/etc/a", "new")), "turn the link /etc/a from old to new");
+        assert_eq!(bench.summary(&link("/etc/a", "new")), "change the link /etc/a from old to new");
         bench.round_trip(&link("/etc/a", "new"));
         bench.host.put_file("/etc/b", "theirs", 0o600);
         bench.round_trip(&link("/etc/b", "new"));
@@ -121,7 +121,7 @@ mod tests {
         bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
         assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();
-        assert_eq!(bench.summary(&act), "turn the link /etc/a from elsewhere to first");
+        assert_eq!(bench.summary(&act), "change the link /etc/a from elsewhere to first");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Trying one action on a machine in memory: there, a second time, and back.
+//! Trying one action on a fake host: there, a second time, and back.
 
 #![allow(clippy::unwrap_used)]
 

@@ -75,7 +75,7 @@ impl Act for User {
             // The same options, with the values that stand there now.
             let was = Self { home: PathBuf::from(&account.home), shell: account.shell.clone(), ..self.clone() };
             let argv = was.change(command, is_busy(cx.host, account.uid))?;
-            let describe = format!("give the user {name} its home and shell back");
+            let describe = format!("restore the home and shell of the user {name}");
             records.push(Undo::Command { argv, user: String::new(), cwd: PathBuf::from("/"), describe });
         }
         records.extend(
@@ -107,12 +107,12 @@ impl Act for User {
         let names = Names::read(cx.host)?;
         let groups: Vec<&str> = self.missing_groups(&names).collect();
         if let Some(unknown) = groups.iter().find(|group| names.group(group).is_none()) {
-            return Err(Failure::new(format!("put {} into the group {unknown}", self.name), "there is no such group")
-                .hint("the package that brings the group must be installed first"));
+            return Err(Failure::new(format!("add {} to the group {unknown}", self.name), "there is no such group")
+                .hint("install the package that creates the group first"));
         }
         if !groups.is_empty() {
             let argv = ["usermod", "--append", "--groups", &groups.join(","), &self.name];
-            CommandRunner::new(Command::new(argv)).run(cx, &format!("put {} into {}", self.name, groups.join(", ")))?;
+            CommandRunner::new(Command::new(argv)).run(cx, &format!("add {} to {}", self.name, groups.join(", ")))?;
         }
         Ok(())
     }
@@ -141,7 +141,7 @@ impl User {
             || !self.name.chars().all(allowed)
             || self.name.len() > 32
         {
-            return Err(Failure::new(self.describe(), "that is no valid user name")
+            return Err(Failure::new(self.describe(), "that is not a valid user name")
                 .hint("use up to 32 lower-case letters, digits, - and _, starting with a letter"));
         }
         let Some(account) = names.account(&self.name) else {
@@ -149,9 +149,9 @@ impl User {
         };
         if account.uid == 0 || account.uid >= FIRST_PERSON {
             let whose = if account.uid == 0 { "the administrator's" } else { "a person's" };
-            let why = format!("there is an account of that name already, and it is {whose} (id {})", account.uid);
+            let why = format!("an account of that name already exists, and it is {whose} (id {})", account.uid);
             return Err(Failure::new(self.describe(), why)
-                .hint("choose another user name: a service must not run with such an account"));
+                .hint("choose another user name: a service must not run as such an account"));
         }
         Ok(Some(account))
     }
@@ -174,8 +174,10 @@ impl User {
         let (home, name) = (self.home(), &self.name);
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
         if !plain(&home) || !plain(&self.shell) {
-            let why =
-                format!("its processes run, and its home {home} or its shell {} has unusual characters", self.shell);
+            let why = format!(
+                "its processes are running, and its home {home} or its shell {} has unusual characters",
+                self.shell
+            );
             return Err(Failure::new(format!("change the user {name}"), why).hint("stop what runs as that user first"));
         }
         let script = format!("s|^({name}:([^:]*:){{4}})[^:]*:[^:]*$|\\1{home}:{}|", self.shell);
@@ -210,7 +212,7 @@ pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<
     let names = Names::read(cx.host)?;
     let account = names.account(name);
     if let Some(account) = account.filter(|account| account.uid == 0 || account.uid >= FIRST_PERSON) {
-        let why = format!("the account of that name is not ours: its id is {}", account.uid);
+        let why = format!("bringup did not create the account of that name: its id is {}", account.uid);
         return Ok(Undone::Kept { what: format!("the user {name}"), why });
     }
     if account.is_some() {
@@ -256,9 +258,9 @@ pub fn undo_membership(cx: &UndoContext<'_>, user: &str, group: &str) -> Outcome
     if !member {
         return Ok(Undone::Nothing);
     }
-    let what = format!("take {user} out of the group {group}");
+    let what = format!("remove {user} from the group {group}");
     command_runner::run_undo(cx, &what, &Command::new(["gpasswd", "--delete", user, group]), None)?;
-    Ok(Undone::Done(format!("took {user} out of the group {group}")))
+    Ok(Undone::Done(format!("removed {user} from the group {group}")))
 }
 
 #[cfg(test)]
@@ -333,7 +335,7 @@ mod tests {
         let root = User { name: "root".to_owned(), ..user(&[]) };
         assert!(bench.check(&root).unwrap_err().why.contains("the administrator's"));
         let odd = User { name: "-x".to_owned(), ..user(&[]) };
-        assert!(bench.check(&odd).unwrap_err().why.contains("no valid user name"));
+        assert!(bench.check(&odd).unwrap_err().why.contains("not a valid user name"));
     }
 
     #[test]
@@ -347,7 +349,7 @@ mod tests {
     fn a_group_that_somebody_else_joined_stays() {
         let bench = Bench::new();
         let done = bench.make(&user(&[]));
-        // As userdel does, the group is left when somebody else is in it.
+        // As userdel does, the group is left when someone else is in it.
         bench.host.on(&["userdel", "webapp"], |host, _| {
             let text = host.text("/etc/passwd").unwrap();
             let rest: Vec<&str> = text.lines().filter(|line| !line.starts_with("webapp:")).collect();

@@ -28,7 +28,7 @@ const HEAD: [&str; 4] = ["version", "guide", "on_failure", "take_over"];
 
 /// What can be taken over, in words.
 pub const TAKE_OVER: &str = "write an absolute path, or one of unit:, user:, group:, database:, role:, vhost: and \
-                             broker-user: with a name, as the message that refuses the run has it";
+    broker-user: with a name, as shown when the run was refused";
 
 /// Whether a text can be the name of something to take over.
 pub fn may_take_over(name: &str) -> bool {
@@ -112,8 +112,8 @@ fn sections(name: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> {
     let message = match document.root().content {
         Content::Map(_) => return Ok(document),
         Content::Null => "the file is empty",
-        Content::Seq(_) => "a list stands where the sections are expected",
-        _ => "a single value stands where the sections are expected",
+        Content::Seq(_) => "sections are expected, and this is a list",
+        _ => "sections are expected, and this is a single value",
     };
     let hint = "write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one";
     Err(vec![Problem {
@@ -208,14 +208,14 @@ impl<'a> Reader<'a> {
     fn version(&mut self, key: &Key, node: &Node) {
         if node.content != Content::Int(VERSION) {
             let hint = format!("write `version: {VERSION}`");
-            self.find(place_of_value(key, node), "version", "is not a version that can be read", hint);
+            self.find(place_of_value(key, node), "version", "is not a supported version", hint);
         }
     }
 
     fn guide_name(&mut self, key: &Key, node: &Node) {
         let message = match &node.content {
             Content::Str(name) if *name == self.guide.id => return,
-            Content::Str(name) => format!("{} is another guide", quoted(name)),
+            Content::Str(name) => format!("{} is a different guide", quoted(name)),
             _ => "is not the name of a guide".to_owned(),
         };
         let hint = self.guide_hint();
@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
         for item in items {
             match &item.content {
                 Content::Str(name) if may_take_over(name) => self.given.take_over.push(name.clone()),
-                _ => self.find(item.at, "take_over", "is not the name of a thing", TAKE_OVER),
+                _ => self.find(item.at, "take_over", "is not a name that can be taken over", TAKE_OVER),
             }
         }
     }
@@ -258,9 +258,9 @@ impl<'a> Reader<'a> {
         let near = did_you_mean(&key.text, known.clone());
         let hint = match self.stages_asking(&key.text).as_slice() {
             [] => format!("known: {}{near}", known.collect::<Vec<_>>().join(", ")),
-            stages => format!("it is a question; write it in the section {}", stages.join(" or ")),
+            stages => format!("it is a question; move it to the section {}", stages.join(" or ")),
         };
-        self.find(key.at, "", format!("{} is no section of the guide {}", key.shown(), self.guide.id), hint);
+        self.find(key.at, "", format!("{} is not a section of the guide {}", key.shown(), self.guide.id), hint);
     }
 
     fn section(&mut self, stage: &Stage, key: &Key, node: &Node) {
@@ -288,20 +288,20 @@ impl<'a> Reader<'a> {
         let known = || stage.questions.iter().map(|question| question.id.as_str());
         let others = self.stages_asking(&key.text);
         let hint = if !others.is_empty() {
-            format!("it is asked in the section {}", others.join(" or "))
+            format!("it belongs in the section {}", others.join(" or "))
         } else if stage.questions.is_empty() {
             "this section has no questions; remove it".to_owned()
         } else {
             format!("known: {}{}", known().collect::<Vec<_>>().join(", "), did_you_mean(&key.text, known()))
         };
-        self.find(key.at, &stage.id, format!("{} is no question of this section", key.shown()), hint);
+        self.find(key.at, &stage.id, format!("{} is not a question of this section", key.shown()), hint);
     }
 
     /// A key that is none for a reason that cannot be seen, or that only another version of YAML has.
     fn odd_key(&mut self, path: &str, key: &Key) -> bool {
         if key.text == "<<" {
-            let hint = "write the answers out; an alias such as *name stands for one value only";
-            self.find(key.at, path, "merge keys (<<) are not read", hint);
+            let hint = "write the answers out; an alias such as *name can replace one value only";
+            self.find(key.at, path, "merge keys (<<) are not supported", hint);
         } else if let Some(odd) = visible::odd(&key.text) {
             self.find(key.at, path, format!("the name {} contains {odd}", key.shown()), odd.hint);
         } else {

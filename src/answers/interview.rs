@@ -15,7 +15,7 @@ use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
 
 const NAME: &str = Application::NAME;
 
-/// One guide, this machine, and the answers so far.
+/// One guide, this server, and the answers so far.
 #[derive(Clone, Debug)]
 pub struct Interview {
     guide: Guide,
@@ -176,7 +176,7 @@ impl Interview {
         &self.resolved
     }
 
-    /// Looks at the machine anew, with the same answers.
+    /// Looks at the server anew, with the same answers.
     pub fn found(&mut self, facts: Facts) {
         self.facts = facts;
         self.unmet = requirements(&self.guide, &self.facts);
@@ -237,7 +237,7 @@ impl Interview {
             let origin = self.resolved.origins.get(&path).copied();
             let problem = self.problems.iter().find(|problem| about(problem, &path));
             // An answer without origin was not asked for; no answer and no problem: its default hangs on an answer
-            // that is to be mended, or whether it is asked at all does.
+            // that is to be fixed, or whether it is asked at all does.
             let asked = question.when.is_none() && self.resolved.stages.contains(&stage.id);
             if origin.is_some() || problem.is_some() || asked {
                 fields.push(Field { path, question, value: value.filter(|_| origin.is_some()), origin, problem });

@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
             }
             Some((Value::Null, _)) => {
                 let hint = if question.default.is_some() {
-                    "write a value, or remove the line to take the default".to_owned()
+                    "write a value, or remove the line to use the default".to_owned()
                 } else {
                     asked(question)
                 };
@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Null. An answer to a question that is not asked would have no effect: whoever wrote it expects one, and
+    /// Null. An answer to a question that is not asked would have no effect: anyone who wrote it expects one, and
     /// must know before anything is changed. What stays from a previous run or from an earlier page of the
     /// wizard says nothing about what is wanted now, and is dropped; so is null, which is what the question has.
     fn not_asked(&mut self, stage: &Stage, question: &Question, path: &str, why: &str, when: Option<&str>) {
@@ -295,7 +295,7 @@ impl<'a> Walk<'a> {
         let before = self.problems.len();
         let accepted = self.accept(question, path, &rendered, origin);
         for problem in &mut self.problems[before..] {
-            problem.message = format!("must be answered, because the default does not do: {}", problem.message);
+            problem.message = format!("must be answered, because the default is not valid: {}", problem.message);
         }
         accepted
     }
@@ -353,9 +353,9 @@ impl<'a> Walk<'a> {
             }
         }
         let Some(choice) = refused else { return true };
-        let why = if choice.note.is_empty() { "not on offer here" } else { choice.note.trim_end() };
+        let why = if choice.note.is_empty() { "not available here" } else { choice.note.trim_end() };
         let hint = format!("choose one of: {}", offered.join(", "));
-        self.refuse(path, format!("'{}' is not on offer: {why}", choice.value), hint);
+        self.refuse(path, format!("'{}' is not available: {why}", choice.value), hint);
         false
     }
 
@@ -386,7 +386,7 @@ impl<'a> Walk<'a> {
         match self.expressions.eval(expression, &self.context) {
             Ok(value) => Some(value),
             Err(error) => {
-                // The guide should have refused the answer; whoever gave it can still give another.
+                // The guide should have refused the answer; anyone who gave it can still give another.
                 let given = |name: &&String| {
                     let given = self.given.values.get(*name);
                     given.is_some_and(|(_, origin)| matches!(origin, Origin::Flag | Origin::File | Origin::Typed))
@@ -394,11 +394,7 @@ impl<'a> Walk<'a> {
                 match names.iter().find(given).cloned() {
                     Some(answer) => {
                         let message = format!("{path} cannot be computed from it: {error}");
-                        self.refuse(
-                            &answer,
-                            message,
-                            "write it in another way; the guide should have refused this one",
-                        );
+                        self.refuse(&answer, message, "write it differently; the guide should have refused this value");
                     }
                     None => self.defect(path, "it cannot be computed", &error),
                 }
@@ -492,7 +488,7 @@ impl<'a> Walk<'a> {
     }
 
     fn defect(&mut self, path: &str, what: &str, error: &str) {
-        self.refuse(path, format!("{what}: {error}"), "this is a defect of the guide");
+        self.refuse(path, format!("{what}: {error}"), "this is a bug in the guide");
     }
 
     fn refuse(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {

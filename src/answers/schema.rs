@@ -24,8 +24,8 @@ pub fn schema(guide: &Guide) -> Value {
     properties.insert(
         "take_over".to_owned(),
         json!({"type": "array", "items": {"type": "string"}, "default": [],
-            "description": "What is there already, is not bringup's, and may be taken over: absolute paths, \
-                            unit:NAME, user:NAME, group:NAME, database:NAME, role:NAME, vhost:NAME, broker-user:NAME."}),
+            "description": "Existing things that bringup did not create and may take over: absolute paths, unit:NAME, \
+                user:NAME, group:NAME, database:NAME, role:NAME, vhost:NAME, broker-user:NAME."}),
     );
     let mut required = vec!["version".to_owned(), "guide".to_owned()];
     for stage in guide.stages.iter().filter(|stage| !stage.questions.is_empty()) {
@@ -59,7 +59,7 @@ pub fn sample(guide: &Guide) -> String {
     comment(
         &mut out,
         "",
-        "What is there already, is not bringup's, and may be taken over, such as [\"unit:shop.service\"].",
+        "Existing things that bringup did not create and may take over, such as [\"unit:shop.service\"].",
     );
     let _ = writeln!(out, "# take_over: []");
     for stage in guide.stages.iter().filter(|stage| !stage.questions.is_empty()) {
@@ -176,9 +176,9 @@ fn reference() -> Value {
     json!({"oneOf": [
         one("file", json!({"type": "string", "pattern": "^/", "description": "The first line of this file."})),
         one("env", json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-            "description": "This variable of the environment."})),
+            "description": "This environment variable."})),
         one("generate", json!({"type": "integer", "minimum": GENERATED.start(), "maximum": GENERATED.end(),
-            "description": "Made on the host, this many characters long."})),
+            "description": "Generated on the server, this many characters long."})),
     ]})
 }
 

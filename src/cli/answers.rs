@@ -18,7 +18,7 @@ use crate::plan::preview;
 use crate::ui::stdio;
 use crate::visible;
 
-/// Checks an answers file against its guide and this host's facts.
+/// Checks an answers file against its guide and this server's facts.
 pub(super) fn check(host: &dyn Host, file: PathBuf, mut inputs: Inputs, output: Output) -> Exit {
     inputs.answers = Some(file);
     match plan_inputs::make(host, &inputs, &probe(host)) {
@@ -85,7 +85,7 @@ pub(super) fn guides(output: Output) -> Exit {
     Exit::Done
 }
 
-/// Shows what was found on this machine.
+/// Shows what was found on this server.
 pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
     let facts = probe(host);
     if output.json {
@@ -96,7 +96,7 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
     Exit::Done
 }
 
-/// What was found, a line each. Names of processes and hosts are anybody's.
+/// What was found, a line each. Names of processes and hosts are anyone's.
 fn page(facts: Facts) -> String {
     let disks =
         facts.disks.iter().map(|(mount, disk)| format!("{mount} {} MiB free", disk.free_mib)).collect::<Vec<_>>();
@@ -129,14 +129,14 @@ fn ssh_server(sshd: &Sshd) -> String {
         return "no server".to_owned();
     }
     let ports: Vec<String> = sshd.ports.iter().map(ToString::to_string).collect();
-    let who = if sshd.peers.is_empty() { "nobody seen".to_owned() } else { sshd.peers.join(", ") };
+    let who = if sshd.peers.is_empty() { "unknown".to_owned() } else { sshd.peers.join(", ") };
     format!("port {}, logged in from: {who}", ports.join(", "))
 }
 
 fn firewall(facts: &Facts) -> String {
     let filter = match (facts.netfilter.allowed, facts.netfilter.nft) {
-        (false, _) => "may not be changed here (no CAP_NET_ADMIN)",
-        (true, true) => "nft is there",
+        (false, _) => "cannot be changed here (no CAP_NET_ADMIN)",
+        (true, true) => "nft is installed",
         (true, false) => "nft is not installed",
     };
     format!("{}; {filter}", facts.firewall)

@@ -52,15 +52,14 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
 /// There is nobody to ask, or only a program.
 fn nobody(given: &Inputs, output: Output) -> Exit {
     let why = match (output.json, given.answers.is_some()) {
-        (true, _) => "--json asks nothing: it needs --answers FILE, without --ask.",
-        (false, true) => "--ask needs a terminal, and there is none; without it nothing is asked.",
+        (true, _) => "--json asks no questions: use --answers FILE without --ask.",
+        (false, true) => "--ask needs a terminal, but there is none; leave it out to run without questions.",
         (false, false) => "There is no terminal for questions, and no answers file.",
     };
     stdio::error(&format!(
-        "error: {why}\n\
-         `sudo bringup` on a terminal asks what it needs. Without one, make an answers file with\n\
-         `bringup answers init webapp > answers.yaml`, look at it, and run\n\
-         `sudo bringup --answers answers.yaml`. `bringup --help` shows the rest.\n"
+        "error: {why}\n`sudo bringup` on a terminal asks what it needs. Without one, create an answers file \
+         with\n`bringup answers init webapp > answers.yaml`, review it, and run\n`sudo bringup --answers \
+         answers.yaml`. `bringup --help` shows the rest.\n"
     ));
     Exit::Usage
 }
@@ -83,7 +82,7 @@ fn line_by_line(
     let named = plan_inputs::named_guide(host, given).map_err(rejected)?;
     prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
-    // Whoever tries another guide and comes back finds the answers as they were.
+    // Anyone who tries another guide and comes back finds the answers as they were.
     let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
         let guide = match &named {
@@ -97,7 +96,7 @@ fn line_by_line(
             let opening = plan_inputs::opening(host, given, guide, facts.clone()).map_err(rejected)?;
             if let Some(run) = opening.interview.previous_run() {
                 voice.blank();
-                voice.prose(0, &format!("The answers of run {run} are offered again."));
+                voice.prose(0, &format!("The answers of run {run} are the defaults."));
             }
             refused = opening.refused;
             opening.interview
@@ -128,7 +127,7 @@ fn started(
         let made = Request {
             guide: interview.guide().clone(),
             resolved: interview.resolved().clone(),
-            // Somebody is here to decide, unless the answers say what to do.
+            // Someone is here to decide, unless the answers say what to do.
             on_failure: match interview.given().on_failure {
                 OnFailure::Pause => OnFailure::Pause,
                 OnFailure::Rollback | OnFailure::Ask => OnFailure::Ask,
@@ -142,7 +141,7 @@ fn started(
                 return Ok(apply::follow(host, &made, launched, output));
             }
             Err(problems) => {
-                dialogue.tell_problems("It was not started, and nothing was changed:", &problems);
+                dialogue.tell_problems("The run was not started, and nothing was changed:", &problems);
                 match dialogue.review()? {
                     Decision::Start(again) => plan = *again,
                     Decision::Saved(_) | Decision::Back => return Ok(Exit::Done),
@@ -171,11 +170,11 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
         .find(|run| matches!(run.state, RunStatus::Running | RunStatus::Unfinished | RunStatus::RollbackUnfinished));
     let Some(run) = found else { return Ok(None) };
     let (said, offered): (_, &[_]) = match run.state {
-        RunStatus::Running => ("is working on this host", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
+        RunStatus::Running => ("is in progress", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
         RunStatus::RollbackUnfinished => {
-            ("was interrupted during its rollback", &[("go on with the rollback", Unfinished::Rollback)])
+            ("was interrupted during its rollback", &[("continue the rollback", Unfinished::Rollback)])
         }
-        _ => ("was interrupted", &[("go on with it", Unfinished::Resume), ("roll it back", Unfinished::Rollback)]),
+        _ => ("was interrupted", &[("resume it", Unfinished::Resume), ("roll it back", Unfinished::Rollback)]),
     };
     voice.blank();
     voice.prose(0, &format!("Run {} {said}.", run.dir.id));

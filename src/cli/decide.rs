@@ -13,10 +13,10 @@ use crate::host::Host;
 use crate::ui::follow::Asked;
 use crate::ui::{ask, stdio, tty_caps};
 
-/// Asks whoever sits at the terminal; `reading` as in [`tty_caps::choose`].
+/// Asks anyone who sits at the terminal; `reading` as in [`tty_caps::choose`].
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
     let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
-    // A program reads the question for itself; what somebody else has answered is no question.
+    // A program reads the question for itself; what someone else has answered is no question.
     if output.json || !is_open() {
         return Asked::GoOn;
     }
@@ -27,7 +27,7 @@ pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Outp
     let options = ask::options(waiting);
     let labels: Vec<String> = options.iter().map(|(_, label)| label.clone()).collect();
     loop {
-        let chosen = tty_caps::choose(host, "What now?", &labels, output.plain, reading);
+        let chosen = tty_caps::choose(host, "What next?", &labels, output.plain, reading);
         let Some((decision, _)) = chosen.and_then(|chosen| options.get(chosen)) else {
             return Asked::Left;
         };
@@ -47,18 +47,18 @@ pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Outp
 pub(super) fn decide(host: &dyn Host, decision: &Decision, output: Output) -> Exit {
     let refuse = |problem: Problem| answers::refuse(&[problem], output);
     if host.euid() != 0 {
-        return refuse(Problem::new("only root can decide what becomes of a run", "run it again with sudo"));
+        return refuse(Problem::new("only root can decide about a run", "run it again with sudo"));
     }
     let Some(id) = detach::running(host) else {
-        let hint = "`bringup status` shows what is in place, `bringup resume` goes on with what was interrupted";
-        return refuse(Problem::new("no run is at work, so none waits for a decision", hint));
+        let hint = "`bringup status` shows what is in place, `bringup resume` continues an interrupted run";
+        return refuse(Problem::new("no run is in progress, so none waits for a decision", hint));
     };
     let dir = RunDir::of(&id);
     let waiting = match decision::waiting(host, &dir) {
         Ok(Some(waiting)) => waiting,
         Ok(None) => {
-            let message = format!("run {id} is at work and does not wait for a decision");
-            return refuse(Problem::new(message, "`bringup attach` shows what it does"));
+            let message = format!("run {id} is in progress and does not wait for a decision");
+            return refuse(Problem::new(message, "`bringup attach` shows its progress"));
         }
         Err(failure) => return refuse(Problem::in_step("", &failure)),
     };

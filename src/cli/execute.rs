@@ -26,7 +26,7 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[S
         let event = Event { at: host.now(), what };
         if let Ok(mut line) = serde_json::to_vec(&event) {
             line.push(b'\n');
-            // Whoever follows misses a line; the run itself does not depend on it.
+            // Anyone who follows misses a line; the run itself does not depend on it.
             let _ = host.append_lazily(&events, &line);
         }
     };
@@ -143,7 +143,7 @@ fn lock(host: &dyn Host, id: &str) -> Outcome<Lock> {
         host.sleep(Duration::from_millis(50));
     }
     let other = detach::running(host).unwrap_or_default();
-    Err(Failure::new("start", format!("run {other} is working on this host")).hint("bringup attach shows it"))
+    Err(Failure::new("start", format!("run {other} is in progress")).hint("bringup attach shows it"))
 }
 
 /// INT, TERM and HUP only ask for a pause between two actions; a lost terminal must not stop a run.

@@ -10,14 +10,14 @@ use crate::undo::deadman;
 /// Keeps the change that waits for it.
 pub(super) fn confirm(host: &dyn Host) -> Exit {
     if host.euid() != 0 {
-        stdio::error("error: changing the host needs root: run it again with sudo.\n");
+        stdio::error("error: changing this server needs root: run it again with sudo.\n");
         return Exit::Rejected;
     }
-    // Nobody would make it last: it is taken back whatever is said now.
+    // The run that died cannot keep it: it is reverted in any case.
     let confirmed = match detach::running(host) {
         Some(_) => deadman::confirm(host),
-        None => Err(Failure::new("confirm a change", "no run is working on this host")
-            .hint("what a run that died had changed is reverted by itself; `bringup resume` goes on")),
+        None => Err(Failure::new("confirm a change", "no run is in progress")
+            .hint("guarded changes of a run that died are reverted automatically; `bringup resume` continues the run")),
     };
     match confirmed {
         Ok(what) => {
@@ -31,7 +31,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
     }
 }
 
-/// Takes back what nobody confirmed.
+/// Reverts an unconfirmed change.
 pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
     match deadman::expire(host, wait, CARRY) {
         Ok(()) => Exit::Done,

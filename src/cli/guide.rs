@@ -1,4 +1,4 @@
-//! `guide new|lint|schema`: for whoever writes a guide. Needs no root and changes nothing else.
+//! `guide new|lint|schema`: for anyone who writes a guide. Needs no root and changes nothing else.
 
 use std::path::Path;
 

@@ -35,7 +35,7 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks
         let packages = scope.spawn(|| packages(host, &made.plan));
         (preview(host, &made.plan, &secrets, checks), packages.join().unwrap_or_default())
     });
-    // Facts of another machine say nothing of whose the things there are.
+    // Facts of another server say nothing of whose the things there are.
     let problems =
         if elsewhere { Vec::new() } else { launch::foreseen(host, &made.plan, &verdicts, packages.as_ref()) };
     if output.json {

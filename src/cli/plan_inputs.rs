@@ -43,13 +43,13 @@ fn rotated(names: &[String], resolved: &Resolved) -> Result<BTreeSet<String>, Ve
     let problem = |name: &String| {
         let (message, hint) = match resolved.secrets.get(name) {
             Some(SecretSource::Generate(_)) => return None,
-            Some(_) => ("is given and not generated", "give another value, or answer {generate: 32}".to_owned()),
+            Some(_) => ("is given, not generated", "give another value, or answer {generate: 32}".to_owned()),
             None => {
                 let generated = |(name, source): (&String, &SecretSource)| {
                     matches!(source, SecretSource::Generate(_)).then(|| name.clone())
                 };
                 let known: Vec<String> = resolved.secrets.iter().filter_map(generated).collect();
-                ("is no secret of these answers", format!("generated are: {}", known.join(", ")))
+                ("is not a secret of these answers", format!("generated secrets: {}", known.join(", ")))
             }
         };
         Some(Problem { place: "--rotate".to_owned(), path: name.clone(), message: message.to_owned(), hint })
@@ -58,7 +58,7 @@ fn rotated(names: &[String], resolved: &Resolved) -> Result<BTreeSet<String>, Ve
     if problems.is_empty() { Ok(names.iter().cloned().collect()) } else { Err(problems) }
 }
 
-/// What the questions begin with, for whoever asks them.
+/// What the questions begin with, for anyone who asks them.
 pub(super) struct Opening {
     /// The questions, with the answers of flags, of the file, or else of an earlier run.
     pub interview: Interview,
@@ -141,7 +141,7 @@ fn flags(guide: &Guide, inputs: &Inputs, literals: Literals) -> Result<Given, Ve
     let mut given = Given { take_over: inputs.take_over.clone(), ..Given::default() };
     let mut problems = Vec::new();
     for odd in inputs.take_over.iter().filter(|name| !file::may_take_over(name)) {
-        problems.push(Problem::new(format!("--take-over {odd} is not the name of a thing"), file::TAKE_OVER));
+        problems.push(Problem::new(format!("--take-over {odd}: not a name that can be taken over"), file::TAKE_OVER));
     }
     for text in &inputs.set {
         match file::parse_set(guide, text, literals) {
@@ -154,12 +154,12 @@ fn flags(guide: &Guide, inputs: &Inputs, literals: Literals) -> Result<Given, Ve
     if problems.is_empty() { Ok(given) } else { Err(problems) }
 }
 
-/// Facts from a file, for planning for another machine.
+/// Facts from a file, for planning for another server.
 pub(super) fn facts_from(host: &dyn Host, path: &Path) -> Result<Facts, Vec<Problem>> {
     let name = path.display().to_string();
     let bytes =
         host.read(path).map_err(|e| vec![Problem::new(format!("cannot read {name}: {e}"), "check the path")])?;
     serde_json::from_slice(&bytes).map_err(|e| {
-        vec![Problem::new(format!("{name}: {e}"), "make it with `bringup facts --json` on the other machine")]
+        vec![Problem::new(format!("{name}: {e}"), "create it with `bringup facts --json` on the other server")]
     })
 }

@@ -1,4 +1,4 @@
-//! `preflight`: is this machine fit to be changed? Looks only, needs no root.
+//! `preflight`: is this server fit to be changed? Looks only, needs no root.
 
 use std::path::Path;
 

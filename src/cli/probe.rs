@@ -1,4 +1,4 @@
-//! `probe`: tries ports of another machine from here, and compares with what its plan says. A host cannot see by
+//! `probe`: tries ports of another server from here, and compares with what its plan says. A host cannot see by
 //! itself what reaches it from outside.
 
 use std::collections::BTreeMap;
@@ -128,7 +128,7 @@ type Targets = BTreeMap<u16, Target>;
 
 /// What `probe` was asked for.
 pub(super) struct Request<'a> {
-    /// Name or address of the machine.
+    /// Name or address of the server.
     pub(super) host: &'a str,
     /// `443` or `5432=closed`, separated by commas.
     pub(super) ports: Option<&'a str>,
@@ -161,7 +161,7 @@ pub(super) fn probe(host: &dyn Host, request: &Request<'_>, output: Output) -> E
     let addresses = one_of_each_family(&addresses);
     let ports: Vec<u16> = targets.keys().copied().collect();
     let mut found = try_all(host, &addresses, &ports);
-    // Where there is no way at all by IPv6 (or IPv4), that says nothing about the machine.
+    // Where there is no way at all by IPv6 (or IPv4), that says nothing about the server.
     let dead = |address: &IpAddr| ports.iter().all(|port| found[&(*port, *address)].1);
     let routed: Vec<IpAddr> = addresses.iter().copied().filter(|address| !dead(address)).collect();
     let addresses = if routed.is_empty() { addresses } else { routed };
@@ -216,7 +216,7 @@ fn given(text: &str) -> Result<Targets, String> {
     Ok(targets)
 }
 
-/// What a plan promises to those outside. `facts` are those of the machine, when they are known.
+/// What a plan promises to those outside. `facts` are those of the server, when they are known.
 fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
     let mut targets = Targets::new();
     let firewall = plan.actions.iter().find_map(|planned| match &planned.action {

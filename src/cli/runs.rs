@@ -28,7 +28,7 @@ use crate::ui::follow::{Followed, follow as follow_events};
 use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
-/// What `rollback` was asked to take back.
+/// What `rollback` was asked to roll back.
 pub(super) struct RollbackScope {
     pub run: Option<String>,
     pub all: bool,
@@ -36,7 +36,7 @@ pub(super) struct RollbackScope {
     pub options: Options,
 }
 
-/// Shows what stands on this host.
+/// Shows what stands on this server.
 pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
@@ -47,7 +47,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
-            stdio::print("Nothing that bringup did is in place on this server.\n");
+            stdio::print("No change of bringup's is in place on this server.\n");
         }
         for run in standing {
             stdio::print(&line(run));
@@ -77,7 +77,7 @@ pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
             return Ok(Exit::Done);
         }
         if runs.is_empty() {
-            stdio::print("bringup has not changed anything on this host yet.\n");
+            stdio::print("bringup has not changed anything on this server yet.\n");
         }
         for run in runs {
             stdio::print(&line(run));
@@ -141,7 +141,7 @@ pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
             let not_tried = results.iter().filter(|(_, _, result)| outcome(result) == "not_tried").count();
             let not_tried = if not_tried == 0 { String::new() } else { format!(", {not_tried} not tried") };
             let passed = results.iter().filter(|(_, _, result)| outcome(result) == "passed").count();
-            stdio::print(&format!("{passed} proven, {failed} failed{not_tried}.\n"));
+            stdio::print(&format!("{passed} passed, {failed} failed{not_tried}.\n"));
             stdio::print(&report::not_verified(
                 &stages,
                 &untried.iter().map(|(_, what, _)| what.as_str()).collect::<Vec<_>>(),
@@ -191,7 +191,7 @@ pub(super) fn abort(host: &dyn Host) -> Exit {
     match detach::ask_to_stop(host, &RunDir::of(&id)) {
         Ok(()) => {
             stdio::print(&format!(
-                "Run {id} ends after its present step and rolls everything back; `bringup attach` shows it.\n"
+                "Run {id} ends after its current step and rolls everything back; `bringup attach` shows it.\n"
             ));
             Exit::Done
         }
@@ -210,10 +210,13 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
             return Ok(Exit::Done);
         };
         if run.state == RunStatus::RollbackUnfinished {
-            stdio::error(&format!("The rollback of run {} was interrupted: `bringup rollback` goes on.\n", run.dir.id));
+            stdio::error(&format!(
+                "The rollback of run {} was interrupted: `bringup rollback` continues it.\n",
+                run.dir.id
+            ));
             return Ok(Exit::Rejected);
         }
-        if !yes && tty_caps::interactive(host) && !tty_caps::confirm(host, &format!("Go on with run {}?", run.dir.id)) {
+        if !yes && tty_caps::interactive(host) && !tty_caps::confirm(host, &format!("Resume run {}?", run.dir.id)) {
             return Ok(Exit::Rejected);
         }
         if let Some(on_failure) = on_failure {
@@ -255,18 +258,18 @@ pub(super) fn rollback(host: &dyn Host, scope: &RollbackScope, output: Output) -
             return Ok(Exit::Rejected);
         }
         if !scope.yes && !tty_caps::interactive(host) {
-            stdio::error("error: nobody is there to confirm; add --yes.\n");
+            stdio::error("error: there is no terminal to confirm on; add --yes.\n");
             return Ok(Exit::Usage);
         }
         if !output.json && (!scope.yes || chosen.len() > 1) {
             if chosen.len() > 1 {
-                stdio::print(&format!("These {} runs are rolled back, the latest first:\n", chosen.len()));
+                stdio::print(&format!("These {} runs will be rolled back, the latest first:\n", chosen.len()));
             }
             for run in &chosen {
                 stdio::print(&line(run));
             }
         }
-        if !scope.yes && !tty_caps::confirm(host, "Take this back?") {
+        if !scope.yes && !tty_caps::confirm(host, "Roll this back?") {
             return Ok(Exit::Rejected);
         }
         let mut arguments = vec!["--rollback".to_owned()];
@@ -290,7 +293,7 @@ pub(super) fn rollback(host: &dyn Host, scope: &RollbackScope, output: Output) -
 /// Which runs a rollback concerns, newest first.
 fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &RollbackScope) -> Result<Vec<&'a Run>, String> {
     if let Some(run) = runs.iter().find(|run| run.state == RunStatus::Running) {
-        return Err(format!("run {} is working; `bringup abort` ends it and rolls it back", run.dir.id));
+        return Err(format!("run {} is in progress; `bringup abort` ends it and rolls it back", run.dir.id));
     }
     let standing: Vec<&Run> = runs::standing(runs).collect();
     let from = match &scope.run {
@@ -355,15 +358,15 @@ fn not_in_place(runs: &[Run], id: &str) -> String {
     match waits {
         Some(run) => {
             let users = run.journal.waits.join(", ");
-            format!("run {id} is rolled back; what is left of it goes with the last that uses it: {users}")
+            format!("run {id} is rolled back; the rest of it is removed with the last run that uses it: {users}")
         }
         None => format!("no run {id} is in place; runs in place: {}", known.join(", ")),
     }
 }
 
-/// What whoever leaves a run that works is told.
-const GOES_ON: &str = "\nThe run goes on in the background. `bringup attach` shows it again,\n\
-                       `bringup abort` ends it after its present step and rolls everything back.\n";
+/// What anyone who leaves a run that works is told.
+const GOES_ON: &str = "\nThe run continues in the background. `bringup attach` shows it again,\n`bringup abort` ends \
+    it after its current step and rolls everything back.\n";
 
 /// Says once more, after a screen that is gone, how a run ended, or that it goes on.
 pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
@@ -376,7 +379,7 @@ pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
     }
 }
 
-/// Waits for a run's last lines of bookkeeping, at most five seconds: whoever types the next command must not meet
+/// Waits for a run's last lines of bookkeeping, at most five seconds: anyone who types the next command must not meet
 /// its lock.
 fn await_end(host: &dyn Host, dir: &RunDir) {
     for _ in 0..250 {
@@ -413,8 +416,8 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
         }
         Followed::Left if decision::waiting(host, dir).is_ok_and(|waiting| waiting.is_some()) => {
             stdio::error(
-                "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` tells it,\n\
-                 `bringup abort` rolls everything back.\n",
+                "\nThe run waits for a decision: `bringup attach` asks again, `bringup decide` answers,\n`bringup \
+                 abort` rolls everything back.\n",
             );
             Exit::Interrupted
         }
@@ -423,10 +426,10 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
             Exit::Interrupted
         }
         Followed::Died => {
-            let why = state_dir::trouble(host).map_or(String::new(), |why| format!(": {why}. Mend that first"));
+            let why = state_dir::trouble(host).map_or(String::new(), |why| format!(": {why}. Fix that first"));
             stdio::error(&format!(
-                "The process of run {} is gone, and the run is not finished{why}.\n\
-                 `bringup resume` goes on, `bringup rollback` takes everything back.\n",
+                "The process of run {} died before the run finished{why}.\n`bringup resume` continues, `bringup \
+                 rollback` rolls everything back.\n",
                 dir.id
             ));
             Exit::Incomplete
@@ -434,7 +437,7 @@ pub(super) fn follow(host: &dyn Host, dir: &RunDir, output: Output) -> Exit {
     }
 }
 
-const NEEDS_ROOT: &str = "error: the records of runs can be read by root only; run it again with sudo.\n";
+const NEEDS_ROOT: &str = "error: only root can read the records of runs; run it again with sudo.\n";
 
 /// The run that works now, or why we cannot name one: others than root see no run at all.
 fn at_work(host: &dyn Host) -> Result<String, &'static str> {
@@ -478,10 +481,10 @@ fn line(run: &Run) -> String {
     let state = match run.state {
         RunStatus::Running => "running",
         RunStatus::Unfinished => "interrupted: resume or rollback",
-        RunStatus::RollbackUnfinished => "rollback interrupted: rollback goes on",
+        RunStatus::RollbackUnfinished => "rollback interrupted: rollback",
         RunStatus::Done => "done",
         RunStatus::ProofFailed => "done, but a proof failed",
-        RunStatus::RolledBack if run.waits() => "rolled back, but for what others use",
+        RunStatus::RolledBack if run.waits() => "rolled back, except what others use",
         RunStatus::RolledBack => "rolled back",
     };
     let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
@@ -598,6 +601,6 @@ mod tests {
         let lock = detach::lock(&host, "20260101-000000-webapp").unwrap().unwrap();
         assert_eq!(at_work(&host).as_deref(), Ok("20260101-000000-webapp"));
         drop(lock);
-        assert!(at_work(&host.as_user(1000)).unwrap_err().contains("root only"));
+        assert!(at_work(&host.as_user(1000)).unwrap_err().contains("only root"));
     }
 }

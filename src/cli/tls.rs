@@ -8,7 +8,7 @@ use crate::error::Exit;
 use crate::host::Host;
 use crate::ui::stdio;
 
-/// Asks again, as a run of its own: it fails and is taken back when there is still no certificate.
+/// Asks again, as a run of its own: it fails and is rolled back when there is still no certificate.
 pub(super) fn retry(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |all| {
         let asks = |run: &&runs::Run| {
@@ -17,15 +17,15 @@ pub(super) fn retry(host: &dyn Host, output: Output) -> Exit {
         };
         let Some(run) = runs::standing(all).rev().find(asks) else {
             stdio::error(
-                "No run that stands asks an authority for a certificate: there is nothing to retry.\n\
-                 To have one issued, answer tls.mode with acme.\n",
+                "No run in place gets a certificate from an authority: there is nothing to retry.\nTo get one, set \
+                 tls.mode to acme.\n",
             );
             return Ok(Exit::Rejected);
         };
         match launch::again(host, all, run) {
             Ok(Again::NothingToDo) => {
                 stdio::print(
-                    "Nothing to do: the certificate is there. `bringup verify` proves that it can be renewed.\n",
+                    "Nothing to do: the certificate is there. `bringup verify` checks that it can be renewed.\n",
                 );
                 Ok(Exit::Done)
             }

@@ -31,7 +31,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
     })
 }
 
-/// Shows a run that works, or waits for somebody; none where the terminal cannot.
+/// Shows a run that works, or waits for someone; none where the terminal cannot.
 pub(super) fn attach(host: &dyn Host, run: &str) -> Option<Exit> {
     if !terminal::suits(host) {
         return None;

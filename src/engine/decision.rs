@@ -159,8 +159,8 @@ pub(super) fn expect(host: &dyn Host, dir: &RunDir, number: usize, choice: Choic
     let what = || format!("decide \"{}\"", choice.name());
     let question = waiting(host, dir)?.filter(|waiting| waiting.number == number);
     let Some(question) = question else {
-        return Err(Failure::new(what(), format!("run {} does not wait for it (any more)", dir.id))
-            .hint("`bringup attach` shows what it does now"));
+        return Err(Failure::new(what(), format!("run {} is not waiting for it (any longer)", dir.id))
+            .hint("`bringup attach` shows its progress"));
     };
     if question.choices.contains(&choice) {
         return Ok(());
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_not_offered_or_not_asked_is_refused_with_the_way_out() {
         let (host, dir) = host();
-        assert!(send(&host, &dir, 7, &Decision::Retry).unwrap_err().why.contains("does not wait"));
+        assert!(send(&host, &dir, 7, &Decision::Retry).unwrap_err().why.contains("is not waiting"));
         ask(&host, &dir, &question(7)).unwrap();
         let refused = send(&host, &dir, 7, &Decision::Skip).unwrap_err();
         assert_eq!(refused.to_string(), "could not decide \"skip\": web.page does not allow it");

@@ -98,7 +98,7 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
 /// which then lives on in the unit's cgroup: it would stand in the way, and go on changing the host beside us.
 fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
     let unit = unit(id);
-    let what = || format!("wait for the end of {unit}, which an earlier process of this run has left");
+    let what = || format!("wait for the end of {unit}, which an earlier process of this run left behind");
     let mut waited = Duration::ZERO;
     let mut killed = false;
     loop {
@@ -110,11 +110,8 @@ fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
             return Ok(());
         }
         if running(host).as_deref() == Some(id) {
-            return Err(Failure::new(
-                "start the run in a process of its own",
-                format!("run {id} is working on this host"),
-            )
-            .hint("`bringup attach` shows it"));
+            return Err(Failure::new("start the run in a process of its own", format!("run {id} is in progress"))
+                .hint("`bringup attach` shows it"));
         }
         if waited >= GRACE && !killed {
             let kill = Command::new(["systemctl", "kill", "--signal=SIGKILL", "--", &unit]);
@@ -176,7 +173,7 @@ pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
     let path = Path::new(STATE_DIR).join("starting");
     let what = || format!("lock {}", path.display());
     host.make_dir(Path::new(STATE_DIR), Meta::root(0o755))
-        .map_err(|e| Failure::new(format!("make {STATE_DIR}"), e).hint("changing the host needs root: use sudo"))?;
+        .map_err(|e| Failure::new(format!("make {STATE_DIR}"), e).hint("changing this server needs root: use sudo"))?;
     let polls = STARTING.as_millis() / POLL.as_millis();
     for _ in 0..polls {
         if let Some(guard) = host.lock(&path).map_err(|e| Failure::new(what(), e))? {
@@ -184,7 +181,7 @@ pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
         }
         host.sleep(POLL);
     }
-    Err(Failure::new("start", "another start of a run has not come to its end on this host")
+    Err(Failure::new("start", "another run is being started")
         .hint("`bringup status` shows whether it runs; then start again"))
 }
 
@@ -326,7 +323,7 @@ mod tests {
         host.put_file("/var/lib/bringup/lock", "", 0o600);
         host.lock_elsewhere("/var/lib/bringup/lock", true);
         let failure = start(&host, &dir, &[]).unwrap_err();
-        assert!(failure.to_string().contains("is working on this host"), "{failure}");
+        assert!(failure.to_string().contains("is in progress"), "{failure}");
         assert_eq!((ran(&host, &["systemctl", "kill"]), ran(&host, &["systemd-run"])), (0, 0));
     }
 

@@ -61,7 +61,7 @@ fn begin(
         return Err(refused(problem));
     }
     if let Some(run) = all.iter().find(|run| !seen.contains(&run.dir.id)) {
-        let why = format!("run {} was started meanwhile, and this plan was made for the host before it", run.dir.id);
+        let why = format!("run {} was started meanwhile, so this plan is out of date", run.dir.id);
         return Err(Failure::new("start", why).hint("`bringup history` shows how it ended; then start again"));
     }
     runs::clear_unbegun(host)?;

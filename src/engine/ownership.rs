@@ -171,11 +171,11 @@ impl<'a> Look<'a> {
             Owner::Foreign if restorable && self.handed.contains(key) => return,
             Owner::Foreign => {
                 let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-                (format!("{what} is there already{detail}, and no run of bringup made it"), restorable)
+                (format!("{what} already exists{detail}, and no run of bringup created it"), restorable)
             }
         };
         let other = self.answer_behind(key);
-        let other = other.map_or_else(|| "choose another name".to_owned(), |path| format!("answer another {path}"));
+        let other = other.map_or_else(|| "choose another name".to_owned(), |path| format!("choose another {path}"));
         let hint = if restorable {
             format!("{other}, or take it over with --take-over {key}; a rollback restores it as it is now")
         } else {
@@ -222,7 +222,7 @@ impl<'a> Look<'a> {
                 self.handed.insert(key.clone());
             }
             let runs = Manager::Systemd.state(self.host, unit).is_ok_and(|state| state.active);
-            let detail = format!("{shown}{}", if runs { ", and it runs" } else { "" });
+            let detail = format!("{shown}{}", if runs { ", and it is running" } else { "" });
             let what = format!("the unit {unit}");
             self.exists(id, &Thing { key: &key, what: &what, detail: &detail, restorable: true }, owner);
             return;
@@ -269,7 +269,7 @@ impl<'a> Look<'a> {
         }
         let message = format!("{what} would have the name of the Debian package {name}");
         let hint =
-            self.answer_behind(key).map_or_else(|| "choose another name".to_owned(), |p| format!("answer another {p}"));
+            self.answer_behind(key).map_or_else(|| "choose another name".to_owned(), |p| format!("choose another {p}"));
         if !self.problems.iter().any(|known| known.message == message) {
             self.problems.push(Problem { path: id.to_owned(), ..Problem::new(message, hint) });
         }

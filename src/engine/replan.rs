@@ -57,9 +57,9 @@ fn action<'a>(plan: &'a Plan, id: &str) -> Option<&'a Action> {
 /// Puts another plan in the place of the run's. From the journal's record on it is the run's plan: a crash
 /// before leaves the old one, a crash after it the new one.
 pub(super) fn adopt(host: &dyn Host, dir: &RunDir, journal: &mut Journal, old: &Plan, new: &Replan) -> Outcome<()> {
-    let what = "go on with other answers";
+    let what = "continue with other answers";
     if new.plan.guide != old.guide {
-        let why = format!("they are answers for {}, and this run is one of {}", new.plan.guide, old.guide);
+        let why = format!("they are answers for {}, but this run is one of {}", new.plan.guide, old.guide);
         return Err(Failure::new(what, why));
     }
     let Difference { back, again } = Difference::between(old, &new.plan, journal);
@@ -89,7 +89,7 @@ pub fn recover(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> 
     }
     for (name, copy) in FILES {
         let copy = dir.file(copy);
-        let failed = |e| Failure::new(format!("put {name} back"), e);
+        let failed = |e| Failure::new(format!("restore {name}"), e);
         if host.stat(&copy).map_err(failed)?.is_some() {
             dir.write(host, name, &host.read(&copy).map_err(failed)?)?;
         }

@@ -189,7 +189,7 @@ fn run_steps(
         match (run.stop)() {
             Some(Stop::Pause) => return Ok(paused(run)),
             Some(Stop::Abort) => {
-                return Err(error(Failure::new("go on", "somebody asked to stop"), Cause::Aborted));
+                return Err(error(Failure::new("go on", "an abort was requested"), Cause::Aborted));
             }
             None => {}
         }
@@ -208,7 +208,7 @@ fn run_steps(
 
 /// Ends between two steps, to be resumed.
 fn paused(run: &RunContext<'_>) -> Exit {
-    (run.emit)(EventKind::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
+    (run.emit)(EventKind::Note { text: "paused between two steps; `bringup resume` continues".to_owned() });
     Exit::Incomplete
 }
 
@@ -285,7 +285,7 @@ fn culprit(run: &RunContext<'_>, step: String, failure: Failure) -> (String, Fai
             if let Action::Service(service) = &planned.action
                 && let Some(mut cause) = service::crash_failure(run.host, service)
             {
-                cause.why = format!("{}. Therefore: {failure}", cause.why);
+                cause.why = format!("{}. As a result: {failure}", cause.why);
                 return (planned.id.clone(), cause);
             }
         }

@@ -109,7 +109,7 @@ impl RunDir {
         ] {
             host.make_dir(&path, Meta::root(mode)).map_err(|e| {
                 let failure = state_dir::failure(host, format!("make {}", path.display()), &e);
-                if failure.hint.is_some() { failure } else { failure.hint("changing the host needs root: use sudo") }
+                if failure.hint.is_some() { failure } else { failure.hint("changing this server needs root: use sudo") }
             })?;
         }
         let bytes = serde_json::to_vec_pretty(plan).map_err(|e| Failure::new("write the plan", e))?;
@@ -227,9 +227,9 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
     if host.stat(&root).map_err(|e| Failure::new("look for runs", e))?.is_none() {
         return Ok(Vec::new());
     }
-    let names = host.list(&root).map_err(|e| {
-        Failure::new(format!("list {}", root.display()), e).hint("runs can be read by root only: use sudo")
-    })?;
+    let names = host
+        .list(&root)
+        .map_err(|e| Failure::new(format!("list {}", root.display()), e).hint("only root can read runs: use sudo"))?;
     let mut runs = Vec::new();
     for name in names {
         let id = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
@@ -337,7 +337,7 @@ pub(super) fn installed(record: &Undo) -> Vec<&str> {
 }
 
 fn note(host: &dyn Host, path: &str, names: &impl Serialize) -> Outcome<()> {
-    let bytes = serde_json::to_vec(names).map_err(|e| Failure::new("note what stands", e))?;
+    let bytes = serde_json::to_vec(names).map_err(|e| Failure::new("record what is in place", e))?;
     host.write(Path::new(path), &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {path}"), e))
 }
 

@@ -70,7 +70,7 @@ fn read(host: &dyn Host, path: &Path) -> Outcome<Secrets> {
     let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
     // What a parser says of a file may quote it.
     let kept: BTreeMap<String, String> =
-        serde_json::from_slice(&bytes).map_err(|_| Failure::new(what(), "it is no list of secrets"))?;
+        serde_json::from_slice(&bytes).map_err(|_| Failure::new(what(), "it is not a list of secrets"))?;
     let mut secrets = Secrets::default();
     for (name, value) in kept {
         secrets.insert(name, Secret::new(value));
@@ -167,7 +167,7 @@ fn used<'a>(host: &dyn Host, runs: impl Iterator<Item = &'a Run>) -> BTreeSet<Pa
 
 /// Forgets the secrets of those applications of a guide of which nothing stands.
 pub fn forget_unused(host: &dyn Host, guide: &str, all: &[Run]) -> Outcome<()> {
-    let failed = |e| Failure::new("look for secrets that nothing needs", e);
+    let failed = |e| Failure::new("look for unused secrets", e);
     if host.stat(&directory()).map_err(failed)?.is_none() {
         return Ok(());
     }
@@ -191,7 +191,7 @@ pub fn notes(kept: &Secrets, sources: &BTreeMap<String, SecretSource>) -> Vec<St
         let generated = value.len() == *length as usize && value.bytes().all(|byte| ALPHABET.contains(&byte));
         (!generated).then(|| {
             format!(
-                "{name}: the secret from before stays, which is not a generated one of {length} characters; \
+                "{name}: the existing secret is kept, although it is not a generated one of {length} characters; \
                  --rotate {name} replaces it"
             )
         })
@@ -245,10 +245,10 @@ fn value(
     }
     match form {
         Some(form) if !has_form(secret.expose(), &form.pattern) => {
-            Err(("the secret has not the form that it should have".to_owned(), form.words.clone()))
+            Err(("the secret does not have the required form".to_owned(), form.words.clone()))
         }
         None if !is_plain(secret.expose()) => Err((
-            "the secret has characters that do not survive URLs and configuration files".to_owned(),
+            "the secret contains characters that are not safe in URLs and configuration files".to_owned(),
             "allowed are letters, digits, `-`, `_` and `.`".to_owned(),
         )),
         _ => Ok(secret),
@@ -453,7 +453,7 @@ mod tests {
         let sources = BTreeMap::from([("a.key".to_owned(), SecretSource::Env("KEY".to_owned()))]);
         let gather = |patterns| gather(&host, &Secrets::default(), &sources, &patterns);
         let told = gather(BTreeMap::new()).unwrap_err();
-        assert!(told[0].message.contains("characters that do not survive"), "{told:?}");
+        assert!(told[0].message.contains("characters that are not safe"), "{told:?}");
         let form = |pattern: &str| {
             let form = SecretForm { pattern: pattern.to_owned(), words: "in words".to_owned() };
             BTreeMap::from([("a.key".to_owned(), form)])
@@ -461,7 +461,7 @@ mod tests {
         assert_eq!(gather(form("[A-Za-z0-9+/=]+")).unwrap().get("a.key").unwrap().expose(), "c2Vj+/8=");
         let told = gather(form("[a-z]+")).unwrap_err();
         assert!(
-            told[0].message.contains("not the form")
+            told[0].message.contains("the required form")
                 && told[0].hint == "in words"
                 && !format!("{told:?}").contains("c2Vj"),
             "{told:?}"

@@ -1,4 +1,4 @@
-//! Finds out what this machine is, by reading files: no name is looked up, and nothing is started but what tells
+//! Finds out what this server is, by reading files: no name is looked up, and nothing is started but what tells
 //! the ports of SSH.
 //!
 //! What cannot be read is left empty, never an error: a guide's rules say what it cannot do without.
@@ -49,7 +49,7 @@ pub const BROUGHT: &str = "/var/lib/bringup/brought.json";
 /// Where it notes which applications these are: a JSON list, world-readable.
 pub const APPLICATIONS: &str = "/var/lib/bringup/applications.json";
 
-/// Looks at the machine.
+/// Looks at the server.
 pub fn probe(host: &dyn Host) -> Facts {
     let limits = cgroup::Limits::find(host);
     let packages = installed::Packages::read(host);
@@ -86,7 +86,7 @@ pub fn probe(host: &dyn Host) -> Facts {
     }
 }
 
-/// What systemd found when it started, what whoever made the container says (the environment of process 1), and the
+/// What systemd found when it started, what the container's environment says (that of process 1), and the
 /// file by which Docker marks its own.
 fn container(host: &dyn Host) -> String {
     let environment = text(host, "/proc/1/environ");
@@ -113,7 +113,7 @@ fn applications(host: &dyn Host) -> Vec<Application> {
     noted(host, STANDING).into_iter().map(nameless).collect()
 }
 
-/// Whether no run of ours stands, as anybody may read it.
+/// Whether no run of ours stands, as anyone may read it.
 pub fn nothing_stands(host: &dyn Host) -> bool {
     noted(host, STANDING).is_empty()
 }

@@ -2,8 +2,8 @@
 //!
 //! What is checked: ids are unique; every expression and template compiles and uses only names that exist at
 //! that point; templates and actions that are referred to exist; fields belong to their kind; commands can be
-//! checked and taken back; choices, defaults and texts are complete; and no secret can reach a place where
-//! somebody sees it.
+//! checked and rolled back; choices, defaults and texts are complete; and no secret can reach a place where
+//! someone sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ impl Linter {
         self.id(&at, &stage.id);
         self.require(&at, !RESERVED.contains(&stage.id.as_str()), "this name is taken by the format; choose another");
         self.require(&at, !stage.title.trim().is_empty(), "a stage needs a title");
-        self.require(&at, !stage.why.trim().is_empty(), "a stage says why it matters");
+        self.require(&at, !stage.why.trim().is_empty(), "a stage needs `why`, the reason it matters");
         self.expression(&format!("{at}.when"), stage.when.as_deref(), &[]);
         self.unique(&format!("{at}.questions"), stage.questions.iter().map(|question| question.id.as_str()));
         for question in &stage.questions {
@@ -172,11 +172,7 @@ impl Linter {
         self.require(&at, !question.ask.trim().is_empty(), "`ask` is missing");
         self.require(&at, !question.help.trim().is_empty(), "`help` is missing: say what the answer means");
         self.expression(&at, question.when.as_deref(), &[]);
-        self.require(
-            &at,
-            !question.auto || question.default.is_some(),
-            "`auto` stands for a default, and there is none",
-        );
+        self.require(&at, !question.auto || question.default.is_some(), "`auto` means the default, but there is none");
         let bounded = question.min.zip(question.max).is_none_or(|(min, max)| min <= max);
         self.require(&at, bounded, "`min` is larger than `max`");
         let told = question.pattern.is_none() || question.pattern_hint.is_some();
@@ -205,7 +201,7 @@ impl Linter {
             let at = format!("{at}.choices.{}", choice.value);
             self.expression(&at, choice.when.as_deref(), &[]);
             let told = choice.when.is_none() || !choice.note.is_empty();
-            self.require(&at, told, "a choice that is not always on offer says why in `note`");
+            self.require(&at, told, "a choice that is not always available needs a `note` saying why");
         }
         if let Some(Value::String(default)) = &question.default
             && !is_template(default)
@@ -337,7 +333,7 @@ impl Linter {
         self.used(at, self.expressions.names_in_expression(expression), extras)
     }
 
-    /// An expression is short, and looks for packages that somebody looks for.
+    /// An expression is short, and looks for packages that someone looks for.
     fn form(&mut self, at: &str, expression: &str) {
         if Form::of(expression).chain > form::FILTERS {
             let hint = "compute it in a local, or use a function".to_owned();
@@ -401,7 +397,7 @@ impl Linter {
     fn no_secret(&mut self, at: &str, used: &BTreeSet<String>) {
         if let Some(secret) = used.iter().find(|name| self.names.is_secret(name)) {
             let hint = "write secrets to files, or pass them as a password, in `env` or in `stdin`".to_owned();
-            self.tell(at, format!("the secret {secret} would be seen here"), hint);
+            self.tell(at, format!("the secret {secret} would be visible here"), hint);
         }
     }
 
@@ -416,7 +412,7 @@ impl Linter {
         let mut seen = BTreeSet::new();
         for id in ids {
             if !seen.insert(id) {
-                self.tell(at, format!("`{id}` stands here twice"), String::new());
+                self.tell(at, format!("`{id}` is defined twice"), String::new());
             }
         }
     }

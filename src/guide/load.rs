@@ -54,8 +54,8 @@ pub fn load(id: &str) -> Result<Guide, Vec<Problem>> {
     let known = assets::guides();
     if !known.iter().any(|guide| guide == id) {
         let hint = nearest(id, known.iter().map(String::as_str)).map_or_else(
-            || format!("there are: {}", known.join(", ")),
-            |near| format!("did you mean {near}? There are: {}", known.join(", ")),
+            || format!("guides: {}", known.join(", ")),
+            |near| format!("did you mean {near}? Guides: {}", known.join(", ")),
         );
         return Err(vec![problem("", "guide", format!("there is no guide {id}"), hint)]);
     }
@@ -68,7 +68,7 @@ pub fn load(id: &str) -> Result<Guide, Vec<Problem>> {
     assemble(Some(id), &read, tree)
 }
 
-/// A guide in a directory of this host: `guide.yaml`, the stage files and `assets/`. What it shares with the
+/// A guide in a directory of this server: `guide.yaml`, the stage files and `assets/`. What it shares with the
 /// shipped guides (`common/…`) comes from the binary unless the directory has its own.
 pub fn load_dir(host: &dyn Host, dir: &Path) -> Result<Guide, Vec<Problem>> {
     let files = assets::read_tree(host, dir).map_err(|failure| {
@@ -110,8 +110,8 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
     if let Some(id) = id
         && file.guide != id
     {
-        let message = format!("the guide calls itself {} but its directory is {id}", file.guide);
-        problems.push(problem("", "guide", message, "let both have the same name".to_owned()));
+        let message = format!("the guide's id is {} but its directory is {id}", file.guide);
+        problems.push(problem("", "guide", message, "give both the same name".to_owned()));
     }
     let mut releases = Releases::new();
     for path in ["common/releases.yaml", "releases.yaml"] {
@@ -126,7 +126,7 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
     let mut files = vec![(name, bytes)];
     for (index, path) in file.stages.iter().enumerate() {
         let Some((name, bytes)) = read(path) else {
-            let hint = "a stage lies beside guide.yaml, or is shared as common/…".to_owned();
+            let hint = "a stage is a file beside guide.yaml, or shared as common/…".to_owned();
             problems.push(problem("", &format!("stages[{index}]"), format!("there is no file {path}"), hint));
             continue;
         };
@@ -241,15 +241,15 @@ fn one_kind(path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) 
         let all = [known, &["id", "reason", "when", "phase", "for_each", "skip_reason"]].concat();
         let hint = renamed::nearest(key, all.iter().copied())
             .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
-        problems.push(problem("", path, format!("`{key}` is no kind and no common key"), hint));
+        problems.push(problem("", path, format!("`{key}` is neither a kind nor a common key"), hint));
     }
     let found: Vec<&str> = body.keys().map(String::as_str).filter(|key| known.contains(key)).collect();
     if found.len() > 1 {
-        let message = format!("one action or proof has one kind, here are {}", found.join(" and "));
+        let message = format!("an action or proof has one kind, this one has {}", found.join(" and "));
         problems.push(problem("", path, message, "write one entry for each".to_owned()));
     }
     if body.is_empty() {
-        problems.push(problem("", path, "it says not what to do".to_owned(), format!("one of: {}", known.join(", "))));
+        problems.push(problem("", path, "it has no kind".to_owned(), format!("one of: {}", known.join(", "))));
     }
     problems
 }
@@ -282,7 +282,7 @@ mod tests {
         let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
         assert_eq!(
             problems[0].to_string(),
-            "a.yaml:5:5: a.actions.x: `symlnk` is no kind and no common key (did you mean symlink?)"
+            "a.yaml:5:5: a.actions.x: `symlnk` is neither a kind nor a common key (did you mean symlink?)"
         );
     }
 

@@ -64,7 +64,7 @@ fn walk(form: &Value, value: &Value, path: &str, found: &mut Vec<Misfit>) {
     }
     if form.get("type").is_some() && !is(form, value) {
         let wanted = form["type"].as_str().unwrap_or("text or a number");
-        found.push(misfit(format!("{} stands where {} must", name(value), named(wanted)), String::new()));
+        found.push(misfit(format!("{} is given where {} is expected", name(value), named(wanted)), String::new()));
         return;
     }
     match value {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_known() {
-        // Packages are a list of their stage, and no kind that somebody writes.
+        // Packages are a list of their stage, and no kind that someone writes.
         for kind in Action::KINDS.iter().filter(|kind| **kind != "packages") {
             assert!(!told(Of::Action, kind, &json!({"no_such_field": 1})).is_empty(), "{kind}");
         }
@@ -194,7 +194,7 @@ mod tests {
             told(Of::Action, "service", &service),
             [
                 "service.manager: \"sistemd\" is not allowed (did you mean systemd?)",
-                "service.name: a number stands where text must ()",
+                "service.name: a number is given where text is expected ()",
                 "service.sites.sever: `service.sites` has no field `sever` (did you mean server?)",
             ]
         );
@@ -204,7 +204,7 @@ mod tests {
             told(Of::Action, "firewall", &firewall),
             [
                 "firewall.allow[2].prot: `firewall.allow[2]` has no field `prot` (did you mean port?)",
-                "firewall.allow[3]: a number stands where a mapping must ()",
+                "firewall.allow[3]: a number is given where a mapping is expected ()",
             ]
         );
     }
@@ -213,6 +213,9 @@ mod tests {
     fn keys_of_a_map_are_the_authors() {
         let command =
             json!({"describe": "d", "run": ["x"], "check": ["y"], "undo": ["z"], "env": {"KEY": "v", "N": 3}});
-        assert_eq!(told(Of::Action, "command", &command), ["command.env.N: a number stands where text must ()"]);
+        assert_eq!(
+            told(Of::Action, "command", &command),
+            ["command.env.N: a number is given where text is expected ()"]
+        );
     }
 }

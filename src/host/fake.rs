@@ -1,4 +1,4 @@
-//! A machine in memory, good enough that the whole engine runs against it in milliseconds.
+//! A fake host, good enough that the whole engine runs against it in milliseconds.
 //!
 //! Files behave as on Linux (links, modes, inodes, times that only move forward). Commands are simulated where
 //! the engine needs them (`dpkg`, services, accounts, databases); others succeed and do nothing, unless a test
@@ -41,7 +41,7 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 use faults::{Fate, Faults};
 use files::Files;
 
-/// A machine in memory. Clones are doors to the same machine.
+/// A fake host. Clones are doors to the same machine.
 #[derive(Clone)]
 pub struct FakeHost {
     world: Arc<Mutex<World>>,
@@ -55,7 +55,7 @@ struct World {
     files: Files,
     /// Nanoseconds since the epoch.
     clock: u64,
-    /// Whoever waits loses the time.
+    /// Anyone who waits loses the time.
     waits: bool,
     euid: u32,
     env: BTreeMap<String, String>,
@@ -84,7 +84,7 @@ pub struct Call {
     pub method: &'static str,
     /// The path, or the command's argv joined by blanks.
     pub subject: String,
-    /// Whether it may change the machine.
+    /// Whether it may change the server.
     pub changes: bool,
     /// The command, when it is one.
     pub command: Option<Command>,

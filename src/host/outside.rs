@@ -31,7 +31,7 @@ pub fn without_credentials(value: &str) -> String {
     let strip = |word: &str| {
         let (scheme, rest) = word.split_once("://").map_or(("", word), |(scheme, rest)| (scheme, rest));
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        // A password may hold an @ that somebody forgot to write as %40, or a slash.
+        // A password may hold an @ that someone forgot to write as %40, or a slash.
         let at = rest[..end].rfind('@').or_else(|| rest.rfind('@'));
         let kept = at.map_or(rest, |at| &rest[at + 1..]);
         if scheme.is_empty() { kept.to_owned() } else { format!("{scheme}://{kept}") }

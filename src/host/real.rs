@@ -1,6 +1,6 @@
-//! This machine.
+//! This server.
 
-// The one place where the machine may be touched directly (see clippy.toml).
+// The one place where the server may be touched directly (see clippy.toml).
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub(super) mod command;
@@ -32,18 +32,18 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 
 /// So much is read of a file that only we can change, into memory: manifests and logs of our own.
 const READ_OF_OURS: u64 = 1 << 30;
-/// So much of a file that somebody else may have made as large as he likes.
+/// So much of a file that someone else may have made as large as he likes.
 pub(super) const READ_OF_OTHERS: u64 = 16 << 20;
 /// So much of what was appended to a file is read at once; the next time goes on there.
 pub(super) const READ_FROM: u64 = 16 << 20;
 /// Names in a directory that are listed.
 const MOST_NAMES: usize = 1_000_000;
 
-/// This machine.
+/// This server.
 ///
 /// The content of a file is synced before it gets its name. Removals, links, directories and permissions are
 /// collected and synced together, at the latest before the next durable [`Host::append`] returns: the journal
-/// never claims what a power cut could take back, and removing thousands of files costs one sync a directory.
+/// never claims what a power cut could roll back, and removing thousands of files costs one sync a directory.
 #[derive(Debug)]
 pub struct RealHost {
     unsynced: Mutex<BTreeSet<PathBuf>>,
@@ -64,7 +64,7 @@ impl RealHost {
     fn sync_collected(&self) -> io::Result<()> {
         let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         for path in paths {
-            // Gone or replaced since, or behind a link that somebody put there: its parent was collected too.
+            // Gone or replaced since, or behind a link that someone put there: its parent was collected too.
             if let Ok(opened) = open_to_sync(&path) {
                 rustix::fs::fsync(opened)?;
             }
@@ -188,10 +188,10 @@ impl Host for RealHost {
             Ok(()) => {
                 let dir = place.open(OFlags::RDONLY | OFlags::DIRECTORY)?;
                 let found = dir.metadata()?;
-                // Whoever can change its parent may have put another directory of ours in its place.
+                // Anyone who can change its parent may have put another directory of ours in its place.
                 let is_new = found.uid() == self.euid() && found.mode() & 0o777 == 0o700;
                 if !is_new || !tree::names(&dir.try_clone()?.into(), 1)?.is_empty() {
-                    return Err(io::Error::other("something else stands in its place already"));
+                    return Err(io::Error::other("something else is already in its place"));
                 }
                 give(&dir, meta)?;
                 self.sync_later(path);
@@ -511,7 +511,7 @@ fn set_meta_of(handle: &File, meta: Meta, is_ours: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a regular file, not waiting for the other end of a pipe that somebody put in its place.
+/// Opens a regular file, not waiting for the other end of a pipe that someone put in its place.
 fn open_file(path: &Path) -> io::Result<(File, fs::Metadata)> {
     let file = path::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
     let about = file.metadata()?;

@@ -150,7 +150,7 @@ impl Builder<'_> {
                             names.extend(more.iter().filter_map(Value::as_str).map(str::to_owned));
                         }
                         Ok(Value::String(name)) => drop(names.insert(name)),
-                        Ok(other) => self.wrong(&at, format!("{other} is no package")),
+                        Ok(other) => self.wrong(&at, format!("{other} is not a package")),
                         Err(why) => self.wrong(&at, why),
                     }
                 }
@@ -318,7 +318,7 @@ impl Builder<'_> {
     }
 
     fn wrong(&mut self, id: &str, message: String) {
-        let hint = format!("this is a defect of the guide {}, not of the answers", self.guide.id);
+        let hint = format!("this is a bug in the guide {}, not in the answers", self.guide.id);
         self.problems.push(Problem { place: String::new(), path: id.to_owned(), message, hint });
     }
 }

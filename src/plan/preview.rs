@@ -35,7 +35,7 @@ pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
 }
 
 /// Whether the commands are run by which a guide's own `command` actions find out whether they are done. Nobody knows
-/// what they do, so whoever promises to change nothing leaves them alone.
+/// what they do, so anyone who promises to change nothing leaves them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuideChecks {
     /// They are run.
@@ -128,7 +128,7 @@ mod tests {
         let plan = plan();
         let looked = preview(&host, &plan, &Secrets::default(), GuideChecks::Leave);
         assert!(host.commands().is_empty() && host.text("/etc/touched").is_none());
-        let told = Verdict::NotAsked("not asked: would run `loaded 1` as www-data; --run-checks asks it".into());
+        let told = Verdict::NotAsked("not checked: --run-checks runs `loaded 1` as www-data".into());
         assert_eq!(looked[0].1, Ok(told));
         let asked = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
         assert_eq!(asked[0].1, Ok(Verdict::Unchanged));

@@ -18,17 +18,17 @@ pub(crate) fn clock(host: &dyn Host, facts: &Facts) -> Finding {
     let found = format!("{} UTC", shown(now));
     let set = "set it: `timedatectl set-time 'YYYY-MM-DD hh:mm'`, or in a container on its host";
     if !SANE.contains(&now) {
-        return problem(format!("{found} cannot be"), set);
+        return problem(format!("{found} is impossible"), set);
     }
     let written = host.stat(Path::new("/var/lib/dpkg/status")).ok().flatten().map_or(0, |stat| stat.mtime.sec);
     if written > now + DAY {
         return problem(format!("{found}, but packages were changed on {}", shown(written)), set);
     }
     match kept(host, facts) {
-        Some(Kept::Synchronised) => ok(format!("{found}, synchronised")),
+        Some(Kept::Synchronised) => ok(format!("{found}, synchronized")),
         Some(Kept::Outside) => ok(format!("{found}, kept by the container's host")),
-        Some(Kept::Unsynchronised { fix }) => warning(format!("{found}, not synchronised"), fix),
-        None => ok(format!("{found}; nothing here tells whether it is synchronised")),
+        Some(Kept::Unsynchronised { fix }) => warning(format!("{found}, not synchronized"), fix),
+        None => ok(format!("{found}; cannot tell whether it is synchronized")),
     }
 }
 
@@ -59,7 +59,7 @@ fn kept(host: &dyn Host, facts: &Facts) -> Option<Kept> {
         () if is("CanNTP=no") => "apt-get install systemd-timesyncd",
         () if is("NTP=no") => "timedatectl set-ntp true",
         () => {
-            "wait a minute; if it stays so, let UDP port 123 out, or name a time server in /etc/systemd/timesyncd.conf"
+            "wait a minute; if it does not help, allow outgoing UDP to port 123, or name a time server in /etc/systemd/timesyncd.conf"
         }
     };
     Some(Kept::Unsynchronised { fix })

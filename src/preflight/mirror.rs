@@ -21,7 +21,7 @@ const TRIED: usize = 2;
 /// What has to be there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// A directory of this host.
+    /// A directory of this server.
     Dir(String),
     /// A machine that listens on a port.
     Machine { name: String, port: u16, is_proxy: bool },
@@ -77,13 +77,13 @@ fn place(uri: &str, proxies: &Proxies<'_>) -> Option<Place> {
 /// What was reached, or what is wrong and what to do.
 fn reach(host: &dyn Host, place: &Place) -> Result<String, (String, String)> {
     let (name, port, who) = match place {
-        Place::Dir(dir) if exists(host, Path::new(dir)) => return Ok(format!("{dir} is there")),
-        Place::Dir(dir) => return Err((format!("{dir} is not there"), format!("mount or copy it to {dir}"))),
+        Place::Dir(dir) if exists(host, Path::new(dir)) => return Ok(format!("{dir} exists")),
+        Place::Dir(dir) => return Err((format!("{dir} does not exist"), format!("mount or copy it to {dir}"))),
         Place::Machine { name, port, is_proxy: false } => (name, *port, name.clone()),
         Place::Machine { name, port, is_proxy: true } => (name, *port, format!("the proxy {name}:{port}")),
     };
     let Ok(addresses) = wire::resolve_within(host, name, PATIENCE) else {
-        return Err((format!("{who} leads to no address"), name_servers(host, name)));
+        return Err((format!("{who} does not resolve"), name_servers(host, name)));
     };
     let (old, new): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
     let (old_way, new_way) = std::thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn name_servers(host: &dyn Host, name: &str) -> String {
     if named {
         format!("see that the name servers in /etc/resolv.conf can be reached, and try `getent ahosts {name}`")
     } else {
-        "/etc/resolv.conf names no server: write `nameserver ADDRESS` into it, with the one of your provider".to_owned()
+        "/etc/resolv.conf names no server: add `nameserver ADDRESS` with your provider's address".to_owned()
     }
 }
 
@@ -122,7 +122,7 @@ fn network(name: &str, port: u16, place: &Place) -> String {
             )
         }
         _ => format!(
-            "look at `ip route`, and let TCP port {port} out; behind a proxy, set Acquire::http::Proxy in \
+            "check `ip route`, and allow outgoing TCP to port {port}; behind a proxy,  set Acquire::http::Proxy in \
              /etc/apt/apt.conf.d/80proxy"
         ),
     }

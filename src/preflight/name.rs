@@ -11,20 +11,20 @@ use crate::system::net::wire;
 pub(crate) fn name(host: &dyn Host, facts: &Facts) -> Finding {
     let name = facts.hostname.as_str();
     if matches!(name, "" | "localhost" | "(none)") {
-        return warning("this host has no name of its own", "give it one: `hostnamectl set-hostname NAME`");
+        return warning("this server has no host name", "set one: `hostnamectl set-hostname NAME`");
     }
     let full = if facts.fqdn == name { String::new() } else { format!(" ({})", facts.fqdn) };
     let Ok(addresses) = wire::resolve_within(host, name, PATIENCE) else {
-        return warning(format!("{name}{full} leads to no address"), hosts_line(facts));
+        return warning(format!("{name}{full} does not resolve"), hosts_line(facts));
     };
     let own = own_addresses(host);
     match addresses.iter().find(|address| !address.is_loopback() && !own.contains(address)) {
         // Where the kernel does not say which addresses are ours, none is foreign.
         Some(foreign) if !own.is_empty() => warning(
-            format!("{name}{full} leads to {foreign}, which is not this host"),
-            format!("{}; and see what else /etc/hosts and DNS say of it", hosts_line(facts)),
+            format!("{name}{full} resolves to {foreign}, not to this server"),
+            format!("{}; and check its other entries in /etc/hosts and DNS", hosts_line(facts)),
         ),
-        _ => ok(format!("{name}{full} leads here ({})", addresses[0])),
+        _ => ok(format!("{name}{full} resolves to this server ({})", addresses[0])),
     }
 }
 

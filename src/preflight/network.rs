@@ -32,13 +32,13 @@ pub(crate) fn firewall(_: &dyn Host, facts: &Facts) -> Finding {
     match facts.firewall.as_str() {
         "" | "none" => ok("no manager is active"),
         // The stage of the firewall hands its rules to them.
-        manager @ ("ufw" | "firewalld") => ok(format!("{manager} is active; bringup opens there what the plan says")),
+        manager @ ("ufw" | "firewalld") => ok(format!("{manager} is active; bringup opens the planned ports there")),
         "nftables" => warning(
             "rules of nftables are loaded at boot",
-            "see that they let in what is to be reached: `nft list ruleset`",
+            "check that they allow the ports you need: `nft list ruleset`",
         ),
         other => {
-            warning(format!("rules of {other} are loaded"), "see that they let in what is to be reached: `iptables -S`")
+            warning(format!("rules of {other} are loaded"), "check that they allow the ports you need: `iptables -S`")
         }
     }
 }

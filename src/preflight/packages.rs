@@ -36,7 +36,7 @@ pub(crate) fn locks(host: &dyn Host, _: &Facts) -> Finding {
         None => ok("free"),
         Some(holder) => warning(
             format!("{holder} is changing packages now"),
-            "let it finish; a run would wait for it, for a quarter of an hour at most",
+            "let it finish; a run waits for it, 15 minutes at most",
         ),
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn held(host: &dyn Host, _: &Facts) -> Finding {
         [] => ok("none"),
         held => warning(
             format!("{} kept at their versions: {}", held.len(), listed(held)),
-            format!("fine if meant so; else `apt-mark unhold {}`", held.join(" ")),
+            format!("fine if intended; otherwise `apt-mark unhold {}`", held.join(" ")),
         ),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     }
     let running = detach::running(host);
     if let Some(id) = &running {
-        return problem(format!("run {id} is working now"), "`bringup attach` shows it, `bringup abort` rolls it back");
+        return problem(format!("run {id} is in progress"), "`bringup attach` shows it, `bringup abort` rolls it back");
     }
     let all = match runs::all(host, None) {
         Ok(all) => all,
@@ -31,11 +31,11 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
             RunStatus::Unfinished => {
                 return problem(
                     format!("run {id} was interrupted"),
-                    "`bringup resume` goes on, `bringup rollback` rolls it back",
+                    "`bringup resume` continues it, `bringup rollback` rolls it back",
                 );
             }
             RunStatus::RollbackUnfinished => {
-                return problem(format!("the rollback of run {id} was interrupted"), "`bringup rollback` goes on");
+                return problem(format!("the rollback of run {id} was interrupted"), "`bringup rollback` continues it");
             }
             RunStatus::Running | RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => {}
         }

@@ -35,7 +35,7 @@ pub(crate) fn sources(host: &dyn Host, facts: &Facts) -> Finding {
          http://deb.debian.org/debian-security {codename}-security main`"
     );
     if let Some(malformed) = malformed(host) {
-        let fix = "correct that line, or remove its file: apt reads no source at all meanwhile";
+        let fix = "correct that line, or remove its file: until then apt reads no source at all";
         return problem(malformed, fix);
     }
     if sources.is_empty() {

@@ -42,14 +42,14 @@ pub(crate) fn user(host: &dyn Host, facts: &Facts) -> Finding {
         return ok("root");
     }
     let found = format!("an ordinary user (id {})", host.euid());
-    warning(found, "enough for planning; changing this host needs root: use sudo")
+    warning(found, "enough for planning; changing this server needs root: use sudo")
 }
 
-/// Whichever way somebody came, a lost connection ends nothing.
+/// Whichever way someone came, a lost connection ends nothing.
 pub(crate) fn connection(host: &dyn Host, facts: &Facts) -> Finding {
     let way = facts.ssh.as_ref().map_or_else(
         || "not over SSH".to_owned(),
-        |ssh| format!("over SSH from {} to port {}; a run goes on without it", ssh.client, ssh.port),
+        |ssh| format!("over SSH from {} to port {}; a run continues without it", ssh.client, ssh.port),
     );
     let inside = [("TMUX", "tmux"), ("STY", "screen")]
         .into_iter()
@@ -61,12 +61,12 @@ pub(crate) fn init(_: &dyn Host, facts: &Facts) -> Finding {
     match facts.init.as_str() {
         "systemd" => ok("systemd"),
         "none" => warning(
-            "none that works here (a changed root, or a container)",
-            "start services through supervisor or their scripts; at boot it is up to whatever starts this system",
+            "none that works here (chroot or container)",
+            "start services through supervisor or their scripts; starting them at boot is left to the container's host",
         ),
         other => warning(
             format!("{other}, not systemd"),
-            format!("start services through supervisor or their scripts; at boot it is up to {other}"),
+            format!("start services through supervisor or their scripts; starting them at boot is left to {other}"),
         ),
     }
 }
@@ -103,12 +103,12 @@ pub(crate) fn swap(_: &dyn Host, facts: &Facts) -> Finding {
     let own = memory.usable_mib == memory.total_mib;
     if own && (1..SWAPLESS_MIB).contains(&memory.usable_mib) {
         return warning(
-            "none: when memory runs short, the kernel ends a process",
+            "none: when memory runs short, the kernel kills a process",
             "fallocate -l 1G /swapfile && chmod 600 /swapfile && mkswap /swapfile && swapon /swapfile, and a line \
              `/swapfile none swap sw 0 0` in /etc/fstab",
         );
     }
-    ok(if own { "none, and none needed" } else { "none of its own" })
+    ok(if own { "none, none needed" } else { "none of its own" })
 }
 
 pub(crate) fn reboot(host: &dyn Host, _: &Facts) -> Finding {
@@ -118,13 +118,13 @@ pub(crate) fn reboot(host: &dyn Host, _: &Facts) -> Finding {
         let mut packages: Vec<&str> = by.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         packages.dedup();
         let by = if packages.is_empty() { String::new() } else { format!(" by {}", listed(packages)) };
-        return warning(format!("wanted{by}"), fix);
+        return warning(format!("needed{by}"), fix);
     }
     // An update of the kernel's package has taken the modules of the running one: no firewall rule can be loaded.
     let kernel = text(host, "/proc/sys/kernel/osrelease").trim().to_owned();
     let others = host.list(Path::new("/lib/modules")).unwrap_or_default();
     if !kernel.is_empty() && !others.is_empty() && !others.iter().any(|name| name.as_os_str() == kernel.as_str()) {
-        return warning(format!("wanted: the modules of the running kernel {kernel} are gone"), fix);
+        return warning(format!("needed: the modules of the running kernel {kernel} are gone"), fix);
     }
-    ok("not wanted")
+    ok("not needed")
 }

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn of_a_burst_the_first_and_the_last_are_told_and_the_order_is_kept() {
-        // A burst by the machine's clock: a thousand states take a millisecond.
+        // A burst by the server's clock: a thousand states take a millisecond.
         let host = FakeHost::new();
         let told = Mutex::new(Vec::new());
         let result = throttled(&host, &|progress| told.lock().unwrap().push(progress), |tell| {

@@ -18,27 +18,27 @@ const TAIL: usize = 20;
 pub struct Checked {
     /// What is proven, as a statement: "the newest backup can be restored".
     pub describe: String,
-    /// Program and arguments; no shell, no secrets. It exits 0 when it is so; its last line is the evidence.
+    /// Program and arguments; no shell, no secrets. Exit status 0 means passed; its last line is the evidence.
     pub run: Vec<String>,
-    /// Stands somewhere in what it says; anything will do when empty.
+    /// Text that its output must contain; not checked when empty.
     #[serde(default)]
     pub contains: String,
-    /// As whom; root when empty.
+    /// User to run as; root when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
-    /// Environment; may hold marks.
+    /// Environment; may contain placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
+    /// Whether it also runs before anything changes; a failure then refuses the plan (exit 1).
     #[serde(rename = "before", alias = "preflight", default, skip_serializing_if = "std::ops::Not::not")]
     pub preflight: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
-    /// Seconds for which it is tried again, for what needs time to become so.
+    /// Seconds for which it is retried, for what needs time.
     #[serde(rename = "patience", alias = "retry_for", default)]
     pub retry_for: u64,
-    /// What to do when it is not so.
+    /// What to do when it fails.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
@@ -53,7 +53,7 @@ impl Prove for Checked {
     }
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
-        let what = || format!("see that {}", self.describe);
+        let what = || format!("verify that {}", self.describe);
         let advised = |failure: Failure| if self.hint.is_empty() { failure } else { failure.hint(&self.hint) };
         let Some(program) = self.run.first() else {
             return Err(Failure::new(what(), "the guide names no program").hint("correct the guide: `run` is needed"));
@@ -74,11 +74,11 @@ impl Prove for Checked {
         }
         let said = output.text();
         if !said.contains(&self.contains) {
-            let why = format!("`{program}` does not say \"{}\"", self.contains);
+            let why = format!("`{program}` does not print \"{}\"", self.contains);
             return Err(advised(Failure::new(what(), why).tail(tail())));
         }
         let evidence = said.lines().rfind(|line| self.contains.is_empty() || line.contains(&self.contains));
-        Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| cx.secrets.conceal(line.trim())))
+        Ok(evidence.map_or_else(|| format!("`{program}` succeeded"), |line| cx.secrets.conceal(line.trim())))
     }
 
     fn preflight(&self) -> bool {
@@ -141,7 +141,7 @@ mod tests {
     fn the_evidence_is_what_the_program_said_last() {
         assert_eq!(prove(0, "reading\n3 tables restored\n", "").unwrap(), "3 tables restored");
         assert_eq!(prove(0, "enabled \"1\"\nother\n", "\"1\"").unwrap(), "enabled \"1\"");
-        assert_eq!(prove(0, "", "").unwrap(), "`app-backup` is content");
+        assert_eq!(prove(0, "", "").unwrap(), "`app-backup` succeeded");
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
         assert_eq!(failure.why, "`app-backup` ended with status 1");
         assert_eq!(failure.tail, ["cannot open it"]);
         assert_eq!(failure.hint.as_deref(), Some("look at its log"));
-        assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not say \"\"1\"\"");
+        assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not print \"\"1\"\"");
     }
 }

@@ -13,7 +13,7 @@ use crate::system::net::wire::{self, Login, WireError};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseRoundtrip {
-    /// Which engine.
+    /// The database engine.
     pub engine: Engine,
     /// The database's name; for SQLite the path of its file.
     pub name: String,
@@ -26,7 +26,7 @@ pub struct DatabaseRoundtrip {
     /// Port of the engine, when `host` is given.
     #[serde(default)]
     pub port: u16,
-    /// The role's password (a mark), when `host` is given.
+    /// The role's password (a placeholder), when `host` is given.
     #[serde(default)]
     pub password: String,
     /// The operating system user to read and write a SQLite file as.
@@ -87,7 +87,10 @@ impl Prove for DatabaseRoundtrip {
             Some((value, version)) if value == probe.value => {
                 Ok(format!("{} wrote a row and read it back in {}, {}", self.who(), self.place(), version.trim()))
             }
-            _ => Err(Failure::new(self.what(), "what was read is not what was written").hint("see the engine's log")),
+            _ => {
+                Err(Failure::new(self.what(), "the row read differs from the row written")
+                    .hint("check the engine's log"))
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `firewall`: the rules that are loaded are the plan's, and they will be again after a reboot. What reaches the
-//! host from outside no host can prove by itself: `bringup probe` does that from another machine.
+//! host from outside no host can prove by itself: `bringup probe` does that from another server.
 //!
 //! Its fields are those of the action.
 
@@ -11,12 +11,12 @@ use crate::proof::{Context, Prove};
 
 impl Prove for Firewall {
     fn describe(&self) -> String {
-        "the firewall lets in what is planned".to_owned()
+        "the firewall allows the planned ports and no others".to_owned()
     }
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         if cx.host.euid() != 0 {
-            return Err(Failure::new("look at the firewall", "only root sees its rules").hint("run it with sudo"));
+            return Err(Failure::new("verify the firewall", "only root can read its rules").hint("run it with sudo"));
         }
         Self::prove(self, cx.host)
     }

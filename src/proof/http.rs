@@ -16,7 +16,7 @@ use crate::system::net::wire;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// The URL; its host is the name that the certificate must be good for.
+    /// The URL; its host is the name that the certificate must cover.
     pub url: String,
     /// Connect here instead of resolving the name: an address such as `127.0.0.1`.
     #[serde(default)]
@@ -24,17 +24,17 @@ pub struct Http {
     /// PEM file of the authority (or the self-signed certificate) to trust; the system's bundle when empty.
     #[serde(default)]
     pub trust: String,
-    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
-    /// there.
+    /// PEM file with a certificate that is trusted too: the self-signed one that is used until the authority has
+    /// issued one.
     #[serde(default)]
     pub stand_in: String,
-    /// What is sent, by POST; may hold marks. A GET when empty.
+    /// The body to POST; may contain placeholders. A GET when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// Headers; values may hold marks.
+    /// Headers; values may contain placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// What is proven, as a statement ("the administrator can log in"), where the address does not say it.
+    /// What is proven, as a statement ("the administrator can log in"), where the URL does not say it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub describe: String,
     /// Expected status.
@@ -46,7 +46,7 @@ pub struct Http {
     /// What the `Location` header must be; for redirects (they are never followed).
     #[serde(default)]
     pub location: String,
-    /// Clients that are stuck meanwhile.
+    /// Slow clients at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Stalled>,
 }
@@ -58,7 +58,7 @@ pub struct Http {
 pub struct Stalled {
     /// How many.
     pub clients: u32,
-    /// The URL to which they send: one where the application reads what it is sent.
+    /// The URL to which they send: one where the application reads the request's body.
     pub url: String,
 }
 
@@ -78,12 +78,12 @@ impl Prove for Http {
             return self.describe.clone();
         }
         if let Some(stalled) = &self.stalled {
-            return format!("{} answers while {} clients are stuck in sending", self.url, stalled.clients);
+            return format!("{} answers while {} clients send slowly", self.url, stalled.clients);
         }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
             ("", false) => format!("{} answers {}", self.url, self.status),
-            (location, _) => format!("{} leads to {location}", self.url),
+            (location, _) => format!("{} redirects to {location}", self.url),
         }
     }
 
@@ -107,12 +107,14 @@ impl Prove for Http {
         let held = self.stall(cx, stalled, &headers)?;
         cx.host.sleep(STUCK);
         let response = http::send(cx.host, &request).map_err(|failure| Failure {
-            why: format!("{}, while {} clients are stuck in sending", failure.why, stalled.clients),
-            hint: Some("see whether the web server takes what is sent in before it asks the application".to_owned()),
+            why: format!("{}, while {} clients send slowly", failure.why, stalled.clients),
+            hint: Some(
+                "check that the web server buffers requests before it passes them to the application".to_owned(),
+            ),
             ..failure
         });
         let evidence = self.judge(cx, &response?)?;
-        Ok(format!("{evidence}, while {} clients were stuck in sending", held.len()))
+        Ok(format!("{evidence}, while {} clients sent slowly", held.len()))
     }
 }
 
@@ -136,24 +138,24 @@ impl Http {
                 cx.secrets.conceal(&body).lines().take(10).map(|l| l.chars().take(200).collect()).collect();
             Err(Failure::new(format!("get the right answer from {}", self.url), why)
                 .tail(lines)
-                .hint("see the web server's and the application's logs"))
+                .hint("check the logs of the web server and the application"))
         };
         if response.status != self.status {
             return wrong(format!("it answers {} instead of {}", response.status, self.status));
         }
         let location = response.header("location").unwrap_or_default();
         if response.tls.is_some() && location.to_ascii_lowercase().starts_with("http://") {
-            return wrong(format!("it leads from https to {location:?}, which is not protected"));
+            return wrong(format!("it redirects from https to {location:?}, which is not encrypted"));
         }
         if !self.location.is_empty() && location != self.location {
-            return wrong(format!("it leads to {location:?} instead of {:?}", self.location));
+            return wrong(format!("it redirects to {location:?} instead of {:?}", self.location));
         }
         if !self.contains.is_empty() && !body.contains(&self.contains) {
-            return wrong(format!("its content does not hold {:?}", self.contains));
+            return wrong(format!("its content does not contain {:?}", self.contains));
         }
         let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len() as u64));
         if !location.is_empty() {
-            let _ = write!(evidence, ", to {location}");
+            let _ = write!(evidence, ", redirects to {location}");
         }
         if let Some(tls) = &response.tls {
             let _ = write!(

@@ -26,7 +26,7 @@ pub struct Expected {
     pub port: u16,
     /// What it is for: "nginx", "Redis".
     pub name: String,
-    /// Where it must listen.
+    /// Addresses where it must listen.
     pub on: Exposure,
 }
 
@@ -57,7 +57,7 @@ impl Prove for Ports {
             return Ok(evidence.join("; "));
         }
         let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
-        Err(Failure::new("find every port where it should be", wrong.join("; "))
+        Err(Failure::new("verify the listening ports", wrong.join("; "))
             .hint("`ss -ltnp` shows every listening socket and its process"))
     }
 }
@@ -117,7 +117,7 @@ fn listening(host: &dyn Host) -> Outcome<Vec<SocketAddr>> {
 }
 
 /// The address of a line such as `0: 0100007F:1F90 00000000:0000 0A ...`, if that socket listens (0A). The
-/// kernel writes each 32-bit word of an address in the machine's own byte order.
+/// kernel writes each 32-bit word of an address in the server's own byte order.
 fn listener(line: &str) -> Option<SocketAddr> {
     let mut fields = line.split_whitespace().skip(1);
     let (address, port) = fields.next()?.split_once(':')?;

@@ -22,8 +22,8 @@ pub struct QueueRoundtrip {
     /// PEM file to trust.
     #[serde(default)]
     pub trust: String,
-    /// PEM file with a certificate that is trusted too: the self-signed one that stands in until an authority's is
-    /// there.
+    /// PEM file with a certificate that is trusted too: the self-signed one that is used until the authority has
+    /// issued one.
     #[serde(default)]
     pub stand_in: String,
     /// Path to POST to (`/jobs`); the answer is JSON with an `id`.
@@ -35,7 +35,7 @@ pub struct QueueRoundtrip {
     /// What `result` must be once `state` is `done`; empty for anything.
     #[serde(default)]
     pub expect: String,
-    /// Headers; values may hold marks.
+    /// Headers; values may contain placeholders.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
 }
@@ -45,7 +45,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 
 impl Prove for QueueRoundtrip {
     fn describe(&self) -> String {
-        format!("a worker does a job handed in at {}{}", self.url, self.submit)
+        format!("a worker completes a job submitted at {}{}", self.url, self.submit)
     }
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
@@ -53,7 +53,7 @@ impl Prove for QueueRoundtrip {
         let body = http::form(&[("text", &self.text)]);
         let accepted = self.ask(cx, "POST", &self.submit, body.as_bytes())?;
         let id = accepted.get("id").and_then(text).ok_or_else(|| {
-            Failure::new(format!("hand in a job at {}{}", self.url, self.submit), "the answer holds no `id`")
+            Failure::new(format!("submit a job at {}{}", self.url, self.submit), "the answer has no `id`")
         })?;
         let poll = self.poll.replace("{id}", &id);
         let mut pause = Duration::from_millis(10);
@@ -63,15 +63,15 @@ impl Prove for QueueRoundtrip {
             match job.get("state").and_then(Value::as_str) {
                 Some("done") => return self.judge(&id, &job, took),
                 Some("failed") => {
-                    return Err(Failure::new(format!("have job {id} done"), "the worker says that it failed")
-                        .hint("see the worker's log"));
+                    return Err(Failure::new(format!("complete job {id}"), "the worker reports that it failed")
+                        .hint("check the worker's log"));
                 }
                 _ => {}
             }
             if took >= LONGEST.as_secs_f64() {
                 return Err(Failure::new(
-                    format!("have job {id} done"),
-                    format!("no worker has done it within {} s", LONGEST.as_secs()),
+                    format!("complete job {id}"),
+                    format!("no worker completed it within {} s", LONGEST.as_secs()),
                 )
                 .hint("check that a worker runs, and that it uses the same queue as the application"));
             }
@@ -115,12 +115,12 @@ impl QueueRoundtrip {
         let result = job.get("result").and_then(text).unwrap_or_default();
         if !self.expect.is_empty() && result != self.expect {
             return Err(Failure::new(
-                format!("have job {id} done"),
+                format!("complete job {id}"),
                 format!("its result is {result:?} instead of {:?}", self.expect),
             ));
         }
         let worker = job.get("worker").and_then(text).unwrap_or_else(|| "a worker".to_owned());
-        Ok(format!("job {id} done by {worker} in {took:.2} s"))
+        Ok(format!("job {id} completed by {worker} in {took:.2} s"))
     }
 }
 

@@ -18,14 +18,14 @@ use crate::system::net::{tls, wire};
 pub struct Renewal {
     /// The host name, under which certbot keeps the certificate.
     pub name: String,
-    /// Connect here to see the certificate.
+    /// Address to connect to for the certificate.
     pub connect: String,
     /// The port of https.
     pub port: u16,
-    /// Whether the renewal is only tried, with the authority's staging server.
+    /// Whether the renewal is a dry run on the authority's staging server.
     #[serde(rename = "rehearse", alias = "dry_run", default)]
     pub dry_run: bool,
-    /// How long it may take: it asks the authority, and waits for its answer.
+    /// Timeout in seconds: it includes the authority's answer.
     #[serde(default = "seconds")]
     pub seconds: u64,
 }
@@ -47,7 +47,7 @@ impl Prove for Renewal {
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let settings = format!("/etc/letsencrypt/renewal/{}.conf", self.name);
-        let there = cx.host.stat(settings.as_ref()).map_err(|e| Failure::new(format!("look at {settings}"), e))?;
+        let there = cx.host.stat(settings.as_ref()).map_err(|e| Failure::new(format!("read {settings}"), e))?;
         if there.is_none() {
             return Ok(format!(
                 "{NOT_TRIED}the certificate is self-signed until `bringup tls retry` gets one that can be renewed"
@@ -56,7 +56,7 @@ impl Prove for Renewal {
         self.timer_runs(cx.host)?;
         if self.dry_run {
             self.renew(cx.host, "--dry-run")?;
-            return Ok("rehearsed with the authority's staging server; certbot.timer does it in time".to_owned());
+            return Ok("dry run passed on the authority's staging server; certbot.timer renews it in time".to_owned());
         }
         let before = self.served(cx.host)?;
         self.renew(cx.host, "--force-renewal")?;
@@ -72,8 +72,7 @@ impl Prove for Renewal {
             cx.host.sleep(Duration::from_secs(1));
         }
         let why = format!("it was renewed, but port {} still shows the old one after {RELOAD} s", self.port);
-        Err(Failure::new(self.what(), why)
-            .hint("see `renew_hook` in the settings of the renewal, and the web server's log"))
+        Err(Failure::new(self.what(), why).hint("check `renew_hook` in the renewal settings, and the web server's log"))
     }
 
     fn retry_for(&self) -> Duration {
@@ -89,7 +88,7 @@ impl Renewal {
     fn timer_runs(&self, host: &dyn Host) -> Outcome<()> {
         let output = host
             .run(&Command::new(["systemctl", "is-active", TIMER]))
-            .map_err(|e| Failure::new(format!("ask about {TIMER}"), e))?;
+            .map_err(|e| Failure::new(format!("query {TIMER}"), e))?;
         if output.ok() {
             return Ok(());
         }
@@ -103,7 +102,7 @@ impl Renewal {
             ["certbot", "renew", "--non-interactive", "--no-random-sleep-on-renew", "--cert-name", &self.name, how];
         let mut command = Command::new(argv).timeout(Duration::from_secs(self.seconds));
         let ask = Command::new(["systemctl", "show", "--value", "--property", "Environment", SERVICE]);
-        let environment = host.run(&ask).map_err(|e| Failure::new(format!("ask about {SERVICE}"), e))?.text();
+        let environment = host.run(&ask).map_err(|e| Failure::new(format!("query {SERVICE}"), e))?.text();
         for (name, value) in environment.split_whitespace().filter_map(|pair| pair.split_once('=')) {
             command = command.env(name, value);
         }
@@ -118,7 +117,7 @@ impl Renewal {
 
     /// The serial number of the certificate that is shown now.
     fn served(&self, host: &dyn Host) -> Outcome<String> {
-        let what = || format!("see the certificate of {} at {}:{}", self.name, self.connect, self.port);
+        let what = || format!("verify the certificate of {} at {}:{}", self.name, self.connect, self.port);
         let (stream, _) = wire::connect(host, &self.connect, self.port)?;
         let config = tls::unverified().map_err(|e| Failure::new(what(), e))?;
         let stream = tls::protect(config, &self.name, stream).map_err(|e| Failure::new(what(), e))?;
@@ -126,7 +125,7 @@ impl Renewal {
         let parsed = shown.and_then(|cert| x509_parser::parse_x509_certificate(cert).ok());
         parsed
             .map(|(_, cert)| cert.raw_serial_as_string())
-            .ok_or_else(|| Failure::new(what(), "it shows none that can be read"))
+            .ok_or_else(|| Failure::new(what(), "it presents none that can be read"))
     }
 }
 
@@ -168,7 +167,7 @@ mod tests {
         host.on(&["systemctl", "is-active"], |_, _| output(0, "active\n", ""));
         host.on(&["systemctl", "show"], |_, _| output(0, "REQUESTS_CA_BUNDLE=/etc/ssl/trust.pem A=b\n", ""));
         host.on(&["certbot"], |_, command| output(i32::from(!command.argv.contains(&"--dry-run".to_owned())), "", ""));
-        assert!(prove(&host, true).unwrap().contains("rehearsed"));
+        assert!(prove(&host, true).unwrap().contains("dry run passed"));
         let renewed = host.commands().into_iter().rfind(|command| command.argv[0] == "certbot").unwrap();
         let expected = [("REQUESTS_CA_BUNDLE", "/etc/ssl/trust.pem"), ("A", "b")];
         assert_eq!(renewed.env, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));

@@ -14,11 +14,11 @@ use crate::system::service::Manager;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Running {
-    /// Who manages them.
+    /// The service manager.
     pub manager: Manager,
     /// Their names.
     pub names: Vec<String>,
-    /// How many processes at least, per name; unchecked where it is not named.
+    /// Least number of processes, per name; unchecked where it is not named.
     #[serde(default)]
     pub processes: BTreeMap<String, u32>,
 }
@@ -40,26 +40,28 @@ impl Prove for Running {
 
 impl Running {
     fn prove_one(&self, host: &dyn Host, name: &str) -> Outcome<String> {
-        let what = || format!("see {name} run");
+        let what = || format!("verify that {name} runs");
         let state = self.manager.state(host, name)?;
         if !state.active {
             return Err(
-                Failure::new(what(), format!("it does not run: {}", state.detail)).hint(self.where_to_look(name))
+                Failure::new(what(), format!("it is not running: {}", state.detail)).hint(self.where_to_look(name))
             );
         }
         if !state.enabled {
-            return Err(Failure::new(what(), "it runs, but would not start at boot").hint(self.where_to_look(name)));
+            return Err(
+                Failure::new(what(), "it is running, but does not start at boot").hint(self.where_to_look(name))
+            );
         }
         let Some(&least) = self.processes.get(name) else {
             return Ok(format!("{name} runs"));
         };
         if state.pids.is_empty() {
             return Err(Failure::new(what(), "its main process is not known, so its processes cannot be counted")
-                .hint("leave the number of processes out of this proof"));
+                .hint("remove the number of processes from this proof"));
         }
         let count = count(host, &state.pids)?;
         if count < least as usize {
-            return Err(Failure::new(what(), format!("{count} processes run, at least {least} should"))
+            return Err(Failure::new(what(), format!("{count} processes are running, at least {least} should be"))
                 .hint(self.where_to_look(name)));
         }
         let processes = if count == 1 { "process" } else { "processes" };
@@ -151,7 +153,7 @@ mod tests {
         host.put_file("/usr/sbin/policy-rc.d", "exit 101", 0o755);
         run("apt-get install nginx");
         let failure = prove(&host, None).unwrap_err();
-        assert!(failure.why.contains("does not run"), "{failure}");
+        assert!(failure.why.contains("is not running"), "{failure}");
         run("systemctl start nginx.service");
         assert_eq!(prove(&host, None).as_deref(), Ok("nginx.service runs"));
         run("systemctl disable nginx.service");
@@ -170,7 +172,7 @@ mod tests {
         host.put_file("/proc/6002/stat", "6002 (nginx) Z 5000 0", 0o444);
         assert_eq!(prove(&host, Some(2)).as_deref(), Ok("nginx.service runs with 2 processes"));
         let failure = prove(&host, Some(3)).unwrap_err();
-        assert!(failure.why.contains("2 processes run, at least 3"), "{failure}");
+        assert!(failure.why.contains("2 processes are running, at least 3"), "{failure}");
     }
 
     #[test]

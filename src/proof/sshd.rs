@@ -15,7 +15,7 @@ impl Prove for Sshd {
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         if cx.host.euid() != 0 {
-            return Err(Failure::new("look at SSH", "only root sees its configuration").hint("run it with sudo"));
+            return Err(Failure::new("verify SSH", "only root can read its configuration").hint("run it with sudo"));
         }
         Self::prove(self, cx.host)
     }

@@ -24,19 +24,19 @@ pub struct Tcp {
     /// User; empty where the protocol has none.
     #[serde(default)]
     pub user: String,
-    /// Password (a mark).
+    /// Password (a placeholder).
     #[serde(default)]
     pub password: String,
     /// Database, virtual host or Redis database number.
     #[serde(default)]
     pub database: String,
-    /// The certificate that it must show, for those that speak TLS from the first byte on: Redis, RabbitMQ, `tls`.
+    /// The certificate that it must present, for protocols with TLS from the first byte: Redis, RabbitMQ, `tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Certificate>,
     /// PEM file with the authority that a database's certificate must come from; it is not verified when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ca: String,
-    /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
+    /// Whether it also runs before anything changes; a failure then refuses the plan (exit 1).
     #[serde(rename = "before", alias = "preflight", default)]
     pub preflight: bool,
 }
@@ -45,12 +45,12 @@ pub struct Tcp {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// For whom it must be.
+    /// Name that it must cover.
     pub name: String,
-    /// PEM file with whom to trust; the system's authorities when empty.
+    /// PEM file of the authority to trust; the system's authorities when empty.
     #[serde(default)]
     pub trust: String,
-    /// PEM file with one that is good enough for now; may be missing.
+    /// PEM file with another certificate to accept for now; may be missing.
     #[serde(default)]
     pub stand_in: String,
 }
@@ -67,7 +67,7 @@ pub enum Protocol {
     Redis,
     /// AMQP 0-9-1, RabbitMQ's.
     Rabbitmq,
-    /// Nothing but TLS: the certificate of a server that only listens, such as one that takes logs.
+    /// TLS only: the certificate of a server of another protocol, such as a log server.
     Tls,
 }
 
@@ -118,7 +118,7 @@ impl Prove for Tcp {
         self.preflight
     }
 
-    /// Before anything is changed somebody waits for the answer, and nothing is about to come up.
+    /// Before anything is changed someone waits for the answer, and nothing is about to come up.
     fn retry_for(&self) -> Duration {
         if self.preflight { Duration::ZERO } else { Duration::from_secs(30) }
     }
@@ -148,7 +148,7 @@ impl Tcp {
             }
             Protocol::Redis => (format!("Redis {}", wire::redis::login(&mut *stream, login)?), None),
             Protocol::Rabbitmq => (wire::amqp::login(&mut *stream, login)?, None),
-            // Whoever shook hands has answered.
+            // Anyone who shook hands has answered.
             Protocol::Tls => ("it".to_owned(), None),
         };
         let mut evidence = if login.user.is_empty() {
@@ -172,7 +172,7 @@ impl Tcp {
             (None, Channel::Local) => {}
         }
         if is_weak && channel == Channel::Remote && !is_verified {
-            evidence.push_str(", the password proven by MD5 (weak: let the server keep it as scram-sha-256)");
+            evidence.push_str(", the password checked with MD5 (weak: have the server store it as scram-sha-256)");
         }
         Ok(evidence)
     }

@@ -17,15 +17,15 @@ use crate::proof::{Context, NOT_TRIED, Prove};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timer {
-    /// What is done, as a statement: "backups are made every night".
+    /// The job, as a statement: "backups are made every night".
     pub describe: String,
-    /// The timer's unit, `app-backup.timer`; empty where systemd does not run, and `newest` tells.
+    /// The timer's unit, `app-backup.timer`; empty where systemd does not run, and `newest` decides.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// Whether what it starts is started now, where its last result is not known.
+    /// Whether its service is started now, where its last result is unknown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub start: bool,
-    /// Hours after which the last run is too long ago.
+    /// Maximum age of the last run, in hours.
     pub max_age: u64,
     /// The file that each run leaves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub struct Timer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Newest {
-    /// Where they lie.
+    /// Their directory.
     pub directory: PathBuf,
     /// How their names begin.
     pub prefix: String,
@@ -81,7 +81,7 @@ impl Prove for Timer {
 
 impl Timer {
     fn failure(&self, why: impl std::fmt::Display) -> Failure {
-        Failure::new(format!("see that {}", self.describe), why.to_string())
+        Failure::new(format!("verify that {}", self.describe), why.to_string())
     }
 
     /// The timer itself, which must be active, start at boot, and have a next time.
@@ -98,7 +98,7 @@ impl Timer {
             (state, _) => return Err(self.failure(format!("{name} is {state}")).hint("see `systemctl list-timers`")),
         }
         if !matches!(timer.text("UnitFileState"), "enabled" | "static" | "generated") {
-            return Err(self.failure(format!("{name} is active, but would not be after a reboot")).hint(enable));
+            return Err(self.failure(format!("{name} is active, but not after a reboot")).hint(enable));
         }
         if timer.text("SubState") != "running" && !timer.has_next() {
             return Err(self
@@ -180,14 +180,14 @@ impl Timer {
         if age <= limit || uptime(host).is_some_and(|up| up < SETTLED) {
             return Ok(());
         }
-        let why = format!("{why}, {} h ago; at most {} h are expected", age / 3600, self.max_age);
+        let why = format!("{why}, {} h ago; expected at most {} h", age / 3600, self.max_age);
         Err(self.failure(why).hint("see `systemctl list-timers`, or the log of cron where systemd does not run"))
     }
 
     /// Without systemd nothing but what it leaves tells.
     fn by_file(&self, host: &dyn Host) -> Outcome<String> {
         let Some(newest) = &self.newest else {
-            return Ok(format!("{NOT_TRIED}nothing tells on this server when it was last done"));
+            return Ok(format!("{NOT_TRIED}this server has no record of the last time"));
         };
         let Some((name, at)) = newest.find(host) else {
             let place = newest.directory.display();

@@ -18,7 +18,7 @@ use crate::system::net::http::{Begun, Request};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
-    /// The URL to which it is sent: one that leads to the application, and that the application does not know.
+    /// The URL to upload to: one that is passed to the application, but that it does not know.
     pub url: String,
     /// Connect here instead of resolving the name.
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct Upload {
     /// PEM file with a certificate that is trusted too, where it exists.
     #[serde(default)]
     pub stand_in: String,
-    /// Bytes that are let in.
+    /// Largest accepted upload, in bytes.
     pub limit: u64,
 }
 
@@ -44,7 +44,7 @@ const ANSWER: Duration = Duration::from_mins(1);
 
 impl Prove for Upload {
     fn describe(&self) -> String {
-        format!("{} bytes may be sent to {}, and no more", grouped(self.limit), self.url)
+        format!("{} bytes can be uploaded to {}, and no more", grouped(self.limit), self.url)
     }
 
     fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
@@ -76,7 +76,7 @@ impl Upload {
         match self.status(&mut begun)? {
             Some(status @ (411 | 413)) => return Ok(status.to_string()),
             Some(status) => return Err(self.wrong(&format!("a request without a length is answered with {status}"))),
-            None if self.limit > WHOLE => return Ok("not tried, because it is so much".to_owned()),
+            None if self.limit > WHOLE => return Ok("not tried, because of its size".to_owned()),
             None => {}
         }
         let mut begun = self.begin(cx, ANSWER, chunked)?;
@@ -98,7 +98,7 @@ impl Upload {
                 return Err(self.wrong(&why));
             }
             Some(413) => return Err(self.wrong(&format!("{} bytes are refused", grouped(self.limit)))),
-            Some(100) => "told to go on".to_owned(),
+            Some(100) => "told to continue".to_owned(),
             Some(status) => format!("answered with {status}"),
         };
         if self.limit > WHOLE {
@@ -109,14 +109,14 @@ impl Upload {
         Self::send(&mut *begun.stream, self.limit, false);
         match self.status(&mut begun)? {
             Some(413) => Err(self.wrong(&format!("{} bytes are refused", grouped(self.limit)))),
-            Some(status) => Ok(format!("the limit itself: {told}, let in ({status})")),
+            Some(status) => Ok(format!("the limit itself: {told}, accepted ({status})")),
             None => Err(self.wrong(&format!("{} bytes are not answered", grouped(self.limit)))),
         }
     }
 
     fn wrong(&self, why: &str) -> Failure {
-        Failure::new(format!("see the limit of {} bytes at {}", grouped(self.limit), self.url), why)
-            .hint("see the settings of the web server's site")
+        Failure::new(format!("verify the limit of {} bytes at {}", grouped(self.limit), self.url), why)
+            .hint("check the settings of the web server's site")
     }
 
     /// Begins a request with `fields`, names and values.

@@ -1,4 +1,4 @@
-//! Users and groups of this host by name, as `/etc/passwd` and `/etc/group` have them.
+//! Users and groups of this server by name, as `/etc/passwd` and `/etc/group` have them.
 
 use std::path::Path;
 
@@ -85,7 +85,7 @@ pub fn meta(host: &dyn Host, mode: &str, owner: &str, group: &str) -> Outcome<Op
 /// Like [`meta`], when the owner and the group must exist by now.
 pub fn require_meta(host: &dyn Host, mode: &str, owner: &str, group: &str) -> Outcome<Meta> {
     meta(host, mode, owner, group)?.ok_or_else(|| {
-        Failure::new(format!("give a file to {owner}:{group}"), "this host has no such user or no such group")
+        Failure::new(format!("set a file to {owner}:{group}"), "this server has no such user or group")
             .hint(format!("see `getent passwd {owner}` and `getent group {group}`"))
     })
 }
@@ -93,7 +93,7 @@ pub fn require_meta(host: &dyn Host, mode: &str, owner: &str, group: &str) -> Ou
 /// Permission bits from their octal form, such as `0640`.
 pub fn parse_mode(text: &str) -> Outcome<u32> {
     u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
-        Failure::new(format!("read the mode {text:?}"), "it is no octal number from 0000 to 7777")
+        Failure::new(format!("read the mode {text:?}"), "it is not an octal number from 0000 to 7777")
             .hint("write it like \"0644\"")
     })
 }

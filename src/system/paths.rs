@@ -18,7 +18,7 @@ pub fn is_file(host: &dyn Host, path: &Path) -> bool {
 /// The directories above `path` that do not exist yet, outermost first.
 ///
 /// Refuses a path that is not absolute or climbs with `..`, one that leads through something that is no
-/// directory, and one that leads through a link which is not root's: whoever owns such a link decides where
+/// directory, and one that leads through a link which is not root's: anyone who owns such a link decides where
 /// root would write.
 pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
     let what = || format!("use the path {}", path.display());
@@ -57,15 +57,15 @@ pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
         let by_others = meta.mode & 0o002 != 0 || (meta.mode & 0o020 != 0 && meta.gid != 0);
         if meta.uid != 0 && meta.uid != host.euid() || (by_others && meta.mode & 0o1000 == 0) {
             let why = format!(
-                "{} can be changed by users who are not root (user id {}, group id {}, mode {:04o}), \
-                 who could turn the path elsewhere while root fills it",
+                "users other than root can change {} (user id {}, group id {}, mode {:04o}) and could redirect the \
+                 path while root fills it",
                 dir.display(),
                 meta.uid,
                 meta.gid,
                 meta.mode
             );
             return Err(Failure::new(format!("fill {}", path.display()), why).hint(
-                "choose a path below directories that belong to root, such as /opt; the tree itself may be anybody's",
+                "choose a path below directories that belong to root, such as /opt; the tree itself may belong to any user",
             ));
         }
     }
@@ -82,7 +82,7 @@ pub fn make_parents(host: &dyn Host, path: &Path) -> Outcome<()> {
 
 /// Makes one directory with exactly this mode and owner.
 pub fn make_dir(host: &dyn Host, path: &Path, meta: Meta) -> Outcome<()> {
-    host.make_dir(path, meta).map_err(|e| Failure::new(format!("make the directory {}", path.display()), e))
+    host.make_dir(path, meta).map_err(|e| Failure::new(format!("create the directory {}", path.display()), e))
 }
 
 /// The target of the link at `path`.

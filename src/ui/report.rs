@@ -476,7 +476,7 @@ mod tests {
             |  Is the server running locally and accepting connections on that socket?
 
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
-            What to do: `journalctl -u postgresql` shows what it said
+            What to do: `journalctl -u postgresql` shows its log
 
         Rolled back, except for what had to stay:
           ! saved: the database webapp is in

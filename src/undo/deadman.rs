@@ -187,7 +187,7 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync), 
             Some((GuardState::Confirmed, _)) => return keep(host),
             Some((GuardState::Expired, pending)) => return Err(missed(&pending)),
             Some((GuardState::Off, _)) | None => {
-                return Err(Failure::new(format!("keep {}", armed.what), "its confirmation was called off"));
+                return Err(Failure::new(format!("keep {}", armed.what), "its confirmation was canceled"));
             }
         }
         let left = armed.deadline.sec.saturating_sub(host.now().sec);
@@ -224,27 +224,27 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
             return Err(missed(pending));
         }
         if still_armed(host, pending).is_err() {
-            return Err(Failure::new(what, "none waits for it").hint("`bringup attach` shows the run that works now"));
+            return Err(Failure::new(what, "no change waits for it").hint("`bringup attach` shows the run in progress"));
         }
         if pending.confirm == Confirm::NewConnection {
             let Some(ends) = ssh::own(host) else {
-                return Err(Failure::new(what, "this is no SSH session, and proves nothing about one")
-                    .hint("log in by SSH, that is enough; the answer `confirm: local` lets the console confirm"));
+                return Err(Failure::new(what, "this is not an SSH session, so it cannot confirm the change")
+                    .hint("log in by SSH to confirm; `confirm: local` lets the console confirm"));
             };
             if pending.endpoint.as_ref().is_some_and(|endpoint| !endpoint.leads(ends.0)) {
                 let ports: Vec<String> = pending.ports.iter().map(ToString::to_string).collect();
                 return Err(Failure::new(
                     what,
-                    "this session came in the old way, and proves nothing about the new one",
+                    "this session came in by the old port, so it cannot confirm the new one",
                 )
-                .hint(format!("log in on port {}, that is enough", ports.join(" or "))));
+                .hint(format!("log in on port {} to confirm", ports.join(" or "))));
             }
             if pending.known.contains(&ends) {
                 return Err(Failure::new(
                     what,
-                    "this session is older than the change, and would survive even rules that shut SSH out",
+                    "this session is older than the change, and would survive even rules that block SSH",
                 )
-                .hint("open a new SSH connection, that is enough"));
+                .hint("open a new SSH connection to confirm"));
             }
         }
         pending.state = GuardState::Confirmed;
@@ -293,12 +293,12 @@ fn with_what_remains(host: &dyn Host, failure: Failure) -> Failure {
 fn missed(pending: &Pending) -> Failure {
     let Pending { what, seconds, .. } = pending;
     let missed = match pending.confirm {
-        Confirm::Local => format!("nobody confirmed it by `bringup confirm` within {seconds} s"),
-        Confirm::NewConnection => format!("nobody confirmed it by a new SSH connection within {seconds} s"),
-        Confirm::None => "making it took too long".to_owned(),
+        Confirm::Local => format!("not confirmed by `bringup confirm` within {seconds} s"),
+        Confirm::NewConnection => format!("not confirmed by a new SSH connection within {seconds} s"),
+        Confirm::None => "applying it took too long".to_owned(),
     };
     let failure = match pending.errors.first() {
-        None => Failure::new(format!("keep {what}"), format!("{missed}; it is again as it was before")),
+        None => Failure::new(format!("keep {what}"), format!("{missed}; the change was reverted")),
         Some(error) => {
             Failure::new(format!("keep {what}"), format!("{missed}, and not all of it could be reverted: {error}"))
         }
@@ -370,7 +370,7 @@ fn still_armed(host: &dyn Host, pending: &Pending) -> Outcome<()> {
     if pending.state == GuardState::Armed && pending.boot == boot(host) {
         return Ok(());
     }
-    Err(Failure::new(format!("change {}", pending.what), "the time to confirm it was over before it was made"))
+    Err(Failure::new(format!("change {}", pending.what), "the time to confirm it was up before it was applied"))
 }
 
 fn known(host: &dyn Host, ports: &[u16]) -> Vec<(SocketAddr, SocketAddr)> {

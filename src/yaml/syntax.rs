@@ -15,17 +15,17 @@ pub(super) fn problem(name: &str, text: &str, stop: Stop) -> Problem {
                 ("a tab is used to indent".to_owned(), "indent with spaces, two for each level".to_owned())
             } else if let Some((near, odd)) = odd_near(text, line) {
                 (line, column) = (near, odd.at + 1);
-                (format!("this is not valid YAML here or in the next line: {odd} stands here"), odd.hint.to_owned())
+                (format!("this is not valid YAML here or in the next line: found {odd}"), odd.hint.to_owned())
             } else {
                 let why = without_position(&why);
                 (format!("this is not valid YAML: {why}"), advice(&why).to_owned())
             }
         }
         Cause::TooDeep => {
-            (format!("nested too deeply: at most {MAX_DEPTH} levels are read"), "write it flatter".to_owned())
+            (format!("nested too deeply: at most {MAX_DEPTH} levels are read"), "use fewer levels".to_owned())
         }
         Cause::TooMany => (
-            format!("too much: at most {MAX_NODES} keys and values are read, aliases counted each time"),
+            format!("too many keys and values: at most {MAX_NODES} are read, aliases counted each time"),
             "remove what is not needed; write values out instead of aliases to aliases".to_owned(),
         ),
         Cause::TooLong => (

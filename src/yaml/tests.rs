@@ -148,16 +148,16 @@ fn bombs_are_refused() {
     assert_said(&said, "
         a.yaml:1:10001: too many brackets: at most 10000 of [ and { are read (write lists and sections as lines, indented with spaces)
         a.yaml:1:10001: too many brackets: at most 10000 of [ and { are read (write lists and sections as lines, indented with spaces)
-        a.yaml:1:129: nested too deeply: at most 32 levels are read (write it flatter)
-        a.yaml:1:65: nested too deeply: at most 32 levels are read (write it flatter)
-        a.yaml:1:65: nested too deeply: at most 32 levels are read (write it flatter)
+        a.yaml:1:129: nested too deeply: at most 32 levels are read (use fewer levels)
+        a.yaml:1:65: nested too deeply: at most 32 levels are read (use fewer levels)
+        a.yaml:1:65: nested too deeply: at most 32 levels are read (use fewer levels)
         a.yaml:1:60001: too many brackets: at most 10000 of [ and { are read (write lists and sections as lines, indented with spaces)
         a.yaml:17:1: too many directives: at most 16 lines may begin with % (remove them; none is needed)
-        a.yaml:1:26: too much: at most 20000 keys and values are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
-        a.yaml:1:4: nested too deeply: at most 32 levels are read (write it flatter)
-        a.yaml:1:4: too much: at most 20000 keys and values are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
+        a.yaml:1:26: too many keys and values: at most 20000 are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
+        a.yaml:1:4: nested too deeply: at most 32 levels are read (use fewer levels)
+        a.yaml:1:4: too many keys and values: at most 20000 are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
         a.yaml:3:1: a second document begins here; a file holds one (remove the line `---`, or put what follows in a file of its own)
-        a.yaml:20000:3: too much: at most 20000 keys and values are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
+        a.yaml:20000:3: too many keys and values: at most 20000 are read, aliases counted each time (remove what is not needed; write values out instead of aliases to aliases)
     ");
 }
 

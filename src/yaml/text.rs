@@ -39,11 +39,7 @@ pub(super) fn check<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Problem>
         }
         if bad == '\u{feff}' {
             let message = "a byte order mark (U+FEFF) in the middle of the file".to_owned();
-            return refuse(
-                end_of(&text[..at]),
-                message,
-                "files were joined here; remove it, although it cannot be seen",
-            );
+            return refuse(end_of(&text[..at]), message, "files were joined here; remove it, although it is invisible");
         }
         let message = format!("the control character U+{:04X} is not allowed", u32::from(bad));
         return refuse(end_of(&text[..at]), message, "remove it, or write it as an escape between double quotes");

@@ -229,7 +229,7 @@ fn whole_life_with(release: &str, more: &[(&str, &str)]) {
     let file = authority.answers(more);
     let done = server.bringup(&file).expect(0);
     assert!(done.both().contains("renewed, and served at once"), "{}", done.both());
-    assert!(!done.both().contains("stands in"), "{}", done.both());
+    assert!(!done.both().contains("self-signed certificate for now"), "{}", done.both());
     from_the_authority(&server);
     assert_not_compressed(&server);
     let again = server.bringup(&file).expect(0);
@@ -275,7 +275,7 @@ fn acme_that_is_down_is_asked_again_later() {
     let before = server.manifest("before");
     authority.host.sh("systemctl stop pebble").expect(0);
     let done = server.bringup(&authority.answers(&[])).expect(0);
-    for said in ["self-signed certificate stands in", "cannot be reached", "bringup tls retry"] {
+    for said in ["self-signed certificate for now", "cannot be reached", "bringup tls retry"] {
         assert!(done.both().contains(said), "\"{said}\" is not said:\n{}", done.both());
     }
     let stand_in = shown(&server);
@@ -311,7 +311,7 @@ fn acme_for_a_name_that_leads_nowhere_or_elsewhere() {
     let before = server.manifest("before");
     let fail = authority.answers(&[("tls.on_failure", "fail")]);
     let failed = server.bringup(&fail).expect(3);
-    assert!(failed.both().contains("the DNS knows no address"), "{}", failed.both());
+    assert!(failed.both().contains("the DNS has no address"), "{}", failed.both());
     server.assert_identical(&before);
 
     // It leads to the authority's own host, where no web server is.
@@ -329,7 +329,7 @@ fn acme_for_a_name_that_leads_nowhere_or_elsewhere() {
     let refuses = authority.refuses();
     let done = server.bringup(&authority.answers(&[("tls.directory", &refuses)])).expect(0);
     for said in
-        ["asked too often", "retry after 2030-01-02 03:04:05 UTC", "letsencrypt.org/docs/rate-limits", "tls retry"]
+        ["rate limit exceeded", "retry after 2030-01-02 03:04:05 UTC", "letsencrypt.org/docs/rate-limits", "tls retry"]
     {
         assert!(done.both().contains(said), "\"{said}\" is not said:\n{}", done.both());
     }
@@ -352,7 +352,7 @@ fn acme_refuses_what_cannot_work_before_anything_is_changed() {
         answers(&[kept.as_slice(), more].concat())
     };
     for (file, says) in [
-        (with(&[("tls.terms", "false")]), "do not agree"),
+        (with(&[("tls.terms", "false")]), "without your consent"),
         (with(&[("web.http_port", "8080")]), "port 80 only"),
         (with(&[("web.host", "\"*.example.test\"")]), "is a wildcard"),
         (with(&[("web.host", "192.0.2.7")]), "is an IP address"),

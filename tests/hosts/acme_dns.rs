@@ -92,7 +92,7 @@ fn through_a_name_server(release: &str, web: &str) {
     ]);
     authority.host.sh("systemctl stop named").expect(0);
     let done = server.bringup(&file).expect(0);
-    says(&done.both(), &["self-signed certificate stands in", "connection refused", "bringup tls retry"]);
+    says(&done.both(), &["self-signed certificate for now", "connection refused", "bringup tls retry"]);
     authority.host.sh("systemctl start named").expect(0);
     let refused = server.exec(&["bringup", "tls", "retry", "--plain"]).expect(3);
     says(&refused.both(), &["does not accept the key", "tls.tsig_secret"]);
@@ -100,7 +100,7 @@ fn through_a_name_server(release: &str, web: &str) {
     server.sh(&format!("echo '{SECRET}' > /root/tsig")).expect(0);
     let done = server.bringup(&file).expect(0);
     says(&done.both(), &["renewed, and served at once"]);
-    assert!(!done.both().contains("stands in"), "{}", done.both());
+    assert!(!done.both().contains("self-signed certificate for now"), "{}", done.both());
     from_the_authority(&server);
     serves_every_name(&server);
     let kept = format!("/etc/ssl/{NAME}/dns.ini");
@@ -166,13 +166,13 @@ fn acme_wildcard_by_a_hook() {
     ]);
     server.sh("chmod g+w /usr/local/sbin/dns-enter").expect(0);
     let refused = server.bringup(&file).expect(1);
-    says(&refused.both(), &["others than root can change it (mode 0775)", "chmod go-w /usr/local/sbin/dns-enter"]);
+    says(&refused.both(), &["users other than root can change it (mode 0775)", "chmod go-w /usr/local/sbin/dns-enter"]);
     server.sh("chmod g-w /usr/local/sbin/dns-enter").expect(0);
 
     let done = server.bringup(&file).expect(0);
     says(
         &done.both(),
-        &["self-signed certificate stands in", &format!("at _acme-challenge.{NAME}"), "have the hook wait"],
+        &["self-signed certificate for now", &format!("at _acme-challenge.{NAME}"), "have the hook wait"],
     );
     put("dns-enter", &hook("add"));
     server.exec(&["bringup", "tls", "retry", "--plain"]).expect(0);

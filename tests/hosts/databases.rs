@@ -31,7 +31,7 @@ fn somebody_else_s_clusters_go_on_running_and_get_rid_of_the_role_again() {
     let before = host.manifest("before");
 
     let done = host.bringup(&answers(&ANSWERS)).expect(0);
-    assert!(done.both().contains("PostgreSQL's cluster 15/main is here already"), "{}", done.both());
+    assert!(done.both().contains("PostgreSQL's cluster 15/main already exists"), "{}", done.both());
     assert_eq!(host.sh(pids).expect(0).stdout, running, "a cluster was restarted");
     host.sh("runuser -u postgres -- psql -XAtp 5433 -c 'select datname from pg_database' | grep -qx webapp").expect(0);
     host.sh("runuser -u postgres -- psql -XAtp 5432 -c 'select rolname from pg_roles' | grep -qx webapp").expect(1);
@@ -45,7 +45,7 @@ fn somebody_else_s_clusters_go_on_running_and_get_rid_of_the_role_again() {
     .expect(0);
     host.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(1);
     let rolled_back = host.exec(&["bringup", "rollback", "--all", "--yes", "--drop-data", "--plain"]).expect(0);
-    assert!(rolled_back.both().contains("what the role had made in the database postgres"), "{}", rolled_back.both());
+    assert!(rolled_back.both().contains("the role's objects in the database postgres"), "{}", rolled_back.both());
     host.sh("grep -q 4711 /var/lib/bringup/runs/*/dumps/postgresql-postgres-of-the-role.sql").expect(0);
     assert_eq!(host.sh(pids).expect(0).stdout, running, "a cluster was restarted");
     let roles = "runuser -u postgres -- psql -XAtp 5433 -c \

@@ -124,7 +124,7 @@ fn other_answers_lead_to_production_and_all_the_way_back() {
     host.write("/tmp/decide.py", decide);
     host.exec(&["python3", "/tmp/decide.py"]).expect(0);
     let told = followed(&host).expect(0).both();
-    assert!(told.contains("decided: go on with other answers"), "{told}");
+    assert!(told.contains("decided: continue with other answers"), "{told}");
     assert!(told.contains("https://app.example.test:8443/"), "{told}");
     host.exec(&["bringup", "verify"]).expect(0);
     let again = host.exec(&["bringup", "--plain", "--answers", "/tmp/answers.yaml"]).expect(0).both();

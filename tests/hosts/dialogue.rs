@@ -39,7 +39,7 @@ fn line_mode_leads_from_the_first_question_to_the_proofs_and_its_answers_replay(
         say typed-secret.1
         await 'Which queue'
         say '' 12 '' auto ''
-        await 'Under which host name'
+        await 'Which host name'
         say shop.example.test '' '' '' '' '' '' '' '' '' ''
         await 'how SSH is reached'
         say '' '' '' ''

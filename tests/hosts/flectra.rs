@@ -172,7 +172,7 @@ fn flectra_with_a_password_goes_away_when_one_of_the_last_proofs_fails() {
     let before = host.manifest("before");
     let ended = bringup(&host, &answers(&source, "database: {auth: password}\n"));
     assert_eq!(ended.status, 3, "{}", ended.both());
-    assert!(ended.both().contains("apt installs security updates by itself"), "{}", ended.both());
+    assert!(ended.both().contains("apt installs security updates automatically"), "{}", ended.both());
     host.sh("test -s $(ls /var/lib/bringup/runs/*/dumps/postgresql-flectra.sql | head -1)").expect(0);
     host.assert_identical(&before);
 }

@@ -21,15 +21,15 @@ fn what_somebody_else_runs_is_refused_or_taken_over_and_comes_back() {
     // Refused, by the run as by those who only look, and nothing has moved.
     let told = host.bringup(&shop).expect(1).both();
     for what in [
-        "the user shop is there already",
-        "the directory /etc/shop is there already (one entry in it)",
-        "the unit shop.service is there already (/etc/systemd/system/shop.service, and it runs)",
+        "the user shop already exists",
+        "the directory /etc/shop already exists (one entry in it)",
+        "the unit shop.service already exists (/etc/systemd/system/shop.service, and it is running)",
         "--take-over unit:shop.service",
     ] {
         assert!(told.contains(what), "{what}: {told}");
     }
     let looked = host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(1).both();
-    assert!(looked.contains("the unit shop.service is there already"), "{looked}");
+    assert!(looked.contains("the unit shop.service already exists"), "{looked}");
     host.exec(&["bringup", "answers", "validate", "/tmp/answers.yaml"]).expect(1);
     for name in ["dbus", "cron"] {
         let told = host.bringup(&answers(&[("application.name", name), ("firewall.manage", "false")])).expect(1).both();

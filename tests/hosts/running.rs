@@ -74,7 +74,7 @@ fn what_somebody_breaks_ends_no_server_and_what_he_turns_off_the_next_run_turns_
         until("it waits", || host.sh("test -e /srv/waits").status == 0);
         host.sh(&format!("printf '{BROKEN}' > /srv/shop/zz.conf; touch /srv/go")).expect(0);
         let said = running.join().unwrap().expect(4).words();
-        assert!(said.contains("nginx.service") && said.contains("left alone and runs on"), "{said}");
+        assert!(said.contains("nginx.service") && said.contains("not reloaded and keeps running"), "{said}");
         assert!(said.contains("/srv/shop/zz.conf:2"), "{said}");
     });
     assert_eq!(theirs(&host), serves);

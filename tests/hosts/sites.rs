@@ -119,7 +119,7 @@ impl Theirs {
         let before = host.manifest("before");
         let said = host.sh(RUN).expect(3).words();
         assert!(said.contains("answered 200 before, and now 301 to https://app.example.test/"), "{said}");
-        assert!(said.contains("the former configuration is back"), "{said}");
+        assert!(said.contains("the former configuration was restored"), "{said}");
         assert_eq!(shop(&host), "200 200");
         host.assert_identical(&before);
     }
@@ -130,7 +130,7 @@ impl Theirs {
         let before = host.manifest("before");
         std::thread::scope(|scope| {
             let running = scope.spawn(|| host.sh(RUN));
-            until("the sites are asked", || host.sh(TOLD).stdout.contains("asking the"));
+            until("the sites are asked", || host.sh(TOLD).stdout.contains("checking the"));
             host.sh("systemctl kill -s KILL 'bringup-2*'").expect(0);
             running.join().unwrap().expect(4);
         });
@@ -226,7 +226,7 @@ fn a_server_that_would_not_start_again_comes_back_by_itself() {
     let before = host.manifest("before");
     let said = host.sh(RUN).expect(3).both();
     assert!(said.contains("could not restart apache2.service") && said.contains("Address already in use"), "{said}");
-    assert!(said.contains("the former configuration is back"), "{said}");
+    assert!(said.contains("the former configuration was restored"), "{said}");
     assert_eq!(shop(&host), "200 200");
     host.assert_identical(&before);
 }

@@ -304,7 +304,7 @@ fn a_server_goes_away_when_one_of_the_last_proofs_fails() {
     host.write("/etc/apt/apt.conf.d/99-never", "APT::Periodic::Unattended-Upgrade \"0\";\n");
     let before = host.manifest("before");
     let ended = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[])).expect(3).both();
-    assert!(ended.contains("apt installs security updates by itself"), "{ended}");
+    assert!(ended.contains("apt installs security updates automatically"), "{ended}");
     host.sh("test -s $(ls /var/lib/bringup/runs/*/dumps/mariadb-WebLab.sql | head -1)").expect(0);
     host.assert_identical(&before);
 }
@@ -322,7 +322,7 @@ fn a_database_that_holds_something_is_never_overwritten() {
     .expect(0);
     let before = host.manifest("before");
     let refused = host.bringup_env(&[AUTHORITIES], &answers("weblab-server.yaml", &[])).expect(1).both();
-    assert!(refused.contains("the MariaDB database WebLab is there already"), "{refused}");
+    assert!(refused.contains("the MariaDB database WebLab already exists"), "{refused}");
     host.assert_identical(&before);
     // A database beside it is made and used; then the first one's name is answered.
     let other = answers("weblab-server.yaml", &[("name: WebLab\n", "name: Beside\n")]);

@@ -120,7 +120,7 @@ fn review(session: &mut Session) {
     on_to(session, "Workers");
     answer(session, "How many people", "12");
     on_to(session, "Web server");
-    answer(session, "Under which host name", "shop.example.test");
+    answer(session, "Which host name", "shop.example.test");
     on_to(session, "Certificate");
     on_to(session, "Services");
     on_to(session, "Review");

@@ -380,7 +380,7 @@ fn an_odd_answer_is_never_blamed_on_the_guide() {
                     };
                     let told = resolve_file(&guide, &facts, &file, &Given::default()).err().unwrap_or_default();
                     for problem in &told {
-                        assert!(!problem.hint.contains("defect of the guide"), "{text}{problem}");
+                        assert!(!problem.hint.contains("bug in the guide"), "{text}{problem}");
                     }
                 }
             }

@@ -101,7 +101,7 @@ fn the_manager_is_closed_or_open_for_networks_or_for_whoever_knows_the_password(
     let page = |more: &str| {
         let plan = plan(&bullseye(), &LOGIN.replace('}', &format!(", {more}}}")));
         let page = file(&plan, SITE).split_once("location /web/database {").unwrap().1.to_owned();
-        let warned = plan.warnings.iter().any(|said| said.contains("whoever knows the master password"));
+        let warned = plan.warnings.iter().any(|said| said.contains("anyone with the master password"));
         (page.contains("deny all;"), page.contains("return 403;"), file(&plan, CONF).contains("list_db = True"), warned)
     };
     assert_eq!(page("manager: nobody"), (false, true, false, false));
@@ -257,7 +257,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (held(7073, "python3"), more(""), "port 7073 is already taken by python3 (it may be another Flectra"),
         (held(7072, ""), more(""), "port 7072 is already taken by another program"),
         (held(443, "apache2"), more(""), "port 443 is already taken by apache2"),
-        (kept(100), more(""), "takes 100 connections, and 276 may be needed"),
+        (kept(100), more(""), "accepts 100 connections, and 276 may be needed"),
         (bullseye(), String::new(), "tenancy.login"),
         (bullseye(), "tenancy: {login: admin}\n".to_owned(), "tenancy.login"),
         (bullseye(), more("database: {name: \"my.db\"}\n"), "database.name"),
@@ -268,7 +268,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (bullseye(), more("source: {python: /root/python3.9/bin/python}\n"), "the service cannot see"),
         (bullseye(), more("workers: {web: 0}\n"), "workers.web"),
         (bullseye(), more("workers: {soft_mib: 1000, hard_mib: 900}\n"), "more than the size"),
-        (bullseye(), more("workers: {cpu_seconds: 900, real_seconds: 600}\n"), "at least as long"),
+        (bullseye(), more("workers: {cpu_seconds: 900, real_seconds: 600}\n"), "at least its CPU time"),
         (bullseye(), more("web: {http_port: 443}\n"), "different ports"),
         (bullseye(), more("web: {https_port: 7073}\n"), "port 7073 is the web server's"),
         (bullseye(), more("web: {port: 5432}\n"), "port 5432 is the web server's or PostgreSQL's"),
@@ -281,7 +281,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (
             bullseye(),
             "tenancy: {login: a@example.org, filter: custom, custom: \"^(%d$\"}\n".to_owned(),
-            "no regular expression",
+            "not a regular expression",
         ),
         (
             bullseye(),

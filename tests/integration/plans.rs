@@ -376,15 +376,15 @@ fn a_cluster_that_cannot_be_used_is_refused_before_anything_is_changed() {
             with_clusters(&[("15/foreign", 5432)]),
             POSTGRESQL,
             "PostgreSQL 15 is installed here without the cluster 15/main",
-            "make it with `pg_createcluster --start 15 main`, or answer `cluster: 15/foreign`",
+            "create it with `pg_createcluster --start 15 main`, or set `cluster: 15/foreign`",
         ),
         (
             with_clusters(&[("15/foreign", 5432)]),
             "database: {engine: postgresql, cluster: 15/other}\n",
-            "there is no cluster 15/other here",
-            "take one of 15/foreign",
+            "this server has no cluster 15/other",
+            "choose one of 15/foreign",
         ),
-        (down.clone(), POSTGRESQL, "15/main is here already, and does not run", "pg_ctlcluster 15 main start"),
+        (down.clone(), POSTGRESQL, "15/main already exists, but is not running", "pg_ctlcluster 15 main start"),
         (
             down,
             POSTGRESQL,
@@ -433,7 +433,9 @@ fn somebody_else_s_mariadb_keeps_its_settings() {
     facts.mariadb[0].running = false;
     let problems = webapp(&facts, "database: {engine: mariadb}\n").expect_err("down");
     assert!(
-        problems.iter().any(|problem| problem.to_string().contains("its own instance (mariadb.service) does not run"))
+        problems
+            .iter()
+            .any(|problem| problem.to_string().contains("its own instance (mariadb.service) is not running"))
     );
 }
 
@@ -463,7 +465,7 @@ fn an_authority_makes_the_application_verify_its_database() {
     assert!(with.warnings.iter().all(|warning| !warning.contains("nothing shows")));
     let without = plan(&facts, &remote("postgresql", ""));
     assert!(file(&without, "/etc/webapp/env").contains(":5432/webapp'"));
-    assert!(without.warnings.iter().any(|warning| warning.contains("nothing shows that it is db.example.org")));
+    assert!(without.warnings.iter().any(|warning| warning.contains("db.example.org is not verified")));
 }
 
 #[test]
@@ -620,31 +622,31 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         facts
     };
     for (facts, answers, expected) in vec![
-        (since("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is here already"),
-        (since("redis-server"), "queue: {backend: redis}\n", "Redis is here already"),
+        (since("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is already installed"),
+        (since("redis-server"), "queue: {backend: redis}\n", "Redis is already installed"),
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
         (held(8000, "java"), "", "port 8000 is already taken by java"),
         (held(5672, "beam.smp"), "queue: {backend: rabbitmq}\n", "port 5672 of RabbitMQ is already taken by beam.smp"),
         (held(4369, "epmd"), "queue: {backend: rabbitmq}\n", "port 4369 of RabbitMQ is already taken by epmd"),
-        (with("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is here already"),
-        (with("redis-server"), "queue: {backend: redis}\n", "Redis is here already"),
+        (with("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is already installed"),
+        (with("redis-server"), "queue: {backend: redis}\n", "Redis is already installed"),
         (with("mysql-server"), "database: {engine: mariadb}\n", "MySQL is installed here"),
         (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
         (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),
-        (facts("bookworm", "tini"), "services: {manager: systemd}\n", "not on offer"),
-        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "not on offer"),
-        (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "do not agree to its terms"),
+        (facts("bookworm", "tini"), "services: {manager: systemd}\n", "is not available"),
+        (facts("bookworm", "tini"), "tls: {mode: acme, terms: true}\n", "is not available"),
+        (facts("bookworm", "systemd"), "tls: {mode: acme}\n", "without your consent to its terms"),
         (facts("bookworm", "systemd"), "web: {http_port: 8080}\ntls: {mode: acme, terms: true}\n", "port 80 only"),
         (
             facts("bookworm", "systemd"),
             "tls: {mode: acme, terms: true, wildcard: true}\n",
-            "over http nobody can show that every name below this one is theirs",
+            "a wildcard cannot be validated over http",
         ),
         (
             facts("bookworm", "systemd"),
             "tls: {mode: acme, terms: true, challenge: dns, provider: rfc2136, dns_server: ns.example.org}\n",
-            "certbot takes no name here",
+            "certbot accepts no name here",
         ),
         (
             facts("bookworm", "systemd"),
@@ -654,7 +656,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
         (
             facts("bookworm", "systemd"),
             "tls: {mode: acme, terms: true, challenge: dns, provider: hook, auth_hook: \"/root/my hook\"}\n",
-            "without blanks",
+            "without spaces",
         ),
         (
             facts("bookworm", "systemd"),
@@ -683,19 +685,27 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
             "443/tcp (https) is open to everybody",
         ),
         (facts("bookworm", "systemd"), "firewall: {ports: [20-30]}\n", "opens port 22, which is SSH"),
-        (facts("bookworm", "systemd"), "firewall: {ports: [http]}\n", "is no port"),
+        (facts("bookworm", "systemd"), "firewall: {ports: [http]}\n", "is not a port"),
         (facts("bookworm", "systemd"), "ssh: {manage: true, port: 0}\n", "1 to 65535"),
         (facts("bookworm", "systemd"), "ssh: {manage: true, port: 443}\n", "needed for something else here"),
         (held(2222, "gitea"), "ssh: {manage: true, port: 2222}\n", "port 2222 is already taken by gitea"),
         (
             without(|facts| facts.addresses = vec!["10.0.0.5".to_owned()]),
             "ssh: {manage: true, listen: [10.0.0.6]}\n",
-            "this server has no address 10.0.0.6 (it has 10.0.0.5)",
+            "this server does not have the address 10.0.0.6 (it has 10.0.0.5)",
         ),
         (facts("bookworm", "systemd"), "ssh: {manage: true, keys_only: true}\n", "you would be locked out"),
-        (facts("bookworm", "systemd"), "ssh: {manage: true, root_login: never}\n", "nobody could log in any more"),
-        (without(|facts| facts.sshd.ports.clear()), "ssh: {manage: true}\n", "there is no SSH server here"),
-        (without(|facts| facts.ipv6 = false), "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n", "this host has none"),
+        (
+            facts("bookworm", "systemd"),
+            "ssh: {manage: true, root_login: never}\n",
+            "no administrator could log in any longer",
+        ),
+        (without(|facts| facts.sshd.ports.clear()), "ssh: {manage: true}\n", "this server has no SSH server"),
+        (
+            without(|facts| facts.ipv6 = false),
+            "firewall: {ssh_sources: [\"2001:db8::/32\"]}\n",
+            "but this server has no IPv6",
+        ),
         (without(|facts| facts.netfilter.allowed = false), "firewall: {manage: true}\n", "CAP_NET_ADMIN"),
     ] {
         let problems = webapp(&facts, answers).expect_err(expected);
@@ -749,7 +759,7 @@ fn a_new_port_of_ssh_is_let_in_before_and_the_old_one_shut_afterwards() {
     host.firewall = "ufw".to_owned();
     let alone = plan(&host, &format!("firewall: {{manage: false}}\n{answers}"));
     assert!(
-        alone.warnings.iter().any(|warning| warning.contains("unless it lets in port 2222")),
+        alone.warnings.iter().any(|warning| warning.contains("unless it allows port 2222")),
         "{:?}",
         alone.warnings
     );
@@ -810,7 +820,7 @@ fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
         ["shop, https://shop.example.org/"]
     );
     let shown = bringup::plan::preview::summary(&blog, &Vec::new(), None, 80, false);
-    assert!(shown.contains("stays beside   shop, https://shop.example.org/"), "{shown}");
+    assert!(shown.contains("kept           shop, https://shop.example.org/"), "{shown}");
 }
 
 #[test]
@@ -850,6 +860,6 @@ fn no_backup_is_made_or_restored_with_more_rights_than_it_needs() {
 fn backups_never_lie_in_what_is_backed_up() {
     let within = "upkeep: {backup_directory: /var/lib/webapp/backups}\n";
     let problems = webapp(&facts("bookworm", "systemd"), within).unwrap_err();
-    assert!(problems[0].message.contains("would lie in what is backed up"), "{problems:?}");
+    assert!(problems[0].message.contains("would be inside the backed-up data"), "{problems:?}");
     plan(&facts("bookworm", "systemd"), "upkeep: {backup_directory: /var/lib/webapp-backups}\n");
 }

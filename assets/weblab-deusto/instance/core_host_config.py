@@ -13,7 +13,7 @@ db_database = '{{ locals.db_name }}'
 weblab_db_username = '{{ locals.db_role }}'
 weblab_db_password = '{{ database.password or '' }}'
 
-# True shows errors, with pieces of the program, to whoever meets them.
+# True shows visitors errors with source code.
 debug_mode = False
 ignore_locations = True
 

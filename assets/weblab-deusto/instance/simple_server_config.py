@@ -1,3 +1,3 @@
-# Upstream's built-in web server is not used here, Apache is. `weblab-admin start` wants this file all the same. Written
+# Upstream's built-in web server is not used here, Apache is. `weblab-admin start` needs this file anyway. Written
 # by bringup.
 PATHS = []

@@ -38,11 +38,8 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     if says(&["rateLimited", "too many certificates", "too many failed", "too many new", "rate limit"]) {
         let said = text.lines().find(|line| line.contains("too many") || line.contains("rate limit")).unwrap_or("");
         return Some((
-            format!(
-                "{issuer} refuses, because it was asked too often: {}",
-                said.rsplit(" :: ").next().unwrap_or(said).trim()
-            ),
-            "wait until the time that it names; https://letsencrypt.org/docs/rate-limits/ has the limits".to_owned(),
+            format!("{issuer} refused: rate limit exceeded: {}", said.rsplit(" :: ").next().unwrap_or(said).trim()),
+            "wait until the time it names; limits: https://letsencrypt.org/docs/rate-limits/".to_owned(),
         ));
     }
     if let Some(cause) = acme.dns.as_ref().and_then(|dns| cause_in_dns(text, dns)) {
@@ -51,11 +48,11 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     match field(text, "Type:") {
         Some(_) if acme.dns.is_some() => {
             return Some((
-                format!("{issuer} does not find what it wants to see at _acme-challenge.{name}{detail}"),
+                format!("{issuer} does not find the expected record at _acme-challenge.{name}{detail}"),
                 match acme.dns.as_ref().map(|dns| dns.provider) {
                     Some(Provider::Hook) => "have the hook wait until every name server of the zone has the record",
                     _ => {
-                        "the record reached other name servers too late, or another zone: try a longer tls.propagation"
+                        "the record reached the name servers too late, or went into another zone: try a longer tls.propagation"
                     }
                 }
                 .to_owned(),
@@ -64,33 +61,34 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
         Some("dns") => {
             return Some((
                 format!("{issuer} finds no address for {name}{detail}"),
-                "enter this server's address at your name server, and wait until everybody knows it".to_owned(),
+                "add this server's address to the DNS zone, and wait until it resolves everywhere".to_owned(),
             ));
         }
         Some("connection") => {
             return Some((
                 format!("{issuer} cannot reach port 80 of {name}{detail}"),
-                "open port 80 to everybody, in this server's firewall and in those before it".to_owned(),
+                "open port 80 to every address, in this server's firewall and in every firewall in front of it"
+                    .to_owned(),
             ));
         }
         Some("unauthorized") => {
             return Some((
-                format!("{issuer} met another web server as {name}{detail}"),
-                "have the name lead to this server; an old IPv6 address (AAAA) counts too".to_owned(),
+                format!("{issuer} reached another web server as {name}{detail}"),
+                "point the name at this server; an outdated IPv6 address (AAAA) counts, too".to_owned(),
             ));
         }
         _ => {}
     }
     if says(&["Could not bind TCP port 80"]) {
         return Some((
-            "another program holds port 80, on which certbot wanted to answer".to_owned(),
-            "stop it, or have the web server show what the authority wants to see (tls.challenge: http)".to_owned(),
+            "another program listens on port 80, which certbot needs".to_owned(),
+            "stop it, or let the web server answer the challenge (tls.challenge: http)".to_owned(),
         ));
     }
     if says(&["CERTIFICATE_VERIFY_FAILED", "certificate verify failed"]) {
         return Some((
-            format!("the server {issuer} shows a certificate that is not trusted here"),
-            "answer tls.authority with the root certificate of your authority".to_owned(),
+            format!("{issuer} presents a certificate that this server does not trust"),
+            "set tls.authority to the root certificate of your authority".to_owned(),
         ));
     }
     if says(&[
@@ -102,12 +100,12 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     ]) {
         return Some((
             format!("{issuer} cannot be reached ({})", acme.directory),
-            "check the address, and that this server may go out to it".to_owned(),
+            "check the address, and that this server can connect to it".to_owned(),
         ));
     }
     if says(&["accountDoesNotExist"]) {
         return Some((
-            format!("{issuer} does not know the account that certbot has there"),
+            format!("{issuer} does not know certbot's account"),
             "remove its directory below /etc/letsencrypt/accounts".to_owned(),
         ));
     }
@@ -126,13 +124,16 @@ fn cause_in_dns(text: &str, dns: &Dns) -> Option<(String, String)> {
     match dns.provider {
         Provider::Cloudflare => {
             let parts = ["Error determining zone_id", "Unable to determine zone_id", "the Cloudflare API"];
-            let hint = "the token needs Zone / DNS / Edit for the zone that the name is in; it is no global API key";
-            says(&parts).then(|| (format!("Cloudflare does not do it: {}", line(&parts)), hint.to_owned()))
+            let hint = "the token needs Zone / DNS / Edit for the name's zone; a global API key does not work";
+            says(&parts).then(|| (format!("Cloudflare refused: {}", line(&parts)), hint.to_owned()))
         }
         Provider::Rfc2136 => {
             let server = &dns.server;
             if says(&["the time we sent", "not within the TSIG's validity"]) {
-                return told(format!("the clock of the name server {server} is another than here"), "set both by NTP");
+                return told(
+                    format!("the clock of the name server {server} differs from this server's"),
+                    "synchronize both with NTP",
+                );
             }
             if says(&["know the key we used", "the signature we sent", "TSIG", "BADKEY", "BADSIG"]) {
                 return told(
@@ -148,17 +149,17 @@ fn cause_in_dns(text: &str, dns: &Dns) -> Option<(String, String)> {
             ];
             says(&parts).then(|| {
                 let hint = "the zone must allow updates of _acme-challenge for this key (in BIND: update-policy)";
-                (format!("the name server {server} does not take the record: {}", line(&parts)), hint.to_owned())
+                (format!("the name server {server} refused the record: {}", line(&parts)), hint.to_owned())
             })
         }
         Provider::Hook => {
             let parts = ["error code", "Unable to find auth-hook", "auth-hook command"];
             says(&parts).then(|| {
                 let hint = format!(
-                    "what it said is in the log; {} is given CERTBOT_DOMAIN and CERTBOT_VALIDATION, and must end with 0",
+                    "its output is in the log; {} receives CERTBOT_DOMAIN and CERTBOT_VALIDATION and must exit with 0",
                     dns.auth_hook.display()
                 );
-                (format!("the hook does not enter the record: {}", line(&parts)), hint)
+                (format!("the hook did not add the record: {}", line(&parts)), hint)
             })
         }
     }

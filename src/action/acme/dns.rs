@@ -17,21 +17,21 @@ use crate::system::paths;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
-    /// Who puts them there.
+    /// What adds them.
     pub provider: Provider,
     /// With `cloudflare` and `rfc2136`: the file with their credentials for certbot's plugin, which only root reads.
     #[serde(default)]
     pub credentials: PathBuf,
-    /// With `cloudflare` and `rfc2136`: so many seconds later every name server has them.
+    /// With `cloudflare` and `rfc2136`: seconds until every name server has them.
     #[serde(default)]
     pub propagation: u32,
-    /// With `rfc2136`: the address of the zone's primary name server, which is tried first.
+    /// With `rfc2136`: the address of the zone's primary name server, which is tested first.
     #[serde(default)]
     pub server: String,
     /// With `rfc2136`: its port.
     #[serde(default = "port")]
     pub port: u16,
-    /// With `hook`: the program that enters a record, and waits until it is seen.
+    /// With `hook`: the program that adds a record, and waits until it is visible.
     #[serde(default)]
     pub auth_hook: PathBuf,
     /// With `hook`: the program that removes it; none when empty.
@@ -45,7 +45,7 @@ pub struct Dns {
 pub enum Provider {
     /// Cloudflare's API.
     Cloudflare,
-    /// A name server that takes dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
+    /// A name server with dynamic updates (RFC 2136), signed with TSIG (RFC 8945).
     Rfc2136,
     /// The user's own programs, called as certbot's manual plugin calls its hooks.
     Hook,
@@ -97,7 +97,7 @@ impl Dns {
         }
     }
 
-    /// Refuses programs that somebody else than root could change: renewals run them as root.
+    /// Refuses programs that a user other than root could change: renewals run them as root.
     pub(super) fn refuse(&self, host: &dyn Host) -> Outcome<()> {
         if self.provider != Provider::Hook {
             return Ok(());
@@ -112,26 +112,26 @@ impl Dns {
             return Ok(());
         }
         let (server, port) = (&self.server, self.port);
-        (cx.progress)(Progress::Note(format!("asking the name server {server} about {name}")));
-        let what = || format!("ask the name server {server}, port {port}, about {name}");
+        (cx.progress)(Progress::Note(format!("querying the name server {server} for {name}")));
+        let what = || format!("query the name server {server}, port {port}, for {name}");
         // Updates take the same way.
         let (mut stream, _) = wire::connect(cx.host, server, port)?;
         let mut id = [0; 2];
         cx.host.random(&mut id).map_err(|e| Failure::new(what(), e))?;
         let answer = wire::dns::start_of_authority(&mut *stream, id, name).map_err(|e| e.failure(what()))?;
-        // No failure: it may have another answer for whoever signs with the key, as certbot does.
+        // No failure: it may have another answer for anyone who signs with the key, as certbot does.
         let said = match answer {
             Answer::Authoritative => return Ok(()),
-            Answer::NotAuthoritative => "without the key it does not speak for the zone".to_owned(),
+            Answer::NotAuthoritative => "without the key it is not authoritative for the zone".to_owned(),
             Answer::Refused(code) => format!("without the key it answers {code}"),
         };
-        (cx.progress)(Progress::Note(format!("{server} is there; {said}")));
+        (cx.progress)(Progress::Note(format!("{server} answers; {said}")));
         Ok(())
     }
 }
 
 fn refuse_hook(host: &dyn Host, path: &Path) -> Outcome<()> {
-    let what = || format!("run {} for the authority's records", path.display());
+    let what = || format!("run {} for the ACME records", path.display());
     let refuse = |why: String, hint: String| Err(Failure::new(what(), why).hint(hint));
     paths::missing_parents(host, path)?;
     for dir in path.ancestors().skip(1) {
@@ -139,22 +139,28 @@ fn refuse_hook(host: &dyn Host, path: &Path) -> Outcome<()> {
         // In a sticky directory such as /tmp nobody else may take root's files away.
         let others_write = stat.meta.mode & 0o022 != 0 && stat.meta.mode & 0o1000 == 0;
         if stat.kind == Kind::Dir && (stat.meta.uid != 0 || others_write) {
-            let why = format!("others than root can change the directory {}", dir.display());
-            return refuse(why, "put the program into a directory of root's, such as /usr/local/sbin".to_owned());
+            let why = format!("users other than root can change the directory {}", dir.display());
+            return refuse(
+                why,
+                "move the program to a directory that only root can change, such as /usr/local/sbin".to_owned(),
+            );
         }
     }
     let Some(stat) = paths::stat(host, path)? else {
         return refuse("there is no such file".to_owned(), "give its full path on this server".to_owned());
     };
     if stat.kind != Kind::File {
-        return refuse("it is not a regular file".to_owned(), "name the program itself".to_owned());
+        return refuse("it is not a regular file".to_owned(), "give the path of the program itself".to_owned());
     }
     let shown = path.display();
     if stat.meta.uid != 0 {
-        return refuse("it is not root's, and would be run as root".to_owned(), format!("chown root:root {shown}"));
+        return refuse(
+            "it does not belong to root but would run as root".to_owned(),
+            format!("chown root:root {shown}"),
+        );
     }
     if stat.meta.mode & 0o022 != 0 {
-        let why = format!("others than root can change it (mode {:04o})", stat.meta.mode);
+        let why = format!("users other than root can change it (mode {:04o})", stat.meta.mode);
         return refuse(why, format!("chmod go-w {shown}"));
     }
     if stat.meta.mode & 0o100 == 0 {

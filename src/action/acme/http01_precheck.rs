@@ -33,14 +33,14 @@ pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
     let held = ssh::listening(host).into_iter().find(|(at, ..)| at.port() == 80);
     let Some((_, _, program)) = held else { return Ok(()) };
     let program = if program.is_empty() { "another program" } else { &program };
-    Err(Failure::new("answer the authority on port 80", format!("{program} holds that port"))
-        .hint("have the web server show what the authority wants to see (tls.challenge: http), or stop that program"))
+    Err(Failure::new("answer the authority on port 80", format!("{program} already listens on that port"))
+        .hint("let the web server answer the challenge (tls.challenge: http), or stop that program"))
 }
 
-/// The addresses that the DNS has for the name, also of a kind that this machine does not have. `/etc/hosts` is left
+/// The addresses that the DNS has for the name, also of a kind that this server does not have. `/etc/hosts` is left
 /// out: the authority does not read ours.
 fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
-    let what = || format!("find {name} in the DNS");
+    let what = || format!("resolve {name}");
     let mut addresses: Vec<IpAddr> = Vec::new();
     // The `getent` of Debian 11 does not have the option, and leaves out what this machine has no address of its own for.
     for option in [&["--no-addrconfig"][..], &[]] {
@@ -58,8 +58,8 @@ fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
         }
     }
     if addresses.is_empty() {
-        return Err(Failure::new(what(), format!("the DNS knows no address for {name}"))
-            .hint("enter this server's public address at your name server, and wait until it is known"));
+        return Err(Failure::new(what(), format!("the DNS has no address for {name}"))
+            .hint("add this server's public address to the DNS zone, and wait until it resolves"));
     }
     Ok(addresses)
 }
@@ -76,7 +76,7 @@ struct Token {
 impl Token {
     fn lay(cx: &Context<'_>, acme: &Acme) -> Outcome<Self> {
         let mut bytes = [0; 12];
-        cx.host.random(&mut bytes).map_err(|e| Failure::new("make a random name", e))?;
+        cx.host.random(&mut bytes).map_err(|e| Failure::new("generate a random name", e))?;
         let text = sha256_hex(&bytes);
         let name = format!("bringup-{text}");
         let path = acme.webroot.join(".well-known/acme-challenge").join(&name);
@@ -108,22 +108,25 @@ impl Token {
         match last {
             Some(Err(failure)) if !is_ours(cx.host, address) => {
                 // A router in between may let others in and still not lead back from inside.
-                let text = format!("{address} cannot be tried from here ({}); the authority will tell", failure.why);
+                let text = format!(
+                    "{address} cannot be tested from here ({}); the authority's own check decides",
+                    failure.why
+                );
                 (cx.progress)(Progress::Note(text));
                 Ok(())
             }
             Some(Err(failure)) => {
                 Err(Failure::new(what, format!("port 80 of {address} does not answer: {}", failure.why))
-                    .hint("open port 80 to everybody: authorities come from many addresses"))
+                    .hint("open port 80 to every address: authorities connect from many"))
             }
             Some(Ok(answer)) => Err(Failure::new(
                 what,
                 format!(
-                    "{} leads to {address}, and another server answers there (status {})",
+                    "{} resolves to {address}, but another server answers there (status {})",
                     acme.name, answer.status
                 ),
             )
-            .hint("have the name lead to this server; an old IPv6 address (AAAA) counts too")),
+            .hint("point the name at this server; an outdated IPv6 address (AAAA) counts, too")),
             None => Ok(()),
         }
     }
@@ -137,7 +140,7 @@ impl Token {
     }
 }
 
-/// Whether an address is one of this machine's own.
+/// Whether an address is one of this server's own.
 fn is_ours(host: &dyn Host, address: IpAddr) -> bool {
     let Ok(output) = host.run(&Command::new(["ip", "-oneline", "address", "show"])) else { return false };
     let text = output.text();

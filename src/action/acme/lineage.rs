@@ -44,7 +44,7 @@ pub enum Lineage {
     },
     /// Ours, but another one: which, as "from …", "without …".
     Other(String),
-    /// Somebody else's.
+    /// Someone else's.
     Foreign,
 }
 
@@ -55,9 +55,9 @@ impl Lineage {
             Self::None | Self::Ours { .. } => Ok(()),
             Self::Other(other) => Err(Failure::new(
                 acme.describe(),
-                format!("its certificate {other} stands, and certbot keeps one of a name"),
+                format!("its certificate {other} is in place, and certbot keeps one per name"),
             )
-            .hint("take that one back first: `bringup rollback --stage tls`")),
+            .hint("roll that one back first: `bringup rollback --stage tls`")),
             Self::Foreign => Err(Failure::new(
                 acme.describe(),
                 format!("certbot already keeps a certificate of this name ({})", settings(&acme.name).display()),
@@ -82,7 +82,7 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
         // What we asked for in another way reloads in ours.
         let ours = value(&text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS));
         let way = value(&text, "authenticator").unwrap_or("another authenticator");
-        return Ok(if ours { Lineage::Other(format!("by way of {way}")) } else { Lineage::Foreign });
+        return Ok(if ours { Lineage::Other(format!("through {way}")) } else { Lineage::Foreign });
     }
     let server = value(&text, "server");
     if server != Some(acme.directory.as_str()) {
@@ -175,7 +175,7 @@ pub fn set(host: &dyn Host, acme: &Acme) -> Outcome<()> {
             }
         }
     }
-    let stat = host.stat(&path).map_err(failed)?.ok_or_else(|| Failure::new(what(), "it is gone"))?;
+    let stat = host.stat(&path).map_err(failed)?.ok_or_else(|| Failure::new(what(), "it no longer exists"))?;
     host.write(&path, out.as_bytes(), stat.meta).map_err(failed)
 }
 

@@ -125,18 +125,18 @@ fn certbot_answers_by_itself_where_nothing_holds_port_80() {
     let alone = Acme { webroot: PathBuf::new(), standalone: true, ..failing() };
     let bench = bench();
     bench.host.on(&["getent", "-s", "dns"], |_, _| output(2, "", ""));
-    assert!(bench.try_to_make(&alone).err().unwrap().to_string().contains("the DNS knows no address"));
+    assert!(bench.try_to_make(&alone).err().unwrap().to_string().contains("the DNS has no address"));
     bench.host.on(&["getent", "-s", "dns"], |_, _| output(0, "192.0.2.7 STREAM app\n", ""));
     bench.round_trip(&alone);
     bench.make(&alone);
     let asked = commands(&bench, "certbot").pop().unwrap();
     assert!(asked.contains(" --standalone ") && !asked.contains("webroot"), "{asked}");
     assert_eq!(bench.check(&alone).unwrap(), Verdict::Unchanged);
-    assert!(bench.check(&failing()).unwrap_err().to_string().contains("by way of standalone"));
+    assert!(bench.check(&failing()).unwrap_err().to_string().contains("through standalone"));
 
     let held = self::bench();
     held.host.occupy("lighttpd", "0.0.0.0:80".parse().unwrap());
-    assert!(held.try_to_make(&alone).err().unwrap().to_string().contains("lighttpd holds that port"));
+    assert!(held.try_to_make(&alone).err().unwrap().to_string().contains("lighttpd already listens on that port"));
     assert_eq!(commands(&held, "certbot"), Vec::<String>::new());
 }
 
@@ -156,7 +156,7 @@ fn nothing_is_asked_while_the_name_is_unknown_or_leads_elsewhere() {
     unknown.host.on(&["getent", "-s", "dns"], |_, _| output(2, "", ""));
     let elsewhere = bench();
     answers(&elsewhere, |_| "another site".to_owned());
-    for (bench, says) in [(unknown, "knows no address"), (elsewhere, "another server answers there")] {
+    for (bench, says) in [(unknown, "has no address"), (elsewhere, "another server answers there")] {
         let failure = bench.try_to_make(&failing()).err().unwrap();
         assert!(failure.why.contains(says), "{failure}");
         assert_eq!(commands(&bench, "certbot"), Vec::<String>::new());
@@ -170,12 +170,12 @@ fn nothing_is_asked_while_the_name_is_unknown_or_leads_elsewhere() {
 fn what_the_authority_says_is_told_in_plain_words() {
     for (said, why, hint) in [
         ("  Type:   connection\n  Detail: 192.0.2.7: Connection refused", "cannot reach port 80", "open port 80"),
-        ("  Type:   unauthorized\n  Detail: 404", "met another web server", "have the name lead"),
-        ("  Type:   dns\n  Detail: NXDOMAIN", "finds no address", "name server"),
-        ("Error creating new order :: too many certificates already issued", "asked too often", "wait until"),
-        ("urn:ietf:params:acme:error:rateLimited :: too many failed", "asked too often", "wait until"),
-        ("ssl.SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "not trusted here", "tls.authority"),
-        ("HTTPSConnectionPool: Max retries exceeded with url", "cannot be reached", "may go out"),
+        ("  Type:   unauthorized\n  Detail: 404", "reached another web server", "point the name at"),
+        ("  Type:   dns\n  Detail: NXDOMAIN", "finds no address", "DNS zone"),
+        ("Error creating new order :: too many certificates already issued", "rate limit exceeded", "wait until"),
+        ("urn:ietf:params:acme:error:rateLimited :: too many failed", "rate limit exceeded", "wait until"),
+        ("ssl.SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "does not trust", "tls.authority"),
+        ("HTTPSConnectionPool: Max retries exceeded with url", "cannot be reached", "can connect"),
     ] {
         let bench = bench();
         bench.host.on(&["certbot", "certonly"], move |_, _| output(1, "", said));
@@ -188,8 +188,14 @@ fn what_the_authority_says_is_told_in_plain_words() {
 #[test]
 fn what_certbot_keeps_to_itself_is_read_in_its_log() {
     for (answered, why) in [
-        ("rateLimited :: too many requests :: too many certificates (5), retry after 2030-01-02", "asked too often"),
-        ("accountDoesNotExist :: The request specified an account that does not exist", "does not know the account"),
+        (
+            "rateLimited :: too many requests :: too many certificates (5), retry after 2030-01-02",
+            "rate limit exceeded",
+        ),
+        (
+            "accountDoesNotExist :: The request specified an account that does not exist",
+            "does not know certbot's account",
+        ),
     ] {
         let bench = bench();
         let log =
@@ -215,7 +221,7 @@ fn a_certificate_of_somebody_else_or_of_another_authority_is_not_touched() {
     let other = bench();
     other.make(&acme());
     let act = Acme { directory: "https://other.example.org/dir".to_owned(), ..acme() };
-    assert!(other.check(&act).unwrap_err().why.contains("https://ca.example.org/dir stands"));
+    assert!(other.check(&act).unwrap_err().why.contains("https://ca.example.org/dir is in place"));
 }
 
 #[test]

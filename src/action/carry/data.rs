@@ -26,14 +26,14 @@ struct Bounds {
 const BOUNDS: Bounds = Bounds { read_at_most: 64 << 20, read_in_all: 4 << 30, most_files: 200_000, deepest: 100 };
 
 impl Undo {
-    /// A fingerprint of the data that this record would take away; `None` when it holds none (any more).
+    /// A fingerprint of the data that this record would remove; `None` when it holds none (any more).
     pub fn data(&self, host: &dyn Host) -> Outcome<Option<String>> {
         match self {
             Self::Database { database_existed: false, .. } => {
                 self.database().map_or(Ok(None), |record| database::data_fingerprint(host, record))
             }
             Self::RemoveData { path } => tree(host, path),
-            // An engine's packages take every database along, whoever made it.
+            // An engine's packages remove every database, no matter who made it.
             Self::Packages { planned, .. } => Ok(served_fingerprint(&served(host, planned))),
             _ => Ok(None),
         }

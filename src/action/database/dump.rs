@@ -69,13 +69,13 @@ fn take_as(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, of: &str, 
     let text = output.text();
     let mut lines = text.lines();
     let (Some(hash), Some(Ok(statements))) = (lines.next(), lines.next().map(str::parse)) else {
-        return Err(Failure::new(what, "the dump could not be read back"));
+        return Err(Failure::new(what, "the dump could not be read"));
     };
     let what = format!("the {} database {name}", engine.title());
     Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })
 }
 
-/// A database's name as part of a file's: whoever named it does not choose a path of root's.
+/// A database's name as part of a file's: its author does not choose a path of root's.
 pub fn file_name(name: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) {

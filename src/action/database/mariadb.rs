@@ -19,7 +19,7 @@ pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> 
     let mut restore = Vec::new();
     if state.account.is_some() {
         let user = account(&wanted.role);
-        let what = "read how the user is identified";
+        let what = "read how the user authenticates";
         let made = judged(what, &ask(host, what, &format!("SHOW CREATE USER {user}"))?)?;
         if let Some(rest) = made.strip_prefix("CREATE USER") {
             restore.push(format!("ALTER USER{rest}"));
@@ -32,10 +32,10 @@ pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> 
 
 /// Makes the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
-    let what = format!("make the MariaDB database {} and its role {}", wanted.name, wanted.role);
+    let what = format!("create the MariaDB database {} and its role {}", wanted.name, wanted.role);
     let state = state(host, &wanted.name, &wanted.role)?;
     if let Some(why) = state.obstacle(wanted) {
-        return Err(Failure::new(what, why).hint("choose another name, or mend it by hand"));
+        return Err(Failure::new(what, why).hint("choose another name, or fix it by hand"));
     }
     run(host, &what, &statements(wanted, &state))
 }
@@ -165,7 +165,7 @@ impl ServerState {
 }
 
 fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<ServerState> {
-    let what = "ask MariaDB what it holds";
+    let what = "query MariaDB";
     let (name_text, role_text) = (literal(name), literal(role));
     // The last one fails where there is no such user.
     let sql = format!(
@@ -188,7 +188,7 @@ fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {
     host.run(&command).map_err(|e| Failure::new(what, e).hint("apt-get install mariadb-server"))
 }
 
-/// The databases that somebody made, sorted.
+/// The databases that someone made, sorted.
 pub fn databases(host: &dyn Host) -> Outcome<Vec<String>> {
     let what = "list the MariaDB databases";
     let sql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN \
@@ -211,14 +211,14 @@ fn judged(what: &str, output: &Output) -> Outcome<String> {
     let hint = if why.contains("ERROR 2002") {
         Some("systemctl start mariadb")
     } else if why.contains("ERROR 1045") || why.contains("ERROR 1698") {
-        Some("let root in by the socket again: ALTER USER root@localhost IDENTIFIED VIA unix_socket")
+        Some("let root log in by the socket again: ALTER USER root@localhost IDENTIFIED VIA unix_socket")
     } else {
         None
     };
     Err(Failure { hint: hint.map(str::to_owned), ..Failure::new(what, why).tail(tail) })
 }
 
-/// The application comes from this machine only.
+/// The application comes from this server only.
 fn account(role: &str) -> String {
     format!("{}@`localhost`", quoted(role))
 }

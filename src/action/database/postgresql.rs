@@ -16,7 +16,7 @@ const DEFAULT_PORT: u16 = 5432;
 /// Programs of each major version lie in `<major>/bin`. `/usr/bin/psql` is a Perl script that chooses one of
 /// them, and takes five times as long as the program itself.
 const PROGRAMS: &str = "/usr/lib/postgresql";
-/// What a superuser's session begins with, since whoever owns a database may set these for it, and put functions of
+/// What a superuser's session begins with, since anyone who owns a database may set these for it, and put functions of
 /// his own where names without a schema are looked for. Options of a connection come before the database's.
 const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_only=off -c statement_timeout=0 \
     -c lock_timeout=0 -c client_min_messages=warning";
@@ -40,7 +40,7 @@ impl Server {
         }
         let found = engines::cluster_of(host, cluster).ok_or_else(|| {
             Failure::new(format!("use PostgreSQL's cluster {cluster}"), "there is no such cluster")
-                .hint("pg_lsclusters lists those that there are")
+                .hint("`pg_lsclusters` lists the clusters")
         })?;
         Ok(Self { cluster: found.id, port: found.port, socket: found.socket })
     }
@@ -92,7 +92,7 @@ impl Server {
         if answer.is_empty() {
             return Ok(Vec::new());
         }
-        serde_json::from_str(&answer).map_err(|e| Failure::new(what, format!("its answer is not understood: {e}")))
+        serde_json::from_str(&answer).map_err(|e| Failure::new(what, format!("unexpected answer: {e}")))
     }
 
     fn run(&self, host: &dyn Host, name: &str, what: &str, statements: &[String]) -> Outcome<()> {
@@ -178,11 +178,11 @@ pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> 
 
 /// Makes the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
-    let what = format!("make the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
+    let what = format!("create the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
     let server = Server::find(host, &wanted.cluster)?;
     let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
     if let Some(why) = state.obstacle(wanted) {
-        return Err(Failure::new(what, why).hint("choose another name, or mend it by hand"));
+        return Err(Failure::new(what, why).hint("choose another name, or fix it by hand"));
     }
     // Before the role is there: it shall never have been able to write in other databases.
     if !state.role {
@@ -199,9 +199,9 @@ pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
 }
 
 /// The databases whose schema `public` takes objects of every role, as up to PostgreSQL 14, where closing it takes
-/// nothing from anybody: no role but superusers can log in here.
+/// nothing from anyone: no role but superusers can log in here.
 fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>> {
-    let what = "see who may write into the other databases";
+    let what = "check who may write into the other databases";
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper";
     if server.ask(host, what, sql)? != "0" {
         return Ok(Vec::new());
@@ -225,7 +225,7 @@ fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>
 /// Opens the schema `public` of these databases again, as far as they are there.
 pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()> {
     for name in names {
-        let what = format!("let every role make tables in the PostgreSQL database {name} again");
+        let what = format!("let every role create tables in the PostgreSQL database {name} again");
         let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(name));
         if server.ask(host, &what, &sql)? == "1" {
             server.run(host, name, &what, &["GRANT CREATE ON SCHEMA public TO PUBLIC".to_owned()])?;
@@ -238,7 +238,7 @@ pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()>
 fn may_make_tables(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     let sql = format!("SELECT pg_catalog.has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
     Server::find(host, &wanted.cluster)
-        .and_then(|server| server.ask_in(host, &wanted.name, "see what the role may do", &sql))
+        .and_then(|server| server.ask_in(host, &wanted.name, "read the role's privileges", &sql))
         .is_ok_and(|answer| answer == "t")
 }
 
@@ -285,7 +285,7 @@ pub fn exist(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcom
     state(host, server, name, role, role).map(|state| (state.database, state.role))
 }
 
-/// Drops a database, whoever is connected to it.
+/// Drops a database, even with clients connected.
 pub fn drop_database(host: &dyn Host, server: &Server, name: &str) -> Outcome<()> {
     let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
     server.run(host, SUPERUSER, &format!("drop the PostgreSQL database {name}"), &[sql])
@@ -309,7 +309,7 @@ impl Elsewhere {
 
 /// Looks into every database but `name`: a role that owns anything anywhere cannot be dropped.
 pub fn elsewhere(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<Elsewhere> {
-    let what = format!("see what the PostgreSQL role {role} owns in other databases");
+    let what = format!("list what the PostgreSQL role {role} owns in other databases");
     let (name, role) = (literal(name), literal(role));
     let sql = format!(
         "SELECT pg_catalog.json_agg(d.datname ORDER BY d.datname) FROM pg_catalog.pg_database d \
@@ -415,14 +415,14 @@ pub fn port(host: &dyn Host) -> u16 {
     }
 }
 
-/// The databases that somebody made, sorted.
+/// The databases that someone made, sorted.
 pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
     let sql = "SELECT pg_catalog.json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database \
                WHERE NOT datistemplate AND datname <> 'postgres'";
     server.texts(host, SUPERUSER, "list the PostgreSQL databases", sql)
 }
 
-/// What the catalogue says.
+/// What the catalog says.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the columns of one answer")]
 struct ServerState {
@@ -470,7 +470,7 @@ impl ServerState {
         })
     }
 
-    /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is somebody else's.
+    /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is another's.
     fn obstacle(&self, wanted: &DatabaseSpec) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
         if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {
@@ -492,10 +492,10 @@ impl ServerState {
 }
 
 fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<ServerState> {
-    let what = "ask PostgreSQL what it holds";
+    let what = "query PostgreSQL";
     let answer = server.ask(host, what, &ServerState::query(name, role, owner))?;
     ServerState::from_values(answer.split('|'))
-        .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
+        .ok_or_else(|| Failure::new(what, format!("unexpected answer: {answer:?}")))
 }
 
 fn state_as_role(host: &dyn Host, wanted: &DatabaseSpec, password: &str) -> Option<ServerState> {

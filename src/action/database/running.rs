@@ -80,14 +80,14 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
         Engine::Postgresql => (
             "/var/lib/postgresql",
             "/run/postgresql",
-            "let the system user postgres in as postgres: `local all postgres peer` as the first line of pg_hba.conf, \
-             then reload PostgreSQL",
+            "let the system user postgres log in as postgres: `local all postgres peer` as the first line of \
+             pg_hba.conf, then reload PostgreSQL",
         ),
         Engine::Mariadb => (
             "/var/lib/mysql",
             "/run/mysqld/mysqld.sock",
-            "let root in by the socket: ALTER USER root@localhost IDENTIFIED VIA unix_socket; or write the password \
-             into /root/.my.cnf",
+            "let root log in by the socket: ALTER USER root@localhost IDENTIFIED VIA unix_socket; or write the \
+             password into /root/.my.cnf",
         ),
     };
     let there = |path: &str| host.stat(Path::new(path)).is_ok_and(|stat| stat.is_some());
@@ -103,7 +103,7 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
     told.then(|| failure.hint(hint))
 }
 
-/// `start` or `stop` of a service, with whichever manager the machine has.
+/// `start` or `stop` of a service, with whichever manager the server has.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
     let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
     // `postgresql@15-main` is a unit of systemd's only; everywhere Debian has a program for one cluster.

@@ -113,7 +113,7 @@ fn dump(host: &dyn Host, path: &Path, to: Option<&Path>) -> Outcome<Option<(Stri
     match parsed {
         Some(dump) if output.ok() => Ok(Some(dump)),
         _ => {
-            let why = output.tail(1).pop().unwrap_or_else(|| "python3 says nothing".to_owned());
+            let why = output.tail(1).pop().unwrap_or_else(|| "python3 printed nothing".to_owned());
             Err(Failure::new(what(), why).tail(output.tail(10)))
         }
     }

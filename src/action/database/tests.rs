@@ -309,7 +309,7 @@ fn packages_stay_while_a_database_of_their_engine_is_not_undone() {
     };
     for names in [&["postgresql-common", "postgresql-15"][..], &["postgresql-15"]] {
         let failure = carry_out(&host, &packages(names), None, true).unwrap_err();
-        assert!(failure.why.contains("the database shop_app of PostgreSQL is not undone"), "{}", failure.why);
+        assert!(failure.why.contains("the database shop_app of PostgreSQL is not rolled back"), "{}", failure.why);
     }
     assert!(carry_out(&host, &packages(&["nginx", "postgresql-client-15"]), None, true).is_ok());
     host.entangle("reports", false);
@@ -377,7 +377,7 @@ fn only_the_cluster_that_is_named_is_spoken_to() {
     with_cx(&host, |cx| assert!(gone.prepare(cx).unwrap_err().why.contains("no such cluster")));
 }
 
-/// `public.has_schema_privilege` of whoever owns a database must never be what a superuser calls.
+/// `public.has_schema_privilege` of anyone who owns a database must never be what a superuser calls.
 #[test]
 fn a_superuser_s_session_looks_for_names_nowhere_but_in_the_catalogue() {
     let host = host();

@@ -1,6 +1,6 @@
 //! Taking our change out of a file that others have changed since: a three-way merge by lines.
 //!
-//! The common ancestor is the file as we left it; one side is the way back to what was before us, the other
+//! The common ancestor is the file as we left it; one side restores what was before us, the other
 //! what others did since. Where both touch the same lines, theirs stay.
 
 use std::ops::Range;

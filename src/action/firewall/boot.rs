@@ -131,7 +131,7 @@ impl AtBoot {
         }
     }
 
-    /// Before there is a network, whoever brings it up: network-pre.target, which nothing else may want, would stay
+    /// Before there is a network, whatever brings it up: network-pre.target, which nothing else may want, would stay
     /// when the unit is gone. What flushes everything (Debian's nftables.service does) has us load ours again.
     /// Nothing stops it at shutdown: the rules hold to the end.
     ///

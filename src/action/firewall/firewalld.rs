@@ -1,7 +1,7 @@
-//! firewalld, where it runs: our ports and rich rules go into the zones of this host by its own commands.
+//! firewalld, where it runs: our ports and rich rules go into the zones of this server by its own commands.
 //!
 //! They are added to what is in force first, and to what it loads at boot when they are confirmed; it is never told
-//! to reload, since that takes away what others have added for the moment. It has no comments, so a note of ours
+//! to reload, since that removes what others have added for the moment. It has no comments, so a note of ours
 //! says which entries are ours.
 
 use std::cell::OnceCell;
@@ -167,7 +167,7 @@ impl Backend for Firewalld<'_> {
     }
 
     fn rest(&self) -> [&'static str; 2] {
-        ["leave the rest as it is", "the rest is up to its other rules"]
+        ["leave the rest as it is", "its other rules decide the rest"]
     }
 
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
@@ -176,13 +176,13 @@ impl Backend for Firewalld<'_> {
         managers::refuse_others(host, managers::Active::Firewalld, what)?;
         if !runs(host)? {
             return refused(
-                "it is to start at boot, but does not run".to_owned(),
+                "it is enabled at boot, but not running".to_owned(),
                 "`systemctl start firewalld`, or `systemctl disable firewalld`; then run bringup again".to_owned(),
             );
         }
         if !managers::is_enabled(host, "firewalld.service") {
             return refused(
-                "it runs, but would not after a reboot: its service is not enabled".to_owned(),
+                "it is running, but not after a reboot: its service is not enabled".to_owned(),
                 "`systemctl enable firewalld`, or `systemctl stop firewalld`; then run bringup again".to_owned(),
             );
         }
@@ -191,21 +191,18 @@ impl Backend for Firewalld<'_> {
             if found.target == "ACCEPT" {
                 let hint =
                     format!("`firewall-cmd --permanent --zone={zone} --set-target=default` and a reload change that");
-                return refused(
-                    format!("its zone {zone} lets everything in, so that opening ports means nothing"),
-                    hint,
-                );
+                return refused(format!("its zone {zone} accepts everything, so opening ports has no effect"), hint);
             }
             for opening in openings.iter().filter(|opening| opening.source.is_some()) {
                 let for_all = Entry::of(zone, Opening { source: None, ..*opening });
                 let ours = self.ours(host).contains(&for_all);
                 if found.by_service.contains(&for_all.value) || (found.entries.contains(&for_all) && !ours) {
                     let why = format!(
-                        "{opening} shall be the only ones let in, but the zone {zone} lets everybody in there ({})",
+                        "{opening} are to be the only ones allowed, but the zone {zone} allows everyone there ({})",
                         for_all.value
                     );
                     let hint = format!(
-                        "take that out of the zone (`firewall-cmd --zone={zone} --list-all`), or name no networks for this port"
+                        "remove that from the zone (`firewall-cmd --zone={zone} --list-all`), or name no networks for this port"
                     );
                     return refused(why, hint);
                 }
@@ -355,7 +352,7 @@ fn entries(note: &[u8]) -> BTreeSet<Entry> {
     String::from_utf8_lossy(note).lines().filter_map(Entry::parse).collect()
 }
 
-/// The zones through which somebody can come in: the default one, and those of interfaces; not those that Docker and
+/// The zones through which someone can come in: the default one, and those of interfaces; not those that Docker and
 /// libvirt make for their own networks, and not the one that trusts everybody.
 fn zones(host: &dyn Host) -> Outcome<Vec<String>> {
     let mut zones = BTreeSet::from([ask(host, &["--get-default-zone"])?.text()]);
@@ -396,7 +393,7 @@ fn service_ports(host: &dyn Host, service: &str) -> Vec<String> {
 
 fn ask(host: &dyn Host, arguments: &[&str]) -> Outcome<Output> {
     let command = Command::new(["firewall-cmd"].iter().chain(arguments).copied()).timeout(PATIENCE);
-    host.run(&command).map_err(|e| Failure::new("ask firewalld", e))
+    host.run(&command).map_err(|e| Failure::new("query firewalld", e))
 }
 
 fn change(cx: &Context<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bool) -> Outcome<()> {
@@ -407,7 +404,7 @@ fn change(cx: &Context<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bo
 }
 
 fn run(host: &dyn Host, words: &[String]) -> Outcome<()> {
-    let what = || "bring firewalld's rules back".to_owned();
+    let what = || "restore firewalld's rules".to_owned();
     let output =
         host.run(&Command::new(words.iter().cloned()).timeout(PATIENCE)).map_err(|e| Failure::new(what(), e))?;
     if output.ok() {

@@ -180,8 +180,8 @@ impl Backend for Iptables<'_> {
         let script = host.read(Path::new(SCRIPT)).unwrap_or_default();
         let whose = format!("# What {} lets in;", self.name);
         if !script.is_empty() && !String::from_utf8_lossy(&script).contains(&whose) {
-            return Err(Failure::new(what, format!("{SCRIPT} holds another administrator's rules"))
-                .hint("only one guide on a host can have its rules in iptables; take the other back, or let this one use nftables"));
+            return Err(Failure::new(what, format!("{SCRIPT} holds rules that are not this guide's"))
+                .hint("only one guide on a server can have its rules in iptables; roll the other one back, or use nftables for this one"));
         }
         Ok(())
     }
@@ -283,7 +283,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
     let nobody = Iptables { name: "nobody", at_boot: Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
     for chain in made {
-        // Where it is not asked any more there is nothing to take away, and one that has rules is its owner's.
+        // Where it is not asked any more there is nothing to remove, and one that has rules is its owner's.
         let _ = ask(host, "iptables", &["-D", "INPUT", "-j", chain])?;
         let _ = ask(host, "iptables", &["-X", chain])?;
     }
@@ -313,7 +313,7 @@ fn ask(host: &dyn Host, program: &str, arguments: &[&str]) -> Outcome<Output> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             Ok(Output { status: 127, stdout: Vec::new(), stderr: Vec::new() })
         }
-        Err(e) => Err(Failure::new(format!("ask {program} for its rules"), e)),
+        Err(e) => Err(Failure::new(format!("list the rules of {program}"), e)),
     }
 }
 

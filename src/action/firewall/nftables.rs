@@ -23,7 +23,7 @@ use crate::undo::{Blobs, Undo};
 ///
 /// Types of `ICMPv6` after RFC 4890, section 4.4; without them IPv6 does not work at all. Replies of DHCP servers belong
 /// to no connection that the kernel knows. The last ones are for the name and address servers that libvirt and LXC
-/// run on this host for their guests.
+/// run on this server for their guests.
 const INPUT: &[&str] = &[
     "ct state established,related accept",
     "ct state invalid drop",
@@ -136,9 +136,12 @@ impl Backend for Nftables<'_> {
         }
         Err(Failure::new(
             "open ports with nftables",
-            format!("other rules here drop incoming traffic too, whatever ours let in: {}", others.join(", ")),
+            format!(
+                "other rules on this server drop incoming traffic that bringup's rules allow: {}",
+                others.join(", ")
+            ),
         )
-        .hint("take those rules away, or open the ports there by hand and answer `firewall.manage: false`"))
+        .hint("remove those rules, or open the ports in them by hand and set `firewall.manage: false`"))
     }
 
     fn in_force(&self, host: &dyn Host, _wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
@@ -213,7 +216,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
         None if present.ok() => feed(host, "remove our rules", "delete table inet bringup\n").map(|()| true),
         Some(before) if !present.ok() || present.stdout != before => {
             let text = format!("{REPLACE}{}", String::from_utf8_lossy(before));
-            feed(host, "put the former rules back", &text).map(|()| true)
+            feed(host, "restore the former rules", &text).map(|()| true)
         }
         _ => Ok(false),
     }
@@ -256,7 +259,7 @@ fn base() -> String {
 
 fn base_file() -> String {
     format!(
-        "#!/usr/sbin/nft -f\n# Written by bringup: everything that comes in is dropped, but for what stands here and \
+        "#!/usr/sbin/nft -f\n# Written by bringup: all incoming traffic is dropped, except what is allowed here and \
          in the files\n# of firewall.d. Loaded at boot by bringup-firewall.\n{}include \"{FRAGMENTS}/*.nft\"\n",
         base()
     )

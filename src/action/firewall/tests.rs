@@ -25,7 +25,7 @@ fn plain() -> Firewall {
     firewall(&serde_json::json!({}))
 }
 
-/// A host with SSH on 2222, where somebody is logged in.
+/// A host with SSH on 2222, where someone is logged in.
 fn bench() -> Bench {
     let bench = Bench::new();
     bench.host.load_rules(THEIRS);
@@ -66,7 +66,7 @@ fn the_same_rules_are_there_after_a_reboot_and_go_with_the_service() {
     assert_eq!(bench.check(&plain()).unwrap(), Verdict::Unchanged);
     bench.host.run(&Command::new(["systemctl", "stop", "bringup-firewall.service"])).unwrap();
     assert_eq!(bench.host.loaded_rules(), "");
-    assert!(bench.summary(&plain()).starts_with("let in 80/tcp, 443/tcp, 2222/tcp, drop everything else"));
+    assert!(bench.summary(&plain()).starts_with("allow 80/tcp, 443/tcp, 2222/tcp, drop everything else"));
 }
 
 fn listing_of_theirs() -> String {
@@ -84,7 +84,7 @@ fn who_is_logged_in_keeps_the_way_in_whatever_the_answers_say() {
     assert!(ours.contains(&"ip saddr 203.0.113.0/24 tcp dport 2222 accept".to_owned()), "{ours:?}");
     assert!(ours.contains(&"ip saddr 192.0.2.7 tcp dport 2222 accept".to_owned()), "{ours:?}");
     assert!(!ours.contains(&"tcp dport 2222 accept".to_owned()), "{ours:?}");
-    // Kept for somebody at that time: a later run finds nothing to do, although nobody is connected.
+    // Kept for someone at that time: a later run finds nothing to do, although nobody is connected.
     let later = Bench::new();
     later.host.occupy("sshd", "0.0.0.0:2222".parse().unwrap());
     later.host.load_rules(&bench.host.loaded_rules());
@@ -150,7 +150,7 @@ fn who_has_no_network_of_his_own_knocks_first_and_nobody_is_kept_besides() {
     assert_eq!(bench.host.loaded_rules(), first);
     let refused = |fields: serde_json::Value| bench.check(&knock(fields)).unwrap_err().to_string();
     assert!(refused(serde_json::json!({"manager": "ufw"})).contains("only nftables"));
-    assert!(refused(serde_json::json!({"knock": [1, 2, 3]})).contains("a scan"));
+    assert!(refused(serde_json::json!({"knock": [1, 2, 3]})).contains("a port scan"));
     assert!(refused(serde_json::json!({"ssh_ports": [7001]})).contains("is SSH itself"));
 }
 
@@ -176,9 +176,9 @@ fn rules_that_somebody_took_away_are_missed() {
     assert!(plain().prove(&bench.host).unwrap_err().why.contains("not in force"));
     bench.make(&plain());
     bench.host.run(&Command::new(["systemctl", "disable", "bringup-firewall.service"])).unwrap();
-    assert!(plain().prove(&bench.host).unwrap_err().why.contains("after a reboot"));
+    assert!(plain().prove(&bench.host).unwrap_err().why.contains("a reboot would lose them"));
     let less = firewall(&serde_json::json!({"allow": []}));
-    assert!(less.prove(&bench.host).unwrap_err().why.contains("let in besides: 80/tcp, 443/tcp"));
+    assert!(less.prove(&bench.host).unwrap_err().why.contains("allowed but not planned: 80/tcp, 443/tcp"));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_changed() {
     let bench = bench();
     bench.host.forget_calls();
     for (wrong, told) in [
-        (serde_json::json!({"name": "a b"}), "no name"),
+        (serde_json::json!({"name": "a b"}), "not a valid name"),
         (serde_json::json!({"allow": ["443", "443 from 10.0.0.0/8"]}), "443/tcp is open to everybody"),
     ] {
         let failure = bench.check(&firewall(&wrong)).unwrap_err();
@@ -194,7 +194,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_changed() {
     }
     bench.host.take_away("/proc/net/if_inet6");
     let six = firewall(&serde_json::json!({"ssh_sources": ["2001:db8::/32"]}));
-    assert!(bench.check(&six).unwrap_err().why.contains("this host has none"));
+    assert!(bench.check(&six).unwrap_err().why.contains("but this server has no IPv6"));
     bench.host.load_rules(
         "table inet filter {\n\tchain input {\n\t\ttype filter hook input priority 0; policy drop;\n\t}\n}\n",
     );
@@ -214,7 +214,7 @@ fn where_the_kernel_does_not_permit_it_nothing_is_begun() {
 fn an_ordinary_user_can_plan() {
     let bench = bench();
     let _ = bench.host.clone().as_user(1000);
-    assert!(bench.summary(&plain()).contains("let in 80, 443 and SSH"));
+    assert!(bench.summary(&plain()).contains("allow 80, 443 and SSH"));
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn nobody_who_confirms_means_the_old_rules_and_a_failure() {
     let before = (bench.host.loaded_rules(), bench.snapshot());
     let act = firewall(&serde_json::json!({"confirm": "new_connection", "revert_after": 30}));
     let failure = bench.try_to_make(&act).err().unwrap();
-    assert!(failure.why.contains("nobody confirmed it by a new SSH connection within 30 s"), "{failure}");
+    assert!(failure.why.contains("not confirmed by a new SSH connection within 30 s"), "{failure}");
     assert_eq!(bench.host.loaded_rules(), before.0);
     assert_eq!(before.1.differences(&bench.snapshot()), Vec::<String>::new());
 }
@@ -256,8 +256,8 @@ fn a_confirmation_that_cannot_come_is_refused() {
 
 #[test]
 fn who_can_reach_the_host_is_told_before_it_is_asked() {
-    assert_eq!(plain().summary(), "80, 443 and SSH let in; everything else is dropped (nftables)");
+    assert_eq!(plain().summary(), "80, 443 and SSH allowed; everything else is dropped (nftables)");
     let narrow = firewall(&serde_json::json!({"allow": ["80", "5671 from 10.0.0.0/8"], "ssh_sources": ["192.0.2.7"]}));
-    let told = "80, 5671 from 10.0.0.0/8, and SSH from 192.0.2.7 let in; everything else is dropped (nftables)";
+    let told = "80, 5671 from 10.0.0.0/8, and SSH from 192.0.2.7 allowed; everything else is dropped (nftables)";
     assert_eq!(narrow.summary(), told);
 }

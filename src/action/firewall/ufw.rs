@@ -1,6 +1,6 @@
 //! ufw, where it is active: our rules go in and out by its own commands, and bear our name in their comments.
 //!
-//! Whoever adds a rule that is there already, but for action or comment, changes that rule; so what others let in
+//! Anyone who adds a rule that is there already, but for action or comment, changes that rule; so what others let in
 //! is left to them. Until the change is confirmed the files on the disk are the old ones, and a power cut brings
 //! those back.
 
@@ -159,7 +159,7 @@ impl Backend for Ufw<'_> {
     }
 
     fn rest(&self) -> [&'static str; 2] {
-        ["leave the rest as it is", "the rest is up to its other rules"]
+        ["leave the rest as it is", "its other rules decide the rest"]
     }
 
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()> {
@@ -169,20 +169,20 @@ impl Backend for Ufw<'_> {
         if !is_active(host)? {
             return refused(
                 "it is enabled (ENABLED=yes in /etc/ufw/ufw.conf), but its rules are not loaded".to_owned(),
-                "`ufw reload` loads them, `ufw disable` gives it up; then run bringup again",
+                "`ufw reload` loads them, `ufw disable` turns ufw off; then run bringup again",
             );
         }
         if !managers::is_enabled(host, "ufw.service") {
             return refused(
-                "its rules are loaded, but would not be after a reboot: its service is not enabled".to_owned(),
+                "its rules are loaded, but a reboot would lose them: its service is not enabled".to_owned(),
                 "`systemctl enable ufw`, or `ufw disable`; then run bringup again",
             );
         }
         let defaults = host.read(Path::new("/etc/default/ufw")).unwrap_or_default();
         if String::from_utf8_lossy(&defaults).lines().any(|line| line.trim() == "DEFAULT_INPUT_POLICY=\"ACCEPT\"") {
             return refused(
-                "it lets everything in by default, so that opening ports means nothing".to_owned(),
-                "`ufw default deny incoming` changes that; look at `ufw status verbose` before",
+                "it accepts everything by default, so opening ports has no effect".to_owned(),
+                "`ufw default deny incoming` changes that; check `ufw status verbose` first",
             );
         }
         let tuples = self.tuples(host)?;
@@ -194,15 +194,15 @@ impl Backend for Ufw<'_> {
                     let denies = tuple.action.starts_with("deny") || tuple.action.starts_with("reject");
                     if denies {
                         let why = format!("another administrator's rule denies {opening} to everyone");
-                        return refused(why, "`ufw status numbered` shows it, `ufw delete NUMBER` takes it away");
+                        return refused(why, "`ufw status numbered` shows it, `ufw delete NUMBER` removes it");
                     }
                     if opening.source.is_some() {
                         let why = format!(
-                            "{opening} are to be the only ones admitted, but another administrator's rule admits everyone"
+                            "{opening} are to be the only ones allowed, but another administrator's rule allows everyone"
                         );
                         return refused(
                             why,
-                            "take that rule away (`ufw status numbered`), or name no networks for this port",
+                            "remove that rule (`ufw status numbered`), or name no networks for this port",
                         );
                     }
                 }
@@ -211,7 +211,7 @@ impl Backend for Ufw<'_> {
         if !has_ipv6(host) && openings.iter().any(|opening| opening.source.is_some_and(Network::is_ipv6)) {
             return refused(
                 "IPv6 is switched off in ufw".to_owned(),
-                "leave those networks out, or say IPV6=yes in /etc/default/ufw",
+                "leave those networks out, or set IPV6=yes in /etc/default/ufw",
             );
         }
         Ok(())
@@ -340,7 +340,7 @@ pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Optio
                 ["ufw", "--force", "delete"].map(str::to_owned).into_iter().chain(tuple.key.words()).collect();
             command_runner::run_undo(
                 cx,
-                "take a rule of ours out of ufw",
+                "remove a rule of bringup's from ufw",
                 &Command::new(words).timeout(PATIENCE),
                 None,
             )?;
@@ -350,7 +350,7 @@ pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Optio
                 ["ufw".to_owned()].into_iter().chain(tuple.key.words()).chain(["comment".to_owned(), comment(name)]);
             command_runner::run_undo(
                 cx,
-                "put a rule of ours back into ufw",
+                "restore a rule of bringup's in ufw",
                 &Command::new(words).timeout(PATIENCE),
                 None,
             )?;
@@ -404,7 +404,7 @@ fn ufw(cx: &Context<'_>, words: &[String]) -> Outcome<()> {
 }
 
 fn is_active(host: &dyn Host) -> Outcome<bool> {
-    let what = "ask for the state of ufw";
+    let what = "query the state of ufw";
     let output = host.run(&Command::new(["ufw", "status"]).timeout(PATIENCE)).map_err(|e| Failure::new(what, e))?;
     if !output.ok() {
         return Err(Failure::new(what, format!("it ended with status {}", output.status)).tail(output.tail(5)));
@@ -416,7 +416,7 @@ fn is_active(host: &dyn Host) -> Outcome<bool> {
 fn rules(host: &dyn Host, program: &str, chain: &str) -> Outcome<Vec<String>> {
     let output = host
         .run(&Command::new([program, "-w", "-S", chain]).timeout(PATIENCE))
-        .map_err(|e| Failure::new(format!("ask {program} for its rules"), e))?;
+        .map_err(|e| Failure::new(format!("list the rules of {program}"), e))?;
     Ok(output.text().lines().map(str::to_owned).collect())
 }
 

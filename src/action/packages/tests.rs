@@ -294,7 +294,7 @@ fn a_lock_is_waited_for_and_its_holder_named() {
     host.put_file("/proc/locks", line, 0o444);
     host.put_file("/proc/77/comm", "unattended-upgr\n", 0o444);
     let notes = Mutex::new(Vec::new());
-    // The holder ends as soon as somebody waits for it.
+    // The holder ends as soon as someone waits for it.
     let watcher = host.clone();
     let wait = |progress: Progress| {
         notes.lock().unwrap().push(progress);

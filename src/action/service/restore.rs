@@ -70,7 +70,7 @@ impl<'a> PriorState<'a> {
 
     /// What has it take up its former configuration while it runs: as much as the run did.
     fn step_back(self, state: &ServiceState) -> Option<ServiceStep> {
-        // Whoever has started again what the run stopped has had it read its configuration.
+        // Anyone who has started again what the run stopped has had it read its configuration.
         if self.did(ServiceStep::Restart) || self.did(ServiceStep::Start) {
             Some(ServiceStep::Restart)
         } else if self.did(ServiceStep::Reload) {
@@ -123,8 +123,8 @@ pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<U
     }
     if !state.known {
         return Ok(Undone::Kept {
-            what: format!("{name} does not run"),
-            why: format!("it was there before, but {} does not know it any more", manager.name()),
+            what: format!("{name} is not running"),
+            why: format!("it existed before, but {} no longer knows it", manager.name()),
         });
     }
     if prior.was_enabled && !state.enabled && prior.did(ServiceStep::Disable) {
@@ -138,7 +138,7 @@ pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<U
 }
 
 /// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
-/// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
+/// whether a reload is not enough. That it cannot is no failure of the rollback, but what someone must know.
 pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Outcome<Undone> {
     let (manager, work) = prior.at_work(cx)?;
     let name = prior.name;
@@ -150,7 +150,7 @@ pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Ou
     let step = if restart || !state.reloads { ServiceStep::Restart } else { ServiceStep::Reload };
     carry(&work, manager, prior, &state, step).or_else(|failure| {
         let what = match manager.state(cx.host, name) {
-            Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
+            Ok(state) if state.active => format!("{name} has not loaded its former configuration"),
             _ => format!("{name} is down"),
         };
         let hint = failure.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
@@ -182,11 +182,11 @@ fn carry(
     let former_configuration = if step == ServiceStep::Start {
         format!("start {name} again")
     } else {
-        format!("have {name} take up its former configuration")
+        format!("reload {name} with its former configuration")
     };
     if let Some(broken) = prior.broken(work.host, manager, work.log) {
         let why = if state.active {
-            "it was left alone and runs on with what it has read, because its configuration on disk is broken"
+            "its configuration on disk is broken, so it was not reloaded and keeps running with the one it has read"
         } else {
             "it is down, and its configuration on disk is broken"
         };
@@ -209,7 +209,7 @@ fn carry(
 
 fn known(manager: &str) -> Outcome<Manager> {
     Manager::from_name(manager).ok_or_else(|| {
-        Failure::new("bring a service back", format!("there is no service manager called {manager}"))
-            .hint("the journal was written by a newer bringup: use the binary that lies with the run")
+        Failure::new("restore a service", format!("unknown service manager: {manager}"))
+            .hint("the journal was written by a newer bringup: use the binary kept with the run")
     })
 }

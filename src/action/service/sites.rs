@@ -23,9 +23,9 @@ mod nginx;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sites {
-    /// Whose configuration tells them.
+    /// The web server whose configuration lists them.
     pub server: WebServer,
-    /// Names that the guide itself serves, which are not asked; `*.name` means every name below it.
+    /// Names that the guide itself serves, which are not requested; `*.name` means every name below it.
     #[serde(rename = "own", alias = "server_names", default)]
     pub server_names: Vec<String>,
     /// Seconds in which the others must answer as before: applications in the server may take that long to start.
@@ -142,9 +142,8 @@ impl Sites {
         }
         let note = |text: String| (cx.progress)(Progress::Note(text));
         let hint = format!(
-            "compare the other site's configuration with what the plan shows: a name, a port, or a setting for the \
-             whole server may be claimed twice (`{}` shows what there is); change the answers or that site, then run \
-             bringup again",
+            "compare the other site's configuration (`{}` shows it) with the plan: both may claim a name, a port or a \
+             server-wide setting; change the answers or that site, then run bringup again",
             self.server.shows()
         );
         let guard = deadman::GuardedChange {
@@ -161,16 +160,16 @@ impl Sites {
         };
         deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             change()?;
-            note(format!("asking {}", count(sites.len())));
+            note(format!("checking {}", count(sites.len())));
             let changed = self.await_as_before(cx.host, &sites, STEADY);
             if changed.is_empty() {
                 note(as_before(sites.len()));
                 return Ok(());
             }
-            Err(Failure::new(format!("have {service} take up the new configuration"), list(&changed)).hint(&hint))
+            Err(Failure::new(format!("reload {service} with the new configuration"), list(&changed)).hint(&hint))
         })
         .map_err(|failure| {
-            note("asking whether everything is as before".to_owned());
+            note("checking that everything is as before".to_owned());
             self.after_return(cx.host, &sites, failure)
         })
     }
@@ -192,7 +191,7 @@ impl Sites {
                 http::glance(host, &url, &door.address).ok().map(|before| (tls, url, before))
             });
             let Some((is_tls, url, before)) = answered else { continue };
-            // A port with TLS says 400 to whoever comes without.
+            // A port with TLS says 400 to anyone who comes without.
             if is_tls || before.status != 400 {
                 tls.insert((door.address.clone(), door.port), is_tls);
             }
@@ -241,12 +240,12 @@ impl Sites {
         }
     }
 
-    /// Adds what became of the sites when the former configuration was put back.
+    /// Adds what became of the sites when the former configuration was restored.
     fn after_return(&self, host: &dyn Host, sites: &[Site], failure: Failure) -> Failure {
         let changed = self.await_as_before(host, sites, Duration::ZERO);
         let end = match changed.as_slice() {
-            [] => format!("the former configuration is back, and {}", as_before(sites.len())),
-            _ => format!("the former configuration was restored, but still {}", list(&changed)),
+            [] => format!("the former configuration was restored, and {}", as_before(sites.len())),
+            _ => format!("the former configuration was restored, but still: {}", list(&changed)),
         };
         Failure { why: format!("{}; {end}", failure.why.trim_end_matches('.')), ..failure }
     }

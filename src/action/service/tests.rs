@@ -293,7 +293,7 @@ fn a_program_that_supervisor_started_before_its_action_goes_with_its_file() {
     assert!(!runs(&host));
 }
 
-/// A host with a web server of somebody's that runs, and what adds a site to it.
+/// A host with a web server of someone's that runs, and what adds a site to it.
 fn web_server(manager: Manager) -> (FakeHost, Service) {
     let host = FakeHost::new();
     let host = if manager == Manager::Sysv { host.without_systemd() } else { host };
@@ -395,7 +395,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             let failure = carry(&host, &records, restore_service).unwrap_err();
             let said = failure.to_string();
             assert!(
-                said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
+                said.contains("not reloaded and keeps running") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
                 "{said}"
             );
             assert!(failure.hint.unwrap().contains("`bringup rollback` again"));
@@ -437,7 +437,7 @@ fn a_server_that_runs_is_told_nothing_when_its_configuration_is_broken_and_nothi
     }
 }
 
-/// What somebody does to a service by hand, and systemd knows of it or not.
+/// What someone does to a service by hand, and systemd knows of it or not.
 #[test]
 fn what_somebody_turned_off_by_hand_the_next_run_turns_on() {
     let by_hand: [(Manager, &[&str]); 6] = [

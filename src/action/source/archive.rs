@@ -1,4 +1,4 @@
-//! Sources from a tar archive, on this host or behind a URL.
+//! Sources from a tar archive, on this server or behind a URL.
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,14 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     // sha256sum marks a name that it had to escape with a backslash in front of the sum.
     let sum = sum.trim_start_matches('\\').split_whitespace().next().unwrap_or_default().to_owned();
     if !source.sha256.is_empty() && !sum.eq_ignore_ascii_case(&source.sha256) {
-        let why = format!("its SHA-256 is {sum}, not {} as it should be", source.sha256);
+        let why = format!("its SHA-256 is {sum}, not the expected {}", source.sha256);
         return Err(
-            Failure::new(what, why).hint("it is damaged, or not the archive that was meant; nothing was unpacked")
+            Failure::new(what, why).hint("the archive is damaged, or not the intended one; nothing was unpacked")
         );
     }
     let hint = "is it a tar archive? Its packer (xz-utils, bzip2, zstd) must be installed";
     let list = Command::new(["tar", "--list", "--quoting-style=escape", "--file", &name]).timeout(PATIENCE);
-    // Told as a note: the names of all files are of no use to anybody.
+    // Told as a note: the names of all files are of no use to anyone.
     let quiet = |_: &str| Progress::Note("reading the archive".to_owned());
     let listed = CommandRunner::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
     let names: Vec<&str> = listed.lines().collect();
@@ -60,7 +60,7 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     Ok(sum)
 }
 
-/// The archive as a file of this host; a download lies in `dir` for the moment.
+/// The archive as a file of this server; a download lies in `dir` for the moment.
 fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
     let url = &source.location;
     if !url.contains("://") {
@@ -119,13 +119,12 @@ fn with_wget(cx: &Context<'_>, url: &str, to: &str) -> Outcome<()> {
         let Some(location) = location else { return Err(failure) };
         next = redirect(&next, location).map_err(|why| Failure::new(what.clone(), why).hint(REFUSED))?;
     }
-    Err(Failure::new(what, format!("it is redirected more than {REDIRECTS} times")).hint(HINT))
+    Err(Failure::new(what, format!("it redirects more than {REDIRECTS} times")).hint(HINT))
 }
 
 /// So many redirects are followed.
 const REDIRECTS: usize = 10;
-const REFUSED: &str =
-    "download the archive yourself and give its path, or give the address it leads to and its SHA-256";
+const REFUSED: &str = "download the archive yourself and give its path, or give its final address and its SHA-256";
 
 /// Where a redirect leads; never from https to anything else.
 fn redirect(from: &str, location: &str) -> Result<String, String> {
@@ -142,7 +141,7 @@ fn redirect(from: &str, location: &str) -> Result<String, String> {
         }
     };
     let kept = to.starts_with("https://") || scheme == "http" && to.starts_with("http://");
-    if kept { Ok(to) } else { Err(format!("it is redirected to {to}, which is not https")) }
+    if kept { Ok(to) } else { Err(format!("it redirects to {to}, which is not https")) }
 }
 
 /// Whether an archive's entry would lie outside the directory that it is unpacked into.

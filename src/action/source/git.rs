@@ -9,11 +9,11 @@ use crate::error::Outcome;
 use crate::host::Command;
 use crate::progress::Progress;
 
-pub(super) const HINT: &str = "try `git ls-remote <url>` on this host: it must work without asking for anything; \
-                    a private repository needs a deploy key or a credential store of root's";
+pub(super) const HINT: &str = "try `git ls-remote <url>` on this server: it must work without a prompt; a private \
+    repository needs a deploy key or root's credential store";
 
-const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to another user; give its path as a \
-                          directory to copy, or allow it with `git config --system --add safe.directory <path>`";
+const LOCAL_HINT: &str = "git refuses a repository on this server that belongs to another user; give its path as a \
+    directory to copy, or allow it with `git config --system --add safe.directory <path>`";
 
 /// Clones the repository into `dir` and returns the commit.
 pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
@@ -31,7 +31,7 @@ pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
             argv.extend(["--branch", &source.reference]);
         }
     }
-    // A repository of this host would share its files with the clone, whose owner and modes are set afterwards.
+    // A repository of this server would share its files with the clone, whose owner and modes are set afterwards.
     argv.push("--no-hardlinks");
     argv.extend(["--", &source.location, &tree]);
     // What is asked for over TLS (or SSH) never comes without, whatever a redirect or a submodule says.

@@ -36,10 +36,10 @@ impl Source {
     fn unreadable(&self, closed: &[String]) -> Option<Failure> {
         let first = closed.first().filter(|_| self.group == "root" && self.owner == "root")?;
         let why = match closed.len() {
-            1 => format!("{first} in it can be read by its owner only, and the application runs as another user"),
+            1 => format!("only its owner can read {first} in it, and the application runs as another user"),
             n => format!(
-                "{n} files and directories in it, such as {first}, can be read by their owner only, and the \
-                 application runs as another user"
+                "only the owner can read {n} files and directories in it, such as {first}, and the application runs \
+                 as another user"
             ),
         };
         let hint = if self.from == From::Directory {
@@ -110,7 +110,7 @@ impl Source {
         let glance = http::glance(host, url, name).ok()?;
         refusals.contains(&glance.status).then(|| {
             let why = format!("{} answers {}", shown(&self.location), glance.status);
-            Failure::new(self.describe(), why).hint("is the address right, and may everybody fetch it?")
+            Failure::new(self.describe(), why).hint("check the address, and that it needs no login")
         })
     }
 }
@@ -190,7 +190,7 @@ mod tests {
                       -rw------- 0/0 12 2026-01-01 12:00 app-1/.env\n-rw-r--r-- 0/0 12 2026-01-01 12:00 app-1/b.py\n";
         host.on(&["tar", "--list"], move |_, _| output(0, listed, ""));
         let refused = source("archive", "/root/app.tgz").obstacle(&host).unwrap();
-        assert!(refused.why.starts_with("app-1/app.py in it can be read by its owner only"), "{refused}");
+        assert!(refused.why.starts_with("only its owner can read app-1/app.py in it"), "{refused}");
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn what_is_so_already_is_left_alone() {
     // Keys only is said once more where nobody may contradict it later.
     assert_eq!(
         bench("").summary(&sshd(&serde_json::json!({"port": 22, "keys_only": true}))),
-        "have SSH listen on port 22 at every address, take keys only"
+        "have SSH listen on port 22 at every address, accept keys only"
     );
 }
 
@@ -68,14 +68,16 @@ fn what_cannot_be_or_would_lock_somebody_out_is_refused() {
     bench.host.occupy("nginx", "0.0.0.0:80".parse().unwrap());
     bench.host.occupy("redis", "127.0.0.1:6379".parse().unwrap());
     bench.host.put_file("/proc/net/fib_trie", "  |-- 10.0.0.5\n     /32 host LOCAL\n", 0o444);
-    assert!(why(&bench, &serde_json::json!({"port": 0})).contains("0 is no port"));
+    assert!(why(&bench, &serde_json::json!({"port": 0})).contains("0 is not a port"));
     assert!(why(&bench, &serde_json::json!({"port": 80})).contains("already taken by nginx"));
     assert!(why(&bench, &serde_json::json!({"port": 6379})).contains("already taken by redis"));
     assert!(bench.check(&sshd(&serde_json::json!({"port": 6379, "listen": ["10.0.0.5"]}))).is_ok());
-    assert!(why(&bench, &serde_json::json!({"listen": ["10.0.0.6"]})).contains("no address 10.0.0.6; it has 10.0.0.5"));
-    assert!(why(&bench, &serde_json::json!({"root_login": "never"})).contains("nobody could log in"));
+    assert!(
+        why(&bench, &serde_json::json!({"listen": ["10.0.0.6"]})).contains("the address 10.0.0.6; it has 10.0.0.5")
+    );
+    assert!(why(&bench, &serde_json::json!({"root_login": "never"})).contains("no administrator could log in"));
     bench.host.take_away("/root/.ssh/authorized_keys");
-    assert!(why(&bench, &serde_json::json!({"keys_only": true})).contains("nobody could log in"));
+    assert!(why(&bench, &serde_json::json!({"keys_only": true})).contains("no administrator could log in"));
     assert!(bench.check(&sshd(&serde_json::json!({}))).is_ok(), "a port alone asks for nobody's key");
 }
 
@@ -84,13 +86,16 @@ fn a_server_that_does_not_do_what_its_files_say_is_refused() {
     let bench = bench("");
     bench.host.put_file("/etc/ssh/sshd_config.d/x.conf", "Port 7\n", 0o644);
     let why = why(&bench, &serde_json::json!({}));
-    assert_eq!(why, "SSH listens at 0.0.0.0:22, but its configuration says 0.0.0.0:7: there would be no way back");
+    assert_eq!(
+        why,
+        "SSH listens at 0.0.0.0:22, but its configuration says 0.0.0.0:7: the change could not be rolled back"
+    );
 }
 
 #[test]
 fn a_server_that_does_not_listen_as_planned_goes_on_as_before() {
     let bench = bench("");
-    // Somebody takes the port between the check and the change.
+    // Someone takes the port between the check and the change.
     bench.host.on(&["systemctl", "daemon-reload"], |host, _| {
         host.occupy("thief", "0.0.0.0:2222".parse().unwrap());
         crate::host::fake::output(0, "", "")
@@ -112,5 +117,5 @@ fn a_server_that_does_not_listen_as_planned_goes_on_as_before() {
 fn without_openssh_there_is_nothing_to_change() {
     let bench = bench("");
     bench.host.take_away("/usr/sbin/sshd");
-    assert!(why(&bench, &serde_json::json!({})).contains("no OpenSSH server"));
+    assert!(why(&bench, &serde_json::json!({})).contains("OpenSSH server is not installed"));
 }

@@ -23,13 +23,13 @@ pub fn parse_set(guide: &Guide, text: &str, literals: Literals) -> Result<(Strin
     };
     let form = || "write --set SECTION.QUESTION=VALUE".to_owned();
     let Some((path, value)) = text.split_once('=') else {
-        return Err(problem("", "there is no = in it".to_owned(), form()));
+        return Err(problem("", "it has no =".to_owned(), form()));
     };
     let path = path.trim();
     let Some(question) = find(guide, path) else {
         let known = paths(guide);
         let hint = form() + &did_you_mean(path, known.iter().map(String::as_str));
-        return Err(problem("", format!("{} is no question of the guide {}", quoted(path), guide.id), hint));
+        return Err(problem("", format!("{} is not a question of the guide {}", quoted(path), guide.id), hint));
     };
     match accepted(question, &typed(question, value), literals) {
         Ok(value) => Ok((path.to_owned(), value)),

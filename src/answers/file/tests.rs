@@ -78,23 +78,23 @@ fn what_is_wrong_with_the_head_is_told() {
         r"
         a.yaml:1:1: version: is missing (write `version: 1`)
         a.yaml:1:1: guide: is missing (write `guide: tiny`)
-        a.yaml:1:10: version: is not a version that can be read (write `version: 1`)
-        a.yaml:2:8: guide: 'other' is another guide (write `guide: tiny`)
+        a.yaml:1:10: version: is not a supported version (write `version: 1`)
+        a.yaml:2:8: guide: 'other' is a different guide (write `guide: tiny`)
         a.yaml:3:13: on_failure: is not known (allowed: rollback, pause)
-        a.yaml:1:10: version: is not a version that can be read (write `version: 1`)
+        a.yaml:1:10: version: is not a supported version (write `version: 1`)
         a.yaml:2:1: guide: is not the name of a guide (write `guide: tiny`)
         a.yaml:3:1: on_failure: is not known (allowed: rollback, pause)
         a.yaml:2:1: 'version' is given twice (the first one is at a.yaml:1:1; keep one of them)
-        a.yaml:3:1: 'webb' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over; did you mean web?)
-        a.yaml:3:1: 'host' is no section of the guide tiny (it is a question; write it in the section web)
-        a.yaml:3:1: 'onfailure' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over; did you mean on_failure?)
-        a.yaml:3:1: 'zzzzz' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over)
+        a.yaml:3:1: 'webb' is not a section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over; did you mean web?)
+        a.yaml:3:1: 'host' is not a section of the guide tiny (it is a question; move it to the section web)
+        a.yaml:3:1: 'onfailure' is not a section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over; did you mean on_failure?)
+        a.yaml:3:1: 'zzzzz' is not a section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over)
         a.yaml:3:6: web: is not a section (write the answers below it, indented: `web:`)
         a.yaml:3:1: web: is not a section (write the answers below it, indented: `web:`)
-        a.yaml:3:1: '\u{1b}[31m' is no section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over)
+        a.yaml:3:1: '\u{1b}[31m' is not a section of the guide tiny (known: web, database, workers, version, guide, on_failure, take_over)
         a.yaml:1:1: the file is empty (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
-        a.yaml:1:1: a list stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
-        a.yaml:1:1: a single value stands where the sections are expected (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
+        a.yaml:1:1: sections are expected, and this is a list (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
+        a.yaml:1:1: sections are expected, and this is a single value (write `version: 1`, `guide: NAME` and a section for each stage; `bringup answers init NAME` prints one)
         ",
     );
 }
@@ -109,25 +109,25 @@ fn what_cannot_be_seen_is_named() {
     assert_told(
         &told("web:\n  host: “app.example.org”\n  http_port: 8000\u{a0}\n  aliases: [www.\u{200b}example.org]\n"),
         "
-        a.yaml:4:9: web.host: '“app.example.org”' contains a typographic quote (U+201C) (type a plain \" in its place)
-        a.yaml:5:14: web.http_port: '8000\\u{a0}' contains a no-break space (U+00A0) (type a plain space in its place)
+        a.yaml:4:9: web.host: '“app.example.org”' contains a typographic quote (U+201C) (type a plain \" instead)
+        a.yaml:5:14: web.http_port: '8000\\u{a0}' contains a no-break space (U+00A0) (type a plain space instead)
         a.yaml:6:13: web.aliases[0]: contains the invisible character U+200B (remove it)
         ",
     );
     assert_told(&told("web:\n  host: app.example.org\n  http_port:\u{a0}8000\n  strict: true\n"), "
-        a.yaml:5:13: this is not valid YAML here or in the next line: a no-break space (U+00A0) stands here (type a plain space in its place)
+        a.yaml:5:13: this is not valid YAML here or in the next line: found a no-break space (U+00A0) (type a plain space instead)
         ");
     assert_told(
         &told("web:\n\u{a0}\u{a0}host: app.example.org\n"),
         "
-        a.yaml:4:1: the name '\\u{a0}\\u{a0}host' contains a no-break space (U+00A0) (type a plain space in its place)
+        a.yaml:4:1: the name '\\u{a0}\\u{a0}host' contains a no-break space (U+00A0) (type a plain space instead)
         ",
     );
     assert_told(&told("x-web: &web {strict: true}\nweb:\n  <<: *web\n  host: app.example.org\n"), "
-        a.yaml:5:3: web: merge keys (<<) are not read (write the answers out; an alias such as *name stands for one value only)
+        a.yaml:5:3: web: merge keys (<<) are not supported (write the answers out; an alias such as *name can replace one value only)
         ");
     assert_told(&told("web:\n  host: app.example.org\n\u{feff}workers:\n"), "
-        a.yaml:5:1: a byte order mark (U+FEFF) in the middle of the file (files were joined here; remove it, although it cannot be seen)
+        a.yaml:5:1: a byte order mark (U+FEFF) in the middle of the file (files were joined here; remove it, although it is invisible)
         ");
 }
 
@@ -159,22 +159,22 @@ workers:
 ";
     assert_told(&problems(text), "
         a.yaml:4:9: web.host: 'https://app.example.org/' is an address with a scheme (write the name alone: app.example.org)
-        a.yaml:5:3: web: 'hots' is no question of this section (known: host, aliases, http_port, https_port, admin, root, banner, strict; did you mean host?)
+        a.yaml:5:3: web: 'hots' is not a question of this section (known: host, aliases, http_port, https_port, admin, root, banner, strict; did you mean host?)
         a.yaml:6:30: web.aliases[1]: 'UPPER' is not allowed (host names)
         a.yaml:7:14: web.http_port: 99999 is out of range (allowed: 1 to 65535)
         a.yaml:8:15: web.https_port: is text, where a whole number is expected (remove the quotes)
-        a.yaml:9:10: web.admin: 'nobody' is no e-mail address: it has no @ (write an address such as admin@example.org)
+        a.yaml:9:10: web.admin: 'nobody' is not an e-mail address: it has no @ (write an address such as admin@example.org)
         a.yaml:10:9: web.root: 'srv/tiny' is not absolute (write a path that begins with /)
         a.yaml:11:11: web.banner: is too long (at most 20 characters; it has 23)
         a.yaml:12:11: web.strict: 'yes' is neither true nor false (write true)
-        a.yaml:13:3: web: 'engine' is no question of this section (it is asked in the section database)
+        a.yaml:13:3: web: 'engine' is not a question of this section (it belongs in the section database)
         a.yaml:14:3: web: 'host' is given twice (the first one is at a.yaml:4:3; keep one of them)
         a.yaml:16:11: database.engine: 'postgres' is not one of the choices (allowed: sqlite, postgresql, mariadb; did you mean postgresql?)
         a.yaml:17:12: database.version: '16' is not one of the choices (allowed: 15, 17)
-        a.yaml:18:13: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
+        a.yaml:18:13: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
         a.yaml:20:10: workers.users: 1.5 is not a whole number (allowed: 1 to 5000)
         a.yaml:21:3: workers.count: a list is given where a whole number is expected (allowed: 1 to 64)
-        a.yaml:22:3: workers.token: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
+        a.yaml:22:3: workers.token: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
         ");
 }
 
@@ -217,17 +217,17 @@ fn other_wrong_values_have_messages_of_their_own() {
         a.yaml:4:14: web.http_port: 'auto' is not a whole number (allowed: 1 to 65535)
         a.yaml:4:10: web.admin: 'a@b@example.org' has more than one @ (write an address such as admin@example.org)
         a.yaml:4:10: web.admin: 'a b@example.org' contains ' ' before the @ (write an address such as admin@example.org)
-        a.yaml:4:10: web.admin: behind the @, 'localhost' has no domain (write the full name, such as localhost.example.org)
-        a.yaml:4:10: web.admin: '.a@example.org' has a dot too many before the @ (write an address such as admin@example.org)
+        a.yaml:4:10: web.admin: after the @, 'localhost' has no domain (write the full name, such as localhost.example.org)
+        a.yaml:4:10: web.admin: '.a@example.org' has one dot too many before the @ (write an address such as admin@example.org)
         a.yaml:4:9: web.root: '~/site' is not absolute (write the home directory out)
         a.yaml:4:9: web.root: '/srv/../etc' contains .. (write the path without it)
         a.yaml:4:11: web.banner: has more than one line (write it on one line)
         a.yaml:4:11: web.banner: contains the control character U+0009 (remove it)
-        a.yaml:4:11: web.banner: contains the mark of a secret (remove ⟦secret:)
+        a.yaml:4:11: web.banner: contains the placeholder of a secret (remove ⟦secret:)
         a.yaml:4:3: web.banner: a section is given where text is expected (write one value on one line)
         a.yaml:4:11: web.strict: 'maybe' is neither true nor false (allowed: true or false)
         a.yaml:4:11: web.strict: a number is given where true or false is expected (allowed: true or false)
-        a.yaml:4:3: database.engine: a list is given for a choice (allowed: sqlite, postgresql, mariadb)
+        a.yaml:4:3: database.engine: a list is given where a choice is expected (allowed: sqlite, postgresql, mariadb)
         a.yaml:4:10: workers.users: 0 is out of range (allowed: 1 to 5000)
         a.yaml:4:10: workers.users: is text, where a whole number is expected (remove the quotes)
         ");
@@ -256,19 +256,19 @@ fn a_secret_is_a_reference_and_is_never_repeated() {
     .collect();
     assert!(!format!("{told:?}").contains("hunter"), "{told:?}");
     assert_told(&told, "
-        a.yaml:5:13: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
-        a.yaml:5:13: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
-        a.yaml:5:13: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
-        a.yaml:5:3: database.password: that is no reference to a secret (write {file: /path}, {env: NAME} or {generate: 32})
-        a.yaml:5:3: database.password: that is no reference to a secret (write {file: /path}, {env: NAME} or {generate: 32})
+        a.yaml:5:13: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
+        a.yaml:5:13: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
+        a.yaml:5:13: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
+        a.yaml:5:3: database.password: that is not a reference to a secret (write {file: /path}, {env: NAME} or {generate: 32})
+        a.yaml:5:3: database.password: that is not a reference to a secret (write {file: /path}, {env: NAME} or {generate: 32})
         a.yaml:5:3: database.password: the path of a secret's file must be absolute (write {file: /root/secrets/name})
-        a.yaml:5:3: database.password: that is no name of a variable (write {env: NAME}, of letters, digits and _)
-        a.yaml:5:3: database.password: that is no name of a variable (write {env: NAME}, of letters, digits and _)
-        a.yaml:5:3: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
-        a.yaml:5:3: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
-        a.yaml:5:3: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
-        a.yaml:5:3: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
-        a.yaml:5:3: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
+        a.yaml:5:3: database.password: that is not a variable name (write {env: NAME}, of letters, digits and _)
+        a.yaml:5:3: database.password: that is not a variable name (write {env: NAME}, of letters, digits and _)
+        a.yaml:5:3: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
+        a.yaml:5:3: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
+        a.yaml:5:3: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
+        a.yaml:5:3: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
+        a.yaml:5:3: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
         a.yaml:5:26: database.password: a key is given twice (keep one of them)
         ");
 }
@@ -284,8 +284,8 @@ fn a_literal_secret_is_taken_where_that_is_allowed() {
         .flat_map(|v| read(v).unwrap_err())
         .collect();
     assert_told(&told, "
-        a.yaml:4:10: workers.token: the secret has a length that is not allowed (at least 20 characters)
-        a.yaml:4:10: workers.token: the secret contains characters that do not survive in URLs and configuration files (use letters, digits, -, _ and . only)
+        a.yaml:4:10: workers.token: the length of the secret is not allowed (at least 20 characters)
+        a.yaml:4:10: workers.token: the secret contains characters that are not safe in URLs and configuration files (use letters, digits, -, _ and . only)
         a.yaml:4:10: a number this large cannot be read (use at most 9223372036854775807; if it is text, put it between quotes)
         ");
 }
@@ -354,15 +354,15 @@ fn wrong_flags_are_explained() {
     .collect();
     assert!(!format!("{told:?}").contains("hunter"), "{told:?}");
     assert_told(&told, "
-        --set: there is no = in it (write --set SECTION.QUESTION=VALUE)
-        --set: 'host' is no question of the guide tiny (write --set SECTION.QUESTION=VALUE)
-        --set: 'web.hots' is no question of the guide tiny (write --set SECTION.QUESTION=VALUE; did you mean web.host?)
+        --set: it has no = (write --set SECTION.QUESTION=VALUE)
+        --set: 'host' is not a question of the guide tiny (write --set SECTION.QUESTION=VALUE)
+        --set: 'web.hots' is not a question of the guide tiny (write --set SECTION.QUESTION=VALUE; did you mean web.host?)
         --set: web.host: 'localhost' has no domain (write the full name, such as localhost.example.org)
         --set: web.http_port: 'http' is not a whole number (allowed: 1 to 65535)
         --set: web.strict: 'yes' is neither true nor false (write true)
-        --set: database.password: a secret is not written here in the clear (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets takes it as it is)
-        --set: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
-        --set: database.password: a secret of that length is not generated (write {generate: N} with N from 16 to 128)
+        --set: database.password: a secret must not be written here in plain text (write {file: /path}, {env: NAME} or {generate: 32}; --allow-literal-secrets accepts it)
+        --set: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
+        --set: database.password: a secret of that length cannot be generated (write {generate: N} with N from 16 to 128)
         ");
 }
 

@@ -18,13 +18,13 @@ pub(super) fn check(name: &str) -> Result<(), Refusal> {
         return Err(refused(name, "is an address with a scheme", format!("write the name alone: {host}")));
     }
     if name.contains('@') {
-        return Err(refused(name, "contains an @", "write the name behind it, such as app.example.org"));
+        return Err(refused(name, "contains an @", "write the name after it, such as app.example.org"));
     }
     if let Some((host, _)) = name.split_once('/') {
         return Err(refused(name, "contains a path", format!("write the name alone: {host}")));
     }
     if is_ip(name) {
-        let hint = "give the host a name in DNS; certificates and redirects need one";
+        let hint = "use a DNS name; certificates and redirects need one";
         return Err(refused(name, "is an IP address", hint));
     }
     if let Some((host, _)) = name.split_once(':') {
@@ -64,7 +64,7 @@ pub(super) fn check(name: &str) -> Result<(), Refusal> {
         }
         if label.starts_with('-') || label.ends_with('-') {
             let hint = "each part begins and ends with a letter or a digit";
-            return Err(refused(name, "has a hyphen at the edge of a part", hint));
+            return Err(refused(name, "has a hyphen at the start or end of a part", hint));
         }
     }
     match name.rsplit_once('.') {
@@ -107,12 +107,12 @@ mod tests {
         for (name, message, hint) in [
             ("app example.org", "contains a space", "write the name alone, such as app.example.org"),
             ("https://app.example.org:8443/x", "is an address with a scheme", "write the name alone: app.example.org"),
-            ("root@example.org", "contains an @", "write the name behind it, such as app.example.org"),
+            ("root@example.org", "contains an @", "write the name after it, such as app.example.org"),
             ("example.org/app", "contains a path", "write the name alone: example.org"),
-            ("192.0.2.7", "is an IP address", "give the host a name in DNS; certificates and redirects need one"),
-            ("192.0.2.7:80", "is an IP address", "give the host a name in DNS; certificates and redirects need one"),
-            ("2001:db8::1", "is an IP address", "give the host a name in DNS; certificates and redirects need one"),
-            ("[::1]", "is an IP address", "give the host a name in DNS; certificates and redirects need one"),
+            ("192.0.2.7", "is an IP address", "use a DNS name; certificates and redirects need one"),
+            ("192.0.2.7:80", "is an IP address", "use a DNS name; certificates and redirects need one"),
+            ("2001:db8::1", "is an IP address", "use a DNS name; certificates and redirects need one"),
+            ("[::1]", "is an IP address", "use a DNS name; certificates and redirects need one"),
             ("example.org:443", "contains a port", "write the name alone: example.org"),
             (
                 "bücher.example",
@@ -126,7 +126,11 @@ mod tests {
             ("app.example.org.", "ends with a dot", "write app.example.org"),
             ("app..org", "has an empty part between its dots", "write it as app.example.org"),
             (".org", "has an empty part between its dots", "write it as app.example.org"),
-            ("-app.org", "has a hyphen at the edge of a part", "each part begins and ends with a letter or a digit"),
+            (
+                "-app.org",
+                "has a hyphen at the start or end of a part",
+                "each part begins and ends with a letter or a digit",
+            ),
             ("localhost", "has no domain", "write the full name, such as localhost.example.org"),
             ("app.1", "ends with a number", "write the full name, such as app.example.org"),
         ] {

@@ -1,4 +1,4 @@
-//! What this host says to an answer whose type is about the host: ports and networks.
+//! What this server says to an answer whose type is about the host: ports and networks.
 
 use serde_json::Value;
 
@@ -68,7 +68,7 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 }
 
 fn no_ipv6(network: Network) -> String {
-    format!("{network} is IPv6, and this host has none")
+    format!("{network} is IPv6, but this server has no IPv6")
 }
 
 /// What is wrong with ports to open, each by itself, or beside what the guide opens and beside SSH.
@@ -82,7 +82,7 @@ fn port_problems(ports: &[&str], opened: Vec<Allow>, ssh: &[u16], ipv6: bool) ->
         }
         let is_ssh = |port: &&u16| allow.protocol == Protocol::Tcp && allow.port.meets(Ports::one(**port));
         if let Some(port) = ssh.iter().find(is_ssh) {
-            problems.push(format!("\"{text}\" opens port {port}, which is SSH and has a question of its own"));
+            problems.push(format!("\"{text}\" opens port {port}, which is SSH and has its own question"));
         }
         all.push(allow);
     }
@@ -125,7 +125,10 @@ mod tests {
     fn networks_are_networks_and_within_reach() {
         assert_eq!(told("type: networks", json!(["10.0.0.0/8", "192.0.2.7"])), [""; 0]);
         one(&told("type: networks", json!(["10.0.0.5/8"])), "a.q[0]: ");
-        one(&told("type: networks", json!(["10.0.0.0/8", "::/0"])), "a.q[1]: ::/0 is IPv6, and this host has none");
+        one(
+            &told("type: networks", json!(["10.0.0.0/8", "::/0"])),
+            "a.q[1]: ::/0 is IPv6, but this server has no IPv6",
+        );
     }
 
     #[test]
@@ -134,7 +137,7 @@ mod tests {
         assert_eq!(ports(json!(["8443", "443/udp", "5671 from 10.0.0.0/8"])), [""; 0]);
         one(&ports(json!(["443 from 10.0.0.0/8"])), "443/tcp (https) is open to everybody");
         one(&ports(json!(["20-30"])), "opens port 22, which is SSH");
-        one(&ports(json!(["5671 from ::/0"])), "this host has none");
+        one(&ports(json!(["5671 from ::/0"])), "but this server has no IPv6");
         one(&ports(json!(["x"])), "a.q[0]: ");
     }
 
@@ -157,6 +160,6 @@ mod tests {
     #[test]
     fn a_regular_expression_compiles() {
         assert_eq!(told("type: regex", json!("^%d$")), [""; 0]);
-        one(&told("type: regex", json!("(acme")), "is no regular expression");
+        one(&told("type: regex", json!("(acme")), "is not a regular expression");
     }
 }

@@ -37,20 +37,20 @@ pub(super) fn source(question: &Question, value: &Value, literals: Literals) -> 
     let generates = matches!(value, Value::Object(entries) if entries.contains_key("generate"));
     match source {
         Some(SecretSource::Literal(_)) if literals == Literals::Refused => Err(Refusal::new(
-            "a secret is not written here in the clear",
-            format!("{HOW}; --allow-literal-secrets takes it as it is"),
+            "a secret must not be written here in plain text",
+            format!("{HOW}; --allow-literal-secrets accepts it"),
         )),
         Some(SecretSource::Literal(text)) => literal(question, text),
         Some(SecretSource::File(path)) if !path.starts_with('/') => {
             Err(Refusal::new("the path of a secret's file must be absolute", "write {file: /root/secrets/name}"))
         }
         Some(SecretSource::Env(name)) if !is_variable(&name) => {
-            Err(Refusal::new("that is no name of a variable", "write {env: NAME}, of letters, digits and _"))
+            Err(Refusal::new("that is not a variable name", "write {env: NAME}, of letters, digits and _"))
         }
         Some(SecretSource::Generate(length)) if !GENERATED.contains(&i64::from(length)) => Err(length_refused()),
         None if generates => Err(length_refused()),
         Some(source) => Ok(source),
-        None => Err(Refusal::new("that is no reference to a secret", HOW)),
+        None => Err(Refusal::new("that is not a reference to a secret", HOW)),
     }
 }
 
@@ -63,15 +63,15 @@ fn literal(question: &Question, text: String) -> Result<SecretSource, Refusal> {
             Some(longest) => format!("{shortest} to {longest} characters"),
             None => format!("at least {shortest} characters"),
         };
-        return Err(Refusal::new("the secret has a length that is not allowed", hint));
+        return Err(Refusal::new("the length of the secret is not allowed", hint));
     }
     match &question.pattern {
         Some(pattern) if !secret::has_form(&text, pattern) => Err(Refusal::new(
-            "the secret has not the form that it should have",
+            "the secret does not have the required form",
             question.pattern_hint.clone().unwrap_or_default(),
         )),
         None if !secret::is_plain(&text) => Err(Refusal::new(
-            "the secret contains characters that do not survive in URLs and configuration files",
+            "the secret contains characters that are not safe in URLs and configuration files",
             "use letters, digits, -, _ and . only",
         )),
         _ => Ok(SecretSource::Literal(text)),
@@ -80,7 +80,7 @@ fn literal(question: &Question, text: String) -> Result<SecretSource, Refusal> {
 
 fn length_refused() -> Refusal {
     let hint = format!("write {{generate: N}} with N from {} to {}", GENERATED.start(), GENERATED.end());
-    Refusal::new("a secret of that length is not generated", hint)
+    Refusal::new("a secret of that length cannot be generated", hint)
 }
 
 fn is_variable(name: &str) -> bool {

@@ -52,7 +52,7 @@ impl Walk<'_> {
         match rendered {
             [Ok(one), Ok(other)] => Some([one, other].map(|text| text.trim().to_owned())),
             [Err(error), _] | [_, Err(error)] => {
-                self.defect(path, "what is to be said cannot be written", &error);
+                self.defect(path, "the message cannot be rendered", &error);
                 None
             }
         }

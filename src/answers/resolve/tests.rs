@@ -77,7 +77,7 @@ fn missing_answers_are_all_listed_at_their_sections() {
         &file("web:\n  host:\n  http_port:\n  banner:\n").unwrap_err(),
         "
         a.yaml:4:3: web.host: has no value (Under which name? Allowed: a host name such as app.example.org)
-        a.yaml:5:3: web.http_port: has no value (write a value, or remove the line to take the default)
+        a.yaml:5:3: web.http_port: has no value (write a value, or remove the line to use the default)
         ",
     );
 }
@@ -100,7 +100,7 @@ workers:
 ";
     assert_told(&file(text).unwrap_err(), "
         a.yaml:3:1: web.https_port: port 443 is used for http already (choose another one)
-        a.yaml:5:3: web: 'hots' is no question of this section (known: host, aliases, http_port, https_port, admin, root, banner, strict; did you mean host?)
+        a.yaml:5:3: web: 'hots' is not a question of this section (known: host, aliases, http_port, https_port, admin, root, banner, strict; did you mean host?)
         a.yaml:7:11: web.banner: bad is bad (be good)
         a.yaml:8:11: web.strict: a number is given where true or false is expected (allowed: true or false)
         a.yaml:11:12: database.version: has no effect: it is not asked (remove it; it is asked when database.engine == 'postgresql')
@@ -161,7 +161,7 @@ fn a_choice_that_is_not_on_offer_is_refused_with_the_reason() {
         )
         .unwrap_err(),
         "
-        a.yaml:4:20: database.engine: 'postgresql' is not on offer: needs 512 MiB of memory (choose one of: sqlite, mariadb)
+        a.yaml:4:20: database.engine: 'postgresql' is not available: needs 512 MiB of memory (choose one of: sqlite, mariadb)
         ",
     );
     assert!(file("web: {host: a.b}\ndatabase: {engine: postgresql}\nworkers: {users: 1}\n").is_ok());
@@ -200,7 +200,7 @@ fn a_default_that_does_not_do_must_be_answered() {
     guide.stages[0].questions[0].default = Some(json!("{{ facts.fqdn }}"));
     let named = |name: &str| Facts { fqdn: name.to_owned(), ..facts() };
     assert_told(&checked(&guide, &named("debian"), "").unwrap_err(), "
-        a.yaml:1:1: web.host: must be answered, because the default does not do: 'debian' has no domain (write the full name, such as debian.example.org)
+        a.yaml:1:1: web.host: must be answered, because the default is not valid: 'debian' has no domain (write the full name, such as debian.example.org)
         ");
     assert_told(
         &checked(&guide, &named(""), "").unwrap_err(),
@@ -222,7 +222,7 @@ fn defects_of_a_guide_are_called_so() {
     guide.stages[1].when = Some("((".to_owned());
     let problems = checked(&guide, &facts(), "web: {host: a.b}\n").unwrap_err();
     let told: Vec<_> = problems.iter().map(|problem| (problem.path.as_str(), problem.hint.as_str())).collect();
-    let defect = "this is a defect of the guide";
+    let defect = "this is a bug in the guide";
     assert_eq!(told, [("database", defect), ("web.admin", defect), ("web.root", defect)]);
 }
 

@@ -13,7 +13,7 @@ pub fn check(question: &Question, text: &str) -> Result<(), Refusal> {
     let schemes = if named.is_empty() { WEB } else { &named };
     let written = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
     let write = if question.or_path {
-        format!("begin with / for a path of this server, or with {written}")
+        format!("begin with / for a path on this server, or with {written}")
     } else {
         format!("write a URL that begins with {written}")
     };
@@ -22,7 +22,7 @@ pub fn check(question: &Question, text: &str) -> Result<(), Refusal> {
         if question.or_path && path {
             return Ok(());
         }
-        return Err(Refusal::new(format!("{} is no URL", quoted(text)), write));
+        return Err(Refusal::new(format!("{} is not a URL", quoted(text)), write));
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (credentials, host) = authority.rsplit_once('@').unwrap_or(("", authority));
@@ -39,7 +39,7 @@ pub fn check(question: &Question, text: &str) -> Result<(), Refusal> {
         return Err(Refusal::new(format!("{} does not begin with {written}", quoted(text)), write));
     }
     if text.contains(char::is_whitespace) {
-        return Err(Refusal::new(format!("{} contains a blank", quoted(text)), "write %20 in its place"));
+        return Err(Refusal::new(format!("{} contains a space", quoted(text)), "write %20 instead"));
     }
     let empty = host.split(':').next().unwrap_or_default().is_empty();
     if empty && scheme != "file" {
@@ -69,12 +69,12 @@ mod tests {
             assert_eq!(check(&web, good), Ok(()), "{good}");
         }
         for (bad, why) in [
-            ("example.org", "is no URL"),
-            ("/srv/app", "is no URL"),
+            ("example.org", "is not a URL"),
+            ("/srv/app", "is not a URL"),
             ("ftp://example.org/", "does not begin with https:// or http://"),
             ("https:///x", "names no host"),
             ("https://:443/", "names no host"),
-            ("https://example.org/a b", "contains a blank"),
+            ("https://example.org/a b", "contains a space"),
         ] {
             let refusal = check(&web, bad).unwrap_err();
             assert!(refusal.message.contains(why), "{bad}: {refusal:?}");

@@ -137,7 +137,10 @@ fn choice(question: &Question, value: &Value) -> Result<Value, Refusal> {
         // `version: 15` is a number to YAML; no choice can be confused with another by this.
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         other => {
-            return Err(Refusal::new(format!("{} is given for a choice", kind_of(other)), allowed_are(question)));
+            return Err(Refusal::new(
+                format!("{} is given where a choice is expected", kind_of(other)),
+                allowed_are(question),
+            ));
         }
     };
     let names = || question.choices.iter().map(|choice| choice.value.as_str());
@@ -274,7 +277,7 @@ fn one_line(text: &str) -> Result<(), Refusal> {
     }
     // Such a text would be replaced by the secret that it names, wherever the answer is written.
     if text.contains(secret::OPEN) {
-        return Err(Refusal::new("contains the mark of a secret", format!("remove {}", secret::OPEN)));
+        return Err(Refusal::new("contains the placeholder of a secret", format!("remove {}", secret::OPEN)));
     }
     Ok(())
 }
@@ -295,7 +298,7 @@ fn pattern(question: &Question, text: &str) -> Result<(), Refusal> {
         return Ok(());
     };
     let Ok(whole) = regex_lite::Regex::new(&format!("^(?:{pattern})$")) else {
-        return Err(Refusal::new("the guide's pattern is no regular expression", "this is a defect of the guide"));
+        return Err(Refusal::new("the guide's pattern is not a regular expression", "this is a bug in the guide"));
     };
     if whole.is_match(text) {
         return Ok(());
@@ -307,7 +310,7 @@ fn pattern(question: &Question, text: &str) -> Result<(), Refusal> {
 fn regex(question: &Question, text: &str) -> Result<(), Refusal> {
     let Err(why) = regex_lite::Regex::new(text) else { return Ok(()) };
     let hint = question.pattern_hint.clone().unwrap_or_else(|| "correct it".to_owned());
-    Err(Refusal::new(format!("{} is no regular expression: {why}", quoted(text)), hint))
+    Err(Refusal::new(format!("{} is not a regular expression: {why}", quoted(text)), hint))
 }
 
 /// One local part of the usual characters (RFC 5322, section 3.2.3) at a fully qualified host name.
@@ -316,10 +319,10 @@ fn email(text: &str) -> Result<(), Refusal> {
         Err(Refusal::new(format!("{} {what}", quoted(text)), "write an address such as admin@example.org"))
     };
     let Some((local, domain)) = text.rsplit_once('@') else {
-        return refused("is no e-mail address: it has no @");
+        return refused("is not an e-mail address: it has no @");
     };
     if local.is_empty() || local.len() > 64 || text.len() > 254 {
-        return refused("is no e-mail address");
+        return refused("is not an e-mail address");
     }
     if local.contains('@') {
         return refused("has more than one @");
@@ -329,10 +332,10 @@ fn email(text: &str) -> Result<(), Refusal> {
         return refused(&format!("contains {} before the @", quoted(&bad.to_string())));
     }
     if local.starts_with('.') || local.ends_with('.') || local.contains("..") {
-        return refused("has a dot too many before the @");
+        return refused("has one dot too many before the @");
     }
     hostname::check(&domain.to_ascii_lowercase())
-        .map_err(|refusal| Refusal::new(format!("behind the @, {}", refusal.message), refusal.hint))
+        .map_err(|refusal| Refusal::new(format!("after the @, {}", refusal.message), refusal.hint))
 }
 
 fn path(text: &str) -> Result<(), Refusal> {

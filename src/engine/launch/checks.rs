@@ -55,7 +55,7 @@ pub(super) fn check_rotating(
 ) -> Result<Checked, Vec<Problem>> {
     if host.euid() != 0 {
         let hint = "run it again with sudo; `bringup plan` needs no root";
-        return Err(vec![Problem::new("changing this host needs root", hint)]);
+        return Err(vec![Problem::new("changing this server needs root", hint)]);
     }
     let running = detach::running(host);
     let all = runs::all(host, running.as_deref()).map_err(|e| vec![Problem::new(e.to_string(), "")])?;
@@ -169,7 +169,7 @@ pub(super) fn in_the_way(run: &Run) -> Option<Problem> {
     match run.state {
         RunStatus::Running => at_work(Some(id)),
         RunStatus::Unfinished | RunStatus::RollbackUnfinished => {
-            let hint = "`bringup resume` goes on, `bringup rollback` rolls it back";
+            let hint = "`bringup resume` continues it, `bringup rollback` rolls it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
         RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => None,
@@ -179,7 +179,7 @@ pub(super) fn in_the_way(run: &Run) -> Option<Problem> {
 /// That a run works, whether its journal has begun or not.
 fn at_work(running: Option<&str>) -> Option<Problem> {
     let id = running?;
-    Some(Problem::new(format!("run {id} is working on this host"), "`bringup attach` shows it"))
+    Some(Problem::new(format!("run {id} is in progress"), "`bringup attach` shows it"))
 }
 
 /// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.

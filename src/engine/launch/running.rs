@@ -65,7 +65,7 @@ fn problem(host: &dyn Host, server: &Touched<'_>, broken: &Broken) -> Problem {
     let name = server.name;
     let runs = server.manager.state(host, name).is_ok_and(|state| state.active);
     let what = if runs {
-        format!("{name} runs, but it would not start again: its configuration on disk is broken")
+        format!("{name} is running, but could not start again: its configuration on disk is broken")
     } else {
         format!("{name} could not start: its configuration on disk is broken")
     };

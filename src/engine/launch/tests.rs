@@ -86,7 +86,7 @@ fn a_generated_secret_stays_until_it_is_rotated_and_a_rollback_gives_it_back() {
     // What was given stays, and this is said.
     assert!(matches!(check(&host, &plan, &resolved.secrets), Ok(Checked::NothingToDo { proven: true })));
     let notes = secret_store::notes(&by_hand, &resolved.secrets);
-    assert!(notes[0].starts_with("a.key: the secret from before stays") && notes.len() == 1, "{notes:?}");
+    assert!(notes[0].starts_with("a.key: the existing secret is kept") && notes.len() == 1, "{notes:?}");
     assert!(notes[0].ends_with("--rotate a.key replaces it"), "{notes:?}");
     // Rotated, everything that holds it changes.
     let names = BTreeSet::from(["a.key".to_owned()]);
@@ -143,7 +143,7 @@ fn a_run_that_was_interrupted_and_a_missing_right_stand_in_the_way() {
     host.put_file("/var/lib/bringup/running", &dir.id, 0o644);
     host.put_file("/var/lib/bringup/lock", "", 0o600);
     host.lock_elsewhere("/var/lib/bringup/lock", true);
-    assert!(told(check(&host, &plan, &resolved.secrets)).contains("is working"));
+    assert!(told(check(&host, &plan, &resolved.secrets)).contains("is in progress"));
 }
 
 fn ready(host: &FakeHost, resolved: &Resolved, plan: &Plan) -> Ready {
@@ -185,7 +185,7 @@ fn of_starts_at_once_one_makes_a_run_and_the_others_say_which() {
     assert_eq!(directories(&host), 1);
     let [dir] = ended.iter().filter_map(|one| one.as_ref().ok()).collect::<Vec<_>>()[..] else { panic!() };
     for lost in ended.iter().filter_map(|one| one.as_ref().err()) {
-        assert_eq!(lost.why, format!("run {} is working on this host", dir.id));
+        assert_eq!(lost.why, format!("run {} is in progress", dir.id));
     }
     // It has ended before a slow start comes to its turn.
     host.lock_elsewhere("/var/lib/bringup/lock", false);
@@ -232,7 +232,7 @@ fn other_answers_reach_a_run_that_asks_with_the_secrets_of_both_plans() {
     secret_store::save(&host, &plan.application(), &before).unwrap();
 
     let refused = replan(&host, &dir, 7, &guide, &resolved, &plan).unwrap_err();
-    assert!(refused[0].message.contains("does not wait"), "{refused:?}");
+    assert!(refused[0].message.contains("is not waiting"), "{refused:?}");
     assert!(secret_store::load(&host, &plan.application()).get("a.key").is_none(), "what nobody asked for is not kept");
 
     let question = Waiting {

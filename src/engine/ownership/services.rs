@@ -53,7 +53,7 @@ impl Look<'_> {
                 let detail = format!(
                     "{}, {}",
                     other.display(),
-                    if transient { "while it runs" } else { "which ours would replace" }
+                    if transient { "while it is running" } else { "which bringup's would replace" }
                 );
                 self.exists(id, &Thing { key: &key, what: &what, detail: &detail, restorable: false }, Owner::Foreign);
                 break;
@@ -187,7 +187,7 @@ impl Look<'_> {
             let answers = self.plan.answers.iter();
             let behind =
                 answers.filter(|answered| answered.value.as_u64() == Some(u64::from(port))).map(|a| &a.path).next();
-            let other = behind.map_or_else(String::new, |path| format!("answer another {path}, or "));
+            let other = behind.map_or_else(String::new, |path| format!("choose another {path}, or "));
             let hint = format!("{other}stop what listens there");
             let path = behind.cloned().unwrap_or_default();
             if !self.problems.iter().any(|known| known.message == message) {

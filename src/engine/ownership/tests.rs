@@ -48,7 +48,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/shop/env"),
             alone: false,
             key: Some("/etc/shop/env"),
-            says: "/etc/shop/env is there already",
+            says: "/etc/shop/env already exists",
         },
         Kind {
             name: "cron file",
@@ -58,7 +58,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/cron.d/shop-backup"),
             alone: false,
             key: Some("/etc/cron.d/shop-backup"),
-            says: "/etc/cron.d/shop-backup is there already",
+            says: "/etc/cron.d/shop-backup already exists",
         },
         Kind {
             name: "logrotate file",
@@ -68,7 +68,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/logrotate.d/shop"),
             alone: false,
             key: Some("/etc/logrotate.d/shop"),
-            says: "/etc/logrotate.d/shop is there already",
+            says: "/etc/logrotate.d/shop already exists",
         },
         Kind {
             name: "a link where a file goes",
@@ -78,7 +78,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/shop.conf"),
             alone: false,
             key: Some("/etc/shop.conf"),
-            says: "/etc/shop.conf is there already",
+            says: "/etc/shop.conf already exists",
         },
         Kind {
             name: "link",
@@ -95,7 +95,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/nginx/sites-enabled/shop"),
             alone: false,
             key: Some("/etc/nginx/sites-enabled/shop"),
-            says: "/etc/nginx/sites-enabled/shop is there already",
+            says: "/etc/nginx/sites-enabled/shop already exists",
         },
         Kind {
             name: "directory that holds something",
@@ -106,7 +106,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(Undo::RemoveDir { path: "/opt/shop".into() }),
             alone: false,
             key: Some("/opt/shop"),
-            says: "the directory /opt/shop is there already (one entry in it)",
+            says: "the directory /opt/shop already exists (one entry in it)",
         },
         Kind {
             name: "directory of data",
@@ -116,7 +116,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
             alone: true,
             key: None,
-            says: "the directory /var/lib/shop is there already (one entry in it)",
+            says: "the directory /var/lib/shop already exists (one entry in it)",
         },
         Kind {
             name: "disk for data",
@@ -126,7 +126,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
             alone: true,
             key: Some("/var/lib/shop"),
-            says: "the directory /var/lib/shop is there already",
+            says: "the directory /var/lib/shop already exists",
         },
         Kind {
             name: "user",
@@ -136,7 +136,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(Undo::User { name: "shop".into(), with_group: true }),
             alone: true,
             key: Some("user:shop"),
-            says: "the user shop is there already (id 998)",
+            says: "the user shop already exists (id 998)",
         },
         Kind {
             name: "user of the system",
@@ -146,7 +146,7 @@ fn kinds() -> Vec<Kind> {
             record: None,
             alone: true,
             key: None,
-            says: "the user games is there already (id 5, of the system)",
+            says: "the user games already exists (id 5, of the system)",
         },
         Kind {
             name: "group",
@@ -156,7 +156,7 @@ fn kinds() -> Vec<Kind> {
             record: None,
             alone: true,
             key: Some("group:shop"),
-            says: "the group shop is there already (id 998, with alice)",
+            says: "the group shop already exists (id 998, with alice)",
         },
         Kind {
             name: "user with the name of a package",
@@ -176,7 +176,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/systemd/system/shop.service"),
             alone: true,
             key: Some("unit:shop.service"),
-            says: "the unit shop.service is there already (/etc/systemd/system/shop.service)",
+            says: "the unit shop.service already exists (/etc/systemd/system/shop.service)",
         },
         Kind {
             name: "alias of another unit",
@@ -189,7 +189,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/systemd/system/shop.service"),
             alone: true,
             key: Some("unit:shop.service"),
-            says: "the unit shop.service is there already",
+            says: "the unit shop.service already exists",
         },
         Kind {
             name: "unit of a package",
@@ -199,17 +199,17 @@ fn kinds() -> Vec<Kind> {
             record: None,
             alone: true,
             key: None,
-            says: "(/lib/systemd/system/shop.service, which ours would replace)",
+            says: "(/lib/systemd/system/shop.service, which bringup's would replace)",
         },
         Kind {
-            name: "unit that exists while it runs",
+            name: "unit that exists while it is running",
             action: unit.clone(),
             foreign: |host| host.put_file("/run/systemd/transient/shop.service", UNIT, 0o644),
             identical: None,
             record: None,
             alone: true,
             key: None,
-            says: "(/run/systemd/transient/shop.service, while it runs)",
+            says: "(/run/systemd/transient/shop.service, while it is running)",
         },
         Kind {
             name: "init script",
@@ -219,7 +219,7 @@ fn kinds() -> Vec<Kind> {
             record: None,
             alone: true,
             key: None,
-            says: "(/etc/init.d/shop, which ours would replace)",
+            says: "(/etc/init.d/shop, which bringup's would replace)",
         },
         Kind {
             name: "timer that would start the service",
@@ -229,7 +229,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/systemd/system/shop.timer"),
             alone: true,
             key: None,
-            says: "the unit shop.timer is there already",
+            says: "the unit shop.timer already exists",
         },
         Kind {
             name: "part of the unit",
@@ -249,7 +249,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(database_record(false)),
             alone: true,
             key: Some("database:shop"),
-            says: "the PostgreSQL database shop is there already",
+            says: "the PostgreSQL database shop already exists",
         },
         Kind {
             name: "role",
@@ -259,7 +259,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(database_record(false)),
             alone: true,
             key: Some("role:shop"),
-            says: "the PostgreSQL role shop is there already",
+            says: "the PostgreSQL role shop already exists",
         },
         Kind {
             name: "broker's user",
@@ -269,7 +269,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(broker_record()),
             alone: true,
             key: Some("broker-user:shop"),
-            says: "the broker's user shop is there already",
+            says: "the broker's user shop already exists",
         },
         Kind {
             name: "broker's virtual host",
@@ -279,7 +279,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(broker_record()),
             alone: true,
             key: Some("vhost:shop"),
-            says: "the broker's virtual host shop is there already",
+            says: "the broker's virtual host shop already exists",
         },
         Kind {
             name: "program of supervisor's in another file",
@@ -289,7 +289,7 @@ fn kinds() -> Vec<Kind> {
             record: remove("/etc/supervisor/conf.d/all.conf"),
             alone: true,
             key: None,
-            says: "supervisor's program shop is there already (/etc/supervisor/conf.d/all.conf)",
+            says: "supervisor's program shop already exists (/etc/supervisor/conf.d/all.conf)",
         },
         Kind {
             name: "site",
@@ -300,7 +300,7 @@ fn kinds() -> Vec<Kind> {
             record: None,
             alone: true,
             key: None,
-            says: "the site shop.example.org on port 443 of the web server is there already",
+            says: "the site shop.example.org on port 443 of the web server already exists",
         },
         Kind {
             name: "port",
@@ -321,7 +321,7 @@ fn kinds() -> Vec<Kind> {
             record: Some(Undo::AcmeCertificate { name: "shop.example.org".into() }),
             alone: false,
             key: Some("/etc/letsencrypt/renewal/shop.example.org.conf"),
-            says: "certbot's certificate shop.example.org is there already",
+            says: "certbot's certificate shop.example.org already exists",
         },
     ]
 }
@@ -572,7 +572,7 @@ fn a_name_that_a_package_of_the_plan_brings_is_refused() {
     let verdicts = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
     let arrivals = BTreeSet::from(["shop".to_owned()]);
     let problems = problems(&host, &plan, &[], &verdicts, &arrivals, None);
-    assert!(told(&problems).contains("name of the Debian package shop (answer another application.name)"));
+    assert!(told(&problems).contains("name of the Debian package shop (choose another application.name)"));
 }
 
 #[test]
@@ -583,7 +583,7 @@ fn the_hint_names_the_answer_that_gave_the_name() {
     let problem = refused(&host, &plan(&kind, "shop")).remove(0);
     assert_eq!(
         problem.to_string(),
-        "a.it: /etc/cron.d/shop-backup is there already, and no run of bringup made it (answer another \
+        "a.it: /etc/cron.d/shop-backup already exists, and no run of bringup created it (choose another \
          application.name, or take it over with --take-over /etc/cron.d/shop-backup; a rollback restores it as it is \
          now)"
     );

@@ -42,13 +42,13 @@ impl Above {
             .map(|run| {
                 let id = &run.dir.id;
                 if matches!(run.state, RunStatus::Unfinished | RunStatus::RollbackUnfinished) {
-                    let why = format!("the later run {id} was interrupted, and may still use any of it");
-                    let hint =
-                        "`bringup resume` goes on with it, `bringup rollback` rolls it back; then try this again";
-                    return Err(Failure::new("roll back a run below others", why).hint(hint));
+                    let why = format!("the later run {id} was interrupted, and may still use parts of it");
+                    let hint = "`bringup resume` continues it, `bringup rollback` rolls it back; then try this again";
+                    return Err(Failure::new("roll back a run before later ones", why).hint(hint));
                 }
                 let plan = run.dir.plan(host).map_err(|failure| {
-                    failure.hint(format!("what run {id} uses is not known without it: roll that one back first"))
+                    failure
+                        .hint(format!("without it, bringup cannot tell what run {id} uses: roll that run back first"))
                 })?;
                 Ok(Self { height: height(&run.journal), used: Used::of(&run.dir.id, &plan, &run.journal) })
             })

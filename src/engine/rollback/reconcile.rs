@@ -142,7 +142,7 @@ fn restore(
                 return;
             }
             Ok(false) if disturbed => {
-                let why = "it was changed since the run, and went with what the run brought".to_owned();
+                let why = "it was changed since the run, and was removed with what the run installed".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
                 return;
             }
@@ -175,7 +175,7 @@ fn merge(
     outcomes: &mut Outcomes,
 ) -> Outcome<()> {
     let Some(here) = here else { return Ok(()) };
-    let failed = |e| Failure::new(format!("take our lines out of {}", path.display()), e);
+    let failed = |e| Failure::new(format!("remove bringup's lines from {}", path.display()), e);
     let now = host.read(path).map_err(failed)?;
     let lines: Vec<_> = states.owned.lines.iter().filter(|line| line.file == path).collect();
     let merged = accounts::without(&now, &lines);
@@ -204,7 +204,7 @@ pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Opti
         match make(host, &dirs, content, path, before, None) {
             Ok(true) => {}
             Ok(false) => {
-                let why = "the packages around it took it along, and its content was not kept".to_owned();
+                let why = "a removed package took it along, and its content was not kept".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
             }
             Err(failure) => outcomes.errors.push(failure),
@@ -233,8 +233,7 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
         if host.stat(path).ok().flatten().is_none() || same(before, now.entries.get(path)) {
             continue;
         }
-        let why =
-            states.owned.theirs.get(path).map_or("another process changed it while the run worked", String::as_str);
+        let why = states.owned.theirs.get(path).map_or("another process changed it during the run", String::as_str);
         let known = outcomes.kept.iter().any(|(known, _)| Path::new(known) == path);
         if !known {
             outcomes.kept.push((path.display().to_string(), why.to_owned()));
@@ -365,7 +364,7 @@ fn make(
     entry: &FileEntry,
     here: Option<&FileEntry>,
 ) -> Outcome<bool> {
-    let failed = |e| Failure::new(format!("put {} back", path.display()), e);
+    let failed = |e| Failure::new(format!("restore {}", path.display()), e);
     let kept = entry.hash.as_deref().and_then(content);
     if entry.kind == Kind::File && kept.is_none() {
         let Some(here) = here.filter(|here| here.size == entry.size && here.mtime == entry.mtime) else {
@@ -477,7 +476,7 @@ fn held(host: &dyn Host, dir: &Path) -> String {
         .map(|path| path.display().to_string())
         .collect();
     let more = if found.len() > SHOWN { " and more" } else { "" };
-    format!("it holds what is not ours: {}{more}", names.join(", "))
+    format!("it holds entries that bringup did not create: {}{more}", names.join(", "))
 }
 
 /// Files below `dir`, and directories with nothing in them, at most `most`.

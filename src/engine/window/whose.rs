@@ -92,11 +92,11 @@ pub enum Whose {
 }
 
 /// Why a path is somebody else's: the kernel told.
-pub const WROTE: &str = "another process wrote it while the run worked";
+pub const WROTE: &str = "another process wrote it during the run";
 /// Why a path is somebody else's: dpkg told.
-pub const PACKAGE: &str = "it came with a package that another administrator installed";
-const LATER: &str = "it was changed after the run had died";
-const UNKNOWN: &str = "it was changed while the run worked, and nothing shows that the run did it";
+pub const PACKAGE: &str = "it belongs to a package that another administrator installed";
+const LATER: &str = "it was changed after the run died";
+const UNKNOWN: &str = "it was changed during the run, and nothing shows that the run changed it";
 
 /// What is known of a window.
 pub struct Case<'a> {

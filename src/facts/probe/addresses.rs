@@ -1,4 +1,4 @@
-//! The addresses of this host.
+//! The addresses of this server.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

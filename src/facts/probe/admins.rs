@@ -1,4 +1,4 @@
-//! Who may administer this host over SSH: root, and whoever may become root by sudo; and what they log in with.
+//! Who may administer this server over SSH: root, and anyone who may become root by sudo; and what they log in with.
 //!
 //! Only public halves of keys are looked at.
 
@@ -71,7 +71,7 @@ fn sudoers(host: &dyn Host) -> String {
     std::iter::once(text(host, "/etc/sudoers")).chain(parts).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether somebody becomes root without a password.
+/// Whether someone becomes root without a password.
 fn unasked(sudoers: &str, name: &str, groups: &[&Vec<&str>]) -> bool {
     let in_group = |who: &str| {
         let group = who.strip_prefix('%');

@@ -1,4 +1,4 @@
-//! Processors: of the machine, and those that we may use.
+//! Processors: of the server, and those that we may use.
 
 use std::collections::BTreeSet;
 

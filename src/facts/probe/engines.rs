@@ -262,7 +262,7 @@ fn read(host: &dyn Host, path: &Path) -> String {
     if is_fit(&path) { text(host, path) } else { String::new() }
 }
 
-/// Whether `pid` is a process of one of these programs: a number alone may be somebody else's by now.
+/// Whether `pid` is a process of one of these programs: a number alone may be another's by now.
 fn is_process(host: &dyn Host, pid: &str, programs: &[&str]) -> bool {
     let is_number = !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());
     is_number && programs.contains(&text(host, format!("/proc/{pid}/comm")).trim())

@@ -38,7 +38,7 @@ pub fn firewalld_runs(host: &dyn Host) -> bool {
         && host.list(Path::new("/proc")).unwrap_or_default().iter().any(|name| is_process(name) && named(name))
 }
 
-/// Whether packets can be filtered here. The bounding set counts: it is what root could have.
+/// Whether this server can filter packets. The bounding set counts: it is what root could have.
 pub(super) fn netfilter(host: &dyn Host) -> Netfilter {
     let status = text(host, "/proc/self/status");
     let bounding = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));

@@ -130,7 +130,7 @@ fn end(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address_from(address)?, u16::from_str_radix(port, 16).ok()?))
 }
 
-/// Words of four bytes in the machine's order, which is little-endian on all of Debian's common architectures.
+/// Words of four bytes in the server's order, which is little-endian on all of Debian's common architectures.
 fn address_from(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| Some(u32::from_str_radix(hex.get(at..at + 8)?, 16).ok()?.to_le_bytes());
     match hex.len() {

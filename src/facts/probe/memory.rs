@@ -1,4 +1,4 @@
-//! Memory: of the machine, and what we may use.
+//! Memory: of the server, and what we may use.
 
 use super::cgroup::Limits;
 use super::text;
@@ -19,7 +19,7 @@ pub(super) fn find(host: &dyn Host, limits: &Limits) -> Memory {
         usable_mib: limit.unwrap_or(total_mib),
         total_mib,
         swap_mib: mib("SwapTotal"),
-        source: limit.map_or("memory of the machine", |_| "cgroup limit").to_owned(),
+        source: limit.map_or("memory of the server", |_| "cgroup limit").to_owned(),
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
             (512, 8192, 1024, "cgroup limit")
         );
         for none in [None, Some(9_223_372_036_854_771_712)] {
-            assert_eq!((limited(none).usable_mib, limited(none).source.as_str()), (8192, "memory of the machine"));
+            assert_eq!((limited(none).usable_mib, limited(none).source.as_str()), (8192, "memory of the server"));
         }
     }
 }

@@ -22,7 +22,7 @@ const SYSTEMD: &str = "systemd";
 /// Nobody waits longer than this for the ports, in seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection to an SSH server of this host.
+/// A connection to an SSH server of this server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Connection {
     /// Our end.
@@ -31,7 +31,7 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Whether it stands, and is not only being made.
     pub established: bool,
-    /// Whether somebody has logged in through it. Only root can tell.
+    /// Whether someone has logged in through it. Only root can tell.
     pub logged_in: bool,
 }
 
@@ -96,8 +96,8 @@ pub fn own(host: &dyn Host) -> Option<(SocketAddr, SocketAddr)> {
     connection::ends(host)
 }
 
-/// Sockets through which somebody has logged in: held by a process that calls itself `sshd: alice@pts/0`. Before
-/// that it is `sshd: [accepted]` or `sshd: alice [net]`, and anybody can have such a one.
+/// Sockets through which someone has logged in: held by a process that calls itself `sshd: alice@pts/0`. Before
+/// that it is `sshd: [accepted]` or `sshd: alice [net]`, and anyone can have such a one.
 fn logged_in(host: &dyn Host) -> BTreeSet<u64> {
     let mut inodes = BTreeSet::new();
     for process in host.list(Path::new("/proc")).unwrap_or_default() {

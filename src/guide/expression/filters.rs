@@ -141,7 +141,7 @@ fn url_quote(text: &str) -> String {
     })
 }
 
-/// A fully qualified host name made from whatever this machine calls itself: `Web_1` becomes
+/// A fully qualified host name made from whatever this server calls itself: `Web_1` becomes
 /// `web-1.internal` (`.internal` is the top-level domain that ICANN keeps free for private use).
 fn hostname(text: &str) -> String {
     let lower = text.to_ascii_lowercase();

@@ -13,7 +13,7 @@ use crate::sizing;
 /// Ports that [`first_free_port`] tries.
 const TRIED: u16 = 100;
 
-/// The functions, and the facts that each looks at: whoever calls one depends on them.
+/// The functions, and the facts that each looks at: anyone who calls one depends on them.
 const FUNCTIONS: &[(&str, &[&str])] = &[
     ("applied", &["facts.applied", "facts.applications"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
@@ -81,7 +81,7 @@ fn port_owner(state: &State<'_, '_>, port: Option<u16>) -> Result<Option<String>
     Ok(found.map(|found| found.owner().to_owned()))
 }
 
-/// `taken_port([5672, 4369])`: the first of these on which somebody listens; none where nobody does.
+/// `taken_port([5672, 4369])`: the first of these on which someone listens; none where nobody does.
 #[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn taken_port(state: &State<'_, '_>, ports: Vec<u16>) -> Result<Option<u16>, Error> {
     let listening: Vec<Listener> = fact(state, "listening")?;

@@ -29,7 +29,7 @@ fn knock_problems(row: Vec<String>, opened: Value, ssh: Vec<u16>) -> Result<Vec<
     let opened: Vec<Allow> = serde_json::from_value(serde_json::to_value(&opened).map_err(failed)?).map_err(failed)?;
     let ports: Result<Vec<u16>, String> = row
         .iter()
-        .map(|text| text.trim().parse().map_err(|_| format!("\"{text}\" is no port: write 1 to 65535")))
+        .map(|text| text.trim().parse().map_err(|_| format!("\"{text}\" is not a port: write 1 to 65535")))
         .collect();
     Ok(ports.map_or_else(|why| vec![why], |ports| knock::problems(&ports, &opened, &ssh)))
 }
@@ -38,9 +38,9 @@ fn knock_problems(row: Vec<String>, opened: Value, ssh: Vec<u16>) -> Result<Vec<
 /// every one may be.
 fn address_problem(text: &str, own: &[String]) -> Option<String> {
     match text.parse::<IpAddr>() {
-        Err(_) => Some(format!("\"{text}\" is no IP address")),
+        Err(_) => Some(format!("\"{text}\" is not an IP address")),
         Ok(ip) if own.is_empty() || ip.is_unspecified() || own.contains(&ip.to_string()) => None,
-        Ok(ip) => Some(format!("this server has no address {ip}")),
+        Ok(ip) => Some(format!("this server does not have the address {ip}")),
     }
 }
 
@@ -87,15 +87,15 @@ mod tests {
     fn what_is_wrong_with_a_row_of_knocks_is_told_in_words() {
         let row = |row: &str| eval(&format!("{row} | knock_problems([{{'port': 443}}, '8443'], [22])"));
         assert_eq!(row("[7001, '7003', '7002']"), "[]");
-        assert!(row("['7001', 'x', '7002']").contains("\"x\" is no port"));
+        assert!(row("['7001', 'x', '7002']").contains("\"x\" is not a port"));
         assert!(row("['7001', '8443', '7002']").contains("port 8443 is open for something else"));
     }
 
     #[test]
     fn addresses_and_those_who_log_in_are_looked_at() {
         assert_eq!(eval("['10.0.0.5', '0.0.0.0'] | address_problems(['10.0.0.5'])"), "[]");
-        assert!(eval("['10.0.0.6'] | address_problems(['10.0.0.5'])").contains("no address 10.0.0.6"));
-        assert!(eval("['x'] | address_problems([])").contains("is no IP address"));
+        assert!(eval("['10.0.0.6'] | address_problems(['10.0.0.5'])").contains("the address 10.0.0.6"));
+        assert!(eval("['x'] | address_problems([])").contains("is not an IP address"));
         assert_eq!(eval("['10.0.0.5:22', '10.0.0.5:2222', '[::1]:22'] | single_addresses"), "['10.0.0.5', '::1']");
         assert_eq!(eval("['0.0.0.0:22', '10.0.0.5:2222'] | single_addresses"), "[]");
         let admins = "[{'name': 'root', 'key': true}, {'name': 'al', 'password': true, 'root': true}]";

@@ -30,7 +30,7 @@ impl Linter {
         let mode = text("mode").unwrap_or("0644");
         let others_read = u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
         if others_read && used.iter().any(|name| self.names.is_secret(name)) {
-            let message = format!("it holds a secret, and with mode {mode} everybody on the host can read it");
+            let message = format!("it holds a secret, and mode {mode} lets every user on the server read it");
             self.tell(at, message, "use 0640 with a group, or 0600".to_owned());
         }
     }
@@ -64,7 +64,7 @@ impl Linter {
         if !is_template(name) && !ids.contains(name) {
             let hint = nearest(name, ids.iter().map(String::as_str))
                 .map_or_else(String::new, |near| format!("did you mean {near}?"));
-            self.tell(at, format!("`{key}` names {name}, which is no action"), hint);
+            self.tell(at, format!("`{key}` names {name}, which is not an action"), hint);
         }
     }
 

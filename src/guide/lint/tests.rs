@@ -122,7 +122,7 @@ fn a_secret_is_refused_wherever_somebody_would_see_it() {
         "actions: [{id: c, reason: b, source: {path: /x, from: git, location: \"{{ locals.url }}\"}}]\n",
         "packages: [{install: [x], reason: \"{{ a.key }}\"}]\n",
     ] {
-        one(&with_questions(seen), "would be seen here");
+        one(&with_questions(seen), "would be visible here");
     }
 }
 
@@ -147,7 +147,7 @@ fn a_secret_in_a_file_that_everybody_can_read_is_refused() {
     ] {
         one(
             &with_questions(&format!("actions: [{{id: f, reason: b, {action}}}]\n")),
-            "everybody on the host can read it",
+            "lets every user on the server read it",
         );
     }
 }
@@ -160,7 +160,7 @@ fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
         ("run: [x], check: [y], undo: [z], irreversible: w", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: [z], covered_by: a.c", "has one of `undo`, `irreversible"),
         ("run: [x], check: [y], undo: ['true']", "its `undo` does nothing"),
-        ("run: [x], check: [y], covered_by: a.d", "`covered_by` names a.d, which is no action (did you mean a.c?)"),
+        ("run: [x], check: [y], covered_by: a.d", "`covered_by` names a.d, which is not an action (did you mean a.c?)"),
     ] {
         let action = format!("actions: [{{id: c, reason: b, command: {{describe: d, {fields}}}}}]\n");
         one(&with_questions(&action), expected);
@@ -188,7 +188,7 @@ fn restart_after_must_name_an_action() {
         &with_questions(
             "actions: [{id: s, reason: b, service: {manager: systemd, name: x, restart_after: [a.nothing]}}]\n",
         ),
-        "names a.nothing, which is no action",
+        "names a.nothing, which is not an action",
     );
 }
 
@@ -196,7 +196,7 @@ fn restart_after_must_name_an_action() {
 fn questions_are_complete() {
     one(&problems("questions: [{id: q, ask: a?, type: text, default: x}]\n"), "`help` is missing");
     one(&problems("questions: [{id: q, ask: '', type: text, help: h}]\n"), "`ask` is missing");
-    one(&problems("questions: [{id: q, ask: a?, type: text, auto: true, help: h}]\n"), "stands for a default");
+    one(&problems("questions: [{id: q, ask: a?, type: text, auto: true, help: h}]\n"), "means the default");
     one(&problems("questions: [{id: q, ask: a?, type: choice, help: h}]\n"), "needs `choices`");
     one(
         &problems(
@@ -211,11 +211,11 @@ fn questions_are_complete() {
 fn ids_are_unique_and_rules_are_about_questions() {
     one(
         &problems("actions: [{id: x, reason: b, remove: {path: /x}}, {id: x, reason: b, remove: {path: /y}}]\n"),
-        "`x` stands here twice",
+        "`x` is defined twice",
     );
     let both = "actions: [{id: x, reason: b, remove: {path: /x}}]\n\
                 proofs: [{id: x, service: {manager: systemd, names: [x]}}]\n";
-    one(&problems(both), "`x` stands here twice");
+    one(&problems(both), "`x` is defined twice");
     one(&with_questions("rules: [{that: 'true', message: m, field: a.nam}]\n"), "did you mean a.name?");
 }
 
@@ -270,7 +270,7 @@ fn notices_are_linted_like_rules() {
     let notice = |fields: &str| with_questions(&format!("notices: [{{{fields}}}]\n"));
     assert_eq!(notice("for_each: \"['p']\", when: a.name == item, say: \"{{ item }}\", field: a.name"), [""; 0]);
     one(&notice("say: \"{{ item }}\""), "`item` does not exist here");
-    one(&notice("say: \"{{ a.key }}\""), "would be seen here");
+    one(&notice("say: \"{{ a.key }}\""), "would be visible here");
     one(&notice("say: ' '"), "`say` is missing");
     one(&notice("say: s, field: a.nam"), "did you mean a.name?");
 }

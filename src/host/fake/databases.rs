@@ -16,7 +16,7 @@ pub(super) struct Databases {
     pub(super) roles: BTreeSet<String>,
     /// What PostgreSQL's roles own beside their own database: role, database, table; or role, nothing, database.
     pub(super) owned: BTreeSet<(String, String, String)>,
-    /// PostgreSQL databases in which something of somebody else's hangs on what a role owns.
+    /// PostgreSQL databases in which an object of another role depends on what a role owns.
     pub(super) entangled: BTreeSet<String>,
     /// PostgreSQL databases whose schema `public` takes everybody's objects.
     pub(super) open: BTreeSet<String>,
@@ -49,7 +49,7 @@ impl FakeHost {
         }
     }
 
-    /// Has somebody else's view stand on what a role owns in this database, or not any more.
+    /// Makes another role's view depend on what a role owns in this database, or no longer.
     pub fn entangle(&self, database: &str, is_entangled: bool) {
         let entangled = &mut self.world().databases.entangled;
         if is_entangled {

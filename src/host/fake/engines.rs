@@ -1,4 +1,4 @@
-//! What the engine actions ask: the catalogue in one question, dumps through pipes, a broker's definitions.
+//! What the engine actions ask: the catalog in one question, dumps through pipes, a broker's definitions.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

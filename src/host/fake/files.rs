@@ -16,9 +16,9 @@ const MAX_LINKS: usize = 40;
 pub(super) struct Files {
     nodes: BTreeMap<PathBuf, Node>,
     last_inode: u64,
-    /// Whether what is written now is somebody else's.
+    /// Whether what is written now is another's.
     pub(super) by_somebody: bool,
-    /// Inodes of what somebody else wrote.
+    /// Inodes of what someone else wrote.
     others: BTreeSet<u64>,
     /// Links that another user can change are refused, as the real host's methods do; programs follow every link.
     careful: Cell<bool>,
@@ -310,7 +310,7 @@ impl Files {
         self.nodes.entry(path).or_insert(node)
     }
 
-    /// Inodes of what somebody else wrote.
+    /// Inodes of what someone else wrote.
     pub(super) fn others(&self) -> impl Iterator<Item = u64> {
         self.others.iter().copied()
     }

@@ -25,7 +25,7 @@ pub(super) struct Chain {
 }
 
 impl FakeHost {
-    /// Loads rules, in the words of `nft -f`, as somebody else would.
+    /// Loads rules, in the words of `nft -f`, as someone else would.
     pub fn load_rules(&self, text: &str) {
         let mut world = self.world();
         let mut ruleset = world.nft.clone();

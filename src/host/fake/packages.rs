@@ -88,7 +88,7 @@ impl Package {
         self
     }
 
-    /// What its configuration script does, for whoever reads it.
+    /// What its configuration script does, for anyone who reads it.
     fn script(&self) -> String {
         let users = self.users.iter().map(|user| format!("adduser --system {user}\n"));
         let data = self.data.iter().map(|dir| format!("install -d {}\n", dir.display()));
@@ -609,7 +609,7 @@ impl World {
     }
 }
 
-/// Remembers the directories of a fresh system, which no purge takes away.
+/// Remembers the directories of a fresh system, which no purge removes.
 pub(super) fn remember_base_dirs(world: &mut World) {
     let dirs = world.files.iter().filter(|(_, node)| node.kind == Kind::Dir).map(|(path, _)| path.clone());
     world.packages.base_dirs = dirs.collect();

@@ -15,7 +15,7 @@ const UNIT_DIRS: &[&str] =
 /// What runs. What starts at boot is links in the file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Services {
-    /// Active units (`nginx.service`), whoever manages them.
+    /// Active units (`nginx.service`), whatever manages them.
     pub(super) active: BTreeSet<String>,
     failed: BTreeSet<String>,
     defects: BTreeMap<String, Defect>,

@@ -1,4 +1,4 @@
-//! Everything that can be seen of the machine, for comparing before and after.
+//! Everything that can be seen of the server, for comparing before and after.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ struct Seen {
     content: String,
 }
 
-/// Everything that can be seen of the machine. Times are left out: what is restored is as new.
+/// Everything that can be seen of the server. Times are left out: what is restored is as new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     files: BTreeMap<PathBuf, Seen>,

@@ -48,7 +48,7 @@ impl FakeHost {
         world.show_sockets();
     }
 
-    /// Somebody is connected: our end and the other, as `address:port`, and the title of the process that serves.
+    /// Someone is connected: our end and the other, as `address:port`, and the title of the process that serves.
     pub fn connected(&self, title: &str, local: &str, peer: &str) {
         if let (Ok(local), Ok(peer)) = (local.parse(), peer.parse()) {
             let mut world = self.world();

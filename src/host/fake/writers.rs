@@ -1,4 +1,4 @@
-//! Who wrote what: the program under test, or somebody else beside it.
+//! Who wrote what: the program under test, or someone else beside it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::host::{Kind, Meta, Stamp, Watch, Writer};
 /// What another administrator does.
 type Visit = Arc<dyn Fn(&FakeHost) + Send + Sync>;
 
-/// What the machine knows of its writers.
+/// What the server knows of its writers.
 #[derive(Default)]
 pub(super) struct Watching {
     /// Who comes when, by the number of the call.

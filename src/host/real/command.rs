@@ -230,7 +230,7 @@ impl Kept {
 
     fn finish(mut self) -> Vec<u8> {
         if self.dropped > 0 {
-            let note = format!("\n[{} bytes are left out here]\n", self.dropped);
+            let note = format!("\n[{} bytes left out]\n", self.dropped);
             self.start.extend_from_slice(note.as_bytes());
         }
         let (one, other) = self.end.as_slices();
@@ -426,7 +426,7 @@ mod tests {
         });
         let output = output.unwrap();
         assert!(output.stdout.starts_with(b"first\n") && output.stdout.ends_with(b"xlast\n"));
-        assert!(output.stdout.len() < 2 * KEPT + 100 && output.text().contains("bytes are left out here"));
+        assert!(output.stdout.len() < 2 * KEPT + 100 && output.text().contains("bytes left out"));
         assert!(pieces > 600);
     }
 

@@ -34,7 +34,7 @@ pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Whether somebody has the lock.
+/// Whether someone has the lock.
 pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     let file = match open_file(path) {
         Ok((file, _)) => file,
@@ -122,7 +122,7 @@ mod tests {
                 }
             };
             let looking: Vec<_> = (0..3).map(|_| scope.spawn(look)).collect();
-            // Taken and given back at once it may be seen; taken by whoever also looks it may not.
+            // Taken and given back at once it may be seen; taken by anyone who also looks it may not.
             for _ in 0..2_000 {
                 assert!(!is_held(&path).unwrap());
             }

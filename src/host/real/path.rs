@@ -94,7 +94,7 @@ fn mode(flags: OFlags) -> Mode {
 /// Opens a path that leads through no link; `None` when it leads through one, or the kernel cannot tell.
 fn at_once(path: &Path, flags: OFlags) -> io::Result<Option<OwnedFd>> {
     if !is_root() {
-        // Whoever is not root can be led to nothing but what is open to them anyway.
+        // Anyone who is not root can be led to nothing but what is open to them anyway.
         return Ok(Some(openat(CWD, path, flags, mode(flags))?));
     }
     #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Connections that come to an end: all of an exchange has one deadline and a size, or a server that sends a byte now
-//! and then, or bytes without end, would hold whoever asks it.
+//! and then, or bytes without end, would hold anyone who asks it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -67,7 +67,7 @@ impl<S> Exchange<S> {
 impl<S> Exchange<S> {
     fn too_long(&self) -> io::Error {
         let seconds = (self.timeout * PATIENCE).as_secs();
-        io::Error::other(format!("the exchange took longer than {seconds} s in all"))
+        io::Error::other(format!("the exchange took longer than {seconds} s in total"))
     }
 
     /// Of two limits the one that was reached.
@@ -81,7 +81,7 @@ impl<S: Read> Read for Exchange<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wait_at_most()?;
         if self.left == 0 {
-            return Err(io::Error::other("the server sends without end: 8 MiB are read at most"));
+            return Err(io::Error::other("the server sent more than 8 MiB"));
         }
         let read = self.stream.read(buffer);
         let count = self.told(read)?;
@@ -126,14 +126,14 @@ mod tests {
             }
         };
         let why = against(drip, Duration::from_millis(500)).unwrap_err().to_string();
-        assert!(why.contains("longer than 2 s in all"), "{why}");
+        assert!(why.contains("longer than 2 s in total"), "{why}");
     }
 
     #[test]
     fn a_server_that_floods_is_left() {
         let flood = |mut stream: TcpStream| while stream.write_all(&[b'x'; 8192]).is_ok() {};
         let why = against(flood, Duration::from_secs(20)).unwrap_err().to_string();
-        assert!(why.contains("without end"), "{why}");
+        assert!(why.contains("more than 8 MiB"), "{why}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whole trees, by open descriptors: whoever can change them meanwhile leads us nowhere else.
+//! Whole trees, by open descriptors: anyone who can change them meanwhile leads us nowhere else.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -24,7 +24,7 @@ const DEEPEST: usize = 64;
 const BATCH: usize = 4096;
 /// How often a directory is read without getting emptier.
 const ATTEMPTS: usize = 3;
-/// Somebody may make files faster than they are removed.
+/// Someone may make files faster than they are removed.
 const LONGEST: Duration = Duration::from_mins(30);
 
 /// Removes whatever stands at `path`, with all below.
@@ -66,12 +66,12 @@ impl Removal {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
             if Instant::now() > self.until {
-                return Err(io::Error::other("somebody goes on making files in it"));
+                return Err(io::Error::other("new files keep appearing in it"));
             }
         }
     }
 
-    /// Whether it has gone. What somebody puts in its place meanwhile is seen the next time.
+    /// Whether it has gone. What someone puts in its place meanwhile is seen the next time.
     fn take(&mut self, dir: &OwnedFd, name: &CString, depth: usize) -> io::Result<bool> {
         match unlinkat(dir, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return Ok(true),

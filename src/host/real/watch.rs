@@ -54,7 +54,7 @@ impl Watcher {
         let seen = Seen::open().ok().map(Mutex::new);
         let shared = Arc::new(Shared { ended: AtomicBool::new(false), seen });
         let (kept, alive) = (Arc::clone(&shared), alive.to_owned());
-        // Without a thread everything is looked at when somebody asks.
+        // Without a thread everything is looked at when someone asks.
         let _ = std::thread::Builder::new().name("watch".to_owned()).spawn(move || kept.work(&alive));
         Self { shared }
     }
@@ -171,7 +171,7 @@ impl Own {
     }
 
     fn writer(&self, pid: i32) -> Writer {
-        // 0: a process that our namespace does not show, such as one of the machine around a container.
+        // 0: a process that our namespace does not show, such as one of the server around a container.
         if pid == 0 {
             return Writer::Other;
         }

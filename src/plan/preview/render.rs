@@ -81,14 +81,13 @@ impl Page {
         let so = count(|found| matches!(found, Ok(Verdict::Unchanged)));
         let unknown = found.len() - change - so;
         self.line(&self.paint.bold(&visible::line(&plan.title)));
-        let mut told =
-            format!("{} actions: {change} will change something (+), {so} are already so (=)", verdicts.len());
+        let mut told = format!("{} actions: {change} to apply (+), {so} unchanged (=)", verdicts.len());
         if unknown > 0 {
-            let _ = write!(told, ", {unknown} cannot be told yet (?)");
+            let _ = write!(told, ", {unknown} not known yet (?)");
         }
         if commands > 0 {
-            let are = if commands == 1 { "is a command" } else { "are commands" };
-            let _ = write!(told, ", {commands} {are} of the guide that a run asks whether they are done");
+            let are = if commands == 1 { "command is not checked" } else { "commands are not checked" };
+            let _ = write!(told, ", {commands} {are} before a run (?)");
         }
         self.paragraph(0, &told, Paint::dim);
     }
@@ -119,11 +118,11 @@ impl Page {
         }
         self.paragraph(6, &planned.reason, Paint::dim);
         if let Reversible::No(why) = &planned.reversible {
-            self.paragraph(6, &format!("cannot be undone: {why}"), Paint::warn);
+            self.paragraph(6, &format!("cannot be rolled back: {why}"), Paint::warn);
         }
         match verdict {
             Ok(Verdict::Unchanged) => {}
-            Err(failure) => self.paragraph(6, &format!("cannot be told yet: {}", failure.why), Paint::dim),
+            Err(failure) => self.paragraph(6, &format!("not known yet: {}", failure.why), Paint::dim),
             Ok(Verdict::NotAsked(why)) => self.paragraph(6, why, Paint::dim),
             Ok(Verdict::WouldChange(change)) => match &change.diff {
                 Some(diff) => self.diff(diff),
@@ -154,10 +153,10 @@ impl Page {
         self.entry("services", &join(brings.services));
         self.entry("ports", &ports(plan));
         self.entry("firewall", &firewall(plan));
-        self.entry("stays beside", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
+        self.entry("kept", &plan.beside.iter().map(Application::words).collect::<Vec<_>>());
         self.entry("proofs", &plan.proofs.iter().map(|planned| planned.describe.clone()).collect::<Vec<_>>());
-        self.entry("undoing", &undoing(plan));
-        self.entry("to know", &plan.warnings);
+        self.entry("rollback", &undoing(plan));
+        self.entry("notes", &plan.warnings);
         self.entry("plan", &[plan.hash()]);
     }
 
@@ -209,7 +208,7 @@ fn ports(plan: &Plan) -> Vec<String> {
         .filter_map(|port| {
             let who = match port.on {
                 Exposure::Any => "open to everybody",
-                Exposure::Loopback => "this host only",
+                Exposure::Loopback => "this server only",
                 Exposure::Closed => return None,
             };
             Some(format!("{:<5} {who}: {}", port.port, port.name))
@@ -222,16 +221,16 @@ fn firewall(plan: &Plan) -> Vec<String> {
     plan.firewall().map(Firewall::summary).into_iter().collect()
 }
 
-/// What can be taken back, and what cannot.
+/// What can be rolled back, and what cannot.
 fn undoing(plan: &Plan) -> Vec<String> {
     let of = |wanted: fn(&Reversible) -> bool| {
         plan.actions.iter().filter(move |planned| wanted(&planned.reversible)).collect::<Vec<_>>()
     };
     let lost = of(|reversible| matches!(reversible, Reversible::No(_)));
     let mut told = if lost.is_empty() {
-        vec!["all of it can be rolled back with `bringup rollback`".to_owned()]
+        vec!["`bringup rollback` can roll back all of it".to_owned()]
     } else {
-        lost.iter().map(|planned| format!("cannot be undone: {}", planned.describe)).collect()
+        lost.iter().map(|planned| format!("cannot be rolled back: {}", planned.describe)).collect()
     };
     for planned in of(|reversible| matches!(reversible, Reversible::WithData)) {
         told.push(format!("data is saved first: {}", planned.describe));
@@ -377,8 +376,8 @@ mod tests {
     fn a_page_tells_what_changes_why_and_what_is_left_open() {
         insta::assert_snapshot!(page(false), @r"
         A title
-        4 actions: 2 will change something (+), 1 are already so
-        (=), 1 cannot be told yet (?)
+        4 actions: 2 to apply (+), 1 unchanged (=), 1 not known yet
+        (?)
 
         Web server
           + do one (root:root, mode 0644)
@@ -390,24 +389,24 @@ mod tests {
           + do three
               the reason for three, which is long enough to need a
               second line on a terminal
-              cannot be undone: it is sent
+              cannot be rolled back: it is sent
               @@ -1 +1 @@
               -old
               +key=«secret: a.key»
           ? do four
               the reason for four, which is long enough to need a
               second line on a terminal
-              cannot be told yet: the file is not there yet
+              not known yet: the file is not there yet
 
         In short
           to install     no package, 38.2 MB to download, 160 MB
                            on disk
           ports          443   open to everybody: nginx
-                         5432  this host only: PostgreSQL
+                         5432  this server only: PostgreSQL
           proofs         ports are where they should be
-          undoing        cannot be undone: do three
+          rollback       cannot be rolled back: do three
                          data is saved first: do two
-          to know        mind the gap
+          notes          mind the gap
           plan           8b50c13bc7523cd4569753d3e0729c10c95b7bffea4bb2b8134cb6b3c9407eff
         ");
     }

@@ -33,7 +33,7 @@ fn status_content_and_target_must_all_be_right() {
     let redirect = r#", "status": 301, "location": "https://app.example.org/""#;
     assert!(why(redirect, &response(301, "https://other/", "")).contains("https://other/"));
     let evidence = judged(redirect, &response(301, "https://app.example.org/", "moved")).unwrap();
-    assert_eq!(evidence, "301, 5 bytes, to https://app.example.org/");
+    assert_eq!(evidence, "301, 5 bytes, redirects to https://app.example.org/");
     assert_eq!(judged(r#", "contains": "works""#, &response(200, "", "it works")).unwrap(), "200, 8 bytes");
 }
 
@@ -42,7 +42,7 @@ fn a_page_over_tls_that_leads_off_it_is_refused() {
     let protection = || http::Protection { version: "TLS 1.3", issuer: String::new(), until: String::new() };
     let answer = |to: &str| Response { tls: Some(protection()), ..response(302, to, "") };
     let why = judged(r#", "status": 302"#, &answer("HTTP://app.example.org/login")).unwrap_err().why;
-    assert!(why.contains("leads from https to \"HTTP://app.example.org/login\""), "{why}");
+    assert!(why.contains("redirects from https to \"HTTP://app.example.org/login\""), "{why}");
     for fine in ["https://app.example.org/login", "/login"] {
         judged(r#", "status": 302"#, &answer(fine)).unwrap();
     }
@@ -122,9 +122,9 @@ fn prove_stalled(takes_in: bool, clients: u32) -> Outcome<String> {
 
 #[test]
 fn clients_that_are_stuck_keep_nobody_waiting() {
-    assert_eq!(prove_stalled(true, 3).unwrap(), "200, 2 bytes, while 3 clients were stuck in sending");
+    assert_eq!(prove_stalled(true, 3).unwrap(), "200, 2 bytes, while 3 clients sent slowly");
     let failure = prove_stalled(false, 2).unwrap_err();
-    assert_eq!(failure.why, "no answer within 5 s, while 2 clients are stuck in sending");
+    assert_eq!(failure.why, "no answer within 5 s, while 2 clients send slowly");
     // One worker is left.
     prove_stalled(false, 1).unwrap();
 }

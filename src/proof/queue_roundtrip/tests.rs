@@ -47,7 +47,7 @@ const QUEUED: &str = r#"{"id": 7, "state": "queued", "result": null, "worker": n
 #[test]
 fn a_job_is_waited_for_and_its_worker_named() {
     let evidence = prove(&[QUEUED, QUEUED, r#"{"state": "done", "result": "b a", "worker": "web1:42"}"#]).unwrap();
-    assert!(evidence.starts_with("job 7 done by web1:42 in "), "{evidence}");
+    assert!(evidence.starts_with("job 7 completed by web1:42 in "), "{evidence}");
 }
 
 #[test]
@@ -55,6 +55,6 @@ fn a_wrong_result_a_failed_job_and_no_worker_are_told_apart() {
     let why = |states| prove(states).unwrap_err().why;
     assert_eq!(why(&[r#"{"state": "done", "result": "x"}"#]), r#"its result is "x" instead of "b a""#);
     assert!(why(&[r#"{"state": "failed"}"#]).contains("failed"));
-    assert!(why(&[QUEUED]).contains("no worker has done it"));
+    assert!(why(&[QUEUED]).contains("no worker completed it"));
     assert!(why(&["no json"]).contains("not JSON"));
 }

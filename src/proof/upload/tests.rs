@@ -12,11 +12,11 @@ use crate::secret::Secrets;
 enum Server {
     /// Refuses by the length, and counts chunks.
     Counts,
-    /// Refuses whoever does not tell a length.
+    /// Refuses anyone who does not tell a length.
     WantsLength,
     /// Reads as much as is sent, whatever is promised.
     TakesAll,
-    /// Waits for the body of whoever waits to be told to go on.
+    /// Waits for the body of anyone who waits to be told to go on.
     Hangs,
     /// Takes one byte less.
     TooSmall,
@@ -94,7 +94,10 @@ fn prove(server: Server) -> Outcome<String> {
 #[test]
 fn the_limit_is_let_in_and_one_byte_more_is_not() {
     let evidence = prove(Server::Counts).unwrap();
-    assert_eq!(evidence, "one byte more: 413; without a length: 413; the limit itself: told to go on, let in (404)");
+    assert_eq!(
+        evidence,
+        "one byte more: 413; without a length: 413; the limit itself: told to continue, accepted (404)"
+    );
     assert!(prove(Server::WantsLength).unwrap().contains("without a length: 411"));
 }
 

@@ -1,8 +1,8 @@
-//! Port knocking: SSH is let in for whoever has tried to connect to some ports in order. The kernel keeps count in
+//! Port knocking: SSH is let in for anyone who has tried to connect to some ports in order. The kernel keeps count in
 //! sets of `nftables`, so that no daemon such as knockd reads every packet, and none can die and lock everybody out.
 //!
 //! A connection to any port that is closed, but for the next of the row, begins anew: a scan finds no order. Knocks can
-//! be overheard and are no password; they keep scanners from SSH, not whoever listens on the line.
+//! be overheard and are no password; they keep scanners from SSH, not anyone who listens on the line.
 
 use super::opening::{Allow, Ports, Protocol};
 
@@ -12,9 +12,9 @@ const NEXT: u32 = 15;
 const OPEN: u32 = 30;
 /// So many ports at least: fewer are found by chance.
 const FEWEST: usize = 3;
-/// The most that anybody types.
+/// The most that anyone types.
 const MOST: usize = 8;
-/// How many addresses a set holds. Whoever forges more than that within seconds delays the knocks of others.
+/// How many addresses a set holds. Anyone who forges more than that within seconds delays the knocks of others.
 const SIZE: u32 = 65535;
 
 /// The families, with their types of address in `nftables`.
@@ -27,14 +27,14 @@ pub fn problems(ports: &[u16], allowed: &[Allow], ssh: &[u16]) -> Vec<String> {
     }
     let mut found = Vec::new();
     if !(FEWEST..=MOST).contains(&ports.len()) {
-        found.push(format!("{} ports are no row to knock on: it takes {FEWEST} to {MOST}", ports.len()));
+        found.push(format!("{} ports are not a knock sequence: it takes {FEWEST} to {MOST}", ports.len()));
     }
     for (at, port) in ports.iter().enumerate() {
         let is_let_in = |allow: &Allow| allow.protocol == Protocol::Tcp && allow.port.meets(Ports::one(*port));
         if *port == 0 {
-            found.push("0 is no port".to_owned());
+            found.push("0 is not a port".to_owned());
         } else if ports[..at].contains(port) {
-            found.push(format!("port {port} stands twice in the row"));
+            found.push(format!("port {port} is in the sequence twice"));
         } else if ssh.contains(port) {
             found.push(format!("port {port} is SSH itself"));
         } else if allowed.iter().any(is_let_in) {
@@ -42,7 +42,7 @@ pub fn problems(ports: &[u16], allowed: &[Allow], ssh: &[u16]) -> Vec<String> {
         }
     }
     if ports.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])) {
-        found.push("a scan from the first port to the last would knock on them in this order".to_owned());
+        found.push("a port scan would knock on them in this order".to_owned());
     }
     found
 }
@@ -116,14 +116,14 @@ mod tests {
         assert_eq!(wrong(&[]), "");
         assert_eq!(wrong(&[7003, 7001, 7002]), "");
         for (ports, expected) in [
-            (&[7001, 7003][..], "2 ports are no row to knock on: it takes 3 to 8"),
-            (&[9, 8, 7, 6, 5, 4, 3, 2, 1], "9 ports are no row"),
-            (&[7001, 7003, 7001], "port 7001 stands twice"),
+            (&[7001, 7003][..], "2 ports are not a knock sequence: it takes 3 to 8"),
+            (&[9, 8, 7, 6, 5, 4, 3, 2, 1], "9 ports are not a knock"),
+            (&[7001, 7003, 7001], "port 7001 is in the sequence twice"),
             (&[7001, 22, 7003], "port 22 is SSH itself"),
             (&[7001, 443, 7003], "port 443 is open for something else"),
             (&[7001, 9050, 7003], "port 9050 is open for something else"),
-            (&[7001, 0, 7003], "0 is no port"),
-            (&[7001, 7002, 7003], "a scan from the first port to the last"),
+            (&[7001, 0, 7003], "0 is not a port"),
+            (&[7001, 7002, 7003], "a port scan"),
         ] {
             assert!(wrong(ports).contains(expected), "{ports:?}: {}", wrong(ports));
         }

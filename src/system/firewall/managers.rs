@@ -54,17 +54,17 @@ pub(crate) fn refuse_others(host: &dyn Host, ours: Active, what: &str) -> Outcom
         return Ok(());
     };
     let (ours, other, off) = (ours.name(), other.name(), other.off());
-    Err(Failure::new(what, format!("{ours} and {other} are both switched on, and undo each other's rules"))
-        .hint(format!("decide for one, for example with `{off}`; then run bringup again")))
+    Err(Failure::new(what, format!("{ours} and {other} are both enabled, and overwrite each other's rules"))
+        .hint(format!("keep only one of them, for example with `{off}`; then run bringup again")))
 }
 
-/// For a table of our own: refuses a host whose rules somebody else manages by now.
+/// For a table of our own: refuses a host whose rules someone else manages by now.
 pub(crate) fn refuse_any(host: &dyn Host, what: &str) -> Outcome<()> {
     let Some(other) = [Active::Ufw, Active::Firewalld].into_iter().find(|other| other.is_on(host)) else {
         return Ok(());
     };
     Err(Failure::new(what, format!("{} manages the firewall here", other.name()))
-        .hint(format!("let it: the guide finds it by itself; or `{}`, and run bringup again", other.off())))
+        .hint(format!("keep it, and the guide uses it; or turn it off with `{}`; then run bringup again", other.off())))
 }
 
 /// Whether systemd starts it at boot; where there is no systemd, an init script does.

@@ -19,13 +19,17 @@ pub fn nft(host: &dyn Host, arguments: &[&str], stdin: Option<&str>) -> Outcome<
         Ok(output) => output,
         // It comes with a package of the plan: until then nothing is loaded.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Output { status: 127, stdout: Vec::new(), stderr: b"there is no program nft".to_vec() });
+            return Ok(Output {
+                status: 127,
+                stdout: Vec::new(),
+                stderr: b"the program nft is not installed".to_vec(),
+            });
         }
         Err(e) => return Err(Failure::new(what(), e)),
     };
     if !output.ok() && String::from_utf8_lossy(&output.stderr).contains("Operation not permitted") {
         return Err(Failure::new(what(), "the kernel does not permit it").tail(output.tail(3)).hint(
-            "it takes root; and a container needs the capability CAP_NET_ADMIN, else answer `firewall.manage: false`",
+            "this needs root, and in a container the capability CAP_NET_ADMIN; otherwise set `firewall.manage: false`",
         ));
     }
     Ok(output)

@@ -65,14 +65,14 @@ impl FromStr for Ports {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("\"{text}\" is no port: write 1 to 65535, or a range such as 5900-7000");
+        let refused = || format!("\"{text}\" is not a port: write 1 to 65535, or a range such as 5900-7000");
         let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(refused);
         let ports = match text.split_once('-') {
             None => Self::one(port(text)?),
             Some((from, to)) => Self { from: port(from)?, to: port(to)? },
         };
         if ports.from > ports.to {
-            return Err(format!("\"{text}\" is no range of ports: it ends before it begins"));
+            return Err(format!("\"{text}\" is not a range of ports: it ends before it begins"));
         }
         Ok(ports)
     }
@@ -148,7 +148,7 @@ impl FromStr for Network {
             return Ok(Self::host(address));
         }
         let network: IpNet = text.parse().map_err(|_| {
-            format!("\"{text}\" is no network: write an address, or one such as 10.1.0.0/16 or 2001:db8::/32")
+            format!("\"{text}\" is not a network: write an address, or one such as 10.1.0.0/16 or 2001:db8::/32")
         })?;
         if network.addr() != network.network() {
             return Err(format!(
@@ -226,7 +226,7 @@ impl FromStr for Allow {
                 let networks = sources.split([',', ' ']).filter(|word| !word.is_empty()).map(str::parse);
                 let networks: Vec<Network> = networks.collect::<Result<_, _>>()?;
                 if networks.is_empty() {
-                    return Err(format!("\"{text}\" names no network behind `from`"));
+                    return Err(format!("\"{text}\" names no network after `from`"));
                 }
                 (what.trim(), networks)
             }
@@ -235,7 +235,7 @@ impl FromStr for Allow {
             None => (what, Protocol::Tcp),
             Some((port, "tcp")) => (port, Protocol::Tcp),
             Some((port, "udp")) => (port, Protocol::Udp),
-            Some((_, other)) => return Err(format!("\"{other}\" is no protocol: write tcp or udp")),
+            Some((_, other)) => return Err(format!("\"{other}\" is not a protocol: write tcp or udp")),
         };
         Ok(Self { port: port.parse()?, protocol, sources, name: String::new() })
     }
@@ -264,7 +264,7 @@ impl Allow {
     }
 }
 
-/// Pairs that open the same port to different people: somebody must decide.
+/// Pairs that open the same port to different people: someone must decide.
 pub fn clashes(allowed: &[Allow]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, one) in allowed.iter().enumerate() {

@@ -52,7 +52,7 @@ pub(crate) fn drop_empty(host: &dyn Host, tables: &[String]) -> Outcome<()> {
         |chain: &Chain| chain.rules.is_empty() && chain.hook.as_ref().is_some_and(|hook| hook.ends_with(" accept"));
     for (name, chains) in read(&output.stdout)? {
         if tables.contains(&name) && chains.values().all(idle) {
-            feed(host, "remove what iptables left", &format!("delete table {name}\n"))?;
+            feed(host, "remove the leftovers of iptables", &format!("delete table {name}\n"))?;
         }
     }
     Ok(())
@@ -62,7 +62,8 @@ pub(crate) fn drop_empty(host: &dyn Host, tables: &[String]) -> Outcome<()> {
 fn read(json: &[u8]) -> Outcome<BTreeMap<String, Table>> {
     let what = "read what nft has loaded";
     let listed: Value = serde_json::from_slice(json).map_err(|e| Failure::new(what, e))?;
-    let items = listed.get("nftables").and_then(Value::as_array).ok_or_else(|| Failure::new(what, "it is no list"))?;
+    let items =
+        listed.get("nftables").and_then(Value::as_array).ok_or_else(|| Failure::new(what, "it is not a list"))?;
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();
     for (kind, item) in items.iter().filter_map(Value::as_object).flatten() {
         let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();

@@ -163,13 +163,13 @@ impl<'a> Url<'a> {
         let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
         let (host, port) = match colon {
             Some(at) => {
-                let port = authority[at + 1..].parse().map_err(|_| "the URL's port is no number")?;
+                let port = authority[at + 1..].parse().map_err(|_| "the URL's port is not a number")?;
                 (&authority[..at], port)
             }
             None => (authority, default),
         };
         if host.is_empty() || url.bytes().any(|b| b.is_ascii_control() || b == b' ') {
-            return Err("the URL names no host, or holds blanks".to_owned());
+            return Err("the URL names no host, or contains spaces".to_owned());
         }
         Ok(Self { tls, authority, host, port, target })
     }
@@ -187,7 +187,7 @@ fn compose(request: &Request<'_>, url: &Url<'_>) -> Result<Vec<u8>, String> {
     }
     for (name, value) in request.headers {
         if format!("{name}{value}").contains(['\r', '\n']) {
-            return Err(format!("the value of the header {name:?} spans lines"));
+            return Err(format!("the value of the header {name:?} has more than one line"));
         }
         let _ = write!(head, "{name}: {value}\r\n");
     }
@@ -330,22 +330,22 @@ fn failure(what: String, url: &str, timeout: Duration, error: &io::Error) -> Fai
             Bad::Expired | Bad::ExpiredContext { .. } => ("the certificate has expired".to_owned(), "renew it"),
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
                 "the certificate is not valid yet".to_owned(),
-                "check the clocks of this machine and of the one that issued it",
+                "check the clocks of this server and of the issuing one",
             ),
             Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
                 format!("the certificate is not for {}", Url::parse(url).map_or(url, |url| url.host)),
                 "use a certificate whose subject alternative names hold that name",
             ),
             Bad::UnknownIssuer => (
-                "the certificate was issued by an authority that is not trusted here".to_owned(),
-                "check that the server sends its whole chain, and which authority is trusted",
+                "this server does not trust the authority that issued the certificate".to_owned(),
+                "check that the server sends its whole chain, and which authorities are trusted",
             ),
             other => (format!("the certificate is not acceptable: {other:?}"), "use another one"),
         },
         rustls::Error::InvalidMessage(_) => {
             ("the answer is not TLS".to_owned(), "check that the server speaks https on that port")
         }
-        other => (other.to_string(), "see the web server's error log"),
+        other => (other.to_string(), "check the web server's error log"),
     };
     Failure::new(what, why).hint(hint)
 }

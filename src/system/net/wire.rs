@@ -38,10 +38,10 @@ pub struct Login<'a> {
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// It does not leave this machine.
+    /// It does not leave this server.
     Local,
     /// It does: TLS is used where the server offers it, as `libpq` and the MySQL clients do by default
-    /// (encrypted, the certificate not verified). Whoever answers may be somebody else: the password itself is not
+    /// (encrypted, the certificate not verified). Anyone who answers may be someone else: the password itself is not
     /// told, only proven.
     Remote,
 }
@@ -56,7 +56,7 @@ pub fn verify(host: &dyn Host, ca: &str) -> Outcome<Verify> {
 
 /// The server offers no TLS where its certificate was to be seen.
 fn no_tls() -> WireError {
-    WireError::Unable("the server offers no TLS, so it cannot show its certificate: switch TLS on there".to_owned())
+    WireError::Unable("the server offers no TLS, so it cannot show its certificate: enable TLS there".to_owned())
 }
 
 /// Encrypts the connection to the server `name`, whose certificate is verified where it is known by what.
@@ -94,7 +94,7 @@ pub enum WireError {
     #[error("{0}")]
     Database(String),
     /// The user has to authenticate by a method that is not spoken here.
-    #[error("{user} has to authenticate by {method}, which is not spoken here")]
+    #[error("{user} has to authenticate by {method}, which bringup does not support")]
     Method {
         /// Who logs in.
         user: String,
@@ -190,13 +190,13 @@ pub fn resolve_within(host: &dyn Host, name: &str, limit: Duration) -> Outcome<V
 
 fn unresolved(name: &str) -> Failure {
     Failure::new(format!("resolve the name {name}"), "no address is known for it")
-        .hint(format!("check the spelling, and try: getent ahosts {name}"))
+        .hint(format!("check the spelling, and try `getent ahosts {name}`"))
 }
 
 fn unreachable(name: &str, socket: SocketAddr, timeout: Duration, error: &io::Error) -> Failure {
     let (why, hint) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (
-            "connection refused: the machine answers, but nothing listens on that port".to_owned(),
+            "connection refused: the server answers, but nothing listens on that port".to_owned(),
             "check that the server runs, its port, and the address that it listens on",
         ),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => (
@@ -228,7 +228,7 @@ fn take_vec(stream: &mut dyn Duplex, length: usize) -> Result<Vec<u8>, WireError
 
 /// The answer of something that speaks another protocol.
 fn garbled() -> WireError {
-    WireError::Unable("the answer makes no sense: another kind of server listens there".to_owned())
+    WireError::Unable("the answer is not understood: another kind of server listens there".to_owned())
 }
 
 /// Takes fields off the front of a message; `None` when it is too short.

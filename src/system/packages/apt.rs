@@ -58,7 +58,7 @@ const CHANGING: &[&str] = &[
     "Acquire::Retries=3",
 ];
 
-/// The package tools of this host.
+/// The package tools of this server.
 pub struct Apt<'a> {
     /// The machine.
     pub host: &'a dyn Host,
@@ -308,23 +308,23 @@ impl Transcript {
             ("enough free space", "make room: `df -h` shows which disk is full"),
             ("Unable to locate package", "look for a missing archive in /etc/apt/sources.list and sources.list.d"),
             ("has no installation candidate", "look for a missing archive in /etc/apt/sources.list and sources.list.d"),
-            ("Temporary failure resolving", "the host cannot resolve names: check /etc/resolv.conf and the network"),
-            ("Could not resolve", "the host cannot resolve names: check /etc/resolv.conf and the network"),
+            ("Temporary failure resolving", "this server cannot resolve names: check /etc/resolv.conf and the network"),
+            ("Could not resolve", "this server cannot resolve names: check /etc/resolv.conf and the network"),
             ("Unable to connect", "the mirror cannot be reached: check the network and /etc/apt/sources.list"),
             ("Could not connect", "the mirror cannot be reached: check the network and /etc/apt/sources.list"),
             (
                 "Failed to fetch",
-                "the mirror does not deliver: try again later, or use another one in /etc/apt/sources.list",
+                "the mirror did not deliver: try again later, or use another one in /etc/apt/sources.list",
             ),
             ("Could not get lock", "another process is changing packages: let it finish, then try again"),
             ("is not signed", "the archive's signing key is missing or old: see `apt-get update`"),
             ("held broken packages", "a package is held or pinned: see `apt-mark showhold` and `apt-cache policy`"),
-            ("Read-only file system", "the disk is read-only: `dmesg` tells why"),
+            ("Read-only file system", "the disk is read-only: `dmesg` shows why"),
         ];
         HINTS
             .iter()
             .find(|(sign, _)| self.says(sign))
-            .map_or("the log holds all that apt and dpkg said", |(_, hint)| hint)
+            .map_or("the log has the full output of apt and dpkg", |(_, hint)| hint)
     }
 }
 

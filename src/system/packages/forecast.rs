@@ -62,7 +62,7 @@ impl Forecast {
         let what = || format!("install {}", counted(self.packages.len()));
         if !self.removes.is_empty() {
             let why = format!("apt would remove {}, which is installed", listed(&self.removes));
-            return Some(Failure::new(what(), why).hint("remove it yourself if nothing needs it any more"));
+            return Some(Failure::new(what(), why).hint("remove it yourself if nothing needs it any longer"));
         }
         // Where the archives are fetched to; apt makes the directory if it is not there.
         let place = ["/var/cache/apt/archives", "/var/cache/apt", "/var/cache", "/"].into_iter().map(Path::new);
@@ -71,9 +71,8 @@ impl Forecast {
         if self.download <= free {
             return None;
         }
-        let why =
-            format!("{} are to be downloaded, and {} has {} free", human(self.download), place.display(), human(free));
-        Some(Failure::new(what(), why).hint("`apt-get clean` removes old archives; else give that disk more room"))
+        let why = format!("{} to download, but {} has {} free", human(self.download), place.display(), human(free));
+        Some(Failure::new(what(), why).hint("`apt-get clean` removes old archives; otherwise give that disk more room"))
     }
 
     /// The names of the packages that it puts on the host.
@@ -94,7 +93,7 @@ impl fmt::Display for Forecast {
             write!(f, "; {upgrades} replace another version")?;
         }
         if !self.removes.is_empty() {
-            write!(f, "; {} would have to go", listed(&self.removes))?;
+            write!(f, "; {} would be removed", listed(&self.removes))?;
         }
         if self.old_lists {
             f.write_str(" (by package lists older than a day; a run fetches them first)")?;
@@ -112,8 +111,8 @@ pub fn forecast(host: &dyn Host, names: &[String], recommends: bool) -> Outcome<
     }
     let lists = apt::lists(host);
     if lists == Lists::Missing {
-        return Err(Failure::new("tell what would be installed", "the package lists were never fetched")
-            .hint("`apt-get update` fetches them; a run does it by itself"));
+        return Err(Failure::new("work out what would be installed", "the package lists were never fetched")
+            .hint("`apt-get update` fetches them; a run does so itself"));
     }
     let simulation = simulate(host, &database, &missing, recommends, lists)?;
     let sizes = sizes(host, &simulation)?;
@@ -164,17 +163,17 @@ fn simulate(
     let error = errors.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or_default().to_owned();
     let failure = |why: String| Failure::new(&what, why).tail(tail.clone());
     if !held.is_empty() {
-        let hint = format!("`apt-mark unhold {}` if that is not meant so any more", held.join(" "));
+        let hint = format!("`apt-mark unhold {}` if that is no longer intended", held.join(" "));
         return Err(failure(format!("{} must not be changed: on hold (apt-mark)", listed(&held))).hint(hint));
     }
     if error.starts_with("Malformed") || error.contains("list of sources") || error.contains("not known on line") {
-        let hint = "correct that line of the package sources, or remove its file: apt reads none of them meanwhile";
+        let hint = "correct that line of the package sources, or remove its file: until then apt reads none of them";
         return Err(failure(error).hint(hint));
     }
     if error.contains("No space left on device") {
         let hint =
             "`apt-get clean` removes old archives; `df -h /var/cache/apt /var/lib/apt /tmp` shows which disk is full";
-        return Err(failure(format!("apt cannot even look: {error}")).hint(hint));
+        return Err(failure(format!("apt cannot check: {error}")).hint(hint));
     }
     let absent: Vec<&str> =
         missing.iter().copied().filter(|name| errors.contains(&named_in_error(&errors, name))).collect();
@@ -182,18 +181,18 @@ fn simulate(
         let (pinned, unknown): (Vec<&str>, Vec<&str>) = absent.into_iter().partition(|name| is_pinned_away(host, name));
         if unknown.is_empty() {
             let hint = format!("`apt-cache policy {}` shows it; see /etc/apt/preferences.d", pinned.join(" "));
-            return Err(failure(format!("a pin of apt keeps every version of {} out", listed(&pinned))).hint(hint));
+            return Err(failure(format!("an apt pin excludes every version of {}", listed(&pinned))).hint(hint));
         }
         let hint = match lists {
             Lists::Fresh => "correct the name, or add the package source that has it",
-            _ => "correct the name; or the package lists are too old to know it: `apt-get update`",
+            _ => "correct the name; or update the package lists: `apt-get update`",
         };
         return Err(failure(format!("no package source has {}", listed(&unknown))).hint(hint));
     }
     let unmet = text.lines().chain(errors.lines()).find(|line| line.contains(" but ") && line.contains("Depends: "));
     if let Some(unmet) = unmet {
         let held = database.held();
-        let why = format!("apt finds no way: {}", unmet.trim());
+        let why = format!("apt finds no solution: {}", unmet.trim());
         let hint = if held.is_empty() {
             "is a package pinned to another version? `apt-cache policy NAME` and /etc/apt/preferences.d show it"
                 .to_owned()
@@ -203,7 +202,7 @@ fn simulate(
         return Err(failure(why).hint(hint));
     }
     let why = if error.is_empty() { format!("apt-get ended with status {}", output.status) } else { error };
-    Err(failure(why).hint("`apt-get update`, then look at what apt says"))
+    Err(failure(why).hint("`apt-get update`, then read apt's output"))
 }
 
 /// Packages on hold that a transaction would change: apt then refuses to go on without being asked.
@@ -260,7 +259,7 @@ fn is_fetched(host: &dyn Host, name: &str, version: &str, arch: &str, size: u64)
 }
 
 fn ask(host: &dyn Host, argv: Vec<String>) -> Outcome<Output> {
-    let what = "tell what would be installed";
+    let what = "work out what would be installed";
     let program = argv.first().cloned().unwrap_or_default();
     let output =
         host.run(&Command::new(argv).timeout(TIMEOUT)).map_err(|e| Failure::new(what, format!("{program}: {e}")))?;
@@ -270,7 +269,7 @@ fn ask(host: &dyn Host, argv: Vec<String>) -> Outcome<Output> {
     let tail = output.tail(5);
     let why = tail.iter().find_map(|line| line.strip_prefix("E: ")).map(str::to_owned);
     Err(Failure::new(what, why.unwrap_or_else(|| format!("{program} ended with status {}", output.status)))
-        .hint("`apt-get update`, then look at what apt says")
+        .hint("`apt-get update`, then read apt's output")
         .tail(tail))
 }
 
@@ -331,7 +330,7 @@ mod tests {
         assert_eq!(forecast.disk, 4_096_000 + 102_400);
         assert_eq!((forecast.packages[0].replaces.as_deref(), forecast.packages[0].asked), (Some("1"), false));
         let text = forecast.to_string();
-        assert!(text.ends_with("; 1 replace another version; rival would have to go"), "{text}");
+        assert!(text.ends_with("; 1 replace another version; rival would be removed"), "{text}");
     }
 
     #[test]
@@ -367,11 +366,11 @@ mod tests {
         assert_eq!(
             refused(held, "", ""),
             "could not install server: server must not be changed: on hold (apt-mark) (`apt-mark unhold server` if \
-             that is not meant so any more)"
+             that is no longer intended)"
         );
         let no_candidate = "E: Package 'server' has no installation candidate\n";
         let pinned = "server:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n     1.22 -1\n";
-        assert!(refused("", no_candidate, pinned).contains("a pin of apt keeps every version of server out"));
+        assert!(refused("", no_candidate, pinned).contains("an apt pin excludes every version of server"));
         let unknown = "server:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
         assert!(refused("", no_candidate, unknown).contains("no package source has server (correct the name"));
         let malformed = "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of \
@@ -382,7 +381,7 @@ mod tests {
         let unmet = "The following packages have unmet dependencies:\n server : Depends: server-common (>= 2) but it \
                      is not installable\n";
         let told = refused(unmet, "E: Unable to correct problems, you have held broken packages.\n", "");
-        assert!(told.contains("apt finds no way: server : Depends: server-common (>= 2) but it is"), "{told}");
+        assert!(told.contains("apt finds no solution: server : Depends: server-common (>= 2) but it is"), "{told}");
         assert!(told.contains("pinned to another version"), "{told}");
     }
 
@@ -393,7 +392,7 @@ mod tests {
         assert_eq!(good.obstacle(&host), None);
         host.set_disk(1_000_000, 40 << 30);
         let full = good.obstacle(&host).unwrap();
-        assert!(full.why.starts_with("2.0 MB are to be downloaded, and /"), "{full}");
+        assert!(full.why.starts_with("2.0 MB to download, but /"), "{full}");
         let removes = Forecast { removes: vec!["rival".into()], ..good };
         assert!(removes.obstacle(&host).unwrap().why.contains("would remove rival"));
     }

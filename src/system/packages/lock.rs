@@ -7,7 +7,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
 
-/// Locked by whoever changes packages, and by whoever refreshes the lists.
+/// Locked by anyone who changes packages, and by anyone who refreshes the lists.
 const LOCKS: &[&str] = &["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock"];
 /// Unattended upgrades of a release's worth of packages take this long on a small machine.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -23,7 +23,7 @@ pub fn wait(host: &dyn Host, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()
                 "change packages",
                 format!("{holder} has held the lock for {} minutes", PATIENCE.as_secs() / 60),
             )
-            .hint("let it finish or end it, then go on with `bringup resume`"));
+            .hint("let it finish or end it, then continue with `bringup resume`"));
         }
         if told.as_ref() != Some(&holder) {
             progress(Progress::Note(format!("waiting for {holder}, which is changing packages")));

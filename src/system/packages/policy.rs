@@ -39,7 +39,7 @@ pub fn is_left(host: &dyn Host) -> Outcome<bool> {
     Ok(is_ours(host).map_err(|e| failed(&e))? || saved().map_err(|e| failed(&e))?)
 }
 
-/// Takes our policy away, and puts back what was there before it.
+/// Takes our policy away, and restores what was there before it.
 pub fn clean(host: &dyn Host) -> Outcome<()> {
     restore(host).map_err(|e| failed(&e))
 }

@@ -17,7 +17,7 @@ mod servers;
 
 pub use place::paths;
 
-/// No test takes longer, unless the machine is at its end; and then it says nothing about the configuration.
+/// No test takes longer, unless the server is at its end; and then it says nothing about the configuration.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// So much of what a test said is told.
 const LINES: usize = 20;
@@ -25,7 +25,7 @@ const LINES: usize = 20;
 /// What a test says is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// What tests it, for somebody who wants to do that by hand.
+    /// What tests it, for someone who wants to do that by hand.
     pub by: String,
     /// The file, with its line where that is known.
     pub place: Option<String>,
@@ -90,7 +90,7 @@ pub fn own(host: &dyn Host, manager: Manager, service: &str) -> Option<Broken> {
     servers::Server::of(manager, service)?.broken(host, service)
 }
 
-/// Every server of this host whose configuration is broken, by name.
+/// Every server of this server whose configuration is broken, by name.
 pub fn broken_servers(host: &dyn Host) -> Vec<(&'static str, Broken)> {
     let tested = std::thread::scope(|scope| {
         let test = |name: &'static str| scope.spawn(move || (name, own(host, Manager::Systemd, name)));

@@ -60,7 +60,7 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
 /// Has supervisord read its configuration again, as far as it concerns `name`. A program that is new or has
 /// changed is started by this; then true.
 pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<bool> {
-    let what = "have supervisord read the configuration of";
+    let what = "have supervisord load the configuration of";
     let daemon = reach(work, what, name)?;
     let group = group(name);
     let news = News::of(&daemon).map_err(|e| failure(what, name, e))?;
@@ -77,7 +77,7 @@ pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<bool> {
 
 /// After its configuration file has gone or is as before: has supervisord see that.
 pub fn forget_removed(work: &Work<'_>, name: &str) -> Outcome<()> {
-    let what = "take back";
+    let what = "unload";
     let daemon = match Supervisord::find(work.host) {
         Ok(daemon) => daemon,
         // It does not run any more, or is not even installed: then it runs no program of ours either.
@@ -130,8 +130,8 @@ fn stop(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
             return Ok(());
         }
         if waited >= STOP_TIMEOUT {
-            return Err(Failure::new(format!("stop {name}"), "its processes do not end")
-                .hint("`supervisorctl status` shows them; a longer look at their log tells why"));
+            return Err(Failure::new(format!("stop {name}"), "its processes do not exit")
+                .hint("`supervisorctl status` shows them, and their log says why"));
         }
         work.host.sleep(pause);
         waited += pause;
@@ -179,7 +179,7 @@ fn wait_until_stable(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> O
             return Err(fell(work.host, name, process));
         }
         if processes.is_empty() {
-            return Err(Failure::new(format!("start {name}"), "supervisord has no such program")
+            return Err(Failure::new(format!("start {name}"), "supervisord does not know that program")
                 .hint("is its file in /etc/supervisor/conf.d, with a name that ends in .conf?"));
         }
         work.host.sleep(pause);
@@ -189,7 +189,7 @@ fn wait_until_stable(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> O
 
 fn fell(host: &dyn Host, name: &str, process: &Process) -> Failure {
     let why = if process.error.is_empty() {
-        format!("{} is {} in supervisor's words", process.name, process.state)
+        format!("{} is {} in supervisord", process.name, process.state)
     } else {
         format!("{} is {}: {}", process.name, process.state, process.error)
     };
@@ -201,7 +201,7 @@ fn fell(host: &dyn Host, name: &str, process: &Process) -> Failure {
     });
     Failure::new(format!("start {name}"), why)
         .tail(tail.unwrap_or_default())
-        .hint(format!("`supervisorctl tail {}` shows what it said", process.name))
+        .hint(format!("`supervisorctl tail {}` shows its log", process.name))
 }
 
 fn processes(daemon: &Supervisord<'_>, name: &str) -> Result<Vec<Process>, rpc::Error> {
@@ -259,10 +259,10 @@ fn failure(verb: &str, name: &str, error: rpc::Error) -> Failure {
             .hint("start it: `systemctl start supervisor` or `service supervisor start`"),
         rpc::Error::Refused(why) => Failure::new(what, format!("supervisord refuses: {why}"))
             .hint("see [unix_http_server] in /etc/supervisor/supervisord.conf"),
-        rpc::Error::Fault(BAD_NAME, _) => Failure::new(what, "supervisord has no such program")
+        rpc::Error::Fault(BAD_NAME, _) => Failure::new(what, "supervisord does not know that program")
             .hint("is its file in /etc/supervisor/conf.d, with a name that ends in .conf?"),
         rpc::Error::Fault(_, why) => {
-            Failure::new(what, why).hint("`supervisorctl status` and /var/log/supervisor/supervisord.log tell more")
+            Failure::new(what, why).hint("see `supervisorctl status` and /var/log/supervisor/supervisord.log")
         }
     }
 }

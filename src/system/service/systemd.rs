@@ -48,7 +48,7 @@ pub struct Unit {
 
 impl Unit {
     fn read(host: &dyn Host, name: &str) -> Outcome<Self> {
-        let what = || format!("ask systemd about {name}");
+        let what = || format!("query systemd about {name}");
         let output = host
             .run(&Command::new(["systemctl", "show", "--property", PROPERTIES, "--", name]))
             .map_err(|e| Failure::new(what(), e))?;
@@ -138,8 +138,8 @@ impl Unit {
 /// What systemd knows of `name`.
 pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let mut unit = Unit::read(host, name)?;
-    // What it says of the links is what it saw when somebody asked first: they may have come or gone since by the
-    // hand of somebody who did not tell it. What starts at boot is what is on disk.
+    // What it says of the links is what it saw when someone asked first: they may have come or gone since by the
+    // hand of someone who did not tell it. What starts at boot is what is on disk.
     if matches!(unit.file.as_str(), "enabled" | "disabled")
         && let Ok(output) = host.run(&Command::new(["systemctl", "is-enabled", "--", name]))
     {
@@ -164,7 +164,7 @@ pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<()> {
     if !stale && unit.load == "loaded" && !shadowed && !unit.lacks_drop_in(work.host, name) {
         return Ok(());
     }
-    systemctl(work, &["daemon-reload"], "have systemd read its unit files again")
+    systemctl(work, &["daemon-reload"], "reload systemd's unit files")
 }
 
 /// Takes a unit that failed out of systemd's list of failures.
@@ -183,7 +183,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
             systemctl(work, &["--no-reload", "enable", "--", name], &what)?;
             let seen = Unit::read(work.host, name)?;
             if seen.load == "loaded" && seen.file == "disabled" {
-                systemctl(work, &["daemon-reload"], "have systemd read its unit files again")?;
+                systemctl(work, &["daemon-reload"], "reload systemd's unit files")?;
             }
             Ok(())
         }
@@ -264,7 +264,7 @@ fn wait_until_stable(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
 
 fn died(unit: &Unit, what: &str) -> Failure {
     let why = if unit.restarts > 0 || unit.sub == "auto-restart" {
-        "it dies after its start, and systemd starts it again and again".to_owned()
+        "it keeps dying after its start, and systemd keeps restarting it".to_owned()
     } else {
         format!("it does not stay up: {} ({}), result {}", unit.active, unit.sub, unit.result)
     };
@@ -279,13 +279,13 @@ pub fn crash_failure(host: &dyn Host, name: &str) -> Option<Failure> {
         return None;
     }
     let why = match unit.restarts {
-        0 => format!("it does not run any more: {}", state.detail),
-        times => format!("it died and was started again {times} times: {}", state.detail),
+        0 => format!("it is no longer running: {}", state.detail),
+        times => format!("it died and was restarted {times} times: {}", state.detail),
     };
     Some(
         Failure::new(format!("keep {name} running"), why)
             .tail(last_words(host, name, None))
-            .hint(format!("`journalctl -u {name}` shows all it said")),
+            .hint(format!("`journalctl -u {name}` shows its full log")),
     )
 }
 
@@ -293,7 +293,7 @@ pub fn crash_failure(host: &dyn Host, name: &str) -> Option<Failure> {
 fn with_journal(work: &Work<'_>, name: &str, since: i64, failure: Failure) -> Failure {
     let lines = last_words(work.host, name, Some(since));
     let failure = if lines.is_empty() { failure } else { failure.tail(lines) };
-    failure.hint(format!("`journalctl -u {name}` shows what it said, `systemctl status {name}` its state"))
+    failure.hint(format!("`journalctl -u {name}` shows its log, `systemctl status {name}` its state"))
 }
 
 /// What a service said before it died last, since a time of day in Unix seconds when one is given.

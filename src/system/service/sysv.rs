@@ -25,7 +25,7 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     // The script itself and not service(8), which is a shell script in front of it.
     let output = host
         .run(&Command::new([script.display().to_string(), "status".to_owned()]))
-        .map_err(|e| Failure::new(format!("ask for the state of {name}"), e))?;
+        .map_err(|e| Failure::new(format!("query the state of {name}"), e))?;
     Ok(ServiceState {
         known: true,
         // LSB: 0 runs, 1 and 2 dead with leftovers, 3 does not run.
@@ -82,7 +82,7 @@ fn wait_until_stable(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<
             }
             calm += pause;
         } else if was_up || waited >= STAND_TIMEOUT {
-            let why = if was_up { "it died after its start" } else { "it did not come up" };
+            let why = if was_up { "it died after its start" } else { "it did not start" };
             return Err(Failure::new(format!("{} {name}", step.verb()), why)
                 .hint(format!("see its own log below /var/log, and `service {name} status`")));
         }

@@ -13,7 +13,7 @@ use crate::host::Host;
 const MAIN: &str = "/etc/ssh/sshd_config";
 /// Ours: read before all others that follow Debian's names.
 pub(crate) const OURS: &str = "/etc/ssh/sshd_config.d/00-bringup.conf";
-/// What stands before a line of somebody else's that would add to ours.
+/// What stands before a line of another's that would add to ours.
 const TAKEN_OUT: &str = "#bringup: ";
 /// Settings whose values add up.
 const ADDING_UP: [&str; 2] = ["port", "listenaddress"];
@@ -104,7 +104,9 @@ impl Config {
         }
         if !includes {
             return refused(
-                format!("{MAIN} does not include the files in /etc/ssh/sshd_config.d, where it would be written"),
+                format!(
+                    "{MAIN} does not include the files in /etc/ssh/sshd_config.d, where bringup writes its settings"
+                ),
                 format!("write `Include /etc/ssh/sshd_config.d/*.conf` as the first line of {MAIN}"),
             );
         }
@@ -112,8 +114,8 @@ impl Config {
         let ours = |statement: &&Statement<'_>| settings.iter().any(|(keyword, _)| same(keyword, &statement.keyword));
         if let Some(first) = before.into_iter().chain(earlier).find(|statement| ours(&statement)) {
             return refused(
-                format!("{} in {} comes first, and in sshd the first value wins", first.keyword, first.place()),
-                "take that line out, or put it behind the line with Include".to_owned(),
+                format!("{} in {} comes first, and sshd uses the first value", first.keyword, first.place()),
+                "remove that line, or move it below the Include line".to_owned(),
             );
         }
         let exceptions = self.sources().flat_map(statements).filter(|statement| statement.in_match);
@@ -122,13 +124,8 @@ impl Config {
             let differs = |(_, value): &(&str, &str)| !statement.value.eq_ignore_ascii_case(value);
             if wanted.is_some_and(differs) && !statement.value.eq_ignore_ascii_case("no") {
                 return refused(
-                    format!(
-                        "{} makes an exception for some: {} {}",
-                        statement.place(),
-                        statement.keyword,
-                        statement.value
-                    ),
-                    "take that line out of its Match block, or answer so that it may stay".to_owned(),
+                    format!("{} makes an exception: {} {}", statement.place(), statement.keyword, statement.value),
+                    "remove that line from its Match block, or change the answers to allow it".to_owned(),
                 );
             }
         }
@@ -162,7 +159,7 @@ impl Config {
         self.files(&lines, settings)
     }
 
-    /// Ours first: whoever is interrupted between two files has a server that listens on both ports.
+    /// Ours first: anyone who is interrupted between two files has a server that listens on both ports.
     fn files(&self, listening: &[String], settings: &[(&str, &str)]) -> Vec<FileContent> {
         let mut lines = listening.to_vec();
         lines.extend(settings.iter().map(|(keyword, value)| format!("{keyword} {value}")));

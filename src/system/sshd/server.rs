@@ -89,7 +89,7 @@ impl StartedBy {
     pub(crate) fn find(host: &dyn Host) -> Outcome<Self> {
         let refused = |why: &str, hint: &str| Err(Failure::new("change how SSH is reached", why).hint(hint));
         if paths::stat(host, Path::new("/usr/sbin/sshd"))?.is_none() {
-            return refused("there is no OpenSSH server here", "install openssh-server, or answer `ssh.manage: false`");
+            return refused("OpenSSH server is not installed", "install openssh-server, or set `ssh.manage: false`");
         }
         if paths::stat(host, Path::new("/run/systemd/system"))?.is_none() {
             return Ok(Self::Script);
@@ -106,7 +106,7 @@ impl StartedBy {
         if matches!(property(host, "ssh.service", "ActiveState")?.as_str(), "active" | "reloading") {
             return Ok(Self::Service);
         }
-        refused("ssh.service does not run", "start it: `systemctl start ssh`")
+        refused("ssh.service is not running", "start it: `systemctl start ssh`")
     }
 
     /// Whether the server itself runs; where systemd holds the socket it comes with the first connection.

@@ -1,4 +1,4 @@
-//! What can be wrong with a certificate that somebody brings, each said in a way that it can be mended.
+//! What can be wrong with a certificate that someone brings, each said in a way that it can be fixed.
 //!
 //! Everything is found in one pass and before anything is changed: a server that starts with half a chain or
 //! the wrong key fails at its users, later.
@@ -20,13 +20,13 @@ use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind};
 use crate::visible;
 
-/// Where Debian keeps the authorities that this host trusts.
+/// Where Debian keeps the authorities that this server trusts.
 const TRUST_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Shortest RSA key that is taken, in bits (NIST SP 800-57, the CA/Browser Forum's baseline requirements 6.1.5).
 const SHORTEST_RSA: usize = 2048;
 
-/// The files of a certificate that somebody brings.
+/// The files of a certificate that someone brings.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Provided {
     /// The certificate, perhaps followed by its chain, PEM.
@@ -37,7 +37,7 @@ pub struct Provided {
     pub chain: Vec<u8>,
     /// Permission bits of the key's file.
     pub key_mode: u32,
-    /// The authorities that this host trusts, PEM; empty when it has no list of them.
+    /// The authorities that this server trusts, PEM; empty when it has no list of them.
     pub trusted: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ impl Provided {
             Ok(content) => Ok(Some(content)),
             Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(None),
             Err(e) => Err(Failure::new(format!("read the {what} {path}"), e)
-                .hint("give the full path of a PEM file on this host")),
+                .hint("give the full path of a PEM file on this server")),
         };
         let (Some(certificate), Some(key_content)) = (read(certificate, "certificate")?, read(key, "key")?) else {
             return Ok(None);
@@ -64,9 +64,9 @@ impl Provided {
     /// The same for a certificate that was issued for a key of ours; `None` when we may not read the key.
     pub fn issued(host: &dyn Host, certificate: &str, key: &Path, chain: &str) -> Outcome<Option<Self>> {
         if host.stat(key).map_err(|e| Failure::new(format!("look at {}", key.display()), e))?.is_none() {
-            let why = format!("the key that it was asked for with is not here ({})", key.display());
+            let why = format!("the key of its signing request is not on this server ({})", key.display());
             return Err(Failure::new(format!("use the certificate {certificate}"), why).hint(
-                "leave tls.issued empty once, so that key and request are made; or choose your own certificate",
+                "leave tls.issued empty once, so that bringup creates the key and the request; or choose your own certificate",
             ));
         }
         Self::read(host, [certificate, &key.to_string_lossy(), chain])
@@ -100,7 +100,7 @@ fn mode_behind(host: &dyn Host, path: &Path) -> Outcome<u32> {
             None => break,
         }
     }
-    Err(Failure::new(format!("look at {}", path.display()), "the link leads nowhere"))
+    Err(Failure::new(format!("look at {}", path.display()), "the link is dangling"))
 }
 
 /// Everything that is wrong with a certificate for a server called `names`, at `now` (seconds since the
@@ -158,7 +158,7 @@ fn garbled(what: &str, content: &[u8]) -> Option<Problem> {
         // Texts between the blocks may hold any.
         begins(&plain).then(|| {
             let hint = format!("{}, or copy the file again: it must begin with `-----BEGIN`", odd.hint);
-            problem(format!("the {what} cannot be read: {odd} stands before or in a line `-----BEGIN`"), hint)
+            problem(format!("the {what} cannot be read: {odd} before or in a line `-----BEGIN`"), hint)
         })
     })
 }
@@ -170,7 +170,7 @@ fn problem(message: impl Into<String>, hint: impl Into<String>) -> Problem {
 fn readable_key(provided: &Provided, problems: &mut Vec<Problem>) -> Option<Vec<u8>> {
     if provided.key_mode & 0o004 != 0 {
         problems.push(problem(
-            format!("every user of this host can read the key (mode {:04o})", provided.key_mode),
+            format!("every user on this server can read the key (mode {:04o})", provided.key_mode),
             "chmod 600 it, and consider having the certificate issued again with a new key",
         ));
     }
@@ -185,7 +185,7 @@ fn readable_key(provided: &Provided, problems: &mut Vec<Problem>) -> Option<Vec<
     let text = String::from_utf8_lossy(&provided.key);
     if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
         problems.push(problem(
-            "the key is protected by a passphrase, and nobody can type it when the server starts",
+            "the key is protected by a passphrase, which cannot be typed when the web server starts",
             "openssl pkey -in KEY -out key.pem",
         ));
         return None;
@@ -222,8 +222,7 @@ fn readable_certificates(provided: &Provided, problems: &mut Vec<Problem>) -> Ve
                 found.extend(certificates);
             }
             Ok(_) | Err(_) => {
-                let hint =
-                    "it must contain a whole block from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`";
+                let hint = "it must contain a complete block from `-----BEGIN CERTIFICATE-----` to `-----END CERTIFICATE-----`";
                 problems.push(problem(format!("there is no readable certificate in the {what}'s file"), hint));
                 if needed {
                     return Vec::new();
@@ -252,7 +251,7 @@ fn strength(parsed: &X509Certificate<'_>, problems: &mut Vec<Problem>) {
     // RFC 8017 and RFC 3279: md5WithRSAEncryption, sha1WithRSAEncryption, ecdsa-with-SHA1.
     if ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"].contains(&algorithm.as_str()) {
         problems
-            .push(problem("it is signed with MD5 or SHA-1, which no client takes any more", "have it issued again"));
+            .push(problem("it is signed with MD5 or SHA-1, which clients no longer accept", "have it issued again"));
     }
 }
 
@@ -284,7 +283,7 @@ fn validity(parsed: &X509Certificate<'_>, now: i64, problems: &mut Vec<Problem>)
     if from > now {
         problems.push(problem(
             format!("it is valid only from {}", day(from)),
-            "compare with `date`: either the clock of this host is wrong, or it must wait",
+            "compare with `date`: the clock of this server is wrong, or it is too early",
         ));
     }
 }
@@ -311,7 +310,7 @@ fn coverage(leaf: &CertificateDer<'_>, parsed: &X509Certificate<'_>, names: &[St
         good_for.join(", ")
     };
     problems.push(problem(
-        format!("it is not good for {}, but for {good_for}", uncovered.join(", ")),
+        format!("it is not valid for {}, but for {good_for}", uncovered.join(", ")),
         "have it issued for the server's name, or correct the name",
     ));
 }
@@ -342,7 +341,7 @@ fn trust(
         return;
     }
     let Ok(leaf) = EndEntityCert::try_from(&certificates[0]) else {
-        problems.push(problem("it is of a form that clients do not understand", "it must be X.509 version 3"));
+        problems.push(problem("clients do not support its format", "it must be X.509 version 3"));
         return;
     };
     let is_root = |der: &&CertificateDer<'static>| {

@@ -33,7 +33,7 @@ pub fn make(names: &[String], days: u32, now: Stamp) -> Outcome<Made> {
 
 /// A new key, PEM: ECDSA P-256.
 pub fn new_key() -> Outcome<String> {
-    let key = KeyPair::generate().map_err(|e| Failure::new("make a key", e))?;
+    let key = KeyPair::generate().map_err(|e| Failure::new("create a key", e))?;
     Ok(key.serialize_pem())
 }
 
@@ -50,7 +50,7 @@ fn params(names: &[String]) -> Result<CertificateParams, rcgen::Error> {
 /// A request (PKCS #10, PEM) to have a certificate for `names` and this key issued.
 pub fn request(names: &[String], key: &str) -> Outcome<String> {
     let made = || params(names)?.serialize_request(&KeyPair::from_pem(key)?)?.pem();
-    made().map_err(|e| Failure::new("make a signing request", e).hint("the key must be ECDSA or Ed25519, PEM"))
+    made().map_err(|e| Failure::new("create a signing request", e).hint("the key must be ECDSA or Ed25519, PEM"))
 }
 
 /// Whether `request` asks for a certificate for exactly these names and the key of `certificate`.
@@ -83,7 +83,7 @@ pub fn is_request_for(request: &[u8], certificate: &[u8], names: &[String]) -> b
 
 /// Makes a certificate with a key that is there already.
 pub fn make_with(names: &[String], days: u32, now: Stamp, key: &str) -> Outcome<Made> {
-    let failed = |e: &dyn std::fmt::Display| Failure::new("make a certificate", e);
+    let failed = |e: &dyn std::fmt::Display| Failure::new("create a certificate", e);
     let mut params = params(names).map_err(|e| failed(&e))?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// The clock of rustls is the machine's: the certificate must be valid then.
+    /// The clock of rustls is the server's: the certificate must be valid then.
     fn made_today(list: &[&str]) -> Made {
         let since = rustls_pki_types::UnixTime::now().as_secs();
         make(&names(list), 397, Stamp { sec: i64::try_from(since).unwrap(), nsec: 0 }).unwrap()

@@ -133,7 +133,7 @@ fn of_a_new_way_in_only_a_login_on_it_counts() {
             30 => host.connected("sshd: alice@pts/1", "10.0.0.2:2222", &format!("192.0.2.7:{port}")),
             20 => {
                 host.set_env("SSH_CONNECTION", &format!("192.0.2.7 {port} 10.0.0.1 22"));
-                assert!(confirm(&host).unwrap_err().why.contains("the old way"));
+                assert!(confirm(&host).unwrap_err().why.contains("the old port"));
             }
             _ => {}
         }
@@ -179,9 +179,9 @@ fn the_command_confirms_only_in_a_session_that_is_new() {
     change(&host, Confirm::NewConnection, come).unwrap();
     assert!(is_changed(&host));
     let refused = refused.into_inner();
-    assert!(refused[0].why.contains("no SSH session"), "{}", refused[0]);
+    assert!(refused[0].why.contains("not an SSH session"), "{}", refused[0]);
     assert!(refused[1].why.contains("older than the change"), "{}", refused[1]);
-    assert!(confirm(&host).unwrap_err().why.contains("none waits"));
+    assert!(confirm(&host).unwrap_err().why.contains("no change waits"));
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn the_timer_puts_the_change_back_and_the_run_hears_of_it() {
             assert_eq!(last, "systemctl stop -- bringup-deadman-early.timer bringup-deadman.timer");
         }
     };
-    assert!(change(&host, Confirm::NewConnection, come).unwrap_err().why.contains("again as it was before"));
-    assert!(confirm(&host).unwrap_err().why.contains("nobody confirmed"));
+    assert!(change(&host, Confirm::NewConnection, come).unwrap_err().why.contains("the change was reverted"));
+    assert!(confirm(&host).unwrap_err().why.contains("not confirmed"));
 }
 
 #[test]

@@ -17,14 +17,14 @@ pub(super) const EARLY: u64 = 120;
 
 /// Starts one that goes off after so many seconds.
 pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seconds: u64) -> Outcome<()> {
-    let what = || format!("start the timer that would put {} back", guard.what);
+    let what = || format!("start the timer that would revert {}", guard.what);
     let program = program(host, guard.blobs);
     let mut argv: Vec<String> = Vec::new();
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
         argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
         argv.push(format!("--unit={unit}"));
         argv.push(format!("--on-active={seconds}"));
-        argv.push(format!("--description=bringup puts {} back unless it is confirmed", guard.what));
+        argv.push(format!("--description=bringup reverts {} unless it is confirmed", guard.what));
         argv.extend([program, "deadman".to_owned()]);
     } else {
         argv.extend(["setsid", "--fork"].map(str::to_owned));

@@ -65,10 +65,10 @@ fn what_somebody_else_runs_under_the_planned_name_is_refused_and_untouched() {
     let before = seen(&host);
     let refused = told(&host, &plan());
     for what in [
-        "the unit shop.service is there already (/etc/systemd/system/shop.service, and it runs)",
+        "the unit shop.service already exists (/etc/systemd/system/shop.service, and it is running)",
         "--take-over unit:shop.service",
-        "the user shop is there already (id 998)",
-        "the directory /etc/shop is there already (one entry in it)",
+        "the user shop already exists (id 998)",
+        "the directory /etc/shop already exists (one entry in it)",
     ] {
         assert!(refused.contains(what), "{what}: {refused}");
     }

@@ -341,7 +341,7 @@ fn rolled_back_and_installed_again_beside_the_other_one() {
         assert_intact("installed again", &host, "shop");
         assert_intact("installed again", &host, "wiki");
         back(&host, &[&ids[order[0]]]).unwrap();
-        assert_intact("one of both", &host, if order[0] == 1 { "shop" } else { "wiki" });
+        assert_intact("one of these", &host, if order[0] == 1 { "shop" } else { "wiki" });
         back(&host, &[&ids[order[1]]]).unwrap();
         assert_same(&format!("{order:?}"), &seen(&host), &before);
     }

@@ -133,9 +133,9 @@ fn a_site_that_breaks_comes_back_and_the_message_says_which_and_how() {
     assert!(web.host.text("/etc/web/ours").is_none());
     assert_eq!(
         told(&web.host),
-        "could not have web.service take up the new configuration: http://shop.example.org/ answered 200 before, and \
-         now 301 to https://app.example.org/; the former configuration is back, and the other site of this server \
-         answers as before"
+        "could not reload web.service with the new configuration: http://shop.example.org/ answered 200 before, and \
+         now 301 to https://app.example.org/; the former configuration was restored, and the other site of this \
+         server answers as before"
     );
     // The journal agrees, both ways.
     back(&web.host).unwrap();

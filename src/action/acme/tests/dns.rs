@@ -37,7 +37,7 @@ fn a_wildcard_comes_through_a_name_server_and_goes() {
     bench.make(&act);
     assert!(!settings().contains("propagation"), "{}", settings());
     let failure = bench.check(&Acme { wildcard: false, ..act }).unwrap_err();
-    assert!(failure.why.contains("its certificate with *.app.example.org stands"), "{failure}");
+    assert!(failure.why.contains("its certificate with *.app.example.org is in place"), "{failure}");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_name_server_must_answer_before_the_authority_is_asked() {
 fn over_http_there_is_no_wildcard() {
     let bench = bench();
     let failure = bench.check(&Acme { wildcard: true, ..acme() }).unwrap_err();
-    assert!(failure.why.contains("over http nobody can show"), "{failure}");
+    assert!(failure.why.contains("a wildcard cannot be validated"), "{failure}");
     assert!(bench.try_to_make(&Acme { wildcard: true, ..failing() }).is_err());
     assert_eq!(commands(&bench, "certbot"), Vec::<String>::new());
 }
@@ -92,8 +92,8 @@ fn hooks_are_run_that_nobody_but_root_can_change() {
     bench.host.make_symlink("/opt/link".as_ref(), "good".as_ref()).unwrap();
     for (path, why) in [
         ("/opt/plain", "not executable"),
-        ("/opt/open", "others than root can change it"),
-        ("/opt/theirs", "not root's"),
+        ("/opt/open", "users other than root can change it"),
+        ("/opt/theirs", "does not belong to root"),
         ("/opt/shared/hook", "change the directory /opt/shared"),
         ("/home/ops/hook", "change the directory /home/ops"),
         ("/opt/link", "not a regular file"),
@@ -140,13 +140,13 @@ fn what_keeps_records_out_of_the_dns_is_told_in_plain_words() {
         (
             name_server(),
             "certbot.errors.PluginError: Received response from server: REFUSED",
-            "does not take the record: Received",
+            "refused the record: Received",
             "update-policy",
         ),
         (
             name_server(),
             "  Type:   unauthorized\n  Detail: No TXT record found",
-            "does not find what it wants",
+            "does not find the expected record",
             "tls.propagation",
         ),
         (
@@ -158,13 +158,13 @@ fn what_keeps_records_out_of_the_dns_is_told_in_plain_words() {
         (
             hook(),
             "manual-auth-hook command \"/opt/hook\" returned error code 1",
-            "the hook does not enter",
+            "the hook did not add",
             "CERTBOT_VALIDATION",
         ),
         (
             (bench(), cloudflare()),
             "Error determining zone_id: 6003 Invalid request headers.",
-            "Cloudflare does not do it: Error",
+            "Cloudflare refused: Error",
             "Edit",
         ),
     ] {

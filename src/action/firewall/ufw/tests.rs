@@ -39,7 +39,7 @@ fn load(host: &FakeHost) {
     }
 }
 
-/// A host on which ufw is active, with rules of somebody else, and as much of ufw as our words need. As the real one
+/// A host on which ufw is active, with rules of someone else, and as much of ufw as our words need. As the real one
 /// it changes a rule that is there when it is told one that differs in its comment only.
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -157,7 +157,7 @@ fn until_it_is_confirmed_the_disk_has_the_old_rules_and_they_come_back() {
         };
         act.apply(&Context { progress: &progress, ..*cx }).unwrap_err()
     });
-    assert!(failure.why.contains("nobody confirmed"), "{failure}");
+    assert!(failure.why.contains("not confirmed"), "{failure}");
     assert_eq!(seen.lock().unwrap()[0], (true, 2), "loaded, but not on the disk");
     assert_eq!(before.0.differences(&bench.snapshot()), Vec::<String>::new());
     assert_eq!(bench.host.text(loaded(false)), before.1);
@@ -188,13 +188,13 @@ fn where_ours_would_mean_nothing_it_is_refused_with_what_to_do() {
         failure.why
     };
     let sources = firewall(&serde_json::json!({"ssh_sources": ["10.0.0.0/8"]}));
-    assert!(refused(&|_| {}, &sources).contains("another administrator's rule admits everyone"));
+    assert!(refused(&|_| {}, &sources).contains("another administrator's rule allows everyone"));
     let status = |host: &FakeHost| host.on(&["ufw"], |_, _| output(0, "Status: inactive\n", ""));
     assert!(refused(&status, &plain()).contains("not loaded"));
     let not_at_boot = |host: &FakeHost| host.take_away("/etc/systemd/system/multi-user.target.wants/ufw.service");
     assert!(refused(&not_at_boot, &plain()).contains("not enabled"));
     let accept = |host: &FakeHost| host.put_file("/etc/default/ufw", "DEFAULT_INPUT_POLICY=\"ACCEPT\"\n", 0o644);
-    assert!(refused(&accept, &plain()).contains("lets everything in by default"));
+    assert!(refused(&accept, &plain()).contains("accepts everything by default"));
     let denies =
         |host: &FakeHost| write(host, false, &["### tuple ### deny any 443 0.0.0.0/0 any 0.0.0.0/0 in".to_owned()]);
     assert!(refused(&denies, &plain()).contains("denies 443/tcp"));
@@ -202,7 +202,7 @@ fn where_ours_would_mean_nothing_it_is_refused_with_what_to_do() {
         host.put_file("/run/firewalld/.keep", "", 0o644);
         host.put_file("/proc/77/comm", "firewalld\n", 0o444);
     };
-    assert!(refused(&both, &plain()).contains("both switched on"));
+    assert!(refused(&both, &plain()).contains("both enabled"));
 }
 
 #[test]

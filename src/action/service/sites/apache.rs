@@ -7,7 +7,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 
 pub(super) fn doors(host: &dyn Host) -> Outcome<Vec<Door>> {
-    let what = "find the sites that Apache has";
+    let what = "list Apache's sites";
     let command = Command::new(["apache2ctl", "-t", "-D", "DUMP_VHOSTS"]);
     let output = host.run(&command).map_err(|e| Failure::new(what, e))?;
     if !output.ok() {

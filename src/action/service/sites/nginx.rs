@@ -5,7 +5,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 
 pub(super) fn doors(host: &dyn Host) -> Outcome<Vec<Door>> {
-    let what = "find the sites that nginx has";
+    let what = "list nginx's sites";
     // Not logged: a configuration may hold passwords.
     let output = host.run(&Command::new(["nginx", "-T", "-q"])).map_err(|e| Failure::new(what, e))?;
     if !output.ok() {

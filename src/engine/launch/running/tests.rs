@@ -64,8 +64,8 @@ fn a_server_that_runs_and_would_not_start_again_is_named_with_file_and_line() {
         host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
         let told = refused(&host, &plan(test));
         let [told] = told.as_slice() else { panic!("{told:?}") };
-        let expected = "web.run: nginx.service runs, but it would not start again: its configuration on disk is broken: \
-            /etc/nginx/conf.d/theirs.conf:2: unknown directive";
+        let expected = "web.run: nginx.service is running, but could not start again: its configuration on disk is \
+            broken: /etc/nginx/conf.d/theirs.conf:2: unknown directive";
         assert!(told.starts_with(expected), "{told}");
         assert!(
             told.contains("(correct /etc/nginx/conf.d/theirs.conf:2, or move that file away; `nginx -t -q` tests it")

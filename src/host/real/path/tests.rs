@@ -33,7 +33,7 @@ pub(super) fn without_openat2() -> bool {
 struct Ground(PathBuf);
 
 impl Ground {
-    /// `None` for whoever is not root, and follows what he likes.
+    /// `None` for anyone who is not root, and follows what he likes.
     fn new(name: &str) -> Option<Self> {
         if !super::is_root() {
             return None;

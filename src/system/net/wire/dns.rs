@@ -28,7 +28,7 @@ pub fn start_of_authority(stream: &mut dyn Duplex, id: [u8; 2], name: &str) -> R
     let mut message = [&id[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
     for label in name.trim_end_matches('.').split('.') {
         let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length));
-        message.push(length.ok_or_else(|| WireError::Unable(format!("{name} is no name for the DNS")))?);
+        message.push(length.ok_or_else(|| WireError::Unable(format!("{name} is not a valid DNS name")))?);
         message.extend(label.as_bytes());
     }
     message.push(0);

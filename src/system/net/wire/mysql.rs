@@ -130,9 +130,9 @@ impl Session {
                 }
                 [0x01, 0x04] => {
                     return Err(WireError::Unable(
-                        "caching_sha2_password wants the password itself, and nothing shows who the server is: say \
-                         which authority its certificate is from, or let another client log in first, after which it \
-                         is content with a proof"
+                        "caching_sha2_password asks for the password in plain text, and the server is not verified: \
+                         name the authority of its certificate, or let another client log in first, so that the \
+                         server has the password cached"
                             .to_owned(),
                     ));
                 }
@@ -190,11 +190,11 @@ impl Greeting {
 /// What to do about a method that is not spoken, such as `client_ed25519`.
 fn unspoken(user: &str, method: &str, version: &str) -> WireError {
     let by = if version.contains("MariaDB") {
-        "IDENTIFIED VIA mysql_native_password USING PASSWORD('...'); followed by OR the present method stays, too"
+        "IDENTIFIED VIA mysql_native_password USING PASSWORD('...'); followed by OR keeps the present method, too"
     } else {
         "IDENTIFIED WITH caching_sha2_password BY '...'"
     };
-    let remedy = format!("on the server, give the user a method that is spoken: ALTER USER ... {by}");
+    let remedy = format!("on the server, give the user a supported method: ALTER USER ... {by}");
     WireError::Method { user: user.to_owned(), method: method.to_owned(), remedy }
 }
 

@@ -127,8 +127,8 @@ impl Session {
             (0, _) => Ok(()),
             (3, _) if self.is_verified => self.send(b'p', &[login.password.as_bytes(), b"\0"].concat()),
             (3, _) => Err(WireError::Unable(
-                "the server wants the password itself, and nothing shows who the server is: have it ask for \
-                 scram-sha-256, or say which authority its certificate is from"
+                "the server asks for the password in plain text, and is not verified: have it ask for scram-sha-256, \
+                 or name the authority of its certificate"
                     .to_owned(),
             )),
             (5, _) => {
@@ -142,7 +142,7 @@ impl Session {
                 let offered = |name: &str| offers.contains(&name.as_bytes());
                 let (method, binding) = match (&self.binding, offered(SCRAM_SHA_256_PLUS)) {
                     (Some(hash), true) => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash.clone())),
-                    // A server that could bind, and is told that it did not offer it, knows that somebody is between.
+                    // A server that could bind, and is told that it did not offer it, knows that someone is between.
                     (Some(_), false) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
                     (None, _) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
                     _ => return Err(unspoken(login.user, method)),
@@ -202,7 +202,7 @@ fn unspoken(user: &str, method: u32) -> WireError {
         10 => "SASL without SCRAM-SHA-256".to_owned(),
         other => format!("method {other}"),
     };
-    let remedy = "let pg_hba.conf on the server ask this user for scram-sha-256 from this address".to_owned();
+    let remedy = "have pg_hba.conf on the server require scram-sha-256 for this user from this address".to_owned();
     WireError::Method { user: user.to_owned(), method, remedy }
 }
 

@@ -36,7 +36,7 @@ pub enum Error {
 }
 
 impl<'a> Supervisord<'a> {
-    /// The one of this host.
+    /// The one of this server.
     pub fn find(host: &'a dyn Host) -> Result<Self, Error> {
         let config = match host.read(Path::new(CONFIG)) {
             Ok(config) => String::from_utf8_lossy(&config).into_owned(),

@@ -30,7 +30,7 @@ pub fn call(method: &str, arguments: &Value) -> String {
 
 /// What an answer holds: the result, or the fault.
 pub fn reply(xml: &str) -> io::Result<Result<Value, Value>> {
-    let start = xml.find("<methodResponse>").ok_or_else(|| malformed("no answer to a call"))?;
+    let start = xml.find("<methodResponse>").ok_or_else(|| malformed("not an answer to a call"))?;
     let mut reader = Reader { rest: &xml[start..] };
     reader.expect("<methodResponse>")?;
     if reader.take("<fault>") {

@@ -105,8 +105,8 @@ fn what_a_word_processor_or_another_system_made_of_a_file_is_named() {
     };
     let told = |provided: &Provided| messages(provided).join("; ");
     let mark = told(&with("-----BEGIN", "\u{feff}-----BEGIN"));
-    assert!(mark.contains("the certificate cannot be read: a byte order mark (U+FEFF) stands before"), "{mark}");
-    assert!(told(&with("-----BEGIN", "—BEGIN")).contains("a dash that is no hyphen (U+2014)"));
+    assert!(mark.contains("the certificate cannot be read: a byte order mark (U+FEFF) before"), "{mark}");
+    assert!(told(&with("-----BEGIN", "—BEGIN")).contains("a dash that is not a hyphen (U+2014)"));
     assert!(told(&with("BEGIN CERT", "BEGIN\u{a0}CERT")).contains("a no-break space (U+00A0)"));
     let key = Provided { key: [b"\xef\xbb\xbf".as_slice(), &good().key].concat(), ..good() };
     assert!(told(&key).contains("the key cannot be read: a byte order mark"), "{}", told(&key));
@@ -159,13 +159,13 @@ fn an_expired_certificate_and_one_of_the_future_are_refused() {
 fn names_must_be_covered_and_wildcards_count_for_one_label() {
     assert_only(
         &Authority::new().issue(&server(&["other.example.org"])),
-        "not good for app.example.org, but for other.example.org",
+        "not valid for app.example.org, but for other.example.org",
     );
     let mut nameless = server(&[]);
     nameless.distinguished_name.push(DnType::CommonName, NAME);
     assert_only(&Authority::new().issue(&nameless), "a common name does not count");
     assert_eq!(messages(&Authority::new().issue(&server(&["*.example.org"]))), Vec::<String>::new());
-    assert_only(&Authority::new().issue(&server(&["*.org"])), "not good for");
+    assert_only(&Authority::new().issue(&server(&["*.org"])), "not valid for");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_self_signed_one_needs_no_chain() {
 
 #[test]
 fn a_key_that_everybody_can_read_is_refused() {
-    assert_only(&Provided { key_mode: 0o644, ..good() }, "every user of this host can read the key (mode 0644)");
+    assert_only(&Provided { key_mode: 0o644, ..good() }, "every user on this server can read the key (mode 0644)");
     assert_eq!(messages(&Provided { key_mode: 0o640, ..good() }), Vec::<String>::new());
 }
 

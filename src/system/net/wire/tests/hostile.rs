@@ -138,7 +138,10 @@ fn postgresql_tells_its_password_to_no_server_that_it_does_not_know() {
     let authority = authority();
     for tls in ["S", "N"] {
         let (error, seen) = postgresql(&authority, tls, None, cleartext());
-        assert!(matches!(&error, Some(WireError::Unable(why)) if why.contains("which authority")), "{tls}: {error:?}");
+        assert!(
+            matches!(&error, Some(WireError::Unable(why)) if why.contains("name the authority")),
+            "{tls}: {error:?}"
+        );
         assert!(seen.tells("user\0m\0") && !seen.tells(PASSWORD), "{tls}");
     }
 }
@@ -183,7 +186,7 @@ fn postgresql_binds_its_proof_to_the_certificate_that_it_sees() {
     assert!(seen.tells("SCRAM-SHA-256-PLUS\0") && seen.tells("p=tls-server-end-point,,n=,r="));
     let bound = [b"p=tls-server-end-point,,", authority.hash.as_slice()].concat();
     assert!(seen.tells(&format!("c={},r=", STANDARD.encode(bound))));
-    // A server that is told that it did not offer to bind knows better, where somebody in between took it out.
+    // A server that is told that it did not offer to bind knows better, where someone in between took it out.
     let (_, seen) = postgresql(&authority, "S", None, vec![Box::new(|_| wants(10, b"SCRAM-SHA-256\0\0"))]);
     assert!(seen.tells("SCRAM-SHA-256\0") && seen.tells("y,,n=,r="));
     let (_, seen) = postgresql(&authority, "N", None, vec![Box::new(|_| wants(10, both))]);
@@ -252,7 +255,7 @@ fn full_authentication() -> Says {
 fn mysql_tells_its_password_to_no_server_that_it_does_not_know() {
     let authority = authority();
     let (error, seen) = mysql(&authority, None, full_authentication());
-    assert!(matches!(&error, Some(WireError::Unable(why)) if why.contains("which authority")), "{error:?}");
+    assert!(matches!(&error, Some(WireError::Unable(why)) if why.contains("name the authority")), "{error:?}");
     assert!(seen.tells("caching_sha2") || seen.tells("mysql_native_password"));
     assert!(!seen.tells(PASSWORD));
     let clear = packet(3, b"\xfemysql_clear_password\0");

@@ -376,7 +376,7 @@ fn pages_turn_with_the_pointer_and_everything_can_be_read() {
         code(&mut app, KeyCode::PageDown);
         seen.push_str(&screen(&app));
     }
-    for words in ["The web server is the only part", "Under which host name", "443", "[ Continue to Certificate ]"] {
+    for words in ["The web server is the only part", "Which host name", "443", "[ Continue to Certificate ]"] {
         assert!(seen.contains(words), "{words}\n{seen}");
     }
     assert_eq!(app.view().focus, Some(Focus::Button("continue")));

@@ -231,7 +231,7 @@ fn the_review_says_what_plan_says() {
     small.offer(Package::new("nginx", "1.22.1-9").size(1 << 50, 300));
     let interrupted = fit();
     ran(&interrupted, vec![]);
-    for (host, about) in [(broken, "theirs.conf:2"), (small, "to be downloaded"), (interrupted, "was interrupted")] {
+    for (host, about) in [(broken, "theirs.conf:2"), (small, "to download"), (interrupted, "was interrupted")] {
         let app = reviewing(&host, (80, 60), &[]);
         let plan = refused(&host, &app);
         assert!(plan.iter().any(|message| message.contains(about)), "{about}: {plan:?}");

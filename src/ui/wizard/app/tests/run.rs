@@ -413,9 +413,9 @@ fn what_keeps_it_from_starting_is_said_and_leads_back() {
     assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Launch(_))]));
     app.resize(80, 24);
     assert!(screen(&app).contains("Nothing is changed yet"));
-    let problem = Problem::new("changing this host needs root", "run it again with sudo");
+    let problem = Problem::new("changing this server needs root", "run it again with sudo");
     tell(&mut app, RunMsg::Refused(vec![problem]));
-    assert!(screen(&app).contains("changing this host needs root"));
+    assert!(screen(&app).contains("changing this server needs root"));
     keys(&mut app, "Esc");
     assert_eq!(app.route, Route::Review);
     assert!(app.model.run_view.is_none());
