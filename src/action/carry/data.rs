@@ -221,7 +221,7 @@ impl Print<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::unnecessary_wraps)]
 
     use std::collections::BTreeMap;
     use std::path::PathBuf;
