@@ -447,7 +447,7 @@ mod tests {
         }
     }
 
-    /// EventKind is read at once would have no bound.
+    /// What is read at once would have no bound.
     #[test]
     fn a_large_file_is_copied_and_a_small_one_read() {
         for (size, hashed) in [(9, 0), (usize::try_from(AT_ONCE).unwrap() + 1, 2)] {

@@ -221,7 +221,7 @@ impl Print<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::unnecessary_wraps)]
 
     use std::collections::BTreeMap;
     use std::path::PathBuf;
@@ -420,7 +420,8 @@ mod tests {
             (database(false), Some("the mariadb database shop")),
             (database(true), None),
             (Undo::RemoveData { path: DATA.into() }, Some("the data in /srv/app/data")),
-            (packages.clone(), Some("a database that was made since, in an engine that would go")),
+            // Of packages the databases themselves are named.
+            (packages.clone(), None),
             (Undo::RemoveTree { path: DATA.into() }, None),
         ];
         for (record, name) in names {

@@ -266,6 +266,25 @@ fn an_answer_whose_question_may_not_be_asked_is_judged_as_far_as_it_can_be() {
     assert_eq!(told(json!("auto"), json!(1)).len(), 1, "auto is no answer to every question");
 }
 
+/// A choice hangs on an answer that was refused.
+#[test]
+fn of_a_choice_that_may_not_be_on_offer_nothing_is_concluded_and_of_others_what_follows() {
+    let mut guide = tiny();
+    guide.stages[1].questions[0].choices[2].when = Some("web.http_port == 80".to_owned());
+    let told = |engine: &str, more: &[(&str, Value)]| {
+        let mut given = given(&[("web.host", json!("a.example.org")), ("web.http_port", json!(70000))]);
+        given.values.insert("database.engine".to_owned(), (json!(engine), Origin::File));
+        for (path, value) in more {
+            given.values.insert((*path).to_owned(), (value.clone(), Origin::File));
+        }
+        let problems = resolve(&guide, &facts(), &given, &nowhere).unwrap_err();
+        problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>()
+    };
+    assert_eq!(told("mariadb", &[]), ["web.http_port"]);
+    assert_eq!(told("sqlite", &[("workers.users", json!(3))]), ["web.http_port", "workers.users"]);
+    assert_eq!(told("postgresql", &[]), ["web.http_port", "workers.users"]);
+}
+
 #[test]
 fn a_default_in_a_list_waits_for_the_answers_that_it_names() {
     let mut guide = tiny();

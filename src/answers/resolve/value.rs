@@ -386,7 +386,9 @@ mod tests {
             ("url", json!("https://example.org/a")),
             ("regex", json!("a|b")),
             ("path", json!("/a")),
+            ("path", json!(format!("/{}", "a".repeat(4094)))),
             ("list, min: 1, max: 2", json!(["a", "b"])),
+            ("list, min: 2", json!(["a", "b"])),
         ] {
             assert_eq!(told(kind, &value), Ok(value.clone()), "{kind}");
         }
@@ -413,11 +415,21 @@ mod tests {
             ("list, max: 1", json!(["a", "b"]), "too many entries: 2"),
             ("list, min: 2", json!(["a"]), "too few entries: 1"),
             ("list", json!([]), "must not be empty"),
-            ("list", json!(["a", " "]), "must not be empty"),
+            ("path", json!(format!("/{}", "a".repeat(4095))), "at most 4095 bytes"),
+            ("list", json!(["a", " "]), "write the entry, or remove it"),
             ("list", json!([1.5]), "put it between quotes"),
         ] {
             refused(kind, &value, why);
         }
+    }
+
+    #[test]
+    fn a_url_may_be_a_path_where_its_question_says_so() {
+        let of = |more: &str| {
+            let text = format!("{{id: x, ask: Which?, type: url{more}}}");
+            allowed(&crate::yaml::from_slice("question.yaml", text.as_bytes()).unwrap())
+        };
+        assert_eq!((of("").as_str(), of(", or_path: true").as_str()), ("a URL", "a URL or an absolute path"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn guide(questions: &str) -> Guide {
 }
 
 fn questions(lines: &[&str]) -> Guide {
-    guide(&lines.iter().map(|line| format!("  - {{{line}}}\n")).collect::<String>())
+    guide(&lines.iter().map(|line| format!("  - {{{line}}}")).collect::<Vec<_>>().join("\n"))
 }
 
 /// What the schema says of one question.

@@ -148,7 +148,7 @@ fn a_run_below_others_waits_for_the_last_of_them_and_is_ended_with_it() {
     let [a, b, c] = ["a", "b", "c"].map(|guide| ran(&host, guide));
     back(&host, &a);
     assert_eq!((of(&host, &a).journal.waits, host.text("/etc/a")), (vec![b.clone(), c.clone()], None));
-    // EventKind a stage or a run in the middle frees is not the end of it.
+    // What a stage or a run in the middle frees is not the end of it.
     let lines = of(&host, &a).journal.lines();
     let stage = Options { stage: Some("web".to_owned()), ..Options::default() };
     let all = runs::all(&host, None).unwrap();

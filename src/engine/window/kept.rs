@@ -221,7 +221,7 @@ pub(super) fn read(host: &dyn Host, path: &Path) -> Outcome<Window> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::unnecessary_wraps)]
 
     use super::*;
     use crate::host::fake::FakeHost;
@@ -253,7 +253,9 @@ mod tests {
 
     fn added(windows: &[Window]) -> RunChange {
         let mut owned = Owned::default();
-        windows.iter().for_each(|window| owned.add(window));
+        for window in windows {
+            owned.add(window);
+        }
         owned.paths.remove(Path::new("/x")).unwrap()
     }
 

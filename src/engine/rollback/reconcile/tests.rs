@@ -427,13 +427,12 @@ fn a_directory_that_stays_names_the_first_five_that_it_holds() {
     let mut disk = Disk::new(&[]);
     disk.run(|host| host.make_dir(Path::new("/etc/dir"), Meta::root(0o755)).unwrap());
     let mut told = Vec::new();
-    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+    for name in ["a", "b", "c", "d", "e", "f"] {
         disk.host.put_file(format!("/etc/dir/{name}"), "", 0o644);
         told.push(held(&disk.host, Path::new("/etc/dir")));
     }
     assert_eq!(told[4], "it holds what is not ours: a, b, c, d, e");
-    assert_eq!(told[5], "it holds what is not ours: a, b, c, d, e and 1 more");
-    assert_eq!(told[6], "it holds what is not ours: a, b, c, d, e and 2 more");
+    assert_eq!(told[5], "it holds what is not ours: a, b, c, d, e and more");
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn a_record_stays_when_a_later_run_uses_what_it_takes_away() {
         (broker("other", "other"), rabbit, false),
         (wall.clone(), json!({"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}), true),
         (wall, web.clone(), false),
+        (service("web.service"), json!({"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}), false),
         (json!({"op": "sshd", "server_ran": true}), web, false),
         (json!({"op": "stays", "what": "w", "why": "y"}), file("/w", ""), false),
     ];
@@ -212,6 +213,7 @@ fn ssh_stays_as_a_whole_and_so_does_what_loads_the_firewall() {
         record(load),
     ];
     let wall = user(&json!([{"firewall": {"manager": "nftables", "name": "wiki", "allow": ["443"]}}]));
+    assert_eq!(split(&records, &[&nobody], &Database::default()).later, []);
     let split = split(&records, &[&wall], &Database::default());
     assert_eq!(split.now, records[..1], "what only this one let in is its own file");
     assert_eq!(split.later, records[1..]);
