@@ -10,6 +10,7 @@
 pub mod data;
 pub mod decision;
 pub mod detach;
+pub mod drift;
 pub mod event;
 pub mod journal;
 pub mod launch;

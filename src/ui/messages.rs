@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::event::Ended;
 use crate::error::{Exit, Failure};
+use crate::plan::tally::number;
 use crate::proof::not_tried;
 use crate::ui::run_state::{Phase, RunState};
 use crate::ui::style::{Look, MARK, Paint};
@@ -24,13 +25,18 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
-/// An estimate of the time left: `about 40 s left`. Coarser the more it is, so that it does not pretend.
+/// An estimate of the time left: `about 40 s left`.
 pub fn left(left: Duration) -> String {
-    match left.as_secs() {
-        0..8 => "a few seconds left".to_owned(),
-        seconds @ 8..58 => format!("about {} s left", (seconds + 2) / 5 * 5),
-        seconds @ 58..3_570 => format!("about {} min left", (seconds + 30) / 60),
-        seconds => format!("about {}.{} h left", (seconds + 180) / 3_600, (seconds + 180) % 3_600 / 360),
+    format!("{} left", about(left))
+}
+
+/// An estimate of a time: `about 40 s`. Coarser the more it is, so that it does not pretend.
+pub fn about(time: Duration) -> String {
+    match time.as_secs() {
+        0..8 => "a few seconds".to_owned(),
+        seconds @ 8..58 => format!("about {} s", (seconds + 2) / 5 * 5),
+        seconds @ 58..3_570 => format!("about {} min", (seconds + 30) / 60),
+        seconds => format!("about {}.{} h", (seconds + 180) / 3_600, (seconds + 180) % 3_600 / 360),
     }
 }
 
@@ -38,7 +44,7 @@ pub fn left(left: Duration) -> String {
 pub fn ended(look: Look, id: (&str, usize), describe: &str, ended: Ended, millis: u64) -> String {
     let (sign, how) = match ended {
         Ended::Changed => (look.tick(), duration(millis)),
-        Ended::AlreadySo => (look.same().to_owned(), "already so".to_owned()),
+        Ended::AlreadySo => (look.same().to_owned(), "unchanged".to_owned()),
         Ended::Failed => (look.cross(), "failed".to_owned()),
     };
     step(look, &sign, id, describe, &how)
@@ -132,7 +138,7 @@ pub fn in_place(count: usize) -> String {
 
 /// "1 change", "3 changes".
 pub fn changes(count: usize) -> String {
-    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
+    number(count, "change")
 }
 
 /// A step that was left out.
@@ -252,7 +258,7 @@ mod tests {
                 let look = Look { width, unicode, colour: false };
                 let line = ended(look, ("database.role", 16), long, Ended::AlreadySo, 0);
                 assert!(text::width(&line) <= width, "{width}: {line}");
-                assert!(line.ends_with("already so"), "{line}");
+                assert!(line.ends_with("unchanged"), "{line}");
             }
         }
     }

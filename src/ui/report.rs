@@ -7,6 +7,7 @@ use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
+use crate::plan::tally::Tally;
 use crate::plan::{Plan, ResultLine};
 use crate::ui::run_state::RunState;
 use crate::ui::style::{Look, MARK, Paint};
@@ -130,9 +131,10 @@ pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String 
 
 /// The host is already as the answers want it.
 pub fn nothing_to_do(plan: &Plan) -> String {
-    let steps = plan.actions.len();
+    let actions = plan.actions.len();
+    let tally = Tally { actions, unchanged: actions, proofs: plan.proofs.len(), ..Tally::default() };
     let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} is already as the answers say.", plan.title));
-    page.prose(&format!("All {steps} steps were checked; none would change anything."));
+    page.prose(&format!("{tally} ({}).", tally.total()));
     page.results(&plan.results, PAGE.saturating_sub(page.lines.len() + 3));
     page.blank();
     page.field("Verify again", "bringup verify");
@@ -577,7 +579,7 @@ mod tests {
         assert_fits(&page, Look::PLAIN);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
         Nothing to do: Your own web application is already as the answers say.
-        All 0 steps were checked; none would change anything.
+        0 changes (0 actions).
 
           Address       https://app.example.org/
           Application   /srv/webapp, as the user webapp, 5 workers

@@ -135,6 +135,7 @@ impl App {
             Msg::NotOpened(why) => self.model.server.not_opened(why),
             Msg::Compared(hash, verdicts, missing) => self.model.review.compared(&hash, verdicts, missing),
             Msg::Forecast(hash, forecast) => self.model.review.forecast(&hash, forecast),
+            Msg::Past(hash, past) => self.model.review.remembered(&hash, past),
             Msg::Saved(path) => {
                 self.last_words = overlay::saved(&self.model, &path);
                 return Leave::Yes(Exit::Done);

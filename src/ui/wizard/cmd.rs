@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::preflight::{self, Check};
 use crate::system::packages::forecast::Forecast;
+use crate::ui::estimate::Past;
 use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
 use crate::ui::wizard::server_status::Earlier;
 
@@ -75,6 +76,8 @@ pub enum Msg {
     Compared(String, Verdicts, Vec<Problem>),
     /// The packages that the plan with this hash would bring; none where it needs none.
     Forecast(String, Option<Outcome<Forecast>>),
+    /// What earlier runs tell of the plan with this hash.
+    Past(String, Past),
     /// The answers file was written.
     Saved(PathBuf),
     /// It was not, and why.
@@ -129,6 +132,7 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
             tell(Msg::Forecast(hash.clone(), forecast.clone()));
             forecast
         });
+        scope.spawn(|| tell(Msg::Past(hash.clone(), Past::read(host, plan))));
         let kept = secret_store::load(host, &plan.application());
         let (secrets, missing) = match secret_store::gather(host, &kept, sources, &plan.secret_patterns) {
             Ok(secrets) => (secrets, Vec::new()),

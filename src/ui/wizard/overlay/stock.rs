@@ -2,6 +2,7 @@
 
 use crate::engine::runs::State;
 use crate::error::{Exit, Problem};
+use crate::plan::tally::number;
 use crate::ui::wizard::model::{Model, Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::Attend;
@@ -26,7 +27,7 @@ impl Overlay {
             State::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
             State::Done | State::ProofFailed | State::RolledBack => vec![to("Look at it", Attend::Look)],
         };
-        let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
+        let changes = number(*changes, "change");
         let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
         match state {
             State::Running | State::RollbackUnfinished => {}
