@@ -12,6 +12,7 @@ pub mod estimate;
 #[cfg(test)]
 mod hostile;
 mod messages;
+mod outputs;
 pub mod run_state;
 mod style;
 mod text;

@@ -102,6 +102,16 @@ pub fn outcome(state: &RunState, exit: Exit) -> &'static str {
     }
 }
 
+/// What a run came to that ended well: "19 changes, 1 unchanged; 8 of 8 proofs passed".
+pub fn came_to(state: &RunState) -> String {
+    let (tally, passed) = (state.tally(), state.proven().count());
+    let untried = state.untried().count();
+    let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
+    let all = state.steps.iter().filter(|step| step.is_proof()).count();
+    let proofs = if all == 0 { String::new() } else { format!("; {passed} of {all} proofs passed{untried}") };
+    format!("{tally}{proofs}")
+}
+
 /// What can be done after that: labels and commands.
 pub fn commands_after(state: &RunState, exit: Exit) -> &'static [(&'static str, &'static str)] {
     match exit {

@@ -77,7 +77,7 @@ fn captures_show_what_is_so() {
         ("stage", "A stage: why it matters, its questions, where each answer comes from", database),
         ("sizing", "Workers and memory, drawn while the numbers change", workers),
         ("failure", "A run that failed asks what to do", coloured(told(SIZE, &stuck()))),
-        ("result", "The result, with the evidence of every proof", coloured(told(SIZE, &recorded()))),
+        ("result", "The result: what one needs now, the rest behind a key", coloured(told(SIZE, &recorded()))),
     ];
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     for (name, title, app) in scenes {

@@ -257,7 +257,7 @@ fn what_changes_stands_first_and_the_rest_is_a_line_for_each_stage() {
     assert!(lines <= app.model.review.plan().unwrap().stages.len() + 1, "{page}");
     // The first thing to point at is the first change; a fold opens and closes.
     assert_eq!(app.view().focus, Some(Focus::Line("actions", 7)));
-    for _ in 0..4 {
+    for _ in 0..5 {
         press_on(&mut app, &fit(), "Down");
     }
     press_on(&mut app, &fit(), "Enter");
