@@ -12,6 +12,7 @@ pub mod decision;
 pub mod detach;
 pub mod drift;
 pub mod event;
+pub mod health;
 pub mod journal;
 pub mod launch;
 pub mod ownership;

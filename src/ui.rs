@@ -19,6 +19,7 @@ mod text;
 
 pub mod ask;
 pub mod follow;
+pub mod health;
 pub mod json;
 pub mod plain;
 pub mod preflight;
