@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 pub use contract::{Act, Brings, Change, Cx, Reversible, Verdict};
 
-pub mod absent;
 pub mod acme;
 #[cfg(test)]
 mod bench;
@@ -28,6 +27,7 @@ pub mod packages;
 pub mod python_env;
 pub mod rabbitmq;
 mod release;
+pub mod remove;
 pub mod service;
 pub mod source;
 pub mod sshd;
@@ -44,7 +44,8 @@ pub enum Action {
     Edit(edit::Edit),
     Directory(directory::Directory),
     Symlink(symlink::Symlink),
-    Absent(absent::Absent),
+    #[serde(rename = "absent", alias = "remove")]
+    Remove(remove::Remove),
     User(user::User),
     Source(source::Source),
     PythonEnv(python_env::PythonEnv),
@@ -66,7 +67,7 @@ impl Action {
         "edit",
         "directory",
         "symlink",
-        "absent",
+        "remove",
         "user",
         "source",
         "python_env",
@@ -88,7 +89,7 @@ impl Action {
             // A purge leaves accounts and data behind: only the way back of everything takes those, too.
             (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),
             (Self::File(new), Self::File(old)) => new.path == old.path,
-            (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.data == old.data,
+            (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.user_data == old.user_data,
             (Self::Symlink(new), Self::Symlink(old)) => new.path == old.path,
             (Self::Certificate(new), Self::Certificate(old)) => {
                 new.certificate == old.certificate && new.key == old.key
@@ -106,7 +107,7 @@ impl Action {
             Self::Edit(a) => a,
             Self::Directory(a) => a,
             Self::Symlink(a) => a,
-            Self::Absent(a) => a,
+            Self::Remove(a) => a,
             Self::User(a) => a,
             Self::Source(a) => a,
             Self::PythonEnv(a) => a,

@@ -103,7 +103,7 @@ pub struct Resolved {
     /// `stage.question` -> how its value is to be had.
     pub secrets: BTreeMap<String, SecretSource>,
     /// Figures computed on the way.
-    pub figures: BTreeMap<String, Value>,
+    pub locals: BTreeMap<String, Value>,
     /// Stages that apply, in order.
     pub stages: Vec<String>,
     /// Things to know that refuse nothing.
@@ -113,7 +113,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// What expressions can use then: facts, every answer and every figure.
+    /// What expressions can use then: facts, every answer and every local.
     pub fn context(&self, guide: &Guide, facts: &Facts) -> Context {
         let mut context = Context::of(guide, facts);
         for (stage, answers) in &self.values {
@@ -121,8 +121,8 @@ impl Resolved {
                 context.set_answer(stage, question, value);
             }
         }
-        for (name, value) in &self.figures {
-            context.set_figure(name, value);
+        for (name, value) in &self.locals {
+            context.set_local(name, value);
         }
         context
     }

@@ -47,9 +47,9 @@ pub struct Facts {
     /// Addresses of this host, but for link-local ones.
     pub addresses: Vec<String>,
     /// Our own runs of guides that still stand: guide ids.
-    pub standing: Vec<String>,
+    pub applied: Vec<String>,
     /// Packages that these runs have installed, sorted.
-    pub brought: Vec<String>,
+    pub installed_by_us: Vec<String>,
     /// What they have installed: each application once. One that an earlier version of the program noted has no name.
     pub applications: Vec<Application>,
     /// Clusters of PostgreSQL, by version and name.

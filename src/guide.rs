@@ -13,6 +13,7 @@ pub mod expression;
 pub mod lint;
 pub mod load;
 mod place;
+mod renamed;
 pub mod schema;
 
 /// One product's way to production.
@@ -88,14 +89,14 @@ pub struct Stage {
     /// What is asked.
     #[serde(default)]
     pub questions: Vec<Question>,
-    /// Named figures computed from facts and answers, in order; later stages and templates see them as
-    /// `figures.<name>`.
+    /// Named values computed from facts and answers, in order; later stages and templates see them as
+    /// `locals.<name>`.
     #[serde(default)]
-    pub figures: Vec<Figure>,
-    /// What the firewall lets in for this stage; `figures.public` has that of all stages so far.
+    pub locals: Vec<Local>,
+    /// What the firewall lets in for this stage; `locals.public` has that of all stages so far.
     #[serde(default)]
     pub exposes: Vec<Exposed>,
-    /// What a backup of the application holds, as `figures.backup`.
+    /// What a backup of the application holds, as `locals.backup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
     /// Rules over several answers or over the host; what they refuse is refused before anything is changed.
@@ -115,7 +116,7 @@ pub struct Stage {
     pub proofs: Vec<ProofSpec>,
     /// Lines for the final page: what stands where.
     #[serde(default)]
-    pub results: Vec<ResultSpec>,
+    pub outputs: Vec<OutputSpec>,
 }
 
 /// A typed field.
@@ -158,7 +159,7 @@ pub struct Question {
     /// Whether an absolute path of this server is a `url`, too (and `user@host:path`, with the scheme `ssh`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub or_path: bool,
-    /// What is open besides `ports`: an expression that gives a list such as `figures.public.ports`.
+    /// What is open besides `ports`: an expression that gives a list such as `locals.public.ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<String>,
     /// When a `free_port` may be taken: an expression over `value` and `owner`, the program that listens there (empty
@@ -263,7 +264,7 @@ pub struct Rule {
     pub hint: String,
     /// The answer it concerns (`web.host`), for the position in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<String>,
+    pub field: Option<String>,
 }
 
 /// Something to know that refuses nothing.
@@ -275,7 +276,7 @@ pub struct Notice {
     pub when: Option<String>,
     /// An expression that yields a list; it is said for each, as `item`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub each: Option<String>,
+    pub for_each: Option<String>,
     /// What is said; a template.
     pub say: String,
     /// What to do; a template.
@@ -283,14 +284,14 @@ pub struct Notice {
     pub hint: String,
     /// The answer it concerns (`web.host`); its stage where none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub about: Option<String>,
+    pub field: Option<String>,
 }
 
 /// A named value computed from facts and answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Figure {
-    /// Its name: `figures.<name>`.
+pub struct Local {
+    /// Its name: `locals.<name>`.
     pub name: String,
     /// The expression, such as `size_workers(cpus=facts.cpus.usable, users=workers.users)`.
     pub value: String,
@@ -369,7 +370,7 @@ pub struct PackageSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Why.
-    pub because: String,
+    pub reason: String,
 }
 
 /// An action as written: common keys, and one key that names the kind.
@@ -378,22 +379,41 @@ pub struct ActionSpec {
     /// Its name within the stage.
     pub id: String,
     /// Why it is done; a template.
-    pub because: String,
+    pub reason: String,
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// Whether it comes after the actions of all stages, for what needs them all at work.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub late: bool,
+    /// When, within a run, it is done.
+    #[serde(default, skip_serializing_if = "Phase::is_stage")]
+    pub phase: Phase,
     /// An expression that yields a list; the action is repeated with `item` set to each (and `index` from 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub each: Option<String>,
+    pub for_each: Option<String>,
     /// Why the run may go on without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skippable: Option<String>,
+    pub skip_reason: Option<String>,
     /// The kind and its fields; text leaves are templates.
     #[serde(flatten)]
     pub body: BTreeMap<String, Value>,
+}
+
+/// When, within a run, an action is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// With the other actions of its stage.
+    #[default]
+    Stage,
+    /// After the actions of all stages, for what needs them all at work.
+    Final,
+}
+
+impl Phase {
+    /// Whether it is done with its stage.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_stage(&self) -> bool {
+        *self == Self::Stage
+    }
 }
 
 /// A proof as written: common keys, and one key that names the kind.
@@ -406,7 +426,7 @@ pub struct ProofSpec {
     pub when: Option<String>,
     /// Why the run may go on without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skippable: Option<String>,
+    pub skip_reason: Option<String>,
     /// The kind and its fields; text leaves are templates.
     #[serde(flatten)]
     pub body: BTreeMap<String, Value>,
@@ -415,7 +435,7 @@ pub struct ProofSpec {
 /// A line of the final page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResultSpec {
+pub struct OutputSpec {
     /// What it is: "Address".
     pub label: String,
     /// The value; a template. Never a secret: name the file that holds it.

@@ -14,7 +14,7 @@ pub use crate::facts::Application;
 use crate::facts::Facts;
 use crate::hash::fingerprint;
 use crate::proof::Proof;
-use crate::proof::listens::{Expected, Scope};
+use crate::proof::ports::{Expected, Scope};
 
 pub mod build;
 pub mod preview;
@@ -41,7 +41,8 @@ pub struct Plan {
     /// The proofs.
     pub proofs: Vec<PlannedProof>,
     /// Lines for the final page.
-    pub results: Vec<ResultLine>,
+    #[serde(rename = "results")]
+    pub outputs: Vec<OutputLine>,
     /// Things to know that refuse nothing.
     pub warnings: Vec<String>,
     /// Secrets (`stage.question`) with other characters than the usual, and their form.
@@ -75,7 +76,7 @@ impl Plan {
             answers: Vec::new(),
             actions: Vec::new(),
             proofs: Vec::new(),
-            results: Vec::new(),
+            outputs: Vec::new(),
             warnings: Vec::new(),
             secret_patterns: BTreeMap::new(),
             take_over: Vec::new(),
@@ -112,14 +113,15 @@ pub struct Planned {
     /// Its stage's id.
     pub stage: String,
     /// Why.
-    pub because: String,
+    #[serde(rename = "because")]
+    pub reason: String,
     /// What it does, as a phrase.
     pub describe: String,
     /// Whether it can be undone.
     pub reversible: Reversible,
     /// Why the run may go on without it when it fails; none where it may not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skippable: Option<String>,
+    #[serde(rename = "skippable", default, skip_serializing_if = "Option::is_none")]
+    pub skip_reason: Option<String>,
     /// The action itself.
     #[serde(flatten)]
     pub action: Action,
@@ -135,8 +137,8 @@ pub struct PlannedProof {
     /// What it proves, as a statement.
     pub describe: String,
     /// Why the run may go on without it when it fails; none where it may not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skippable: Option<String>,
+    #[serde(rename = "skippable", default, skip_serializing_if = "Option::is_none")]
+    pub skip_reason: Option<String>,
     /// The proof itself.
     #[serde(flatten)]
     pub proof: Proof,
@@ -144,7 +146,7 @@ pub struct PlannedProof {
 
 /// A line of the final page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResultLine {
+pub struct OutputLine {
     /// "Address".
     pub label: String,
     /// "<https://app.example.org/>".
@@ -183,7 +185,7 @@ impl Plan {
     pub fn application(&self) -> Application {
         let named = self.answers.iter().find(|answered| answered.path == Application::NAME);
         let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
-        let address = self.results.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
+        let address = self.outputs.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
         let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
         Application { guide: self.guide.clone(), name, address }
     }
@@ -208,7 +210,7 @@ impl Plan {
     /// The ports that its proofs look at: those open to everybody first.
     pub fn ports(&self) -> Vec<&Expected> {
         let expected = self.proofs.iter().filter_map(|planned| match &planned.proof {
-            Proof::Listens(listens) => Some(&listens.ports),
+            Proof::Ports(expected) => Some(&expected.ports),
             _ => None,
         });
         let mut ports: Vec<_> = expected.flatten().collect();

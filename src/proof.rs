@@ -9,12 +9,12 @@ use crate::host::{Host, Stamp};
 use crate::secret::Secrets;
 
 pub mod command;
+pub mod database_roundtrip;
 mod firewall;
 pub mod http;
-pub mod job;
-pub mod listens;
+pub mod ports;
+pub mod queue_roundtrip;
 pub mod renewal;
-pub mod row;
 pub mod service;
 mod sshd;
 pub mod tcp;
@@ -45,11 +45,11 @@ pub trait Prove {
     /// for app.example.org until 2027-11-21". Where it begins with [`NOT_TRIED`], nothing was proven.
     fn prove(&self, cx: &Cx<'_>) -> Outcome<String>;
     /// How long to keep trying, since services need time to come up.
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::from_secs(30)
     }
     /// Whether it is also tried before anything is changed.
-    fn before(&self) -> bool {
+    fn preflight(&self) -> bool {
         false
     }
 }
@@ -62,10 +62,13 @@ pub enum Proof {
     Command(command::Checked),
     Firewall(crate::action::firewall::Firewall),
     Http(http::Http),
-    Job(job::Job),
-    Listens(listens::Listens),
+    #[serde(rename = "job", alias = "queue_roundtrip")]
+    QueueRoundtrip(queue_roundtrip::QueueRoundtrip),
+    #[serde(rename = "listens", alias = "ports")]
+    Ports(ports::Ports),
     Renewal(renewal::Renewal),
-    Row(row::Row),
+    #[serde(rename = "row", alias = "database_roundtrip")]
+    DatabaseRoundtrip(database_roundtrip::DatabaseRoundtrip),
     Service(service::Running),
     Sshd(crate::action::sshd::Sshd),
     Tcp(tcp::Tcp),
@@ -76,7 +79,18 @@ pub enum Proof {
 impl Proof {
     /// The kinds' names as a guide writes them.
     pub const KINDS: &'static [&'static str] = &[
-        "command", "firewall", "http", "job", "listens", "renewal", "row", "service", "sshd", "tcp", "timer", "upload",
+        "command",
+        "database_roundtrip",
+        "firewall",
+        "http",
+        "ports",
+        "queue_roundtrip",
+        "renewal",
+        "service",
+        "sshd",
+        "tcp",
+        "timer",
+        "upload",
     ];
 
     /// The verb of whichever kind it is.
@@ -85,10 +99,10 @@ impl Proof {
             Self::Command(p) => p,
             Self::Firewall(p) => p,
             Self::Http(p) => p,
-            Self::Job(p) => p,
-            Self::Listens(p) => p,
+            Self::QueueRoundtrip(p) => p,
+            Self::Ports(p) => p,
             Self::Renewal(p) => p,
-            Self::Row(p) => p,
+            Self::DatabaseRoundtrip(p) => p,
             Self::Service(p) => p,
             Self::Sshd(p) => p,
             Self::Tcp(p) => p,
@@ -113,7 +127,7 @@ impl Proof {
                 Err(failure) => failure,
             };
             let waited = cx.host.now().sec.saturating_sub(start.sec);
-            if u64::try_from(waited).unwrap_or(0) >= prover.patience().as_secs() {
+            if u64::try_from(waited).unwrap_or(0) >= prover.retry_for().as_secs() {
                 return Err(last);
             }
             cx.host.sleep(pause);

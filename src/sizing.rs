@@ -113,7 +113,7 @@ pub struct Reserve {
     /// How much, in MiB.
     pub mib: u64,
     /// Why so much.
-    pub because: String,
+    pub reason: String,
 }
 
 /// Reckons how many workers to run. Takes any input, and always gives at least one worker.
@@ -266,7 +266,7 @@ impl Cost {
 fn reserves(memory: u64, input: &Input) -> Vec<Reserve> {
     let quarter = memory / 4;
     let reserve =
-        |what: &str, mib: u64, because: &str| Reserve { what: what.to_owned(), mib, because: because.to_owned() };
+        |what: &str, mib: u64, reason: &str| Reserve { what: what.to_owned(), mib, reason: reason.to_owned() };
     let mut reserves = vec![reserve(
         "system",
         (memory / 10).clamp(192, 1024),
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_see_the_figures_by_name() {
+    fn templates_see_the_locals_by_name() {
         let value = serde_json::to_value(size_workers(&Input { cpus: 2, ..Input::default() })).unwrap();
         assert_eq!(value["workers"], 4);
         assert_eq!(value["memory_limit"], LIMIT);

@@ -26,8 +26,8 @@ pub struct Directory {
     #[serde(default = "root")]
     pub group: String,
     /// Whether the product keeps its users' data in it: archived before it is removed, and removed only with leave.
-    #[serde(default)]
-    pub data: bool,
+    #[serde(rename = "data", alias = "user_data", default)]
+    pub user_data: bool,
     /// Whether a directory of another owner may exist there, with what is in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
@@ -64,7 +64,7 @@ impl Act for Directory {
             return Ok(vec![cx.blobs.before(cx.host, &path)?]);
         }
         let mut records = undo::parent_records(cx.host, &path)?;
-        records.push(if self.data { Undo::RemoveData { path } } else { Undo::RemoveDir { path } });
+        records.push(if self.user_data { Undo::RemoveData { path } } else { Undo::RemoveDir { path } });
         Ok(records)
     }
 
@@ -84,7 +84,7 @@ impl Act for Directory {
     }
 
     fn reversible(&self) -> Reversible {
-        if self.data { Reversible::WithData } else { Reversible::Yes }
+        if self.user_data { Reversible::WithData } else { Reversible::Yes }
     }
 
     fn brings(&self) -> Brings {
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_directory_of_data_is_recorded_as_such() {
         let bench = Bench::new();
-        let act = Directory { data: true, ..directory("/srv/data") };
+        let act = Directory { user_data: true, ..directory("/srv/data") };
         let path = PathBuf::from("/srv/data");
         assert_eq!(bench.make(&act).records, [Undo::RemoveData { path }]);
         assert_eq!(act.reversible(), Reversible::WithData);

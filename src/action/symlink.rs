@@ -19,8 +19,8 @@ pub struct Symlink {
     /// What it points to.
     pub target: PathBuf,
     /// What it may point to instead: where a later action turns it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub or: Option<PathBuf>,
+    #[serde(rename = "or", alias = "accept_target", default, skip_serializing_if = "Option::is_none")]
+    pub accept_target: Option<PathBuf>,
     /// Whether something that is not ours may exist there: it is replaced, and a rollback restores it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub may_exist: bool,
@@ -71,7 +71,7 @@ enum Standing {
 
 impl Symlink {
     fn is_content_with(&self, present: &Path) -> bool {
-        present == self.target || self.or.as_deref() == Some(present)
+        present == self.target || self.accept_target.as_deref() == Some(present)
     }
 
     fn standing(&self, cx: &Cx<'_>) -> Outcome<Standing> {
@@ -96,7 +96,7 @@ mod tests {
     use crate::host::Host as _;
 
     fn link(path: &str, target: &str) -> Symlink {
-        Symlink { path: path.into(), target: target.into(), or: None, may_exist: false }
+        Symlink { path: path.into(), target: target.into(), accept_target: None, may_exist: false }
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_link_that_a_later_action_turned_stays() {
         let bench = Bench::new();
-        let act = Symlink { or: Some("later".into()), ..link("/etc/a", "first") };
+        let act = Symlink { accept_target: Some("later".into()), ..link("/etc/a", "first") };
         bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
         assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
         bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();

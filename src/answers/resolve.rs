@@ -1,4 +1,4 @@
-//! From what was given to every answer of a guide: conditions, defaults, figures, rules; all problems at once.
+//! From what was given to every answer of a guide: conditions, defaults, locals, rules; all problems at once.
 //!
 //! What depends on a refused answer is neither asked nor judged, so one mistake is told once and not ten times
 //! over.
@@ -125,7 +125,7 @@ struct Walk<'a> {
     problems: Vec<Problem>,
     /// Answers (`stage.question`) refused when the file was read.
     refused: BTreeSet<String>,
-    /// Answers and figures (`figures.name`) without a value, because they or what they depend on was refused.
+    /// Answers and locals (`locals.name`) without a value, because they or what they depend on was refused.
     unknown: BTreeSet<String>,
 }
 
@@ -174,8 +174,8 @@ impl<'a> Walk<'a> {
             }
         }
         if applies == Some(false) {
-            for figure in &stage.figures {
-                self.figure_does_not_apply(&figure.name);
+            for local in &stage.locals {
+                self.local_does_not_apply(&local.name);
             }
             self.sections_do_not_apply(stage);
             return;
@@ -183,8 +183,8 @@ impl<'a> Walk<'a> {
         if applies == Some(true) {
             self.resolved.stages.push(stage.id.clone());
         }
-        for figure in &stage.figures {
-            self.figure(&figure.name, figure.when.as_deref(), &figure.value, applies.is_some());
+        for local in &stage.locals {
+            self.local(&local.name, local.when.as_deref(), &local.value, applies.is_some());
         }
         self.sections(stage, applies.is_some());
         if applies == Some(true) {
@@ -290,7 +290,7 @@ impl<'a> Walk<'a> {
         }
         let detected = names
             .iter()
-            .any(|name| ["facts", "release", "figures"].contains(&name.split('.').next().unwrap_or_default()));
+            .any(|name| ["facts", "release", "locals"].contains(&name.split('.').next().unwrap_or_default()));
         let origin = if detected { Origin::Detected } else { Origin::Default };
         let before = self.problems.len();
         let accepted = self.accept(question, path, &rendered, origin);
@@ -359,19 +359,19 @@ impl<'a> Walk<'a> {
         false
     }
 
-    fn figure(&mut self, name: &str, when: Option<&str>, expression: &str, known: bool) {
-        let path = format!("figures.{name}");
+    fn local(&mut self, name: &str, when: Option<&str>, expression: &str, known: bool) {
+        let path = format!("locals.{name}");
         if !known {
             self.unknown.insert(path);
             return;
         }
         let value = match self.condition(when, &path) {
             Some(true) => self.evaluate(expression, &path),
-            Some(false) => return self.figure_does_not_apply(name),
+            Some(false) => return self.local_does_not_apply(name),
             None => None,
         };
         match value {
-            Some(value) => self.set_figure(name, value),
+            Some(value) => self.set_local(name, value),
             None => {
                 self.unknown.insert(path);
             }
@@ -455,15 +455,15 @@ impl<'a> Walk<'a> {
         self.resolved.values.entry(stage.id.clone()).or_default().insert(question.id.clone(), value);
     }
 
-    fn set_figure(&mut self, name: &str, value: Value) {
-        self.context.set_figure(name, &value);
-        self.resolved.figures.insert(name.to_owned(), value);
+    fn set_local(&mut self, name: &str, value: Value) {
+        self.context.set_local(name, &value);
+        self.resolved.locals.insert(name.to_owned(), value);
     }
 
     /// It is what an earlier stage said, or else none: the name stays defined, so that others can refer to it.
-    fn figure_does_not_apply(&mut self, name: &str) {
-        if !self.resolved.figures.contains_key(name) {
-            self.set_figure(name, Value::Null);
+    fn local_does_not_apply(&mut self, name: &str) {
+        if !self.resolved.locals.contains_key(name) {
+            self.set_local(name, Value::Null);
         }
     }
 

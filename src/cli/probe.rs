@@ -17,7 +17,7 @@ use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::host::{Address, Host};
 use crate::plan::Plan;
-use crate::proof::{Proof, listens};
+use crate::proof::{Proof, ports};
 use crate::system::firewall::opening::{Ports, Protocol};
 use crate::system::net::wire;
 use crate::ui::stdio;
@@ -223,12 +223,12 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
         Action::Firewall(firewall) => Some(firewall),
         _ => None,
     });
-    let listens = plan.proofs.iter().filter_map(|planned| match &planned.proof {
-        Proof::Listens(listens) => Some(&listens.ports),
+    let ports = plan.proofs.iter().filter_map(|planned| match &planned.proof {
+        Proof::Ports(expected) => Some(&expected.ports),
         _ => None,
     });
-    for port in listens.flatten() {
-        let open = port.on == listens::Scope::Any && firewall.is_none();
+    for port in ports.flatten() {
+        let open = port.on == ports::Scope::Any && firewall.is_none();
         let expected = if open { Expected::Open } else { Expected::Closed };
         targets.insert(port.port, Target { name: port.name.clone(), expected: Some(expected) });
     }

@@ -76,7 +76,8 @@ pub struct Skippable {
     /// The step.
     pub step: String,
     /// Why that is safe, in the guide's words.
-    pub because: String,
+    #[serde(rename = "because")]
+    pub reason: String,
 }
 
 /// What somebody decided.

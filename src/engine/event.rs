@@ -68,7 +68,11 @@ pub enum What {
     /// Somebody decided, and the run goes on.
     Decided { choice: Choice },
     /// An action or a proof is left out, because somebody decided so; why the guide allows it.
-    Skipped { step: String, because: String },
+    Skipped {
+        step: String,
+        #[serde(rename = "because")]
+        reason: String,
+    },
     /// Reverting begins.
     RollbackStarted { run: String, records: usize },
     /// One record was carried out.

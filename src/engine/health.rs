@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::engine::runs::{self, Run, State};
 use crate::facts::Application;
 use crate::host::{Host, Stamp};
-use crate::plan::{Plan, Planned, PlannedProof, ResultLine};
+use crate::plan::{Plan, Planned, PlannedProof, OutputLine};
 
 pub use checks::certificate;
 
@@ -57,8 +57,8 @@ impl Installed {
     }
 
     /// What its guide shows at the end.
-    pub fn outputs(&self) -> &[ResultLine] {
-        self.plan.as_ref().map(|plan| plan.results.as_slice()).unwrap_or_default()
+    pub fn outputs(&self) -> &[OutputLine] {
+        self.plan.as_ref().map(|plan| plan.outputs.as_slice()).unwrap_or_default()
     }
 
     /// Its actions whose stages are in place.

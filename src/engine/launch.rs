@@ -194,7 +194,7 @@ fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec
     let mut problems = Vec::new();
     for planned in &plan.proofs {
         let prover = planned.proof.prover();
-        if prover.before()
+        if prover.preflight()
             && let Err(mut failure) = prover.prove(&cx)
         {
             // There is no room for all that a program said, and its last words are the reason.
@@ -375,7 +375,7 @@ mod tests {
     use crate::secret::{Secret, mark};
 
     const STAGE: &str = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: key, ask: k?, type: secret, help: h}\n\
-                         actions:\n  - {id: conf, because: settings, file: {path: /etc/x, content: 'key={{ a.key }}', mode: '0600'}}\n";
+                         actions:\n  - {id: conf, reason: settings, file: {path: /etc/x, content: 'key={{ a.key }}', mode: '0600'}}\n";
 
     fn made() -> (Guide, Resolved, Plan) {
         let guide = Guide {
@@ -474,10 +474,10 @@ mod tests {
     #[test]
     fn what_a_proof_finds_wrong_beforehand_refuses_the_plan() {
         let (_, resolved, mut plan) = made();
-        let proof = |before: bool| {
+        let proof = |preflight: bool| {
             let proof = json!({
                 "id": "a.version", "stage": "a", "describe": "it is new enough", "command":
-                {"describe": "it is new enough", "run": ["newer"], "before": before, "hint": "get another"},
+                {"describe": "it is new enough", "run": ["newer"], "preflight": preflight, "hint": "get another"},
             });
             serde_json::from_value(proof).unwrap()
         };

@@ -17,7 +17,7 @@ use crate::facts::probe;
 use crate::host::{Host, Kind};
 use crate::plan::Plan;
 use crate::plan::preview::Verdicts;
-use crate::proof::listens::Scope;
+use crate::proof::ports::Scope;
 use crate::system::accounts::Names;
 use crate::system::packages::status::Database;
 use crate::system::service::Manager;
@@ -151,7 +151,7 @@ impl<'a> Look<'a> {
                 }
             }
             Action::Symlink(link) if !identical && !link.may_exist => self.path(id, &link.path),
-            Action::Directory(dir) if !dir.may_exist => self.directory(id, &dir.path, dir.data, identical),
+            Action::Directory(dir) if !dir.may_exist => self.directory(id, &dir.path, dir.user_data, identical),
             Action::Source(source) if !identical => self.path(id, &source.path),
             Action::PythonEnv(env) if !identical => self.path(id, &env.path),
             Action::Certificate(certificate) if !identical => {

@@ -194,8 +194,8 @@ fn work(
             None => {}
         }
         if journal.is_skipped(step.id()) {
-            let because = step.skippable().unwrap_or_default().to_owned();
-            (job.emit)(What::Skipped { step: step.id().to_owned(), because });
+            let reason = step.skip_reason().unwrap_or_default().to_owned();
+            (job.emit)(What::Skipped { step: step.id().to_owned(), reason });
         } else {
             let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
             step.perform(job, journal, tracker).map_err(|failure| trouble(failure, cause))?;

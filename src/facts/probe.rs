@@ -80,8 +80,8 @@ pub fn probe(host: &dyn Host) -> Facts {
         redis: engines::redis(host),
         rabbitmq: engines::rabbitmq(host),
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
-        standing: noted(host, STANDING),
-        brought: noted(host, BROUGHT),
+        applied: noted(host, STANDING),
+        installed_by_us: noted(host, BROUGHT),
         applications: applications(host),
     }
 }
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!((facts.cpus.usable, facts.memory.usable_mib), (2, 2048));
         assert_eq!(facts.disks.keys().collect::<Vec<_>>(), ["/", "/tmp"]);
         assert_eq!(facts.disks["/"], Disk { free_mib: 20 << 10, total_mib: 40 << 10 });
-        assert!(facts.root && facts.listening.is_empty() && facts.ssh.is_none() && facts.standing.is_empty());
+        assert!(facts.root && facts.listening.is_empty() && facts.ssh.is_none() && facts.applied.is_empty());
     }
 
     #[test]
@@ -259,8 +259,8 @@ mod tests {
         let host = FakeHost::new();
         host.put_file(STANDING, r#"["webapp", "other"]"#, 0o644);
         host.put_file(BROUGHT, r#"["nginx"]"#, 0o644);
-        assert_eq!(probe(&host).standing, ["webapp", "other"]);
-        assert_eq!(probe(&host).brought, ["nginx"]);
+        assert_eq!(probe(&host).applied, ["webapp", "other"]);
+        assert_eq!(probe(&host).installed_by_us, ["nginx"]);
         let named =
             |host: &FakeHost| -> Vec<String> { probe(host).applications.iter().map(Application::words).collect() };
         assert_eq!(named(&host), ["webapp", "other"], "an earlier version noted guides alone");
@@ -268,7 +268,7 @@ mod tests {
         host.put_file(APPLICATIONS, shop, 0o644);
         assert_eq!(named(&host), ["shop, https://shop.example.org/"]);
         host.put_file(STANDING, "torn", 0o644);
-        assert!(probe(&host).standing.is_empty());
+        assert!(probe(&host).applied.is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Expressions and templates of a guide, evaluated by minijinja over facts, answers and figures.
+//! Expressions and templates of a guide, evaluated by minijinja over facts, answers and locals.
 //!
 //! There is no clock, no randomness and no access to the host in here, so the same names give the same text.
 //! Secrets are marks by the time they get here, and every filter of ours lets marks through as they are.
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn a_name_that_does_not_exist_is_an_error_everywhere() {
         let e = expressions(&[]);
-        for text in ["{{ web.prot }}", "x {{ web.prot }}", "{{ nothing.at.all }}", "x {{ figures.none }}"] {
+        for text in ["{{ web.prot }}", "x {{ web.prot }}", "{{ nothing.at.all }}", "x {{ locals.none }}"] {
             assert!(e.render(text, &context()).is_err(), "{text}");
         }
         assert!(e.truth("web.prot", &context()).is_err());
@@ -419,8 +419,8 @@ mod tests {
     #[test]
     fn functions_are_not_taken_for_names() {
         let e = expressions(&[]);
-        let sliced = e.names_in_expression("(figures.a.name | string)[:24] ~ facts.cpus.usable[1:]").unwrap();
-        assert_eq!(sliced.into_iter().collect::<Vec<_>>(), ["facts.cpus.usable", "figures.a.name"]);
+        let sliced = e.names_in_expression("(locals.a.name | string)[:24] ~ facts.cpus.usable[1:]").unwrap();
+        assert_eq!(sliced.into_iter().collect::<Vec<_>>(), ["facts.cpus.usable", "locals.a.name"]);
         let names = e.names_in_expression("size_workers(cpus=facts.cpus.usable).workers + range(3) | length").unwrap();
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["facts.cpus.usable"]);
     }

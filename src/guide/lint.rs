@@ -24,7 +24,7 @@ mod names;
 
 /// Names that expressions use for something else.
 const RESERVED: &[&str] =
-    &["facts", "release", "figures", "owner", "value", "item", "index", "packages", "version", "guide", "on_failure"];
+    &["facts", "release", "locals", "owner", "value", "item", "index", "packages", "version", "guide", "on_failure"];
 
 /// Where the mark of a secret may stand: what is written to files that only their owner reads, or handed over
 /// through stdin, the environment or a socket. Anything else is argv, a log or a screen.
@@ -35,8 +35,8 @@ const SECRET_PLACES: &[(&str, &[&str])] = &[
     ("rabbitmq", &["password"]),
     ("command", &["env", "stdin"]),
     ("http", &["body", "headers"]),
-    ("job", &["headers"]),
-    ("row", &["password"]),
+    ("queue_roundtrip", &["headers"]),
+    ("database_roundtrip", &["password"]),
     ("tcp", &["password"]),
 ];
 
@@ -77,9 +77,9 @@ impl Linter {
             self.asked(stage);
         }
         for stage in &guide.stages {
-            let rules = stage.rules.iter().enumerate().map(|(index, rule)| (format!("rules[{index}]"), &rule.about));
+            let rules = stage.rules.iter().enumerate().map(|(index, rule)| (format!("rules[{index}]"), &rule.field));
             let notices =
-                stage.notices.iter().enumerate().map(|(index, notice)| (format!("notices[{index}]"), &notice.about));
+                stage.notices.iter().enumerate().map(|(index, notice)| (format!("notices[{index}]"), &notice.field));
             for (at, about) in rules.chain(notices).filter_map(|(at, about)| Some((at, about.as_deref()?))) {
                 self.about(&format!("{}.{at}", stage.id), about);
             }
@@ -112,14 +112,14 @@ impl Linter {
             }
             self.names.add_answer(&stage.id, &question.id, question.kind == QuestionKind::Secret);
         }
-        self.unique(&format!("{at}.figures"), stage.figures.iter().map(|figure| figure.name.as_str()));
-        for figure in &stage.figures {
-            let at = format!("{at}.figures.{}", figure.name);
-            self.id(&at, &figure.name);
-            self.expression(&at, figure.when.as_deref(), &[]);
-            let used = self.expression(&at, Some(&figure.value), &[]);
+        self.unique(&format!("{at}.locals"), stage.locals.iter().map(|local| local.name.as_str()));
+        for local in &stage.locals {
+            let at = format!("{at}.locals.{}", local.name);
+            self.id(&at, &local.name);
+            self.expression(&at, local.when.as_deref(), &[]);
+            let used = self.expression(&at, Some(&local.value), &[]);
             let secret = used.iter().any(|name| self.names.is_secret(name));
-            self.names.add_figure(&figure.name, secret);
+            self.names.add_local(&local.name, secret);
         }
         self.sections(stage);
         for (index, rule) in stage.rules.iter().enumerate() {
@@ -137,7 +137,7 @@ impl Linter {
             self.section(&at, exposed);
         }
         if !stage.exposes.is_empty() {
-            self.names.add_figure("public", false);
+            self.names.add_local("public", false);
         }
         let Some(backup) = &stage.backup else { return };
         let at = format!("{}.backup", stage.id);
@@ -147,7 +147,7 @@ impl Linter {
             self.expression(&at, database.when.as_deref(), &[]);
             self.section(&at, database);
         }
-        self.names.add_figure("backup", false);
+        self.names.add_local("backup", false);
     }
 
     fn section(&mut self, at: &str, section: &impl serde::Serialize) {
@@ -156,8 +156,8 @@ impl Linter {
     }
 
     fn notice(&mut self, at: &str, notice: &Notice) {
-        self.expression(at, notice.each.as_deref(), &[]);
-        let extras: &[&str] = if notice.each.is_some() { &["item"] } else { &[] };
+        self.expression(at, notice.for_each.as_deref(), &[]);
+        let extras: &[&str] = if notice.for_each.is_some() { &["item"] } else { &[] };
         self.expression(at, notice.when.as_deref(), extras);
         self.require(at, !notice.say.trim().is_empty(), "`say` is missing");
         for text in [&notice.say, &notice.hint] {
@@ -237,11 +237,11 @@ impl Linter {
             let at = format!("{}.packages[{index}]", stage.id);
             self.expression(&at, packages.when.as_deref(), &[]);
             self.require(&at, !packages.install.is_empty(), "a list of packages is empty");
-            for text in packages.install.iter().chain([&packages.because]) {
+            for text in packages.install.iter().chain([&packages.reason]) {
                 let used = self.template(&at, text, &[]);
                 self.no_secret(&at, &used);
             }
-            self.require(&at, !packages.because.trim().is_empty(), "`because` is missing");
+            self.require(&at, !packages.reason.trim().is_empty(), "`reason` is missing");
         }
         self.unique(&format!("{}.actions", stage.id), stage.actions.iter().map(|action| action.id.as_str()));
         for action in &stage.actions {
@@ -255,11 +255,11 @@ impl Linter {
             let at = format!("{}.proofs.{}", stage.id, proof.id);
             self.id(&at, &proof.id);
             self.expression(&at, proof.when.as_deref(), &[]);
-            self.skippable(&at, proof.skippable.as_deref(), &[]);
+            self.skip_reason(&at, proof.skip_reason.as_deref(), &[]);
             self.body(&at, schema::Of::Proof, &proof.body, &[]);
         }
-        for result in &stage.results {
-            let at = format!("{}.results.{}", stage.id, result.label);
+        for result in &stage.outputs {
+            let at = format!("{}.outputs.{}", stage.id, result.label);
             self.expression(&at, result.when.as_deref(), &[]);
             let used = self.template(&at, &result.value, &[]);
             self.no_secret(&at, &used);
@@ -269,13 +269,13 @@ impl Linter {
     fn action(&mut self, stage: &Stage, action: &ActionSpec, ids: &BTreeSet<String>) {
         let at = format!("{}.actions.{}", stage.id, action.id);
         self.id(&at, &action.id);
-        self.expression(&at, action.each.as_deref(), &[]);
-        let extras: &[&str] = if action.each.is_some() { &["item", "index"] } else { &[] };
+        self.expression(&at, action.for_each.as_deref(), &[]);
+        let extras: &[&str] = if action.for_each.is_some() { &["item", "index"] } else { &[] };
         self.expression(&at, action.when.as_deref(), extras);
-        self.require(&at, !action.because.trim().is_empty(), "`because` is missing");
-        let used = self.template(&format!("{at}.because"), &action.because, extras);
+        self.require(&at, !action.reason.trim().is_empty(), "`reason` is missing");
+        let used = self.template(&format!("{at}.reason"), &action.reason, extras);
         self.no_secret(&at, &used);
-        self.skippable(&at, action.skippable.as_deref(), extras);
+        self.skip_reason(&at, action.skip_reason.as_deref(), extras);
         self.body(&at, schema::Of::Action, &action.body, extras);
         for (kind, fields) in &action.body {
             match kind.as_str() {
@@ -288,10 +288,10 @@ impl Linter {
     }
 
     /// Leaving a step out is on offer only with a reason.
-    fn skippable(&mut self, at: &str, why: Option<&str>, extras: &[&str]) {
+    fn skip_reason(&mut self, at: &str, why: Option<&str>, extras: &[&str]) {
         let Some(why) = why else { return };
-        self.require(at, !why.trim().is_empty(), "`skippable` says why the run may go on without it");
-        let used = self.template(&format!("{at}.skippable"), why, extras);
+        self.require(at, !why.trim().is_empty(), "`skip_reason` says why the run may go on without it");
+        let used = self.template(&format!("{at}.skip_reason"), why, extras);
         self.no_secret(at, &used);
     }
 
@@ -340,7 +340,7 @@ impl Linter {
     /// An expression is short, and looks for packages that somebody looks for.
     fn form(&mut self, at: &str, expression: &str) {
         if Form::of(expression).chain > form::FILTERS {
-            let hint = "compute it in a figure, or use a function".to_owned();
+            let hint = "compute it in a local, or use a function".to_owned();
             self.tell(at, format!("a chain of more than {} filters", form::FILTERS), hint);
         }
         for package in form::packages(expression) {
@@ -360,7 +360,7 @@ impl Linter {
             self.form(at, expression);
         }
         if let Some(statement) = statements.first() {
-            let hint = "use `when`, `each` or a figure".to_owned();
+            let hint = "use `when`, `for_each` or a local".to_owned();
             self.tell(at, format!("`{statement}`: statements are allowed in assets only"), hint);
         }
         self.used(at, self.expressions.names_in_template(template), extras)

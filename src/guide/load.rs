@@ -11,8 +11,8 @@ use crate::action::Action;
 use crate::assets::{self, Tree};
 use crate::error::Problem;
 use crate::guide::{
-    ActionSpec, Exposed, Figure, Guide, GuideFile, Notice, PackageSpec, ProofSpec, Question, Releases, ResultSpec,
-    Rule, Stage, anywhere, lint, place,
+    ActionSpec, Exposed, Guide, GuideFile, Local, Notice, OutputSpec, PackageSpec, ProofSpec, Question, Releases, Rule,
+    Stage, anywhere, lint, place, renamed,
 };
 use crate::host::Host;
 use crate::proof::Proof;
@@ -159,8 +159,18 @@ fn assemble(id: Option<&str>, read: Read<'_>, tree: Tree) -> Result<Guide, Vec<P
     Err(problems)
 }
 
-/// A stage, or every entry of its lists that is not of its form: the reader itself stops at the first.
+/// A stage; what is wrong with it, and which keys have other names today.
 fn stage(name: &str, bytes: &[u8]) -> Result<Stage, Vec<Problem>> {
+    entries(name, bytes).map_err(|mut problems| {
+        for problem in problems.iter_mut().filter(|problem| problem.hint.is_empty()) {
+            problem.hint = renamed::hint(&problem.message).unwrap_or_default();
+        }
+        problems
+    })
+}
+
+/// A stage, or every entry of its lists that is not of its form: the reader itself stops at the first.
+fn entries(name: &str, bytes: &[u8]) -> Result<Stage, Vec<Problem>> {
     let first = match yaml::from_slice::<Stage>(name, bytes) {
         Ok(stage) => return Ok(stage),
         Err(first) => first,
@@ -199,14 +209,14 @@ type Wrong = fn(Value) -> Option<String>;
 /// The lists of a stage, and how to see whether an entry has the form of its list.
 const ENTRIES: [(&str, Wrong); 9] = [
     ("questions", wrong::<Question>),
-    ("figures", wrong::<Figure>),
+    ("locals", wrong::<Local>),
     ("exposes", wrong::<Exposed>),
     ("rules", wrong::<Rule>),
     ("notices", wrong::<Notice>),
     ("packages", wrong::<PackageSpec>),
     ("actions", wrong::<ActionSpec>),
     ("proofs", wrong::<ProofSpec>),
-    ("results", wrong::<ResultSpec>),
+    ("outputs", wrong::<OutputSpec>),
 ];
 
 /// Every action and every proof has exactly one key that names its kind, and nothing else.
@@ -228,8 +238,8 @@ fn kinds(stage: &Stage) -> Vec<Problem> {
 fn one_kind(path: &str, body: &BTreeMap<String, Value>, known: &[&'static str]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for key in body.keys().filter(|key| !known.contains(&key.as_str())) {
-        let all = [known, &["id", "because", "when", "late", "each", "skippable"]].concat();
-        let hint = nearest(key, all.iter().copied())
+        let all = [known, &["id", "reason", "when", "phase", "for_each", "skip_reason"]].concat();
+        let hint = renamed::nearest(key, all.iter().copied())
             .map_or_else(|| format!("kinds are: {}", known.join(", ")), |near| format!("did you mean {near}?"));
         problems.push(problem("", path, format!("`{key}` is no kind and no common key"), hint));
     }
@@ -268,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_unknown_kind_is_told_with_the_nearest_one() {
-        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b, symlnk: {path: /a}}\n";
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, reason: b, symlnk: {path: /a}}\n";
         let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
         assert_eq!(
             problems[0].to_string(),
@@ -280,9 +290,9 @@ mod tests {
     fn every_problem_of_the_linter_has_its_file_and_line() {
         let guide = format!("{GUIDE}requires:\n  - that: facts.nothing\n    message: m\n");
         let stage = "id: a\ntitle: A\nwhy: because\nquestions:\n  - id: q\n    ask: q?\n    type: text\n    help: ''\n\
-            rules:\n  - {that: a.q == 'x', message: m}\n  - that: a.nothing\n    message: m\n    about: a.qq\n\
-            actions:\n  - id: x\n    because: b\n    symlink:\n      path: /a\n      traget: /b\n\
-            proofs:\n  - {id: p, http: {url: 'http://{{ a.z }}/'}}\nresults:\n  - {label: Two words, value: '{{ a.z }}'}\n";
+            rules:\n  - {that: a.q == 'x', message: m}\n  - that: a.nothing\n    message: m\n    field: a.qq\n\
+            actions:\n  - id: x\n    reason: b\n    symlink:\n      path: /a\n      traget: /b\n\
+            proofs:\n  - {id: p, http: {url: 'http://{{ a.z }}/'}}\noutputs:\n  - {label: Two words, value: '{{ a.z }}'}\n";
         let problems = assembled(&[("guide.yaml", &guide), ("a.yaml", stage)]).unwrap_err();
         let shown: Vec<_> = problems.iter().map(|one| format!("{}: {}", one.place, one.path)).collect();
         let expected = [
@@ -292,7 +302,7 @@ mod tests {
             "a.yaml:11:5: a.rules[1]",
             "a.yaml:19:7: a.actions.x.symlink.traget",
             "a.yaml:21:20: a.proofs.p.http.url",
-            "a.yaml:23:5: a.results.Two words",
+            "a.yaml:23:5: a.outputs.Two words",
         ];
         assert_eq!(shown, expected, "{problems:#?}");
     }
@@ -305,7 +315,7 @@ mod tests {
         let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
         let expected = [
             "a.yaml:5:28: questions: unknown variant `texxt`",
-            "a.yaml:7:5: actions: missing field `because`",
+            "a.yaml:7:5: actions: missing field `reason`",
             "a.yaml:9:5: rules: unknown field `id`",
         ];
         assert_eq!(shown.len(), expected.len(), "{shown:#?}");
@@ -314,14 +324,14 @@ mod tests {
 
     #[test]
     fn two_kinds_in_one_action_are_refused() {
-        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b, absent: {path: /a}, symlink: {path: /a, target: /b}}\n";
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, reason: b, remove: {path: /a}, symlink: {path: /a, target: /b}}\n";
         let problems = assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).unwrap_err();
-        assert!(problems[0].message.contains("absent and symlink"), "{problems:?}");
+        assert!(problems[0].message.contains("remove and symlink"), "{problems:?}");
     }
 
     #[test]
     fn an_action_without_a_kind_is_refused() {
-        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, because: b}\n";
+        let stage = "id: a\ntitle: A\nwhy: because\nactions:\n  - {id: x, reason: b}\n";
         assert!(assembled(&[("guide.yaml", GUIDE), ("a.yaml", stage)]).is_err());
     }
 
@@ -349,8 +359,8 @@ mod tests {
         let host = FakeHost::new();
         let stage = "id: web\ntitle: W\nwhy: because\nquestions:\n  - {id: host, ask: h?, type: hostname, help: h}\n  \
             - {id: http_port, ask: p?, type: port, help: h}\n  - {id: https_port, ask: p?, type: port, help: h}\n\
-            figures:\n  - {name: certificate_users, value: \"['nginx.service']\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n  - {name: public, value: \"{'name': 't', 'ports': []}\"}\n\
-            actions:\n  - {id: site, because: b, file: {path: /x, template: site.conf}}\n";
+            locals:\n  - {name: certificate_users, value: \"['nginx.service']\"}\n  - {name: certificate, value: \"'/c'\"}\n  - {name: certificate_key, value: \"'/k'\"}\n  - {name: public, value: \"{'name': 't', 'ports': []}\"}\n\
+            actions:\n  - {id: site, reason: b, file: {path: /x, template: site.conf}}\n";
         let guide = GUIDE.replace("[a.yaml]", "[web.yaml, common/tls.yaml]");
         host.put_file("/root/checkout/guide.yaml", &guide, 0o644);
         host.put_file("/root/checkout/web.yaml", stage, 0o644);

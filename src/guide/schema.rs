@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-use crate::suggest::nearest;
+use crate::guide::renamed::nearest;
 
 /// The schema as it is printed: draft 2020-12, for `guide.yaml` and for stages.
 pub const TEXT: &str = include_str!("../../docs/reference/guide.schema.json");

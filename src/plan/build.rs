@@ -11,8 +11,8 @@ use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions, drop_absent};
-use crate::guide::{ActionSpec, Guide, ProofSpec, Stage};
-use crate::plan::{Answered, Plan, Planned, PlannedProof, PlannedStage, ResultLine, SecretForm};
+use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Stage};
+use crate::plan::{Answered, OutputLine, Plan, Planned, PlannedProof, PlannedStage, SecretForm};
 use crate::proof::Proof;
 
 /// The id of the one package transaction, and of the stage it forms.
@@ -40,13 +40,13 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
             let value = answers.and_then(|answers| answers.get(&question.id)).unwrap_or(&Value::Null);
             context.set_answer(&stage.id, &question.id, value);
         }
-        for figure in &stage.figures {
-            context.set_figure(&figure.name, resolved.figures.get(&figure.name).unwrap_or(&Value::Null));
+        for local in &stage.locals {
+            context.set_local(&local.name, resolved.locals.get(&local.name).unwrap_or(&Value::Null));
         }
     }
     // What sections of stages make.
-    for (name, value) in &resolved.figures {
-        context.set_figure(name, value);
+    for (name, value) in &resolved.locals {
+        context.set_local(name, value);
     }
     context
 }
@@ -75,9 +75,9 @@ impl Builder<'_> {
         let applying: Vec<&Stage> = guide.stages.iter().filter(|stage| resolved.stages.contains(&stage.id)).collect();
         let mut stages = Vec::new();
         let mut actions = Vec::new();
-        let mut late = Vec::new();
+        let mut last = Vec::new();
         let mut proofs = Vec::new();
-        let mut results = Vec::new();
+        let mut outputs = Vec::new();
         if let Some(packages) = self.packages(&applying) {
             stages.push(PlannedStage { id: PACKAGES.to_owned(), title: "Packages".to_owned() });
             actions.push(packages);
@@ -86,7 +86,10 @@ impl Builder<'_> {
             stages.push(PlannedStage { id: stage.id.clone(), title: stage.title.clone() });
             for spec in &stage.actions {
                 let planned = self.action(stage, spec);
-                if spec.late { late.extend(planned) } else { actions.extend(planned) }
+                match spec.phase {
+                    Phase::Stage => actions.extend(planned),
+                    Phase::Final => last.extend(planned),
+                }
             }
             for spec in &stage.proofs {
                 let id = format!("{}.{}", stage.id, spec.id);
@@ -94,15 +97,15 @@ impl Builder<'_> {
                     proofs.extend(self.proof(stage, &id, spec));
                 }
             }
-            for spec in &stage.results {
-                let id = format!("{}.results", stage.id);
+            for spec in &stage.outputs {
+                let id = format!("{}.outputs", stage.id);
                 if self.applies(&id, spec.when.as_deref(), None) {
                     let value = self.text(&id, &spec.value, None);
-                    results.push(ResultLine { label: spec.label.clone(), value });
+                    outputs.push(OutputLine { label: spec.label.clone(), value });
                 }
             }
         }
-        actions.append(&mut late);
+        actions.append(&mut last);
         name_what_is_planned(&mut actions);
         self.cover(&actions);
         Plan {
@@ -110,7 +113,7 @@ impl Builder<'_> {
             answers: answered(guide, resolved),
             actions,
             proofs,
-            results,
+            outputs,
             warnings: resolved.warnings.clone(),
             secret_patterns: secret_patterns(guide, resolved),
             take_over: resolved.take_over.clone(),
@@ -151,7 +154,7 @@ impl Builder<'_> {
                         Err(why) => self.wrong(&at, why),
                     }
                 }
-                let reason = self.text(&at, &spec.because, None);
+                let reason = self.text(&at, &spec.reason, None);
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }
@@ -167,13 +170,13 @@ impl Builder<'_> {
 
     fn action(&mut self, stage: &Stage, spec: &ActionSpec) -> Vec<Planned> {
         let id = format!("{}.{}", stage.id, spec.id);
-        let Some(each) = &spec.each else {
+        let Some(each) = &spec.for_each else {
             return self.one_action(stage, spec, id, None).into_iter().collect();
         };
         let items = match self.expressions.eval(each, &self.context) {
             Ok(Value::Array(items)) => items,
             Ok(other) => {
-                self.wrong(&id, format!("`each` must give a list, and gives {other}"));
+                self.wrong(&id, format!("`for_each` must give a list, and gives {other}"));
                 return Vec::new();
             }
             Err(why) => {
@@ -194,7 +197,7 @@ impl Builder<'_> {
         if !self.applies(&id, spec.when.as_deref(), inner) {
             return None;
         }
-        let because = self.text(&id, &spec.because, inner);
+        let reason = self.text(&id, &spec.reason, inner);
         let (kind, fields) = spec.body.iter().next()?;
         let mut fields = self.fields(&id, fields, inner)?;
         match kind.as_str() {
@@ -203,11 +206,11 @@ impl Builder<'_> {
             _ => {}
         }
         let action: Action = self.typed(&id, kind, fields)?;
-        let skippable = self.skippable(&id, spec.skippable.as_deref(), inner);
-        Some(Planned { skippable, ..planned(id, &stage.id, &because, action) })
+        let skip_reason = self.skip_reason(&id, spec.skip_reason.as_deref(), inner);
+        Some(Planned { skip_reason, ..planned(id, &stage.id, &reason, action) })
     }
 
-    fn skippable(&mut self, id: &str, why: Option<&str>, inner: Option<&Context>) -> Option<String> {
+    fn skip_reason(&mut self, id: &str, why: Option<&str>, inner: Option<&Context>) -> Option<String> {
         why.map(|why| self.text(id, why, inner).trim().to_owned())
     }
 
@@ -262,8 +265,8 @@ impl Builder<'_> {
         let fields = self.fields(id, fields, None)?;
         let proof: Proof = self.typed(id, kind, fields)?;
         let describe = proof.prover().describe();
-        let skippable = self.skippable(id, spec.skippable.as_deref(), None);
-        Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skippable, proof })
+        let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), None);
+        Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skip_reason, proof })
     }
 
     fn fields(&mut self, id: &str, fields: &Value, inner: Option<&Context>) -> Option<Map<String, Value>> {
@@ -320,11 +323,11 @@ impl Builder<'_> {
     }
 }
 
-fn planned(id: String, stage: &str, because: &str, action: Action) -> Planned {
+fn planned(id: String, stage: &str, reason: &str, action: Action) -> Planned {
     let act = action.act();
     let (describe, reversible): (String, Reversible) = (act.describe(), act.reversible());
-    let (stage, because) = (stage.to_owned(), because.trim().to_owned());
-    Planned { id, stage, because, describe, reversible, skippable: None, action }
+    let (stage, reason) = (stage.to_owned(), reason.trim().to_owned());
+    Planned { id, stage, reason, describe, reversible, skip_reason: None, action }
 }
 
 /// `restart_after: [web.module]` means every repetition of it that is in the plan, and nothing that is not.

@@ -108,10 +108,10 @@ mod tests {
             Planned {
                 id: format!("a.{n}"),
                 stage: "a".into(),
-                because: String::new(),
+                reason: String::new(),
                 describe: action.act().describe(),
                 reversible: action.act().reversible(),
-                skippable: None,
+                skip_reason: None,
                 action,
             }
         };

@@ -20,8 +20,8 @@ pub(crate) fn ports(_: &dyn Host, facts: &Facts) -> Finding {
     let who = |process: &str| if process.is_empty() { "a program that only root can see" } else { process }.to_owned();
     let found: Vec<String> = taken.iter().map(|(port, process)| format!("{port} by {}", who(process))).collect();
     let found = format!("taken: {}", found.join(", "));
-    if !facts.standing.is_empty() {
-        return ok(format!("{found} ({} is in place here)", facts.standing.join(", ")));
+    if !facts.applied.is_empty() {
+        return ok(format!("{found} ({} is in place here)", facts.applied.join(", ")));
     }
     let mut programs: Vec<String> = taken.iter().map(|(_, process)| who(process)).collect();
     programs.dedup();

@@ -9,7 +9,7 @@ use crate::host::Host;
 
 pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     if !facts.root {
-        return ok(match facts.standing.as_slice() {
+        return ok(match facts.applied.as_slice() {
             [] => "no run is in place; only root can see runs that were interrupted".to_owned(),
             guides => format!("{} is in place; only root can see its runs", guides.join(", ")),
         });

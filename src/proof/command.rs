@@ -30,14 +30,14 @@ pub struct Checked {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Whether this is tried before anything is changed, too; a failure then refuses the plan (exit 1).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub before: bool,
+    #[serde(rename = "before", alias = "preflight", default, skip_serializing_if = "std::ops::Not::not")]
+    pub preflight: bool,
     /// Seconds after which it is killed.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
     /// Seconds for which it is tried again, for what needs time to become so.
-    #[serde(default)]
-    pub patience: u64,
+    #[serde(rename = "patience", alias = "retry_for", default)]
+    pub retry_for: u64,
     /// What to do when it is not so.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
@@ -81,13 +81,13 @@ impl Prove for Checked {
         Ok(evidence.map_or_else(|| format!("`{program}` is content"), |line| cx.secrets.conceal(line.trim())))
     }
 
-    fn before(&self) -> bool {
-        self.before
+    fn preflight(&self) -> bool {
+        self.preflight
     }
 
     /// Most do not wait for a service to come up, and may be long at work: once is enough for them.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(self.patience)
+    fn retry_for(&self) -> Duration {
+        Duration::from_secs(self.retry_for)
     }
 }
 
@@ -108,9 +108,9 @@ mod tests {
             contains: contains.to_owned(),
             user: String::new(),
             env: BTreeMap::new(),
-            before: false,
+            preflight: false,
             timeout: 10,
-            patience: 0,
+            retry_for: 0,
             hint: "look at its log".to_owned(),
         };
         proof.prove(&Cx { host: &host, secrets: &Secrets::default() })

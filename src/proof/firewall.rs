@@ -22,7 +22,7 @@ impl Prove for Firewall {
     }
 
     /// Rules do not come up by themselves.
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::ZERO
     }
 }

@@ -22,9 +22,9 @@ pub struct Renewal {
     pub connect: String,
     /// The port of https.
     pub port: u16,
-    /// Whether the renewal is only rehearsed.
-    #[serde(default)]
-    pub rehearse: bool,
+    /// Whether the renewal is only tried, with the authority's staging server.
+    #[serde(rename = "rehearse", alias = "dry_run", default)]
+    pub dry_run: bool,
     /// How long it may take: it asks the authority, and waits for its answer.
     #[serde(default = "seconds")]
     pub seconds: u64,
@@ -54,7 +54,7 @@ impl Prove for Renewal {
             ));
         }
         self.timer_runs(cx.host)?;
-        if self.rehearse {
+        if self.dry_run {
             self.renew(cx.host, "--dry-run")?;
             return Ok("rehearsed with the authority's staging server; certbot.timer does it in time".to_owned());
         }
@@ -76,7 +76,7 @@ impl Prove for Renewal {
             .hint("see `renew_hook` in the settings of the renewal, and the web server's log"))
     }
 
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::ZERO
     }
 }
@@ -145,12 +145,12 @@ mod tests {
 
     const SETTINGS: &str = "/etc/letsencrypt/renewal/app.example.org.conf";
 
-    fn proof(rehearse: bool) -> Renewal {
-        Renewal { name: "app.example.org".into(), connect: "127.0.0.1".into(), port: 443, rehearse, seconds: seconds() }
+    fn proof(dry_run: bool) -> Renewal {
+        Renewal { name: "app.example.org".into(), connect: "127.0.0.1".into(), port: 443, dry_run, seconds: seconds() }
     }
 
-    fn prove(host: &FakeHost, rehearse: bool) -> Outcome<String> {
-        proof(rehearse).prove(&Cx { host, secrets: &Secrets::default() })
+    fn prove(host: &FakeHost, dry_run: bool) -> Outcome<String> {
+        proof(dry_run).prove(&Cx { host, secrets: &Secrets::default() })
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl Prove for Sshd {
     }
 
     /// The action has waited for it.
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::from_secs(5)
     }
 }

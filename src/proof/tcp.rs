@@ -37,8 +37,8 @@ pub struct Tcp {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ca: String,
     /// Whether this is tried before anything is changed; a failure then refuses the plan (exit 1).
-    #[serde(default)]
-    pub before: bool,
+    #[serde(rename = "before", alias = "preflight", default)]
+    pub preflight: bool,
 }
 
 /// The certificate that a server must show.
@@ -114,13 +114,13 @@ impl Prove for Tcp {
         Ok(format!("{evidence}, {version}, certificate for {}", certificate.name))
     }
 
-    fn before(&self) -> bool {
-        self.before
+    fn preflight(&self) -> bool {
+        self.preflight
     }
 
     /// Before anything is changed somebody waits for the answer, and nothing is about to come up.
-    fn patience(&self) -> Duration {
-        if self.before { Duration::ZERO } else { Duration::from_secs(30) }
+    fn retry_for(&self) -> Duration {
+        if self.preflight { Duration::ZERO } else { Duration::from_secs(30) }
     }
 }
 

@@ -74,7 +74,7 @@ impl Prove for Timer {
     }
 
     /// A run takes long, and a second one would find no more than the first.
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::ZERO
     }
 }

@@ -54,7 +54,7 @@ impl Prove for Upload {
         Ok(format!("one byte more: {with_length}; without a length: {without}; {let_in}"))
     }
 
-    fn patience(&self) -> Duration {
+    fn retry_for(&self) -> Duration {
         Duration::ZERO
     }
 }

@@ -18,7 +18,7 @@ pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
             Choice::Retry => (Decision::Retry, format!("retry, beginning with {}", waiting.retry_from)),
             Choice::Skip => {
                 let skip = waiting.skip.as_ref()?;
-                (Decision::Skip, format!("skip {}: {}", skip.step, skip.because))
+                (Decision::Skip, format!("skip {}: {}", skip.step, skip.reason))
             }
             Choice::RollbackStage => {
                 (Decision::RollbackStage, format!("roll back the stage {}, then ask again", waiting.stage))

@@ -152,8 +152,8 @@ pub fn changes(count: usize) -> String {
 }
 
 /// A step that was left out.
-pub fn skipped(look: Look, describe: &str, because: &str) -> Vec<String> {
-    hanging(look, MARK, &format!("skipped: {describe} {} {because}", look.dash()))
+pub fn skipped(look: Look, describe: &str, reason: &str) -> Vec<String> {
+    hanging(look, MARK, &format!("skipped: {describe} {} {reason}", look.dash()))
 }
 
 /// Something left in place.

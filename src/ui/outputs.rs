@@ -1,23 +1,23 @@
 //! What a guide shows at the end, in the order in which a person wants it: what one needs at once, then the rest.
 
-use crate::plan::{Plan, ResultLine};
+use crate::plan::{Plan, OutputLine};
 use crate::secret::OPEN;
 
 /// The outputs of a plan.
 #[derive(Debug, Default)]
 pub struct Outputs<'a> {
     /// Addresses, and what names a password.
-    pub needed: Vec<&'a ResultLine>,
+    pub needed: Vec<&'a OutputLine>,
     /// Where everything is.
-    pub others: Vec<&'a ResultLine>,
+    pub others: Vec<&'a OutputLine>,
 }
 
 impl<'a> Outputs<'a> {
     /// Of a plan: addresses come first.
     pub fn of(plan: &'a Plan) -> Self {
         let secrets = secrets(plan);
-        let names_one = |line: &ResultLine| secrets.iter().any(|secret| line.value.contains(secret));
-        let (addresses, rest): (Vec<_>, Vec<_>) = plan.results.iter().partition(|line| is_address(&line.value));
+        let names_one = |line: &OutputLine| secrets.iter().any(|secret| line.value.contains(secret));
+        let (addresses, rest): (Vec<_>, Vec<_>) = plan.outputs.iter().partition(|line| is_address(&line.value));
         let (logins, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|line| names_one(line));
         Self { needed: addresses.into_iter().chain(logins).collect(), others }
     }

@@ -121,7 +121,7 @@ impl Renderer for Plain {
             What::Failed { failure, .. } => self.lines(&messages::failure(self.look, failure)),
             What::Waiting(waiting) => self.line(&messages::waiting(waiting)),
             What::Decided { choice } => self.line(messages::decided(*choice)),
-            What::Skipped { step, because } => self.step(step, &format!("skipped: {because}")),
+            What::Skipped { step, reason } => self.step(step, &format!("skipped: {reason}")),
             What::RollbackStarted { run, records } => {
                 self.line(&format!("rolling back: {} of run {run}", messages::changes(*records)));
             }

@@ -283,8 +283,8 @@ impl Renderer for Bars {
                 self.overall.reset();
                 self.count();
             }
-            What::Skipped { step, because } => {
-                self.print_all(&messages::skipped(look, self.state.describe_of(step), because));
+            What::Skipped { step, reason } => {
+                self.print_all(&messages::skipped(look, self.state.describe_of(step), reason));
                 self.count();
             }
             What::RollbackStarted { records, .. } => {

@@ -224,11 +224,11 @@ impl<'a, 'v> Dialogue<'a, 'v> {
         }
     }
 
-    /// The arithmetic behind a stage's figures.
+    /// The arithmetic behind a stage's locals.
     fn reckoned(&self, stage: &str) -> Vec<String> {
         let stage = self.interview.guide().stages.iter().find(|candidate| candidate.id == stage);
-        let figures = stage.map(|stage| stage.figures.as_slice()).unwrap_or_default().iter();
-        let values = figures.filter_map(|figure| self.interview.resolved().figures.get(&figure.name));
+        let locals = stage.map(|stage| stage.locals.as_slice()).unwrap_or_default().iter();
+        let values = locals.filter_map(|local| self.interview.resolved().locals.get(&local.name));
         let lines = values.filter_map(|value| value.get("arithmetic")?.as_array()).flatten();
         lines.filter_map(|line| line.as_str().map(str::to_owned)).collect()
     }

@@ -264,7 +264,7 @@ mod tests {
     use crate::engine::event::{Event, What};
     use crate::error::Failure;
     use crate::host::fake::FakeHost;
-    use crate::plan::ResultLine;
+    use crate::plan::OutputLine;
     use crate::secret::{Secret, Secrets};
     use crate::ui::run_state::recorded::{at, decided, gone_wrong, recorded};
 
@@ -277,9 +277,9 @@ mod tests {
     }
 
     fn plan() -> Plan {
-        let line = |label: &str, value: &str| ResultLine { label: label.to_owned(), value: value.to_owned() };
+        let line = |label: &str, value: &str| OutputLine { label: label.to_owned(), value: value.to_owned() };
         Plan {
-            results: vec![
+            outputs: vec![
                 line("Address", "https://app.example.org/"),
                 line("Application", "/srv/webapp, as the user webapp, 5 workers"),
                 line("Database", "PostgreSQL, database webapp, on this host only"),
@@ -370,10 +370,10 @@ mod tests {
             + &"2 x 2 CPU + 1 = 5 at most; ".repeat(9)
             + "= 192 MiB)";
         for results in [1, 7, 12] {
-            let line = |n| ResultLine { label: format!("Label {n}"), value: long.clone() };
-            let mut lines = vec![ResultLine { label: "Address".to_owned(), value: "https://a.example/".to_owned() }];
+            let line = |n| OutputLine { label: format!("Label {n}"), value: long.clone() };
+            let mut lines = vec![OutputLine { label: "Address".to_owned(), value: "https://a.example/".to_owned() }];
             lines.extend((0..results).map(line));
-            let plan = Plan { results: lines, ..plan() };
+            let plan = Plan { outputs: lines, ..plan() };
             let page = finished(WIDE, &dir(), &state(), Some(&plan), Some(SECRETS));
             assert_fits(&page, WIDE);
             assert!(!page.contains('…') && page.contains("2 of 2 proofs passed"), "{page}");

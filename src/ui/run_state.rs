@@ -288,11 +288,11 @@ impl RunState {
                     self.kept.clear();
                 }
             }
-            What::Skipped { step, because } => {
+            What::Skipped { step, reason } => {
                 self.end(step, StepState::Skipped, 0);
-                self.output.push(step, Kind::Note, because);
+                self.output.push(step, Kind::Note, reason);
                 let at = self.step(step);
-                self.steps[at].evidence = Some(because.clone());
+                self.steps[at].evidence = Some(reason.clone());
             }
             What::RollbackStarted { records, .. } => {
                 self.phase = Phase::Back;

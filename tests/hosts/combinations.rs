@@ -25,7 +25,7 @@ fn whole_way(release: &str, init: Init, database: &str, queue: &str, server: &st
         host.boot();
         host.exec(&["bringup", "verify"]).expect(0);
     }
-    host.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
+    host.roll_back_all();
     host.assert_identical(&before);
 }
 

@@ -76,7 +76,7 @@ fn rolled_back_after_kills(first: usize) {
     let before = host.manifest("before");
     host.bringup(&quickstart()).expect(0);
     let points = kill_points(&host);
-    host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    host.roll_back_all();
     host.assert_identical(&before);
     for point in points.iter().skip(first).step_by(6) {
         let wish = format!("BRINGUP_KILL={point}");

@@ -14,7 +14,7 @@ questions:
   - {id: revert_after, ask: When?, type: integer, default: 60, help: For a test.}
 actions:
   - id: rules
-    because: a test
+    reason: a test
     firewall:
       {manager: iptables, name: test, allow: ['443'], chains: [RAVADA], revert_after: '{{ firewall.revert_after }}'}
 ";

@@ -195,6 +195,13 @@ impl Host {
         file
     }
 
+    /// Rolls back all runs; nobody else was at work, so nothing may be kept.
+    #[track_caller]
+    pub fn roll_back_all(&self) {
+        let ended = self.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
+        assert!(!ended.both().contains("kept:"), "a rollback leaves something:\n{}", ended.both());
+    }
+
     /// Asserts that the host is as it was, but for the documented volatile paths.
     #[track_caller]
     pub fn assert_identical(&self, before: &Path) {

@@ -17,7 +17,7 @@ const PUBLIC: &str = "\
 id: public
 title: What is open
 why: For a test.
-figures:
+locals:
   - {name: public, value: \"{'name': 'test', 'ports': [{'port': 443, 'name': 'https'}]}\"}
 ";
 

@@ -7,13 +7,13 @@ use crate::pair::{install, until};
 const ACTIONS: &str = "\
 actions:
   - id: site
-    because: a test
+    reason: a test
     file: {path: /etc/nginx/conf.d/app.conf, content: 'server { listen 81; return 200 app; }'}
   - id: run
-    because: a test
+    reason: a test
     service: {manager: systemd, name: nginx.service, reload_after: [web.site], test: [nginx, -t, -q]}
   - id: unit
-    because: a test
+    reason: a test
     file:
       path: /etc/systemd/system/app.service
       content: |
@@ -22,10 +22,10 @@ actions:
         [Install]
         WantedBy=multi-user.target
   - id: app
-    because: a test
+    reason: a test
     service: {manager: systemd, name: app.service, restart_after: [web.unit]}
   - id: wait
-    because: a test
+    reason: a test
     command:
       describe: wait for the test
       run: [sh, -c, 'trap \"\" TERM; touch /srv/waits; until test -e /srv/go; do sleep 0.2; done; test -e /srv/good']

@@ -27,17 +27,17 @@ server { listen 443 ssl; server_name shop.example.test; ssl_certificate /etc/ssl
     path: "/etc/nginx/sites-enabled/shop",
     breaks: "actions:
   - id: site
-    because: it is the first, and takes what comes for no other
+    reason: it is the first, and takes what comes for no other
     file:
       path: /etc/nginx/sites-available/app
       content: |
         server { listen 80; server_name app.example.test; return 301 https://app.example.test/; }
-  - {id: enable, because: a test, symlink: {path: /etc/nginx/sites-enabled/app, target: ../sites-available/app}}
+  - {id: enable, reason: a test, symlink: {path: /etc/nginx/sites-enabled/app, target: ../sites-available/app}}
   - id: run
-    because: a test
+    reason: a test
     service:
       {manager: systemd, name: nginx.service, reload_after: [web.site, web.enable], test: [nginx, -t, -q],
-      sites: {server: nginx, own: [app.example.test], within: 10}}
+      sites: {server: nginx, server_names: [app.example.test], timeout: 10}}
 ",
 };
 
@@ -59,26 +59,26 @@ const APACHE: Theirs = Theirs {
     path: "/etc/apache2/sites-enabled/shop.conf",
     breaks: "actions:
   - id: conf
-    because: it is for the whole server
+    reason: it is for the whole server
     file: {path: /etc/apache2/conf-enabled/app.conf, content: 'Redirect permanent / https://app.example.test/'}
   - id: run
-    because: a test
+    reason: a test
     service:
       {manager: systemd, name: apache2.service, restart_after: [web.conf], test: [apache2ctl, configtest],
-      sites: {server: apache, own: [app.example.test], within: 10}}
+      sites: {server: apache, server_names: [app.example.test], timeout: 10}}
 ",
 };
 
 /// It passes the server's own test, and keeps it from starting.
 const HELD_PORT: &str = "actions:
   - id: conf
-    because: another program has the port
+    reason: another program has the port
     file: {path: /etc/apache2/conf-enabled/app.conf, content: 'Listen 8099'}
   - id: run
-    because: a test
+    reason: a test
     service:
       {manager: systemd, name: apache2.service, restart_after: [web.conf], test: [apache2ctl, configtest],
-      sites: {server: apache, own: [app.example.test], within: 10}}
+      sites: {server: apache, server_names: [app.example.test], timeout: 10}}
 ";
 
 impl Theirs {

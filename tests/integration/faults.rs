@@ -36,7 +36,7 @@ fn plan() -> Plan {
         ("user", json!({"user": {"name": "shop", "home": "/var/lib/shop"}})),
         (
             "data",
-            json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "data": true}}),
+            json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "user_data": true}}),
         ),
         (
             "conf",
@@ -47,7 +47,7 @@ fn plan() -> Plan {
             json!({"edit": {"path": "/etc/nginx/nginx.conf", "set": [{"key": "worker_processes", "value": "4;", "separator": " "}], "lines": ["# by bringup"]}}),
         ),
         ("link", json!({"symlink": {"path": "/etc/nginx/sites-enabled/shop", "target": "../sites-available/shop"}})),
-        ("default", json!({"absent": {"path": "/etc/nginx/sites-enabled/default"}})),
+        ("default", json!({"remove": {"path": "/etc/nginx/sites-enabled/default"}})),
         ("motd", json!({"file": {"path": "/etc/motd", "content": "shop\n"}})),
         ("engine", json!({"service": {"manager": "systemd", "name": "postgresql.service"}})),
         ("database", json!({"database": {"engine": "postgresql", "name": "shop", "role": "shop"}})),
@@ -69,10 +69,10 @@ fn planned(id: &str, body: Value) -> Planned {
     Planned {
         id: id.to_owned(),
         stage: id.split('.').next().unwrap().to_owned(),
-        because: "the test".to_owned(),
+        reason: "the test".to_owned(),
         describe: action.act().describe(),
         reversible: action.act().reversible(),
-        skippable: None,
+        skip_reason: None,
         action,
     }
 }

@@ -157,10 +157,10 @@ fn a_database_of_postgres_is_found_by_its_name_and_not_by_a_filter() {
 fn nothing_but_the_web_server_listens_for_others() {
     let plan = plan(&bullseye(), LOGIN);
     for planned in &plan.proofs {
-        if let Proof::Listens(listens) = &planned.proof {
-            for port in &listens.ports {
+        if let Proof::Ports(expected) = &planned.proof {
+            for port in &expected.ports {
                 let public = [80, 443].contains(&port.port);
-                assert_eq!(public, port.on == bringup::proof::listens::Scope::Any, "{port:?}");
+                assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{port:?}");
             }
         }
     }
@@ -219,7 +219,8 @@ fn a_python_that_is_too_new_is_refused_and_the_screen_says_which_release_can() {
         assert!(system.contains("too new") && system.contains("Debian 11 (bullseye)"), "{system}");
         // One that is named is tried before anything is changed.
         let plan = plan(&facts, &format!("{LOGIN}{PYTHON}"));
-        let tried = plan.proofs.iter().any(|planned| matches!(&planned.proof, Proof::Command(proof) if proof.before));
+        let tried =
+            plan.proofs.iter().any(|planned| matches!(&planned.proof, Proof::Command(proof) if proof.preflight));
         assert!(tried, "{codename}");
     }
     let guide = bringup::guide::load::load("flectra").unwrap();
@@ -316,8 +317,8 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
     for (port, process) in [(80, "nginx"), (443, "nginx"), (5432, "postgres"), (7073, "python3"), (7072, "python3")] {
         later.listening.push(Listener { port, address: "127.0.0.1".to_owned(), process: process.to_owned() });
     }
-    later.standing.push("flectra".to_owned());
-    later.brought.extend(["nginx-common", "postgresql-13"].map(str::to_owned));
+    later.applied.push("flectra".to_owned());
+    later.installed_by_us.extend(["nginx-common", "postgresql-13"].map(str::to_owned));
     later.postgresql.push(main_cluster());
     assert_eq!(plan(&fresh, LOGIN).hash(), plan(&later, LOGIN).hash());
 }
@@ -327,7 +328,7 @@ fn a_default_site_that_was_there_first_is_left_alone_in_every_run() {
     let mut first = bullseye();
     first.installed.insert("nginx".to_owned(), "1".to_owned());
     let mut second = first.clone();
-    second.standing.push("flectra".to_owned());
+    second.applied.push("flectra".to_owned());
     for facts in [&first, &second] {
         assert!(plan(facts, LOGIN).actions.iter().all(|action| action.id != "web.nginx_default"));
     }

@@ -107,7 +107,7 @@ fn guides_are_data() {
     );
 }
 
-/// The expressions below `value`, each with its place: the fields that are one, figures, and what stands between `{{`
+/// The expressions below `value`, each with its place: the fields that are one, locals, and what stands between `{{`
 /// and `}}` in every other text; and the statements (`{% … %}`).
 fn gather(
     at: &str,
@@ -119,8 +119,8 @@ fn gather(
     match value {
         Value::Object(entries) => {
             for (key, entry) in entries {
-                let is_expression = ["when", "that", "each", "beside", "allow_taken"].contains(&key.as_str())
-                    || (section == "figures" && key == "value");
+                let is_expression = ["when", "that", "for_each", "beside", "allow_taken"].contains(&key.as_str())
+                    || (section == "locals" && key == "value");
                 let at = format!("{at}.{key}");
                 match entry.as_str().filter(|_| is_expression) {
                     Some(text) => expressions.push((at, text.to_owned())),

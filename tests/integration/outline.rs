@@ -21,11 +21,11 @@ pub fn outline(plan: &Plan) -> String {
                 format!("{} [{}]", a.path.display(), set.join("; "))
             }
             Action::Directory(a) => {
-                let data = if a.data { " data" } else { "" };
+                let data = if a.user_data { " data" } else { "" };
                 format!("{} {} {}:{}{data}", a.path.display(), a.mode, a.owner, a.group)
             }
             Action::Symlink(a) => format!("{} -> {}", a.path.display(), a.target.display()),
-            Action::Absent(a) => a.path.display().to_string(),
+            Action::Remove(a) => a.path.display().to_string(),
             Action::User(a) => format!("{} {}", a.name, a.home.display()),
             Action::Source(a) => {
                 format!("{} {:?} {} ({} files)", a.path.display(), a.from, a.location, a.files.len())
@@ -58,17 +58,19 @@ pub fn outline(plan: &Plan) -> String {
             Proof::Command(p) => p.run.join(" "),
             Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
             Proof::Http(p) => format!("{} {} {} {} {}", p.url, p.status, p.location, p.contains, p.body),
-            Proof::Job(p) => format!("{} {}", p.url, p.submit),
-            Proof::Listens(p) => {
+            Proof::QueueRoundtrip(p) => format!("{} {}", p.url, p.submit),
+            Proof::Ports(p) => {
                 let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
                 ports.join(", ")
             }
-            Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.rehearse),
-            Proof::Row(p) => format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user),
+            Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.dry_run),
+            Proof::DatabaseRoundtrip(p) => {
+                format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user)
+            }
             Proof::Service(p) => format!("{:?} {} {:?}", p.manager, p.names.join(" "), p.processes),
             Proof::Sshd(p) => format!("{} {:?} {}", p.port, p.listen, p.keys_only),
             Proof::Tcp(p) => {
-                format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.before)
+                format!("{:?} {}:{} {} {} before={}", p.protocol, p.host, p.port, p.user, p.database, p.preflight)
             }
             Proof::Timer(p) => format!("{} start={} {} h", p.unit, p.start, p.max_age),
             Proof::Upload(p) => format!("{} {}", p.url, p.limit),

@@ -160,10 +160,10 @@ fn different_choices_have_different_plans() {
 fn every_engine_is_on_the_loopback_address_and_proven_to_be() {
     every_plan(|name, plan| {
         for planned in &plan.proofs {
-            if let Proof::Listens(listens) = &planned.proof {
-                for port in &listens.ports {
+            if let Proof::Ports(expected) = &planned.proof {
+                for port in &expected.ports {
                     let public = [80, 443].contains(&port.port);
-                    assert_eq!(public, port.on == bringup::proof::listens::Scope::Any, "{name}: {port:?}");
+                    assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{name}: {port:?}");
                 }
             }
         }
@@ -206,10 +206,10 @@ fn marks_stand_only_in_files_of_few_readers_and_in_password_fields() {
                     assert!(!text.contains(secret::OPEN), "{name}: {}", planned.id);
                 }
             }
-            assert!(!planned.because.contains(secret::OPEN), "{name}: {}", planned.id);
+            assert!(!planned.reason.contains(secret::OPEN), "{name}: {}", planned.id);
             assert!(!planned.describe.contains(secret::OPEN), "{name}: {}", planned.id);
         }
-        for result in &plan.results {
+        for result in &plan.outputs {
             assert!(!result.value.contains(secret::OPEN), "{name}: {}", result.label);
         }
     });
@@ -219,8 +219,8 @@ fn marks_stand_only_in_files_of_few_readers_and_in_password_fields() {
 fn every_action_has_a_reason_of_one_line_and_every_action_can_be_taken_back() {
     every_plan(|name, plan| {
         for planned in &plan.actions {
-            assert!(!planned.because.trim().is_empty(), "{name}: {}", planned.id);
-            assert!(!planned.because.contains('\n'), "{name}: {}", planned.id);
+            assert!(!planned.reason.trim().is_empty(), "{name}: {}", planned.id);
+            assert!(!planned.reason.contains('\n'), "{name}: {}", planned.id);
             let back = !matches!(planned.reversible, bringup::action::Reversible::No(_));
             assert!(back, "{name}: {}", planned.id);
         }
@@ -241,11 +241,11 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
         let (address, process) = ("127.0.0.1".to_owned(), process.to_owned());
         later.listening.push(bringup::facts::Listener { port, address, process });
     }
-    later.standing.push("webapp".to_owned());
+    later.applied.push("webapp".to_owned());
     later.installed.insert("postgresql-15".to_owned(), "1".to_owned());
     later.postgresql.push(cluster("15/main", 5432));
     later.redis.push(bringup::facts::Instance { port: 6379, running: true, ..Default::default() });
-    later.brought.extend(["apache2", "nginx-common", "postgresql-15", "redis-server"].map(str::to_owned));
+    later.installed_by_us.extend(["apache2", "nginx-common", "postgresql-15", "redis-server"].map(str::to_owned));
     assert_eq!(plan(&fresh, answers).hash(), plan(&later, answers).hash());
 }
 
@@ -411,7 +411,7 @@ fn a_cluster_that_cannot_be_used_is_refused_before_anything_is_changed() {
     assert!(problems.iter().any(|problem| problem.to_string().contains("PostgreSQL 13 or later")));
     let mut without = with_clusters(&[("17/main", 5432), ("15/main", 5433)]);
     without.init = "tini".to_owned();
-    without.brought.push("postgresql-15".to_owned());
+    without.installed_by_us.push("postgresql-15".to_owned());
     let problems = webapp(&without, POSTGRESQL).expect_err("umbrella");
     assert!(problems.iter().any(|problem| problem.to_string().contains("would restart the others too")));
 }
@@ -455,7 +455,7 @@ fn an_authority_makes_the_application_verify_its_database() {
         .iter()
         .filter_map(|planned| match &planned.proof {
             bringup::proof::Proof::Tcp(tcp) => Some(tcp.ca.clone()),
-            bringup::proof::Proof::Row(row) => Some(row.ca.clone()),
+            bringup::proof::Proof::DatabaseRoundtrip(row) => Some(row.ca.clone()),
             _ => None,
         })
         .collect();
@@ -562,7 +562,7 @@ fn a_signing_request_waits_for_its_answer() {
         let plan = plan(&facts("bookworm", "systemd"), &answers);
         let is_it = |planned: &&bringup::plan::Planned| planned.id == "tls.certificate";
         let made = plan.actions.iter().find(is_it).map(|planned| planned.describe.clone()).unwrap();
-        let results: Vec<String> = plan.results.iter().map(|line| format!("{}: {}", line.label, line.value)).collect();
+        let results: Vec<String> = plan.outputs.iter().map(|line| format!("{}: {}", line.label, line.value)).collect();
         let site = file(&plan, "/etc/nginx/sites-available/webapp").to_owned();
         (made, results.join("\n"), site.contains("Strict-Transport-Security"))
     };
@@ -616,7 +616,7 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
     // Somebody else installed it after our first run, which had no need of it.
     let since = |package: &str| {
         let mut facts = with(package);
-        facts.standing.push("webapp".to_owned());
+        facts.applied.push("webapp".to_owned());
         facts
     };
     for (facts, answers, expected) in vec![
@@ -786,7 +786,7 @@ fn a_way_in_that_no_answer_names_is_kept_and_told() {
 #[test]
 fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
     let mut facts = facts("bookworm", "systemd");
-    facts.standing.push("webapp".to_owned());
+    facts.applied.push("webapp".to_owned());
     facts.applications.push(bringup::facts::Application {
         guide: "webapp".to_owned(),
         name: "shop".to_owned(),

@@ -21,7 +21,7 @@ const FORMAT: &[(&str, &str)] = &[
     ("A stage", "guide::Stage"),
     ("questions", "guide::Question"),
     ("rules and requires", "guide::Rule"),
-    ("figures", "guide::Figure"),
+    ("locals", "guide::Local"),
     ("notices", "guide::Notice"),
     ("exposes", "guide::Exposed"),
     ("backup", "guide::Backup"),
@@ -29,7 +29,7 @@ const FORMAT: &[(&str, &str)] = &[
     ("packages", "guide::PackageSpec"),
     ("actions", "guide::ActionSpec"),
     ("proofs", "guide::ProofSpec"),
-    ("results", "guide::ResultSpec"),
+    ("outputs", "guide::OutputSpec"),
 ];
 
 fn root() -> PathBuf {
@@ -152,16 +152,16 @@ fn every_shipped_guide_fits_the_schema() {
 fn the_schema_refuses_what_the_loader_refuses() {
     let schema = schema::schema(&mut Source::default());
     let stage = |action: Value| json!({"id": "a", "title": "A", "why": "b", "actions": [action]});
-    let good = stage(json!({"id": "x", "because": "b", "symlink": {"path": "/a", "target": "/b"}}));
+    let good = stage(json!({"id": "x", "reason": "b", "symlink": {"path": "/a", "target": "/b"}}));
     assert_eq!(misfits(&schema, &schema, &good, ""), [""; 0]);
     for bad in [
-        stage(json!({"id": "x", "because": "b"})),
-        stage(json!({"id": "x", "because": "b", "symlnk": {"path": "/a"}})),
-        stage(json!({"id": "x", "because": "b", "symlink": {"path": "/a"}})),
-        stage(json!({"id": "x", "because": "b", "symlink": {"path": "/a", "target": 3}})),
-        stage(json!({"id": "x", "because": "b", "symlink": {"path": "/a", "target": "/b"}, "absent": {"path": "/a"}})),
-        stage(json!({"id": "x", "because": "b", "file": {"path": "/a"}})),
-        stage(json!({"id": "x", "because": "b", "service": {"manager": "upstart", "name": "a"}})),
+        stage(json!({"id": "x", "reason": "b"})),
+        stage(json!({"id": "x", "reason": "b", "symlnk": {"path": "/a"}})),
+        stage(json!({"id": "x", "reason": "b", "symlink": {"path": "/a"}})),
+        stage(json!({"id": "x", "reason": "b", "symlink": {"path": "/a", "target": 3}})),
+        stage(json!({"id": "x", "reason": "b", "symlink": {"path": "/a", "target": "/b"}, "remove": {"path": "/a"}})),
+        stage(json!({"id": "x", "reason": "b", "file": {"path": "/a"}})),
+        stage(json!({"id": "x", "reason": "b", "service": {"manager": "upstart", "name": "a"}})),
         json!({"version": 1, "guide": "t", "title": "T", "summary": "S", "stages": [], "colour": "red"}),
     ] {
         assert!(!misfits(&schema, &schema, &bad, "").is_empty(), "{bad}");

@@ -68,7 +68,9 @@ fn outline(plan: &Plan) -> String {
                 let set: Vec<String> = a.set.iter().map(|s| format!("{}{}{}", s.key, s.separator, s.value)).collect();
                 set.join("; ")
             }
-            Action::Directory(a) => format!("{} {}:{}{}", a.mode, a.owner, a.group, if a.data { " data" } else { "" }),
+            Action::Directory(a) => {
+                format!("{} {}:{}{}", a.mode, a.owner, a.group, if a.user_data { " data" } else { "" })
+            }
             Action::Command(a) => format!("{} as {:?}", a.run.join(" "), a.user),
             _ => String::new(),
         };
@@ -116,7 +118,7 @@ fn elsewhere_a_python_2_7_must_be_named_and_is_tried_before_anything_is_changed(
             // `name: weblab` stands once in the board's file, and in the server's in one section only.
             let plan = plan(&facts, &own);
             let proof = plan.proofs.iter().find(|proof| proof.id == "application.interpreter").unwrap();
-            assert!(proof.proof.prover().before(), "it would be tried when it is too late");
+            assert!(proof.proof.prover().preflight(), "it would be tried when it is too late");
             let said = outline(&plan);
             assert!(
                 said.contains(r#"/opt/python/bin/python2.7 ["/opt/python/bin/python2.7", "-m", "virtualenv"]"#),
@@ -205,9 +207,9 @@ fn redis_here_needs_systemd_and_none_that_others_use_is_touched() {
     let mut used = fresh.clone();
     used.installed.insert("redis-server".to_owned(), "5:6.0.16-1+deb11u2".to_owned());
     assert!(refused(&used, &example("weblab-server.yaml")).contains("Redis is here already"));
-    used.standing.push("weblab-deusto".to_owned());
+    used.applied.push("weblab-deusto".to_owned());
     assert!(refused(&used, &example("weblab-server.yaml")).contains("Redis is here already"), "somebody else's since");
-    used.brought.push("redis-server".to_owned());
+    used.installed_by_us.push("redis-server".to_owned());
     plan(&used, &example("weblab-server.yaml"));
 }
 
@@ -261,7 +263,8 @@ fn remote_engines_are_tried_before_anything_is_changed() {
                    password: {env: DB}}\nscheduling: {backend: redis, place: remote, host: q.example.org, password: \
                    {env: Q}}\n";
     let plan = plan(&facts("bullseye", "systemd"), answers);
-    let before: Vec<&str> = plan.proofs.iter().filter(|p| p.proof.prover().before()).map(|p| p.id.as_str()).collect();
+    let before: Vec<&str> =
+        plan.proofs.iter().filter(|p| p.proof.prover().preflight()).map(|p| p.id.as_str()).collect();
     assert_eq!(before, ["database.reachable", "scheduling.reachable"]);
     assert!(plan.proofs.iter().all(|p| !matches!(&p.proof, Proof::Tcp(tcp) if tcp.host == "127.0.0.1")));
     assert!(!outline(&plan).contains("mariadb-server") && !outline(&plan).contains("redis-server"));
@@ -275,7 +278,7 @@ fn what_cores_that_are_gone_logged_by_goes_with_them() {
     let gone = |cores: &str| -> Vec<String> {
         let plan = plan(&facts, &changed("weblab-server.yaml", &[("cores: 2", cores)]));
         let removed = plan.actions.iter().filter_map(|planned| match &planned.action {
-            Action::Absent(absent) => Some(std::iter::once(&absent.path).chain(&absent.also)),
+            Action::Remove(absent) => Some(std::iter::once(&absent.path).chain(&absent.also)),
             _ => None,
         });
         let paths = removed.flatten().map(|path| path.display().to_string());

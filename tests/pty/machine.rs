@@ -14,7 +14,7 @@ use bringup::engine::runs::RunDir;
 use bringup::guide::load;
 use bringup::host::fake::{FakeHost, Package, output};
 use bringup::host::{Address, Host};
-use bringup::plan::{Plan, Planned, PlannedStage, ResultLine};
+use bringup::plan::{OutputLine, Plan, Planned, PlannedStage};
 use bringup::secret::Secrets;
 use bringup::ui::Look;
 use bringup::ui::terminal::Terminal;
@@ -101,7 +101,7 @@ fn plan() -> Plan {
             planned("settings", json!({"file": {"path": "/etc/shop.conf", "content": "open\n"}})),
             planned("work", work),
         ],
-        results: vec![ResultLine { label: "Address".to_owned(), value: "https://shop.example.test/".to_owned() }],
+        outputs: vec![OutputLine { label: "Address".to_owned(), value: "https://shop.example.test/".to_owned() }],
         ..Plan::new("shop", "A shop")
     }
 }
@@ -111,10 +111,10 @@ fn planned(id: &str, body: serde_json::Value) -> Planned {
     Planned {
         id: format!("shop.{id}"),
         stage: "shop".to_owned(),
-        because: "the test".to_owned(),
+        reason: "the test".to_owned(),
         describe: action.act().describe(),
         reversible: Reversible::Yes,
-        skippable: None,
+        skip_reason: None,
         action,
     }
 }

@@ -2,7 +2,7 @@ set -eu
 set -a
 . /etc/{{ application.name }}/env
 set +a
-{% if figures.venv %}
+{% if locals.venv %}
 PATH=/opt/{{ application.name }}/venv/bin:$PATH
 export PATH
 {% endif %}

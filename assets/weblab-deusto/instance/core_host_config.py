@@ -3,14 +3,14 @@
 # debugging mode, and with the cores on the loopback address.
 
 # The same one for the same address, whatever happens to this file.
-core_universal_identifier = str(__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, b'{{ figures.base_url }}/weblab/'))
+core_universal_identifier = str(__import__('uuid').uuid5(__import__('uuid').NAMESPACE_URL, b'{{ locals.base_url }}/weblab/'))
 core_universal_identifier_human = u{{ instance.identifier | json }}
 
 db_engine = {{ "'mysql'" if database.engine == 'mariadb' else "'sqlite'" }}
-db_host = '{{ figures.db_host }}'
+db_host = '{{ locals.db_host }}'
 db_port = None
-db_database = '{{ figures.db_name }}'
-weblab_db_username = '{{ figures.db_role }}'
+db_database = '{{ locals.db_name }}'
+weblab_db_username = '{{ locals.db_role }}'
 weblab_db_password = '{{ database.password or '' }}'
 
 # True shows errors, with pieces of the program, to whoever meets them.
@@ -28,19 +28,19 @@ core_facade_bind = '127.0.0.1'
 core_store_students_programs = False
 core_store_students_programs_path = 'files_stored'
 core_experiment_poll_time = {{ instance.poll_time }}
-core_server_url = '{{ figures.base_url }}/weblab/'
+core_server_url = '{{ locals.base_url }}/weblab/'
 
 {% if scheduling.backend == 'redis' %}
 core_coordination_impl = 'redis'
-coordinator_redis_host = '{{ figures.redis_host }}'
-coordinator_redis_port = {{ figures.redis_port }}
+coordinator_redis_host = '{{ locals.redis_host }}'
+coordinator_redis_port = {{ locals.redis_port }}
 coordinator_redis_db = {{ scheduling.database }}
 coordinator_redis_password = '{{ scheduling.password }}'
 {% else %}
 core_coordination_impl = 'sqlalchemy'
 core_coordinator_db_engine = db_engine
 core_coordinator_db_host = db_host
-core_coordinator_db_name = '{{ figures.schedule_name }}'
+core_coordinator_db_name = '{{ locals.schedule_name }}'
 core_coordinator_db_username = weblab_db_username
 core_coordinator_db_password = weblab_db_password
 {% endif %}

@@ -2,5 +2,5 @@
 SERVERS = []
 BASE_URL = ''
 PORTS = {
-    'json': {{ figures.core_ports | json }},
+    'json': {{ locals.core_ports | json }},
 }

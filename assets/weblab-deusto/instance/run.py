@@ -18,7 +18,7 @@ try:
         'core_host',
         (Launcher.SignalWait(signal.SIGTERM), Launcher.SignalWait(signal.SIGINT)),
         {
-{% for port in figures.core_ports %}
+{% for port in locals.core_ports %}
             'core_process{{ loop.index }}': 'logging/core{{ loop.index }}.txt',
 {% endfor %}
             'laboratory1': 'logging/laboratory1.txt',

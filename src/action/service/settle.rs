@@ -116,8 +116,9 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
     if !former.existed || !(former.was_active || former.was_enabled) {
         return Ok(Undone::Nothing);
     }
-    // A package of the run's own brought it, switched on, and has taken it along.
-    if !state.known && !former.was_active {
+    // A package of the run's own brought it, switched on, and has taken it along. And a program of supervisor starts
+    // with it as soon as its file is there: it may have run before its action began, and goes with the file.
+    if !state.known && (!former.was_active || manager == Manager::Supervisor) {
         return Ok(Undone::Nothing);
     }
     if !state.known {

@@ -26,11 +26,11 @@ pub struct Sites {
     /// Whose configuration tells them.
     pub server: Server,
     /// Names that the guide itself serves, which are not asked; `*.name` means every name below it.
-    #[serde(default)]
-    pub own: Vec<String>,
+    #[serde(rename = "own", alias = "server_names", default)]
+    pub server_names: Vec<String>,
     /// Seconds in which the others must answer as before: applications in the server may take that long to start.
-    #[serde(default = "half_a_minute")]
-    pub within: u64,
+    #[serde(rename = "within", alias = "timeout", default = "half_a_minute")]
+    pub timeout: u64,
 }
 
 const fn half_a_minute() -> u64 {
@@ -151,7 +151,7 @@ impl Sites {
             what: "the web server's configuration",
             hint: &hint,
             confirm: Confirm::None,
-            seconds: self.within,
+            seconds: self.timeout,
             way: None,
             knock: &[],
             restore,
@@ -213,7 +213,7 @@ impl Sites {
 
     /// Whether it is one of our own names.
     pub fn is_own(&self, name: &str) -> bool {
-        self.own.iter().any(|own| {
+        self.server_names.iter().any(|own| {
             let own = own.to_ascii_lowercase();
             match own.strip_prefix('*') {
                 Some(below) => name.ends_with(below),
@@ -231,7 +231,7 @@ impl Sites {
             let changed: Vec<String> = sites.iter().filter_map(|site| site.changed(host)).collect();
             if !changed.is_empty() {
                 good_since = None;
-                if host.now().since(begun) >= Duration::from_secs(self.within) {
+                if host.now().since(begun) >= Duration::from_secs(self.timeout) {
                     return changed;
                 }
             } else if asked.since(*good_since.get_or_insert(asked)) >= steady {

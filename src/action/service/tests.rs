@@ -280,6 +280,19 @@ fn without_supervisord_its_programs_are_simply_not_there() {
     assert!(failure.hint.unwrap().contains("start supervisor"), "the way out is missing");
 }
 
+#[test]
+fn a_program_that_supervisor_started_before_its_action_goes_with_its_file() {
+    let (host, action) = ready(Manager::Supervisor);
+    with(&host, &[], |cx| action.apply(cx)).unwrap();
+    // Its file came with the run, and supervisor with it: it runs already when its own action begins.
+    let records = with(&host, &[], |cx| action.prepare(cx)).unwrap();
+    assert!(matches!(&records[..], [Undo::Service { was_active: true, .. }]), "{records:?}");
+    carry(&host, &records, undo).unwrap();
+    host.take_away("/etc/supervisor/conf.d/app.conf");
+    assert_eq!(carry(&host, &records, settle), Ok(Undone::Nothing));
+    assert!(!runs(&host));
+}
+
 /// A host with a web server of somebody's that runs, and what adds a site to it.
 fn web_server(manager: Manager) -> (FakeHost, Service) {
     let host = FakeHost::new();

@@ -436,7 +436,7 @@ fn the_recorded_file_reads_back_to_the_same_answers() {
         .unwrap();
         assert_eq!(first.values, second.values, "{text}");
         assert_eq!(first.secrets, second.secrets, "{text}");
-        assert_eq!(first.figures, second.figures, "{text}");
+        assert_eq!(first.locals, second.locals, "{text}");
         assert!(second.origins.values().all(|origin| *origin == Origin::File), "{text}");
     }
     let (_, with_file) = resolved(

@@ -9,7 +9,7 @@ use crate::guide::{Notice, Rule};
 impl Walk<'_> {
     /// `path` is the answer concerned when the rule names none.
     pub(super) fn rule(&mut self, rule: &Rule, path: &str, context: &Context) {
-        let path = rule.about.as_deref().unwrap_or(path);
+        let path = rule.field.as_deref().unwrap_or(path);
         let applies = rule.when.as_deref().map_or(Some(true), |when| self.truth(when, path, context));
         if applies != Some(true) || self.truth(&rule.that, path, context) != Some(false) {
             return;
@@ -21,14 +21,14 @@ impl Walk<'_> {
 
     /// Says what is to be known, once or for each of a list.
     pub(super) fn notice(&mut self, notice: &Notice, stage: &str) {
-        let path = notice.about.as_deref().unwrap_or(stage);
+        let path = notice.field.as_deref().unwrap_or(stage);
         let context = self.context.clone();
-        let items = match notice.each.as_deref().map(|each| self.evaluate(each, path)) {
+        let items = match notice.for_each.as_deref().map(|each| self.evaluate(each, path)) {
             None => return self.notice_in(notice, path, &context),
             Some(Some(Value::Array(items))) => items,
             // Not asked.
             Some(Some(Value::Null) | None) => return,
-            Some(Some(other)) => return self.defect(path, "`each` gives no list", &other.to_string()),
+            Some(Some(other)) => return self.defect(path, "`for_each` gives no list", &other.to_string()),
         };
         for item in &items {
             self.notice_in(notice, path, &context.with("item", item));

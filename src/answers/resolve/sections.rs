@@ -1,5 +1,5 @@
-//! Sections of a stage that other stages work with: what it exposes becomes part of `figures.public`, what is to be
-//! backed up `figures.backup`.
+//! Sections of a stage that other stages work with: what it exposes becomes part of `locals.public`, what is to be
+//! backed up `locals.backup`.
 
 use serde_json::{Value, json};
 
@@ -7,14 +7,14 @@ use super::Walk;
 use crate::guide::expression::drop_absent;
 use crate::guide::{Backup, Exposed, Stage};
 
-/// The figure with all ports that are let in, and the name under which they are.
+/// The local with all ports that are let in, and the name under which they are.
 pub const PUBLIC: &str = "public";
 
-/// The figure with what is backed up.
+/// The local with what is backed up.
 pub const BACKUP: &str = "backup";
 
 impl Walk<'_> {
-    /// Makes the figures of a stage's sections; they are unknown where it is not `known` whether the stage applies.
+    /// Makes the locals of a stage's sections; they are unknown where it is not `known` whether the stage applies.
     pub(super) fn sections(&mut self, stage: &Stage, known: bool) {
         if !stage.exposes.is_empty() {
             let value = known.then(|| self.public(&stage.exposes)).flatten();
@@ -28,23 +28,23 @@ impl Walk<'_> {
 
     pub(super) fn sections_do_not_apply(&mut self, stage: &Stage) {
         if !stage.exposes.is_empty() {
-            self.figure_does_not_apply(PUBLIC);
+            self.local_does_not_apply(PUBLIC);
         }
         if stage.backup.is_some() {
-            self.figure_does_not_apply(BACKUP);
+            self.local_does_not_apply(BACKUP);
         }
     }
 
     fn section(&mut self, name: &str, value: Option<Value>) {
         match value {
-            Some(value) => self.set_figure(name, value),
-            None => drop(self.unknown.insert(format!("figures.{name}"))),
+            Some(value) => self.set_local(name, value),
+            None => drop(self.unknown.insert(format!("locals.{name}"))),
         }
     }
 
     fn public(&mut self, exposes: &[Exposed]) -> Option<Value> {
-        let former = self.resolved.figures.get(PUBLIC).filter(|former| !former.is_null()).cloned();
-        if self.unknown.contains("figures.public") {
+        let former = self.resolved.locals.get(PUBLIC).filter(|former| !former.is_null()).cloned();
+        if self.unknown.contains("locals.public") {
             return None;
         }
         let mut public = match former {
@@ -120,33 +120,33 @@ backup:
     const MORE: &str =
         "{id: more, title: M, why: w, when: web.port == 443, exposes: [{port: 5671, sources: [10.0.0.0/8]}]}";
 
-    fn figures(port: Value) -> std::collections::BTreeMap<String, Value> {
+    fn locals(port: Value) -> std::collections::BTreeMap<String, Value> {
         let stages = [WEB, MORE].map(|text| crate::yaml::from_slice::<Stage>("a.yaml", text.as_bytes()).unwrap());
         let guide = Guide { id: "shop".into(), stages: stages.into(), ..Guide::default() };
         let given = Given { values: [("web.port".to_owned(), (port, Origin::File))].into(), ..Given::default() };
-        survey(&guide, &Facts::default(), &given, &|_| String::new()).0.figures
+        survey(&guide, &Facts::default(), &given, &|_| String::new()).0.locals
     }
 
     #[test]
     fn what_stages_expose_adds_up() {
         assert_eq!(
-            figures(json!(443))["public"],
+            locals(json!(443))["public"],
             json!({"name": "shop", "ports": [
                 {"port": 443, "name": "https"}, {"port": 80}, {"port": 5671, "sources": ["10.0.0.0/8"]}
             ]})
         );
-        assert_eq!(figures(json!(8443))["public"], json!({"name": "shop", "ports": [{"port": 8443, "name": "https"}]}));
-        assert!(!figures(json!(0)).contains_key("public"), "the port is refused");
+        assert_eq!(locals(json!(8443))["public"], json!({"name": "shop", "ports": [{"port": 8443, "name": "https"}]}));
+        assert!(!locals(json!(0)).contains_key("public"), "the port is refused");
     }
 
     #[test]
     fn what_gives_none_is_not_in_a_backup() {
         assert_eq!(
-            figures(json!(443))["backup"],
+            locals(json!(443))["backup"],
             json!({"name": "shop", "directories": ["/srv", "/opt"], "exclude": [], "writable": [],
                 "database": {"engine": "sqlite", "name": "/srv/db", "user": "app", "role": "app"}})
         );
-        let elsewhere = figures(json!(8443));
+        let elsewhere = locals(json!(8443));
         assert_eq!(
             (&elsewhere["backup"]["directories"], &elsewhere["backup"]["database"]),
             (&json!(["/srv"]), &Value::Null)

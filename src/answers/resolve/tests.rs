@@ -37,7 +37,7 @@ fn one_answer_is_enough_where_the_rest_has_defaults() {
         "workers": {"users": null, "count": null, "token": null}});
     assert_eq!(serde_json::to_value(&resolved.values).unwrap(), wanted);
     assert_eq!(resolved.stages, ["web", "database"]);
-    assert_eq!(resolved.figures, BTreeMap::from([("per_worker".to_owned(), Value::Null)]));
+    assert_eq!(resolved.locals, BTreeMap::from([("per_worker".to_owned(), Value::Null)]));
     assert!(resolved.secrets.is_empty());
     assert!(resolved.warnings.is_empty());
     assert_eq!(resolved.origins["web.host"], Origin::Typed);
@@ -46,7 +46,7 @@ fn one_answer_is_enough_where_the_rest_has_defaults() {
 }
 
 #[test]
-fn figures_and_what_is_detected_are_computed_on_the_way() {
+fn locals_and_what_is_detected_are_computed_on_the_way() {
     let answers = [
         ("web.host", json!("app.example.org")),
         ("database.engine", json!("mariadb")),
@@ -57,7 +57,7 @@ fn figures_and_what_is_detected_are_computed_on_the_way() {
     let resolved = resolve(&tiny(), &facts(), &given(&answers), &nowhere).unwrap();
     assert_eq!(resolved.values["workers"]["count"], json!(5));
     assert_eq!(resolved.origins["workers.count"], Origin::Detected);
-    assert_eq!(resolved.figures["per_worker"], json!(12));
+    assert_eq!(resolved.locals["per_worker"], json!(12));
     assert_eq!(resolved.values["database"]["password"], json!("⟦secret:database.password⟧"));
     assert_eq!(resolved.secrets, BTreeMap::from([("database.password".to_owned(), SecretSource::Generate(32))]));
     assert_eq!(resolved.values["workers"]["token"], Value::Null);

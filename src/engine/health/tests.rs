@@ -22,7 +22,7 @@ fn planned(id: &str, body: serde_json::Value) -> Planned {
     let action: Action = serde_json::from_value(body).unwrap();
     let stage = id.split('.').next().unwrap().to_owned();
     let (describe, reversible) = (action.act().describe(), action.act().reversible());
-    Planned { id: id.to_owned(), stage, because: String::new(), describe, reversible, skippable: None, action }
+    Planned { id: id.to_owned(), stage, reason: String::new(), describe, reversible, skip_reason: None, action }
 }
 
 /// The plan of a shop with a service, a certificate, a backup and two proofs.
@@ -35,7 +35,7 @@ fn plan(name: &str) -> Plan {
         id: id.to_owned(),
         stage: "web".to_owned(),
         describe: describe.to_owned(),
-        skippable: None,
+        skip_reason: None,
         proof: serde_json::from_value(body).unwrap(),
     };
     let command = json!({"command": {"describe": "the shop sells", "run": ["sell"]}});
@@ -49,7 +49,7 @@ fn plan(name: &str) -> Plan {
             proof("web.sells", "the shop sells", command),
             proof("web.backups", "a backup is made every night", json!({ "timer": timer })),
         ],
-        results: vec![ResultLine { label: "Address".to_owned(), value: "https://shop.example.org/".to_owned() }],
+        outputs: vec![OutputLine { label: "Address".to_owned(), value: "https://shop.example.org/".to_owned() }],
         ..Plan::new("shop", "A shop")
     }
 }

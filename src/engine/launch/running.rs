@@ -108,7 +108,7 @@ fn replaced(host: &dyn Host, plan: &Plan, changes: &dyn Fn(&str) -> bool) -> BTr
     let written = plan.actions.iter().filter(|planned| changes(&planned.id)).flat_map(|planned| {
         let is_whole = matches!(
             &planned.action,
-            Action::File(_) | Action::Symlink(_) | Action::Absent(_) | Action::Certificate(_) | Action::Acme(_)
+            Action::File(_) | Action::Symlink(_) | Action::Remove(_) | Action::Certificate(_) | Action::Acme(_)
         );
         if is_whole { planned.action.act().brings().paths } else { Vec::new() }
     });

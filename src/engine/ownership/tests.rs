@@ -110,7 +110,7 @@ fn kinds() -> Vec<Kind> {
         },
         Kind {
             name: "directory of data",
-            action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "data": true}}),
+            action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "user_data": true}}),
             foreign: |host| host.put_file("/var/lib/shop/orders", "1", 0o600),
             identical: None,
             record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
@@ -120,7 +120,7 @@ fn kinds() -> Vec<Kind> {
         },
         Kind {
             name: "disk for data",
-            action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "data": true}}),
+            action: json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "user_data": true}}),
             foreign: |host| dir(host, "/var/lib/shop/lost+found"),
             identical: None,
             record: Some(Undo::RemoveData { path: "/var/lib/shop".into() }),
@@ -294,7 +294,7 @@ fn kinds() -> Vec<Kind> {
         Kind {
             name: "site",
             action: json!({"service": {"manager": "systemd", "name": "nginx.service",
-                "sites": {"server": "nginx", "own": ["shop.example.org"]}}}),
+                "sites": {"server": "nginx", "server_names": ["shop.example.org"]}}}),
             foreign: |host| host.on(&["nginx", "-T"], |_, _| output(0, SITE, "")),
             identical: None,
             record: None,
@@ -387,17 +387,17 @@ fn broker(host: &FakeHost, definitions: &'static str) {
 fn plan(kind: &Kind, name: &str) -> Plan {
     let action: Action = serde_json::from_value(kind.action.clone()).unwrap();
     let ports = json!({"id": "a.ports", "stage": "a", "describe": "",
-        "listens": {"ports": [{"port": 443, "name": "web", "on": "any"}]}});
+        "ports": {"ports": [{"port": 443, "name": "web", "on": "any"}]}});
     let proof: PlannedProof = serde_json::from_value(ports).unwrap();
     let answer = |path: &str, value: Value| Answered { path: path.into(), value, origin: Origin::File };
     Plan {
         actions: vec![Planned {
             id: "a.it".into(),
             stage: "a".into(),
-            because: String::new(),
+            reason: String::new(),
             describe: action.act().describe(),
             reversible: action.act().reversible(),
-            skippable: None,
+            skip_reason: None,
             action,
         }],
         proofs: vec![proof],
@@ -608,7 +608,7 @@ fn applications_are_noted_once_each_with_their_address_and_stay_beside_a_plan() 
     let host = FakeHost::new();
     let kind = kinds().remove(0);
     let mut first = plan(&kind, "first");
-    first.results.push(crate::plan::ResultLine { label: "Address".into(), value: "https://first.example.org/".into() });
+    first.outputs.push(crate::plan::OutputLine { label: "Address".into(), value: "https://first.example.org/".into() });
     stands(&host, &first, None);
     stands(&host, &first, None);
     stands(&host, &plan(&kind, "shop"), None);

@@ -131,6 +131,8 @@ fn restore(
         match make(host, &dirs, states.content, path, entry, here) {
             Ok(true) => {}
             Ok(false) if disturbed && lives(path) => return,
+            // A service of ours wrote it after the run; the record of the directory around it removed it.
+            Ok(false) if !disturbed && !states.base.entries.contains_key(path) && below(states.made, path) => return,
             Ok(false) if disturbed => {
                 let why = "it was changed since the run, and went with what the run brought".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));

@@ -112,8 +112,8 @@ impl<'a> Asking<'a> {
 
     fn question(&self, job: &Job<'_>, journal: &Journal) -> Waiting {
         let skip = self.step.filter(|_| !self.stage_rolled_back).and_then(|step| {
-            let (step, because) = (step.id().to_owned(), step.skippable()?.to_owned());
-            Some(Skippable { step, because })
+            let (step, reason) = (step.id().to_owned(), step.skip_reason()?.to_owned());
+            Some(Skippable { step, reason })
         });
         let in_stage = journal.entries().iter().any(|entry| !entry.undone && entry.stage == self.stage);
         let choices = [

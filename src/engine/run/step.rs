@@ -47,10 +47,10 @@ impl<'a> Step<'a> {
     }
 
     /// Why it may be left out, when it may.
-    pub fn skippable(self) -> Option<&'a str> {
+    pub fn skip_reason(self) -> Option<&'a str> {
         match self {
-            Self::Action(action) => action.skippable.as_deref(),
-            Self::Proof(proof) => proof.skippable.as_deref(),
+            Self::Action(action) => action.skip_reason.as_deref(),
+            Self::Proof(proof) => proof.skip_reason.as_deref(),
         }
     }
 

@@ -69,7 +69,7 @@ impl Step {
             | Action::Firewall(_)
             | Action::Sshd(_)
             | Action::Certificate(_) => Nature::Settings,
-            Action::File(_) | Action::Edit(_) | Action::Directory(_) | Action::Symlink(_) | Action::Absent(_) => {
+            Action::File(_) | Action::Edit(_) | Action::Directory(_) | Action::Symlink(_) | Action::Remove(_) => {
                 Nature::Recorded
             }
         };

@@ -8,12 +8,12 @@ use serde_json::Value;
 use crate::facts::Facts;
 use crate::guide::{Guide, OTHER};
 
-/// `facts`, `release`, `figures`, one name per stage, and extras such as `item`. Cheap to clone.
+/// `facts`, `release`, `locals`, one name per stage, and extras such as `item`. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     names: BTreeMap<String, minijinja::Value>,
     answers: BTreeMap<String, BTreeMap<String, minijinja::Value>>,
-    figures: BTreeMap<String, minijinja::Value>,
+    locals: BTreeMap<String, minijinja::Value>,
 }
 
 impl Context {
@@ -21,7 +21,7 @@ impl Context {
     pub fn new(facts: &Facts) -> Self {
         let mut context = Self::default();
         context.names.insert("facts".to_owned(), Serde(facts).into());
-        context.names.insert("figures".to_owned(), context.figures.clone().into());
+        context.names.insert("locals".to_owned(), context.locals.clone().into());
         context
     }
 
@@ -44,10 +44,10 @@ impl Context {
         self.names.insert(stage.to_owned(), answers.clone().into());
     }
 
-    /// Adds or replaces `figures.<name>`.
-    pub fn set_figure(&mut self, name: &str, value: &Value) {
-        self.figures.insert(name.to_owned(), Serde(value).into());
-        self.names.insert("figures".to_owned(), self.figures.clone().into());
+    /// Adds or replaces `locals.<name>`.
+    pub fn set_local(&mut self, name: &str, value: &Value) {
+        self.locals.insert(name.to_owned(), Serde(value).into());
+        self.names.insert("locals".to_owned(), self.locals.clone().into());
     }
 
     /// These names and one more (`value`, `item`, `index`).

@@ -15,10 +15,10 @@ const TRIED: u16 = 100;
 
 /// The functions, and the facts that each looks at: whoever calls one depends on them.
 const FUNCTIONS: &[(&str, &[&str])] = &[
-    ("applied", &["facts.standing", "facts.applications"]),
+    ("applied", &["facts.applied", "facts.applications"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
     ("installed", &["facts.installed"]),
-    ("installed_by_us", &["facts.brought"]),
+    ("installed_by_us", &["facts.installed_by_us"]),
     ("port_owner", &["facts.listening"]),
     ("ports_of", &["facts.listening"]),
     ("size_workers", &[]),
@@ -33,7 +33,7 @@ pub fn add(environment: &mut Environment<'static>, guide: String) {
     environment.add_function("first_free_port", first_free_port);
     environment.add_function("installed", installed);
     environment.add_function("installed_by_us", |state: &State<'_, '_>, package: String| {
-        Ok::<_, Error>(fact::<Vec<String>>(state, "brought")?.contains(&package))
+        Ok::<_, Error>(fact::<Vec<String>>(state, "installed_by_us")?.contains(&package))
     });
     environment.add_function("port_owner", port_owner);
     environment.add_function("ports_of", ports_of);
@@ -56,7 +56,7 @@ fn fact<T: DeserializeOwned>(state: &State<'_, '_>, name: &str) -> Result<T, Err
 /// `applied()`: whether a run of this guide is in place. `applied(name)`: whether one that calls its application so
 /// is; an earlier version of the program did not note names.
 fn applied(state: &State<'_, '_>, guide: &str, name: Option<String>) -> Result<bool, Error> {
-    let in_place = fact::<Vec<String>>(state, "standing")?.iter().any(|id| id == guide);
+    let in_place = fact::<Vec<String>>(state, "applied")?.iter().any(|id| id == guide);
     let Some(name) = name.filter(|_| in_place) else { return Ok(in_place) };
     let known: Vec<Application> = fact(state, "applications")?;
     let is_it = |known: &Application| known.guide == guide && (known.name.is_empty() || known.name == name);
@@ -161,8 +161,8 @@ mod tests {
                 listener(5432, "127.0.0.1", ""),
             ],
             installed: [("nginx".to_owned(), "1".to_owned())].into(),
-            brought: vec!["postgresql-15".into()],
-            standing: vec!["t".into()],
+            installed_by_us: vec!["postgresql-15".into()],
+            applied: vec!["t".into()],
             applications: vec![Application { guide: "t".into(), name: "shop".into(), ..Application::default() }],
             postgresql: vec![Cluster { configured_port: 5433, ..Cluster::default() }],
             ..Facts::default()

@@ -21,7 +21,7 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("outside", |addresses: Vec<String>, networks: Vec<String>| outside(addresses, &networks));
 }
 
-/// `["7001", "7003", "7002"] | knock_problems(figures.public.ports + firewall.ports, facts.sshd.ports)`: what is wrong
+/// `["7001", "7003", "7002"] | knock_problems(locals.public.ports + firewall.ports, facts.sshd.ports)`: what is wrong
 /// with this row of ports to knock on.
 #[expect(clippy::needless_pass_by_value, reason = "a filter takes what the template engine hands over")]
 fn knock_problems(row: Vec<String>, opened: Value, ssh: Vec<u16>) -> Result<Vec<String>, Error> {

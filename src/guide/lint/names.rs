@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::facts::Facts;
 use crate::guide::Releases;
-use crate::suggest::nearest;
+use crate::guide::renamed::nearest;
 
 /// What is known at a point of a guide.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub struct Names {
     facts: Value,
     answers: BTreeMap<String, BTreeSet<String>>,
     release: BTreeSet<String>,
-    figures: BTreeSet<String>,
+    locals: BTreeSet<String>,
     secrets: BTreeSet<String>,
 }
 
@@ -25,7 +25,7 @@ impl Names {
             facts: serde_json::to_value(Facts::default()).unwrap_or_default(),
             answers: BTreeMap::new(),
             release: releases.values().flat_map(|values| values.keys().cloned()).collect(),
-            figures: BTreeSet::new(),
+            locals: BTreeSet::new(),
             secrets: BTreeSet::new(),
         }
     }
@@ -38,11 +38,11 @@ impl Names {
         }
     }
 
-    /// From here on the figure exists; `secret` when it is made from a secret.
-    pub fn add_figure(&mut self, name: &str, secret: bool) {
-        self.figures.insert(name.to_owned());
+    /// From here on the local exists; `secret` when it is made from a secret.
+    pub fn add_local(&mut self, name: &str, secret: bool) {
+        self.locals.insert(name.to_owned());
         if secret {
-            self.secrets.insert(format!("figures.{name}"));
+            self.secrets.insert(format!("locals.{name}"));
         }
     }
 
@@ -71,13 +71,13 @@ impl Names {
         }
         let known: Vec<&str> = if first == "release" {
             self.release.iter().map(String::as_str).collect()
-        } else if first == "figures" {
-            self.figures.iter().map(String::as_str).collect()
+        } else if first == "locals" {
+            self.locals.iter().map(String::as_str).collect()
         } else if let Some(questions) = self.answers.get(first) {
             questions.iter().map(String::as_str).collect()
         } else {
             let stages = self.answers.keys().map(String::as_str);
-            return Some(near(name, first, stages.chain(["facts", "release", "figures"])));
+            return Some(near(name, first, stages.chain(["facts", "release", "locals"])));
         };
         match second {
             Some(second) if !known.contains(&second) => Some(near(name, second, known)),
@@ -122,7 +122,7 @@ mod tests {
         let mut names = Names::new(&[("other".to_owned(), [("nginx".to_owned(), Value::Null)].into())].into());
         names.add_answer("database", "engine", false);
         names.add_answer("database", "password", true);
-        names.add_figure("url", true);
+        names.add_local("url", true);
         names
     }
 
@@ -133,7 +133,7 @@ mod tests {
             "facts.os.codename",
             "facts.installed.nginx",
             "facts.ssh.port",
-            "figures.url",
+            "locals.url",
             "release.nginx",
             "item",
         ] {
@@ -155,7 +155,7 @@ mod tests {
     fn a_stage_that_holds_a_secret_is_itself_one() {
         assert!(names().is_secret("database.password"));
         assert!(names().is_secret("database"));
-        assert!(names().is_secret("figures.url"));
+        assert!(names().is_secret("locals.url"));
         assert!(!names().is_secret("database.engine"));
         assert!(!names().is_secret("database.password2"));
     }

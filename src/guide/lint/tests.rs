@@ -24,7 +24,7 @@ fn problems(stage: &str) -> Vec<String> {
 const QUESTIONS: &str = "questions:
   - {id: name, ask: Name?, type: text, default: x, help: h}
   - {id: key, ask: Key?, type: secret, default: {generate: 32}, help: h}
-figures: [{name: url, value: \"'x://' ~ a.key\"}]
+locals: [{name: url, value: \"'x://' ~ a.key\"}]
 ";
 
 /// Problems of a stage with the questions above.
@@ -41,11 +41,11 @@ fn one(found: &[String], expected: &str) {
 fn a_sound_stage_has_no_problems() {
     let found = with_questions(
         "actions:
-  - {id: env, because: the settings, file: {path: /etc/x, template: outer.env, mode: \"0640\"}}
-  - {id: run, because: it must run, service: {manager: systemd, name: x, restart_after: [a.env, packages]}}
+  - {id: env, reason: the settings, file: {path: /etc/x, template: outer.env, mode: \"0640\"}}
+  - {id: run, reason: it must run, service: {manager: systemd, name: x, restart_after: [a.env, packages]}}
 proofs:
   - {id: up, service: {manager: systemd, names: [x]}}
-results: [{label: Name, value: \"{{ a.name }}\"}]
+outputs: [{label: Name, value: \"{{ a.name }}\"}]
 ",
     );
     assert!(found.is_empty(), "{found:#?}");
@@ -55,12 +55,12 @@ results: [{label: Name, value: \"{{ a.name }}\"}]
 fn a_step_that_may_be_skipped_says_why() {
     let stage = |why: &str| {
         with_questions(&format!(
-            "actions: [{{id: x, because: b, absent: {{path: /a}}, skippable: \"{why}\"}}]\n\
-             proofs: [{{id: up, service: {{manager: systemd, names: [x]}}, skippable: nothing rests on it}}]\n"
+            "actions: [{{id: x, reason: b, remove: {{path: /a}}, skip_reason: \"{why}\"}}]\n\
+             proofs: [{{id: up, service: {{manager: systemd, names: [x]}}, skip_reason: nothing rests on it}}]\n"
         ))
     };
     assert_eq!(stage("{{ a.name }} works without it"), Vec::<String>::new());
-    one(&stage(" "), "`skippable` says why");
+    one(&stage(" "), "`skip_reason` says why");
     one(&stage("{{ a.nmae }} works without it"), "a.nmae");
     one(&stage("{{ a.key }} is the key"), "a.key");
 }
@@ -80,21 +80,21 @@ fn an_expression_sees_only_what_was_asked_before() {
 
 #[test]
 fn a_misspelt_name_is_found_in_expressions_templates_and_assets() {
-    one(&with_questions("results: [{label: L, value: \"{{ a.nam }}\"}]\n"), "did you mean `name`");
+    one(&with_questions("outputs: [{label: L, value: \"{{ a.nam }}\"}]\n"), "did you mean `name`");
     one(&with_questions("rules: [{that: facts.ipv5, message: m}]\n"), "did you mean `ipv6`");
-    one(&with_questions("actions: [{id: f, because: b, file: {path: /x, template: typo.conf}}]\n"), "`a.nmae`");
+    one(&with_questions("actions: [{id: f, reason: b, file: {path: /x, template: typo.conf}}]\n"), "`a.nmae`");
 }
 
 #[test]
 fn what_does_not_compile_is_found() {
     one(&with_questions("rules: [{that: 'a.name ==', message: m}]\n"), "a.rules");
-    one(&with_questions("results: [{label: L, value: '{{ a.name '}]\n"), "a.results.L");
+    one(&with_questions("outputs: [{label: L, value: '{{ a.name '}]\n"), "a.outputs.L");
 }
 
 #[test]
 fn a_missing_template_is_told_with_the_nearest() {
     one(
-        &with_questions("actions: [{id: f, because: b, file: {path: /x, template: kee.env}}]\n"),
+        &with_questions("actions: [{id: f, reason: b, file: {path: /x, template: kee.env}}]\n"),
         "did you mean key.env",
     );
 }
@@ -102,7 +102,7 @@ fn a_missing_template_is_told_with_the_nearest() {
 #[test]
 fn a_field_that_its_kind_does_not_have_is_told_with_the_nearest() {
     one(
-        &with_questions("actions: [{id: f, because: b, symlink: {path: /x, taget: /y}}]\n"),
+        &with_questions("actions: [{id: f, reason: b, symlink: {path: /x, taget: /y}}]\n"),
         "`symlink` has no field `taget` (did you mean target?)",
     );
     one(
@@ -114,13 +114,13 @@ fn a_field_that_its_kind_does_not_have_is_told_with_the_nearest() {
 #[test]
 fn a_secret_is_refused_wherever_somebody_would_see_it() {
     for seen in [
-        "results: [{label: L, value: \"{{ a.key }}\"}]\n",
-        "results: [{label: L, value: \"{{ figures.url }}\"}]\n",
+        "outputs: [{label: L, value: \"{{ a.key }}\"}]\n",
+        "outputs: [{label: L, value: \"{{ locals.url }}\"}]\n",
         "rules: [{that: 'true', message: \"{{ a.key }}\"}]\n",
-        "actions: [{id: c, because: b, command: {describe: d, run: [x, \"{{ a.key }}\"], check: [y], undo: [z]}}]\n",
-        "actions: [{id: c, because: \"{{ a.key }}\", absent: {path: /x}}]\n",
-        "actions: [{id: c, because: b, source: {path: /x, from: git, location: \"{{ figures.url }}\"}}]\n",
-        "packages: [{install: [x], because: \"{{ a.key }}\"}]\n",
+        "actions: [{id: c, reason: b, command: {describe: d, run: [x, \"{{ a.key }}\"], check: [y], undo: [z]}}]\n",
+        "actions: [{id: c, reason: \"{{ a.key }}\", remove: {path: /x}}]\n",
+        "actions: [{id: c, reason: b, source: {path: /x, from: git, location: \"{{ locals.url }}\"}}]\n",
+        "packages: [{install: [x], reason: \"{{ a.key }}\"}]\n",
     ] {
         one(&with_questions(seen), "would be seen here");
     }
@@ -130,9 +130,9 @@ fn a_secret_is_refused_wherever_somebody_would_see_it() {
 fn a_secret_may_go_into_files_of_few_readers_and_through_the_environment() {
     let found = with_questions(
         "actions:
-  - {id: f, because: b, file: {path: /x, content: \"{{ a.key }}\", mode: \"0600\"}}
-  - {id: c, because: b, command: {describe: d, run: [x], check: [y], undo: [z], env: {K: \"{{ a.key }}\"}, stdin: \"{{ a.key }}\"}}
-  - {id: e, because: b, edit: {path: /x, set: [{key: k, value: \"{{ a.key }}\"}]}}
+  - {id: f, reason: b, file: {path: /x, content: \"{{ a.key }}\", mode: \"0600\"}}
+  - {id: c, reason: b, command: {describe: d, run: [x], check: [y], undo: [z], env: {K: \"{{ a.key }}\"}, stdin: \"{{ a.key }}\"}}
+  - {id: e, reason: b, edit: {path: /x, set: [{key: k, value: \"{{ a.key }}\"}]}}
 ",
     );
     assert!(found.is_empty(), "{found:#?}");
@@ -142,11 +142,11 @@ fn a_secret_may_go_into_files_of_few_readers_and_through_the_environment() {
 fn a_secret_in_a_file_that_everybody_can_read_is_refused() {
     for action in [
         "file: {path: /x, content: \"{{ a.key }}\"}",
-        "file: {path: /x, content: \"{{ figures.url }}\", mode: \"0644\"}",
+        "file: {path: /x, content: \"{{ locals.url }}\", mode: \"0644\"}",
         "file: {path: /x, template: outer.env}",
     ] {
         one(
-            &with_questions(&format!("actions: [{{id: f, because: b, {action}}}]\n")),
+            &with_questions(&format!("actions: [{{id: f, reason: b, {action}}}]\n")),
             "everybody on the host can read it",
         );
     }
@@ -162,31 +162,31 @@ fn a_command_needs_a_check_and_either_a_way_back_or_a_reason_for_none() {
         ("run: [x], check: [y], undo: ['true']", "its `undo` does nothing"),
         ("run: [x], check: [y], covered_by: a.d", "`covered_by` names a.d, which is no action (did you mean a.c?)"),
     ] {
-        let action = format!("actions: [{{id: c, because: b, command: {{describe: d, {fields}}}}}]\n");
+        let action = format!("actions: [{{id: c, reason: b, command: {{describe: d, {fields}}}}}]\n");
         one(&with_questions(&action), expected);
     }
 }
 
 #[test]
 fn a_field_without_a_default_must_be_written() {
-    one(&with_questions("actions: [{id: l, because: b, symlink: {path: /a}}]\n"), "`symlink` needs `target`");
+    one(&with_questions("actions: [{id: l, reason: b, symlink: {path: /a}}]\n"), "`symlink` needs `target`");
     one(&with_questions("proofs: [{id: p, http: {}}]\n"), "`http` needs `url`");
     one(
-        &with_questions("actions: [{id: c, because: b, command: {describe: d, run: [], check: [y], undo: [z]}}]\n"),
+        &with_questions("actions: [{id: c, reason: b, command: {describe: d, run: [], check: [y], undo: [z]}}]\n"),
         "is empty",
     );
 }
 
 #[test]
 fn what_is_wrong_in_the_content_of_a_file_is_told_once() {
-    one(&with_questions("actions: [{id: f, because: b, file: {path: /a, content: '{{ a.nmae }}'}}]\n"), "`a.nmae`");
+    one(&with_questions("actions: [{id: f, reason: b, file: {path: /a, content: '{{ a.nmae }}'}}]\n"), "`a.nmae`");
 }
 
 #[test]
 fn restart_after_must_name_an_action() {
     one(
         &with_questions(
-            "actions: [{id: s, because: b, service: {manager: systemd, name: x, restart_after: [a.nothing]}}]\n",
+            "actions: [{id: s, reason: b, service: {manager: systemd, name: x, restart_after: [a.nothing]}}]\n",
         ),
         "names a.nothing, which is no action",
     );
@@ -210,28 +210,28 @@ fn questions_are_complete() {
 #[test]
 fn ids_are_unique_and_rules_are_about_questions() {
     one(
-        &problems("actions: [{id: x, because: b, absent: {path: /x}}, {id: x, because: b, absent: {path: /y}}]\n"),
+        &problems("actions: [{id: x, reason: b, remove: {path: /x}}, {id: x, reason: b, remove: {path: /y}}]\n"),
         "`x` stands here twice",
     );
-    let both = "actions: [{id: x, because: b, absent: {path: /x}}]\n\
+    let both = "actions: [{id: x, reason: b, remove: {path: /x}}]\n\
                 proofs: [{id: x, service: {manager: systemd, names: [x]}}]\n";
     one(&problems(both), "`x` stands here twice");
-    one(&with_questions("rules: [{that: 'true', message: m, about: a.nam}]\n"), "did you mean a.name?");
+    one(&with_questions("rules: [{that: 'true', message: m, field: a.nam}]\n"), "did you mean a.name?");
 }
 
 #[test]
 fn item_exists_only_in_repeated_actions() {
     let found = problems(
-        "actions: [{id: x, each: \"['p', 'q']\", because: \"{{ item }} {{ index }}\", absent: {path: \"/{{ item }}\"}}]\n",
+        "actions: [{id: x, for_each: \"['p', 'q']\", reason: \"{{ item }} {{ index }}\", remove: {path: \"/{{ item }}\"}}]\n",
     );
     assert!(found.is_empty(), "{found:#?}");
-    one(&problems("actions: [{id: x, because: b, absent: {path: \"/{{ item }}\"}}]\n"), "`item` does not exist here");
+    one(&problems("actions: [{id: x, reason: b, remove: {path: \"/{{ item }}\"}}]\n"), "`item` does not exist here");
 }
 
 #[test]
 fn a_guide_holds_no_programs() {
     one(
-        &with_questions("results: [{label: L, value: \"{% for x in [1] %}{{ x }}{% endfor %}\"}]\n"),
+        &with_questions("outputs: [{label: L, value: \"{% for x in [1] %}{{ x }}{% endfor %}\"}]\n"),
         "`for x in [1]`: statements are allowed in assets only",
     );
     one(
@@ -239,7 +239,7 @@ fn a_guide_holds_no_programs() {
         "a chain of more than 2 filters",
     );
     one(
-        &with_questions("results: [{label: L, value: \"{{ a.name | upper | lower | trim }}\"}]\n"),
+        &with_questions("outputs: [{label: L, value: \"{{ a.name | upper | lower | trim }}\"}]\n"),
         "more than 2 filters",
     );
     assert_eq!(with_questions("rules: [{that: \"a.name | upper | lower\", message: m}]\n"), [""; 0]);
@@ -262,24 +262,24 @@ fn fields_of_a_question_belong_to_its_type() {
     assert_eq!(question("type: ports, beside: \"[{'port': 80}]\""), [""; 0]);
     one(&question("type: port, allow_taken: 'true'"), "questions of its type have no `allow_taken`");
     one(&question("type: text, schemes: [https]"), "questions of its type have no `schemes`");
-    one(&question("type: ports, beside: figures.nothing"), "`figures.nothing` does not exist here");
+    one(&question("type: ports, beside: locals.nothing"), "`locals.nothing` does not exist here");
 }
 
 #[test]
 fn notices_are_linted_like_rules() {
     let notice = |fields: &str| with_questions(&format!("notices: [{{{fields}}}]\n"));
-    assert_eq!(notice("each: \"['p']\", when: a.name == item, say: \"{{ item }}\", about: a.name"), [""; 0]);
+    assert_eq!(notice("for_each: \"['p']\", when: a.name == item, say: \"{{ item }}\", field: a.name"), [""; 0]);
     one(&notice("say: \"{{ item }}\""), "`item` does not exist here");
     one(&notice("say: \"{{ a.key }}\""), "would be seen here");
     one(&notice("say: ' '"), "`say` is missing");
-    one(&notice("say: s, about: a.nam"), "did you mean a.name?");
+    one(&notice("say: s, field: a.nam"), "did you mean a.name?");
 }
 
 #[test]
 fn a_table_of_releases_has_a_value_for_every_release() {
     let releases = |text: &str| {
         let releases = crate::yaml::from_slice("releases.yaml", text.as_bytes()).unwrap();
-        let stage = "id: a\ntitle: A\nwhy: w\nresults: [{label: L, value: \"{{ release.x }}\"}]\n";
+        let stage = "id: a\ntitle: A\nwhy: w\noutputs: [{label: L, value: \"{{ release.x }}\"}]\n";
         let stages = vec![crate::yaml::from_slice("a.yaml", stage.as_bytes()).unwrap()];
         let (title, summary) = ("T".to_owned(), "S".to_owned());
         let guide = Guide { id: "t".into(), title, summary, stages, releases, ..Guide::default() };

@@ -210,9 +210,15 @@ impl Own {
 
 /// The control group of a process: systemd's, or that of the unified hierarchy.
 fn cgroup(pid: i32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let of = |prefix: &str| text.lines().find_map(|line| Some(line.split_once(prefix)?.1.to_owned()));
-    of(":name=systemd:").or_else(|| text.lines().find_map(|line| Some(line.strip_prefix("0::")?.to_owned())))
+    cgroup_in(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+/// The same from the text of `/proc/PID/cgroup`. Of a process that has just ended the group may be gone already, which
+/// the kernel appends to its name ("Control Group v2", the kernel's documentation).
+fn cgroup_in(text: &str) -> Option<String> {
+    let of = |prefix: &str| text.lines().find_map(|line| Some(line.split_once(prefix)?.1));
+    let group = of(":name=systemd:").or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
+    Some(group.strip_suffix(" (deleted)").unwrap_or(group).to_owned())
 }
 
 fn parent(pid: i32) -> Option<i32> {
@@ -260,6 +266,16 @@ mod tests {
         assert_eq!(unit("/system.slice/ssh.service"), None);
         assert_eq!(unit("/user.slice/user-0.slice/session-3.scope"), None);
         assert_eq!(unit("/../.."), None);
+    }
+
+    #[test]
+    fn a_service_that_has_just_ended_is_that_service() {
+        let of = |text: &str| cgroup_in(text).and_then(|group| unit(&group));
+        let ended = "0::/system.slice/unattended-upgrades.service (deleted)\n";
+        assert_eq!(of(ended), Some("unattended-upgrades.service".to_owned()));
+        let hybrid = "2:cpu:/\n1:name=systemd:/system.slice/nginx.service (deleted)\n0::/system.slice/nginx.service\n";
+        assert_eq!(of(hybrid), Some("nginx.service".to_owned()));
+        assert_eq!(of("0::/user.slice/user-0.slice/session-3.scope (deleted)\n"), None);
     }
 
     /// Needs root and a kernel that tells: elsewhere it says so.

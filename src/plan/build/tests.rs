@@ -12,22 +12,22 @@ questions:
   - {id: name, ask: n?, type: text, help: h}
   - {id: key, ask: k?, type: secret, help: h}
   - {id: unasked, ask: u?, type: text, help: h}
-figures: [{name: n, value: "2"}, {name: never, value: "1", when: "false"}]
+locals: [{name: n, value: "2"}, {name: never, value: "1", when: "false"}]
 packages:
-  - {install: [zsh, "{{ a.name }}"], because: shells}
-  - {install: [nothing], when: "false", because: never}
+  - {install: [zsh, "{{ a.name }}"], reason: shells}
+  - {install: [nothing], when: "false", reason: never}
 actions:
-  - {id: link, each: "range(figures.n)", because: "for {{ item }}", symlink: {path: "/l{{ index }}", target: /t}}
-  - {id: conf, because: settings, file: {path: /etc/x, template: x.conf, mode: "0600"}}
-  - {id: code, because: code, source: {path: /opt/x, from: asset, location: demo}}
-  - {id: gone, when: "a.unasked is not none", because: never, absent: {path: /y}}
+  - {id: link, for_each: "range(locals.n)", reason: "for {{ item }}", symlink: {path: "/l{{ index }}", target: /t}}
+  - {id: conf, reason: settings, file: {path: /etc/x, template: x.conf, mode: "0600"}}
+  - {id: code, reason: code, source: {path: /opt/x, from: asset, location: demo}}
+  - {id: gone, when: "a.unasked is not none", reason: never, remove: {path: /y}}
   - id: run
-    because: it must run
+    reason: it must run
     service: {manager: systemd, name: x, restart_after: [a.link, a.conf, a.gone]}
 proofs:
-  - {id: open, listens: {ports: [{port: "{{ 80 if a.name else 1 }}", name: x, on: any}]}}
-  - {id: never, when: "figures.never", service: {manager: systemd, names: [x]}}
-results: [{label: Name, value: "{{ a.name }}"}]
+  - {id: open, ports: {ports: [{port: "{{ 80 if a.name else 1 }}", name: x, on: any}]}}
+  - {id: never, when: "locals.never", service: {manager: systemd, names: [x]}}
+outputs: [{label: Name, value: "{{ a.name }}"}]
 "#;
 
 fn guide(stage: &str) -> Guide {
@@ -50,7 +50,7 @@ fn resolved() -> Resolved {
     resolved.values.insert("a".into(), answers.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
     resolved.origins.insert("a.name".into(), Origin::File);
     resolved.origins.insert("a.key".into(), Origin::Default);
-    resolved.figures.insert("n".into(), json!(2));
+    resolved.locals.insert("n".into(), json!(2));
     resolved
 }
 
@@ -66,7 +66,7 @@ fn action(plan: &Plan, id: &str) -> Value {
 fn packages_come_first_sorted_and_once() {
     let plan = built();
     assert_eq!(plan.actions[0].id, "packages");
-    assert_eq!(plan.actions[0].because, "shells");
+    assert_eq!(plan.actions[0].reason, "shells");
     assert_eq!(action(&plan, "packages")["packages"]["names"], json!(["bash", "zsh"]));
     assert_eq!(plan.stages[0].title, "Packages");
 }
@@ -81,7 +81,7 @@ fn repeated_actions_are_numbered_and_what_does_not_apply_is_left_out() {
 fn what_covers_a_command_is_in_the_plan() {
     let told = |covering: &str| {
         let command = format!("{{describe: d, run: [x], check: [y], covered_by: {covering}}}");
-        let stage = STAGE.replace("proofs:", &format!("  - {{id: rows, because: rows, command: {command}}}\nproofs:"));
+        let stage = STAGE.replace("proofs:", &format!("  - {{id: rows, reason: rows, command: {command}}}\nproofs:"));
         build(&guide(&stage), &Facts::default(), &resolved()).err().unwrap_or_default()
     };
     assert_eq!(told("a.conf"), []);
@@ -123,12 +123,12 @@ fn the_same_input_gives_the_same_bytes_and_another_answer_another_hash() {
 #[test]
 fn only_a_step_that_may_be_skipped_says_so_in_the_plan() {
     let text = serde_json::to_string(&built()).unwrap();
-    assert!(!text.contains("skippable"), "{text}");
-    let because = "skippable: '{{ a.name }} works without it'";
-    let skippable = STAGE.replace("- {id: conf,", &format!("- {{id: conf, {because},"));
-    let plan = build(&guide(&skippable), &Facts::default(), &resolved()).unwrap();
+    assert!(!text.contains("skip_reason"), "{text}");
+    let reason = "skip_reason: '{{ a.name }} works without it'";
+    let skip_reason = STAGE.replace("- {id: conf,", &format!("- {{id: conf, {reason},"));
+    let plan = build(&guide(&skip_reason), &Facts::default(), &resolved()).unwrap();
     let conf = plan.actions.iter().find(|action| action.id == "a.conf").unwrap();
-    assert_eq!(conf.skippable.as_deref(), Some("bash works without it"));
+    assert_eq!(conf.skip_reason.as_deref(), Some("bash works without it"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::facts::Application;
 use crate::plan::preview::Verdicts;
 use crate::plan::tally::{Tally, number};
 use crate::plan::{Plan, Planned};
-use crate::proof::listens::Scope;
+use crate::proof::ports::Scope;
 use crate::secret::legible;
 use crate::system::packages::forecast::Forecast;
 use crate::visible::{self, Style};
@@ -124,7 +124,7 @@ impl Page {
             let mark = if n == 0 { mark } else { ' ' };
             self.line(&format!("  {} {line}", paint.mark(mark)));
         }
-        self.paragraph(6, &planned.because, Paint::dim);
+        self.paragraph(6, &planned.reason, Paint::dim);
         if let Reversible::No(why) = &planned.reversible {
             self.paragraph(6, &format!("cannot be undone: {why}"), Paint::warn);
         }
@@ -313,24 +313,24 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::action::absent::Absent;
+    use crate::action::remove::Remove;
     use crate::action::{Action, Change};
     use crate::diff::unified;
     use crate::error::Failure;
     use crate::plan::{PlannedProof, PlannedStage};
     use crate::proof::Proof;
-    use crate::proof::listens::{Expected, Listens};
+    use crate::proof::ports::{Expected, Ports};
     use crate::secret::{Secrets, mark};
 
     fn planned(id: &str, reversible: Reversible) -> Planned {
         Planned {
             id: format!("web.{id}"),
             stage: "web".to_owned(),
-            because: format!("the reason for {id}, which is long enough to need a second line on a terminal"),
+            reason: format!("the reason for {id}, which is long enough to need a second line on a terminal"),
             describe: format!("do {id}"),
             reversible,
-            skippable: None,
-            action: Action::Absent(Absent { path: "/x".into(), also: Vec::new() }),
+            skip_reason: None,
+            action: Action::Remove(Remove { path: "/x".into(), also: Vec::new() }),
         }
     }
 
@@ -344,8 +344,8 @@ mod tests {
                 id: "web.listens".to_owned(),
                 stage: "web".to_owned(),
                 describe: "ports are where they should be".to_owned(),
-                skippable: None,
-                proof: Proof::Listens(Listens { ports }),
+                skip_reason: None,
+                proof: Proof::Ports(Ports { ports }),
             }],
             warnings: vec!["mind the gap".to_owned()],
             ..Plan::new("t", "A title")
@@ -437,7 +437,7 @@ mod tests {
             plan.title = format!("{hostile}\nforged");
             plan.stages[0].title = hostile.to_owned();
             plan.actions[0].describe = hostile.to_owned();
-            plan.actions[0].because = format!("because {hostile}");
+            plan.actions[0].reason = format!("because {hostile}");
             plan.warnings = vec![hostile.to_owned()];
             plan.proofs[0].describe = hostile.to_owned();
             for verdict in [Ok(Verdict::WillChange(change.clone())), Err(Failure::new("tell", hostile))] {

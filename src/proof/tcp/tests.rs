@@ -5,9 +5,9 @@ use crate::host::Address;
 use crate::host::fake::FakeHost;
 use crate::secret::{Secret, Secrets};
 
-fn redis(host: &str, before: bool) -> Tcp {
+fn redis(host: &str, preflight: bool) -> Tcp {
     let json = format!(
-        r#"{{"protocol": "redis", "host": "{host}", "port": 6379, "password": "⟦secret:pw⟧", "before": {before}}}"#
+        r#"{{"protocol": "redis", "host": "{host}", "port": 6379, "password": "⟦secret:pw⟧", "preflight": {preflight}}}"#
     );
     serde_json::from_str(&json).unwrap()
 }
@@ -42,8 +42,8 @@ fn no_name_and_no_server_are_told_apart() {
 
 #[test]
 fn nobody_waits_for_a_server_before_anything_is_changed() {
-    assert_eq!(redis("a", true).patience(), Duration::ZERO);
-    assert!(redis("a", false).patience() > Duration::ZERO);
+    assert_eq!(redis("a", true).retry_for(), Duration::ZERO);
+    assert!(redis("a", false).retry_for() > Duration::ZERO);
 }
 
 #[test]

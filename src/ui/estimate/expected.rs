@@ -100,7 +100,7 @@ impl Expected {
 /// What is typical of a kind, in milliseconds: the means of the runs of [`PACKAGE`], of 6 to 46 actions a kind.
 fn typical(action: &Action) -> Option<f64> {
     match action {
-        Action::File(_) | Action::Directory(_) | Action::Symlink(_) | Action::Absent(_) | Action::Edit(_) => Some(5.0),
+        Action::File(_) | Action::Directory(_) | Action::Symlink(_) | Action::Remove(_) | Action::Edit(_) => Some(5.0),
         Action::User(_) | Action::Certificate(_) => Some(10.0),
         Action::Source(source) if matches!(source.from, From::Asset | From::Directory) => Some(10.0),
         Action::Database(_) => Some(300.0),

@@ -31,7 +31,7 @@ pub fn welcome(host: &dyn Host, voice: &mut Voice<'_>, facts: &Facts) {
 /// The id of the guide that is wanted. One that stands here is what Enter takes, or the only one there is.
 pub fn choose_guide(voice: &mut Voice<'_>, facts: &Facts) -> Result<String, Exit> {
     let guides = load::list();
-    let standing = guides.iter().position(|guide| facts.standing.contains(&guide.id));
+    let standing = guides.iter().position(|guide| facts.applied.contains(&guide.id));
     let default = standing.or((guides.len() == 1).then_some(0));
     let titles: Vec<String> = guides.iter().map(|guide| guide.title.clone()).collect();
     loop {

@@ -116,7 +116,7 @@ pub fn waiting(number: usize) -> Waiting {
         retry_from: "database.role".to_owned(),
         skip: Some(Skippable {
             step: "database.role".to_owned(),
-            because: "the role can be made by hand later".to_owned(),
+            reason: "the role can be made by hand later".to_owned(),
         }),
         changed: 3,
         since: Stamp { sec: 1_795_253_415, nsec: 0 },
@@ -136,7 +136,7 @@ pub fn decided() -> Vec<Event> {
     all.extend([What::Waiting(waiting(11)), decided(Choice::Retry), begins(&step)]);
     all.extend_from_slice(&wrong[6..8]);
     all.extend([What::Waiting(waiting(12)), decided(Choice::Skip)]);
-    all.push(What::Skipped { step, because: "the role can be made by hand later".to_owned() });
+    all.push(What::Skipped { step, reason: "the role can be made by hand later".to_owned() });
     all.extend(well.skip(10));
     all.into_iter().map(at).collect()
 }

@@ -338,7 +338,7 @@ mod tests {
         let host = FakeHost::new();
         host.put_file("/root/own/guide.yaml", "version: 1\nguide: t\ntitle: T\nsummary: S\nstages: [a.yaml]\n", 0o644);
         let stage = "id: a\ntitle: A\nwhy: because\nquestions:\n  - {id: name, ask: n?, type: text, help: h}\n\
-                     actions:\n  - {id: x, because: b, file: {path: /x, content: '{{ a.name }}'}}\n";
+                     actions:\n  - {id: x, reason: b, file: {path: /x, content: '{{ a.name }}'}}\n";
         host.put_file("/root/own/a.yaml", stage, 0o644);
         let guide = load::load_dir(&host, Path::new("/root/own")).unwrap();
         let (dir, _) = RunDir::create(&host, &Plan::new("t", "T")).unwrap();

@@ -26,7 +26,7 @@ fn shop(change: impl FnOnce(&mut Vec<(&'static str, Value)>)) -> Plan {
         ("base.user", json!({"user": {"name": "shop", "home": "/var/lib/shop"}})),
         (
             "base.data",
-            json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "data": true}}),
+            json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "user_data": true}}),
         ),
         (
             "base.conf",
@@ -43,7 +43,7 @@ fn shop(change: impl FnOnce(&mut Vec<(&'static str, Value)>)) -> Plan {
             "web.link",
             json!({"symlink": {"path": "/etc/nginx/sites-enabled/shop", "target": "../sites-available/shop"}}),
         ),
-        ("web.default", json!({"absent": {"path": "/etc/nginx/sites-enabled/default"}})),
+        ("web.default", json!({"remove": {"path": "/etc/nginx/sites-enabled/default"}})),
         (
             "web.nginx",
             json!({"service": {"manager": "systemd", "name": "nginx.service", "restart_after": ["web.site", "web.edit"], "test": ["nginx-test"]}}),
@@ -220,14 +220,14 @@ fn a_stopped_run_goes_on_where_it_stopped() {
 }
 
 /// The shop with a proof of a port that nobody serves.
-fn with_proof(skippable: Option<&str>) -> Plan {
+fn with_proof(skip_reason: Option<&str>) -> Plan {
     let mut plan = shop(as_it_was);
-    let proof = json!({"listens": {"ports": [{"port": 9, "name": "discard", "on": "any"}]}});
+    let proof = json!({"ports": {"ports": [{"port": 9, "name": "discard", "on": "any"}]}});
     plan.proofs.push(PlannedProof {
         id: "web.discard".to_owned(),
         stage: "web".to_owned(),
         describe: "something discards".to_owned(),
-        skippable: skippable.map(str::to_owned),
+        skip_reason: skip_reason.map(str::to_owned),
         proof: serde_json::from_value(proof).unwrap(),
     });
     plan
@@ -238,11 +238,11 @@ fn what_the_guide_allows_to_skip_is_skipped_and_stays_so() {
     let host = broken();
     repair(&host);
     let (exit, events) = attended(&host, &with_proof(Some("nobody misses it")), &|_, waiting| {
-        assert_eq!(waiting.skip.as_ref().unwrap().because, "nobody misses it");
+        assert_eq!(waiting.skip.as_ref().unwrap().reason, "nobody misses it");
         Some(Decision::Skip)
     });
     assert_eq!(exit, Exit::Done);
-    let skipped = What::Skipped { step: "web.discard".to_owned(), because: "nobody misses it".to_owned() };
+    let skipped = What::Skipped { step: "web.discard".to_owned(), reason: "nobody misses it".to_owned() };
     assert!(events.contains(&skipped), "{events:?}");
     assert_eq!(journal(&host).1.skipped().collect::<Vec<_>>(), ["web.discard"]);
     let (exit, again) = attended(&host, &shop(as_it_was), &in_turn(Vec::new()));
@@ -252,7 +252,7 @@ fn what_the_guide_allows_to_skip_is_skipped_and_stays_so() {
 #[test]
 fn an_action_that_is_skipped_half_done_is_taken_back_with_the_rest() {
     let mut plan = shop(as_it_was);
-    plan.actions.last_mut().unwrap().skippable = Some("somebody else starts it".to_owned());
+    plan.actions.last_mut().unwrap().skip_reason = Some("somebody else starts it".to_owned());
     let host = broken();
     assert_eq!(attended(&host, &plan, &in_turn(vec![Decision::Skip])).0, Exit::Done);
     assert!(!host.is_running("nginx.service"));

@@ -23,7 +23,7 @@ fn plan() -> Plan {
             ("user", json!({"user": {"name": "shop", "home": "/var/lib/shop"}})),
             (
                 "data",
-                json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "data": true}}),
+                json!({"directory": {"path": "/var/lib/shop", "mode": "0750", "owner": "shop", "group": "shop", "user_data": true}}),
             ),
             ("settings", json!({"directory": {"path": "/etc/shop", "mode": "0750", "group": "shop"}})),
             ("unit", json!({"file": {"path": "/etc/systemd/system/shop.service", "content": OURS}})),

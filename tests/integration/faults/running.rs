@@ -67,7 +67,7 @@ fn plan(after: &str) -> Plan {
     plan_of(vec![
         planned("base.packages", json!({"packages": {"names": ["nginx"]}})),
         planned("web.site", json!({"file": {"path": OURS, "content": "server { server_name shop; }\n"}})),
-        planned("web.default", json!({"absent": {"path": DEFAULT}})),
+        planned("web.default", json!({"remove": {"path": DEFAULT}})),
         planned(
             "end.before",
             json!({"command": {"describe": "go on", "run": ["before"], "check": ["false"], "undo": ["undo-before"]}}),

@@ -78,7 +78,7 @@ impl Web {
 
 fn plan(ours: &str) -> Plan {
     let service = json!({"manager": "systemd", "name": "web.service", "reload_after": ["web.site"],
-        "sites": {"server": "nginx", "own": ["app.example.org"], "within": 4}});
+        "sites": {"server": "nginx", "server_names": ["app.example.org"], "timeout": 4}});
     plan_of(vec![
         planned("web.site", json!({"file": {"path": "/etc/web/ours", "content": ours}})),
         planned("web.run", json!({"service": service})),

@@ -103,14 +103,20 @@ impl Source {
         for field in fields {
             let serde = serde(&field.attrs);
             for key in serde.keys() {
-                let known = ["default", "skip_serializing", "skip_serializing_if", "rename", "skip", "flatten"];
+                let known =
+                    ["default", "skip_serializing", "skip_serializing_if", "rename", "alias", "skip", "flatten"];
                 assert!(known.contains(&key.as_str()), "{module}: serde({key})");
             }
             // What is skipped is not written; what is flattened is the kind of an action or of a proof.
             if serde.contains_key("skip") || serde.contains_key("flatten") {
                 continue;
             }
-            let name = serde.get("rename").cloned().unwrap_or_else(|| field.ident.as_ref().unwrap().to_string());
+            // An alias is the word of today where plans keep an older one.
+            let name = serde
+                .get("alias")
+                .or(serde.get("rename"))
+                .cloned()
+                .unwrap_or_else(|| field.ident.as_ref().unwrap().to_string());
             let value = self.value(module, &field.ty);
             let default = match serde.get("default") {
                 Some(function) if !function.is_empty() => Some(constant(module, function, file)),

@@ -13,10 +13,10 @@ fn planned(id: &str, body: Value) -> Planned {
     Planned {
         id: id.to_owned(),
         stage: "web".to_owned(),
-        because: "a test".to_owned(),
+        reason: "a test".to_owned(),
         describe: action.act().describe(),
         reversible: action.act().reversible(),
-        skippable: None,
+        skip_reason: None,
         action,
     }
 }

@@ -103,6 +103,28 @@ fn row_1_files_of_a_package_that_came_since_stay() {
 }
 
 #[test]
+fn what_a_service_of_ours_wrote_after_the_run_goes_with_the_directory_that_a_record_made() {
+    let mut disk = Disk::new(&[]);
+    disk.run(|host| host.make_dir(Path::new("/var/backups/shop"), Meta::root(0o700)).unwrap());
+    disk.made.insert("/var/backups/shop".into());
+    disk.end();
+    let file = PathBuf::from("/var/backups/shop/shop-first.tar.gz");
+    disk.host.put_file(&file, "a night's backup", 0o600);
+    let before = manifest(&disk.host).0.entries.get(&file).cloned();
+    assert!(before.is_some());
+    // The record of the rollback removes the directory with all of it: the rollback's window sees the file go.
+    disk.run(|host| {
+        host.remove(&file).unwrap();
+        host.remove_dir(Path::new("/var/backups/shop")).unwrap();
+    });
+    disk.contents.clear();
+    assert_eq!(disk.back(), []);
+    // Where no record of ours made the directory, it is told.
+    disk.made.clear();
+    assert_eq!(disk.back().len(), 1);
+}
+
+#[test]
 fn row_2_the_package_database_of_others_is_left_alone() {
     let mut disk = Disk::new(&[]);
     let status = disk.text("/var/lib/dpkg/status").unwrap();

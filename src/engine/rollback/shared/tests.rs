@@ -14,10 +14,10 @@ fn user(actions: &Value) -> Used {
     let actions = actions.as_array().unwrap().iter().map(|body| Planned {
         id: "a.a".into(),
         stage: "a".into(),
-        because: String::new(),
+        reason: String::new(),
         describe: String::new(),
         reversible: crate::action::Reversible::Yes,
-        skippable: None,
+        skip_reason: None,
         action: serde_json::from_value(body.clone()).unwrap(),
     });
     let plan = Plan { actions: actions.collect(), ..Plan::new("other", "") };

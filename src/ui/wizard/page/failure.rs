@@ -81,7 +81,7 @@ fn about(run_view: &RunView, waiting: &Waiting, act: Act) -> String {
         Act::Retry if waiting.retry_from == waiting.step => "this step once more, then the rest".to_owned(),
         Act::Retry => format!("from {} on", waiting.retry_from),
         Act::Change => "all others are kept; only what differs is done again".to_owned(),
-        Act::Skip => waiting.skip.as_ref().map(|skip| skip.because.clone()).unwrap_or_default(),
+        Act::Skip => waiting.skip.as_ref().map(|skip| skip.reason.clone()).unwrap_or_default(),
         Act::RollBackStage => format!("{}, then ask again", run_view.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
         Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),

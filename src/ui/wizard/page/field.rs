@@ -46,7 +46,7 @@ pub fn write(
     match field.question.kind {
         QuestionKind::Choice => choice(model, interview, field, to),
         QuestionKind::Bool => toggle(model, field, to),
-        _ if row => figure(model, interview, field, to),
+        _ if row => local(model, interview, field, to),
         _ => typed(model, interview, field, to),
     }
     let indent = if row { NUMBER + INDENT } else { INDENT };
@@ -109,7 +109,7 @@ fn origin(model: &Model, field: &Field<'_>) -> String {
 /// Whether the default is reckoned, not just found.
 fn is_computed(question: &Question) -> bool {
     let template = question.default.as_ref().map(ToString::to_string).unwrap_or_default();
-    template.contains("size_workers(") || template.contains("figures.") || template.contains(" * ")
+    template.contains("size_workers(") || template.contains("locals.") || template.contains(" * ")
 }
 
 fn choice(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
@@ -183,7 +183,7 @@ fn typed(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewB
 }
 
 /// A number in front of its question.
-fn figure(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+fn local(model: &Model, interview: &Interview, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     let stop = Focus::Field(field.path.clone());
     let from = to.row();
     let Shown { text, role, cursor } = shown(model, interview, field, NUMBER, to);

@@ -51,7 +51,7 @@ fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<
     let pieces = vec![writer.sign(Role::Value, sign), writer.span(Role::Value, " "), writer.span(role, &product.title)];
     writer.stop_line(stop, pieces, None);
     writer.prose(Role::Value, 6, &product.summary);
-    let stands = model.facts.as_ref().is_some_and(|facts| facts.standing.contains(&product.id));
+    let stands = model.facts.as_ref().is_some_and(|facts| facts.applied.contains(&product.id));
     if stands {
         let says = "Stands on this server. You begin with its answers, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);

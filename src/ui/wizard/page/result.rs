@@ -5,7 +5,7 @@ use ratatui::text::Span;
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::Exit;
-use crate::plan::ResultLine;
+use crate::plan::OutputLine;
 use crate::ui::outputs::{Outputs, is_address};
 use crate::ui::run_state::{PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
@@ -226,7 +226,7 @@ fn fold(run_view: &RunView, id: &str, says: &str, about: &str, writer: &mut View
 }
 
 /// "Data, Database, Settings".
-fn labels(lines: &[&ResultLine]) -> String {
+fn labels(lines: &[&OutputLine]) -> String {
     lines.iter().map(|line| line.label.as_str()).collect::<Vec<_>>().join(", ")
 }
 
@@ -308,7 +308,7 @@ fn outputs(run_view: &RunView) -> Outputs<'_> {
     run_view.plan.as_ref().map(|plan| Outputs::of(plan)).unwrap_or_default()
 }
 
-fn fields_of(lines: &[&ResultLine], writer: &mut ViewBuilder<'_>) {
+fn fields_of(lines: &[&OutputLine], writer: &mut ViewBuilder<'_>) {
     for line in lines {
         let role = if is_address(&line.value) { Role::Heading } else { Role::Value };
         field(&format!("{RESULT}{}", line.label), &line.label, role, &line.value, writer);
@@ -350,8 +350,8 @@ fn proofs(running: &RunState, writer: &mut ViewBuilder<'_>) {
 /// What somebody decided to go on without.
 fn skipped(running: &RunState, writer: &mut ViewBuilder<'_>) {
     for step in running.skipped() {
-        let because = step.evidence.as_deref().unwrap_or_default();
-        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {because}", step.describe));
+        let reason = step.evidence.as_deref().unwrap_or_default();
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {reason}", step.describe));
     }
 }
 

@@ -239,11 +239,11 @@ fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<
     let verb = writer.span(if writer.at(&stop) { Role::Focus } else { says }, verb);
     let mut pieces = vec![writer.sign(role, sign), Span::raw(" "), verb, writer.span(says, object)];
     if wide {
-        let because = writer.clean(&planned.because);
+        let reason = writer.clean(&planned.reason);
         let rest = (writer.width() - 4 - room).saturating_sub(2 + right.as_ref().map_or(0, |right| right.width() + 2));
-        let because = text::shorten(&because, rest, writer.theme().sign(Sign::Ellipsis));
+        let reason = text::shorten(&reason, rest, writer.theme().sign(Sign::Ellipsis));
         pieces.push(Span::raw(" ".repeat(room - text::width(&shown) + 2)));
-        pieces.push(writer.span(Role::Dim, &because));
+        pieces.push(writer.span(Role::Dim, &reason));
     }
     writer.stop_line(&stop, pieces, right);
     writer.stop(stop, from);

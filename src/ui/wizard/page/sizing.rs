@@ -19,11 +19,11 @@ const LEAST: usize = 8;
 /// The figures of a stage that reckons workers; none when an answer that they need is refused, or it has none.
 pub fn of(interview: &Interview, stage: &str) -> Option<Sizing> {
     let stage = interview.guide().stages.iter().find(|candidate| candidate.id == stage)?;
-    let figures = &interview.resolved().figures;
+    let locals = &interview.resolved().locals;
     stage
-        .figures
+        .locals
         .iter()
-        .filter_map(|figure| figures.get(&figure.name).filter(|value| value.is_object()))
+        .filter_map(|local| locals.get(&local.name).filter(|value| value.is_object()))
         .find_map(|value| serde_json::from_value(value.clone()).ok())
 }
 

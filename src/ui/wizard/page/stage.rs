@@ -44,9 +44,9 @@ impl Page for StagePage<'_> {
     fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
         let (Some(interview), Some(stage)) = (&model.interview, self.stage(model)) else { return writer.done() };
         let sized = sizing::of(interview, self.id);
-        let figures = sized.as_ref().or_else(|| model.visit.last_sizing());
+        let locals = sized.as_ref().or_else(|| model.visit.last_sizing());
         // The drawing has to be seen together with the numbers.
-        match figures {
+        match locals {
             None => why::write(&stage.why, writer.height().saturating_mul(2) / 5, &mut writer),
             Some(_) if writer.height() >= 16 => why::write(&stage.why, writer.height() / 8, &mut writer),
             Some(_) => {}
@@ -59,7 +59,7 @@ impl Page for StagePage<'_> {
             writer.note(Role::Warning, Sign::Warning, 0, warning);
         }
         writer.blank();
-        let form = if figures.is_some() { Form::Row } else { Form::Lines };
+        let form = if locals.is_some() { Form::Row } else { Form::Lines };
         for asked in interview.fields(self.id) {
             let about: Vec<&str> = warnings
                 .iter()
@@ -68,9 +68,9 @@ impl Page for StagePage<'_> {
                 .collect();
             field::write(model, interview, &asked, form, &about, &mut writer);
         }
-        if let Some(figures) = figures {
+        if let Some(locals) = locals {
             writer.blank();
-            sizing::draw(figures, sized.is_none(), &mut writer);
+            sizing::draw(locals, sized.is_none(), &mut writer);
         }
         writer.blank();
         let next = model.beside(&Route::Stage(self.id.to_owned()), true);

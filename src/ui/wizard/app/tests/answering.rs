@@ -191,7 +191,7 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
         presses += 1;
         assert!(presses < 20, "{}", screen(&app));
     }
-    assert_eq!(app.model.interview.as_ref().unwrap().resolved().figures["sizing"]["chosen"], json!(5));
+    assert_eq!(app.model.interview.as_ref().unwrap().resolved().locals["sizing"]["chosen"], json!(5));
     control(&mut app, 'd');
     assert_eq!(value(&app, "workers.web"), "4");
 }

@@ -59,7 +59,7 @@ pub(super) fn quickstart() -> Vec<Event> {
 }
 
 fn waiting(number: usize, choices: &[Choice]) -> Event {
-    let skip = Skippable { step: "database.role".to_owned(), because: "the application works without it".to_owned() };
+    let skip = Skippable { step: "database.role".to_owned(), reason: "the application works without it".to_owned() };
     at(What::Waiting(Waiting {
         number,
         step: "database.role".to_owned(),

@@ -24,7 +24,7 @@ pub fn lines(review: &Review, at: usize) -> Vec<Line> {
     let Some(planned) = review.plan().and_then(|plan| plan.actions.get(at)) else { return Vec::new() };
     let mut lines = vec![
         Line::Prose(Role::Heading, headline(review, at, planned).to_owned()),
-        Line::Prose(Role::Value, planned.because.clone()),
+        Line::Prose(Role::Value, planned.reason.clone()),
     ];
     match &planned.reversible {
         Reversible::Yes => {}

@@ -3,7 +3,7 @@
 use crate::action::firewall::Firewall;
 use crate::facts::Application;
 use crate::plan::Plan;
-use crate::proof::listens::Scope;
+use crate::proof::ports::Scope;
 use crate::state_dir::STATE_DIR;
 use crate::ui::text;
 use crate::ui::wizard::model::Model;

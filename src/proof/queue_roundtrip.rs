@@ -1,4 +1,4 @@
-//! `job`: a job handed in over HTTP, done by a worker, and its result read back.
+//! `queue_roundtrip`: a job handed in over HTTP, done by a worker, and its result read back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::system::net::http::{self, Request};
 /// A job handed in over HTTP, done by a worker, and its result read back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Job {
+pub struct QueueRoundtrip {
     /// Base URL of the application.
     pub url: String,
     /// Connect here instead of resolving the name.
@@ -43,7 +43,7 @@ pub struct Job {
 /// How long one job may take. Then another is tried, while the patience lasts.
 const LONGEST: Duration = Duration::from_secs(15);
 
-impl Prove for Job {
+impl Prove for QueueRoundtrip {
     fn describe(&self) -> String {
         format!("a worker does a job handed in at {}{}", self.url, self.submit)
     }
@@ -81,7 +81,7 @@ impl Prove for Job {
     }
 }
 
-impl Job {
+impl QueueRoundtrip {
     fn ask(&self, cx: &Cx<'_>, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
         let mut headers = Vec::new();
         for (name, value) in &self.headers {

@@ -1,4 +1,4 @@
-//! `listens`: ports listening exactly where the plan says, and nothing of ours anywhere else.
+//! `ports`: ports listening exactly where the plan says, and nothing of ours anywhere else.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use crate::proof::{Cx, Prove};
 /// Ports listening exactly where the plan says, and nothing of ours anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Listens {
+pub struct Ports {
     /// The ports.
     pub ports: Vec<Expected>,
 }
@@ -42,7 +42,7 @@ pub enum Scope {
     Closed,
 }
 
-impl Prove for Listens {
+impl Prove for Ports {
     fn describe(&self) -> String {
         let ports: Vec<String> = self.ports.iter().map(Expected::wish).collect();
         format!("ports are open where they should be and nowhere else: {}", ports.join(", "))
@@ -167,7 +167,7 @@ mod tests {
         let port = |port, on| Expected { port, name: "it".to_owned(), on };
         let prove = |ports: Vec<Expected>| {
             let secrets = crate::secret::Secrets::default();
-            Listens { ports }.prove(&Cx { host: &host, secrets: &secrets })
+            Ports { ports }.prove(&Cx { host: &host, secrets: &secrets })
         };
         let good = prove(vec![port(8000, Scope::Loopback), port(80, Scope::Closed)]);
         assert_eq!(good.as_deref(), Ok("8000 it on 127.0.0.1; 80 it closed"));

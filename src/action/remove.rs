@@ -1,4 +1,4 @@
-//! `absent`: removes files or links, such as a default site.
+//! `remove`: removes files or links, such as a default site.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::undo::Undo;
 /// Removes files or links, such as a default site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Absent {
+pub struct Remove {
     /// What must not be there.
     pub path: PathBuf,
     /// More of that kind.
@@ -21,7 +21,7 @@ pub struct Absent {
     pub also: Vec<PathBuf>,
 }
 
-impl Act for Absent {
+impl Act for Remove {
     fn describe(&self) -> String {
         let first = format!("remove {}", self.path.display());
         match self.also.len() {
@@ -54,7 +54,7 @@ impl Act for Absent {
     }
 }
 
-impl Absent {
+impl Remove {
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         std::iter::once(&self.path).chain(&self.also)
     }
@@ -95,9 +95,9 @@ mod tests {
         bench.host.put_file("/etc/a", "theirs", 0o640);
         bench.host.make_symlink("/etc/b".as_ref(), "a".as_ref()).unwrap();
         for path in ["/etc/a", "/etc/b"] {
-            bench.round_trip(&Absent { path: path.into(), also: Vec::new() });
+            bench.round_trip(&Remove { path: path.into(), also: Vec::new() });
         }
-        bench.make(&Absent { path: "/etc/a".into(), also: Vec::new() });
+        bench.make(&Remove { path: "/etc/a".into(), also: Vec::new() });
         assert!(bench.host.text("/etc/a").is_none());
     }
 
@@ -106,7 +106,7 @@ mod tests {
         let bench = Bench::new();
         bench.host.put_file("/etc/b", "theirs", 0o640);
         bench.host.put_file("/etc/c", "theirs", 0o644);
-        let all = Absent { path: "/etc/a".into(), also: vec!["/etc/b".into(), "/etc/c".into()] };
+        let all = Remove { path: "/etc/a".into(), also: vec!["/etc/b".into(), "/etc/c".into()] };
         bench.round_trip(&all);
         bench.make(&all);
         assert!(bench.host.text("/etc/b").is_none() && bench.host.text("/etc/c").is_none());
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn what_is_not_there_needs_no_way_back() {
         let bench = Bench::new();
-        let act = Absent { path: "/etc/nothing".into(), also: Vec::new() };
+        let act = Remove { path: "/etc/nothing".into(), also: Vec::new() };
         assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
         assert!(bench.make(&act).records.is_empty());
     }
 
     #[test]
     fn a_directory_is_refused() {
-        assert!(Bench::new().check(&Absent { path: "/etc".into(), also: Vec::new() }).is_err());
+        assert!(Bench::new().check(&Remove { path: "/etc".into(), also: Vec::new() }).is_err());
     }
 }

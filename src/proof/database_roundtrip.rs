@@ -1,4 +1,4 @@
-//! `row`: a row written and read back through the engine, as the role that the application uses.
+//! `database_roundtrip`: a row written and read back through the engine, as the role that the application uses.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::system::net::wire::{self, Login, WireError};
 /// A row written and read back through the engine, as the role that the application uses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
+pub struct DatabaseRoundtrip {
     /// Which engine.
     pub engine: Engine,
     /// The database's name; for SQLite the path of its file.
@@ -57,7 +57,7 @@ finally:
     writer.execute("DROP TABLE %s" % table)
 "#;
 
-impl Prove for Row {
+impl Prove for DatabaseRoundtrip {
     fn describe(&self) -> String {
         format!("{} can write a row and read it back in {}", self.who(), self.place())
     }
@@ -92,7 +92,7 @@ impl Prove for Row {
     }
 }
 
-impl Row {
+impl DatabaseRoundtrip {
     fn who(&self) -> &str {
         match self.engine {
             Engine::Sqlite => &self.user,

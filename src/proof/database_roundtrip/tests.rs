@@ -5,7 +5,7 @@ use crate::host::Stdin;
 use crate::host::fake::{FakeHost, output};
 use crate::secret::Secrets;
 
-fn row(engine: &str) -> Row {
+fn row(engine: &str) -> DatabaseRoundtrip {
     let json = format!(r#"{{"engine": "{engine}", "name": "shop", "role": "app", "user": "app"}}"#);
     serde_json::from_str(&json).unwrap()
 }

@@ -7,7 +7,7 @@ use crate::host::Address;
 use crate::host::fake::FakeHost;
 use crate::secret::{Secret, Secrets};
 
-fn job() -> Job {
+fn job() -> QueueRoundtrip {
     serde_json::from_value(serde_json::json!({
         "url": "http://127.0.0.1:8000", "submit": "/jobs", "poll": "/jobs/{id}", "text": "a b", "expect": "b a",
         "headers": {"X-Proof-Token": "⟦secret:token⟧"},
