@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::engine::runs::{self, Run, State};
 use crate::facts::Application;
 use crate::host::{Host, Stamp};
-use crate::plan::{Plan, Planned, PlannedProof, OutputLine};
+use crate::plan::{OutputLine, Plan, Planned, PlannedProof};
 
 pub use checks::certificate;
 
@@ -59,6 +59,11 @@ impl Installed {
     /// What its guide shows at the end.
     pub fn outputs(&self) -> &[OutputLine] {
         self.plan.as_ref().map(|plan| plan.outputs.as_slice()).unwrap_or_default()
+    }
+
+    /// The units of systemd that it runs.
+    pub fn units(&self) -> Vec<String> {
+        self.actions().filter_map(|planned| checks::unit(&planned.action)).collect()
     }
 
     /// Its actions whose stages are in place.

@@ -1,6 +1,6 @@
 //! What a guide shows at the end, in the order in which a person wants it: what one needs at once, then the rest.
 
-use crate::plan::{Plan, OutputLine};
+use crate::plan::{OutputLine, Plan};
 use crate::secret::OPEN;
 
 /// The outputs of a plan.

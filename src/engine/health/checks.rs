@@ -12,6 +12,7 @@ use crate::host::{Command, Host};
 use crate::proof::Proof;
 use crate::system::packages::apt::{self, Lists};
 use crate::system::packages::simulation::Simulation;
+use crate::system::service::Manager;
 use crate::system::x509::validity::validity;
 
 /// Seconds of a day.
@@ -32,6 +33,13 @@ pub(super) fn version(action: &Action) -> Option<String> {
         (_, "") => location,
         (_, reference) => format!("{reference} of {location}"),
     })
+}
+
+/// The unit of systemd that this action runs; timers say nothing of their own.
+pub(super) fn unit(action: &Action) -> Option<String> {
+    let Action::Service(service) = action else { return None };
+    let is_unit = service.running && service.manager == Manager::Systemd && service.name.ends_with(".service");
+    is_unit.then(|| service.name.clone())
 }
 
 /// Whether its services run.
@@ -134,6 +142,9 @@ pub(super) fn backup(host: &dyn Host, it: &Installed) -> Option<Finding> {
 pub(super) fn drift(host: &dyn Host, all: &[Run], it: &Installed) -> Finding {
     let title = "Drift";
     let (files, drift) = drift::drift(host, all, &it.application);
+    if files == 0 {
+        return Finding::unknown(title, "its runs recorded no file", "");
+    }
     if drift.is_empty() {
         return Finding::good(title, format!("none: {files} files are as they were written"));
     }

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::*;
-use crate::action::Action;
+use crate::action::{Action, carry};
 use crate::answers::Origin;
 use crate::engine::event::What;
 use crate::engine::event::{Event, Step};
-use crate::engine::journal::Record;
+use crate::engine::journal::{Journal, Record};
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
 use crate::host::fake::{FakeHost, Package, output};
@@ -90,7 +90,12 @@ fn well() -> FakeHost {
     host.put_file("/var/lib/apt/lists/deb_Packages", "", 0o644);
     host.on(&["apt-get", "--simulate"], |_, _| output(0, "", ""));
     host.on(&["sell"], |_, _| output(0, "sold", ""));
-    let id = ran(&host, &plan("shop"), &["web.service", "web.certificate"], Some(Exit::Done));
+    let id = ran(&host, &plan("shop"), &["web.service", "web.certificate"], None);
+    let mut journal = Journal::open(&host, &RunDir::of(&id).file("journal.jsonl")).unwrap();
+    let hash = carry::written(&host, CERTIFICATE.as_ref()).unwrap().unwrap();
+    let wrote = [(CERTIFICATE.into(), hash)].into();
+    journal.write(&host, Record::End { action: "web.certificate".into(), wrote }).unwrap();
+    journal.write(&host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
     let step = |id: &str, describe: &str| Step { id: id.into(), stage: "web".into(), describe: describe.into() };
     let ended = |proof: &str, failure| What::ProofEnded {
         proof: proof.into(),

@@ -67,7 +67,7 @@ pub fn verify(
 }
 
 /// What the proofs of an application came to the last time: at the end of its run, or when they were tried again.
-pub(super) fn last(host: &dyn Host, it: &Installed) -> Finding {
+pub fn last(host: &dyn Host, it: &Installed) -> Finding {
     let title = "Proofs";
     let Some(dir) = it.ended.as_deref().map(RunDir::of) else {
         return Finding::unknown(title, "no run came to its end", "bringup resume");

@@ -58,6 +58,8 @@ pub struct ServerStatus {
     pub unmet: BTreeMap<String, Vec<Problem>>,
     /// The guide that was chosen while the machine was still looked at, or that is being read.
     pub wanted: Option<String>,
+    /// Whose answers are wanted then: an application's, by its run.
+    pub wanted_run: Option<String>,
     /// Why the last one could not be opened.
     pub refused: Option<String>,
 }

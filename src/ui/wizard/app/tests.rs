@@ -12,6 +12,7 @@ use crate::ui::style::Look;
 mod answering;
 mod bytes;
 mod captures;
+mod home;
 mod random;
 mod review;
 mod reviewing;
