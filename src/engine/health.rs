@@ -14,8 +14,6 @@ use crate::facts::Application;
 use crate::host::{Host, Stamp};
 use crate::plan::{OutputLine, Plan, Planned, PlannedProof};
 
-pub use checks::certificate;
-
 mod checks;
 pub mod verify;
 
@@ -82,9 +80,12 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
     let mut found: Vec<Installed> = Vec::new();
     let mut actions: Vec<BTreeSet<String>> = Vec::new();
     for run in runs::standing(all).rev() {
-        let plan = run.dir.plan(host).ok();
+        let mut plan = run.dir.plan(host).ok();
         let nameless = Application { guide: run.journal.header.guide.clone(), ..Application::default() };
         let application = plan.as_ref().map_or(nameless, Plan::application);
+        if let Some(plan) = &mut plan {
+            plan.outputs = outputs(host, plan);
+        }
         let ended = matches!(run.state, State::Done | State::ProofFailed);
         let own = run.journal.entries().iter().filter(|entry| !entry.undone && entry.used_by.is_empty());
         let own = own.map(|entry| entry.action.clone());
@@ -113,6 +114,20 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
         installed.changes = actions.len();
     }
     found
+}
+
+/// What a guide shows at the end, with what is known now in the place of what was planned: an authority may not have
+/// issued the certificate.
+pub fn outputs(host: &dyn Host, plan: &Plan) -> Vec<OutputLine> {
+    let mut outputs = plan.outputs.clone();
+    for planned in &plan.actions {
+        let Some((path, finding)) = checks::certificate(host, &planned.action) else { continue };
+        let path = path.display().to_string();
+        for line in outputs.iter_mut().filter(|line| line.value.split(' ').next() == Some(&path)) {
+            line.value = format!("{path}: {}", finding.found);
+        }
+    }
+    outputs
 }
 
 /// How well something is.

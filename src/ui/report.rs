@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::event;
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
+use crate::engine::{event, health};
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -28,7 +28,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
     let text = match exit {
         Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
         Exit::Done => {
-            let plan = dir.plan(host).ok();
+            let plan = dir.plan(host).ok().map(|plan| Plan { outputs: health::outputs(host, &plan), ..plan });
             let secrets = plan.as_ref().and_then(|plan| kept_secrets(host, plan));
             finished(look, dir, &state, plan.as_ref(), secrets.as_deref())
         }

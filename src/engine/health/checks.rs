@@ -73,23 +73,28 @@ pub(super) fn services(host: &dyn Host, it: &Installed) -> Option<Finding> {
 
 /// The certificate that its plan puts in place.
 pub(super) fn certificate_of(host: &dyn Host, it: &Installed) -> Option<Finding> {
-    it.actions().find_map(|planned| certificate(host, &planned.action))
+    it.actions().find_map(|planned| certificate(host, &planned.action)).map(|(_, finding)| finding)
 }
 
-/// What the certificate of this action is in truth, whatever was planned; none for another action.
-pub fn certificate(host: &dyn Host, action: &Action) -> Option<Finding> {
+/// Where the certificate of this action is, and what it is in truth, whatever was planned; none for another action.
+pub(super) fn certificate<'a>(host: &dyn Host, action: &'a Action) -> Option<(&'a Path, Finding)> {
     let (path, acme) = match action {
         Action::Certificate(certificate) => (&certificate.certificate, false),
         Action::Acme(acme) => (&acme.certificate, true),
         _ => return None,
     };
+    Some((path, judged(host, path, acme)))
+}
+
+/// `acme`: it should be an authority's, renewed by certbot.
+fn judged(host: &dyn Host, path: &Path, acme: bool) -> Finding {
     let title = "Certificate";
     let found = match host.read_at_most(path, 1 << 20) {
         Ok(pem) => validity(&pem),
-        Err(error) => return Some(Finding::unknown(title, format!("{}: {error}", path.display()), "")),
+        Err(error) => return Finding::unknown(title, format!("{}: {error}", path.display()), ""),
     };
     let Some(found) = found else {
-        return Some(Finding::unknown(title, format!("no certificate in {}", path.display()), ""));
+        return Finding::unknown(title, format!("no certificate in {}", path.display()), "");
     };
     let days = (found.until - host.now().sec).div_euclid(DAY);
     let who = match (found.self_signed, found.issuer.as_str()) {
@@ -99,7 +104,7 @@ pub fn certificate(host: &dyn Host, action: &Action) -> Option<Finding> {
     };
     let until = format!("{who}; valid until {}", day(found.until));
     let retry = "bringup tls retry";
-    Some(match (days, acme, found.self_signed) {
+    match (days, acme, found.self_signed) {
         (..0, true, _) => Finding::new(title, Level::Problem, format!("{who}; expired on {}", day(found.until)), retry),
         (..0, ..) => Finding::new(title, Level::Problem, format!("{who}; expired on {}", day(found.until)), "bringup"),
         (_, true, true) => Finding::new(title, Level::Warning, format!("{until}; the authority issued none"), retry),
@@ -110,7 +115,7 @@ pub fn certificate(host: &dyn Host, action: &Action) -> Option<Finding> {
         (..RENEWED, false, _) => Finding::new(title, Level::Warning, format!("{until}, in {days} days"), "bringup"),
         (_, true, _) => Finding::good(title, format!("{until}; renewed by certbot.timer")),
         _ => Finding::good(title, until),
-    })
+    }
 }
 
 /// How old the newest file is that a timer leaves.

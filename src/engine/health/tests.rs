@@ -196,3 +196,23 @@ fn proofs_that_are_tried_again_are_what_is_told_from_then_on() {
     assert_eq!(proofs.level, Level::Problem, "{proofs:?}");
     assert!(proofs.found.contains("failed: the shop sells"), "{proofs:?}");
 }
+
+#[test]
+fn a_certificate_is_told_as_it_is_and_not_as_it_was_planned() {
+    let host = FakeHost::new();
+    let made = self_signed::make(&["shop.example.org".to_owned()], 400, host.now()).unwrap();
+    host.put_file(CERTIFICATE, made.certificate, 0o644);
+    let acme = json!({"acme": {"name": "shop.example.org", "directory": "https://acme.example/", "certificate": CERTIFICATE,
+        "key": "/etc/ssl/shop/key.pem"}});
+    let plan = Plan {
+        actions: vec![planned("tls.acme", acme)],
+        outputs: vec![OutputLine {
+            label: "Certificate".into(),
+            value: format!("{CERTIFICATE} (renewed by certbot.timer)"),
+        }],
+        ..Plan::new("shop", "A shop")
+    };
+    let value = outputs(&host, &plan).remove(0).value;
+    assert!(value.starts_with(&format!("{CERTIFICATE}: self-signed")), "{value}");
+    assert!(!value.contains("renewed by certbot") && value.contains("the authority issued none"), "{value}");
+}

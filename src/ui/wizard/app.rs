@@ -123,7 +123,7 @@ impl App {
             Msg::Facts(facts) => self.model.found(*facts),
             Msg::Check(check) => self.model.server.learn(check),
             Msg::Runs(runs) => self.model.server.runs = runs,
-            Msg::Unmet(unmet) => self.model.server.unmet = unmet,
+            Msg::Fits(fits) => self.model.server.fits = fits,
             Msg::Opened(interview) => {
                 self.model.open(*interview);
                 if matches!(self.route, Route::Product | Route::Home)

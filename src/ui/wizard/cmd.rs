@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::answers::interview::Interview;
-use crate::answers::resolve::requirements;
 use crate::answers::{Given, SecretSource};
 use crate::engine::health::{Finding, Installed};
 use crate::engine::runs::RunDir;
@@ -20,6 +19,7 @@ use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::preflight::{self, Check};
 use crate::system::packages::forecast::Forecast;
 use crate::ui::estimate::Past;
+use crate::ui::fit::{Fit, fits};
 use crate::ui::wizard::home;
 use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
 use crate::ui::wizard::server_status::Earlier;
@@ -83,8 +83,8 @@ pub enum Msg {
     Check(Check),
     /// The runs that stand on it, oldest first.
     Runs(Vec<Earlier>),
-    /// What the machine lacks, by the guide that requires it.
-    Unmet(BTreeMap<String, Vec<Problem>>),
+    /// How every guide fits the machine, by its id.
+    Fits(BTreeMap<String, Fit>),
     /// The questions of the chosen guide.
     Opened(Box<Interview>),
     /// The guide cannot be read.
@@ -121,7 +121,7 @@ impl Cmd {
                 tell(Msg::Runs(Earlier::all(host)));
                 preflight::run(host, &facts, &|check| tell(Msg::Check(check)));
             }
-            Self::Guides(facts) => tell(Msg::Unmet(unmet(&facts))),
+            Self::Guides(facts) => tell(Msg::Fits(fits(&facts))),
             Self::Open { guide, run, facts } => tell(open(host, &guide, run.as_deref(), *facts)),
             Self::Home => home::look(host, tell),
             Self::Verify { at, of } => home::verify(host, at, &of, tell),
@@ -148,12 +148,6 @@ fn open(host: &dyn Host, guide: &str, run: Option<&str>, facts: Facts) -> Msg {
         }
         Err(problems) => Msg::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
-}
-
-/// What this machine lacks, for each guide that cannot be had here.
-fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
-    let guides = load::list().into_iter().filter_map(|guide| load::load(&guide.id).ok());
-    guides.map(|guide| (guide.id.clone(), requirements(&guide, facts))).filter(|(_, unmet)| !unmet.is_empty()).collect()
 }
 
 /// The packages take apt a while: they are looked for beside the rest. What keeps a run from starting is told when all

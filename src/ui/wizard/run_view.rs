@@ -268,6 +268,11 @@ pub fn update(model: &mut Model, msg: RunMsg) {
             run_view.running.describe(&plan);
             run_view.plan = Some(plan);
         }
+        RunMsg::Outputs(outputs) => {
+            if let Some(plan) = &mut run_view.plan {
+                plan.outputs = outputs;
+            }
+        }
         RunMsg::Events(events) => {
             for event in events {
                 // A decision was taken up, this one or somebody else's.
