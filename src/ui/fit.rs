@@ -35,7 +35,10 @@ pub fn fits(facts: &Facts) -> BTreeMap<String, Fit> {
 
 fn fit(guide: Guide, facts: &Facts) -> Fit {
     let sentence = |Problem { message, hint, .. }: &Problem| joined(message, hint);
-    let unmet = requirements(&guide, facts).iter().map(sentence).collect();
+    let unmet: Vec<String> = requirements(&guide, facts).iter().map(sentence).collect();
+    if !unmet.is_empty() {
+        return Fit { unmet, needs: Vec::new() };
+    }
     // With every answer as it is offered here, what is left is what somebody has to bring.
     let interview = Interview::new(guide, facts.clone(), Given::default());
     let gaps = interview.gaps();

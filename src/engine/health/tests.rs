@@ -203,7 +203,7 @@ fn a_certificate_is_told_as_it_is_and_not_as_it_was_planned() {
     let made = self_signed::make(&["shop.example.org".to_owned()], 400, host.now()).unwrap();
     host.put_file(CERTIFICATE, made.certificate, 0o644);
     let acme = json!({"acme": {"name": "shop.example.org", "directory": "https://acme.example/", "certificate": CERTIFICATE,
-        "key": "/etc/ssl/shop/key.pem"}});
+        "key": "/etc/ssl/shop/key.pem", "reload": []}});
     let plan = Plan {
         actions: vec![planned("tls.acme", acme)],
         outputs: vec![OutputLine {

@@ -29,12 +29,12 @@ fn applied(host: &FakeHost, name: &str) -> String {
     dir.id
 }
 
-fn home(host: &FakeHost, size: (u16, u16)) -> App {
+pub(super) fn home(host: &FakeHost, size: (u16, u16)) -> App {
     let look = Look { width: usize::from(size.0), unicode: true, colour: false };
     App::new(Model::new(look, true, load::list()).with_applications(applications(host)), size)
 }
 
-fn two() -> FakeHost {
+pub(super) fn two() -> FakeHost {
     let host = fit();
     host.put_file("/var/lib/apt/lists/deb_Packages", "", 0o644);
     host.on(&["apt-get", "--simulate"], |_, _| output(0, "", ""));

@@ -434,10 +434,12 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
     let msg = work(&host, follow(false));
     // One that begins again does so on another plan, which is told before its events.
-    let [RunMsg::Plan(..), RunMsg::Events(first), RunMsg::Plan(..), RunMsg::Events(_), RunMsg::Followed(_)] = &msg[..]
-    else {
+    let [head @ .., RunMsg::Outputs(outputs), RunMsg::Followed(_)] = &msg[..] else { panic!("{msg:?}") };
+    let [RunMsg::Plan(..), RunMsg::Events(first), RunMsg::Plan(..), RunMsg::Events(_)] = head else {
         panic!("{msg:?}")
     };
+    // The plan says what was meant; this what is there: no file of a certificate is on this host.
+    assert!(outputs.iter().any(|line| line.value.contains("Cannot tell")), "{outputs:?}");
     assert_eq!(first.len(), 4);
 
     let host = FakeHost::new();
