@@ -8,15 +8,13 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use contract::{Act, Brings, Change, Cx, Reversible, Verdict};
+pub use contract::{Act, Brings, Change, Context, Reversible, Verdict};
 
 pub mod acme;
-#[cfg(test)]
-mod bench;
 pub mod carry;
 pub mod certificate;
-mod child;
 pub mod command;
+mod command_runner;
 pub mod contract;
 pub mod database;
 pub mod directory;
@@ -32,6 +30,8 @@ pub mod service;
 pub mod source;
 pub mod sshd;
 pub mod symlink;
+#[cfg(test)]
+mod testing;
 pub mod user;
 
 /// Every kind of action, in the form it has in a plan.
@@ -84,7 +84,7 @@ impl Action {
     /// Whether it can be applied over `earlier`, so that the host is then as if `earlier` had never been, and the
     /// way back that `earlier` recorded still leads back. Else `earlier` has to be taken back first: edits would
     /// add up, trees would lie side by side, a user would stay in his groups, and nobody knows what a command did.
-    pub fn takes_over(&self, earlier: &Self) -> bool {
+    pub fn supersedes(&self, earlier: &Self) -> bool {
         match (self, earlier) {
             // A purge leaves accounts and data behind: only the way back of everything takes those, too.
             (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),

@@ -158,7 +158,7 @@ enum Verb {
     /// Decide what becomes of a run that failed and waits
     Decide {
         /// What to do
-        what: Way,
+        what: DecisionArg,
     },
     /// Go on with a run that was interrupted
     Resume {
@@ -253,7 +253,7 @@ enum Verb {
 
 /// The ways out of a failure that need no further words.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Way {
+enum DecisionArg {
     /// Retry the failed step; after `rollback-stage`, its whole stage
     Retry,
     /// Skip the step, where the guide allows that
@@ -267,14 +267,14 @@ enum Way {
     Pause,
 }
 
-impl From<Way> for Decision {
-    fn from(way: Way) -> Self {
+impl From<DecisionArg> for Decision {
+    fn from(way: DecisionArg) -> Self {
         match way {
-            Way::Retry => Self::Retry,
-            Way::Skip => Self::Skip,
-            Way::RollbackStage => Self::RollbackStage,
-            Way::Rollback => Self::Rollback,
-            Way::Pause => Self::Pause,
+            DecisionArg::Retry => Self::Retry,
+            DecisionArg::Skip => Self::Skip,
+            DecisionArg::RollbackStage => Self::RollbackStage,
+            DecisionArg::Rollback => Self::Rollback,
+            DecisionArg::Pause => Self::Pause,
         }
     }
 }
@@ -406,7 +406,7 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => runs::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
-            let scope = runs::Scope { run, all, yes, options: Options { stage, drop_data } };
+            let scope = runs::RollbackScope { run, all, yes, options: Options { stage, drop_data } };
             runs::rollback(host, &scope, output)
         }
         Some(Verb::Execute { id, rollback, with, stage, drop_data }) => {

@@ -24,7 +24,6 @@
 pub mod action;
 pub mod answers;
 pub mod assets;
-pub mod bytes;
 pub mod cli;
 pub mod diff;
 pub mod engine;
@@ -33,6 +32,7 @@ pub mod facts;
 pub mod guide;
 pub mod hash;
 pub mod host;
+pub mod human_bytes;
 pub mod plan;
 pub mod preflight;
 pub mod progress;

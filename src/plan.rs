@@ -12,9 +12,9 @@ use crate::action::firewall::Firewall;
 use crate::action::{Action, Brings, Reversible};
 pub use crate::facts::Application;
 use crate::facts::Facts;
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::proof::Proof;
-use crate::proof::ports::{Expected, Scope};
+use crate::proof::ports::{Expected, Exposure};
 
 pub mod build;
 pub mod preview;
@@ -158,7 +158,7 @@ impl Plan {
     /// so a recorded run replays to the same hash.
     pub fn hash(&self) -> String {
         let done = (self.schema, &self.guide, &self.actions, &self.proofs);
-        fingerprint(&serde_json::to_vec(&done).unwrap_or_default())
+        sha256_hex(&serde_json::to_vec(&done).unwrap_or_default())
     }
 
     /// Packages, users, services and paths of all actions, sorted, each once.
@@ -214,7 +214,7 @@ impl Plan {
             _ => None,
         });
         let mut ports: Vec<_> = expected.flatten().collect();
-        ports.sort_by_key(|port| (port.on != Scope::Any, port.port));
+        ports.sort_by_key(|port| (port.on != Exposure::Any, port.port));
         ports
     }
 }

@@ -36,7 +36,7 @@ pub struct Check {
     /// Its title.
     pub title: &'static str,
     /// How it stands.
-    pub state: State,
+    pub state: CheckStatus,
     /// What was found, in one line.
     pub found: String,
     /// What to do; empty when it is well.
@@ -46,7 +46,7 @@ pub struct Check {
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum CheckStatus {
     /// As it should be.
     Ok,
     /// A run can go well, but somebody should know this first.
@@ -57,21 +57,21 @@ pub enum State {
 
 /// State, what was found, and what to do.
 struct Finding {
-    state: State,
+    state: CheckStatus,
     found: String,
     fix: String,
 }
 
 fn ok(found: impl Into<String>) -> Finding {
-    Finding { state: State::Ok, found: found.into(), fix: String::new() }
+    Finding { state: CheckStatus::Ok, found: found.into(), fix: String::new() }
 }
 
 fn warning(found: impl Into<String>, fix: impl Into<String>) -> Finding {
-    Finding { state: State::Warning, found: found.into(), fix: fix.into() }
+    Finding { state: CheckStatus::Warning, found: found.into(), fix: fix.into() }
 }
 
 fn problem(found: impl Into<String>, fix: impl Into<String>) -> Finding {
-    Finding { state: State::Problem, found: found.into(), fix: fix.into() }
+    Finding { state: CheckStatus::Problem, found: found.into(), fix: fix.into() }
 }
 
 /// A check before it is made.

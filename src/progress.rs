@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bytes;
 use crate::host::Stamp;
+use crate::human_bytes;
 
-pub use pace::paced;
+pub use throttle::throttled;
 
-mod pace;
+mod throttle;
 
 /// How far an action is; sent while it works.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ impl Progress {
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Percent { note, amount: Some(amount), .. } => match amount.unit {
-                Unit::Bytes => format!("{note} {}", bytes::part(amount.done, amount.total)).into(),
+                Unit::Bytes => format!("{note} {}", human_bytes::part(amount.done, amount.total)).into(),
                 // Figures first: a narrow line loses its end.
                 Unit::Packages => format!("{} of {}, {note}", amount.done, amount.total).into(),
             },

@@ -30,7 +30,7 @@ pub fn not_tried(evidence: &str) -> Option<&str> {
 }
 
 /// What a proof works with.
-pub struct Cx<'a> {
+pub struct Context<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// Values for the marks in the plan.
@@ -43,7 +43,7 @@ pub trait Prove {
     fn describe(&self) -> String;
     /// Tries once. The evidence is one line that a reader can believe: "200, 1,204 bytes, certificate valid
     /// for app.example.org until 2027-11-21". Where it begins with [`NOT_TRIED`], nothing was proven.
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String>;
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String>;
     /// How long to keep trying, since services need time to come up.
     fn retry_for(&self) -> Duration {
         Duration::from_secs(30)
@@ -112,13 +112,13 @@ impl Proof {
     }
 
     /// Tries until it succeeds or the patience ends; then the last failure.
-    pub fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    pub fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         self.prove_since(cx, cx.host.now())
     }
 
     /// The same with a patience that began at `start`, tried once at least. Proofs that follow one another share one
     /// in this way: what makes a dozen of them fail is waited for once.
-    pub fn prove_since(&self, cx: &Cx<'_>, start: Stamp) -> Outcome<String> {
+    pub fn prove_since(&self, cx: &Context<'_>, start: Stamp) -> Outcome<String> {
         let prover = self.prover();
         let mut pause = Duration::from_millis(50);
         loop {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn proofs_that_follow_one_another_wait_only_once() {
         let host = FakeHost::debian("bookworm");
-        let cx = Cx { host: &host, secrets: &Secrets::default() };
+        let cx = Context { host: &host, secrets: &Secrets::default() };
         let proof: Proof =
             serde_json::from_str(r#"{"tcp": {"protocol": "redis", "host": "127.0.0.1", "port": 1}}"#).unwrap();
         let start = host.now();

@@ -7,9 +7,9 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::bytes;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Meta};
+use crate::human_bytes;
 
 /// What bringup must remember lies here.
 pub const STATE_DIR: &str = "/var/lib/bringup";
@@ -79,8 +79,9 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 fn full(host: &dyn Host) -> String {
-    let free =
-        host.disk(Path::new(STATE_DIR)).map_or(String::new(), |(free, _)| format!(" ({} free)", bytes::human(free)));
+    let free = host
+        .disk(Path::new(STATE_DIR))
+        .map_or(String::new(), |(free, _)| format!(" ({} free)", human_bytes::human(free)));
     format!("no space left on the disk that holds {STATE_DIR}{free}")
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Host, Kind, Meta, Stamp};
 use crate::state_dir;
 use crate::system::paths;
@@ -239,7 +239,7 @@ impl Blobs {
 
     /// Keeps `content` durably and returns its name.
     pub fn put(&self, host: &dyn Host, content: &[u8]) -> Outcome<String> {
-        let name = fingerprint(content);
+        let name = sha256_hex(content);
         let path = self.dir.join(&name);
         let known = host.stat(&path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))?;
         if known.is_none_or(|stat| stat.size != content.len() as u64) {
@@ -253,7 +253,7 @@ impl Blobs {
     fn put_file(&self, host: &dyn Host, path: &Path, size: u64) -> Outcome<String> {
         let what = || format!("keep a before-image of {}", path.display());
         if size > WRITTEN_AT_MOST {
-            let why = format!("it is larger than {}", crate::bytes::human(WRITTEN_AT_MOST));
+            let why = format!("it is larger than {}", crate::human_bytes::human(WRITTEN_AT_MOST));
             return Err(
                 Failure::new(what(), why).hint("move it away; a file of this size is none that is replaced here")
             );
@@ -294,7 +294,7 @@ impl Blobs {
         let path = self.dir.join(name);
         let what = || format!("read the before-image {}", path.display());
         let content = host.read(&path).map_err(|e| Failure::new(what(), e))?;
-        if fingerprint(&content) != name {
+        if sha256_hex(&content) != name {
             return Err(Failure::new(what(), "its content does not match its name (damaged disk?)"));
         }
         Ok(content)
@@ -330,7 +330,7 @@ pub fn parent_records(host: &dyn Host, path: &Path) -> Outcome<Vec<Undo>> {
 }
 
 /// What carrying out a record works with.
-pub struct UndoCx<'a> {
+pub struct UndoContext<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// The run's before-images.
@@ -346,12 +346,12 @@ pub struct UndoCx<'a> {
     /// Whether data that changed since the end of the run may be dropped (after it was dumped).
     pub drop_data: bool,
     /// SHA-256 of the files that the action wrote, as they stood right after it; empty when it never ended.
-    pub wrote: &'a BTreeMap<PathBuf, String>,
+    pub written_hashes: &'a BTreeMap<PathBuf, String>,
     /// Fingerprint of the data at the end of the run (see [`data_fingerprint`]); none when it never ended.
     pub data: Option<&'a str>,
     /// What the disk looked like at the end of the run; none when it never ended.
     pub post: Option<&'a Manifest>,
-    /// For an action that a crash cut off, which therefore knows no `wrote`: the last sign of life before it. What was
+    /// For an action that a crash cut off, which therefore knows no `written_hashes`: the last sign of life before it. What was
     /// changed later is not ours.
     pub died: Option<Stamp>,
 }
@@ -359,7 +359,7 @@ pub struct UndoCx<'a> {
 /// What no action wrote.
 static NOTHING: BTreeMap<PathBuf, String> = BTreeMap::new();
 
-impl<'a> UndoCx<'a> {
+impl<'a> UndoContext<'a> {
     /// For records that put settings back in the middle of a run: nobody is told, and none of them has data.
     pub fn of_settings(host: &'a dyn Host, blobs: &'a Blobs, log: &'a Path) -> Self {
         Self {
@@ -370,7 +370,7 @@ impl<'a> UndoCx<'a> {
             dumped: &|_, _| {},
             dumps: Path::new("/nonexistent"),
             drop_data: false,
-            wrote: &NOTHING,
+            written_hashes: &NOTHING,
             data: None,
             post: None,
             died: None,
@@ -383,9 +383,9 @@ impl<'a> UndoCx<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Carry {
     /// Carries one out. Safe to call again after it was interrupted anywhere.
-    pub carry_out: fn(&Undo, &UndoCx<'_>) -> Outcome<Undone>,
+    pub carry_out: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
     /// Has a service whose record this is take up the files that are back.
-    pub settle: fn(&Undo, &UndoCx<'_>) -> Outcome<Undone>,
+    pub restore_service: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
 }
 
 /// What came of a record.

@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::action::child::{Child, run_undo};
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::command_runner::{CommandRunner, run_undo};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
 use crate::system::net::tls::SYSTEM_BUNDLE;
 use crate::system::paths;
 use crate::system::x509::inspect::looks_like_der;
-use crate::undo::{self, Undo, UndoCx, Undone};
+use crate::undo::{self, Undo, UndoContext, Undone};
 
+mod certbot_errors;
 mod dns;
+mod http01_precheck;
 mod lineage;
-mod reach;
-mod trouble;
 
 pub use dns::{Dns, Provider};
 pub use lineage::Lineage;
@@ -101,11 +101,11 @@ impl Act for Acme {
         format!("get a certificate for {} from {}", self.names().join(", "), self.issuer())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.read_authority(cx.host)?;
         self.refuse_what_cannot_work(cx.host)?;
         match self.stands(cx.host) {
-            Ok(true) => Ok(Verdict::AlreadySo),
+            Ok(true) => Ok(Verdict::Unchanged),
             Ok(false) => {
                 self.lineage(cx.host)?.refuse(self)?;
                 Ok(Verdict::change(self.describe()))
@@ -117,7 +117,7 @@ impl Act for Acme {
         }
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let mut records = Vec::new();
         // Undone last: until then the links lead to it.
         match self.lineage(cx.host)? {
@@ -148,7 +148,7 @@ impl Act for Acme {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         match self.obtain(cx) {
             Ok(()) => Ok(()),
             Err(failure) if self.on_failure == OnFailure::SelfSigned => {
@@ -201,17 +201,17 @@ impl Acme {
             .is_ok_and(|(_, parsed)| parsed.validity().not_after.timestamp() > host.now().sec)
     }
 
-    fn obtain(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn obtain(&self, cx: &Context<'_>) -> Outcome<()> {
         self.lay_trust(cx)?;
         self.refuse_what_cannot_work(cx.host)?;
         let found = self.lineage(cx.host)?;
         found.refuse(self)?;
         if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
             match &self.dns {
-                None if self.standalone => reach::is_free(cx.host, self)?,
+                None if self.standalone => http01_precheck::is_free(cx.host, self)?,
                 None => {
                     (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
-                    reach::leads_here(cx, self)?;
+                    http01_precheck::leads_here(cx, self)?;
                 }
                 Some(dns) => dns.answers(cx, &self.name)?,
             }
@@ -230,7 +230,7 @@ impl Acme {
         self.reload(cx)
     }
 
-    fn certbot(&self, cx: &Cx<'_>, more: &[&str]) -> Outcome<()> {
+    fn certbot(&self, cx: &Context<'_>, more: &[&str]) -> Outcome<()> {
         let mut argv = vec!["certbot", "certonly", "--non-interactive", "--agree-tos", "--server", &self.directory];
         if self.email.is_empty() {
             argv.push("--register-unsafely-without-email");
@@ -254,9 +254,9 @@ impl Acme {
         if !self.authority.is_empty() {
             command = command.env(TRUST_VARIABLE, self.trust.to_string_lossy());
         }
-        Child::new(command)
+        CommandRunner::new(command)
             .run(cx, &self.describe())
-            .map_err(|failure| trouble::explain(cx.host, failure, self))
+            .map_err(|failure| certbot_errors::explain(cx.host, failure, self))
             .map(drop)
     }
 
@@ -283,10 +283,10 @@ impl Acme {
         format!("{RELOADS} {}", self.reload.join(" "))
     }
 
-    fn reload(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn reload(&self, cx: &Context<'_>) -> Outcome<()> {
         let mut argv = vec!["systemctl".to_owned(), "try-reload-or-restart".to_owned()];
         argv.extend(self.reload.iter().cloned());
-        Child::new(Command::new(argv)).run(cx, &format!("reload {}", self.reload.join(", "))).map(drop)
+        CommandRunner::new(Command::new(argv)).run(cx, &format!("reload {}", self.reload.join(", "))).map(drop)
     }
 
     /// The authority's own certificates; refused when the file is anything else.
@@ -336,7 +336,7 @@ impl Acme {
         trust.ends_with(&authority) && host.read(&drop_in).is_ok_and(|standing| standing == text.as_bytes())
     }
 
-    fn lay_trust(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn lay_trust(&self, cx: &Context<'_>) -> Outcome<()> {
         let (Some((drop_in, text)), Some(authority)) = (self.drop_in(), self.read_authority(cx.host)?) else {
             return Ok(());
         };
@@ -348,7 +348,9 @@ impl Acme {
                 .write(path, content, Meta::root(0o644))
                 .map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
         }
-        Child::new(Command::new(["systemctl", "daemon-reload"])).run(cx, "have systemd read its units").map(drop)
+        CommandRunner::new(Command::new(["systemctl", "daemon-reload"]))
+            .run(cx, "have systemd read its units")
+            .map(drop)
     }
 }
 
@@ -365,7 +367,7 @@ fn stand_in(failure: &Failure) -> String {
 }
 
 /// Removes a certificate that certbot keeps, with all that its renewals have left.
-pub fn undo(cx: &UndoCx<'_>, name: &str) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, name: &str) -> Outcome<Undone> {
     let settings = lineage::settings(name);
     let there = cx.host.stat(&settings).map_err(|e| Failure::new(format!("look at {}", settings.display()), e))?;
     if there.is_none() {

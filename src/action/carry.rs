@@ -4,19 +4,19 @@ use std::path::Path;
 
 pub mod data;
 
-use crate::action::service::Former;
+use crate::action::service::PriorState;
 use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Stat};
 use crate::undo::manifest::Manifest;
-use crate::undo::{Carry, Image, Undo, UndoCx, Undone, WRITTEN_AT_MOST};
+use crate::undo::{Carry, Image, Undo, UndoContext, Undone, WRITTEN_AT_MOST};
 
 /// How records are carried out.
-pub const CARRY: Carry = Carry { carry_out, settle };
+pub const CARRY: Carry = Carry { carry_out, restore_service };
 
 /// Carries the record out. Safe to call again after it was interrupted anywhere.
-pub fn carry_out(record: &Undo, cx: &UndoCx<'_>) -> Outcome<Undone> {
+pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
     match record {
         Undo::Restore { path, image } => restore(cx, path, image),
         Undo::Remove { path } => remove(cx, path),
@@ -31,7 +31,7 @@ pub fn carry_out(record: &Undo, cx: &UndoCx<'_>) -> Outcome<Undone> {
         }
         Undo::User { name, with_group } => user::undo_user(cx, name, *with_group),
         Undo::Membership { user, group } => user::undo_membership(cx, user, group),
-        Undo::Service { .. } => Former::of(record).map_or(Ok(Undone::Nothing), |former| service::undo(cx, former)),
+        Undo::Service { .. } => PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::undo(cx, prior)),
         Undo::Database { .. } => record.database().map_or(Ok(Undone::Nothing), |record| database::undo(cx, record)),
         Undo::Rabbitmq { user, vhost, user_existed, vhost_existed, before } => {
             rabbitmq::undo(cx, user, vhost, *user_existed, *vhost_existed, before.as_deref())
@@ -47,11 +47,11 @@ pub fn carry_out(record: &Undo, cx: &UndoCx<'_>) -> Outcome<Undone> {
 }
 
 /// Has a service whose record this is take up the files that are back; nothing where it is no service's.
-fn settle(record: &Undo, cx: &UndoCx<'_>) -> Outcome<Undone> {
-    Former::of(record).map_or(Ok(Undone::Nothing), |former| service::settle(cx, former))
+fn restore_service(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
+    PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::restore_service(cx, prior))
 }
 
-fn restore(cx: &UndoCx<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
+fn restore(cx: &UndoContext<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
     let what = || format!("restore {}", path.display());
     let failed = |e| Failure::new(what(), e);
     if is_image(cx.host, path, image)? {
@@ -94,7 +94,7 @@ fn restore(cx: &UndoCx<'_>, path: &Path, image: &Image) -> Outcome<Undone> {
     Ok(Undone::Done(format!("restored {}", path.display())))
 }
 
-fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     let Some(stat) = cx.host.stat(path).map_err(failed)? else { return Ok(Undone::Nothing) };
     if stat.kind == Kind::Dir {
@@ -107,7 +107,7 @@ fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
     Ok(Undone::Done(format!("removed {}", path.display())))
 }
 
-fn remove_dir(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+fn remove_dir(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     if cx.host.stat(path).map_err(failed)?.is_none() {
         return Ok(Undone::Nothing);
@@ -122,7 +122,7 @@ fn remove_dir(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
     Ok(Undone::Done(format!("removed {}", path.display())))
 }
 
-fn remove_tree(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+fn remove_tree(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     if cx.host.stat(path).map_err(failed)?.is_none() {
         return Ok(Undone::Nothing);
@@ -144,7 +144,7 @@ fn remove_tree(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
 }
 
 /// Removes what stood there at the end of the run and is unchanged; returns how many files stay.
-fn remove_ours(cx: &UndoCx<'_>, post: &Manifest, path: &Path) -> Outcome<usize> {
+fn remove_ours(cx: &UndoContext<'_>, post: &Manifest, path: &Path) -> Outcome<usize> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     let Some(stat) = cx.host.stat(path).map_err(failed)? else { return Ok(0) };
     let known = post.entries.get(path);
@@ -172,7 +172,7 @@ fn remove_ours(cx: &UndoCx<'_>, post: &Manifest, path: &Path) -> Outcome<usize> 
     Ok(0)
 }
 
-fn run(cx: &UndoCx<'_>, argv: &[String], user: &str, cwd: &Path, describe: &str) -> Outcome<Undone> {
+fn run(cx: &UndoContext<'_>, argv: &[String], user: &str, cwd: &Path, describe: &str) -> Outcome<Undone> {
     let mut command = Command::new(argv.iter().map(String::as_str)).cwd(cwd).log(cx.log);
     if !user.is_empty() {
         command = command.user(user);
@@ -202,8 +202,8 @@ fn is_image(host: &dyn Host, path: &Path, image: &Image) -> Outcome<bool> {
 }
 
 /// Why the file at `path` is not what we wrote, when somebody else changed it.
-fn foreign(cx: &UndoCx<'_>, path: &Path) -> Outcome<Option<String>> {
-    let Some(ours) = cx.wrote.get(path) else {
+fn foreign(cx: &UndoContext<'_>, path: &Path) -> Outcome<Option<String>> {
+    let Some(ours) = cx.written_hashes.get(path) else {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let stat = cx.host.stat(path).map_err(failed)?;
         let later = cx.died.zip(stat).is_some_and(|(died, stat)| stat.ctime.sec > died.sec + 1);
@@ -222,7 +222,7 @@ pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
     Ok(match stat.kind {
         Kind::File => Some(hash(host, path, &stat).map_err(failed)?),
-        Kind::Symlink => Some(fingerprint(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
+        Kind::Symlink => Some(sha256_hex(host.read_link(path).map_err(failed)?.as_os_str().as_encoded_bytes())),
         _ => None,
     })
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome, Problem};
 use crate::host::{Host, Kind, Meta, Stat};
 use crate::progress::Progress;
@@ -88,7 +88,7 @@ impl Act for Certificate {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let (certificate_meta, key_meta) = (Meta::root(0o644), self.key_meta(cx.host)?);
         let standing = (self.stat(cx, &self.certificate)?, self.stat(cx, &self.key)?);
         let readable = match self.pair(cx) {
@@ -120,10 +120,10 @@ impl Act for Certificate {
         if metas != (Some(certificate_meta), key_meta) || key_meta.is_none() {
             return Ok(Verdict::change(format!("let only root and {} read {}", self.key_group, self.key.display())));
         }
-        Ok(Verdict::AlreadySo)
+        Ok(Verdict::Unchanged)
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let mut records: Vec<Undo> = Vec::new();
         for path in self.paths() {
             self.stat(cx, path)?;
@@ -138,7 +138,7 @@ impl Act for Certificate {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let key_meta = self.key_meta(cx.host)?.ok_or_else(|| {
             let why = format!("there is no group {}", self.key_group);
             Failure::new(self.describe(), why).hint("the package or user that brings the group must come before")
@@ -186,13 +186,13 @@ impl Certificate {
     }
 
     /// Whether the request is for the key of the certificate that stands in.
-    fn is_requested(&self, cx: &Cx<'_>, certificate: &[u8]) -> bool {
+    fn is_requested(&self, cx: &Context<'_>, certificate: &[u8]) -> bool {
         let request = cx.host.read(&self.request).unwrap_or_default();
         self_signed::is_request_for(&request, certificate, &self.names)
     }
 
     /// A key, unless one is there, with what can be made of it: the request, and a certificate that stands in.
-    fn make_requested(&self, cx: &Cx<'_>, standing: Option<(Vec<u8>, Vec<u8>)>) -> Outcome<self_signed::Made> {
+    fn make_requested(&self, cx: &Context<'_>, standing: Option<(Vec<u8>, Vec<u8>)>) -> Outcome<self_signed::Made> {
         let (certificate, key) = standing.map_or((None, None), |(certificate, key)| (Some(certificate), Some(key)));
         let key = match key.and_then(|key| String::from_utf8(key).ok()) {
             // An issued certificate would not belong to another key.
@@ -228,7 +228,7 @@ impl Certificate {
     }
 
     /// What stands at a path, if a file may take its place.
-    fn stat(&self, cx: &Cx<'_>, path: &Path) -> Outcome<Option<Stat>> {
+    fn stat(&self, cx: &Context<'_>, path: &Path) -> Outcome<Option<Stat>> {
         paths::missing_parents(cx.host, path)?;
         let stat = paths::stat(cx.host, path)?;
         if stat.is_some_and(|stat| !matches!(stat.kind, Kind::File | Kind::Symlink)) {
@@ -239,7 +239,7 @@ impl Certificate {
     }
 
     /// Certificate and key as they stand, when both are files there.
-    fn pair(&self, cx: &Cx<'_>) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    fn pair(&self, cx: &Context<'_>) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
         for path in [&self.certificate, &self.key] {
             if cx.host.stat(path)?.is_none_or(|stat| stat.kind != Kind::File) {
                 return Ok(None);
@@ -249,13 +249,13 @@ impl Certificate {
     }
 
     /// Whether a pair is self-signed for exactly our names, and good for a while.
-    fn is_good(&self, cx: &Cx<'_>, certificate: &[u8], key: &[u8]) -> bool {
+    fn is_good(&self, cx: &Context<'_>, certificate: &[u8], key: &[u8]) -> bool {
         let until = cx.host.now().sec + RENEW_BEFORE * 86_400;
         self_signed::is_for(certificate, key, &self.names, until)
     }
 
     /// The user's own files, when nothing is wrong with them; `None` when we may not read the key.
-    fn provided(&self, cx: &Cx<'_>) -> Outcome<Option<Provided>> {
+    fn provided(&self, cx: &Context<'_>) -> Outcome<Option<Provided>> {
         let (certificate, chain) = (self.provided_certificate.as_str(), self.provided_chain.as_str());
         let provided = if self.from == From::Requested {
             Provided::issued(cx.host, certificate, &self.key, chain)?
@@ -285,7 +285,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
 
     fn certificate() -> Certificate {
         serde_json::from_value(serde_json::json!({
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(bench.summary(&certificate()), "let only root and www-data read /etc/webapp/tls/key.pem");
         bench.make(&certificate());
         assert_eq!(bench.host.text("/etc/webapp/tls/key.pem").unwrap(), key);
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         let other = Certificate { names: vec!["www.example.org".to_owned()], ..certificate() };
         assert_eq!(bench.summary(&other), other.describe());
         bench.host.sleep(std::time::Duration::from_hours(8640));
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
         bench.host.sleep(std::time::Duration::from_hours(240));
         assert_eq!(bench.summary(&certificate()), certificate().describe());
     }
@@ -339,7 +339,7 @@ mod tests {
         let other = self_signed::make(&certificate().names, 397, bench.host.now()).unwrap();
         bench.host.put_file("/etc/webapp/tls/key.pem", other.key, 0o640);
         bench.with(|cx| certificate().apply(cx)).unwrap();
-        assert_eq!(bench.check(&certificate()), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&certificate()), Ok(Verdict::Unchanged));
     }
 
     fn requested(issued: &str) -> Certificate {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
-use crate::action::contract::{Act, Cx, Reversible, Verdict};
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::{Act, Context, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, outside};
 use crate::progress::Progress;
@@ -63,7 +63,7 @@ impl Act for RawCommand {
         self.describe.clone()
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         let will_change = || Ok(Verdict::change(self.describe.clone()));
         // A secret that has yet to be generated cannot have been used.
@@ -72,12 +72,12 @@ impl Act for RawCommand {
         };
         // A check that cannot be started waits for what earlier actions bring: its program, or its user.
         match cx.host.run(&command) {
-            Ok(output) if output.ok() => Ok(Verdict::AlreadySo),
+            Ok(output) if output.ok() => Ok(Verdict::Unchanged),
             Ok(_) | Err(_) => will_change(),
         }
     }
 
-    fn prepare(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         if !self.covered_by.is_empty() {
             return Ok(Vec::new());
         }
@@ -94,14 +94,14 @@ impl Act for RawCommand {
         }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         let withheld = outside::withheld(cx.host);
         if !withheld.is_empty() && !["", "root"].contains(&self.user.as_str()) {
             let why = format!("the password in {} is not given to what runs as {}", withheld.join(" and "), self.user);
             (cx.progress)(Progress::Warning(why));
         }
-        Child::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
+        CommandRunner::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
         Ok(())
     }
 
@@ -141,7 +141,7 @@ impl RawCommand {
     }
 
     /// A command with the action's user, environment and input, secrets filled in.
-    fn command(&self, cx: &Cx<'_>, argv: &[String]) -> Outcome<Command> {
+    fn command(&self, cx: &Context<'_>, argv: &[String]) -> Outcome<Command> {
         let mut command = Command::new(argv.iter().cloned()).cwd(&self.cwd).timeout(Duration::from_secs(self.timeout));
         for (name, value) in &self.env {
             command = command.env(name, cx.secrets.reveal(value)?);
@@ -161,7 +161,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Stdin;
     use crate::host::fake::output;
     use crate::secret::mark;
@@ -215,7 +215,7 @@ mod tests {
         let told = |act: &RawCommand| {
             let told = std::sync::Mutex::new(Vec::new());
             let tell = |progress| told.lock().unwrap().push(progress);
-            bench.with(|cx| act.apply(&Cx { progress: &tell, ..*cx })).unwrap();
+            bench.with(|cx| act.apply(&Context { progress: &tell, ..*cx })).unwrap();
             let warned = |progress: &Progress| matches!(progress, Progress::Warning(_));
             told.into_inner()
                 .unwrap()

@@ -11,7 +11,7 @@ use crate::secret::Secrets;
 use crate::undo::{Blobs, Carry, Undo};
 
 /// What an action works with.
-pub struct Cx<'a> {
+pub struct Context<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// Values for the marks in the plan.
@@ -24,7 +24,7 @@ pub struct Cx<'a> {
     pub changed: &'a (dyn Fn(&str) -> bool + Sync),
     /// What leads back from what the actions with these ids have changed in this run, in the order in which it is to
     /// be carried out.
-    pub way_back: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
+    pub undo_records_of: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
     /// How records are carried out.
     pub carry: Carry,
     /// Tells how far the action is.
@@ -36,9 +36,11 @@ pub struct Cx<'a> {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The host is already so; nothing will be done, and nothing will be undone.
-    AlreadySo,
+    #[serde(rename = "already_so")]
+    Unchanged,
     /// Applying will change something.
-    WillChange(Change),
+    #[serde(rename = "will_change")]
+    WouldChange(Change),
     /// Not asked: the question is a command of the guide's, and whoever only looks runs none of those. In words.
     NotAsked(String),
 }
@@ -56,7 +58,7 @@ pub struct Change {
 impl Verdict {
     /// A change described by one line.
     pub fn change(summary: impl Into<String>) -> Self {
-        Self::WillChange(Change { summary: summary.into(), diff: None })
+        Self::WouldChange(Change { summary: summary.into(), diff: None })
     }
 }
 
@@ -77,19 +79,19 @@ pub trait Act {
     /// What it does, as an imperative phrase with its object: "create the user webapp".
     fn describe(&self) -> String;
     /// Is the host already so? Reads only; needs no root where the host allows it.
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict>;
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict>;
     /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
-    /// before-images in [`Cx::blobs`].
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    /// before-images in [`Context::blobs`].
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
     /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
     /// Mostly nothing: the first way back leads to the same place.
-    fn prepare_again(&self, _cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn update_undo(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         Ok(Vec::new())
     }
     /// Makes the host so. Safe to call again after it was interrupted anywhere.
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()>;
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()>;
     /// Ids of actions whose change it may have taken back when it fails: a retry begins with the first of them.
-    fn takes_back(&self) -> Vec<&str> {
+    fn may_revert(&self) -> Vec<&str> {
         Vec::new()
     }
     /// Whether it can be undone.

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Cx, Reversible, Verdict};
+use crate::action::contract::{Act, Context, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::facts::Cluster;
 use crate::facts::probe::engines;
 use crate::host::Host;
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 pub mod dump;
 pub mod mariadb;
@@ -107,7 +107,7 @@ impl Act for Database {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let so = match self.engine {
             Engine::Sqlite => sqlite::is_writable(cx.host, &self.name, &self.role),
             Engine::Postgresql => {
@@ -119,10 +119,10 @@ impl Act for Database {
                 mariadb::is_so(cx.host, &wanted)
             }
         };
-        Ok(if so { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
+        Ok(if so { Verdict::Unchanged } else { Verdict::change(self.describe()) })
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let before = match self.engine {
             // The file is the application's, and lies in a directory that has a record of its own.
             Engine::Sqlite => return Ok(Vec::new()),
@@ -148,7 +148,7 @@ impl Act for Database {
         }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         match self.engine {
             Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => Ok(()),
             Engine::Sqlite => {
@@ -166,7 +166,7 @@ impl Act for Database {
 }
 
 impl Database {
-    fn wanted(&self, cx: &Cx<'_>) -> Outcome<Wanted> {
+    fn wanted(&self, cx: &Context<'_>) -> Outcome<DatabaseSpec> {
         identifier("database", &self.name)?;
         identifier("role", &self.role)?;
         if !matches!(self.owner.as_str(), "" | "postgres") {
@@ -181,7 +181,7 @@ impl Database {
                 Failure::new(self.describe(), "its password is empty").hint("give a password, or use `auth: socket`")
             );
         }
-        Ok(Wanted {
+        Ok(DatabaseSpec {
             name: self.name.clone(),
             role: self.role.clone(),
             password,
@@ -193,7 +193,7 @@ impl Database {
 }
 
 /// A database and role with the password revealed.
-pub struct Wanted {
+pub struct DatabaseSpec {
     name: String,
     role: String,
     password: Option<String>,
@@ -204,7 +204,7 @@ pub struct Wanted {
     cluster: String,
 }
 
-impl Wanted {
+impl DatabaseSpec {
     /// The name of whoever shall own the database.
     fn owner(&self) -> &str {
         if self.owner.is_empty() { &self.role } else { &self.owner }
@@ -213,7 +213,7 @@ impl Wanted {
 
 /// What there was.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Before {
+pub struct PriorDatabase {
     database: bool,
     role: bool,
     /// Statements that give an existing role and database back what making them ours will change.
@@ -272,7 +272,7 @@ pub struct Record<'a> {
 
 /// Drops a database and a role that a run made; gives existing ones back what they were. A database whose data
 /// changed since the run is dumped, and dropped only with leave.
-pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, record: Record<'_>) -> Outcome<Undone> {
     let engine = Engine::from_id(record.engine)?;
     let (name, role) = (record.name, record.role);
     if engine == Engine::Sqlite {
@@ -301,14 +301,14 @@ pub fn undo(cx: &UndoCx<'_>, record: Record<'_>) -> Outcome<Undone> {
 }
 
 /// Where it is noted that a database could not be undone: its engine's packages then stay, and its data with them.
-fn note_of(cx: &UndoCx<'_>, engine: Engine, name: &str) -> PathBuf {
+fn note_of(cx: &UndoContext<'_>, engine: Engine, name: &str) -> PathBuf {
     cx.dumps.join(format!("{}-{}{UNFINISHED}", engine.id(), dump::file_name(name)))
 }
 
 const UNFINISHED: &str = ".unfinished";
 
 /// Notes whether the packages of the engine may go.
-fn finished(cx: &UndoCx<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
+fn finished(cx: &UndoContext<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
     let path = note_of(cx, engine, name);
     let failed = |e| Failure::new(format!("note what became of the database {name}"), e);
     let why = match &result {
@@ -332,12 +332,12 @@ pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
     if wanted.engine == Engine::Sqlite {
         return Ok((false, false));
     }
-    Server::of(host, wanted.engine, &wanted.cluster)?.exist(host, &wanted.name, &wanted.role)
+    DatabaseServer::of(host, wanted.engine, &wanted.cluster)?.exist(host, &wanted.name, &wanted.role)
 }
 
 /// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
 /// somebody else's that would go with them.
-pub fn refuse_purge(cx: &UndoCx<'_>, packages: &[(String, String)]) -> Outcome<()> {
+pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outcome<()> {
     let what = || "purge the packages".to_owned();
     for engine in [Engine::Postgresql, Engine::Mariadb] {
         let packaged = match engine {
@@ -386,13 +386,13 @@ fn versions(packages: &[(String, String)]) -> Vec<String> {
     packages.iter().filter_map(|(package, _)| version(package)).collect()
 }
 
-fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Undone> {
+fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcome<Undone> {
     let Record { name, role, database_existed, role_existed, .. } = record;
-    let server = Server::of(cx.host, engine, record.cluster)?;
+    let server = DatabaseServer::of(cx.host, engine, record.cluster)?;
     let (database, role_there) = server.exist(cx.host, name, role)?;
     let drops_database = database && !database_existed;
     let elsewhere = match &server {
-        Server::Postgresql(server) if role_there && !role_existed => {
+        DatabaseServer::Postgresql(server) if role_there && !role_existed => {
             // A database that stays is one of others.
             postgresql::elsewhere(cx.host, server, if drops_database { name } else { "" }, role)?
         }
@@ -428,12 +428,12 @@ fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Und
     }
     if role_there && !role_existed {
         match &server {
-            Server::Postgresql(at) => {
+            DatabaseServer::Postgresql(at) => {
                 postgresql::lock_out(cx.host, at, role)?;
                 drop_elsewhere(cx, &server, at, role, &elsewhere, &mut done)?;
                 postgresql::drop_role(cx.host, at, role)?;
             }
-            Server::Mariadb => mariadb::drop_role(cx.host, role)?,
+            DatabaseServer::Mariadb => mariadb::drop_role(cx.host, role)?,
         }
         done.push(format!("the role {role}"));
     }
@@ -445,8 +445,8 @@ fn drop_ours(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>) -> Outcome<Und
 
 /// Drops what a role owns beside its own database, after it was dumped.
 fn drop_elsewhere(
-    cx: &UndoCx<'_>,
-    server: &Server,
+    cx: &UndoContext<'_>,
+    server: &DatabaseServer,
     at: &postgresql::Server,
     role: &str,
     elsewhere: &postgresql::Elsewhere,
@@ -472,7 +472,7 @@ fn drop_elsewhere(
     Ok(())
 }
 
-fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
+fn restore(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>, undone: Undone) -> Outcome<Undone> {
     let what = "give a role back what it was";
     if !record.closed.is_empty() {
         postgresql::reopen(cx.host, &postgresql::Server::find(cx.host, record.cluster)?, record.closed)?;
@@ -480,9 +480,9 @@ fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) 
     let Some(blob) = record.before else { return Ok(undone) };
     let statements: Vec<String> =
         serde_json::from_slice(&cx.blobs.get(cx.host, blob)?).map_err(|e| Failure::new(what, e))?;
-    match Server::of(cx.host, engine, record.cluster)? {
-        Server::Postgresql(server) => postgresql::run(cx.host, &server, what, &statements)?,
-        Server::Mariadb => mariadb::run(cx.host, what, &statements)?,
+    match DatabaseServer::of(cx.host, engine, record.cluster)? {
+        DatabaseServer::Postgresql(server) => postgresql::run(cx.host, &server, what, &statements)?,
+        DatabaseServer::Mariadb => mariadb::run(cx.host, what, &statements)?,
     }
     let again = "gave the role its former password and rights back";
     Ok(Undone::Done(match undone {
@@ -493,14 +493,14 @@ fn restore(cx: &UndoCx<'_>, engine: Engine, record: Record<'_>, undone: Undone) 
 
 /// The server that a record or an action speaks of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Server {
+pub enum DatabaseServer {
     /// One of PostgreSQL's clusters.
     Postgresql(postgresql::Server),
     /// Debian's own instance of MariaDB.
     Mariadb,
 }
 
-impl Server {
+impl DatabaseServer {
     fn of(host: &dyn Host, engine: Engine, cluster: &str) -> Outcome<Self> {
         Ok(match engine {
             Engine::Postgresql => Self::Postgresql(postgresql::Server::find(host, cluster)?),
@@ -540,14 +540,16 @@ pub fn data_fingerprint(host: &dyn Host, record: Record<'_>) -> Outcome<Option<S
     if engine == Engine::Sqlite {
         return sqlite::fingerprint_of(host, Path::new(name));
     }
-    let Ok(server) = Server::of(host, engine, record.cluster) else { return Ok(None) };
+    let Ok(server) = DatabaseServer::of(host, engine, record.cluster) else { return Ok(None) };
     if !server.exist(host, name, "").is_ok_and(|(there, _)| there) {
         return Ok(None);
     }
     identifier("database", name)?;
     let fingerprint = dump::fingerprint_of(host, &server, name)?;
     let elsewhere = match &server {
-        Server::Postgresql(server) if !record.role_existed => postgresql::elsewhere(host, server, name, record.role)?,
+        DatabaseServer::Postgresql(server) if !record.role_existed => {
+            postgresql::elsewhere(host, server, name, record.role)?
+        }
         _ => postgresql::Elsewhere::default(),
     };
     Ok(Some(dump::with_elsewhere(&fingerprint, &elsewhere)))
@@ -560,7 +562,7 @@ pub fn sqlite_fingerprint(host: &dyn Host, path: &Path) -> Outcome<Option<String
 
 /// The engines whose servers these packages are, when they answer, with the databases that somebody made there.
 /// They go with the packages.
-pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Server, Vec<String>)> {
+pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(DatabaseServer, Vec<String>)> {
     let mut served = Vec::new();
     let versions = versions(packages);
     let clusters: Vec<String> = engines::postgresql(host)
@@ -575,18 +577,18 @@ pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Server,
         if let Ok(server) = postgresql::Server::find(host, &cluster)
             && let Ok(databases) = postgresql::databases(host, &server)
         {
-            served.push((Server::Postgresql(server), databases));
+            served.push((DatabaseServer::Postgresql(server), databases));
         }
     }
     if is_among(packages, "mariadb-server")
         && let Ok(databases) = mariadb::databases(host)
     {
-        served.push((Server::Mariadb, databases));
+        served.push((DatabaseServer::Mariadb, databases));
     }
     served
 }
 
-impl Server {
+impl DatabaseServer {
     /// What a database of it is called where runs remember which ones there were.
     pub fn remembered(&self, name: &str) -> String {
         match self {
@@ -601,7 +603,7 @@ impl Server {
 }
 
 /// Saves a database that goes with its engine's packages.
-pub fn save(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<()> {
+pub fn save(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str) -> Outcome<()> {
     dump::take(cx, server, name)?.keep_if_filled(cx).map(drop)
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Reversible, Verdict};
+use crate::action::contract::{Act, Brings, Context, Reversible, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Kind, Stat};
 use crate::system::{accounts, paths};
@@ -46,19 +46,19 @@ impl Act for Directory {
         format!("make the directory {}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
         let meta = accounts::meta(cx.host, &self.mode, &self.owner, &self.group)?;
         let path = self.path.display();
         let Self { mode, owner, group, .. } = self;
         Ok(match self.stat(cx)? {
             None => Verdict::change(format!("make the directory {path} ({owner}:{group}, mode {mode})")),
-            Some(stat) if meta == Some(stat.meta) => Verdict::AlreadySo,
+            Some(stat) if meta == Some(stat.meta) => Verdict::Unchanged,
             Some(_) => Verdict::change(format!("give {path} to {owner}:{group}, mode {mode}")),
         })
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let path = self.path.clone();
         if self.stat(cx)?.is_some() {
             return Ok(vec![cx.blobs.before(cx.host, &path)?]);
@@ -68,7 +68,7 @@ impl Act for Directory {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let meta = accounts::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
         match self.stat(cx)? {
             None => {
@@ -95,7 +95,7 @@ impl Act for Directory {
 impl Directory {
     /// What stands there, if it is a directory. A link to one is refused: its owner and mode are not ours to
     /// change, and it could be turned elsewhere later.
-    fn stat(&self, cx: &Cx<'_>) -> Outcome<Option<Stat>> {
+    fn stat(&self, cx: &Context<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
         let what = format!("make the directory {}", self.path.display());
         match stat.map(|stat| stat.kind) {
@@ -115,7 +115,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn directory(path: &str) -> Directory {
         serde_json::from_value(serde_json::json!({"path": path, "mode": "0750", "group": "www-data"})).unwrap()

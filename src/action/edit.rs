@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stat};
 use crate::system::paths;
-use crate::undo::{Image, Undo, UndoCx, Undone};
+use crate::undo::{Image, Undo, UndoContext, Undone};
 
 mod lines;
 mod merge;
@@ -55,9 +55,9 @@ impl Act for Edit {
         format!("edit {}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
-        let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
+        let change = |summary: String, diff| Ok(Verdict::WouldChange(Change { summary, diff }));
         let path = self.path.display();
         if self.stat(cx.host)?.is_none() {
             return change(format!("edit {path}, once its package has brought it"), None);
@@ -72,7 +72,7 @@ impl Act for Edit {
         if let Ok(wanted) = self.revealed(cx)
             && wanted.applied(&present) == present
         {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let marked = String::from_utf8(self.applied(&present)).ok();
         let diff =
@@ -80,7 +80,7 @@ impl Act for Edit {
         change(self.describe(), diff)
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let (present, _) = self.present(cx.host)?;
         let Some(image) = cx.blobs.image(cx.host, &self.path)? else {
             return Err(self.gone());
@@ -89,7 +89,7 @@ impl Act for Edit {
         Ok(vec![Undo::Unedit { path: self.path.clone(), image, ours: Some(ours) }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let (present, meta) = self.present(cx.host)?;
         let wanted = self.revealed(cx)?.applied(&present);
         if wanted == present {
@@ -117,7 +117,7 @@ impl Edit {
     }
 
     /// The same edit with the secrets filled in.
-    fn revealed(&self, cx: &Cx<'_>) -> Outcome<Self> {
+    fn revealed(&self, cx: &Context<'_>) -> Outcome<Self> {
         let mut edit = self.clone();
         for setting in &mut edit.set {
             setting.value = cx.secrets.reveal(&setting.value)?;
@@ -159,7 +159,7 @@ impl Edit {
 }
 
 /// Carries out [`Undo::Unedit`]: takes our lines out, and keeps what others changed since.
-pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
     let shown = path.display();
     let kept = |why: &str| Ok(Undone::Kept { what: shown.to_string(), why: why.to_owned() });
     let Some(stat) = paths::stat(cx.host, path)? else {
@@ -173,7 +173,7 @@ pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> 
     }
     let present = cx.host.read(path).map_err(|e| Failure::new(format!("read {shown}"), e))?;
     let before = cx.blobs.get(cx.host, blob)?;
-    let hash = crate::hash::fingerprint(&present);
+    let hash = crate::hash::sha256_hex(&present);
     let settle = || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("date {shown} back"), e));
     if &hash == blob {
         // Never edited, or taken back already by an undo that was cut short.
@@ -181,7 +181,7 @@ pub fn undo(cx: &UndoCx<'_>, path: &Path, image: &Image, ours: Option<&str>) -> 
         return Ok(Undone::Nothing);
     }
     // Owner and mode were never changed by the edit: those that stand there now are right.
-    if ours == Some(&hash) || cx.wrote.get(path) == Some(&hash) {
+    if ours == Some(&hash) || cx.written_hashes.get(path) == Some(&hash) {
         replace(cx.host, path, &before, stat.meta)?;
         settle()?;
         return Ok(Undone::Done(format!("took our changes out of {shown}")));
@@ -216,7 +216,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
     use crate::host::Stamp;
     use crate::secret::mark;
 

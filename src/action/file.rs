@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Kind, Stat};
@@ -47,10 +47,10 @@ impl Act for File {
         format!("write {}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
         let meta = accounts::meta(cx.host, &self.mode, &self.owner, &self.group)?;
-        let change = |summary: String, diff| Ok(Verdict::WillChange(Change { summary, diff }));
+        let change = |summary: String, diff| Ok(Verdict::WouldChange(Change { summary, diff }));
         let path = self.path.display();
         let Some(stat) = self.stat(cx)? else {
             return change(format!("create {path}"), diff::unified(&self.path, None, &self.content, cx.secrets));
@@ -76,17 +76,17 @@ impl Act for File {
             let Self { mode, owner, group, .. } = self;
             return change(format!("give {path} to {owner}:{group}, mode {mode}"), None);
         }
-        Ok(Verdict::AlreadySo)
+        Ok(Verdict::Unchanged)
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.stat(cx)?;
         let mut records = undo::parent_records(cx.host, &self.path)?;
         records.push(cx.blobs.before(cx.host, &self.path)?);
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.stat(cx)?;
         let meta = accounts::require_meta(cx.host, &self.mode, &self.owner, &self.group)?;
         let content = cx.secrets.reveal(&self.content)?;
@@ -104,7 +104,7 @@ impl Act for File {
 impl File {
     /// What stands there, if it is something that a file may take the place of. A link is replaced, never
     /// written through: what it points to belongs to someone else and is in no record of ours.
-    fn stat(&self, cx: &Cx<'_>) -> Outcome<Option<Stat>> {
+    fn stat(&self, cx: &Context<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
         match stat.map(|stat| stat.kind) {
             None | Some(Kind::File | Kind::Symlink) => Ok(stat),
@@ -122,7 +122,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Host as _;
     use crate::secret::mark;
 

@@ -11,14 +11,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::facts::Sshd;
 use crate::facts::probe::ssh;
 use crate::host::Host;
 use crate::system::service;
 use crate::undo::deadman::{self, Confirm};
-use crate::undo::{Blobs, Image, Undo, UndoCx, Undone};
+use crate::undo::{Blobs, Image, Undo, UndoContext, Undone};
 
 use crate::system::firewall::knock;
 use crate::system::firewall::opening::{self, Allow, Network, Opening, Ports, Protocol};
@@ -110,15 +110,15 @@ trait Backend {
     /// Whether exactly these will be in force after a reboot.
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
     /// What the plan shows.
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
     /// The way back to what is in force now.
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo>;
     /// The way back to what is in force now and after a reboot.
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>>;
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
     /// Puts them in force at once, all or nothing; gone after a reboot.
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
     /// Sees to it that they stay in force after a reboot.
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
     /// Files of ours.
     fn paths(&self) -> Vec<PathBuf>;
 }
@@ -129,7 +129,7 @@ impl Act for Firewall {
         format!("let in {}, {} ({})", self.planned(), backend.rest()[0], backend.shown())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate(cx.host)?;
         if cx.host.euid() != 0 {
             return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
@@ -138,19 +138,19 @@ impl Act for Firewall {
         let wanted = self.wanted(&sshd);
         let backend = self.backend(&sshd.ports);
         if self.standing(cx.host, &sshd)?.is_some() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         let summary = format!("let in {}, {} ({})", self.shown(&wanted, &sshd), backend.rest()[0], backend.shown());
-        Ok(Verdict::WillChange(Change { summary, diff: backend.diff(cx, &wanted) }))
+        Ok(Verdict::WouldChange(Change { summary, diff: backend.diff(cx, &wanted) }))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.backend(&[]).records(cx)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate(cx.host)?;
         let sshd = self.sshd(cx.host);
         let backend = self.backend(&sshd.ports);
@@ -161,20 +161,20 @@ impl Act for Firewall {
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host, cx.carry);
-        let plan = deadman::Plan {
+        deadman::revert_now(cx.host, cx.carry);
+        let guard = deadman::GuardedChange {
             what: "the firewall",
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
-            way: None,
+            endpoint: None,
             knock: &self.knock,
             restore: vec![backend.snapshot(cx.host, cx.blobs)?],
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             backend.load(cx, &wanted)?;
             match backend.in_force(cx.host, &wanted)? {
                 Some(loaded) if loaded == wanted => Ok(()),
@@ -386,7 +386,7 @@ fn has_ipv6(host: &dyn Host) -> bool {
 /// those of now: that is what was asked for, the session that asks survives it, and whoever it shuts out was let in
 /// by the run that is taken back. Holding those rules back for a confirmation would leave a rollback half done.
 pub fn undo(
-    cx: &UndoCx<'_>,
+    cx: &UndoContext<'_>,
     manager: &str,
     name: &str,
     loaded: Option<&str>,

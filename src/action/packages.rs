@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::progress::Progress;
 use crate::system::packages::apt::Apt;
 use crate::system::packages::simulation::Simulation;
 use crate::system::packages::status::Database;
 use crate::system::packages::{REPAIR, counted, listed, orphans, policy, short};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// Installs Debian packages in one transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,20 +29,20 @@ impl Act for Packages {
         format!("install {}", listed(&self.names))
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let database = Database::read(cx.host)?;
         let missing = database.missing(&self.names);
         if policy::is_left(cx.host)? {
             return Ok(Verdict::change("finish an interrupted package transaction"));
         }
         if missing.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         refuse_broken(cx, &database)?;
         Ok(Verdict::change(format!("install {}", listed(&missing))))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let database = Database::read(cx.host)?;
         refuse_broken(cx, &database)?;
         let missing = database.missing(&self.names);
@@ -67,11 +67,11 @@ impl Act for Packages {
     }
 
     /// The first transaction knows nothing of packages that are asked for later.
-    fn prepare_again(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn update_undo(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         if Database::read(cx.host)?.missing(&self.names).is_empty() { Ok(Vec::new()) } else { self.prepare(cx) }
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let apt = apt(cx);
         // An apt that outlived its killed parent still needs the policy: wait for it first.
         apt.wait()?;
@@ -105,7 +105,7 @@ impl Act for Packages {
 
 /// Purges the packages that our transaction added: those of `planned` that were not there `before`, and what
 /// came along with them. What others need by now stays. May be called again after it was interrupted.
-pub fn undo(cx: &UndoCx<'_>, before: &[String], planned: &[(String, String)]) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)]) -> Outcome<Undone> {
     let apt = Apt { host: cx.host, log: cx.log, progress: cx.progress };
     apt.wait()?;
     let interrupted = policy::is_left(cx.host)? || apt.has_begun();
@@ -184,7 +184,7 @@ fn purge(apt: &Apt<'_>, names: &[&str]) -> Outcome<()> {
 
 /// A host whose packages are broken is repaired by its administrator, who knows why they are; what an
 /// interrupted transaction of ours has left is no such case.
-fn refuse_broken(cx: &Cx<'_>, database: &Database) -> Outcome<()> {
+fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
     let broken = database.broken();
     if (broken.is_empty() && !database.interrupted) || policy::is_left(cx.host)? || apt(cx).has_begun() {
         return Ok(());
@@ -197,7 +197,7 @@ fn refuse_broken(cx: &Cx<'_>, database: &Database) -> Outcome<()> {
     Err(Failure::new("install packages", why).hint(format!("repair it first: {REPAIR}")))
 }
 
-fn apt<'a>(cx: &'a Cx<'_>) -> Apt<'a> {
+fn apt<'a>(cx: &'a Context<'_>) -> Apt<'a> {
     Apt { host: cx.host, log: cx.log, progress: cx.progress }
 }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind};
 use crate::progress::Progress;
 use crate::system::paths;
@@ -72,24 +72,24 @@ impl Act for PythonEnv {
         format!("make the Python environment {}{what}", self.path.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         let Some(release) = self.release(cx.host)? else {
             return Ok(Verdict::change(self.describe()));
         };
         if release.is_current(cx.host)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let instead = if release.replaces(cx.host)? { ", instead of the one that stands there" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate()?;
         self.required_release(cx.host)?.prepare(cx)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         self.required_release(cx.host)?.install(cx, |dir| {
             self.make(cx, dir)?;
@@ -130,7 +130,7 @@ impl PythonEnv {
             String::new()
         } else {
             match host.read(Path::new(&self.requirements)) {
-                Ok(content) => fingerprint(&content),
+                Ok(content) => sha256_hex(&content),
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                     return Ok(None);
                 }
@@ -194,7 +194,7 @@ impl PythonEnv {
         command.env("no_proxy", "").env("NO_PROXY", "")
     }
 
-    fn make(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn make(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         (cx.progress)(Progress::Note("making the environment".to_owned()));
         if !self.virtualenv.is_empty() {
             return self.make_with_virtualenv(cx, dir);
@@ -208,11 +208,13 @@ impl PythonEnv {
             argv.push("--without-pip".to_owned());
         }
         argv.push(dir.to_string_lossy().into_owned());
-        Child::new(python(argv)).hint("the package python3-venv must be installed").run(cx, &self.describe())?;
+        CommandRunner::new(python(argv))
+            .hint("the package python3-venv must be installed")
+            .run(cx, &self.describe())?;
         Ok(())
     }
 
-    fn make_with_virtualenv(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn make_with_virtualenv(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         let scratch = dir.join(".virtualenv");
         let path = |path: &Path| path.to_string_lossy().into_owned();
         let mut argv = self.virtualenv.clone();
@@ -229,15 +231,15 @@ impl PythonEnv {
         }
         argv.push(path(dir));
         // It keeps notes in its user's home, which is not ours to write to.
-        Child::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
+        CommandRunner::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
             .hint("virtualenv must be installed and know the interpreter; versions it does not bring come from a package index")
             .run(cx, &self.describe())?;
         let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
-        Child::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
+        CommandRunner::new(clear).run(cx, &format!("remove the notes of virtualenv in {}", dir.display()))?;
         Ok(())
     }
 
-    fn install(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
         let mut argv: Vec<String> = [&interpreter, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
             .map(str::to_owned)
@@ -250,7 +252,7 @@ impl PythonEnv {
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
         argv.extend(self.packages.iter().cloned());
-        Child::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+        CommandRunner::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
             .telling(&progress)
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
@@ -296,7 +298,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn env() -> PythonEnv {
         serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
@@ -348,7 +350,7 @@ mod tests {
         };
         let first = bench.make(&act);
         assert!(commands(&bench).contains("--requirement /srv/code/requirements.txt uwsgi"), "{}", commands(&bench));
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         let was = bench.host.read_link("/srv/app/venv".as_ref()).unwrap();
         bench.host.put_file("/srv/code/requirements.txt", "flask==3\n", 0o644);
         assert!(bench.summary(&act).contains("instead of the one that stands there"));
@@ -364,7 +366,7 @@ mod tests {
         let bench = bench();
         bench.make(&env());
         bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.13".as_ref()).unwrap();
-        assert_ne!(bench.check(&env()), Ok(Verdict::AlreadySo));
+        assert_ne!(bench.check(&env()), Ok(Verdict::Unchanged));
     }
 
     #[test]
@@ -394,11 +396,11 @@ mod tests {
     fn a_package_that_is_a_link_is_another_one_when_it_leads_elsewhere() {
         let bench = bench();
         let act = PythonEnv { packages: vec!["/srv/code".to_owned()], ..env() };
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo), "the sources are yet to come");
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged), "the sources are yet to come");
         assert!(bench.try_to_make(&act).err().unwrap().why.contains("its package /srv/code"));
         bench.host.make_symlink("/srv/code".as_ref(), "code.releases/1".as_ref()).unwrap();
         bench.make(&act);
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/srv/code".as_ref(), "code.releases/2".as_ref()).unwrap();
         assert!(bench.summary(&act).contains("instead of the one that stands there"));
     }
@@ -422,7 +424,7 @@ mod tests {
         bench.host.on(&[&pip.to_string_lossy()], fail);
         let failure = bench.try_to_make(&act).err().unwrap();
         assert_eq!(failure.tail, ["ERROR: No matching distribution"]);
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.host.stat("/srv/app/venv".as_ref()).unwrap().is_none());
     }
 

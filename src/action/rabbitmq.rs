@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::action::contract::{Act, Cx, Verdict};
+use crate::action::contract::{Act, Context, Verdict};
 use crate::action::database::running::start_or_stop;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Address, Command, Host, Meta, Output};
 use crate::system::net::tls;
 use crate::system::net::wire::{Login, TIMEOUT, WireError, amqp};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// Makes a RabbitMQ user and virtual host with full permissions in it, and takes `guest` away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,14 +60,14 @@ impl Act for Rabbitmq {
     }
 
     /// Asks the broker in its own protocol as far as that goes: `rabbitmqctl` takes a second or more to start.
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let password = cx.secrets.reveal(&self.password)?;
         let ours = self.login(cx.host, &self.user, &password);
         let so = ours.is_ok() && (!self.remove_guest || self.guest_is_gone(cx.host));
-        Ok(if so && self.has_its_tags(cx.host)? { Verdict::AlreadySo } else { Verdict::change(self.describe()) })
+        Ok(if so && self.has_its_tags(cx.host)? { Verdict::Unchanged } else { Verdict::change(self.describe()) })
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let what = "read what the broker knows";
         let output = ctl(cx.host, what, &["export_definitions", "-"])?;
         let known: Value = serde_json::from_slice(&output.stdout).map_err(|e| Failure::new(what, e))?;
@@ -86,7 +86,7 @@ impl Act for Rabbitmq {
         }])
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.names_are_plain()?;
         let password = cx.secrets.reveal(&self.password)?;
         let mut salt = [0; 4];
@@ -194,7 +194,7 @@ fn import(host: &dyn Host, what: &str, definitions: &str) -> Outcome<()> {
     })?;
     let mut random = [0; 8];
     host.random(&mut random).map_err(failed)?;
-    let path = PathBuf::from(format!("/run/bringup-rabbitmq-{}.json", &fingerprint(&random)[..12]));
+    let path = PathBuf::from(format!("/run/bringup-rabbitmq-{}.json", &sha256_hex(&random)[..12]));
     host.write(&path, definitions.as_bytes(), Meta { mode: 0o640, uid: 0, gid }).map_err(failed)?;
     let result = ctl(host, what, &["import_definitions", &path.display().to_string()]);
     host.remove(&path).map_err(failed)?;
@@ -236,7 +236,7 @@ pub fn exist(host: &dyn Host, user: &str, vhost: &str) -> Outcome<(bool, bool)> 
 /// Removes a user and virtual host that a run made, with the messages that still wait in it, and gives those that
 /// existed back what they were.
 pub fn undo(
-    cx: &UndoCx<'_>,
+    cx: &UndoContext<'_>,
     user: &str,
     vhost: &str,
     user_existed: bool,
@@ -275,7 +275,7 @@ pub fn undo(
 }
 
 fn take_back(
-    cx: &UndoCx<'_>,
+    cx: &UndoContext<'_>,
     known: &Value,
     [user, vhost]: [&str; 2],
     [user_existed, vhost_existed]: [bool; 2],

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::action::child::Child;
-use crate::action::contract::Cx;
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
 use crate::system::paths;
@@ -34,7 +34,7 @@ impl<'a> Release<'a> {
     /// The tree for `path` that is made from `spec`.
     pub fn new(path: &'a Path, spec: &impl Serialize) -> Outcome<Self> {
         let spec = serde_json::to_vec(spec).map_err(|e| Failure::new("name a release", e))?;
-        let mut key = fingerprint(&spec);
+        let mut key = sha256_hex(&spec);
         key.truncate(DIGITS);
         Ok(Self { path, key })
     }
@@ -50,7 +50,7 @@ impl<'a> Release<'a> {
     }
 
     /// The records that lead back.
-    pub fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    pub fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx.host)?;
         let dir = self.dir();
         let mut records = undo::parent_records(cx.host, &dir)?;
@@ -63,7 +63,7 @@ impl<'a> Release<'a> {
 
     /// Has the tree filled, unless it is complete already, and turns the path to it. `fill` gets an empty
     /// directory and returns what the tree was resolved to.
-    pub fn install(&self, cx: &Cx<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
+    pub fn install(&self, cx: &Context<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
         self.standing(cx.host)?;
         let dir = self.dir();
         if !self.is_complete(cx.host)? {
@@ -73,7 +73,7 @@ impl<'a> Release<'a> {
             let resolved = fill(&dir)?;
             // The stamp must not reach the disk before the files that it vouches for.
             let sync = Command::new(["sync", "--file-system", &dir.to_string_lossy()]);
-            Child::new(sync).run(cx, &format!("write {} to the disk", dir.display()))?;
+            CommandRunner::new(sync).run(cx, &format!("write {} to the disk", dir.display()))?;
             let stamp = format!("{}\n{resolved}\n", self.key);
             let failed = |e| Failure::new(format!("write {}", dir.join(STAMP).display()), e);
             cx.host.write(&dir.join(STAMP), stamp.as_bytes(), Meta::root(0o644)).map_err(failed)?;
@@ -83,13 +83,13 @@ impl<'a> Release<'a> {
     }
 
     /// Removes what an interrupted filling has left.
-    fn clear(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<()> {
+    fn clear(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         if paths::stat(cx.host, dir)?.is_none() {
             return Ok(());
         }
         (cx.progress)(Progress::Note("removing what an interrupted attempt has left".to_owned()));
         let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
-        Child::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
+        CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
         Ok(())
     }
 

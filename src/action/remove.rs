@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Kind;
 use crate::system::paths;
@@ -30,19 +30,19 @@ impl Act for Remove {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let there: Vec<String> = self.there(cx)?.iter().map(|path| path.display().to_string()).collect();
         if there.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         Ok(Verdict::change(format!("remove {}", there.join(", "))))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.there(cx)?.into_iter().map(|path| cx.blobs.before(cx.host, path)).collect()
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         for path in self.there(cx)? {
             cx.host.remove(path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))?;
         }
@@ -60,14 +60,14 @@ impl Remove {
     }
 
     /// Those of them that are there.
-    fn there(&self, cx: &Cx<'_>) -> Outcome<Vec<&PathBuf>> {
+    fn there(&self, cx: &Context<'_>) -> Outcome<Vec<&PathBuf>> {
         self.paths()
             .filter_map(|path| Self::is_there(cx, path).map(|there| there.then_some(path)).transpose())
             .collect()
     }
 
     /// Whether there is a file or a link to remove.
-    fn is_there(cx: &Cx<'_>, path: &Path) -> Outcome<bool> {
+    fn is_there(cx: &Context<'_>, path: &Path) -> Outcome<bool> {
         paths::missing_parents(cx.host, path)?;
         match paths::stat(cx.host, path)?.map(|stat| stat.kind) {
             None => Ok(false),
@@ -86,7 +86,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Host as _;
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     fn what_is_not_there_needs_no_way_back() {
         let bench = Bench::new();
         let act = Remove { path: "/etc/nothing".into(), also: Vec::new() };
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.make(&act).records.is_empty());
     }
 

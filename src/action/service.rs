@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 use crate::progress::Progress;
-use crate::system::service::{Manager, State, Step, Work, config, systemd};
+use crate::system::service::{Manager, ServiceState, ServiceStep, Work, config, systemd};
 use crate::undo::Undo;
 
-pub use settle::{Former, settle, undo};
+pub use restore::{PriorState, restore_service, undo};
 
-pub mod settle;
+pub mod restore;
 pub mod sites;
 
 /// Makes a service run now and at boot, and restarts it when what it depends on has changed.
@@ -47,33 +47,33 @@ const fn yes() -> bool {
 
 impl Service {
     /// What has to be done, given its state and which actions have changed something.
-    fn steps(&self, state: &State, changed: &dyn Fn(&str) -> bool) -> Vec<Step> {
+    fn steps(&self, state: &ServiceState, changed: &dyn Fn(&str) -> bool) -> Vec<ServiceStep> {
         let any = |ids: &[String]| ids.iter().any(|id| changed(id));
         let mut steps = Vec::new();
         if self.running {
             if !state.enabled {
-                steps.push(Step::Enable);
+                steps.push(ServiceStep::Enable);
             }
             if !state.active {
-                steps.push(Step::Start);
+                steps.push(ServiceStep::Start);
             } else if any(&self.restart_after) {
-                steps.push(Step::Restart);
+                steps.push(ServiceStep::Restart);
             } else if any(&self.reload_after) {
-                steps.push(Step::Reload);
+                steps.push(ServiceStep::Reload);
             }
         } else {
             if !state.at_rest {
-                steps.push(Step::Stop);
+                steps.push(ServiceStep::Stop);
             }
             if state.known && state.enabled {
-                steps.push(Step::Disable);
+                steps.push(ServiceStep::Disable);
             }
         }
         steps
     }
 
     /// The record that leads back to this state from these steps.
-    fn record(&self, state: &State, steps: &[Step]) -> Undo {
+    fn record(&self, state: &ServiceState, steps: &[ServiceStep]) -> Undo {
         Undo::Service {
             manager: self.manager.name().to_owned(),
             name: self.name.clone(),
@@ -89,14 +89,14 @@ impl Service {
 
     /// What brings the former configuration back: the files that this run has changed for it, then the service. All
     /// of them, also those that it has taken up before: half of a configuration is none.
-    fn restore(&self, cx: &Cx<'_>, state: &State, steps: &[Step]) -> Vec<Undo> {
+    fn restore(&self, cx: &Context<'_>, state: &ServiceState, steps: &[ServiceStep]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
-        let files = (cx.way_back)(&ids).into_iter().filter(|record| record.path().is_some());
+        let files = (cx.undo_records_of)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
     }
 
     /// Whether this run has put its own definition in the place of somebody else's, who handed it over.
-    fn definition_was_anothers(&self, cx: &Cx<'_>) -> bool {
+    fn definition_was_anothers(&self, cx: &Context<'_>) -> bool {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let file = match self.manager {
             Manager::Systemd => Path::new("/etc/systemd/system").join(&self.name),
@@ -106,10 +106,10 @@ impl Service {
                 Path::new("/etc/supervisor/conf.d").join(format!("{program}.conf"))
             }
         };
-        (cx.way_back)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
+        (cx.undo_records_of)(&ids).iter().any(|record| matches!(record, Undo::Restore { path, .. } if *path == file))
     }
 
-    fn refuse_masked(&self, state: &State) -> Outcome<()> {
+    fn refuse_masked(&self, state: &ServiceState) -> Outcome<()> {
         if self.running && state.masked {
             return Err(Failure::new(format!("start {}", self.name), "it is masked, so that nobody can start it")
                 .hint(format!("find out who masked it; `systemctl unmask {}` frees it", self.name)));
@@ -117,7 +117,7 @@ impl Service {
         Ok(())
     }
 
-    fn refuse_unknown(&self, state: &State) -> Outcome<()> {
+    fn refuse_unknown(&self, state: &ServiceState) -> Outcome<()> {
         if state.known {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl Service {
 
     /// What runs is told to take up nothing that it would not start with again. What does not run yet says itself
     /// what it does not understand, unless the guide names a test.
-    fn try_configuration(&self, work: &Work<'_>, state: &State) -> Outcome<()> {
+    fn try_configuration(&self, work: &Work<'_>, state: &ServiceState) -> Outcome<()> {
         let broken = if self.test.is_empty() {
             state.active.then(|| config::own(work.host, self.manager, &self.name)).flatten()
         } else {
@@ -162,18 +162,18 @@ impl Act for Service {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let state = self.manager.state(cx.host, &self.name)?;
         self.refuse_masked(&state)?;
         let steps = self.steps(&state, cx.changed);
         if steps.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let verbs: Vec<&str> = steps.iter().map(|step| step.verb()).collect();
         Ok(Verdict::change(format!("{} {}", verbs.join(" and "), self.name)))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let state = self.manager.state(cx.host, &self.name)?;
         let steps = self.steps(&state, cx.changed);
         // Before anything is on record: a server that was never told anything need not be told to go back.
@@ -182,7 +182,7 @@ impl Act for Service {
         }
         let mut records = vec![self.record(&state, &steps)];
         if state.active && self.definition_was_anothers(cx) {
-            // Ours is to be gone before its user and its files go; `settle` then starts the former one.
+            // Ours is to be gone before its user and its files go; `restore_service` then starts the former one.
             records.push(Undo::Command {
                 argv: self.manager.stop(&self.name),
                 user: String::new(),
@@ -193,7 +193,7 @@ impl Act for Service {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let work = Work { host: cx.host, log: cx.log };
         let mut state = self.manager.state(cx.host, &self.name)?;
         let mut steps = self.steps(&state, cx.changed);
@@ -222,7 +222,7 @@ impl Act for Service {
         }
     }
 
-    fn takes_back(&self) -> Vec<&str> {
+    fn may_revert(&self) -> Vec<&str> {
         match &self.sites {
             Some(_) => self.restart_after.iter().chain(&self.reload_after).map(String::as_str).collect(),
             None => Vec::new(),
@@ -236,12 +236,12 @@ impl Act for Service {
 }
 
 /// Why a service that was started does not do its work, when it is that: it died, or dies again and again.
-pub fn ailing(host: &dyn Host, service: &Service) -> Option<Failure> {
+pub fn crash_failure(host: &dyn Host, service: &Service) -> Option<Failure> {
     if !service.running {
         return None;
     }
     if service.manager == Manager::Systemd {
-        return systemd::ailing(host, &service.name);
+        return systemd::crash_failure(host, &service.name);
     }
     let state = service.manager.state(host, &service.name).ok()?;
     let what = format!("keep {} running", service.name);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::Child;
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind, Meta};
@@ -84,7 +84,7 @@ impl Act for Source {
         }
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         accounts::meta(cx.host, "0755", &self.owner, &self.group)?;
         let Some(identity) = self.identity(cx.host)? else {
@@ -93,18 +93,18 @@ impl Act for Source {
         };
         let release = self.release(identity)?;
         if release.is_current(cx.host)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         let instead = if release.replaces(cx.host)? { ", instead of the version that stands there" } else { "" };
         Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate()?;
         self.release(self.required_identity(cx.host)?)?.prepare(cx)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         let meta = accounts::require_meta(cx.host, "0755", &self.owner, &self.group)?;
         let release = self.release(self.required_identity(cx.host)?)?;
@@ -204,17 +204,17 @@ impl Source {
         Release::new(&self.path, &(self, identity))
     }
 
-    fn copy(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    fn copy(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
         let all = format!("{}/.", self.location.trim_end_matches('/'));
         // `--archive` keeps links and times; the owners of the original mean nothing here.
         let argv = ["cp", "--archive", "--no-preserve=ownership", "--", &all, &dir.to_string_lossy()];
-        Child::new(Command::new(argv).timeout(PATIENCE))
+        CommandRunner::new(Command::new(argv).timeout(PATIENCE))
             .hint("the disk may be full, or a file unreadable; the lines above name it")
             .run(cx, &self.describe())?;
         Ok(self.location.clone())
     }
 
-    fn write_assets(&self, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+    fn write_assets(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
         for (name, content) in &self.files {
             let path = dir.join(name);
             let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
@@ -230,7 +230,7 @@ impl Source {
     }
 
     /// Gives the tree to its owner, and takes from everybody else what lets them change it.
-    fn settle(&self, cx: &Cx<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
+    fn settle(&self, cx: &Context<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
         if self.from == From::Asset && meta == Meta::root(0o755) {
             return Ok(());
         }
@@ -261,7 +261,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
     use crate::host::Stamp;
     use crate::host::real::RealHost;
 
@@ -325,7 +325,7 @@ mod tests {
         let broken = act.release(String::new()).unwrap().dir();
         bench.host.put_file(broken.join("half"), "x", 0o644);
         bench.make(&act);
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         assert!(bench.host.text("/srv/app/code/half").is_none());
     }
 
@@ -468,7 +468,7 @@ mod tests {
         for (from, location) in [("directory", at("app-1")), ("archive", at("app.tgz"))] {
             let act = Source { path: home.join("in/code"), ..source(from, &location) };
             let done = bench.make(&act);
-            assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+            assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
             let meta = |name: &str| bench.host.stat(&home.join("in/code").join(name)).unwrap().unwrap().meta;
             assert_eq!(meta("run.sh"), Meta::root(0o755), "{from}: no set-user-id, nobody else may write");
             assert_eq!(meta("lib/.env"), Meta::root(0o640), "{from}: what was private is no more open than its group");
@@ -481,7 +481,7 @@ mod tests {
         let act = Source { path: home.join("in/code"), ..source("directory", &at("app-1")) };
         bench.make(&act);
         bench.host.set_mtime(&home.join("app-1/lib/.env"), old).unwrap();
-        assert_ne!(bench.check(&act), Ok(Verdict::AlreadySo), "a changed file is a changed source");
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged), "a changed file is a changed source");
         shell(&format!("rm -rf {}", home.display()));
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Change, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Change, Context, Verdict};
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe;
@@ -19,10 +19,10 @@ use crate::facts::probe::admins;
 use crate::host::{Host, Meta};
 use crate::system::paths;
 use crate::undo::deadman::{self, Confirm};
-use crate::undo::{self, Undo, UndoCx, Undone};
+use crate::undo::{self, Undo, UndoContext, Undone};
 
 use crate::system::sshd::config::{self, Config};
-use crate::system::sshd::server::{self, Effective, Server};
+use crate::system::sshd::server::{self, Effective, StartedBy};
 
 /// Changes how administrators log in over SSH.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,14 +91,14 @@ impl Act for Sshd {
         format!("have SSH {}", self.summary())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         if cx.host.euid() != 0 {
             return Ok(Verdict::change(format!("{} (only root can see whether it is already so)", self.describe())));
         }
-        let server = Server::find(cx.host)?;
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         self.refuse(cx.host, server, &config)?;
         let files = self.lasting(cx.host, server, &config);
@@ -108,11 +108,11 @@ impl Act for Sshd {
         });
         let diff = diffs.collect::<String>();
         let summary = format!("{}{}", self.describe(), self.what_of_the_old_way(cx.host, server));
-        Ok(Verdict::WillChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
+        Ok(Verdict::WouldChange(Change { summary, diff: (!diff.is_empty()).then_some(diff) }))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
-        let server = Server::find(cx.host)?;
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         // Undone in reverse: the server takes up its files when all of them are back.
         let mut records = vec![Undo::Sshd { server_ran: server.runs(cx.host)? }];
@@ -129,10 +129,10 @@ impl Act for Sshd {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         // A dead run's change is taken back before anything is remembered as the state to come back to.
-        deadman::put_back_now(cx.host, cx.carry);
-        let server = Server::find(cx.host)?;
+        deadman::revert_now(cx.host, cx.carry);
+        let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
         if self.stands(cx.host, server, &config)? {
             return Ok(());
@@ -146,19 +146,19 @@ impl Act for Sshd {
         let files = files_as_they_are(cx, &paths)?;
         let mut restore = files.clone();
         restore.push(Undo::Sshd { server_ran: true });
-        let plan = deadman::Plan {
+        let guard = deadman::GuardedChange {
             what: CONFIGURATION,
             hint: HINT,
             confirm: self.confirm,
             seconds: self.revert_after,
             knock: &self.knock,
-            way: Some(deadman::Way { port: self.port, addresses: self.single_addresses() }),
+            endpoint: Some(deadman::SshEndpoint { port: self.port, addresses: self.single_addresses() }),
             restore,
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             write(cx.host, &trial)?;
             let effective = Effective::read(cx.host)?;
             self.refuse_other_settings(&effective)?;
@@ -193,7 +193,7 @@ impl Sshd {
     }
 
     /// What becomes of the way in that there is now, and who uses it.
-    fn what_of_the_old_way(&self, host: &dyn Host, server: Server) -> String {
+    fn what_of_the_old_way(&self, host: &dyn Host, server: StartedBy) -> String {
         let old: BTreeSet<SocketAddr> =
             server.listening(host).difference(&self.wanted(host, server)).copied().collect();
         if old.is_empty() {
@@ -235,7 +235,7 @@ impl Sshd {
     }
 
     /// Where it is to listen.
-    fn wanted(&self, host: &dyn Host, server: Server) -> BTreeSet<SocketAddr> {
+    fn wanted(&self, host: &dyn Host, server: StartedBy) -> BTreeSet<SocketAddr> {
         if self.listen.is_empty() {
             let family = Effective::read(host).map(|effective| effective.family).unwrap_or_default();
             return server.everywhere(host, &family, self.port);
@@ -245,37 +245,46 @@ impl Sshd {
     }
 
     /// The files for good.
-    fn lasting(&self, host: &dyn Host, server: Server, config: &Config) -> Vec<config::Wanted> {
+    fn lasting(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Vec<config::FileContent> {
         let at: Vec<SocketAddr> = self.listen.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect();
         let mut files = config.lasting(self.port, &at, &self.settings());
         let wanted = self.wanted(host, server);
         match server {
-            Server::Socket if paths::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted => {
-                files.push((server::SOCKET.into(), Server::socket_part(&wanted)));
+            StartedBy::Socket
+                if paths::is_file(host, Path::new(server::SOCKET)) || server.listening(host) != wanted =>
+            {
+                files.push((server::SOCKET.into(), StartedBy::socket_part(&wanted)));
             }
-            Server::Service if !at.is_empty() => files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned())),
-            Server::Service | Server::Socket | Server::Script => {}
+            StartedBy::Service if !at.is_empty() => {
+                files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned()))
+            }
+            StartedBy::Service | StartedBy::Socket | StartedBy::Script => {}
         }
         files
     }
 
     /// The files with which it listens where it does and where it will, and where that is.
-    fn trial(&self, host: &dyn Host, server: Server, config: &Config) -> (Vec<config::Wanted>, BTreeSet<SocketAddr>) {
+    fn trial(
+        &self,
+        host: &dyn Host,
+        server: StartedBy,
+        config: &Config,
+    ) -> (Vec<config::FileContent>, BTreeSet<SocketAddr>) {
         let (now, wanted) = (server.listening(host), self.wanted(host, server));
         let both = server.without_covered(now.union(&wanted).copied().collect());
         let mut files = match server {
-            Server::Service | Server::Script if now != wanted => config.trial(&both, &self.settings()),
+            StartedBy::Service | StartedBy::Script if now != wanted => config.trial(&both, &self.settings()),
             _ => self.lasting(host, server, config),
         };
         if let Some((_, text)) = files.iter_mut().find(|(path, _)| path == Path::new(server::SOCKET)) {
-            *text = Server::socket_part(&both);
+            *text = StartedBy::socket_part(&both);
         }
         (files, both)
     }
 
     /// Whether everything is as planned, in the files and in the server.
-    fn stands(&self, host: &dyn Host, server: Server, config: &Config) -> Outcome<bool> {
-        let same = |(path, text): &config::Wanted| host.read(path).is_ok_and(|present| present == text.as_bytes());
+    fn stands(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<bool> {
+        let same = |(path, text): &config::FileContent| host.read(path).is_ok_and(|present| present == text.as_bytes());
         if !self.lasting(host, server, config).iter().all(same) || server.listening(host) != self.wanted(host, server) {
             return Ok(false);
         }
@@ -291,7 +300,7 @@ impl Sshd {
     }
 
     /// Refuses what would not work, or would leave nobody who can log in.
-    fn refuse(&self, host: &dyn Host, server: Server, config: &Config) -> Outcome<()> {
+    fn refuse(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<()> {
         let refused = |why: String, hint: &str| Err(Failure::new(WHAT, why).hint(hint));
         if self.port == 0 {
             return refused("0 is no port".to_owned(), "answer a port from 1 to 65535");
@@ -328,7 +337,7 @@ impl Sshd {
         }
         config.refuse(&self.settings())?;
         // Where an earlier attempt of ours was cut short, the server and its files need not agree.
-        if server == Server::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
+        if server == StartedBy::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
             return Ok(());
         }
         let effective = Effective::read(host)?;
@@ -346,7 +355,7 @@ impl Sshd {
     /// Evidence that it is reached so, and in no other way.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
         let what = "find SSH reached as planned";
-        let server = Server::find(host)?;
+        let server = StartedBy::find(host)?;
         let (now, wanted) = (server.listening(host), self.wanted(host, server));
         if now != wanted {
             let why = format!("it listens at {} instead of {}", server::list(&now), server::list(&wanted));
@@ -369,7 +378,7 @@ impl Sshd {
 }
 
 /// The records that bring these files back to what they are now: files first, then the directories made for them.
-fn files_as_they_are(cx: &Cx<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>> {
+fn files_as_they_are(cx: &Context<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>> {
     let mut records = Vec::new();
     for path in paths {
         records.push(cx.blobs.before(cx.host, path)?);
@@ -378,7 +387,7 @@ fn files_as_they_are(cx: &Cx<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>>
     Ok(records)
 }
 
-fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
+fn write(host: &dyn Host, files: &[config::FileContent]) -> Outcome<()> {
     for (path, text) in files {
         paths::make_parents(host, path)?;
         let meta = paths::stat(host, path)?.map_or(Meta::root(0o644), |stat| stat.meta);
@@ -387,8 +396,8 @@ fn write(host: &dyn Host, files: &[config::Wanted]) -> Outcome<()> {
     Ok(())
 }
 
-fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
-    let undo = UndoCx::of_settings(cx.host, cx.blobs, cx.log);
+fn carry_out(cx: &Context<'_>, records: &[Undo]) -> Outcome<()> {
+    let undo = UndoContext::of_settings(cx.host, cx.blobs, cx.log);
     records.iter().try_for_each(|record| (cx.carry.carry_out)(record, &undo).map(|_| ()))
 }
 
@@ -396,7 +405,7 @@ fn carry_out(cx: &Cx<'_>, records: &[Undo]) -> Outcome<()> {
 ///
 /// As with the firewall, a rollback has no dead-man switch of its own: what comes back is how SSH was reached before,
 /// and the session that asks for it lives on.
-pub fn undo(cx: &UndoCx<'_>, server_ran: bool) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, server_ran: bool) -> Outcome<Undone> {
     let changed = server::come_back(cx.host, cx.log, server_ran)?;
     Ok(if changed { Undone::Done("had SSH take up its former configuration".to_owned()) } else { Undone::Nothing })
 }

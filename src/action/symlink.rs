@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Kind;
 use crate::system::paths;
@@ -31,12 +31,12 @@ impl Act for Symlink {
         format!("link {} to {}", self.path.display(), self.target.display())
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         paths::missing_parents(cx.host, &self.path)?;
         let (path, target) = (self.path.display(), self.target.display());
         Ok(match self.standing(cx)? {
             Standing::Nothing => Verdict::change(format!("link {path} to {target}")),
-            Standing::Link(present) if self.is_content_with(&present) => Verdict::AlreadySo,
+            Standing::Link(present) if self.is_content_with(&present) => Verdict::Unchanged,
             Standing::Link(present) => {
                 Verdict::change(format!("turn the link {path} from {} to {target}", present.display()))
             }
@@ -44,14 +44,14 @@ impl Act for Symlink {
         })
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx)?;
         let mut records = undo::parent_records(cx.host, &self.path)?;
         records.push(cx.blobs.before(cx.host, &self.path)?);
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.standing(cx)?;
         paths::make_parents(cx.host, &self.path)?;
         cx.host.make_symlink(&self.path, &self.target).map_err(|e| Failure::new(self.describe(), e))
@@ -74,7 +74,7 @@ impl Symlink {
         present == self.target || self.accept_target.as_deref() == Some(present)
     }
 
-    fn standing(&self, cx: &Cx<'_>) -> Outcome<Standing> {
+    fn standing(&self, cx: &Context<'_>) -> Outcome<Standing> {
         Ok(match paths::stat(cx.host, &self.path)?.map(|stat| stat.kind) {
             None => Standing::Nothing,
             Some(Kind::File) => Standing::File,
@@ -92,7 +92,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::Bench;
+    use crate::action::testing::Bench;
     use crate::host::Host as _;
 
     fn link(path: &str, target: &str) -> Symlink {
@@ -119,7 +119,7 @@ mod tests {
         let bench = Bench::new();
         let act = Symlink { accept_target: Some("later".into()), ..link("/etc/a", "first") };
         bench.host.make_symlink("/etc/a".as_ref(), "later".as_ref()).unwrap();
-        assert_eq!(bench.check(&act), Ok(Verdict::AlreadySo));
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
         bench.host.make_symlink("/etc/a".as_ref(), "elsewhere".as_ref()).unwrap();
         assert_eq!(bench.summary(&act), "turn the link /etc/a from elsewhere to first");
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::child::{self, Child};
-use crate::action::contract::{Act, Brings, Cx, Verdict};
+use crate::action::command_runner::{self, CommandRunner};
+use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
 use crate::system::accounts::{Account, Names};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// Makes a system user with a group of its own.
 ///
@@ -43,7 +43,7 @@ impl Act for User {
         format!("create the system user {}", self.name)
     }
 
-    fn check(&self, cx: &Cx<'_>) -> Outcome<Verdict> {
+    fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let names = Names::read(cx.host)?;
         let Some(account) = self.usable(&names)? else {
             let among = if self.groups.is_empty() { String::new() } else { format!(", in {}", self.groups.join(", ")) };
@@ -58,12 +58,12 @@ impl Act for User {
         }
         changes.extend(self.missing_groups(&names).map(|group| format!("it joins {group}")));
         if changes.is_empty() {
-            return Ok(Verdict::AlreadySo);
+            return Ok(Verdict::Unchanged);
         }
         Ok(Verdict::change(format!("change the user {}: {}", self.name, changes.join("; "))))
     }
 
-    fn prepare(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let names = Names::read(cx.host)?;
         let name = self.name.clone();
         let Some(account) = self.usable(&names)? else {
@@ -84,7 +84,7 @@ impl Act for User {
         Ok(records)
     }
 
-    fn apply(&self, cx: &Cx<'_>) -> Outcome<()> {
+    fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         let names = Names::read(cx.host)?;
         match self.usable(&names)? {
             None => {
@@ -95,12 +95,12 @@ impl Act for User {
                 argv.extend(group);
                 let home = self.home();
                 argv.extend(["--home-dir", &home, "--shell", &self.shell, &self.name]);
-                Child::new(Command::new(argv)).run(cx, &self.describe())?;
+                CommandRunner::new(Command::new(argv)).run(cx, &self.describe())?;
             }
             Some(account) => {
                 if let Some(options) = self.usermod(account) {
                     let argv = self.change(options, is_busy(cx.host, account.uid))?;
-                    Child::new(Command::new(argv)).run(cx, &format!("change the user {}", self.name))?;
+                    CommandRunner::new(Command::new(argv)).run(cx, &format!("change the user {}", self.name))?;
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Act for User {
         }
         if !groups.is_empty() {
             let argv = ["usermod", "--append", "--groups", &groups.join(","), &self.name];
-            Child::new(Command::new(argv)).run(cx, &format!("put {} into {}", self.name, groups.join(", ")))?;
+            CommandRunner::new(Command::new(argv)).run(cx, &format!("put {} into {}", self.name, groups.join(", ")))?;
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ fn is_busy(host: &dyn Host, uid: u32) -> bool {
 }
 
 /// Carries out [`Undo::User`].
-pub fn undo_user(cx: &UndoCx<'_>, name: &str, with_group: bool) -> Outcome<Undone> {
+pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<Undone> {
     let names = Names::read(cx.host)?;
     let account = names.account(name);
     if let Some(account) = account.filter(|account| account.uid == 0 || account.uid >= FIRST_PERSON) {
@@ -227,18 +227,18 @@ pub fn undo_user(cx: &UndoCx<'_>, name: &str, with_group: bool) -> Outcome<Undon
         let why = format!("{} joined it since", others.join(", "));
         return Ok(Undone::Kept { what: format!("the group {name}"), why });
     }
-    child::run_undo(cx, &format!("remove the group {name}"), &Command::new(["groupdel", name]), None)?;
+    command_runner::run_undo(cx, &format!("remove the group {name}"), &Command::new(["groupdel", name]), None)?;
     Ok(Undone::Done(format!("removed the user {name} and its group")))
 }
 
 /// Removes the user as soon as its last process is gone: an init script's `stop` returns before the programs under
 /// its supervisor have ended.
-fn userdel(cx: &UndoCx<'_>, name: &str) -> Outcome<()> {
+fn userdel(cx: &UndoContext<'_>, name: &str) -> Outcome<()> {
     let what = format!("remove the user {name}");
     let command = Command::new(["userdel", name]);
     let mut last = Ok(());
     for _ in 0..60 {
-        last = child::run_undo(cx, &what, &command, Some("a process of that user may still run")).map(drop);
+        last = command_runner::run_undo(cx, &what, &command, Some("a process of that user may still run")).map(drop);
         match &last {
             Err(failure) if failure.tail.iter().any(|line| line.contains("currently used by process")) => {
                 cx.host.sleep(Duration::from_millis(500));
@@ -250,14 +250,14 @@ fn userdel(cx: &UndoCx<'_>, name: &str) -> Outcome<()> {
 }
 
 /// Carries out [`Undo::Membership`].
-pub fn undo_membership(cx: &UndoCx<'_>, user: &str, group: &str) -> Outcome<Undone> {
+pub fn undo_membership(cx: &UndoContext<'_>, user: &str, group: &str) -> Outcome<Undone> {
     let names = Names::read(cx.host)?;
     let member = names.group(group).is_some_and(|group| group.members.iter().any(|member| member == user));
     if !member {
         return Ok(Undone::Nothing);
     }
     let what = format!("take {user} out of the group {group}");
-    child::run_undo(cx, &what, &Command::new(["gpasswd", "--delete", user, group]), None)?;
+    command_runner::run_undo(cx, &what, &Command::new(["gpasswd", "--delete", user, group]), None)?;
     Ok(Undone::Done(format!("took {user} out of the group {group}")))
 }
 
@@ -266,7 +266,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::action::bench::{Bench, kept};
+    use crate::action::testing::{Bench, kept};
 
     fn user(groups: &[&str]) -> User {
         serde_json::from_value(serde_json::json!({"name": "webapp", "home": "/srv/webapp", "groups": groups})).unwrap()

@@ -31,7 +31,7 @@ pub const TAKE_OVER: &str = "write an absolute path, or one of unit:, user:, gro
                              broker-user: with a name, as the message that refuses the run has it";
 
 /// Whether a text can be the name of something to take over.
-pub fn takes_over(name: &str) -> bool {
+pub fn may_take_over(name: &str) -> bool {
     const KINDS: [&str; 7] = ["unit", "user", "group", "database", "role", "vhost", "broker-user"];
     let named = |(kind, name): (&str, &str)| KINDS.contains(&kind) && !name.is_empty();
     name.starts_with('/') || name.split_once(':').is_some_and(named)
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
         };
         for item in items {
             match &item.content {
-                Content::Str(name) if takes_over(name) => self.given.take_over.push(name.clone()),
+                Content::Str(name) if may_take_over(name) => self.given.take_over.push(name.clone()),
                 _ => self.find(item.at, "take_over", "is not the name of a thing", TAKE_OVER),
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::answers::OnFailure;
 use crate::cli::{Inputs, Output, answers, plan_inputs, runs};
-use crate::engine::event::{Event, What};
+use crate::engine::event::{Event, EventKind};
 use crate::engine::launch::request::{Launched, Request};
 use crate::error::Exit;
 use crate::facts::probe::probe;
@@ -45,13 +45,13 @@ fn nothing_to_do(host: &dyn Host, plan: &Plan, output: Output) {
     let mut tell = |what| json.event(&Event { at: host.now(), what });
     for warning in &plan.warnings {
         if output.json {
-            tell(What::Note { text: warning.clone() });
+            tell(EventKind::Note { text: warning.clone() });
         } else {
             stdio::print(&format!("warning: {warning}\n"));
         }
     }
     if output.json {
-        tell(What::RunEnded { exit: Exit::Done, changed: 0 });
+        tell(EventKind::RunEnded { exit: Exit::Done, changed: 0 });
     } else {
         stdio::print(&report::nothing_to_do(plan));
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
 use crate::cli::plan_inputs;
-use crate::cli::runs::{Scope, follow, look, resume, rollback, verify};
+use crate::cli::runs::{RollbackScope, follow, look, resume, rollback, verify};
 use crate::cli::{Inputs, Output, answers, apply, wizard};
 use crate::engine::detach;
 use crate::engine::health;
 use crate::engine::launch::request::Request;
 use crate::engine::rollback::Options;
-use crate::engine::runs::{self, RunDir, State};
+use crate::engine::runs::{self, RunDir, RunStatus};
 use crate::error::{Exit, Problem};
 use crate::facts::Facts;
 use crate::facts::probe::probe;
@@ -94,7 +94,7 @@ fn line_by_line(
             Some(Wish::RollBack(run)) => {
                 drop(asking);
                 let options = Options { stage: None, drop_data: false };
-                return Ok(rollback(host, &Scope { run: Some(run), all: false, yes: false, options }, output));
+                return Ok(rollback(host, &RollbackScope { run: Some(run), all: false, yes: false, options }, output));
             }
             Some(Wish::Add) | None => {}
         }
@@ -233,12 +233,13 @@ fn unfinished(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Unfinishe
         return Ok(None);
     }
     let Ok(all) = runs::all(host, detach::running(host).as_deref()) else { return Ok(None) };
-    let found =
-        all.iter().find(|run| matches!(run.state, State::Running | State::Unfinished | State::RollbackUnfinished));
+    let found = all
+        .iter()
+        .find(|run| matches!(run.state, RunStatus::Running | RunStatus::Unfinished | RunStatus::RollbackUnfinished));
     let Some(run) = found else { return Ok(None) };
     let (said, offered): (_, &[_]) = match run.state {
-        State::Running => ("is working on this host", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
-        State::RollbackUnfinished => {
+        RunStatus::Running => ("is working on this host", &[("follow it", Unfinished::Follow(run.dir.clone()))]),
+        RunStatus::RollbackUnfinished => {
             ("was interrupted during its rollback", &[("go on with the rollback", Unfinished::Rollback)])
         }
         _ => ("was interrupted", &[("go on with it", Unfinished::Resume), ("roll it back", Unfinished::Rollback)]),
@@ -259,7 +260,7 @@ fn go_on(host: &dyn Host, next: Unfinished, output: Output) -> Exit {
         Unfinished::Resume => resume(host, true, None, output),
         Unfinished::Rollback => {
             let options = Options { stage: None, drop_data: false };
-            rollback(host, &Scope { run: None, all: false, yes: true, options }, output)
+            rollback(host, &RollbackScope { run: None, all: false, yes: true, options }, output)
         }
     }
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::engine::data;
 use crate::engine::detach::{self, Lock};
-use crate::engine::event::{Event, What};
+use crate::engine::event::{Event, EventKind};
 use crate::engine::journal::Journal;
 use crate::engine::replan;
 use crate::engine::rollback::{self, Layer, Options};
-use crate::engine::run::{self, Job, Stop};
+use crate::engine::run::{self, RunContext, Stop};
 use crate::engine::runs::{self, RunDir};
 use crate::engine::secret_store;
 use crate::error::{Exit, Failure, Outcome};
@@ -22,7 +22,7 @@ use crate::state_dir;
 pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[String])>) -> Exit {
     let dir = RunDir::of(id);
     let events = dir.file(if rollback.is_some() { runs::ROLLBACK_EVENTS } else { runs::EVENTS });
-    let emit = |what: What| {
+    let emit = |what: EventKind| {
         let event = Event { at: host.now(), what };
         if let Ok(mut line) = serde_json::to_vec(&event) {
             line.push(b'\n');
@@ -35,8 +35,8 @@ pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[S
         Err(failure) => {
             // On a full disk there is else no room to say so.
             state_dir::release(host);
-            emit(What::Failed { step: "bringup".to_owned(), failure });
-            emit(What::RunEnded { exit: Exit::Incomplete, changed: 0 });
+            emit(EventKind::Failed { step: "bringup".to_owned(), failure });
+            emit(EventKind::RunEnded { exit: Exit::Incomplete, changed: 0 });
             Exit::Incomplete
         }
     }
@@ -46,7 +46,7 @@ fn work(
     host: &dyn Host,
     dir: &RunDir,
     rollback: Option<(&Options, &[String])>,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Exit> {
     let _lock = lock(host, &dir.id)?;
     // It has been read, and may hold a proxy's password.
@@ -68,7 +68,7 @@ fn go_on(
     dir: &RunDir,
     journal: &mut Journal,
     pause: &AtomicBool,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Exit> {
     replan::recover(host, dir, journal)?;
     let plan = dir.plan(host)?;
@@ -78,13 +78,14 @@ fn go_on(
         if pause.load(Ordering::Relaxed) {
             return Some(Stop::Pause);
         }
-        host.stat(&cancel).ok().flatten().map(|_| Stop::Cancel)
+        host.stat(&cancel).ok().flatten().map(|_| Stop::Abort)
     };
     let settings = dir.settings(host)?;
-    let job = Job { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };
+    let context =
+        RunContext { host, dir, plan: &plan, secrets: &secrets, on_failure: settings.on_failure, emit, stop: &stop };
     let all = runs::all(host, Some(&dir.id))?;
     let untouched = data::untouched(host, runs::standing(&all));
-    let exit = run::execute(&job, journal);
+    let exit = run::execute(&context, journal);
     data::note_again(host, &untouched)?;
     if exit == Exit::RolledBack && journal.rolled_back.is_some() {
         forget_secrets(host, dir, journal)?;
@@ -101,7 +102,7 @@ fn take_back(
     journal: &mut Journal,
     with: &[String],
     options: &Options,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Exit> {
     let open = |id: &String| -> Outcome<(RunDir, Journal)> {
         let dir = RunDir::of(id);
@@ -118,7 +119,7 @@ fn take_back(
         }
     }
     let exit = if report.errors.is_empty() { Exit::Done } else { Exit::Incomplete };
-    emit(What::RunEnded { exit, changed: 0 });
+    emit(EventKind::RunEnded { exit, changed: 0 });
     Ok(exit)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn confirm(host: &dyn Host) -> Exit {
 
 /// Takes back what nobody confirmed.
 pub(super) fn deadman(host: &dyn Host, wait: u64) -> Exit {
-    match deadman::fire(host, wait, CARRY) {
+    match deadman::expire(host, wait, CARRY) {
         Ok(()) => Exit::Done,
         Err(failure) => {
             told(&failure);

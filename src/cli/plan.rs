@@ -66,6 +66,6 @@ pub(super) fn show(host: &dyn Host, given: &Inputs, facts: Option<&Path>, checks
         }
         return Exit::Rejected;
     }
-    let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo | Verdict::NotAsked(_))));
+    let pending = verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::Unchanged | Verdict::NotAsked(_))));
     if pending { Exit::ChangesPending } else { Exit::Done }
 }

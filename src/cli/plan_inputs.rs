@@ -140,7 +140,7 @@ pub(super) fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec
 fn flags(guide: &Guide, inputs: &Inputs, literals: Literals) -> Result<Given, Vec<Problem>> {
     let mut given = Given { take_over: inputs.take_over.clone(), ..Given::default() };
     let mut problems = Vec::new();
-    for odd in inputs.take_over.iter().filter(|name| !file::takes_over(name)) {
+    for odd in inputs.take_over.iter().filter(|name| !file::may_take_over(name)) {
         problems.push(Problem::new(format!("--take-over {odd} is not the name of a thing"), file::TAKE_OVER));
     }
     for text in &inputs.set {

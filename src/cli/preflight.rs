@@ -10,7 +10,7 @@ use crate::error::Exit;
 use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
-use crate::preflight::{Check, State, required, run};
+use crate::preflight::{Check, CheckStatus, required, run};
 use crate::system::service::config::{Broken, broken_servers};
 use crate::ui::{preflight, stdio, tty_caps};
 
@@ -31,7 +31,7 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
     if let Some(guide) = guide {
         checks.extend(required(&requirements(&guide, &facts)));
     }
-    let fit = checks.iter().all(|check| check.state != State::Problem);
+    let fit = checks.iter().all(|check| check.state != CheckStatus::Problem);
     if output.json {
         stdio::json(&format!("{:#}\n", json!({ "ok": fit, "checks": checks })));
     } else {
@@ -49,7 +49,7 @@ fn servers(host: &dyn Host) -> Vec<Check> {
     let check = |(name, broken): (&str, Broken)| Check {
         id: "servers",
         title: "Servers",
-        state: State::Warning,
+        state: CheckStatus::Warning,
         found: format!("the configuration of {name} is broken: {}", broken.told()),
         fix: broken.hint(),
     };

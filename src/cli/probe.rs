@@ -63,7 +63,7 @@ enum Expected {
 /// What was found at a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State {
+enum PortState {
     /// A connection was made.
     Open,
     /// The machine answers that nothing listens, or refuses us.
@@ -75,11 +75,11 @@ enum State {
 }
 
 impl Expected {
-    const fn is_met_by(self, state: State) -> bool {
+    const fn is_met_by(self, state: PortState) -> bool {
         match self {
-            Self::Open => matches!(state, State::Open),
-            Self::LetIn => matches!(state, State::Open | State::Refused),
-            Self::Closed => !matches!(state, State::Open),
+            Self::Open => matches!(state, PortState::Open),
+            Self::LetIn => matches!(state, PortState::Open | PortState::Refused),
+            Self::Closed => !matches!(state, PortState::Open),
             Self::Either => true,
         }
     }
@@ -94,7 +94,7 @@ impl Expected {
     }
 }
 
-impl State {
+impl PortState {
     fn of(result: &io::Result<()>) -> Self {
         match result {
             Ok(()) => Self::Open,
@@ -166,7 +166,7 @@ pub(super) fn probe(host: &dyn Host, request: &Request<'_>, output: Output) -> E
     let routed: Vec<IpAddr> = addresses.iter().copied().filter(|address| !dead(address)).collect();
     let addresses = if routed.is_empty() { addresses } else { routed };
     found.retain(|(_, address), _| addresses.contains(address));
-    let found: BTreeMap<(u16, IpAddr), State> = found.into_iter().map(|(at, (state, _))| (at, state)).collect();
+    let found: BTreeMap<(u16, IpAddr), PortState> = found.into_iter().map(|(at, (state, _))| (at, state)).collect();
     let wrong = targets
         .iter()
         .filter(|(port, target)| {
@@ -228,7 +228,7 @@ fn planned(plan: &Plan, facts: Option<&Facts>) -> Targets {
         _ => None,
     });
     for port in ports.flatten() {
-        let open = port.on == ports::Scope::Any && firewall.is_none();
+        let open = port.on == ports::Exposure::Any && firewall.is_none();
         let expected = if open { Expected::Open } else { Expected::Closed };
         targets.insert(port.port, Target { name: port.name.clone(), expected: Some(expected) });
     }
@@ -279,7 +279,7 @@ fn one_of_each_family(addresses: &[IpAddr]) -> Vec<IpAddr> {
 }
 
 /// How each port was found at each address, and whether there was no way to that address from here.
-fn try_all(host: &dyn Host, addresses: &[IpAddr], ports: &[u16]) -> BTreeMap<(u16, IpAddr), (State, bool)> {
+fn try_all(host: &dyn Host, addresses: &[IpAddr], ports: &[u16]) -> BTreeMap<(u16, IpAddr), (PortState, bool)> {
     let all: Vec<(u16, IpAddr)> =
         ports.iter().flat_map(|port| addresses.iter().map(move |address| (*port, *address))).collect();
     let next = AtomicUsize::new(0);
@@ -292,7 +292,7 @@ fn try_all(host: &dyn Host, addresses: &[IpAddr], ports: &[u16]) -> BTreeMap<(u1
                     let result = host.connect(&address, PATIENCE).map(drop);
                     let no_way = result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NetworkUnreachable);
                     if let Ok(mut found) = found.lock() {
-                        found.insert(*at, (State::of(&result), no_way));
+                        found.insert(*at, (PortState::of(&result), no_way));
                     }
                 }
             });
@@ -301,7 +301,7 @@ fn try_all(host: &dyn Host, addresses: &[IpAddr], ports: &[u16]) -> BTreeMap<(u1
     found.into_inner().unwrap_or_default()
 }
 
-type Found = BTreeMap<(u16, IpAddr), State>;
+type Found = BTreeMap<(u16, IpAddr), PortState>;
 
 fn as_json(host: &str, targets: &Targets, addresses: &[IpAddr], found: &Found, ok: bool) -> serde_json::Value {
     let ports: Vec<_> = targets
@@ -325,7 +325,7 @@ fn as_table(host: &str, targets: &Targets, addresses: &[IpAddr], found: &Found, 
     let mut text = format!("{host} ({})\n\n", shown.join(", "));
     let judged = targets.values().any(|target| target.expected.is_some());
     for (port, target) in targets {
-        let states: Vec<State> = addresses.iter().map(|address| found[&(*port, *address)]).collect();
+        let states: Vec<PortState> = addresses.iter().map(|address| found[&(*port, *address)]).collect();
         let state = match states.as_slice() {
             [one, rest @ ..] if rest.iter().any(|other| other != one) => {
                 let each = addresses.iter().zip(&states);
@@ -379,12 +379,12 @@ mod tests {
 
     #[test]
     fn every_end_of_an_attempt_has_its_word() {
-        let state = |kind: io::ErrorKind| State::of(&Err(kind.into())).shown();
+        let state = |kind: io::ErrorKind| PortState::of(&Err(kind.into())).shown();
         assert_eq!(state(io::ErrorKind::ConnectionRefused), "refused");
         assert_eq!(state(io::ErrorKind::TimedOut), "timed out");
         assert_eq!(state(io::ErrorKind::HostUnreachable), "unreachable");
-        assert!(Expected::LetIn.is_met_by(State::Refused) && !Expected::LetIn.is_met_by(State::TimedOut));
-        assert!(Expected::Closed.is_met_by(State::TimedOut) && Expected::Closed.is_met_by(State::Unreachable));
+        assert!(Expected::LetIn.is_met_by(PortState::Refused) && !Expected::LetIn.is_met_by(PortState::TimedOut));
+        assert!(Expected::Closed.is_met_by(PortState::TimedOut) && Expected::Closed.is_met_by(PortState::Unreachable));
     }
 
     #[test]
@@ -398,11 +398,11 @@ mod tests {
         let (four, six): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
         let targets = given("22,443,5432=closed").unwrap();
         let mut found = Found::new();
-        for (port, state) in [(22, State::Open), (443, State::Open), (5432, State::TimedOut)] {
+        for (port, state) in [(22, PortState::Open), (443, PortState::Open), (5432, PortState::TimedOut)] {
             found.insert((port, four), state);
             found.insert((port, six), state);
         }
-        found.insert((443, six), State::TimedOut);
+        found.insert((443, six), PortState::TimedOut);
         let shown = as_table("web", &targets, &[four, six], &found, 1);
         insta::assert_snapshot!(shown, @"
         web (192.0.2.1, 2001:db8::1)

@@ -16,7 +16,7 @@ use crate::engine::decision::{self, Waiting};
 use crate::engine::health::{self, Installed, verify};
 use crate::engine::rollback::shared::words;
 use crate::engine::rollback::{self, Options};
-use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::runs::{self, Run, RunDir, RunStatus, Settings};
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
@@ -31,7 +31,7 @@ use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
 /// What `rollback` was asked to take back.
-pub(super) struct Scope {
+pub(super) struct RollbackScope {
     pub run: Option<String>,
     pub all: bool,
     pub yes: bool,
@@ -87,7 +87,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
 /// How well what is applied is. While a run works nothing would be told that is so a moment later.
 pub(super) fn look(host: &dyn Host, all: &[Run], installed: &[Installed]) -> Health {
     let found = Mutex::new(Health::default());
-    if !installed.is_empty() && !all.iter().any(|run| run.state == State::Running) {
+    if !installed.is_empty() && !all.iter().any(|run| run.state == RunStatus::Running) {
         health::look(host, all, installed, &|at, finding| {
             if let Ok(mut found) = found.lock() {
                 found.learn(at, finding);
@@ -217,12 +217,13 @@ pub(super) fn abort(host: &dyn Host) -> Exit {
 pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, output: Output) -> Exit {
     detach::await_killed(host);
     with_runs(host, |runs| {
-        let interrupted = runs.iter().find(|run| matches!(run.state, State::Unfinished | State::RollbackUnfinished));
+        let interrupted =
+            runs.iter().find(|run| matches!(run.state, RunStatus::Unfinished | RunStatus::RollbackUnfinished));
         let Some(run) = interrupted else {
             stdio::print("There is nothing to resume.\n");
             return Ok(Exit::Done);
         };
-        if run.state == State::RollbackUnfinished {
+        if run.state == RunStatus::RollbackUnfinished {
             stdio::error(&format!("The rollback of run {} was interrupted: `bringup rollback` goes on.\n", run.dir.id));
             return Ok(Exit::Rejected);
         }
@@ -240,7 +241,7 @@ pub(super) fn resume(host: &dyn Host, yes: bool, on_failure: Option<OnFailure>, 
 }
 
 /// Takes runs back, newest first, in one pass.
-pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
+pub(super) fn rollback(host: &dyn Host, scope: &RollbackScope, output: Output) -> Exit {
     detach::await_killed(host);
     with_runs(host, |runs| {
         let chosen = match choose(host, runs, scope) {
@@ -301,8 +302,8 @@ pub(super) fn rollback(host: &dyn Host, scope: &Scope, output: Output) -> Exit {
 }
 
 /// Which runs a rollback concerns, newest first.
-fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a Run>, String> {
-    if let Some(run) = runs.iter().find(|run| run.state == State::Running) {
+fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &RollbackScope) -> Result<Vec<&'a Run>, String> {
+    if let Some(run) = runs.iter().find(|run| run.state == RunStatus::Running) {
         return Err(format!("run {} is working; `bringup abort` ends it and rolls it back", run.dir.id));
     }
     let standing: Vec<&Run> = runs::standing(runs).collect();
@@ -345,7 +346,8 @@ fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &Scope) -> Result<Vec<&'a
         return Ok(same_installation(host, later, standing[at]));
     }
     // What was cut short comes to its end first, all that went in one pass.
-    let cut: Vec<&Run> = standing.iter().rev().copied().filter(|run| run.state == State::RollbackUnfinished).collect();
+    let cut: Vec<&Run> =
+        standing.iter().rev().copied().filter(|run| run.state == RunStatus::RollbackUnfinished).collect();
     Ok(if cut.is_empty() { standing.last().copied().into_iter().collect() } else { cut })
 }
 
@@ -488,13 +490,13 @@ fn told(failure: &Failure) {
 
 fn line(run: &Run) -> String {
     let state = match run.state {
-        State::Running => "running",
-        State::Unfinished => "interrupted: resume or rollback",
-        State::RollbackUnfinished => "rollback interrupted: rollback goes on",
-        State::Done => "done",
-        State::ProofFailed => "done, but a proof failed",
-        State::RolledBack if run.waits() => "rolled back, but for what others use",
-        State::RolledBack => "rolled back",
+        RunStatus::Running => "running",
+        RunStatus::Unfinished => "interrupted: resume or rollback",
+        RunStatus::RollbackUnfinished => "rollback interrupted: rollback goes on",
+        RunStatus::Done => "done",
+        RunStatus::ProofFailed => "done, but a proof failed",
+        RunStatus::RolledBack if run.waits() => "rolled back, but for what others use",
+        RunStatus::RolledBack => "rolled back",
     };
     let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
     format!("{id:<32} {guide:<14} {:>11}  {state}\n", number(run.journal.standing(), "change"))
@@ -502,7 +504,7 @@ fn line(run: &Run) -> String {
 
 /// What a run waits for, when its process lives and waits.
 fn waiting(host: &dyn Host, run: &Run) -> Option<Waiting> {
-    (run.state == State::Running).then(|| decision::waiting(host, &run.dir).ok().flatten()).flatten()
+    (run.state == RunStatus::Running).then(|| decision::waiting(host, &run.dir).ok().flatten()).flatten()
 }
 
 fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
@@ -552,21 +554,21 @@ mod tests {
         host.put_file("/var/lib/bringup/running", &id, 0o644);
         host.put_file("/var/lib/bringup/lock", "", 0o600);
         host.lock_elsewhere("/var/lib/bringup/lock", true);
-        let asked = Scope { yes: false, ..scope(None, None, false) };
+        let asked = RollbackScope { yes: false, ..scope(None, None, false) };
         let output = Output { plain: true, json: false };
         assert_eq!(rollback(&host, &asked, output), Exit::Rejected);
         host.visit_after(20, |host| host.lock_elsewhere("/var/lib/bringup/lock", false));
         assert_eq!(rollback(&host, &asked, output), Exit::Usage);
     }
 
-    fn chosen(host: &FakeHost, scope: &Scope) -> Result<Vec<String>, String> {
+    fn chosen(host: &FakeHost, scope: &RollbackScope) -> Result<Vec<String>, String> {
         let runs = runs::all(host, None).unwrap();
         choose(host, &runs, scope).map(|runs| runs.iter().map(|run| run.dir.id.clone()).collect())
     }
 
-    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> Scope {
+    fn scope(run: Option<&str>, stage: Option<&str>, all: bool) -> RollbackScope {
         let options = Options { stage: stage.map(str::to_owned), ..Options::default() };
-        Scope { run: run.map(str::to_owned), all, yes: true, options }
+        RollbackScope { run: run.map(str::to_owned), all, yes: true, options }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::cli::runs::{follow, with_runs};
 use crate::cli::{Output, answers};
 use crate::engine::launch::{self, Again};
-use crate::engine::runs::{self, State};
+use crate::engine::runs::{self, RunStatus};
 use crate::error::Exit;
 use crate::host::Host;
 use crate::ui::stdio;
@@ -12,7 +12,7 @@ use crate::ui::stdio;
 pub(super) fn retry(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |all| {
         let asks = |run: &&runs::Run| {
-            let is_over = !matches!(run.state, State::Running);
+            let is_over = !matches!(run.state, RunStatus::Running);
             is_over && run.dir.plan(host).is_ok_and(|plan| launch::asks_an_authority(&plan))
         };
         let Some(run) = runs::standing(all).rev().find(asks) else {

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::action::carry::data::{served, served_fingerprint};
-use crate::action::database::Server;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::action::database::DatabaseServer;
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::Options;
 use crate::engine::runs::Run;
 use crate::error::Outcome;
@@ -31,44 +31,27 @@ pub fn fingerprints(host: &dyn Host, journal: &Journal) -> BTreeMap<String, Stri
 
 /// The data that a rollback would lose: it changed since the end of its run. `parts` is what would be carried out of
 /// each run. Changes nothing.
-pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Options) -> Outcome<Vec<String>> {
+pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<JournalEntry>)], options: &Options) -> Outcome<Vec<String>> {
     let mut at_risk = Vec::new();
     if options.drop_data {
         return Ok(at_risk);
     }
     // These are looked at by themselves; the packages of their engine are no further reason.
-    let going: BTreeSet<(&str, &str)> = parts.iter().flat_map(|(_, entries)| entries).flat_map(databases).collect();
+    let going: BTreeSet<DatabaseName<'_>> = parts.iter().flat_map(|(_, entries)| entries).flat_map(databases).collect();
     for (journal, entries) in parts {
         // A run that never ended has no fingerprints: its data came from itself, and is dumped all the same.
         if journal.finished.is_none() {
             continue;
         }
-        let own: BTreeSet<(&str, &str)> = journal.entries().iter().flat_map(databases).collect();
+        let own: BTreeSet<DatabaseName<'_>> = journal.entries().iter().flat_map(databases).collect();
         for entry in entries {
             let at_end = journal.data.get(&entry.action);
             for undo in &entry.undo {
-                let Some(name) = undo.data_name() else { continue };
-                let changed = match undo {
-                    Undo::Packages { planned, .. } => {
-                        let all = served(host, planned);
-                        let others =
-                            all.iter().filter(|(server, name)| !going.contains(&(server.engine().id(), name.as_str())));
-                        let mut then: Vec<_> = others.cloned().collect();
-                        let lost = !then.is_empty();
-                        // Those of this run may be gone by now.
-                        let servers: BTreeSet<&Server> = all.iter().map(|(server, _)| server).collect();
-                        then.extend(servers.into_iter().flat_map(|server| {
-                            let mine = own.iter().filter(move |(id, _)| *id == server.engine().id());
-                            mine.map(move |(_, name)| (server.clone(), (*name).to_owned()))
-                        }));
-                        then.sort_unstable();
-                        then.dedup();
-                        let as_then = |databases: &[_]| served_fingerprint(databases).as_ref() == at_end;
-                        lost && !as_then(&all) && !as_then(&then)
-                    }
-                    _ => undo.data(host)?.is_some_and(|now| Some(&now) != at_end),
-                };
-                if changed {
+                if let Undo::Packages { planned, .. } = undo {
+                    at_risk.extend(foreign_databases(host, planned, (&going, &own), at_end));
+                } else if let Some(name) = undo.data_name()
+                    && undo.data(host)?.is_some_and(|now| Some(&now) != at_end)
+                {
                     at_risk.push(name);
                 }
             }
@@ -77,8 +60,40 @@ pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<Entry>)], options: &Opti
     Ok(at_risk)
 }
 
+/// An engine's id and the name of a database in it.
+type DatabaseName<'a> = (&'a str, &'a str);
+
+/// The databases of others that would go with these packages, where there are others than at the run's end. `going` are
+/// looked at by themselves, `own` are the run's, which may be gone by now.
+fn foreign_databases(
+    host: &dyn Host,
+    planned: &[(String, String)],
+    (going, own): (&BTreeSet<DatabaseName<'_>>, &BTreeSet<DatabaseName<'_>>),
+    at_end: Option<&String>,
+) -> Vec<String> {
+    let all = served(host, planned);
+    let others: Vec<&(DatabaseServer, String)> =
+        all.iter().filter(|(server, name)| !going.contains(&(server.engine().id(), name.as_str()))).collect();
+    let mut then: Vec<(DatabaseServer, String)> = others.iter().copied().cloned().collect();
+    let servers: BTreeSet<&DatabaseServer> = all.iter().map(|(server, _)| server).collect();
+    then.extend(servers.into_iter().flat_map(|server| {
+        let mine = own.iter().filter(move |(id, _)| *id == server.engine().id());
+        mine.map(move |(_, name)| (server.clone(), (*name).to_owned()))
+    }));
+    then.sort_unstable();
+    then.dedup();
+    let as_then = |databases: &[_]| served_fingerprint(databases).as_ref() == at_end;
+    if as_then(&all) || as_then(&then) {
+        return Vec::new();
+    }
+    let told = |(server, name): &(DatabaseServer, String)| {
+        format!("the {} database {name}, which this run did not make", server.engine().title())
+    };
+    others.into_iter().map(told).collect()
+}
+
 /// The databases that an action made: engine and name.
-fn databases(entry: &Entry) -> impl Iterator<Item = (&str, &str)> {
+fn databases(entry: &JournalEntry) -> impl Iterator<Item = DatabaseName<'_>> {
     entry.undo.iter().filter_map(|undo| match undo {
         Undo::Database { engine, name, database_existed: false, .. } => Some((engine.as_str(), name.as_str())),
         _ => None,

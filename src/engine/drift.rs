@@ -51,7 +51,7 @@ pub fn drift(host: &dyn Host, all: &[Run], application: &Application) -> (usize,
     for run in runs::standing(all) {
         let is_own = run.is_of(host, application);
         for entry in run.journal.entries().iter().filter(|entry| !entry.undone) {
-            for (path, hash) in &entry.wrote {
+            for (path, hash) in &entry.written_hashes {
                 wrote.insert(path, (hash, &run.dir.id));
                 if is_own {
                     own.push(path);

@@ -18,12 +18,12 @@ pub struct Event {
     pub at: Stamp,
     /// What.
     #[serde(flatten)]
-    pub what: What,
+    pub what: EventKind,
 }
 
 /// An entry of the list of steps that a run announces at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct StepInfo {
     /// The action's or proof's id, such as `database.role`.
     pub id: String,
     /// The title of its stage.
@@ -39,7 +39,8 @@ pub enum Ended {
     /// The host was changed.
     Changed,
     /// The host was already so.
-    AlreadySo,
+    #[serde(rename = "already_so")]
+    Unchanged,
     /// It failed.
     Failed,
 }
@@ -48,9 +49,9 @@ pub enum Ended {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs)]
-pub enum What {
+pub enum EventKind {
     /// A run (or its resumption) begins.
-    RunStarted { run: String, guide: String, resumed: bool, actions: Vec<Step>, proofs: Vec<Step> },
+    RunStarted { run: String, guide: String, resumed: bool, actions: Vec<StepInfo>, proofs: Vec<StepInfo> },
     /// An action begins.
     ActionStarted { action: String },
     /// An action goes on.
@@ -104,7 +105,7 @@ mod tests {
             format!(r#"{{"at":{{"sec":1,"nsec":0}},"event":"action_progress","action":"packages","progress":{body}}}"#);
         let event: Event = serde_json::from_str(&line).unwrap();
         assert_eq!(serde_json::to_string(&event).unwrap(), line);
-        let What::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
+        let EventKind::ActionProgress { progress, .. } = event.what else { panic!("{line}") };
         progress
     }
 

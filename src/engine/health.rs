@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::runs::{self, Run, State};
+use crate::engine::runs::{self, Run, RunStatus};
 use crate::facts::Application;
 use crate::host::{Host, Stamp};
 use crate::plan::{OutputLine, Plan, Planned, PlannedProof};
@@ -30,7 +30,7 @@ pub struct Installed {
     /// Its newest run that is in place.
     pub run: String,
     /// What has become of that.
-    pub state: State,
+    pub state: RunStatus,
     /// When it began.
     pub at: Stamp,
     /// Changes that are in place, of all its runs: each action once.
@@ -86,7 +86,7 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
         if let Some(plan) = &mut plan {
             plan.outputs = outputs(host, plan);
         }
-        let ended = matches!(run.state, State::Done | State::ProofFailed);
+        let ended = matches!(run.state, RunStatus::Done | RunStatus::ProofFailed);
         let own = run.journal.entries().iter().filter(|entry| !entry.undone && entry.used_by.is_empty());
         let own = own.map(|entry| entry.action.clone());
         if let Some(at) = found.iter().position(|known| known.application.is_same(&application)) {

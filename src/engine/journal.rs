@@ -52,16 +52,16 @@ pub enum Record {
         /// The action.
         action: String,
         /// SHA-256 of the files named in its undo records, as they stand now.
-        #[serde(default)]
-        wrote: BTreeMap<PathBuf, String>,
+        #[serde(rename = "wrote", default)]
+        written_hashes: BTreeMap<PathBuf, String>,
     },
     /// The action failed half-way.
     Halted {
         /// The action.
         action: String,
         /// SHA-256 of the files named in its undo records, as it left them.
-        #[serde(default)]
-        wrote: BTreeMap<PathBuf, String>,
+        #[serde(rename = "wrote", default)]
+        written_hashes: BTreeMap<PathBuf, String>,
     },
     /// The action or proof failed.
     Failed {
@@ -143,7 +143,7 @@ pub enum Record {
 /// An action as its journal knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a record of its own")]
-pub struct Entry {
+pub struct JournalEntry {
     /// Its id.
     pub action: String,
     /// Its stage.
@@ -154,7 +154,7 @@ pub struct Entry {
     /// Whether it ended.
     pub ended: bool,
     /// The files it wrote, by SHA-256.
-    pub wrote: BTreeMap<PathBuf, String>,
+    pub written_hashes: BTreeMap<PathBuf, String>,
     /// Whether its records were carried out.
     pub undone: bool,
     /// Whether its service, if it is one, is as it was since then.
@@ -173,7 +173,7 @@ pub struct Journal {
     path: PathBuf,
     /// The first line.
     pub header: Header,
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     lines: usize,
     torn: bool,
     /// The hash of the plan that the run works on: the one it began with, unless somebody gave other answers.
@@ -279,12 +279,12 @@ impl Journal {
     }
 
     /// The actions that have begun in this run, in order.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[JournalEntry] {
         &self.entries
     }
 
     /// One action, when it has begun.
-    pub fn entry(&self, action: &str) -> Option<&Entry> {
+    pub fn entry(&self, action: &str) -> Option<&JournalEntry> {
         self.entries.iter().find(|entry| entry.action == action)
     }
 
@@ -295,7 +295,7 @@ impl Journal {
     }
 
     /// What leads back from what these actions have changed, in the order in which it is to be carried out.
-    pub fn way_back(&self, actions: &[String]) -> Vec<Undo> {
+    pub fn undo_records_of(&self, actions: &[String]) -> Vec<Undo> {
         let standing = self.entries.iter().rev().filter(|entry| !entry.undone && actions.contains(&entry.action));
         standing.flat_map(|entry| entry.undo.iter().rev().cloned()).collect()
     }
@@ -336,7 +336,7 @@ impl Journal {
     }
 
     /// The actions whose records are deferred because other runs use what they would take away.
-    pub fn deferred(&self) -> impl Iterator<Item = &Entry> {
+    pub fn deferred(&self) -> impl Iterator<Item = &JournalEntry> {
         self.entries.iter().filter(|entry| !entry.undone && !entry.used_by.is_empty())
     }
 
@@ -352,23 +352,23 @@ impl Journal {
                     entry.undo.extend(undo);
                     entry.used_by.clear();
                     // What it wrote before is about to be written over.
-                    entry.wrote.clear();
+                    entry.written_hashes.clear();
                 } else {
                     self.entries.retain(|entry| entry.action != action);
-                    self.entries.push(Entry { action, stage, undo, ..Entry::default() });
+                    self.entries.push(JournalEntry { action, stage, undo, ..JournalEntry::default() });
                 }
             }
-            Record::End { action, wrote } => {
+            Record::End { action, written_hashes } => {
                 let line = self.lines;
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action) {
                     entry.ended = true;
                     entry.ended_at = line;
-                    entry.wrote = wrote;
+                    entry.written_hashes = written_hashes;
                 }
             }
-            Record::Halted { action, wrote } => {
+            Record::Halted { action, written_hashes } => {
                 if let Some(entry) = self.entries.iter_mut().find(|entry| entry.action == action && !entry.undone) {
-                    entry.wrote = wrote;
+                    entry.written_hashes = written_hashes;
                 }
             }
             Record::Failed { step, failure } => {

@@ -8,7 +8,7 @@ use crate::action::database::running as engines;
 use crate::action::{Action, Verdict, acme};
 use crate::answers::{OnFailure, Resolved, SecretSource, file};
 use crate::engine::decision::{self, Decision, Replan};
-use crate::engine::runs::{self, Run, RunDir, Settings, State};
+use crate::engine::runs::{self, Run, RunDir, RunStatus, Settings};
 use crate::engine::secret_store;
 use crate::engine::{detach, ownership};
 use crate::error::{Failure, Outcome, Problem};
@@ -79,10 +79,10 @@ fn check_rotating(
         return Err(refused);
     }
     beforehand(host, plan, &secrets)?;
-    if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::AlreadySo))) {
+    if verdicts.iter().any(|(_, verdict)| !matches!(verdict, Ok(Verdict::Unchanged))) {
         return Ok(Checked::Go(Ready { secrets, seen: all.into_iter().map(|run| run.dir.id).collect() }));
     }
-    let unproven = |run: &Run| run.state == State::ProofFailed && run.is_of(host, &plan.application());
+    let unproven = |run: &Run| run.state == RunStatus::ProofFailed && run.is_of(host, &plan.application());
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
 }
 
@@ -141,7 +141,7 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
     let mut problems = Vec::new();
     let mut asked = Vec::new();
     for (planned, (id, verdict)) in plan.actions.iter().zip(verdicts) {
-        if !matches!(verdict, Ok(Verdict::WillChange(_))) {
+        if !matches!(verdict, Ok(Verdict::WouldChange(_))) {
             continue;
         }
         let failure = match &planned.action {
@@ -173,12 +173,12 @@ fn stopping(running: Option<&str>, all: &[Run]) -> Option<Problem> {
 fn in_the_way(run: &Run) -> Option<Problem> {
     let id = &run.dir.id;
     match run.state {
-        State::Running => at_work(Some(id)),
-        State::Unfinished | State::RollbackUnfinished => {
+        RunStatus::Running => at_work(Some(id)),
+        RunStatus::Unfinished | RunStatus::RollbackUnfinished => {
             let hint = "`bringup resume` goes on, `bringup rollback` rolls it back";
             Some(Problem::new(format!("run {id} was interrupted"), hint))
         }
-        State::Done | State::ProofFailed | State::RolledBack => None,
+        RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => None,
     }
 }
 
@@ -190,7 +190,7 @@ fn at_work(running: Option<&str>) -> Option<Problem> {
 
 /// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
 fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
-    let cx = proof::Cx { host, secrets };
+    let cx = proof::Context { host, secrets };
     let mut problems = Vec::new();
     for planned in &plan.proofs {
         let prover = planned.proof.prover();
@@ -294,7 +294,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     if !problems.is_empty() {
         return Err(problems);
     }
-    if verdicts.iter().all(|(_, verdict)| matches!(verdict, Ok(Verdict::AlreadySo))) {
+    if verdicts.iter().all(|(_, verdict)| matches!(verdict, Ok(Verdict::Unchanged))) {
         return Ok(Again::NothingToDo);
     }
     let started = || {

@@ -17,7 +17,7 @@ use crate::facts::probe;
 use crate::host::{Host, Kind};
 use crate::plan::Plan;
 use crate::plan::preview::Verdicts;
-use crate::proof::ports::Scope;
+use crate::proof::ports::Exposure;
 use crate::system::accounts::Names;
 use crate::system::packages::status::Database;
 use crate::system::service::Manager;
@@ -58,7 +58,7 @@ pub fn problems(
 ) -> Vec<Problem> {
     let mut look = Look::new(host, plan, runs, arrivals, waiting);
     for (planned, (_, verdict)) in plan.actions.iter().zip(verdicts) {
-        look.action(&planned.id, &planned.action, matches!(verdict, Ok(Verdict::AlreadySo)));
+        look.action(&planned.id, &planned.action, matches!(verdict, Ok(Verdict::Unchanged)));
     }
     look.ports();
     look.problems
@@ -459,7 +459,7 @@ impl<'a> Look<'a> {
         }
         let Some(sites) = &service.sites else { return };
         let ports: BTreeSet<u16> =
-            self.plan.ports().iter().filter(|port| port.on == Scope::Any).map(|port| port.port).collect();
+            self.plan.ports().iter().filter(|port| port.on == Exposure::Any).map(|port| port.port).collect();
         for (name, port) in sites.claimed(self.host, &ports) {
             let theirs = |standing: &&Standing<'_>| standing.plan.as_ref().is_some_and(|plan| serves(plan, &name));
             let owners: Vec<&Standing<'_>> = self.standing.iter().filter(theirs).collect();
@@ -517,12 +517,12 @@ impl<'a> Look<'a> {
                 Action::Sshd(sshd) => sshd.port == port,
                 _ => false,
             });
-            if expected.on == Scope::Closed || of_ssh || self.standing.iter().any(|standing| ours(&standing)) {
+            if expected.on == Exposure::Closed || of_ssh || self.standing.iter().any(|standing| ours(&standing)) {
                 continue;
             }
             let listeners = listeners.get_or_insert_with(|| probe::holders(self.host));
             let meets = |address: std::net::IpAddr| {
-                expected.on == Scope::Any || address.is_loopback() || address.is_unspecified()
+                expected.on == Exposure::Any || address.is_loopback() || address.is_unspecified()
             };
             let taken = listeners.iter().find(|holder| {
                 holder.at.port() == port

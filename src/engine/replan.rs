@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::action::Action;
 use crate::engine::decision::Replan;
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::journal::{Journal, Record};
 use crate::engine::rollback;
 use crate::engine::runs::RunDir;
@@ -35,7 +35,7 @@ impl Difference {
             let id = &entry.action;
             let stays = match (action(old, id), action(new, id)) {
                 (Some(old), Some(new)) if old == new => true,
-                (Some(old), Some(new)) if new.takes_over(old) => {
+                (Some(old), Some(new)) if new.supersedes(old) => {
                     again.insert(id.clone());
                     true
                 }
@@ -102,7 +102,7 @@ pub(super) fn clear_away(
     host: &dyn Host,
     dir: &RunDir,
     journal: &mut Journal,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<()> {
     if !journal.is_clearing() {
         return Ok(());

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::carry::{CARRY, carry_out};
-use crate::action::service::Former;
-use crate::engine::event::What;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::action::service::PriorState;
+use crate::engine::event::EventKind;
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::layers::{Above, height};
 use crate::engine::rollback::shared::{Split, Used};
 use crate::engine::runs::{self, Run, RunDir};
@@ -23,7 +23,7 @@ use crate::system::packages::listed;
 use crate::system::packages::status::Database;
 use crate::undo::deadman;
 use crate::undo::manifest::Manifest;
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 pub mod accounts;
 mod layers;
@@ -59,7 +59,7 @@ pub fn roll_back(
     dir: &RunDir,
     journal: &mut Journal,
     options: &Options,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     together(host, &mut [Layer { dir, journal }], options, emit)
 }
@@ -70,7 +70,7 @@ pub fn together(
     host: &dyn Host,
     chosen: &mut [Layer<'_>],
     options: &Options,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     let all = runs::all(host, None)?;
     let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
@@ -89,8 +89,8 @@ pub fn together(
     let begins = |part: &Part<'_>| part.chosen || (part.journal.rolled_back.is_some() && last(part));
     let records = |part: &Part<'_>| part.journal.entries().iter().filter(|entry| concerns(entry, options)).count();
     let run = ids.first().cloned().unwrap_or_default();
-    emit(What::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
-    deadman::put_back_now(host, CARRY);
+    emit(EventKind::RollbackStarted { run, records: layers.iter().filter(|part| begins(part)).map(records).sum() });
+    deadman::revert_now(host, CARRY);
     for part in &mut layers {
         if begins(part) {
             part.journal.write(host, Record::RollbackBegin { stage: options.stage.clone() })?;
@@ -121,7 +121,7 @@ pub fn together(
             layers[at + 1..].iter().filter(|part| part.begun).flat_map(|part| services(part.journal)).collect();
         let part = &mut layers[at];
         if part.begun {
-            services::settle(host, part.dir, part.journal, (of, &below), &mut total, emit);
+            services::restore(host, part.dir, part.journal, (of, &below), &mut total, emit);
         }
     }
     for part in layers.iter().filter(|part| part.done) {
@@ -129,7 +129,7 @@ pub fn together(
         total.errors.extend(stir::services(host, part.dir, &part.carried, &users));
     }
     for failure in &total.errors[told..] {
-        emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
+        emit(EventKind::Failed { step: "rollback".to_owned(), failure: failure.clone() });
     }
     let settled = total.errors.len() == told;
     for part in layers.iter_mut().filter(|part| part.begun) {
@@ -148,7 +148,7 @@ pub fn together(
 /// The services of which records of a run tell how they were.
 fn services(journal: &Journal) -> impl Iterator<Item = (String, String)> {
     let records = journal.entries().iter().flat_map(|entry| &entry.undo);
-    records.filter_map(Former::of).map(|former| (former.manager.to_owned(), former.name.to_owned()))
+    records.filter_map(PriorState::of).map(|prior| (prior.manager.to_owned(), prior.name.to_owned()))
 }
 
 /// What rolling these runs back together would carry out of each run, those included that wait for them. Changes
@@ -158,7 +158,7 @@ pub fn ahead<'r>(
     all: &'r [Run],
     ids: &[String],
     options: &Options,
-) -> Outcome<Vec<(&'r Journal, Vec<Entry>)>> {
+) -> Outcome<Vec<(&'r Journal, Vec<JournalEntry>)>> {
     let chosen = |run: &Run| ids.contains(&run.dir.id);
     let waiting = |run: &Run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some());
     let runs: Vec<&Run> = all.iter().filter(|run| chosen(run) || waiting(run)).collect();
@@ -206,7 +206,7 @@ struct Pass<'a> {
     host: &'a dyn Host,
     all: &'a [Run],
     options: &'a Options,
-    emit: &'a (dyn Fn(What) + Sync),
+    emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
 impl Pass<'_> {
@@ -214,12 +214,12 @@ impl Pass<'_> {
     fn take_off(&self, part: &mut Part<'_>, users: &[&Used]) -> Outcome<Report> {
         let Self { host, options, emit, .. } = *self;
         let mut report = Report::default();
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<JournalEntry> =
             part.journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
         if !part.begun {
             // It waits on, but for what nobody uses any more.
             let installed = installed(host, users)?;
-            let frees = |entry: &Entry| shared::split(&entry.undo, users, &installed).later != entry.undo;
+            let frees = |entry: &JournalEntry| shared::split(&entry.undo, users, &installed).later != entry.undo;
             entries.retain(|entry| !entry.used_by.is_empty() && frees(entry));
             if entries.is_empty() {
                 return Ok(report);
@@ -232,7 +232,7 @@ impl Pass<'_> {
         let whole = options.stage.is_none() && part.begun;
         let later = whole && users.is_empty();
         let mut scene = Scene::new(host, part.dir, part.journal)?;
-        let way = Way { host, dir: part.dir, options, one_by_one: false, later, users, emit };
+        let way = RollbackContext { host, dir: part.dir, options, one_by_one: false, later, users, emit };
         let walked = way.walk(&mut scene, part.journal, &entries, &mut report)?;
         part.carried = walked.carried;
         let told = report.errors.len();
@@ -240,14 +240,14 @@ impl Pass<'_> {
         if !walked.deferred.is_empty() {
             let what = shared::words(&walked.deferred);
             let why = format!("still used by run {}; it is rolled back with the last of them", listed(walked.used_by));
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
         if later && report.errors.is_empty() {
             reconcile_disk(&mut scene, (part.dir, part.journal, self.all), &mut report, emit)?;
         }
         for failure in &report.errors[told..] {
-            emit(What::Failed { step: "rollback".to_owned(), failure: failure.clone() });
+            emit(EventKind::Failed { step: "rollback".to_owned(), failure: failure.clone() });
         }
         Ok(report)
     }
@@ -269,24 +269,24 @@ pub fn take_back(
     dir: &RunDir,
     journal: &mut Journal,
     actions: &BTreeSet<String>,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<Report> {
     let standing = journal.entries().iter().filter(|entry| !entry.undone);
-    let entries: Vec<Entry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
-    emit(What::RollbackStarted { run: dir.id.clone(), records: entries.len() });
+    let entries: Vec<JournalEntry> = standing.filter(|entry| actions.contains(&entry.action)).cloned().collect();
+    emit(EventKind::RollbackStarted { run: dir.id.clone(), records: entries.len() });
 
     let everything = entries.len() == journal.standing();
     let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
     // Nothing is later than a run that works.
     let options = Options::default();
-    let way = Way { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
+    let way = RollbackContext { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
     way.walk(&mut scene, journal, &entries, &mut report)?;
     if everything && report.errors.is_empty() {
         let all = runs::all(host, Some(&dir.id))?;
         reconcile_disk(&mut scene, (dir, journal, &all), &mut report, emit)?;
     }
-    services::settle(host, dir, journal, (services::Of::Actions(actions), &BTreeSet::new()), &mut report, emit);
+    services::restore(host, dir, journal, (services::Of::Actions(actions), &BTreeSet::new()), &mut report, emit);
     Ok(report)
 }
 
@@ -296,9 +296,9 @@ fn reconcile_disk(
     scene: &mut Scene<'_>,
     (dir, journal, all): (&RunDir, &Journal, &[Run]),
     report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) -> Outcome<()> {
-    let Some(base) = &scene.base else { return Ok(()) };
+    let Some(baseline) = &scene.baseline else { return Ok(()) };
     let Traces { made, trees, recorded } = Traces::of(journal);
     let kept = report.kept.iter().map(|(path, _)| PathBuf::from(path)).filter(|path| made.contains(path)).collect();
     let own = height(journal);
@@ -310,7 +310,7 @@ fn reconcile_disk(
         quiet.extend(traces.recorded);
     }
     let states = reconcile::States {
-        base,
+        baseline,
         look: scene.look.as_ref(),
         owned: &owned,
         made: &made,
@@ -328,11 +328,11 @@ fn reconcile_disk(
 }
 
 /// Adds what came of it to the report.
-fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
+fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
     for (what, why) in outcome.kept {
         // A record may have reported the same path already, in better words.
         if !report.kept.iter().any(|(known, _)| *known == what) {
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
     }
@@ -374,7 +374,7 @@ impl Traces {
 struct Scene<'a> {
     host: &'a dyn Host,
     /// Before the run; none when it was killed before it could look.
-    base: Option<Manifest>,
+    baseline: Option<Manifest>,
     /// At the run's end, or when it failed; none when it was killed.
     look: Option<Manifest>,
     /// What the run left, by its windows and its last look, without what is known to be somebody else's; none for a
@@ -385,10 +385,10 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn new(host: &'a dyn Host, dir: &'a RunDir, journal: &Journal) -> Outcome<Self> {
-        let base = Manifest::load(host, &dir.path, "base")?;
-        let known = base.as_ref().map(|(base, _)| base.clone());
+        let baseline = Manifest::load(host, &dir.path, "base")?;
+        let known = baseline.as_ref().map(|(baseline, _)| baseline.clone());
         let has_windows = window::are_kept(host, dir)?;
-        let mut tracker = Tracker::new(host, dir, base)?;
+        let mut tracker = Tracker::new(host, dir, baseline)?;
         // The last look of a run that did not end after it counts for nothing.
         let post = if journal.finished.is_some() { Manifest::load(host, &dir.path, "post")? } else { None };
         let look = match post {
@@ -401,13 +401,13 @@ impl<'a> Scene<'a> {
         let left_unknown = !has_windows && look.is_none();
         if known.is_some() && !has_windows {
             let undo: Vec<Undo> = journal.entries().iter().flat_map(|entry| entry.undo.iter().cloned()).collect();
-            tracker.assume(look.as_ref(), window::Step::back("run", &undo))?;
+            tracker.assume(look.as_ref(), window::Footprint::back("run", &undo))?;
         }
-        if let Some(base) = &known {
-            tracker.read_changed(base)?;
+        if let Some(baseline) = &known {
+            tracker.read_changed(baseline)?;
         }
         let left = (!left_unknown).then(|| left(look.as_ref(), tracker.owned()));
-        Ok(Self { host, base: known, look, left, tracker })
+        Ok(Self { host, baseline: known, look, left, tracker })
     }
 }
 
@@ -424,7 +424,7 @@ fn left(look: Option<&Manifest>, owned: &Owned) -> Manifest {
 }
 
 /// Whether an entry is still to be taken back under these options.
-pub(super) fn concerns(entry: &Entry, options: &Options) -> bool {
+pub(super) fn concerns(entry: &JournalEntry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
 }
 
@@ -440,7 +440,7 @@ struct Walked {
 }
 
 /// What taking actions back works with.
-struct Way<'a> {
+struct RollbackContext<'a> {
     host: &'a dyn Host,
     dir: &'a RunDir,
     options: &'a Options,
@@ -451,16 +451,16 @@ struct Way<'a> {
     later: bool,
     /// Later runs that stay in place: what they use is left.
     users: &'a [&'a Used],
-    emit: &'a (dyn Fn(What) + Sync),
+    emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
-impl Way<'_> {
+impl RollbackContext<'_> {
     /// Takes these actions back, the last first.
     fn walk(
         &self,
         scene: &mut Scene<'_>,
         journal: &mut Journal,
-        entries: &[Entry],
+        entries: &[JournalEntry],
         report: &mut Report,
     ) -> Outcome<Walked> {
         let mut walked = Walked::default();
@@ -476,7 +476,7 @@ impl Way<'_> {
             let mut entry = entry.clone();
             entry.undo = now;
             // What rolling back changes is no more somebody else's than what the run did.
-            let open = scene.tracker.open(window::Step::back(&entry.action, &entry.undo).besides(journal))?;
+            let open = scene.tracker.open(window::Footprint::back(&entry.action, &entry.undo).besides(journal))?;
             let mut errors = self.carry_out(scene, journal, &entry, report);
             if let Some(open) = open {
                 let closed = scene.tracker.close(open)?;
@@ -504,13 +504,19 @@ impl Way<'_> {
     }
 
     /// Hands out what the records of an entry are carried out with.
-    fn with<T>(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, does: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+    fn with<T>(
+        &self,
+        scene: &Scene<'_>,
+        journal: &Journal,
+        entry: &JournalEntry,
+        does: impl FnOnce(&UndoContext<'_>) -> T,
+    ) -> T {
         let emit = self.emit;
-        let progress = |progress| emit(What::ActionProgress { action: entry.action.clone(), progress });
+        let progress = |progress| emit(EventKind::ActionProgress { action: entry.action.clone(), progress });
         let dumped = |what: &str, file: &Path| {
-            emit(What::Dumped { what: what.to_owned(), file: file.display().to_string() });
+            emit(EventKind::Dumped { what: what.to_owned(), file: file.display().to_string() });
         };
-        does(&UndoCx {
+        does(&UndoContext {
             host: self.host,
             blobs: &self.dir.blobs(),
             log: &self.dir.log(&format!("undo.{}", entry.action)),
@@ -518,32 +524,38 @@ impl Way<'_> {
             dumped: &dumped,
             dumps: &self.dir.file("dumps"),
             drop_data: self.options.drop_data,
-            wrote: &entry.wrote,
+            written_hashes: &entry.written_hashes,
             data: journal.data.get(&entry.action).map(String::as_str),
             post: scene.left.as_ref(),
-            died: (!entry.ended && entry.wrote.is_empty()).then_some(scene.tracker.died()),
+            died: (!entry.ended && entry.written_hashes.is_empty()).then_some(scene.tracker.died()),
         })
     }
 
-    fn carry_out(&self, scene: &Scene<'_>, journal: &Journal, entry: &Entry, report: &mut Report) -> Vec<Failure> {
+    fn carry_out(
+        &self,
+        scene: &Scene<'_>,
+        journal: &Journal,
+        entry: &JournalEntry,
+        report: &mut Report,
+    ) -> Vec<Failure> {
         let emit = self.emit;
         let mut errors = Vec::new();
         // The last record first: what lies in a directory goes before the directory.
         for undo in entry.undo.iter().rev() {
             match self.with(scene, journal, entry, |cx| carry_out(undo, cx)) {
-                Ok(Undone::Done(describe)) => emit(What::Undone { action: entry.action.clone(), describe }),
+                Ok(Undone::Done(describe)) => emit(EventKind::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
                     // Directories that still hold something are looked at again when the disk is reconciled.
                     let later = self.later && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
                     if !later {
-                        emit(What::Kept { what: what.clone(), why: why.clone() });
+                        emit(EventKind::Kept { what: what.clone(), why: why.clone() });
                         report.kept.push((what, why));
                     }
                 }
                 // The rest is undone all the same: each error less is a step nearer.
                 Err(failure) => {
-                    emit(What::Failed { step: entry.action.clone(), failure: failure.clone() });
+                    emit(EventKind::Failed { step: entry.action.clone(), failure: failure.clone() });
                     errors.push(failure);
                 }
             }

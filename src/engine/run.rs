@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use ask::ask;
-use step::Step;
+use step::PlanStep;
 
 use crate::action::carry::CARRY;
 use crate::action::{Action, service};
 use crate::answers::OnFailure;
-use crate::engine::event::{self, What};
+use crate::engine::event::{self, EventKind};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
@@ -29,7 +29,7 @@ mod ask;
 mod step;
 
 /// Everything that one execution works with.
-pub struct Job<'a> {
+pub struct RunContext<'a> {
     /// The machine.
     pub host: &'a dyn Host,
     /// The run's files.
@@ -41,7 +41,7 @@ pub struct Job<'a> {
     /// What to do when a step fails.
     pub on_failure: OnFailure,
     /// Where events go.
-    pub emit: &'a (dyn Fn(What) + Sync),
+    pub emit: &'a (dyn Fn(EventKind) + Sync),
     /// Whether somebody asked the run to stop; looked at between two steps, and while it waits.
     pub stop: &'a (dyn Fn() -> Option<Stop> + Sync),
 }
@@ -52,43 +52,43 @@ pub enum Stop {
     /// At the next edge, to be resumed later: the machine shuts down.
     Pause,
     /// At the next edge, and take everything back.
-    Cancel,
+    Abort,
 }
 
 /// Works through the plan from wherever the journal says it is, or through another one that somebody puts in its
 /// place on the way.
-pub fn execute(job: &Job<'_>, journal: &mut Journal) -> Exit {
+pub fn execute(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
     // What was asked before a crash is asked again when it comes to it.
-    decision::close(job.host, job.dir);
+    decision::close(run.host, run.dir);
     // And a change that a crash left unconfirmed is taken back before anything is looked at.
-    deadman::put_back_now(job.host, CARRY);
+    deadman::revert_now(run.host, CARRY);
     let mut other: Option<(Plan, Secrets)> = None;
     let exit = loop {
-        let job = match &other {
-            Some((plan, secrets)) => Job { plan, secrets, ..*job },
-            None => Job { ..*job },
+        let run = match &other {
+            Some((plan, secrets)) => RunContext { plan, secrets, ..*run },
+            None => RunContext { ..*run },
         };
-        match through(&job, journal, other.is_some()) {
-            End::Exit(exit) => break exit,
-            End::Replanned(plan) => {
-                let secrets = secret_store::load(job.host, &plan.application());
+        match run_plan(&run, journal, other.is_some()) {
+            RunEnd::Exit(exit) => break exit,
+            RunEnd::Replanned(plan) => {
+                let secrets = secret_store::load(run.host, &plan.application());
                 other = Some((*plan, secrets));
             }
         }
     };
-    (job.emit)(What::RunEnded { exit, changed: journal.standing() });
+    (run.emit)(EventKind::RunEnded { exit, changed: journal.standing() });
     exit
 }
 
 /// How working on one plan ended.
-enum End {
+enum RunEnd {
     Exit(Exit),
     /// Go on with this plan.
     Replanned(Box<Plan>),
 }
 
 /// What follows a failure.
-enum Next {
+enum NextMove {
     Exit(Exit),
     /// Go on with the step at this place.
     From(usize),
@@ -96,7 +96,7 @@ enum Next {
 }
 
 /// The step that could not be done.
-struct Trouble {
+struct StepError {
     step: String,
     failure: Box<Failure>,
     cause: Cause,
@@ -106,184 +106,190 @@ struct Trouble {
 enum Cause {
     Action,
     Proof,
-    Cancelled,
+    Aborted,
 }
 
-impl Trouble {
+impl StepError {
     fn in_step(step: &str) -> impl FnOnce(Failure) -> Self + '_ {
         move |failure| Self { step: step.to_owned(), failure: Box::new(failure), cause: Cause::Action }
     }
 }
 
 /// Works through one plan until it ends or another takes its place.
-fn through(job: &Job<'_>, journal: &mut Journal, replanned: bool) -> End {
+fn run_plan(run: &RunContext<'_>, journal: &mut Journal, replanned: bool) -> RunEnd {
     let resumed = replanned || !journal.entries().is_empty();
-    let steps = Step::all(job.plan);
+    let steps = PlanStep::all(run.plan);
     let mut announced = false;
     let mut at = 0;
     loop {
-        let begun = begin(job, journal, resumed, &mut announced).map_err(Trouble::in_step("bringup"));
+        let begun = begin(run, journal, resumed, &mut announced).map_err(StepError::in_step("bringup"));
         let done = begun.and_then(|mut tracker| {
-            let worked = work(job, journal, &mut tracker, &steps, &mut at);
+            let worked = run_steps(run, journal, &mut tracker, &steps, &mut at);
             if worked.is_err() {
-                look(job, &mut tracker);
+                look(run, &mut tracker);
             }
             worked
         });
-        let trouble = match done {
-            Ok(exit) => return End::Exit(exit),
-            Err(trouble) => trouble,
+        let error = match done {
+            Ok(exit) => return RunEnd::Exit(exit),
+            Err(error) => error,
         };
-        match give_up(job, journal, &steps, at, trouble) {
-            Next::Exit(exit) => return End::Exit(exit),
-            Next::From(next) => at = next,
-            Next::Replanned(plan) => return End::Replanned(plan),
+        match handle_failure(run, journal, &steps, at, error) {
+            NextMove::Exit(exit) => return RunEnd::Exit(exit),
+            NextMove::From(next) => at = next,
+            NextMove::Replanned(plan) => return RunEnd::Replanned(plan),
         }
     }
 }
 
 /// What comes before the first step.
-fn begin<'a>(job: &Job<'a>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<Tracker<'a>> {
-    replan::clear_away(job.host, job.dir, journal, job.emit)?;
+fn begin<'a>(run: &RunContext<'a>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<Tracker<'a>> {
+    replan::clear_away(run.host, run.dir, journal, run.emit)?;
     if !*announced {
-        announce(job, resumed);
+        announce(run, resumed);
         *announced = true;
     }
-    track(job)
+    track(run)
 }
 
 /// Notes how the disk looks at a failure, so that what others do from here on is told from the run's own work.
-fn look(job: &Job<'_>, tracker: &mut Tracker<'_>) {
+fn look(run: &RunContext<'_>, tracker: &mut Tracker<'_>) {
     // Without it a rollback keeps more than it must.
-    let _ = tracker.last_look().and_then(|look| look.save(job.host, &job.dir.path, "look", &Contents::new()));
+    let _ = tracker.last_look().and_then(|look| look.save(run.host, &run.dir.path, "look", &Contents::new()));
 }
 
-fn announce(job: &Job<'_>, resumed: bool) {
-    let step = |id: &str, stage: &str, describe: &str| event::Step {
+fn announce(run: &RunContext<'_>, resumed: bool) {
+    let step = |id: &str, stage: &str, describe: &str| event::StepInfo {
         id: id.to_owned(),
         stage: stage.to_owned(),
         describe: describe.to_owned(),
     };
-    (job.emit)(What::RunStarted {
-        run: job.dir.id.clone(),
-        guide: job.plan.title.clone(),
+    (run.emit)(EventKind::RunStarted {
+        run: run.dir.id.clone(),
+        guide: run.plan.title.clone(),
         resumed,
-        actions: job.plan.actions.iter().map(|a| step(&a.id, &a.stage, &a.describe)).collect(),
-        proofs: job.plan.proofs.iter().map(|p| step(&p.id, &p.stage, &p.describe)).collect(),
+        actions: run.plan.actions.iter().map(|a| step(&a.id, &a.stage, &a.describe)).collect(),
+        proofs: run.plan.proofs.iter().map(|p| step(&p.id, &p.stage, &p.describe)).collect(),
     });
-    for warning in &job.plan.warnings {
-        (job.emit)(What::Note { text: warning.clone() });
+    for warning in &run.plan.warnings {
+        (run.emit)(EventKind::Note { text: warning.clone() });
     }
 }
 
 /// Does the steps from `at` on; `at` is the one that failed when one does.
-fn work(
-    job: &Job<'_>,
+fn run_steps(
+    run: &RunContext<'_>,
     journal: &mut Journal,
     tracker: &mut Tracker<'_>,
-    steps: &[Step<'_>],
+    steps: &[PlanStep<'_>],
     at: &mut usize,
-) -> Result<Exit, Trouble> {
+) -> Result<Exit, StepError> {
     while let Some(step) = steps.get(*at) {
-        let trouble = |failure, cause| Trouble { step: step.id().to_owned(), failure: Box::new(failure), cause };
-        match (job.stop)() {
-            Some(Stop::Pause) => return Ok(stopped(job)),
-            Some(Stop::Cancel) => {
-                return Err(trouble(Failure::new("go on", "somebody asked to stop"), Cause::Cancelled));
+        let error = |failure, cause| StepError { step: step.id().to_owned(), failure: Box::new(failure), cause };
+        match (run.stop)() {
+            Some(Stop::Pause) => return Ok(paused(run)),
+            Some(Stop::Abort) => {
+                return Err(error(Failure::new("go on", "somebody asked to stop"), Cause::Aborted));
             }
             None => {}
         }
         if journal.is_skipped(step.id()) {
             let reason = step.skip_reason().unwrap_or_default().to_owned();
-            (job.emit)(What::Skipped { step: step.id().to_owned(), reason });
+            (run.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
         } else {
-            let cause = if matches!(step, Step::Proof(_)) { Cause::Proof } else { Cause::Action };
-            step.perform(job, journal, tracker).map_err(|failure| trouble(failure, cause))?;
+            let cause = if matches!(step, PlanStep::Proof(_)) { Cause::Proof } else { Cause::Action };
+            step.perform(run, journal, tracker).map_err(|failure| error(failure, cause))?;
         }
         *at += 1;
     }
-    finish(job, journal, tracker, Exit::Done).map_err(Trouble::in_step("bringup"))?;
+    finish(run, journal, tracker, Exit::Done).map_err(StepError::in_step("bringup"))?;
     Ok(Exit::Done)
 }
 
 /// Ends between two steps, to be resumed.
-fn stopped(job: &Job<'_>) -> Exit {
-    (job.emit)(What::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
+fn paused(run: &RunContext<'_>) -> Exit {
+    (run.emit)(EventKind::Note { text: "stopped between two steps; `bringup resume` goes on".to_owned() });
     Exit::Incomplete
 }
 
 /// Looks at the disk before the first change, once a run, and goes on with its windows.
-fn track<'a>(job: &Job<'a>) -> Outcome<Tracker<'a>> {
-    if let Some(base) = Manifest::load(job.host, &job.dir.path, "base")? {
-        return Tracker::new(job.host, job.dir, Some(base));
+fn track<'a>(run: &RunContext<'a>) -> Outcome<Tracker<'a>> {
+    if let Some(baseline) = Manifest::load(run.host, &run.dir.path, "base")? {
+        return Tracker::new(run.host, run.dir, Some(baseline));
     }
     let mut contents = Contents::new();
-    let manifest = Manifest::take(job.host, None, &mut contents)?;
-    manifest.save(job.host, &job.dir.path, "base", &contents)?;
-    let tracker = Tracker::new(job.host, job.dir, Some((manifest, contents)))?;
+    let manifest = Manifest::take(run.host, None, &mut contents)?;
+    manifest.save(run.host, &run.dir.path, "base", &contents)?;
+    let tracker = Tracker::new(run.host, run.dir, Some((manifest, contents)))?;
     tracker.begin()?;
     Ok(tracker)
 }
 
 /// Records what stands now, so that a rollback months later can tell ours from theirs.
-fn finish(job: &Job<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit: Exit) -> Outcome<()> {
-    let data = data::fingerprints(job.host, journal);
-    tracker.last_look()?.save(job.host, &job.dir.path, "post", &Contents::new())?;
-    journal.write(job.host, Record::Finished { exit, data })
+fn finish(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit: Exit) -> Outcome<()> {
+    let data = data::fingerprints(run.host, journal);
+    tracker.last_look()?.save(run.host, &run.dir.path, "post", &Contents::new())?;
+    journal.write(run.host, Record::Finished { exit, data })
 }
 
 /// The first error is told and recorded before anything is undone, so that nothing hides it.
-fn give_up(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, trouble: Trouble) -> Next {
-    let Trouble { step, failure, cause } = trouble;
-    let (step, failure) = if cause == Cause::Proof { culprit(job, step, *failure) } else { (step, *failure) };
-    let mut failure = conceal(job.secrets, failure);
-    let log = job.dir.log(&step);
-    if failure.log.is_none() && job.host.stat(&log).ok().flatten().is_some() {
+fn handle_failure(
+    run: &RunContext<'_>,
+    journal: &mut Journal,
+    steps: &[PlanStep<'_>],
+    at: usize,
+    error: StepError,
+) -> NextMove {
+    let StepError { step, failure, cause } = error;
+    let (step, failure) = if cause == Cause::Proof { culprit(run, step, *failure) } else { (step, *failure) };
+    let mut failure = conceal(run.secrets, failure);
+    let log = run.dir.log(&step);
+    if failure.log.is_none() && run.host.stat(&log).ok().flatten().is_some() {
         failure.log = Some(log.display().to_string());
     }
-    (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
-    if let Err(write) = journal.write(job.host, Record::Failed { step: step.clone(), failure }) {
+    (run.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
+    if let Err(write) = journal.write(run.host, Record::Failed { step: step.clone(), failure }) {
         // A full disk must not keep us from going back.
-        (job.emit)(What::Note { text: write.to_string() });
+        (run.emit)(EventKind::Note { text: write.to_string() });
     }
-    match (cause, job.on_failure) {
-        (Cause::Cancelled, _) | (_, OnFailure::Rollback) => Next::Exit(back(job, journal)),
-        (_, OnFailure::Ask) => ask(job, journal, steps, at, &step),
+    match (cause, run.on_failure) {
+        (Cause::Aborted, _) | (_, OnFailure::Rollback) => NextMove::Exit(roll_back_run(run, journal)),
+        (_, OnFailure::Ask) => ask(run, journal, steps, at, &step),
         (Cause::Proof, OnFailure::Pause) => {
-            match track(job).and_then(|mut it| finish(job, journal, &mut it, Exit::ProofFailed)) {
-                Ok(()) => Next::Exit(Exit::ProofFailed),
-                Err(_) => Next::Exit(Exit::Incomplete),
+            match track(run).and_then(|mut it| finish(run, journal, &mut it, Exit::ProofFailed)) {
+                Ok(()) => NextMove::Exit(Exit::ProofFailed),
+                Err(_) => NextMove::Exit(Exit::Incomplete),
             }
         }
-        (Cause::Action, OnFailure::Pause) => Next::Exit(Exit::Incomplete),
+        (Cause::Action, OnFailure::Pause) => NextMove::Exit(Exit::Incomplete),
     }
 }
 
 /// Takes everything back.
-fn back(job: &Job<'_>, journal: &mut Journal) -> Exit {
-    match rollback::roll_back(job.host, job.dir, journal, &Options::default(), job.emit) {
+fn roll_back_run(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
+    match rollback::roll_back(run.host, run.dir, journal, &Options::default(), run.emit) {
         Ok(report) if report.errors.is_empty() => Exit::RolledBack,
         Ok(_) => Exit::Incomplete,
         Err(failure) => {
-            (job.emit)(What::Failed { step: "rollback".to_owned(), failure });
+            (run.emit)(EventKind::Failed { step: "rollback".to_owned(), failure });
             Exit::Incomplete
         }
     }
 }
 
 /// A proof fails far from its cause when a service died after its start: then the service's own words come first.
-fn culprit(job: &Job<'_>, step: String, failure: Failure) -> (String, Failure) {
+fn culprit(run: &RunContext<'_>, step: String, failure: Failure) -> (String, Failure) {
     // A program that cannot start may take a moment to give up.
     for _ in 0..8 {
-        for planned in &job.plan.actions {
+        for planned in &run.plan.actions {
             if let Action::Service(service) = &planned.action
-                && let Some(mut cause) = service::ailing(job.host, service)
+                && let Some(mut cause) = service::crash_failure(run.host, service)
             {
                 cause.why = format!("{}. Therefore: {failure}", cause.why);
                 return (planned.id.clone(), cause);
             }
         }
-        job.host.sleep(Duration::from_millis(500));
+        run.host.sleep(Duration::from_millis(500));
     }
     (step, failure)
 }

@@ -36,7 +36,7 @@ pub struct RunDir {
 /// What has become of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum RunStatus {
     /// Its process works on it.
     Running,
     /// It neither finished nor was rolled back, and nothing works on it.
@@ -59,13 +59,13 @@ pub struct Run {
     /// Its journal.
     pub journal: Journal,
     /// Its state.
-    pub state: State,
+    pub state: RunStatus,
 }
 
 impl Run {
     /// Whether it is rolled back but for what later runs use, which are still in place.
     pub fn waits(&self) -> bool {
-        self.state == State::RolledBack && !self.journal.waits.is_empty()
+        self.state == RunStatus::RolledBack && !self.journal.waits.is_empty()
     }
 
     /// Whether it is one of this application. One whose plan cannot be read may be, when it is of the guide.
@@ -209,7 +209,7 @@ pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
 /// Takes away what runs needed for their rollback that are rolled back entirely. What they changed is known as long as
 /// another one may have to be told from it.
 pub fn forget_images(host: &dyn Host, all: &[Run]) -> Outcome<()> {
-    let gone = |run: &&Run| run.state == State::RolledBack && !run.waits();
+    let gone = |run: &&Run| run.state == RunStatus::RolledBack && !run.waits();
     let last = all.iter().all(|run| gone(&run));
     for run in all.iter().filter(gone) {
         run.dir.forget_images(host)?;
@@ -242,7 +242,8 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         let journal = Journal::open(host, &journal)?;
         let state = state(&journal, running == Some(id.as_str()));
         // The process that works on one run rolls others back with it.
-        let state = if state == State::RollbackUnfinished && running.is_some() { State::Running } else { state };
+        let state =
+            if state == RunStatus::RollbackUnfinished && running.is_some() { RunStatus::Running } else { state };
         runs.push(Run { dir, journal, state });
     }
     // Runs of one second are listed by the names of their guides.
@@ -287,7 +288,7 @@ pub fn clear_unbegun(host: &dyn Host) -> Outcome<()> {
 
 /// The runs whose changes are on the host now, oldest first.
 pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
-    runs.iter().filter(|run| !matches!(run.state, State::RolledBack))
+    runs.iter().filter(|run| !matches!(run.state, RunStatus::RolledBack))
 }
 
 /// The stages of an application that were rolled back by themselves, and that no later run has applied again.
@@ -308,7 +309,7 @@ pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
     let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
     // What a run brought that is rolled back stays ours as long as others use it.
-    let here = runs.iter().filter(|run| run.state != State::RolledBack || run.waits());
+    let here = runs.iter().filter(|run| run.state != RunStatus::RolledBack || run.waits());
     let brought = here.flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
     let brought: BTreeSet<&str> = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
     note(host, STANDING, &guides)?;
@@ -340,14 +341,14 @@ fn note(host: &dyn Host, path: &str, names: &impl Serialize) -> Outcome<()> {
     host.write(Path::new(path), &bytes, Meta::root(0o644)).map_err(|e| Failure::new(format!("write {path}"), e))
 }
 
-fn state(journal: &Journal, running: bool) -> State {
+fn state(journal: &Journal, running: bool) -> RunStatus {
     match (running, journal.rolled_back, journal.rollback_begun, journal.finished) {
-        (_, Some(_), _, _) => State::RolledBack,
-        (true, ..) => State::Running,
-        (false, None, true, _) => State::RollbackUnfinished,
-        (false, None, false, Some(Exit::Done)) => State::Done,
-        (false, None, false, Some(Exit::ProofFailed)) => State::ProofFailed,
-        (false, None, false, _) => State::Unfinished,
+        (_, Some(_), _, _) => RunStatus::RolledBack,
+        (true, ..) => RunStatus::Running,
+        (false, None, true, _) => RunStatus::RollbackUnfinished,
+        (false, None, false, Some(Exit::Done)) => RunStatus::Done,
+        (false, None, false, Some(Exit::ProofFailed)) => RunStatus::ProofFailed,
+        (false, None, false, _) => RunStatus::Unfinished,
     }
 }
 
@@ -463,12 +464,12 @@ mod tests {
         };
         let back = |waits: Vec<String>| Record::RolledBack { stage: None, kept: 0, waits };
         journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
-        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        assert_eq!(state(&host), (RunStatus::RollbackUnfinished, false));
         journal.write(&host, back(vec!["later".into()])).unwrap();
-        assert_eq!(state(&host), (State::RolledBack, true));
+        assert_eq!(state(&host), (RunStatus::RolledBack, true));
         journal.write(&host, Record::RollbackBegin { stage: None }).unwrap();
-        assert_eq!(state(&host), (State::RollbackUnfinished, false));
+        assert_eq!(state(&host), (RunStatus::RollbackUnfinished, false));
         journal.write(&host, back(Vec::new())).unwrap();
-        assert_eq!(state(&host), (State::RolledBack, false));
+        assert_eq!(state(&host), (RunStatus::RolledBack, false));
     }
 }

@@ -12,17 +12,17 @@ use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp, Watch, Writer};
-use crate::undo::manifest::{Contents, Entry, Manifest, Scope, is_kept};
+use crate::undo::manifest::{Contents, FileEntry, Manifest, ManifestScope, is_kept};
 
 pub mod dpkg;
+mod footprint;
 mod kept;
-mod step;
 pub mod whose;
 
 use dpkg::Transaction;
-pub use kept::{Change, Left, Owned, are_kept, same, with_relatives};
+pub use footprint::{Footprint, Nature};
 use kept::{Kept, Window};
-pub use step::{Nature, Step};
+pub use kept::{Owned, RunChange, StepChange, are_kept, same, with_relatives};
 use whose::{Case, Whose};
 
 /// Makes the windows of one process.
@@ -36,7 +36,7 @@ pub struct Tracker<'a> {
     seen: Option<Stamp>,
     /// Contents that were seen on the way.
     contents: Contents,
-    /// Those that the manifest `base` keeps.
+    /// Those that the manifest `baseline` keeps.
     in_base: BTreeSet<String>,
     next: usize,
     owned: Owned,
@@ -51,21 +51,21 @@ pub struct Tracker<'a> {
 /// A window that is open.
 pub struct Open {
     kept: Window,
-    scope: Scope,
+    scope: ManifestScope,
     number: usize,
     /// What dpkg knew when a transaction began.
-    dpkg: Option<(dpkg::Before, Transaction)>,
+    dpkg: Option<(dpkg::PriorVersions, Transaction)>,
 }
 
 /// A manifest that is believed to be the present one for so long, in milliseconds.
 const FRESH: u128 = 100;
 
 impl<'a> Tracker<'a> {
-    /// Goes on where the run's windows end, and closes one that a crash left open. `base` is the manifest before the
+    /// Goes on where the run's windows end, and closes one that a crash left open. `baseline` is the manifest before the
     /// run.
-    pub fn new(host: &'a dyn Host, dir: &'a RunDir, base: Option<(Manifest, Contents)>) -> Outcome<Self> {
-        let based = base.is_some();
-        let (known, contents) = base.unwrap_or_default();
+    pub fn new(host: &'a dyn Host, dir: &'a RunDir, baseline: Option<(Manifest, Contents)>) -> Outcome<Self> {
+        let based = baseline.is_some();
+        let (known, contents) = baseline.unwrap_or_default();
         let in_base = contents.keys().cloned().collect();
         let alive = dir.file("alive");
         let died = host.stat(&alive).ok().flatten().map(|stat| stat.mtime).unwrap_or_default();
@@ -125,7 +125,7 @@ impl<'a> Tracker<'a> {
     }
 
     /// Begins a window; none for a step whose records say it all.
-    pub fn open(&mut self, step: Step) -> Outcome<Option<Open>> {
+    pub fn open(&mut self, step: Footprint) -> Outcome<Option<Open>> {
         let fresh = self.seen.take().is_some_and(|at| self.host.now().since(at).as_millis() <= FRESH);
         let Some(scope) = step.nature.scope().filter(|_| self.based) else { return Ok(None) };
         let drift = if fresh { Vec::new() } else { self.look(scope)? };
@@ -135,7 +135,7 @@ impl<'a> Tracker<'a> {
             self.keep_neighbors()?;
         }
         let dpkg = if step.nature == Nature::Packages {
-            let before = dpkg::Before::read(self.host)?;
+            let before = dpkg::PriorVersions::read(self.host)?;
             let there = Transaction::read(self.host, &before, &step.packages)?;
             Some((before, there))
         } else {
@@ -154,7 +154,7 @@ impl<'a> Tracker<'a> {
         let brought = |path: &Path| {
             path.ancestors().skip(1).any(|above| self.owned.paths.get(above).is_some_and(|left| left.before.is_none()))
         };
-        let is_one = |path: &Path, entry: &Entry| {
+        let is_one = |path: &Path, entry: &FileEntry| {
             entry.kind == Kind::File && is_kept(path) && !self.owned.paths.contains_key(path) && brought(path)
         };
         for (_, entry) in self.known.entries.iter().filter(|(path, entry)| is_one(path, entry)) {
@@ -166,17 +166,17 @@ impl<'a> Tracker<'a> {
     }
 
     /// Reads again what was changed since the run began: a rollback may have to put it back.
-    pub fn read_changed(&mut self, base: &Manifest) -> Outcome<()> {
-        Manifest::take(self.host, Some(base), &mut self.contents).map(drop)
+    pub fn read_changed(&mut self, baseline: &Manifest) -> Outcome<()> {
+        Manifest::take(self.host, Some(baseline), &mut self.contents).map(drop)
     }
 
     /// Looks at the disk when nothing is left to do, or nothing can be done: later changes are told from those of now.
     pub fn last_look(&mut self) -> Outcome<&Manifest> {
         if self.based {
-            let drift = self.look(Scope::Disk)?;
+            let drift = self.look(ManifestScope::Disk)?;
             self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
             let (drift, theirs) = self.told(drift);
-            let step = Step { action: "bringup".to_owned(), ..Step::default() };
+            let step = Footprint { action: "bringup".to_owned(), ..Footprint::default() };
             let window = Window { step, drift, theirs, ..Window::default() };
             let number = self.next;
             self.next += 1;
@@ -187,7 +187,7 @@ impl<'a> Tracker<'a> {
     }
 
     /// Of what changed between two windows, what others are known to have written.
-    fn told(&mut self, drift: Vec<Change>) -> (Vec<Change>, Vec<(Change, String)>) {
+    fn told(&mut self, drift: Vec<StepChange>) -> (Vec<StepChange>, Vec<(StepChange, String)>) {
         let writers = self.watch.writers().unwrap_or_default();
         let (theirs, drift): (Vec<_>, Vec<_>) = drift.into_iter().partition(|change| {
             change.after.as_ref().is_some_and(|after| {
@@ -205,12 +205,12 @@ impl<'a> Tracker<'a> {
 
     /// Takes what differs between the beginning of a run and `post`, its end, for the run's: nothing better is known
     /// of a run without windows. Of one that did not end, what dpkg knows has to do.
-    pub fn assume(&mut self, post: Option<&Manifest>, step: Step) -> Outcome<()> {
+    pub fn assume(&mut self, post: Option<&Manifest>, step: Footprint) -> Outcome<()> {
         self.begin()?;
         let number = self.next;
         self.next += 1;
         let Some(post) = post else {
-            let window = Window { step: Step { nature: Nature::Packages, ..step }, ..Window::default() };
+            let window = Window { step: Footprint { nature: Nature::Packages, ..step }, ..Window::default() };
             return self.close_left_open(number, window);
         };
         let mut changes = Vec::new();
@@ -219,12 +219,13 @@ impl<'a> Tracker<'a> {
             let (before, after) = (self.known.entries.get(path), post.entries.get(path));
             let living = whose::lives(path) && before.is_some() && !is_kept(path);
             if !same(before, after) && !living {
-                changes.push(Change { path: path.clone(), before: before.cloned(), after: after.cloned() });
+                changes.push(StepChange { path: path.clone(), before: before.cloned(), after: after.cloned() });
             }
         }
         let mut lines = Vec::new();
         for change in changes.iter().filter(|change| accounts::is_merged(&change.path)) {
-            let content = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| self.content(entry.hash.as_ref()?));
+            let content =
+                |entry: &Option<FileEntry>| entry.as_ref().and_then(|entry| self.content(entry.hash.as_ref()?));
             if let (Some(before), Some(after)) = (content(&change.before), content(&change.after)) {
                 lines.extend(accounts::changed(&change.path, &before, &after));
             }
@@ -244,8 +245,8 @@ impl<'a> Tracker<'a> {
             return Ok(());
         }
         let (ours, drift) =
-            self.look(Scope::Disk)?.into_iter().partition(|change| self.owned.paths.contains_key(&change.path));
-        let step = Step { action: "bringup".to_owned(), back: true, ..Step::default() };
+            self.look(ManifestScope::Disk)?.into_iter().partition(|change| self.owned.paths.contains_key(&change.path));
+        let step = Footprint { action: "bringup".to_owned(), back: true, ..Footprint::default() };
         let window = Window { step, drift, ours, ..Window::default() };
         self.keep_contents(window.ours.iter().chain(&window.drift).filter(|change| is_followed(&change.path)), false)?;
         let number = self.next;
@@ -261,22 +262,22 @@ impl<'a> Tracker<'a> {
     }
 
     /// Looks at the disk; what changed since it was last seen.
-    fn look(&mut self, scope: Scope) -> Outcome<Vec<Change>> {
+    fn look(&mut self, scope: ManifestScope) -> Outcome<Vec<StepChange>> {
         let now = Manifest::take_in(self.host, scope, Some(&self.known), &mut self.contents)?;
         let mut changes = Vec::new();
         for (path, entry) in &now.entries {
             let before = self.known.entries.get(path);
             if !same(before, Some(entry)) {
-                changes.push(Change { path: path.clone(), before: before.cloned(), after: Some(entry.clone()) });
+                changes.push(StepChange { path: path.clone(), before: before.cloned(), after: Some(entry.clone()) });
             }
         }
         for (path, entry) in self.known.entries.iter().filter(|(path, _)| scope.holds(path)) {
             if !now.entries.contains_key(path) {
-                changes.push(Change { path: path.clone(), before: Some(entry.clone()), after: None });
+                changes.push(StepChange { path: path.clone(), before: Some(entry.clone()), after: None });
             }
         }
         changes.sort_by(|a, b| a.path.cmp(&b.path));
-        if scope == Scope::Disk {
+        if scope == ManifestScope::Disk {
             self.known = now;
         } else {
             for change in &changes {
@@ -303,7 +304,7 @@ impl<'a> Tracker<'a> {
         };
         let case = Judged { writers: writers.as_ref(), transaction: transaction.as_ref(), crashed: None };
         let closed = self.sort(number, kept, changes, &case)?;
-        self.seen = (scope == Scope::Disk).then(|| self.host.now());
+        self.seen = (scope == ManifestScope::Disk).then(|| self.host.now());
         Ok(closed)
     }
 
@@ -319,7 +320,7 @@ impl<'a> Tracker<'a> {
         let mut transaction = None;
         if window.step.nature == Nature::Packages {
             let before = status.and_then(|entry| self.content(entry.hash.as_ref()?)).unwrap_or_default();
-            transaction = Some(Transaction::read(self.host, &dpkg::Before::of(&before), &window.step.packages)?);
+            transaction = Some(Transaction::read(self.host, &dpkg::PriorVersions::of(&before), &window.step.packages)?);
             // dpkg may have worked on without us for a while.
             let last = changes.iter().find(|change| change.path == Path::new(dpkg::STATUS));
             crashed = crashed.max(last.and_then(|change| Some(change.after.as_ref()?.ctime)).unwrap_or_default());
@@ -337,7 +338,7 @@ impl<'a> Tracker<'a> {
         &mut self,
         number: usize,
         mut window: Window,
-        changes: Vec<Change>,
+        changes: Vec<StepChange>,
         judged: &Judged<'_>,
     ) -> Outcome<Closed> {
         window.lines = self.lines(&window.step, &changes, judged.transaction);
@@ -396,13 +397,18 @@ impl<'a> Tracker<'a> {
     }
 
     /// What of the changes to account files is ours.
-    fn lines(&self, step: &Step, changes: &[Change], transaction: Option<&Transaction>) -> Vec<accounts::Line> {
+    fn lines(
+        &self,
+        step: &Footprint,
+        changes: &[StepChange],
+        transaction: Option<&Transaction>,
+    ) -> Vec<accounts::AccountLine> {
         let is_ours = |key: &str| {
             step.names.iter().any(|name| name == key) || transaction.is_some_and(|it| it.mentions_word(key))
         };
         let mut lines = Vec::new();
         for change in changes.iter().filter(|change| accounts::is_merged(&change.path)) {
-            let content = |entry: &Option<Entry>| match entry {
+            let content = |entry: &Option<FileEntry>| match entry {
                 Some(entry) => entry.hash.as_ref().and_then(|hash| self.content(hash)),
                 None => Some(Vec::new()),
             };
@@ -414,7 +420,7 @@ impl<'a> Tracker<'a> {
     }
 
     /// Keeps contents that later comparisons or a rollback need: the former ones, and those that are followed.
-    fn keep_contents<'c>(&self, changes: impl Iterator<Item = &'c Change>, former: bool) -> Outcome<()> {
+    fn keep_contents<'c>(&self, changes: impl Iterator<Item = &'c StepChange>, former: bool) -> Outcome<()> {
         let blobs = self.dir.blobs();
         for change in changes {
             let before = change.before.as_ref().filter(|_| former);
@@ -433,7 +439,7 @@ impl<'a> Tracker<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Closed {
     /// What was not the run's, lay in a directory that the run brought, and is gone: a purge has taken it along.
-    pub taken: Vec<Change>,
+    pub taken: Vec<StepChange>,
     /// Permissions of what was the run's, as they were.
     pub dirs: BTreeMap<PathBuf, Meta>,
 }
@@ -450,7 +456,7 @@ fn is_followed(path: &Path) -> bool {
     accounts::is_merged(path) || path == Path::new(dpkg::STATUS)
 }
 
-fn know(known: &mut Manifest, change: &Change) {
+fn know(known: &mut Manifest, change: &StepChange) {
     match &change.after {
         Some(entry) => known.entries.insert(change.path.clone(), entry.clone()),
         None => known.entries.remove(&change.path),

@@ -98,7 +98,7 @@ impl Host for RealHost {
         let (file, about) = open_file(path)?;
         let limit = if path::only_ours_change(&about) { READ_OF_OURS } else { READ_OF_OTHERS };
         let too_large = || {
-            let why = format!("it is larger than {}", crate::bytes::human(limit));
+            let why = format!("it is larger than {}", crate::human_bytes::human(limit));
             io::Error::new(io::ErrorKind::FileTooLarge, why)
         };
         if about.len() > limit {

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::action::carry::CARRY;
-use crate::action::{Action, Cx, Verdict};
+use crate::action::{Action, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
@@ -53,14 +53,14 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChe
         for _ in 0..AT_ONCE.min(plan.actions.len()) {
             scope.spawn(|| {
                 let blobs = Blobs::new("/nonexistent");
-                let cx = Cx {
+                let cx = Context {
                     host,
                     secrets,
                     blobs: &blobs,
                     log: Path::new("/dev/null"),
                     changed: &|_| false,
                     carry: CARRY,
-                    way_back: &|_| Vec::new(),
+                    undo_records_of: &|_| Vec::new(),
                     progress: &|_| {},
                 };
                 loop {
@@ -131,7 +131,7 @@ mod tests {
         let told = Verdict::NotAsked("not asked: would run `loaded 1` as www-data; --run-checks asks it".into());
         assert_eq!(looked[0].1, Ok(told));
         let asked = preview(&host, &plan, &Secrets::default(), GuideChecks::Run);
-        assert_eq!(asked[0].1, Ok(Verdict::AlreadySo));
+        assert_eq!(asked[0].1, Ok(Verdict::Unchanged));
         assert!(host.text("/etc/touched").is_some());
         let head = |verdicts: &Verdicts| render(&plan, verdicts, None, 80, false).lines().nth(1).unwrap().to_owned();
         assert_eq!(head(&looked), "2 actions: 0 changes (+), 2 checked during the run (?)");

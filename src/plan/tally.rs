@@ -28,8 +28,8 @@ impl Effect {
         match verdict {
             None => Self::Unknown,
             Some(Err(_) | Ok(Verdict::NotAsked(_))) => Self::Untold,
-            Some(Ok(Verdict::AlreadySo)) => Self::Unchanged,
-            Some(Ok(Verdict::WillChange(change))) => match &change.diff {
+            Some(Ok(Verdict::Unchanged)) => Self::Unchanged,
+            Some(Ok(Verdict::WouldChange(change))) => match &change.diff {
                 Some(diff) if !diff.starts_with("--- /dev/null") => Self::Changed,
                 _ => Self::New,
             },

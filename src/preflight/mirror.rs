@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::proxy::{self, Proxies};
-use super::{Finding, PATIENCE, State, ok, sources, warning};
+use super::{CheckStatus, Finding, PATIENCE, ok, sources, warning};
 use crate::facts::Facts;
 use crate::facts::probe::{exists, text};
 use crate::host::{Address, Host};
@@ -53,7 +53,7 @@ pub(crate) fn mirror(host: &dyn Host, facts: &Facts) -> Finding {
     // The way to the release's own packages comes first.
     let worst = failed.iter().max_by_key(|(is_base, _)| *is_base);
     let Some(Err((_, fix))) = worst.map(|(_, result)| result) else { return ok(said.join(", ")) };
-    let state = if base { State::Problem } else { State::Warning };
+    let state = if base { CheckStatus::Problem } else { CheckStatus::Warning };
     Finding { state, found: said.join("; "), fix: fix.clone() }
 }
 

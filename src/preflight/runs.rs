@@ -2,7 +2,7 @@
 
 use super::{Finding, ok, problem, warning};
 use crate::engine::detach;
-use crate::engine::runs::{self, State};
+use crate::engine::runs::{self, RunStatus};
 use crate::error::Failure;
 use crate::facts::Facts;
 use crate::host::Host;
@@ -28,19 +28,19 @@ pub(crate) fn runs(host: &dyn Host, facts: &Facts) -> Finding {
     for run in &standing {
         let id = &run.dir.id;
         match run.state {
-            State::Unfinished => {
+            RunStatus::Unfinished => {
                 return problem(
                     format!("run {id} was interrupted"),
                     "`bringup resume` goes on, `bringup rollback` rolls it back",
                 );
             }
-            State::RollbackUnfinished => {
+            RunStatus::RollbackUnfinished => {
                 return problem(format!("the rollback of run {id} was interrupted"), "`bringup rollback` goes on");
             }
-            State::Running | State::Done | State::ProofFailed | State::RolledBack => {}
+            RunStatus::Running | RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => {}
         }
     }
-    if let Some(run) = standing.iter().find(|run| run.state == State::ProofFailed) {
+    if let Some(run) = standing.iter().find(|run| run.state == RunStatus::ProofFailed) {
         return warning(
             format!("run {} is in place, but a proof of it failed", run.dir.id),
             "`bringup verify` tries it again, `bringup rollback` rolls it back",

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Finding, State, ok};
-use crate::bytes::{human, part};
+use super::{CheckStatus, Finding, ok};
 use crate::facts::Facts;
 use crate::facts::probe::text;
 use crate::host::Host;
+use crate::human_bytes::{human, part};
 
 /// What a mount point needs free: below the first a run fails, below the second it may.
 struct Need {
@@ -40,7 +40,7 @@ const WARNING_INODES: u64 = 100_000;
 
 pub(crate) fn disk(host: &dyn Host, facts: &Facts) -> Finding {
     let mounts = text(host, "/proc/self/mountinfo");
-    let mut worst = State::Ok;
+    let mut worst = CheckStatus::Ok;
     let (mut found, mut short, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
     for need in NEEDS {
         let Some(disk) = facts.disks.get(need.point) else { continue };
@@ -48,16 +48,16 @@ pub(crate) fn disk(host: &dyn Host, facts: &Facts) -> Finding {
         let free = human(disk.free_mib << 20);
         found.push(format!("{point} {} free", part(disk.free_mib << 20, disk.total_mib << 20)));
         if is_fixed(&mounts, point) {
-            worst = State::Problem;
+            worst = CheckStatus::Problem;
             fixed.push(point);
         } else if disk.free_mib < need.warning_mib {
-            let state = if disk.free_mib < need.problem_mib { State::Problem } else { State::Warning };
+            let state = if disk.free_mib < need.problem_mib { CheckStatus::Problem } else { CheckStatus::Warning };
             worst = worst.max(state);
             short.push(format!("{point} has {free} free"));
         }
     }
     if found.is_empty() {
-        return Finding { state: State::Warning, found: "not known".to_owned(), fix: "see `df -h`".to_owned() };
+        return Finding { state: CheckStatus::Warning, found: "not known".to_owned(), fix: "see `df -h`".to_owned() };
     }
     if let Some(point) = fixed.first() {
         let found = format!("{} cannot be written: mounted read-only", fixed.join(", "));
@@ -84,14 +84,14 @@ fn is_fixed(mounts: &str, point: &str) -> bool {
 }
 
 pub(crate) fn inodes(host: &dyn Host, facts: &Facts) -> Finding {
-    let mut worst = State::Ok;
+    let mut worst = CheckStatus::Ok;
     let (mut found, mut short) = (Vec::new(), Vec::new());
     for point in ["/", "/usr", "/var", "/opt"].into_iter().filter(|point| facts.disks.contains_key(*point)) {
         // Some file systems make inodes as they are needed.
         let Some((free, _)) = host.inodes(Path::new(point)).ok().filter(|(_, total)| *total > 0) else { continue };
         found.push(format!("{point} {free} free"));
         if free < WARNING_INODES {
-            worst = worst.max(if free < PROBLEM_INODES { State::Problem } else { State::Warning });
+            worst = worst.max(if free < PROBLEM_INODES { CheckStatus::Problem } else { CheckStatus::Warning });
             short.push(format!("{point} has {free} free"));
         }
     }

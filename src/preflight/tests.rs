@@ -30,15 +30,15 @@ fn all(host: &FakeHost) -> Vec<Check> {
     run(host, &probe(host), &|_| {})
 }
 
-fn check(host: &FakeHost, id: &str) -> (State, String, String) {
+fn check(host: &FakeHost, id: &str) -> (CheckStatus, String, String) {
     let check = all(host).into_iter().find(|check| check.id == id).unwrap();
-    assert_eq!(check.state == State::Ok, check.fix.is_empty(), "{check:?}");
+    assert_eq!(check.state == CheckStatus::Ok, check.fix.is_empty(), "{check:?}");
     (check.state, check.found, check.fix)
 }
 
 /// A check that is not well; gives what was found and what to do.
 #[track_caller]
-fn ails(host: &FakeHost, id: &str, wanted: State) -> (String, String) {
+fn ails(host: &FakeHost, id: &str, wanted: CheckStatus) -> (String, String) {
     let (state, found, fix) = check(host, id);
     assert_eq!(state, wanted, "{found} -> {fix}");
     (found, fix)
@@ -47,7 +47,7 @@ fn ails(host: &FakeHost, id: &str, wanted: State) -> (String, String) {
 #[track_caller]
 fn well(host: &FakeHost, id: &str) -> String {
     let (state, found, fix) = check(host, id);
-    assert_eq!(state, State::Ok, "{found} -> {fix}");
+    assert_eq!(state, CheckStatus::Ok, "{found} -> {fix}");
     found
 }
 
@@ -57,7 +57,7 @@ fn a_fit_host_passes_every_check_and_nothing_is_changed() {
     host.forget_calls();
     let found = all(&host);
     let shown: Vec<String> = found.iter().map(|check| format!("{}: {}", check.title, check.found)).collect();
-    assert!(found.iter().all(|check| check.state == State::Ok), "{found:#?}");
+    assert!(found.iter().all(|check| check.state == CheckStatus::Ok), "{found:#?}");
     insta::assert_snapshot!(shown.join("\n"), @r"
     Distribution: Debian GNU/Linux 12 (bookworm), amd64
     User: root
@@ -120,7 +120,7 @@ fn a_check_that_hangs_is_told_as_unknown_and_holds_up_no_other() {
         Duration::from_millis(300),
     );
     let clock = list.iter().find(|check| check.id == "clock").unwrap();
-    assert_eq!((clock.state, clock.found.as_str()), (State::Warning, "not known after 0 s"));
+    assert_eq!((clock.state, clock.found.as_str()), (CheckStatus::Warning, "not known after 0 s"));
     assert_eq!(list.len(), checks().count());
 }
 
@@ -129,14 +129,14 @@ fn releases_that_were_never_tried_or_get_no_updates_are_told() {
     let host = fit();
     assert_eq!(well(&host, "release"), "Debian GNU/Linux 12 (bookworm), amd64");
     host.put_file("/etc/os-release", "ID=ubuntu\nVERSION_CODENAME=noble\nPRETTY_NAME=\"Ubuntu 24.04\"\n", 0o644);
-    assert!(ails(&host, "release", State::Warning).1.contains("Debian 11, 12 and 13"));
+    assert!(ails(&host, "release", CheckStatus::Warning).1.contains("Debian 11, 12 and 13"));
     host.take_away("/var/lib/dpkg");
-    assert!(ails(&host, "release", State::Problem).0.contains("without dpkg"));
+    assert!(ails(&host, "release", CheckStatus::Problem).0.contains("without dpkg"));
 
     let old = FakeHost::debian("bullseye");
-    assert_eq!(check(&old, "release").0, State::Ok, "on the first of January 2026");
+    assert_eq!(check(&old, "release").0, CheckStatus::Ok, "on the first of January 2026");
     old.sleep(Duration::from_hours(250 * 24));
-    assert!(ails(&old, "release", State::Warning).0.contains("security updates have ended"));
+    assert!(ails(&old, "release", CheckStatus::Warning).0.contains("security updates have ended"));
 }
 
 #[test]
@@ -144,9 +144,9 @@ fn an_ordinary_user_learns_what_needs_root() {
     let host = fit();
     host.occupy("apache2", "0.0.0.0:80".parse().unwrap());
     let host = host.as_user(1000);
-    assert!(ails(&host, "user", State::Warning).1.contains("sudo"));
+    assert!(ails(&host, "user", CheckStatus::Warning).1.contains("sudo"));
     assert!(well(&host, "runs").contains("only root"));
-    assert_eq!(ails(&host, "ports", State::Warning).0, "taken: 80 by a program that only root can see");
+    assert_eq!(ails(&host, "ports", CheckStatus::Warning).0, "taken: 80 by a program that only root can see");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn the_connection_is_named_with_what_it_runs_in() {
 #[test]
 fn no_systemd_means_other_service_managers() {
     let host = fit().without_systemd();
-    let (found, fix) = ails(&host, "init", State::Warning);
+    let (found, fix) = ails(&host, "init", CheckStatus::Warning);
     assert!(found.starts_with("sh, not") && fix.contains("supervisor"), "{found} {fix}");
 }
 
@@ -173,19 +173,19 @@ fn limits_are_told_where_they_count() {
     host.put_file("/sys/fs/cgroup/init.scope/cpu.max", "150000 100000\n", 0o444);
     host.put_file("/sys/fs/cgroup/init.scope/memory.max", "402653184\n", 0o444);
     assert_eq!(well(&host, "cpus"), "1 usable: cgroup quota of 1.5");
-    assert_eq!(ails(&host, "memory", State::Warning).0, "384 MiB of 2048 (cgroup limit)");
+    assert_eq!(ails(&host, "memory", CheckStatus::Warning).0, "384 MiB of 2048 (cgroup limit)");
     assert_eq!(well(&host, "swap"), "none of its own");
     host.put_file("/sys/fs/cgroup/init.scope/memory.max", "134217728\n", 0o444);
-    assert!(ails(&host, "memory", State::Problem).1.contains("256 MiB"));
+    assert!(ails(&host, "memory", CheckStatus::Problem).1.contains("256 MiB"));
     host.put_file("/proc/meminfo", "", 0o444);
-    assert!(ails(&host, "memory", State::Warning).0.contains("not known"));
+    assert!(ails(&host, "memory", CheckStatus::Warning).0.contains("not known"));
 }
 
 #[test]
 fn a_small_machine_wants_swap() {
     let host = fit();
     host.put_file("/proc/meminfo", "MemTotal: 1048576 kB\nSwapTotal: 0 kB\n", 0o444);
-    assert!(ails(&host, "swap", State::Warning).1.contains("mkswap"));
+    assert!(ails(&host, "swap", CheckStatus::Warning).1.contains("mkswap"));
     host.put_file("/proc/meminfo", "MemTotal: 1048576 kB\nSwapTotal: 524288 kB\n", 0o444);
     assert_eq!(well(&host, "swap"), "512 MiB");
 }
@@ -198,7 +198,7 @@ fn a_full_disk_of_its_own_for_archives_is_told() {
     facts.disks.insert("/var/cache/apt".to_owned(), small);
     let checks = run(&host, &facts, &|_| {});
     let disk = checks.iter().find(|check| check.id == "disk").unwrap();
-    assert_eq!(disk.state, State::Problem);
+    assert_eq!(disk.state, CheckStatus::Problem);
     assert!(disk.found.contains("/var/cache/apt has 21.0 MB free"), "{}", disk.found);
 }
 
@@ -208,17 +208,17 @@ fn a_disk_can_be_full_of_bytes_or_inodes_or_not_writable() {
     assert!(well(&host, "disk").starts_with("/ 21.5 of 42.9 GB free"));
     assert_eq!(well(&host, "inodes"), "/ 2000000 free");
     host.set_disk(1 << 30, 40 << 30);
-    assert_eq!(ails(&host, "disk", State::Warning).0, "/ has 1.1 GB free");
+    assert_eq!(ails(&host, "disk", CheckStatus::Warning).0, "/ has 1.1 GB free");
     host.set_disk(100 << 20, 40 << 30);
-    assert!(ails(&host, "disk", State::Problem).1.contains("apt-get clean"));
+    assert!(ails(&host, "disk", CheckStatus::Problem).1.contains("apt-get clean"));
     host.set_inodes(50_000, 1_000_000);
-    assert_eq!(ails(&host, "inodes", State::Warning).0, "/ has 50000 free");
+    assert_eq!(ails(&host, "inodes", CheckStatus::Warning).0, "/ has 50000 free");
     host.set_inodes(12, 1_000_000);
-    assert!(ails(&host, "inodes", State::Problem).1.contains("du --inodes"));
+    assert!(ails(&host, "inodes", CheckStatus::Problem).1.contains("du --inodes"));
     host.set_inodes(0, 0);
     assert_eq!(well(&host, "inodes"), "not limited");
     host.put_file("/proc/self/mountinfo", "1 0 8:1 / / ro,relatime - ext4 /dev/sda1 rw\n", 0o444);
-    assert_eq!(ails(&host, "disk", State::Problem).0, "/ cannot be written: mounted read-only");
+    assert_eq!(ails(&host, "disk", CheckStatus::Problem).0, "/ cannot be written: mounted read-only");
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_clock_that_is_wrong_or_left_alone_is_told() {
         ("NTPSynchronized=no\nCanNTP=yes\nNTP=yes\n", "UDP port 123"),
     ] {
         host.on(&["timedatectl", "show"], move |_, _| output(0, told, ""));
-        assert!(ails(&host, "clock", State::Warning).1.contains(fix), "{told}");
+        assert!(ails(&host, "clock", CheckStatus::Warning).1.contains(fix), "{told}");
     }
     host.on(&["timedatectl", "show"], |_, _| output(1, "", "Failed to connect to bus"));
     assert!(well(&host, "clock").contains("nothing here tells"));
@@ -239,9 +239,9 @@ fn a_clock_that_is_wrong_or_left_alone_is_told() {
     assert!(well(&host, "clock").contains("container's host"));
     let future = Stamp { sec: host.now().sec + 40 * 86_400, nsec: 0 };
     host.set_mtime(Path::new("/var/lib/dpkg/status"), future).unwrap();
-    assert!(ails(&host, "clock", State::Problem).0.contains("packages were changed on 2026-02"));
+    assert!(ails(&host, "clock", CheckStatus::Problem).0.contains("packages were changed on 2026-02"));
     host.sleep(Duration::from_hours(30 * 366 * 24));
-    assert!(ails(&host, "clock", State::Problem).0.ends_with("cannot be"));
+    assert!(ails(&host, "clock", CheckStatus::Problem).0.ends_with("cannot be"));
 }
 
 #[test]
@@ -251,15 +251,15 @@ fn a_name_has_to_lead_here() {
     host.put_file("/etc/hosts", "198.51.100.9 host.example.test host\n", 0o644);
     let trie = "Local:\n  +-- 192.0.2.0/24 2 0 2\n     |-- 192.0.2.1\n        /32 host LOCAL\n     |-- 192.0.2.255\n        /32 link BROADCAST\n";
     host.put_file("/proc/net/fib_trie", trie, 0o444);
-    let (found, fix) = ails(&host, "name", State::Warning);
+    let (found, fix) = ails(&host, "name", CheckStatus::Warning);
     assert!(found.contains("198.51.100.9, which is not this host"), "{found}");
     assert!(fix.contains("`127.0.1.1 host.example.test host`"), "{fix}");
     host.put_file("/etc/hosts", "192.0.2.1 host\n", 0o644);
     assert_eq!(well(&host, "name"), "host leads here (192.0.2.1)");
     host.put_file("/etc/hosts", "", 0o644);
-    assert!(ails(&host, "name", State::Warning).0.contains("leads to no address"));
+    assert!(ails(&host, "name", CheckStatus::Warning).0.contains("leads to no address"));
     host.put_file("/proc/sys/kernel/hostname", "localhost\n", 0o444);
-    assert!(ails(&host, "name", State::Warning).1.contains("set-hostname"));
+    assert!(ails(&host, "name", CheckStatus::Warning).1.contains("set-hostname"));
 }
 
 #[test]
@@ -271,20 +271,20 @@ fn a_package_database_that_is_not_in_order_is_told_with_names() {
     let with = |more: String| host.put_file("/var/lib/dpkg/status", format!("{status}{more}"), 0o644);
 
     with(stanza("waiting", "install ok triggers-pending"));
-    assert!(ails(&host, "dpkg", State::Warning).1.contains("--pending"));
+    assert!(ails(&host, "dpkg", CheckStatus::Warning).1.contains("--pending"));
     with(stanza("half", "install ok half-configured"));
-    let (found, fix) = ails(&host, "dpkg", State::Problem);
+    let (found, fix) = ails(&host, "dpkg", CheckStatus::Problem);
     assert!(found.ends_with(": half") && fix.contains("dpkg --configure -a"), "{found} {fix}");
     host.put_file("/usr/sbin/policy-rc.d.before-bringup", "", 0o755);
-    assert!(ails(&host, "dpkg", State::Problem).1.contains("bringup resume"));
+    assert!(ails(&host, "dpkg", CheckStatus::Problem).1.contains("bringup resume"));
 
     with(stanza("kept", "hold ok installed"));
-    let (found, fix) = ails(&host, "held", State::Warning);
+    let (found, fix) = ails(&host, "held", CheckStatus::Warning);
     assert!(found.ends_with(": kept") && fix.contains("apt-mark unhold kept"), "{found} {fix}");
     host.put_file("/var/lib/dpkg/updates/0001", "", 0o644);
     assert_eq!(check(&host, "dpkg").1, "dpkg was interrupted, in a run of bringup");
     host.put_file("/var/lib/dpkg/status", "", 0o644);
-    assert!(ails(&host, "dpkg", State::Problem).1.contains("status-old"));
+    assert!(ails(&host, "dpkg", CheckStatus::Problem).1.contains("status-old"));
     assert_eq!(well(&host, "held"), "none");
 }
 
@@ -296,7 +296,7 @@ fn whoever_changes_packages_now_is_named() {
     let inode = host.stat(Path::new("/var/lib/dpkg/lock-frontend")).unwrap().unwrap().ino;
     host.put_file("/proc/locks", format!("1: POSIX  ADVISORY  WRITE 77 fe:01:{inode} 0 EOF\n"), 0o444);
     host.put_file("/proc/77/comm", "unattended-upgr\n", 0o444);
-    assert!(ails(&host, "locks", State::Warning).0.starts_with("unattended-upgr (process 77)"));
+    assert!(ails(&host, "locks", CheckStatus::Warning).0.starts_with("unattended-upgr (process 77)"));
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_line_that_apt_cannot_read_is_told() {
     let error = "E: Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)\nE: The list of sources \
                  could not be read.\n";
     host.on(&["apt-get", "indextargets"], move |_, _| output(100, "", error));
-    let (found, fix) = ails(&host, "sources", State::Problem);
+    let (found, fix) = ails(&host, "sources", CheckStatus::Problem);
     assert_eq!(found, "Malformed entry 1 in list file /etc/apt/sources.list.d/x.list (Suite)");
     assert!(fix.contains("correct that line"), "{fix}");
 }
@@ -315,16 +315,16 @@ fn package_sources_have_to_be_there_and_of_this_release() {
     let host = fit();
     assert_eq!(well(&host, "sources"), "bookworm (lists not fetched yet; a run does it)");
     host.put_file("/etc/apt/sources.list", "deb http://deb.debian.org/debian trixie main\n", 0o644);
-    assert!(ails(&host, "sources", State::Warning).0.contains("not this release"));
+    assert!(ails(&host, "sources", CheckStatus::Warning).0.contains("not this release"));
     host.put_file("/etc/apt/sources.list", "deb cdrom:[Debian 12]/ bookworm main\n", 0o644);
-    assert_eq!(ails(&host, "sources", State::Problem).0, "only a CD-ROM");
-    assert!(ails(&host, "mirror", State::Warning).0.contains("not tried"));
+    assert_eq!(ails(&host, "sources", CheckStatus::Problem).0, "only a CD-ROM");
+    assert!(ails(&host, "mirror", CheckStatus::Warning).0.contains("not tried"));
     host.take_away("/etc/apt/sources.list");
-    assert!(ails(&host, "sources", State::Problem).1.contains("/debian bookworm main"));
+    assert!(ails(&host, "sources", CheckStatus::Problem).1.contains("/debian bookworm main"));
     let stanza = "Types: deb\nURIs: file:///srv/mirror\nSuites: bookworm\nComponents: main\n";
     host.put_file("/etc/apt/sources.list.d/local.sources", stanza, 0o644);
     assert!(well(&host, "sources").starts_with("bookworm"));
-    assert!(ails(&host, "mirror", State::Problem).0.contains("/srv/mirror is not there"));
+    assert!(ails(&host, "mirror", CheckStatus::Problem).0.contains("/srv/mirror is not there"));
     host.make_dir(Path::new("/srv/mirror"), Meta::root(0o755)).unwrap();
     assert_eq!(well(&host, "mirror"), "/srv/mirror is there");
 }
@@ -334,23 +334,23 @@ fn a_mirror_has_to_resolve_and_to_answer() {
     let host = fit();
     assert_eq!(well(&host, "mirror"), "deb.debian.org answers");
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(2, "", ""));
-    let (found, fix) = ails(&host, "mirror", State::Problem);
+    let (found, fix) = ails(&host, "mirror", CheckStatus::Problem);
     assert!(found.contains("leads to no address") && fix.contains("getent ahosts"), "{found} {fix}");
     host.take_away("/etc/resolv.conf");
-    assert!(ails(&host, "mirror", State::Problem).1.starts_with("/etc/resolv.conf names no server"));
+    assert!(ails(&host, "mirror", CheckStatus::Problem).1.starts_with("/etc/resolv.conf names no server"));
 
     let host = fit();
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(0, "2001:db8::80 STREAM\n", ""));
     assert_eq!(well(&host, "mirror"), "deb.debian.org answers, over IPv6 only");
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(0, "2001:db8::81 STREAM\n", ""));
-    let (found, fix) = ails(&host, "mirror", State::Problem);
+    let (found, fix) = ails(&host, "mirror", CheckStatus::Problem);
     assert!(found.contains("IPv6 addresses only") && fix.contains("port 80"), "{found} {fix}");
     // One address that does not answer is no matter where another does.
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(0, "2001:db8::81 S\n192.0.2.80 S\n", ""));
     assert_eq!(well(&host, "mirror"), "deb.debian.org answers");
 
     host.put_file("/etc/apt/sources.list.d/theirs.list", "deb https://packages.example.org/x bookworm stable\n", 0o644);
-    let (found, _) = ails(&host, "mirror", State::Warning);
+    let (found, _) = ails(&host, "mirror", CheckStatus::Warning);
     assert_eq!(found, "packages.example.org leads to no address");
 }
 
@@ -360,7 +360,7 @@ fn behind_a_proxy_only_the_proxy_has_to_answer_and_its_password_stays_unsaid() {
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| output(2, "", ""));
     host.on(&["getent", "ahosts", "--", "cache"], |_, _| output(0, "192.0.2.31 STREAM\n", ""));
     host.set_env("http_proxy", "http://me:hush@cache:3142");
-    let (found, fix) = ails(&host, "mirror", State::Problem);
+    let (found, fix) = ails(&host, "mirror", CheckStatus::Problem);
     assert!(found.starts_with("the proxy cache:3142 does not answer"), "{found}");
     assert!(fix.contains("http_proxy") && !format!("{found}{fix}").contains("hush"), "{found} {fix}");
     host.answer(Address::Tcp("192.0.2.31:3142".parse().unwrap()), |_| Vec::new());
@@ -374,7 +374,7 @@ fn who_listens_on_the_web_s_ports_is_named_unless_it_is_ours() {
     host.occupy("apache2", "0.0.0.0:80".parse().unwrap());
     host.occupy("apache2", "[::]:80".parse().unwrap());
     host.occupy("haproxy", "0.0.0.0:443".parse().unwrap());
-    let (found, fix) = ails(&host, "ports", State::Warning);
+    let (found, fix) = ails(&host, "ports", CheckStatus::Warning);
     assert_eq!(
         (found.as_str(), fix.as_str()),
         ("taken: 80 by apache2, 443 by haproxy", "stop apache2 and haproxy, or choose other ports")
@@ -387,9 +387,9 @@ fn who_listens_on_the_web_s_ports_is_named_unless_it_is_ours() {
 fn rules_of_others_are_told_with_their_command_and_a_manager_is_used() {
     let host = fit();
     host.put_file("/etc/iptables/rules.v4", "", 0o640);
-    assert!(ails(&host, "firewall", State::Warning).1.contains("iptables -S"));
+    assert!(ails(&host, "firewall", CheckStatus::Warning).1.contains("iptables -S"));
     host.put_file("/etc/systemd/system/sysinit.target.wants/nftables.service", "", 0o644);
-    assert!(ails(&host, "firewall", State::Warning).1.contains("nft list"));
+    assert!(ails(&host, "firewall", CheckStatus::Warning).1.contains("nft list"));
     host.put_file("/etc/ufw/ufw.conf", "ENABLED=yes\n", 0o644);
     assert!(well(&host, "firewall").starts_with("ufw is active"));
     host.put_file("/run/firewalld/x", "", 0o644);
@@ -405,10 +405,10 @@ fn a_reboot_that_is_due_is_told_with_its_cause() {
     assert_eq!(well(&host, "reboot"), "not wanted");
     host.take_away("/lib/modules/6.1.0-18-amd64");
     host.put_file("/lib/modules/6.1.0-21-amd64/modules.dep", "", 0o644);
-    assert!(ails(&host, "reboot", State::Warning).0.contains("6.1.0-18-amd64 are gone"));
+    assert!(ails(&host, "reboot", CheckStatus::Warning).0.contains("6.1.0-18-amd64 are gone"));
     host.put_file("/run/reboot-required", "", 0o644);
     host.put_file("/run/reboot-required.pkgs", "linux-image-amd64\nlinux-image-amd64\n", 0o644);
-    assert_eq!(ails(&host, "reboot", State::Warning).0, "wanted by linux-image-amd64");
+    assert_eq!(ails(&host, "reboot", CheckStatus::Warning).0, "wanted by linux-image-amd64");
 }
 
 #[test]
@@ -420,6 +420,6 @@ fn a_guide_s_requirements_are_checks_too() {
         hint: "give it more".to_owned(),
     };
     let [check] = &required(&[unmet])[..] else { panic!() };
-    assert_eq!((check.id, check.state, check.fix.as_str()), ("guide", State::Problem, "give it more"));
-    assert_eq!(required(&[]).first().unwrap().state, State::Ok);
+    assert_eq!((check.id, check.state, check.fix.as_str()), ("guide", CheckStatus::Problem, "give it more"));
+    assert_eq!(required(&[]).first().unwrap().state, CheckStatus::Ok);
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Command;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
@@ -52,7 +52,7 @@ impl Prove for Checked {
         self.describe.clone()
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let what = || format!("see that {}", self.describe);
         let advised = |failure: Failure| if self.hint.is_empty() { failure } else { failure.hint(&self.hint) };
         let Some(program) = self.run.first() else {
@@ -113,7 +113,7 @@ mod tests {
             retry_for: 0,
             hint: "look at its log".to_owned(),
         };
-        proof.prove(&Cx { host: &host, secrets: &Secrets::default() })
+        proof.prove(&Context { host: &host, secrets: &Secrets::default() })
     }
 
     #[test]
@@ -130,10 +130,10 @@ mod tests {
             "env": {"PASSWORD": mark("app.password")},
         }))
         .unwrap();
-        let evidence = proof.prove(&Cx { host: &host, secrets: &secrets }).unwrap();
+        let evidence = proof.prove(&Context { host: &host, secrets: &secrets }).unwrap();
         assert_eq!(evidence, format!("logged in with {}", mark("app.password")));
         let nobody = Checked { user: String::new(), ..proof };
-        let failure = nobody.prove(&Cx { host: &host, secrets: &secrets }).unwrap_err();
+        let failure = nobody.prove(&Context { host: &host, secrets: &secrets }).unwrap_err();
         assert!(!format!("{failure:?}").contains("correct-horse"), "{failure:?}");
     }
 

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::database::{Engine, postgresql};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::system::net::wire::{self, Login, WireError};
 
 /// A row written and read back through the engine, as the role that the application uses.
@@ -62,7 +62,7 @@ impl Prove for DatabaseRoundtrip {
         format!("{} can write a row and read it back in {}", self.who(), self.place())
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let probe = Probe::new(cx.host)?;
         let answer = match (self.engine, self.host.is_empty()) {
             (Engine::Sqlite, _) => self.run(cx.host, &self.python(&probe))?,
@@ -141,7 +141,7 @@ impl DatabaseRoundtrip {
             .hint("check that the engine runs, and that this user may use that database"))
     }
 
-    fn over_the_network(&self, cx: &Cx<'_>, probe: &Probe) -> Outcome<String> {
+    fn over_the_network(&self, cx: &Context<'_>, probe: &Probe) -> Outcome<String> {
         let password = cx.secrets.reveal(&self.password)?;
         let login = Login { user: &self.role, password: &password, database: &self.name };
         let (stream, channel) = wire::connect(cx.host, &self.host, self.port)?;
@@ -172,7 +172,7 @@ impl Probe {
     fn new(host: &dyn Host) -> Outcome<Self> {
         let mut random = [0; 16];
         host.random(&mut random).map_err(|e| Failure::new("get random bytes", e))?;
-        let hex = fingerprint(&random);
+        let hex = sha256_hex(&random);
         Ok(Self { table: format!("bringup_proof_{}", &hex[..12]), value: hex[12..36].to_owned() })
     }
 }

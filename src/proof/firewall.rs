@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use crate::action::firewall::Firewall;
 use crate::error::{Failure, Outcome};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 
 impl Prove for Firewall {
     fn describe(&self) -> String {
         "the firewall lets in what is planned".to_owned()
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         if cx.host.euid() != 0 {
             return Err(Failure::new("look at the firewall", "only root sees its rules").hint("run it with sudo"));
         }

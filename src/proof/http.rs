@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::sizing::grouped;
 use crate::system::net::http::{self, Begun, Request, Response};
 use crate::system::net::wire;
@@ -87,7 +87,7 @@ impl Prove for Http {
         }
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let body = cx.secrets.reveal(&self.body)?;
         let headers: Vec<(String, String)> = self
             .headers
@@ -118,7 +118,7 @@ impl Prove for Http {
 
 impl Http {
     /// Clients that have sent half a form, and send no more.
-    fn stall(&self, cx: &Cx<'_>, stalled: &Stalled, headers: &[(String, String)]) -> Outcome<Vec<Begun>> {
+    fn stall(&self, cx: &Context<'_>, stalled: &Stalled, headers: &[(String, String)]) -> Outcome<Vec<Begun>> {
         let mut headers = headers.to_vec();
         headers.push(("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned()));
         headers.push(("Content-Length".to_owned(), FORM.to_string()));
@@ -128,7 +128,7 @@ impl Http {
         (0..stalled.clients).map(|_| Begun::new(cx.host, &request, wire::TIMEOUT)).collect()
     }
 
-    fn judge(&self, cx: &Cx<'_>, response: &Response) -> Outcome<String> {
+    fn judge(&self, cx: &Context<'_>, response: &Response) -> Outcome<String> {
         let body = String::from_utf8_lossy(&response.body);
         let wrong = |why: String| {
             // An answer may repeat what it was sent.

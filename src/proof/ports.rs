@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 
 /// Ports listening exactly where the plan says, and nothing of ours anywhere else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +27,13 @@ pub struct Expected {
     /// What it is for: "nginx", "Redis".
     pub name: String,
     /// Where it must listen.
-    pub on: Scope,
+    pub on: Exposure,
 }
 
 /// Where a port listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum Exposure {
     /// Every address.
     Any,
     /// `127.0.0.0/8` or `::1` only.
@@ -48,7 +48,7 @@ impl Prove for Ports {
         format!("ports are open where they should be and nowhere else: {}", ports.join(", "))
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let sockets = listening(cx.host)?;
         let (evidence, wrong): (Vec<_>, Vec<_>) =
             self.ports.iter().map(|port| port.compare(&sockets)).partition(Result::is_ok);
@@ -65,9 +65,9 @@ impl Prove for Ports {
 impl Expected {
     fn wish(&self) -> String {
         let place = match self.on {
-            Scope::Any => "everywhere",
-            Scope::Loopback => "loopback only",
-            Scope::Closed => "closed",
+            Exposure::Any => "everywhere",
+            Exposure::Loopback => "loopback only",
+            Exposure::Closed => "closed",
         };
         format!("{} {} ({place})", self.port, self.name)
     }
@@ -85,16 +85,18 @@ impl Expected {
         let places = at.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let outside = at.iter().any(|ip| !ip.is_loopback());
         match self.on {
-            Scope::Closed if at.is_empty() => Ok(format!("{port} {name} closed")),
-            Scope::Closed => Err(format!("port {port} ({name}) should be closed, but listens on {places}")),
-            Scope::Any | Scope::Loopback if at.is_empty() => Err(format!("nothing listens on port {port} ({name})")),
-            Scope::Loopback if outside => {
+            Exposure::Closed if at.is_empty() => Ok(format!("{port} {name} closed")),
+            Exposure::Closed => Err(format!("port {port} ({name}) should be closed, but listens on {places}")),
+            Exposure::Any | Exposure::Loopback if at.is_empty() => {
+                Err(format!("nothing listens on port {port} ({name})"))
+            }
+            Exposure::Loopback if outside => {
                 Err(format!("port {port} ({name}) should listen on loopback only, but listens on {places}"))
             }
-            Scope::Any if !at.iter().any(IpAddr::is_unspecified) => {
+            Exposure::Any if !at.iter().any(IpAddr::is_unspecified) => {
                 Err(format!("port {port} ({name}) should listen on every address, but only listens on {places}"))
             }
-            Scope::Any | Scope::Loopback => Ok(format!("{port} {name} on {places}")),
+            Exposure::Any | Exposure::Loopback => Ok(format!("{port} {name} on {places}")),
         }
     }
 }
@@ -154,7 +156,7 @@ mod tests {
         TABLE.lines().filter_map(listener).collect()
     }
 
-    fn compare(port: u16, on: Scope) -> Result<String, String> {
+    fn compare(port: u16, on: Exposure) -> Result<String, String> {
         Expected { port, name: "it".to_owned(), on }.compare(&sockets())
     }
 
@@ -167,11 +169,11 @@ mod tests {
         let port = |port, on| Expected { port, name: "it".to_owned(), on };
         let prove = |ports: Vec<Expected>| {
             let secrets = crate::secret::Secrets::default();
-            Ports { ports }.prove(&Cx { host: &host, secrets: &secrets })
+            Ports { ports }.prove(&Context { host: &host, secrets: &secrets })
         };
-        let good = prove(vec![port(8000, Scope::Loopback), port(80, Scope::Closed)]);
+        let good = prove(vec![port(8000, Exposure::Loopback), port(80, Exposure::Closed)]);
         assert_eq!(good.as_deref(), Ok("8000 it on 127.0.0.1; 80 it closed"));
-        let bad = prove(vec![port(8000, Scope::Any), port(5432, Scope::Loopback), port(80, Scope::Closed)]);
+        let bad = prove(vec![port(8000, Exposure::Any), port(5432, Exposure::Loopback), port(80, Exposure::Closed)]);
         let why = bad.unwrap_err().why;
         assert!(why.contains("8000") && why.contains("5432") && !why.contains("80 ("));
     }
@@ -184,18 +186,18 @@ mod tests {
 
     #[test]
     fn a_port_is_right_only_where_it_was_asked_for() {
-        assert_eq!(compare(5432, Scope::Loopback).unwrap(), "5432 it on 127.0.0.1");
-        assert!(compare(6380, Scope::Loopback).is_ok());
-        assert!(compare(443, Scope::Any).is_ok() && compare(80, Scope::Any).is_ok());
-        assert!(compare(4369, Scope::Closed).is_ok());
+        assert_eq!(compare(5432, Exposure::Loopback).unwrap(), "5432 it on 127.0.0.1");
+        assert!(compare(6380, Exposure::Loopback).is_ok());
+        assert!(compare(443, Exposure::Any).is_ok() && compare(80, Exposure::Any).is_ok());
+        assert!(compare(4369, Exposure::Closed).is_ok());
         for (port, on) in [
-            (443, Scope::Loopback),
-            (6379, Scope::Loopback),
-            (6379, Scope::Any),
-            (5432, Scope::Any),
-            (5432, Scope::Closed),
-            (4369, Scope::Any),
-            (4369, Scope::Loopback),
+            (443, Exposure::Loopback),
+            (6379, Exposure::Loopback),
+            (6379, Exposure::Any),
+            (5432, Exposure::Any),
+            (5432, Exposure::Closed),
+            (4369, Exposure::Any),
+            (4369, Exposure::Loopback),
         ] {
             assert!(compare(port, on).is_err(), "{port} {on:?}");
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Outcome};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::system::net::http::{self, Request};
 
 /// A job handed in over HTTP, done by a worker, and its result read back.
@@ -48,7 +48,7 @@ impl Prove for QueueRoundtrip {
         format!("a worker does a job handed in at {}{}", self.url, self.submit)
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let start = cx.host.now();
         let body = http::form(&[("text", &self.text)]);
         let accepted = self.ask(cx, "POST", &self.submit, body.as_bytes())?;
@@ -82,7 +82,7 @@ impl Prove for QueueRoundtrip {
 }
 
 impl QueueRoundtrip {
-    fn ask(&self, cx: &Cx<'_>, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
+    fn ask(&self, cx: &Context<'_>, method: &str, path: &str, body: &[u8]) -> Outcome<Value> {
         let mut headers = Vec::new();
         for (name, value) in &self.headers {
             headers.push((name.clone(), cx.secrets.reveal(value)?));

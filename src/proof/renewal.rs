@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host};
-use crate::proof::{Cx, NOT_TRIED, Prove};
+use crate::proof::{Context, NOT_TRIED, Prove};
 use crate::system::net::{tls, wire};
 
 /// A certificate that certbot keeps is renewed, and the web server then shows the new one.
@@ -45,7 +45,7 @@ impl Prove for Renewal {
         format!("the certificate of {} can be renewed", self.name)
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let settings = format!("/etc/letsencrypt/renewal/{}.conf", self.name);
         let there = cx.host.stat(settings.as_ref()).map_err(|e| Failure::new(format!("look at {settings}"), e))?;
         if there.is_none() {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     fn prove(host: &FakeHost, dry_run: bool) -> Outcome<String> {
-        proof(dry_run).prove(&Cx { host, secrets: &Secrets::default() })
+        proof(dry_run).prove(&Context { host, secrets: &Secrets::default() })
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::system::service::Manager;
 
 /// Services run and will run again after a reboot.
@@ -31,7 +31,7 @@ impl Prove for Running {
         }
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let evidence: Vec<String> =
             self.names.iter().map(|name| self.prove_one(cx.host, name)).collect::<Outcome<_>>()?;
         Ok(evidence.join("; "))
@@ -141,7 +141,7 @@ mod tests {
         let proof =
             Running { manager: Manager::Systemd, names: vec![name], processes: processes.into_iter().collect() };
         let secrets = Secrets::default();
-        proof.prove(&Cx { host, secrets: &secrets })
+        proof.prove(&Context { host, secrets: &secrets })
     }
 
     #[test]

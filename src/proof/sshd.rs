@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::action::sshd::Sshd;
 use crate::error::{Failure, Outcome};
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 
 impl Prove for Sshd {
     fn describe(&self) -> String {
@@ -13,7 +13,7 @@ impl Prove for Sshd {
         format!("SSH is reached on port {}{how}", self.port)
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         if cx.host.euid() != 0 {
             return Err(Failure::new("look at SSH", "only root sees its configuration").hint("run it with sudo"));
         }

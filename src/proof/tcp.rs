@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Duplex;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::system::net::tls;
 use crate::system::net::wire::{self, Channel, Login, Verify, WireError};
 
@@ -90,7 +90,7 @@ impl Prove for Tcp {
         if self.user.is_empty() { format!("{server} answers") } else { format!("{server} accepts {}", self.user) }
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let password = cx.secrets.reveal(&self.password)?;
         let login = Login { user: &self.user, password: &password, database: &self.database };
         let what = || format!("log in to {} at {}:{}", self.protocol.name(), self.host, self.port);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
-use crate::proof::{Cx, NOT_TRIED, Prove};
+use crate::proof::{Context, NOT_TRIED, Prove};
 
 /// What a timer starts works, worked lately, and will be started again.
 ///
@@ -62,7 +62,7 @@ impl Prove for Timer {
         self.describe.clone()
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         if self.unit.is_empty() {
             return self.by_file(cx.host);
         }

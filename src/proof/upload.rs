@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::host::Duplex;
-use crate::proof::{Cx, Prove};
+use crate::proof::{Context, Prove};
 use crate::sizing::grouped;
 use crate::system::net::http::{Begun, Request};
 
@@ -47,7 +47,7 @@ impl Prove for Upload {
         format!("{} bytes may be sent to {}, and no more", grouped(self.limit), self.url)
     }
 
-    fn prove(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         let with_length = self.refuses_a_length(cx)?;
         let without = self.refuses_chunks(cx)?;
         let let_in = self.lets_in(cx)?;
@@ -60,7 +60,7 @@ impl Prove for Upload {
 }
 
 impl Upload {
-    fn refuses_a_length(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn refuses_a_length(&self, cx: &Context<'_>) -> Outcome<String> {
         let more = self.limit.saturating_add(1);
         let mut begun = self.begin(cx, SOON, &[("Content-Length", &more.to_string())])?;
         match self.status(&mut begun)? {
@@ -70,7 +70,7 @@ impl Upload {
         }
     }
 
-    fn refuses_chunks(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn refuses_chunks(&self, cx: &Context<'_>) -> Outcome<String> {
         let chunked = &[("Transfer-Encoding", "chunked")];
         let mut begun = self.begin(cx, SILENT, chunked)?;
         match self.status(&mut begun)? {
@@ -88,7 +88,7 @@ impl Upload {
         }
     }
 
-    fn lets_in(&self, cx: &Cx<'_>) -> Outcome<String> {
+    fn lets_in(&self, cx: &Context<'_>) -> Outcome<String> {
         let limit = self.limit.to_string();
         let mut begun = self.begin(cx, SOON, &[("Content-Length", &limit), ("Expect", "100-continue")])?;
         let told = match self.status(&mut begun)? {
@@ -120,7 +120,7 @@ impl Upload {
     }
 
     /// Begins a request with `fields`, names and values.
-    fn begin(&self, cx: &Cx<'_>, timeout: Duration, fields: &[(&str, &str)]) -> Outcome<Begun> {
+    fn begin(&self, cx: &Context<'_>, timeout: Duration, fields: &[(&str, &str)]) -> Outcome<Begun> {
         let fields = [&[("Content-Type", "application/octet-stream")], fields].concat();
         let headers: Vec<_> = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let request = Request {

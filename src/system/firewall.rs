@@ -1,7 +1,7 @@
 //! Firewalls: which ones are there, what is to pass, and what is loaded.
 
 pub mod knock;
-pub mod loaded;
 pub mod managers;
 pub mod nft;
 pub mod opening;
+pub mod ruleset;

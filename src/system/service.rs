@@ -27,7 +27,7 @@ pub enum Manager {
 /// What a manager knows of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a service can be any mixture of these")]
-pub struct State {
+pub struct ServiceState {
     /// Whether the manager knows it.
     pub known: bool,
     /// Whether it runs, or is being started.
@@ -47,7 +47,7 @@ pub struct State {
     pub detail: String,
 }
 
-impl State {
+impl ServiceState {
     /// Of a service that its manager does not know.
     pub(crate) fn unknown(detail: String) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl State {
 
 /// One change to a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ServiceStep {
     /// Start it at boot from now on.
     Enable,
     /// Start it, and wait until it stands.
@@ -80,7 +80,7 @@ pub enum Step {
     Disable,
 }
 
-impl Step {
+impl ServiceStep {
     /// As an imperative.
     pub const fn verb(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl Manager {
     }
 
     /// What it knows of `service`.
-    pub fn state(self, host: &dyn Host, service: &str) -> Outcome<State> {
+    pub fn state(self, host: &dyn Host, service: &str) -> Outcome<ServiceState> {
         match self {
             Self::Systemd => systemd::state(host, service),
             Self::Sysv => sysv::state(host, service),
@@ -149,7 +149,7 @@ impl Manager {
         argv.map(str::to_owned).to_vec()
     }
 
-    pub(crate) fn perform(self, work: &Work<'_>, service: &str, step: Step) -> Outcome<()> {
+    pub(crate) fn perform(self, work: &Work<'_>, service: &str, step: ServiceStep) -> Outcome<()> {
         match self {
             Self::Systemd => systemd::perform(work, service, step),
             Self::Sysv => sysv::perform(work, service, step),

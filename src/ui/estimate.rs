@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::decision::Choice;
-use crate::engine::event::{Ended, Event, What};
+use crate::engine::event::{Ended, Event, EventKind};
 use crate::host::Stamp;
 use crate::progress::{Amount, Progress, Unit};
 use crate::system::packages::status_fd::DOWNLOAD_SHARE;
@@ -104,35 +104,38 @@ impl Estimate {
     /// Takes an event in.
     pub fn take_in(&mut self, event: &Event) {
         match &event.what {
-            What::RunStarted { actions, proofs, .. } => {
+            EventKind::RunStarted { actions, proofs, .. } => {
                 self.steps = actions.iter().chain(proofs).map(|step| step.id.clone()).collect();
                 self.done.clear();
                 self.confirmed = (0.0, 0.0);
                 self.work = None;
                 self.halted = false;
             }
-            What::ActionStarted { action: step } | What::ProofStarted { proof: step } => {
+            EventKind::ActionStarted { action: step } | EventKind::ProofStarted { proof: step } => {
                 self.work = Some(Work::new(step.clone(), event.at));
             }
-            What::ActionProgress { action, progress } => {
+            EventKind::ActionProgress { action, progress } => {
                 if let Some(work) = self.work.as_mut().filter(|work| work.step == *action) {
                     work.go_on(event.at, progress);
                 }
             }
-            What::ActionEnded { action, ended, millis } => self.end(action, *ended == Ended::Changed, *millis),
-            What::ProofEnded { proof, failure, millis, .. } => self.end(proof, failure.is_none(), *millis),
-            What::Skipped { step, .. } => {
+            EventKind::ActionEnded { action, ended, millis } => self.end(action, *ended == Ended::Changed, *millis),
+            EventKind::ProofEnded { proof, failure, millis, .. } => self.end(proof, failure.is_none(), *millis),
+            EventKind::Skipped { step, .. } => {
                 self.done.insert(step.clone());
             }
-            What::Undone { action, .. } => {
+            EventKind::Undone { action, .. } => {
                 self.done.remove(action);
             }
-            What::RollbackStarted { .. } | What::Failed { .. } | What::Waiting(_) | What::RunEnded { .. } => {
+            EventKind::RollbackStarted { .. }
+            | EventKind::Failed { .. }
+            | EventKind::Waiting(_)
+            | EventKind::RunEnded { .. } => {
                 self.halted = true;
                 self.work = None;
             }
-            What::Decided { choice } => self.halted = !matches!(choice, Choice::Retry | Choice::Skip),
-            What::Kept { .. } | What::Dumped { .. } | What::Note { .. } => {}
+            EventKind::Decided { choice } => self.halted = !matches!(choice, Choice::Retry | Choice::Skip),
+            EventKind::Kept { .. } | EventKind::Dumped { .. } | EventKind::Note { .. } => {}
         }
     }
 

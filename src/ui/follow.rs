@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::decision::Waiting;
-use crate::engine::event::{Event, What};
+use crate::engine::event::{Event, EventKind};
 use crate::error::Exit;
 use crate::host::Host;
 use crate::ui::Renderer;
@@ -119,8 +119,8 @@ impl Stream {
             renderer.event(&event);
             self.question = None;
             match event.what {
-                What::RunEnded { exit, .. } => return Some(exit),
-                What::Waiting(question) => self.question = Some(question),
+                EventKind::RunEnded { exit, .. } => return Some(exit),
+                EventKind::Waiting(question) => self.question = Some(question),
                 _ => {}
             }
         }
@@ -248,18 +248,18 @@ mod tests {
     fn a_line_that_nobody_understands_is_passed_over() {
         let host = FakeHost::new();
         let strange = format!("{{\"event\":\"from_the_future\"}}\nto{}", "rn\n");
-        host.put_file(FILE, strange + &text(&[at(What::RunEnded { exit: Exit::RolledBack, changed: 0 })]), 0o600);
+        host.put_file(FILE, strange + &text(&[at(EventKind::RunEnded { exit: Exit::RolledBack, changed: 0 })]), 0o600);
         assert_eq!(follow_on(&host, &|| true, &|| false).1, Followed::Ended(Exit::RolledBack));
     }
 
     fn asks(number: usize) -> Event {
-        at(What::Waiting(waiting(number)))
+        at(EventKind::Waiting(waiting(number)))
     }
 
     #[test]
     fn only_the_question_that_is_still_open_is_asked_and_only_once() {
         let host = FakeHost::new();
-        let retry = at(What::Decided { choice: Choice::Retry });
+        let retry = at(EventKind::Decided { choice: Choice::Retry });
         let start = recorded()[0].clone();
         host.put_file(FILE, text(&[start.clone(), asks(5), retry.clone(), asks(9)]), 0o600);
         let asked = RefCell::new(Vec::new());
@@ -268,7 +268,7 @@ mod tests {
             polls.set(polls.get() + 1);
             if polls.get() == 9 {
                 let mut all = vec![start.clone(), asks(5), retry.clone(), asks(9), retry.clone()];
-                all.push(at(What::RunEnded { exit: Exit::Done, changed: 0 }));
+                all.push(at(EventKind::RunEnded { exit: Exit::Done, changed: 0 }));
                 host.put_file(FILE, text(&all), 0o600);
             }
             false

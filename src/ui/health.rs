@@ -2,7 +2,7 @@
 //! page says the same.
 
 use crate::engine::health::{Finding, Installed, Level, SERVER, TITLES};
-use crate::engine::runs::State;
+use crate::engine::runs::RunStatus;
 use crate::plan::tally::number;
 use crate::ui::style::{Look, Paint};
 use crate::ui::text;
@@ -11,13 +11,13 @@ use crate::ui::text;
 const LABEL: usize = 14;
 
 /// What has become of a run, in a few words.
-pub const fn state(state: State) -> &'static str {
+pub const fn state(state: RunStatus) -> &'static str {
     match state {
-        State::Running => "is at work now",
-        State::Unfinished => "was interrupted",
-        State::RollbackUnfinished => "was interrupted during its rollback",
-        State::ProofFailed => "in place, but a proof failed",
-        State::Done | State::RolledBack => "in place",
+        RunStatus::Running => "is at work now",
+        RunStatus::Unfinished => "was interrupted",
+        RunStatus::RollbackUnfinished => "was interrupted during its rollback",
+        RunStatus::ProofFailed => "in place, but a proof failed",
+        RunStatus::Done | RunStatus::RolledBack => "in place",
     }
 }
 

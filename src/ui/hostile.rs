@@ -18,7 +18,7 @@ use crate::engine::event::Event;
 use crate::engine::runs::RunDir;
 use crate::error::{Exit, Failure};
 use crate::host::fake::FakeHost;
-use crate::preflight::{Check, State};
+use crate::preflight::{Check, CheckStatus};
 use crate::ui::estimate::Expected;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
@@ -162,8 +162,13 @@ fn pages(look: Look, events: &[Event], hostile: &str) {
     let failure = Failure::new(hostile, hostile).hint(hostile).tail(vec![hostile.to_owned()]);
     let failure = Failure { log: Some(hostile.to_owned()), ..failure };
     let question: Waiting = poisoned(&waiting(3), hostile);
-    let check =
-        Check { id: "memory", title: "Memory", state: State::Problem, found: hostile.into(), fix: hostile.into() };
+    let check = Check {
+        id: "memory",
+        title: "Memory",
+        state: CheckStatus::Problem,
+        found: hostile.into(),
+        fix: hostile.into(),
+    };
     for text in [
         report::finished(look, &dir, &state, None, Some(hostile)),
         report::rolled_back(look, &dir, &state),

@@ -44,7 +44,7 @@ pub fn about(time: Duration) -> String {
 pub fn ended(look: Look, id: (&str, usize), describe: &str, ended: Ended, millis: u64) -> String {
     let (sign, how) = match ended {
         Ended::Changed => (look.tick(), duration(millis)),
-        Ended::AlreadySo => (look.same().to_owned(), "unchanged".to_owned()),
+        Ended::Unchanged => (look.same().to_owned(), "unchanged".to_owned()),
         Ended::Failed => (look.cross(), "failed".to_owned()),
     };
     step(look, &sign, id, describe, &how)
@@ -266,7 +266,7 @@ mod tests {
         for width in [20, 40, 59, 60, 80, 200] {
             for unicode in [true, false] {
                 let look = Look { width, unicode, colour: false };
-                let line = ended(look, ("database.role", 16), long, Ended::AlreadySo, 0);
+                let line = ended(look, ("database.role", 16), long, Ended::Unchanged, 0);
                 assert!(text::width(&line) <= width, "{width}: {line}");
                 assert!(line.ends_with("unchanged"), "{line}");
             }

@@ -1,6 +1,6 @@
 //! One line an event, without control codes: for pipes, dumb terminals and screen readers.
 
-use crate::engine::event::{Ended, Event, What};
+use crate::engine::event::{Ended, Event, EventKind};
 use crate::plan::tally::Tally;
 use crate::progress::Progress;
 use crate::proof::not_tried;
@@ -85,31 +85,31 @@ impl Renderer for Plain {
     fn event(&mut self, event: &Event) {
         self.state.take_in(event);
         match &event.what {
-            What::RunStarted { run, guide, resumed, actions, proofs } => {
+            EventKind::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
                 let tally = Tally { actions: actions.len(), proofs: proofs.len(), ..Tally::default() };
                 self.line(&format!("{guide}: run {run} {verb}, {}", tally.total()));
             }
-            What::ActionStarted { action } => {
+            EventKind::ActionStarted { action } => {
                 let describe = self.state.describe_of(action).to_owned();
                 self.step(action, &describe);
             }
-            What::ActionProgress { action, progress } => self.progress(action, progress),
-            What::ActionEnded { action, ended, millis } => {
+            EventKind::ActionProgress { action, progress } => self.progress(action, progress),
+            EventKind::ActionEnded { action, ended, millis } => {
                 let how = match ended {
                     Ended::Changed => "done",
-                    Ended::AlreadySo => "unchanged",
+                    Ended::Unchanged => "unchanged",
                     Ended::Failed => "failed",
                 };
                 let after = messages::duration(*millis);
                 let after = if after.is_empty() { after } else { format!(" after {after}") };
                 self.step(action, &format!("{how}{after}"));
             }
-            What::ProofStarted { proof } => {
+            EventKind::ProofStarted { proof } => {
                 let text = format!("proving that {}", self.state.describe_of(proof));
                 self.step(proof, &text);
             }
-            What::ProofEnded { proof, evidence, failure, .. } => match failure {
+            EventKind::ProofEnded { proof, evidence, failure, .. } => match failure {
                 None => {
                     let evidence = evidence.as_deref().unwrap_or("yes");
                     let says =
@@ -118,20 +118,20 @@ impl Renderer for Plain {
                 }
                 Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
             },
-            What::Failed { failure, .. } => self.lines(&messages::failure(self.look, failure)),
-            What::Waiting(waiting) => self.line(&messages::waiting(waiting)),
-            What::Decided { choice } => self.line(messages::decided(*choice)),
-            What::Skipped { step, reason } => self.step(step, &format!("skipped: {reason}")),
-            What::RollbackStarted { run, records } => {
+            EventKind::Failed { failure, .. } => self.lines(&messages::failure(self.look, failure)),
+            EventKind::Waiting(waiting) => self.line(&messages::waiting(waiting)),
+            EventKind::Decided { choice } => self.line(messages::decided(*choice)),
+            EventKind::Skipped { step, reason } => self.step(step, &format!("skipped: {reason}")),
+            EventKind::RollbackStarted { run, records } => {
                 self.line(&format!("rolling back: {} of run {run}", messages::changes(*records)));
             }
-            What::Undone { action, describe } => {
+            EventKind::Undone { action, describe } => {
                 self.line(&format!("{action}: undone: {describe}"));
             }
-            What::Kept { what, why } => self.line(&messages::kept_sentence(self.look, what, why)),
-            What::Dumped { what, file } => self.line(&messages::dumped_sentence(what, file)),
-            What::Note { text } => self.line(&format!("note: {text}")),
-            What::RunEnded { .. } => self.line(&messages::run_ended(&self.state)),
+            EventKind::Kept { what, why } => self.line(&messages::kept_sentence(self.look, what, why)),
+            EventKind::Dumped { what, file } => self.line(&messages::dumped_sentence(what, file)),
+            EventKind::Note { text } => self.line(&format!("note: {text}")),
+            EventKind::RunEnded { .. } => self.line(&messages::run_ended(&self.state)),
         }
     }
 }
@@ -266,7 +266,7 @@ mod tests {
         let progress = |left| {
             let note = "log in by SSH once more (port 22) to keep the firewall".to_owned();
             let at = crate::host::Stamp { sec: 1_795_253_475, nsec: 0 };
-            What::ActionProgress { action: "packages".to_owned(), progress: Progress::Deadline { at, left, note } }
+            EventKind::ActionProgress { action: "packages".to_owned(), progress: Progress::Deadline { at, left, note } }
         };
         // A second may be left out where the machine is busy.
         let lefts = (0..=60).rev().filter(|left| *left != LAST_CALL);

@@ -1,6 +1,6 @@
 //! The preflight checks as lines.
 
-use crate::preflight::{Check, State, checks};
+use crate::preflight::{Check, CheckStatus, checks};
 use crate::ui::style::{Look, MARK};
 use crate::ui::text;
 
@@ -16,9 +16,9 @@ pub fn page(look: Look, found: &[Check]) -> String {
     lines.push(format!(
         "{}: {} ok, {}, {}.",
         some(found.len(), "check"),
-        count(State::Ok),
-        some(count(State::Warning), "warning"),
-        some(count(State::Problem), "problem")
+        count(CheckStatus::Ok),
+        some(count(CheckStatus::Warning), "warning"),
+        some(count(CheckStatus::Problem), "problem")
     ));
     lines.join("\n") + "\n"
 }
@@ -27,9 +27,9 @@ pub fn page(look: Look, found: &[Check]) -> String {
 pub fn one(look: Look, check: &Check) -> Vec<String> {
     let title_width = checks().map(|(_, title)| title.len()).max().unwrap_or(0);
     let sign = match check.state {
-        State::Ok => look.tick(),
-        State::Warning => MARK.to_owned(),
-        State::Problem => look.cross(),
+        CheckStatus::Ok => look.tick(),
+        CheckStatus::Warning => MARK.to_owned(),
+        CheckStatus::Problem => look.cross(),
     };
     let narrow = look.width < NARROW;
     let indent = if narrow { 4 } else { title_width + 6 };
@@ -67,12 +67,18 @@ mod tests {
             fix: fix.to_owned(),
         };
         vec![
-            check("memory", "Memory", State::Ok, "2048 MiB of 8192 (cgroup limit)", ""),
-            check("ports", "Web ports", State::Warning, "taken: 80 by apache2", "stop apache2, or choose other ports"),
+            check("memory", "Memory", CheckStatus::Ok, "2048 MiB of 8192 (cgroup limit)", ""),
+            check(
+                "ports",
+                "Web ports",
+                CheckStatus::Warning,
+                "taken: 80 by apache2",
+                "stop apache2, or choose other ports",
+            ),
             check(
                 "mirror",
                 "Mirrors",
-                State::Problem,
+                CheckStatus::Problem,
                 "deb.debian.org leads to no address",
                 "/etc/resolv.conf names no server: write `nameserver ADDRESS` into it, with the one of your provider",
             ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::engine::event::{Ended, Event, What};
+use crate::engine::event::{Ended, Event, EventKind};
 use crate::host::Stamp;
 use crate::progress::Progress;
 use crate::ui::estimate::Expected;
@@ -242,23 +242,23 @@ impl Renderer for Bars {
         self.state.take_in(event);
         let look = self.look;
         match &event.what {
-            What::RunStarted { guide, resumed, .. } => {
+            EventKind::RunStarted { guide, resumed, .. } => {
                 let again = if *resumed { " (goes on)" } else { "" };
                 let title = look.shorten(&look.text(&format!("{guide}{again}")), look.width.saturating_sub(1));
                 self.println(&look.paint(Paint::Bold, &title));
                 self.count();
             }
-            What::ActionStarted { action } => {
+            EventKind::ActionStarted { action } => {
                 let describe = self.state.describe_of(action).to_owned();
                 self.begin(action, &describe);
             }
-            What::ActionProgress { action, progress } => self.go_on(action, progress),
-            What::ActionEnded { action, ended, millis } => self.action_ended(action, *ended, *millis),
-            What::ProofStarted { proof } => {
+            EventKind::ActionProgress { action, progress } => self.go_on(action, progress),
+            EventKind::ActionEnded { action, ended, millis } => self.action_ended(action, *ended, *millis),
+            EventKind::ProofStarted { proof } => {
                 let text = format!("proving that {}", self.state.describe_of(proof));
                 self.begin(proof, &text);
             }
-            What::ProofEnded { proof, evidence, failure, .. } => {
+            EventKind::ProofEnded { proof, evidence, failure, .. } => {
                 self.clear_current();
                 let describe = self.state.describe_of(proof);
                 self.print_all(&match failure {
@@ -267,40 +267,40 @@ impl Renderer for Bars {
                 });
                 self.count();
             }
-            What::Failed { failure, .. } => {
+            EventKind::Failed { failure, .. } => {
                 self.clear_current();
                 self.println("");
                 self.print_all(&messages::failure(look, failure));
                 self.println("");
             }
-            What::Waiting(waiting) => {
+            EventKind::Waiting(waiting) => {
                 // Nothing moves while somebody is asked.
                 self.clear();
                 self.print_all(&messages::hanging(look, MARK, &messages::waiting(waiting)));
             }
-            What::Decided { choice } => {
+            EventKind::Decided { choice } => {
                 self.print_all(&messages::hanging(look, MARK, messages::decided(*choice)));
                 self.overall.reset();
                 self.count();
             }
-            What::Skipped { step, reason } => {
+            EventKind::Skipped { step, reason } => {
                 self.print_all(&messages::skipped(look, self.state.describe_of(step), reason));
                 self.count();
             }
-            What::RollbackStarted { records, .. } => {
+            EventKind::RollbackStarted { records, .. } => {
                 self.println(&look.paint(Paint::Bold, &format!("Rolling back {}", messages::changes(*records))));
                 self.count();
             }
-            What::Undone { action, describe } => {
+            EventKind::Undone { action, describe } => {
                 self.clear_current();
                 let id = (action.as_str(), self.state.id_width());
                 self.println(&messages::step(look, look.back(), id, describe, ""));
                 self.count();
             }
-            What::Kept { what, why } => self.print_all(&messages::kept(look, what, why)),
-            What::Dumped { what, file } => self.print_all(&messages::dumped(look, what, file)),
-            What::Note { text } => self.print_all(&messages::hanging(look, MARK, text)),
-            What::RunEnded { .. } => return self.clear(),
+            EventKind::Kept { what, why } => self.print_all(&messages::kept(look, what, why)),
+            EventKind::Dumped { what, file } => self.print_all(&messages::dumped(look, what, file)),
+            EventKind::Note { text } => self.print_all(&messages::hanging(look, MARK, text)),
+            EventKind::RunEnded { .. } => return self.clear(),
         }
         self.estimate(event.at);
     }
@@ -505,25 +505,25 @@ mod tests {
     #[test]
     fn while_it_asks_nothing_moves_and_afterwards_the_bars_are_back() {
         let events = decided();
-        let until = |what: fn(&What) -> bool| {
+        let until = |what: fn(&EventKind) -> bool| {
             let at = events.iter().rposition(|event| what(&event.what)).unwrap_or_default();
             let text = shown(80, true, &events[..=at]);
             let lines: Vec<&str> = text.lines().collect();
             lines[lines.len() - 4..].join("\n")
         };
-        insta::assert_snapshot!(until(|what| matches!(what, What::Waiting(_))), @r"
+        insta::assert_snapshot!(until(|what| matches!(what, EventKind::Waiting(_))), @r"
             Log: /var/lib/bringup/runs/20261121-093015-webapp/log/database.role.log
             What to do: systemctl status postgresql says why the engine does not run
 
           ! waiting for a decision about database.role; 3 changes in place
         ");
-        insta::assert_snapshot!(until(|what| matches!(what, What::Undone { .. })), @r"
+        insta::assert_snapshot!(until(|what| matches!(what, EventKind::Undone { .. })), @r"
         Rolling back 1 change
           ↩ database.role     dropped the database webapp
           ↩ database.role     dropped the role webapp
           rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1/1
         ");
-        insta::assert_snapshot!(until(|what| matches!(what, What::ProofStarted { .. })), @r"
+        insta::assert_snapshot!(until(|what| matches!(what, EventKind::ProofStarted { .. })), @r"
         ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
           valid for app.example.org until 2027-11-21
         ⠋ database.row      proving that a row can be written and read back
@@ -563,10 +563,10 @@ mod tests {
     fn what_a_tool_prints_cannot_steer_the_terminal() {
         let mut events = recorded()[..2].to_vec();
         let evil = Progress::Output("\u{1b}[2J\u{1b}[Hgone {pos} {".to_owned());
-        events.push(at(What::ActionProgress { action: "packages".to_owned(), progress: evil }));
+        events.push(at(EventKind::ActionProgress { action: "packages".to_owned(), progress: evil }));
         let text = shown(80, true, &events);
         assert!(text.starts_with("Your own web application") && text.contains("gone {pos} {"), "{text}");
-        events.push(at(What::RunEnded { exit: Exit::Done, changed: 0 }));
+        events.push(at(EventKind::RunEnded { exit: Exit::Done, changed: 0 }));
         assert!(!shown(80, true, &events).contains("gone"));
     }
 }

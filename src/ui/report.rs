@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
     use crate::engine::decision::Choice;
-    use crate::engine::event::{Event, What};
+    use crate::engine::event::{Event, EventKind};
     use crate::error::Failure;
     use crate::host::fake::FakeHost;
     use crate::plan::OutputLine;
@@ -307,7 +307,7 @@ mod tests {
     fn what_did_not_go_as_it_should_comes_first() {
         let text = "a self-signed certificate stands in: Let's Encrypt cannot reach port 80 of app.example.org (open \
                     port 80 to everybody). `bringup tls retry` asks again";
-        let warned = What::ActionProgress {
+        let warned = EventKind::ActionProgress {
             action: "tls.acme".to_owned(),
             progress: crate::progress::Progress::Warning(text.to_owned()),
         };
@@ -392,7 +392,7 @@ mod tests {
         let mut state = state();
         for n in 0..28 {
             let (proof, evidence) = (format!("port {n} is closed to others"), Some("refused from outside".to_owned()));
-            state.take_in(&at(What::ProofEnded { proof, evidence, failure: None, millis: 1 }));
+            state.take_in(&at(EventKind::ProofEnded { proof, evidence, failure: None, millis: 1 }));
         }
         let page = finished(WIDE, &dir(), &state, Some(&plan()), Some(SECRETS));
         assert_fits(&page, WIDE);
@@ -413,9 +413,9 @@ mod tests {
     #[test]
     fn a_stage_that_was_taken_back_before_the_run_was_stopped_is_no_unfinished_rollback() {
         let mut events = decided();
-        let stage = events.iter().position(|event| matches!(event.what, What::Undone { .. })).unwrap_or_default();
+        let stage = events.iter().position(|event| matches!(event.what, EventKind::Undone { .. })).unwrap_or_default();
         events.truncate(stage + 3);
-        events.push(at(What::Decided { choice: Choice::Pause }));
+        events.push(at(EventKind::Decided { choice: Choice::Pause }));
         let page = failed(WIDE, &dir(), &RunState::of(&events), Exit::Incomplete);
         assert!(page.contains("Paused.") && page.contains("bringup resume"), "{page}");
         assert!(page.contains("could not create the role"), "the failure is told:\n{page}");
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_rollback_that_stopped_can_only_go_back() {
         let mut events = gone_wrong();
-        events.push(at(What::Failed {
+        events.push(at(EventKind::Failed {
             step: "packages".to_owned(),
             failure: Failure::new("purge nginx", "dpkg is locked"),
         }));
@@ -520,7 +520,7 @@ mod tests {
         let mut state = RunState::of(&gone_wrong());
         for n in 0..9 {
             let failure = Failure::new(format!("remove file {n}"), "busy");
-            state.take_in(&at(What::Failed { step: "packages".to_owned(), failure }));
+            state.take_in(&at(EventKind::Failed { step: "packages".to_owned(), failure }));
         }
         let page = failed(WIDE, &dir(), &state, Exit::Incomplete);
         assert_fits(&page, WIDE);

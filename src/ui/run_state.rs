@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::decision::{Choice, Waiting};
-use crate::engine::event::{Ended, Event, Step, What};
+use crate::engine::event::{Ended, Event, EventKind, StepInfo};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
@@ -42,7 +42,7 @@ pub enum StepState {
     /// It changed something, or was proven.
     Done,
     /// There was nothing to change.
-    AlreadySo,
+    Unchanged,
     /// It failed.
     Failed,
     /// Somebody decided to go on without it.
@@ -122,8 +122,8 @@ impl Group<'_> {
             StepState::Undone
         } else if left {
             StepState::Pending
-        } else if all(StepState::AlreadySo) {
-            StepState::AlreadySo
+        } else if all(StepState::Unchanged) {
+            StepState::Unchanged
         } else {
             StepState::Done
         }
@@ -250,35 +250,35 @@ impl RunState {
         self.latest = Some(event.at);
         self.estimate.take_in(event);
         match &event.what {
-            What::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
-            What::ActionStarted { action } => self.begin(action, event.at),
-            What::ProofStarted { proof } => {
+            EventKind::RunStarted { guide, actions, proofs, .. } => self.start(guide, actions, proofs),
+            EventKind::ActionStarted { action } => self.begin(action, event.at),
+            EventKind::ProofStarted { proof } => {
                 let at = self.proof(proof);
                 self.begin_at(at, event.at);
             }
-            What::ActionProgress { action, progress } => self.go_on(action, progress, event.at),
-            What::ActionEnded { action, ended, millis } => {
+            EventKind::ActionProgress { action, progress } => self.go_on(action, progress, event.at),
+            EventKind::ActionEnded { action, ended, millis } => {
                 let state = match ended {
                     Ended::Changed => StepState::Done,
-                    Ended::AlreadySo => StepState::AlreadySo,
+                    Ended::Unchanged => StepState::Unchanged,
                     Ended::Failed => StepState::Failed,
                 };
                 self.end(action, state, *millis);
             }
-            What::ProofEnded { proof, evidence, failure, millis } => {
+            EventKind::ProofEnded { proof, evidence, failure, millis } => {
                 let at = self.proof(proof);
                 self.end(proof, if failure.is_some() { StepState::Failed } else { StepState::Done }, *millis);
                 self.output.push(proof, Kind::Output, evidence.as_deref().unwrap_or_default());
                 self.steps[at].evidence.clone_from(evidence);
             }
-            What::Failed { step, failure } => self.fail(step, failure),
-            What::Waiting(waiting) => {
+            EventKind::Failed { step, failure } => self.fail(step, failure),
+            EventKind::Waiting(waiting) => {
                 self.pause();
                 self.phase = Phase::Waiting(Box::new(waiting.clone()));
                 // It was a stage that was rolled back, not the run.
                 self.rolling_back = false;
             }
-            What::Decided { choice } => {
+            EventKind::Decided { choice } => {
                 self.phase = Phase::Forward;
                 messages::decided(*choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
@@ -288,20 +288,20 @@ impl RunState {
                     self.kept.clear();
                 }
             }
-            What::Skipped { step, reason } => {
+            EventKind::Skipped { step, reason } => {
                 self.end(step, StepState::Skipped, 0);
                 self.output.push(step, Kind::Note, reason);
                 let at = self.step(step);
                 self.steps[at].evidence = Some(reason.clone());
             }
-            What::RollbackStarted { records, .. } => {
+            EventKind::RollbackStarted { records, .. } => {
                 self.phase = Phase::Back;
                 self.rolling_back = true;
                 self.records = *records;
                 self.undone.clear();
                 self.pause();
             }
-            What::Undone { action, describe } => {
+            EventKind::Undone { action, describe } => {
                 let at = self.step(action);
                 self.steps[at].state = StepState::Undone;
                 self.output.push(BACK, Kind::Undone, describe);
@@ -309,16 +309,16 @@ impl RunState {
                 self.current = Some(at);
                 self.meter = Meter { says: describe.clone(), ..Meter::default() };
             }
-            What::Kept { what, why } => {
+            EventKind::Kept { what, why } => {
                 self.tell(Kind::Kept, &format!("{what}: {why}"));
                 self.kept.push((what.clone(), why.clone()));
             }
-            What::Dumped { what, file } => {
+            EventKind::Dumped { what, file } => {
                 self.tell(Kind::Saved, &format!("{what} is in {file}"));
                 self.dumped.push((what.clone(), file.clone()));
             }
-            What::Note { text } => self.tell(Kind::Note, text),
-            What::RunEnded { exit, changed } => {
+            EventKind::Note { text } => self.tell(Kind::Note, text),
+            EventKind::RunEnded { exit, changed } => {
                 if *exit == Exit::RolledBack {
                     self.all_undone();
                 }
@@ -356,7 +356,7 @@ impl RunState {
         }
     }
 
-    fn start(&mut self, guide: &str, actions: &[Step], proofs: &[Step]) {
+    fn start(&mut self, guide: &str, actions: &[StepInfo], proofs: &[StepInfo]) {
         guide.clone_into(&mut self.title);
         self.phase = Phase::Forward;
         self.rolling_back = false;

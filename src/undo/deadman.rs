@@ -18,9 +18,9 @@ use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
 use crate::host::{Host, Stamp};
 use crate::progress::Progress;
-use crate::undo::{Blobs, Carry, Undo, UndoCx};
+use crate::undo::{Blobs, Carry, Undo, UndoContext};
 
-use pending::{HELD_LONG, Pending, State, boot, end, load, save, under_lock, under_lock_within};
+use pending::{GuardState, HELD_LONG, Pending, boot, end, load, save, under_lock, under_lock_within};
 use timer::EARLY;
 
 mod pending;
@@ -51,14 +51,14 @@ pub enum Confirm {
 
 /// A way in over SSH: nothing but a login on it keeps a change of SSH itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Way {
+pub struct SshEndpoint {
     /// The TCP port.
     pub port: u16,
     /// Addresses of this host; none: all of them.
     pub addresses: Vec<IpAddr>,
 }
 
-impl Way {
+impl SshEndpoint {
     fn leads(&self, to: SocketAddr) -> bool {
         to.port() == self.port && (self.addresses.is_empty() || self.addresses.contains(&to.ip()))
     }
@@ -66,7 +66,7 @@ impl Way {
 
 /// A change under a switch.
 #[derive(Clone, Debug)]
-pub struct Plan<'a> {
+pub struct GuardedChange<'a> {
     /// What is changed, for messages: "the firewall".
     pub what: &'a str,
     /// What to do when nobody confirmed it.
@@ -76,7 +76,7 @@ pub struct Plan<'a> {
     /// Seconds after which it comes back.
     pub seconds: u64,
     /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
-    pub way: Option<Way>,
+    pub endpoint: Option<SshEndpoint>,
     /// TCP ports on which somebody must knock before, in order, where that is so.
     pub knock: &'a [u16],
     /// The way back.
@@ -92,61 +92,61 @@ pub struct Plan<'a> {
 /// Makes `change` so that it comes back by itself, waits until it is confirmed, and leaves it in force.
 pub fn guarded(
     host: &dyn Host,
-    plan: &Plan<'_>,
+    guard: &GuardedChange<'_>,
     progress: &(dyn Fn(Progress) + Sync),
     change: &mut dyn FnMut() -> Outcome<()>,
 ) -> Outcome<()> {
-    arm(host, plan)?;
+    arm(host, guard)?;
     let changed = under_lock(host, |pending| {
         still_armed(host, pending)?;
         change()?;
-        if plan.confirm != Confirm::None {
-            timer::start(host, plan, timer::UNIT, plan.seconds)?;
+        if guard.confirm != Confirm::None {
+            timer::start(host, guard, timer::UNIT, guard.seconds)?;
         }
         // Whatever reached us before this moment proves nothing.
         pending.known = known(host, &pending.ports);
-        pending.deadline = after(host, plan.seconds);
+        pending.deadline = after(host, guard.seconds);
         Ok(pending.clone())
     });
     let armed = match changed {
         Ok(armed) => armed,
         Err(failure) => {
-            put_back_now(host, plan.carry);
+            revert_now(host, guard.carry);
             return Err(with_what_remains(host, failure));
         }
     };
-    match plan.confirm {
+    match guard.confirm {
         Confirm::None => keep(host),
-        Confirm::NewConnection | Confirm::Local => wait(host, &armed, progress, plan.carry),
+        Confirm::NewConnection | Confirm::Local => wait(host, &armed, progress, guard.carry),
     }
 }
 
 /// Writes the way back down and starts the timer. Nothing is changed yet.
-fn arm(host: &dyn Host, plan: &Plan<'_>) -> Outcome<()> {
+fn arm(host: &dyn Host, guard: &GuardedChange<'_>) -> Outcome<()> {
     let sshd = ssh::now(host);
     let pending = Pending {
-        state: State::Armed,
-        what: plan.what.to_owned(),
-        hint: plan.hint.to_owned(),
+        state: GuardState::Armed,
+        what: guard.what.to_owned(),
+        hint: guard.hint.to_owned(),
         boot: boot(host),
         since: host.now(),
-        deadline: after(host, plan.seconds + EARLY),
-        seconds: plan.seconds,
-        confirm: plan.confirm,
+        deadline: after(host, guard.seconds + EARLY),
+        seconds: guard.seconds,
+        confirm: guard.confirm,
         known: known(host, &sshd.ports),
         peers: sshd.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
-        ports: plan.way.as_ref().map_or(sshd.ports, |way| vec![way.port]),
-        way: plan.way.clone(),
-        knock: plan.knock.to_owned(),
-        restore: plan.restore.clone(),
-        blobs: plan.blobs.dir().to_owned(),
-        log: plan.log.to_owned(),
+        ports: guard.endpoint.as_ref().map_or(sshd.ports, |endpoint| vec![endpoint.port]),
+        endpoint: guard.endpoint.clone(),
+        knock: guard.knock.to_owned(),
+        restore: guard.restore.clone(),
+        blobs: guard.blobs.dir().to_owned(),
+        log: guard.log.to_owned(),
         errors: Vec::new(),
     };
     save(host, &pending)?;
     timer::forget(host);
-    if let Err(failure) = timer::start(host, plan, timer::EARLY_UNIT, plan.seconds + EARLY) {
-        end(host, State::Off)?;
+    if let Err(failure) = timer::start(host, guard, timer::EARLY_UNIT, guard.seconds + EARLY) {
+        end(host, GuardState::Off)?;
         return Err(failure);
     }
     Ok(())
@@ -163,8 +163,12 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync), 
         format!("run `bringup confirm` to keep {}", armed.what)
     } else {
         let list = |ports: &[u16], word: &str| ports.iter().map(u16::to_string).collect::<Vec<_>>().join(word);
-        let addresses: Vec<String> =
-            armed.way.iter().flat_map(|way| &way.addresses).map(|address| format!("{address}, ")).collect();
+        let addresses: Vec<String> = armed
+            .endpoint
+            .iter()
+            .flat_map(|endpoint| &endpoint.addresses)
+            .map(|address| format!("{address}, "))
+            .collect();
         let knock = match armed.knock.as_slice() {
             [] => String::new(),
             row => format!("knock on {}, then ", list(row, ", ")),
@@ -175,20 +179,20 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync), 
     let mut told = None;
     loop {
         match load(host)?.map(|pending| (pending.state, pending)) {
-            Some((State::Armed, pending)) => {
+            Some((GuardState::Armed, pending)) => {
                 if pending.confirm == Confirm::NewConnection && is_reached(host, &pending) {
                     return keep(host);
                 }
             }
-            Some((State::Confirmed, _)) => return keep(host),
-            Some((State::Fired, pending)) => return Err(missed(&pending)),
-            Some((State::Off, _)) | None => {
+            Some((GuardState::Confirmed, _)) => return keep(host),
+            Some((GuardState::Expired, pending)) => return Err(missed(&pending)),
+            Some((GuardState::Off, _)) | None => {
                 return Err(Failure::new(format!("keep {}", armed.what), "its confirmation was called off"));
             }
         }
         let left = armed.deadline.sec.saturating_sub(host.now().sec);
         if left < -i64::try_from(LATE.as_secs()).unwrap_or(0) {
-            put_back_now(host, carry);
+            revert_now(host, carry);
             continue;
         }
         let left = u64::try_from(left).unwrap_or(0);
@@ -206,8 +210,8 @@ fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
     ssh::connections_but(host, &pending.ports, &pending.known)
         .iter()
         .filter(|connection| connection.established && !connection.peer.ip().is_loopback())
-        .any(|connection| match &pending.way {
-            Some(way) => connection.logged_in && way.leads(connection.local),
+        .any(|connection| match &pending.endpoint {
+            Some(endpoint) => connection.logged_in && endpoint.leads(connection.local),
             None => connection.logged_in || pending.peers.contains(&connection.peer.ip()),
         })
 }
@@ -216,7 +220,7 @@ fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
 pub fn confirm(host: &dyn Host) -> Outcome<String> {
     let what = "confirm a change";
     under_lock(host, |pending| {
-        if pending.state == State::Fired {
+        if pending.state == GuardState::Expired {
             return Err(missed(pending));
         }
         if still_armed(host, pending).is_err() {
@@ -227,7 +231,7 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
                 return Err(Failure::new(what, "this is no SSH session, and proves nothing about one")
                     .hint("log in by SSH, that is enough; the answer `confirm: local` lets the console confirm"));
             };
-            if pending.way.as_ref().is_some_and(|way| !way.leads(ends.0)) {
+            if pending.endpoint.as_ref().is_some_and(|endpoint| !endpoint.leads(ends.0)) {
                 let ports: Vec<String> = pending.ports.iter().map(ToString::to_string).collect();
                 return Err(Failure::new(
                     what,
@@ -243,17 +247,17 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
                 .hint("open a new SSH connection, that is enough"));
             }
         }
-        pending.state = State::Confirmed;
+        pending.state = GuardState::Confirmed;
         Ok(pending.what.clone())
     })
 }
 
 /// What the timer does: puts everything back unless it was confirmed. Sleeps for `wait` seconds before, where the
 /// timer is no other's.
-pub fn fire(host: &dyn Host, wait: u64, carry: Carry) -> Outcome<()> {
+pub fn expire(host: &dyn Host, wait: u64, carry: Carry) -> Outcome<()> {
     let since = load(host)?.map(|pending| pending.since);
     // A change that was made later has timers of its own.
-    let mine = |pending: &Pending| pending.state == State::Armed && Some(pending.since) == since;
+    let mine = |pending: &Pending| pending.state == GuardState::Armed && Some(pending.since) == since;
     // Counted in pauses, since somebody may set the clock meanwhile.
     for _ in 0..wait.saturating_mul(1000) / 250 {
         if !load(host)?.is_some_and(|pending| mine(&pending)) {
@@ -261,15 +265,15 @@ pub fn fire(host: &dyn Host, wait: u64, carry: Carry) -> Outcome<()> {
         }
         host.sleep(POLL);
     }
-    let put_back = under_lock_within(host, HELD_LONG, |pending| {
+    let reverted = under_lock_within(host, HELD_LONG, |pending| {
         let armed = mine(pending) && still_armed(host, pending).is_ok();
         if armed {
-            put_back(host, pending, carry);
+            revert(host, pending, carry);
         }
         Ok(armed)
     })?;
     // The run that would stop the other timer may be dead.
-    if put_back {
+    if reverted {
         timer::stop(host);
     }
     Ok(())
@@ -305,11 +309,11 @@ fn missed(pending: &Pending) -> Failure {
 /// The change stays: the timer is stopped.
 fn keep(host: &dyn Host) -> Outcome<()> {
     under_lock(host, |pending| match pending.state {
-        State::Armed | State::Confirmed => {
-            pending.state = State::Confirmed;
+        GuardState::Armed | GuardState::Confirmed => {
+            pending.state = GuardState::Confirmed;
             Ok(())
         }
-        State::Fired | State::Off => Err(missed(pending)),
+        GuardState::Expired | GuardState::Off => Err(missed(pending)),
     })?;
     timer::forget(host);
     Ok(())
@@ -317,10 +321,10 @@ fn keep(host: &dyn Host) -> Outcome<()> {
 
 /// Puts back what a switch of this boot still guards, without waiting for its timer. To be called before the state
 /// to come back to is remembered, and before a run is taken back: the run that armed it may be dead.
-pub fn put_back_now(host: &dyn Host, carry: Carry) {
+pub fn revert_now(host: &dyn Host, carry: Carry) {
     if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
         // Should it fail, the timer remains.
-        if fire(host, 0, carry).is_ok() {
+        if expire(host, 0, carry).is_ok() {
             timer::forget(host);
         }
     }
@@ -330,18 +334,20 @@ pub fn put_back_now(host: &dyn Host, carry: Carry) {
 /// half made.
 pub fn is_begun(host: &dyn Host, what: &str) -> bool {
     load(host).ok().flatten().is_some_and(|pending| {
-        pending.what == what && pending.boot == boot(host) && matches!(pending.state, State::Armed | State::Confirmed)
+        pending.what == what
+            && pending.boot == boot(host)
+            && matches!(pending.state, GuardState::Armed | GuardState::Confirmed)
     })
 }
 
-fn put_back(host: &dyn Host, pending: &mut Pending, carry: Carry) {
+fn revert(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let blobs = Blobs::new(&pending.blobs);
-    let cx = UndoCx::of_settings(host, &blobs, &pending.log);
+    let cx = UndoContext::of_settings(host, &blobs, &pending.log);
     let records = pending.restore.iter().filter_map(|record| persist(host, || (carry.carry_out)(record, &cx)));
     // As after a rollback: services take up the files that are back.
-    let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.settle)(record, &cx)));
+    let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.restore_service)(record, &cx)));
     pending.errors = records.chain(services).collect();
-    pending.state = State::Fired;
+    pending.state = GuardState::Expired;
     let line = format!("{}: not confirmed, reverted\n", pending.what);
     // A log that cannot be written must not stop anything.
     let _ = host.append_lazily(&pending.log, line.as_bytes());
@@ -361,7 +367,7 @@ fn persist<T>(host: &dyn Host, does: impl Fn() -> Outcome<T>) -> Option<Failure>
 }
 
 fn still_armed(host: &dyn Host, pending: &Pending) -> Outcome<()> {
-    if pending.state == State::Armed && pending.boot == boot(host) {
+    if pending.state == GuardState::Armed && pending.boot == boot(host) {
         return Ok(());
     }
     Err(Failure::new(format!("change {}", pending.what), "the time to confirm it was over before it was made"))

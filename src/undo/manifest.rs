@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Host, Kind, Meta, Stamp, Stat};
 use crate::state_dir;
 
@@ -76,14 +76,14 @@ const TOPS: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool", "/op
 /// A part of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum ManifestScope {
     /// All of it that packages and actions may touch.
     Disk,
     /// Settings, and the tops of the directories where services keep their state.
     Settings,
 }
 
-impl Scope {
+impl ManifestScope {
     /// Whether `path` is looked at.
     pub fn holds(self, path: &Path) -> bool {
         match self {
@@ -98,7 +98,7 @@ impl Scope {
 
 /// A path in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct FileEntry {
     /// What it is.
     pub kind: Kind,
     /// Permissions and ownership.
@@ -122,7 +122,7 @@ pub struct Entry {
     pub xattrs: Vec<(String, Vec<u8>)>,
 }
 
-impl Entry {
+impl FileEntry {
     /// Whether both are the same thing. Times and inode are believed when they agree; when they do not, the
     /// content decides where it is known, else size and time of the last change. Directories have no content
     /// of their own.
@@ -153,7 +153,7 @@ impl Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// Every path.
-    pub entries: BTreeMap<PathBuf, Entry>,
+    pub entries: BTreeMap<PathBuf, FileEntry>,
 }
 
 /// Contents that go with a manifest, in memory: hash -> content.
@@ -188,24 +188,29 @@ impl Manifest {
     /// Looks at the whole disk. Contents of kept files that `known` has unchanged are not read again; the
     /// others are put into `contents`.
     pub fn take(host: &dyn Host, known: Option<&Self>, contents: &mut Contents) -> Outcome<Self> {
-        Self::take_in(host, Scope::Disk, known, contents)
+        Self::take_in(host, ManifestScope::Disk, known, contents)
     }
 
     /// As [`Manifest::take`], of a part of the disk.
-    pub fn take_in(host: &dyn Host, scope: Scope, known: Option<&Self>, contents: &mut Contents) -> Outcome<Self> {
+    pub fn take_in(
+        host: &dyn Host,
+        scope: ManifestScope,
+        known: Option<&Self>,
+        contents: &mut Contents,
+    ) -> Outcome<Self> {
         let mut manifest = Self::default();
         let root = Path::new("/");
         let failed = |e| Failure::new("look at the disk", e);
         let device = host.stat(root).map_err(failed)?.map_or(0, |stat| stat.dev);
         match scope {
-            Scope::Disk => {
+            ManifestScope::Disk => {
                 for name in host.list(root).map_err(failed)? {
                     if !NOT_OURS.iter().any(|skip| name == Path::new(skip)) {
                         manifest.walk(host, &root.join(name), (device, usize::MAX), known, contents)?;
                     }
                 }
             }
-            Scope::Settings => {
+            ManifestScope::Settings => {
                 for path in SETTINGS {
                     manifest.walk(host, Path::new(path), (device, usize::MAX), known, contents)?;
                 }
@@ -257,8 +262,8 @@ impl Manifest {
         Ok(())
     }
 
-    fn entry(host: &dyn Host, path: &Path, stat: &Stat, known: Option<&Self>, contents: &mut Contents) -> Entry {
-        let mut entry = Entry {
+    fn entry(host: &dyn Host, path: &Path, stat: &Stat, known: Option<&Self>, contents: &mut Contents) -> FileEntry {
+        let mut entry = FileEntry {
             kind: stat.kind,
             meta: stat.meta,
             size: stat.size,
@@ -279,7 +284,7 @@ impl Manifest {
                     entry.hash.clone_from(&before.hash);
                     entry.xattrs.clone_from(&before.xattrs);
                 } else if let Ok(content) = host.read(path) {
-                    let hash = fingerprint(&content);
+                    let hash = sha256_hex(&content);
                     contents.entry(hash.clone()).or_insert(content);
                     entry.hash = Some(hash);
                     entry.xattrs = host.xattrs(path).unwrap_or_default();
@@ -327,7 +332,7 @@ impl Manifest {
         for (hash, (start, length)) in index {
             let content = pack
                 .get(start..start + length)
-                .filter(|content| fingerprint(content) == hash)
+                .filter(|content| sha256_hex(content) == hash)
                 .ok_or_else(|| Failure::new(what(), "a kept content is damaged"))?;
             contents.insert(hash, content.to_vec());
         }

@@ -40,10 +40,21 @@ fn what_an_administrator_changed_is_kept_and_reported() {
          apt-get install -y -q tree && echo '# by hand' >> {site} && echo alice > /etc/motd"
     );
     host.sh(&script).expect(0);
+    // In what the run brought: a site of nginx's, and a database.
+    host.sh("echo 'server { listen 8099; root /srv; }' > /etc/nginx/sites-available/alice && \
+         ln -s ../sites-available/alice /etc/nginx/sites-enabled/alice && systemctl reload nginx && \
+         runuser -u postgres -- createdb ledger")
+        .expect(0);
+    let refused = host.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(1);
+    assert!(refused.both().contains("the PostgreSQL database ledger"), "{}", refused.both());
+    host.sh("runuser -u postgres -- dropdb ledger").expect(0);
     let ended = host.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
     host.sh("id alice && test -f /etc/sysctl.d/99-alice.conf && which tree && grep -q alice /etc/motd").expect(0);
-    host.sh(&format!("grep -q 'by hand' {site}")).expect(0);
-    assert!(ended.both().contains(&site), "the changed file is not reported:\n{}", ended.both());
+    host.sh(&format!("grep -q 'by hand' {site} && test -L /etc/nginx/sites-enabled/alice")).expect(0);
+    let told = ended.both().split_whitespace().collect::<Vec<_>>().join(" ");
+    for name in [site.as_str(), "/etc/nginx — it holds what is not ours", "sites-enabled/alice"] {
+        assert!(told.contains(name), "{name} is not reported:\n{}", ended.both());
+    }
     host.sh("! id webapp && ! id postgres && ! dpkg -l postgresql | grep -q ^ii && dpkg -l tree | grep -q ^ii")
         .expect(0);
 }

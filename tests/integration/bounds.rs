@@ -20,7 +20,7 @@ use bringup::host::{Host, Meta};
 use bringup::progress::Progress;
 use bringup::proof::{self, Proof};
 use bringup::secret::Secrets;
-use bringup::undo::{Blobs, Undo, UndoCx, Undone};
+use bringup::undo::{Blobs, Undo, UndoContext, Undone};
 use bringup::yaml;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -60,7 +60,7 @@ fn server(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> u16 {
 fn told(proof: serde_json::Value) -> String {
     let proof: Proof = serde_json::from_value(proof).unwrap();
     let (host, secrets) = (RealHost::new(), Secrets::default());
-    proof.prover().prove(&proof::Cx { host: &host, secrets: &secrets }).unwrap_err().to_string()
+    proof.prover().prove(&proof::Context { host: &host, secrets: &secrets }).unwrap_err().to_string()
 }
 
 /// Everything that a protocol may take for the beginning of an answer, and then zeros, or messages, without end.
@@ -137,7 +137,7 @@ fn a_file_of_any_size_is_no_obstacle() {
 
         let nothing = BTreeMap::new();
         let (blobs, log, dumps) = (Blobs::new(dir.join("blobs")), dir.join("log"), dir.join("dumps"));
-        let cx = UndoCx {
+        let cx = UndoContext {
             host: &host,
             blobs: &blobs,
             log: &log,
@@ -145,7 +145,7 @@ fn a_file_of_any_size_is_no_obstacle() {
             dumped: &|_, _| {},
             dumps: &dumps,
             drop_data: true,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: Some("as it was"),
             post: None,
             died: None,

@@ -17,10 +17,10 @@ use std::path::PathBuf;
 
 use bringup::action::Action;
 use bringup::answers::OnFailure;
-use bringup::engine::event::What;
+use bringup::engine::event::EventKind;
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{Options, roll_back};
-use bringup::engine::run::{Job, execute};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
 use bringup::host::Host;
@@ -130,13 +130,13 @@ fn run_plan(host: &FakeHost, plan: &Plan, secrets: &Secrets, on_failure: OnFailu
         },
     };
     // Shown when a test fails.
-    let emit = |what: What| {
-        if let What::Failed { step, failure } = what {
+    let emit = |what: EventKind| {
+        if let EventKind::Failed { step, failure } = what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
     };
-    let job = Job { host, dir: &dir, plan, secrets, on_failure, emit: &emit, stop: &|| None };
-    execute(&job, &mut journal)
+    let context = RunContext { host, dir: &dir, plan, secrets, on_failure, emit: &emit, stop: &|| None };
+    execute(&context, &mut journal)
 }
 
 fn newest(host: &FakeHost) -> Option<(RunDir, Result<Journal, bringup::error::Failure>)> {

@@ -160,7 +160,7 @@ fn nothing_but_the_web_server_listens_for_others() {
         if let Proof::Ports(expected) = &planned.proof {
             for port in &expected.ports {
                 let public = [80, 443].contains(&port.port);
-                assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{port:?}");
+                assert_eq!(public, port.on == bringup::proof::ports::Exposure::Any, "{port:?}");
             }
         }
     }

@@ -163,7 +163,7 @@ fn every_engine_is_on_the_loopback_address_and_proven_to_be() {
             if let Proof::Ports(expected) = &planned.proof {
                 for port in &expected.ports {
                     let public = [80, 443].contains(&port.port);
-                    assert_eq!(public, port.on == bringup::proof::ports::Scope::Any, "{name}: {port:?}");
+                    assert_eq!(public, port.on == bringup::proof::ports::Exposure::Any, "{name}: {port:?}");
                 }
             }
         }

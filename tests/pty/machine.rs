@@ -8,8 +8,8 @@ use std::thread;
 use bringup::action::{Action, Reversible};
 use bringup::answers::OnFailure;
 use bringup::engine::detach;
-use bringup::engine::event::{Event, What};
-use bringup::engine::run::{Job, execute};
+use bringup::engine::event::{Event, EventKind};
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::guide::load;
 use bringup::host::fake::{FakeHost, Package, output};
@@ -78,12 +78,12 @@ fn run(work: impl Fn() -> i32 + Send + Sync + 'static) -> String {
     let lock = detach::lock(&*HOST, &id).unwrap();
     thread::spawn(move || {
         let _lock = lock;
-        let emit = |what: What| {
+        let emit = |what: EventKind| {
             let event = Event { at: HOST.now(), what };
             let line = serde_json::to_string(&event).unwrap() + "\n";
             HOST.append_lazily(&dir.file("events.jsonl"), line.as_bytes()).unwrap();
         };
-        let job = Job {
+        let context = RunContext {
             host: &*HOST,
             dir: &dir,
             plan: &plan,
@@ -92,7 +92,7 @@ fn run(work: impl Fn() -> i32 + Send + Sync + 'static) -> String {
             emit: &emit,
             stop: &|| None,
         };
-        execute(&job, &mut journal);
+        execute(&context, &mut journal);
     });
     id
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind};
 use crate::progress::Progress;
@@ -107,7 +107,7 @@ impl Dns {
     }
 
     /// Whether the name server is one for the name, before an authority is asked.
-    pub(super) fn answers(&self, cx: &Cx<'_>, name: &str) -> Outcome<()> {
+    pub(super) fn answers(&self, cx: &Context<'_>, name: &str) -> Outcome<()> {
         if self.provider != Provider::Rfc2136 {
             return Ok(());
         }

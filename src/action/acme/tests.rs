@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::*;
-use crate::action::bench::Bench;
+use crate::action::testing::Bench;
 use crate::host::Address;
 use crate::host::fake::output;
 
@@ -131,7 +131,7 @@ fn certbot_answers_by_itself_where_nothing_holds_port_80() {
     bench.make(&alone);
     let asked = commands(&bench, "certbot").pop().unwrap();
     assert!(asked.contains(" --standalone ") && !asked.contains("webroot"), "{asked}");
-    assert_eq!(bench.check(&alone).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&alone).unwrap(), Verdict::Unchanged);
     assert!(bench.check(&failing()).unwrap_err().to_string().contains("by way of standalone"));
 
     let held = self::bench();

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::action::database::{self, Server};
+use crate::action::database::{self, DatabaseServer};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Hash, Host, Kind, Stat};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// How long saving the data of a directory may take.
 const LONGEST: Duration = Duration::from_hours(4);
@@ -61,26 +61,25 @@ impl Undo {
                 Some(format!("the {engine} database {name}"))
             }
             Self::RemoveData { path } => Some(format!("the data in {}", path.display())),
-            Self::Packages { .. } => Some("a database that was made since, in an engine that would go".to_owned()),
             _ => None,
         }
     }
 }
 
 /// The databases in the servers that these packages are: server and name.
-pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(Server, String)> {
-    let of = |(server, names): (Server, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
+pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(DatabaseServer, String)> {
+    let of = |(server, names): (DatabaseServer, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
     database::served_by(host, planned).into_iter().flat_map(of).collect()
 }
 
 /// What a record of packages knows those databases by.
-pub fn served_fingerprint(databases: &[(Server, String)]) -> Option<String> {
+pub fn served_fingerprint(databases: &[(DatabaseServer, String)]) -> Option<String> {
     let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
-    (!lines.is_empty()).then(|| fingerprint(lines.join("\n").as_bytes()))
+    (!lines.is_empty()).then(|| sha256_hex(lines.join("\n").as_bytes()))
 }
 
 /// Saves what others keep in the engines that go with these packages.
-pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<()> {
+pub fn save_databases(cx: &UndoContext<'_>, planned: &[(String, String)]) -> Outcome<()> {
     for (server, names) in database::served_by(cx.host, planned) {
         for name in names {
             database::save(cx, &server, &name)?;
@@ -90,7 +89,7 @@ pub fn save_databases(cx: &UndoCx<'_>, planned: &[(String, String)]) -> Outcome<
 }
 
 /// Removes a data directory; archives it first when its data changed since the run.
-pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
+pub fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let what = || format!("remove the data in {}", path.display());
     if cx.host.stat(path).map_err(|e| Failure::new(what(), e))?.is_none() {
         return Ok(Undone::Nothing);
@@ -111,7 +110,7 @@ pub fn remove(cx: &UndoCx<'_>, path: &Path) -> Outcome<Undone> {
 }
 
 /// Archives a tree under its own names, so that unpacking it in / puts everything where it was.
-fn archive(cx: &UndoCx<'_>, path: &Path) -> Outcome<()> {
+fn archive(cx: &UndoContext<'_>, path: &Path) -> Outcome<()> {
     let what = || format!("archive {}", path.display());
     let relative = path.display().to_string().trim_matches('/').to_owned();
     let file = cx.dumps.join(format!("{}.tar", relative.replace('/', "-")));
@@ -231,11 +230,11 @@ mod tests {
         host.make_symlink("/srv/app/link".as_ref(), "/srv/keep".as_ref()).unwrap();
         host.set_meta("/srv/app/link".as_ref(), theirs).unwrap();
         let (blobs, nothing) = (Blobs::new("/b"), BTreeMap::new());
-        let cx = UndoCx {
+        let cx = UndoContext {
             drop_data: true,
-            wrote: &nothing,
+            written_hashes: &nothing,
             data: Some("as it was"),
-            ..UndoCx::of_settings(&host, &blobs, "/log".as_ref())
+            ..UndoContext::of_settings(&host, &blobs, "/log".as_ref())
         };
         let path = Path::new("/srv/app/link/data");
         for record in [

@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::action::database::Server;
+use crate::action::database::DatabaseServer;
 use crate::action::database::postgresql::{self, Elsewhere};
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Output};
-use crate::undo::UndoCx;
+use crate::undo::UndoContext;
 
 /// How long a dump may take.
 pub const LONGEST: Duration = Duration::from_hours(4);
@@ -39,9 +39,9 @@ pub struct Dump {
 }
 
 /// Dumps a database into the directory for dumps, durably.
-pub fn take(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<Dump> {
+pub fn take(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str) -> Outcome<Dump> {
     let of = match server {
-        Server::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
+        DatabaseServer::Postgresql(at) if !matches!(at.cluster.as_str(), "") && !at.cluster.ends_with("/main") => {
             format!("{}-{}", at.cluster.replace('/', "-"), file_name(name))
         }
         _ => file_name(name),
@@ -50,14 +50,14 @@ pub fn take(cx: &UndoCx<'_>, server: &Server, name: &str) -> Outcome<Dump> {
 }
 
 /// Dumps some tables and sequences of a PostgreSQL database.
-pub fn take_tables(cx: &UndoCx<'_>, server: &Server, name: &str, tables: &[String]) -> Outcome<Dump> {
+pub fn take_tables(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, tables: &[String]) -> Outcome<Dump> {
     // A command line has its limits: beyond them all of it is dumped.
     let options: Vec<String> =
         if tables.len() > 200 { Vec::new() } else { tables.iter().map(|table| format!("--table={table}")).collect() };
     take_as(cx, server, name, &format!("{}-of-the-role", file_name(name)), &options)
 }
 
-fn take_as(cx: &UndoCx<'_>, server: &Server, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
+fn take_as(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, of: &str, options: &[String]) -> Outcome<Dump> {
     let engine = server.engine();
     let path = cx.dumps.join(format!("{}-{of}.sql", engine.id()));
     let script = format!(
@@ -83,7 +83,7 @@ pub fn file_name(name: &str) -> String {
     }
     let plain: String =
         name.chars().map(|c| if u8::try_from(c).is_ok_and(is_plain) { c } else { '_' }).take(40).collect();
-    format!("{plain}-{}", &fingerprint(name.as_bytes())[..8])
+    format!("{plain}-{}", &sha256_hex(name.as_bytes())[..8])
 }
 
 /// The fingerprint of a database with what its role has made elsewhere; the same where it has made nothing.
@@ -91,12 +91,12 @@ pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
     let tables = elsewhere.objects.iter().flat_map(|(name, tables)| tables.iter().map(move |table| (name, table)));
     let mut all: Vec<String> = tables.map(|(name, table)| format!("{name:?} {table:?}")).collect();
     all.extend(elsewhere.databases.iter().map(|name| format!("{name:?}")));
-    if all.is_empty() { own.to_owned() } else { fingerprint(format!("{own}\n{}", all.join("\n")).as_bytes()) }
+    if all.is_empty() { own.to_owned() } else { sha256_hex(format!("{own}\n{}", all.join("\n")).as_bytes()) }
 }
 
 impl Dump {
     /// Tells what was dumped, and where to; an empty one is removed.
-    pub fn keep_if_filled(self, cx: &UndoCx<'_>) -> Outcome<Option<PathBuf>> {
+    pub fn keep_if_filled(self, cx: &UndoContext<'_>) -> Outcome<Option<PathBuf>> {
         if self.statements == 0 {
             let failed = |e| Failure::new(format!("remove the empty dump {}", self.path.display()), e);
             cx.host.remove(&self.path).map_err(failed)?;
@@ -108,17 +108,17 @@ impl Dump {
 }
 
 /// SHA-256 of a database's logical dump, without what changes by itself.
-pub fn fingerprint_of(host: &dyn Host, server: &Server, name: &str) -> Outcome<String> {
+pub fn fingerprint_of(host: &dyn Host, server: &DatabaseServer, name: &str) -> Outcome<String> {
     let what = format!("read the data of the {} database {name}", server.engine().title());
     let output = bash(host, &what, &format!("{SUMMARY}\"$@\" | hash"), None, tool(host, server, name, &[])?)?;
     Ok(output.text())
 }
 
 /// The engine's own tool, as the user who may read everything.
-fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Outcome<Vec<String>> {
+fn tool(host: &dyn Host, server: &DatabaseServer, name: &str, options: &[String]) -> Outcome<Vec<String>> {
     let mut argv: Vec<String> = Vec::new();
     match server {
-        Server::Postgresql(at) => {
+        DatabaseServer::Postgresql(at) => {
             let program = postgresql::program(host, "pg_dump")?.display().to_string();
             let user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", &program];
             argv.extend(user.map(str::to_owned));
@@ -126,7 +126,7 @@ fn tool(host: &dyn Host, server: &Server, name: &str, options: &[String]) -> Out
             argv.extend(options.iter().cloned());
             argv.extend(["--".to_owned(), postgresql::conninfo(name)]);
         }
-        Server::Mariadb => {
+        DatabaseServer::Mariadb => {
             let options =
                 ["--protocol=socket", "--skip-comments", "--skip-dump-date", "--single-transaction", "--hex-blob"];
             let all = ["--routines", "--events", "--triggers", "--", name];

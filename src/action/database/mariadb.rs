@@ -2,19 +2,19 @@
 
 use serde_json::Value;
 
-use crate::action::database::{Before, Wanted};
+use crate::action::database::{DatabaseSpec, PriorDatabase};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::system::net::wire::mysql::native_hash;
 
 /// Whether the database and the role are as wanted. An engine that is not there is not.
-pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
+pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     state(host, &wanted.name, &wanted.role)
         .is_ok_and(|state| state.obstacle(wanted).is_none() && statements(wanted, &state).is_empty())
 }
 
 /// What there is now.
-pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
+pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> {
     let state = state(host, &wanted.name, &wanted.role)?;
     let mut restore = Vec::new();
     if state.account.is_some() {
@@ -27,11 +27,11 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
         restore.push(format!("REVOKE ALL PRIVILEGES ON {}.* FROM {user}", pattern(&wanted.name)));
         restore.extend(state.grants);
     }
-    Ok(Before { database: state.charset.is_some(), role: state.account.is_some(), restore, closed: Vec::new() })
+    Ok(PriorDatabase { database: state.charset.is_some(), role: state.account.is_some(), restore, closed: Vec::new() })
 }
 
 /// Makes the role and the database, or completes them.
-pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
+pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     let what = format!("make the MariaDB database {} and its role {}", wanted.name, wanted.role);
     let state = state(host, &wanted.name, &wanted.role)?;
     if let Some(why) = state.obstacle(wanted) {
@@ -41,7 +41,7 @@ pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
 }
 
 /// What is missing.
-fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
+fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     let user = account(&wanted.role);
     let mut statements = Vec::new();
     if state.charset.is_none() {
@@ -103,7 +103,7 @@ pub fn run(host: &dyn Host, what: &str, statements: &[String]) -> Outcome<()> {
 
 /// What the server knows.
 #[derive(Debug, Default)]
-struct State {
+struct ServerState {
     /// The database's character set; none when there is no database.
     charset: Option<String>,
     account: Option<Account>,
@@ -132,7 +132,7 @@ impl Account {
     }
 }
 
-impl State {
+impl ServerState {
     /// From the lines that [`state`] asks for.
     fn parse(text: &str, name: &str) -> Result<Self, String> {
         let mut state = Self::default();
@@ -150,7 +150,7 @@ impl State {
     }
 
     /// Why what is there cannot be used. Nothing that exists is bent to our needs beyond its password.
-    fn obstacle(&self, wanted: &Wanted) -> Option<String> {
+    fn obstacle(&self, wanted: &DatabaseSpec) -> Option<String> {
         if self.account.as_ref().is_some_and(|account| account.access != 0) {
             let role = &wanted.role;
             return Some(format!("the user {role} exists and has privileges on every database"));
@@ -164,7 +164,7 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
+fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<ServerState> {
     let what = "ask MariaDB what it holds";
     let (name_text, role_text) = (literal(name), literal(role));
     // The last one fails where there is no such user.
@@ -179,7 +179,7 @@ fn state(host: &dyn Host, name: &str, role: &str) -> Outcome<State> {
     if !no_such_grant(&output) {
         judged(what, &output)?;
     }
-    State::parse(&text, name).map_err(|why| Failure::new(what, why))
+    ServerState::parse(&text, name).map_err(|why| Failure::new(what, why))
 }
 
 fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::action::database::{Before, Wanted};
+use crate::action::database::{DatabaseSpec, PriorDatabase};
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::engines;
 use crate::host::{Command, Host};
@@ -139,7 +139,7 @@ fn complaint(tail: &[String]) -> Option<String> {
 }
 
 /// Whether the database and the role are as wanted. An engine that is not there is not.
-pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
+pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     let state = match &wanted.password {
         // Logging in proves the password, and everything else can be read by anyone who is in.
         Some(password) => state_as_role(host, wanted, password),
@@ -154,7 +154,7 @@ pub fn is_so(host: &dyn Host, wanted: &Wanted) -> bool {
 }
 
 /// What there is now.
-pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
+pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> {
     let server = Server::find(host, &wanted.cluster)?;
     let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
     let mut restore = Vec::new();
@@ -173,11 +173,11 @@ pub fn before(host: &dyn Host, wanted: &Wanted) -> Outcome<Before> {
         restore.push(format!("GRANT CONNECT ON DATABASE {} TO PUBLIC", quoted(&wanted.name)));
     }
     let closed = if state.role { Vec::new() } else { to_close(host, &server, &wanted.name)? };
-    Ok(Before { database: state.database, role: state.role, restore, closed })
+    Ok(PriorDatabase { database: state.database, role: state.role, restore, closed })
 }
 
 /// Makes the role and the database, or completes them.
-pub fn make(host: &dyn Host, wanted: &Wanted) -> Outcome<()> {
+pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     let what = format!("make the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
     let server = Server::find(host, &wanted.cluster)?;
     let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
@@ -235,14 +235,14 @@ pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()>
 }
 
 /// Whether a role that does not own the database may make tables in it, which only a look into it tells.
-fn may_make_tables(host: &dyn Host, wanted: &Wanted) -> bool {
+fn may_make_tables(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     let sql = format!("SELECT pg_catalog.has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
     Server::find(host, &wanted.cluster)
         .and_then(|server| server.ask_in(host, &wanted.name, "see what the role may do", &sql))
         .is_ok_and(|answer| answer == "t")
 }
 
-fn statements(wanted: &Wanted, state: &State) -> Vec<String> {
+fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     let (role, name, owner) = (quoted(&wanted.role), quoted(&wanted.name), quoted(wanted.owner()));
     // The hash is made here: the password itself never reaches the server, its log or its statistics.
     let password = wanted.password.as_ref().map_or_else(String::new, |password| {
@@ -425,7 +425,7 @@ pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
 /// What the catalogue says.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the columns of one answer")]
-struct State {
+struct ServerState {
     role: bool,
     login: bool,
     privileged: bool,
@@ -438,7 +438,7 @@ struct State {
     createdb: bool,
 }
 
-impl State {
+impl ServerState {
     fn query(name: &str, role: &str, owner: &str) -> String {
         let (name, role, owner) = (literal(name), literal(role), literal(owner));
         format!(
@@ -471,7 +471,7 @@ impl State {
     }
 
     /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is somebody else's.
-    fn obstacle(&self, wanted: &Wanted) -> Option<String> {
+    fn obstacle(&self, wanted: &DatabaseSpec) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
         if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {
             return Some(format!(
@@ -491,24 +491,24 @@ impl State {
     }
 }
 
-fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<State> {
+fn state(host: &dyn Host, server: &Server, name: &str, role: &str, owner: &str) -> Outcome<ServerState> {
     let what = "ask PostgreSQL what it holds";
-    let answer = server.ask(host, what, &State::query(name, role, owner))?;
-    State::from_values(answer.split('|'))
+    let answer = server.ask(host, what, &ServerState::query(name, role, owner))?;
+    ServerState::from_values(answer.split('|'))
         .ok_or_else(|| Failure::new(what, format!("its answer is not understood: {answer:?}")))
 }
 
-fn state_as_role(host: &dyn Host, wanted: &Wanted, password: &str) -> Option<State> {
+fn state_as_role(host: &dyn Host, wanted: &DatabaseSpec, password: &str) -> Option<ServerState> {
     let server = Server::find(host, &wanted.cluster).ok()?;
     let address = crate::host::Address::Tcp(([127, 0, 0, 1], server.port).into());
     let stream = host.connect(&address, TIMEOUT).ok()?;
     let login = Login { user: &wanted.role, password, database: &wanted.name };
     let read = || -> Result<_, WireError> {
         let mut session = Session::open(stream, Channel::Local, "localhost", &login, None)?;
-        session.query(&State::query(&wanted.name, &wanted.role, wanted.owner()))
+        session.query(&ServerState::query(&wanted.name, &wanted.role, wanted.owner()))
     };
     let rows = read().ok()?;
-    State::from_values(rows.first()?.iter().map(|value| value.as_deref().unwrap_or_default()))
+    ServerState::from_values(rows.first()?.iter().map(|value| value.as_deref().unwrap_or_default()))
 }
 
 fn quoted(identifier: &str) -> String {

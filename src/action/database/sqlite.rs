@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Outcome};
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Meta};
-use crate::undo::{UndoCx, Undone};
+use crate::undo::{UndoContext, Undone};
 
 /// Reads the database as the user and the group that are given, and prints the SHA-256 of its logical dump and the
 /// number of statements in it. A further argument names a file for the dump.
@@ -59,7 +59,7 @@ pub fn fingerprint_of(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
 }
 
 /// Removes a database that was made since; dumped first, and with leave when its data changed since the run.
-pub fn undo(cx: &UndoCx<'_>, name: &str, existed: bool) -> Outcome<Undone> {
+pub fn undo(cx: &UndoContext<'_>, name: &str, existed: bool) -> Outcome<Undone> {
     let path = Path::new(name);
     if existed || stat(cx.host, path)?.is_none() {
         return Ok(Undone::Nothing);
@@ -148,11 +148,11 @@ fn of_bytes(host: &dyn Host, path: &Path) -> Outcome<String> {
             all.extend_from_slice(hash.as_bytes());
         }
     }
-    Ok(fingerprint(&all))
+    Ok(sha256_hex(&all))
 }
 
 /// Copies the file and its write-ahead log, which SQLite reads together.
-fn copy(cx: &UndoCx<'_>, path: &Path, to: &Path) -> Outcome<PathBuf> {
+fn copy(cx: &UndoContext<'_>, path: &Path, to: &Path) -> Outcome<PathBuf> {
     for suffix in ["", "-wal"] {
         let (from, to) = (format!("{}{suffix}", path.display()), format!("{}{suffix}", to.display()));
         let failed = |e| Failure::new(format!("copy {from} to {to}"), e);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
-use crate::action::bench::with_cx;
 use crate::action::carry;
+use crate::action::testing::with_cx;
 use crate::host::fake::FakeHost;
 use crate::host::{Kind, Meta};
 use crate::undo::Blobs;
@@ -40,10 +40,10 @@ fn database(engine: Engine) -> Database {
 
 fn make(host: &FakeHost, action: &Database) -> Undo {
     with_cx(host, |cx| {
-        assert!(matches!(action.check(cx).unwrap(), Verdict::WillChange(_)));
+        assert!(matches!(action.check(cx).unwrap(), Verdict::WouldChange(_)));
         let undo = action.prepare(cx).unwrap().remove(0);
         action.apply(cx).unwrap();
-        assert_eq!(action.check(cx).unwrap(), Verdict::AlreadySo);
+        assert_eq!(action.check(cx).unwrap(), Verdict::Unchanged);
         undo
     })
 }
@@ -59,10 +59,10 @@ fn carry_out_telling(
     drop_data: bool,
     dumped: &(dyn Fn(&str, &Path) + Sync),
 ) -> Outcome<Undone> {
-    let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
+    let (blobs, written_hashes, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     carry::carry_out(
         undo,
-        &UndoCx {
+        &UndoContext {
             host,
             blobs: &blobs,
             log: Path::new("/var/log/x"),
@@ -70,7 +70,7 @@ fn carry_out_telling(
             dumped,
             dumps: Path::new(DUMPS),
             drop_data,
-            wrote: &wrote,
+            written_hashes: &written_hashes,
             data,
             post: None,
             died: None,
@@ -143,7 +143,7 @@ fn an_engine_that_is_not_there_will_change_and_cannot_be_prepared() {
     host.without_program("mariadb");
     with_cx(&host, |cx| {
         for engine in SERVERS {
-            assert!(matches!(database(engine).check(cx).unwrap(), Verdict::WillChange(_)));
+            assert!(matches!(database(engine).check(cx).unwrap(), Verdict::WouldChange(_)));
             assert!(database(engine).prepare(cx).unwrap_err().hint.unwrap().contains("apt-get install"));
         }
     });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::action::contract::{Act, Cx};
+use crate::action::contract::{Act, Context};
 use crate::action::file::File;
 use crate::action::service::Service;
 use crate::error::{Failure, Outcome};
@@ -75,7 +75,7 @@ impl AtBoot {
     }
 
     /// Writes the files that it loads, and has it run.
-    pub(super) fn keep(&self, cx: &Cx<'_>, files: &[Text]) -> Outcome<()> {
+    pub(super) fn keep(&self, cx: &Context<'_>, files: &[Text]) -> Outcome<()> {
         let is_known = stand(cx.host, &[self.file()])?;
         for file in files {
             file.action().apply(cx)?;
@@ -97,7 +97,7 @@ impl AtBoot {
     /// The way back from rules that this loads and from the files that they lie in, `rules` being the way back to the
     /// rules themselves. It is gone from the last to the first: nothing loads them again, they go, then the files,
     /// and the directories when they are empty, the innermost first.
-    pub(super) fn records(&self, cx: &Cx<'_>, files: &[Text], rules: Undo) -> Outcome<Vec<Undo>> {
+    pub(super) fn records(&self, cx: &Context<'_>, files: &[Text], rules: Undo) -> Outcome<Vec<Undo>> {
         let mut dirs = BTreeSet::new();
         let mut others = Vec::new();
         for file in files {

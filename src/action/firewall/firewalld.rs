@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Backend;
-use crate::action::child::Child;
-use crate::action::contract::Cx;
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta, Output};
 use crate::system::firewall::managers;
 use crate::system::firewall::opening::{Network, Opening, Protocol};
 use crate::system::paths;
-use crate::undo::{self, Blobs, Image, Undo, UndoCx};
+use crate::undo::{self, Blobs, Image, Undo, UndoContext};
 
 /// Where the notes lie.
 const NOTES: &str = "/etc/bringup/firewall.d";
@@ -230,7 +230,7 @@ impl Backend for Firewalld<'_> {
         Ok(missing.is_empty() && surplus.is_empty() && managers::is_enabled(host, "firewalld.service"))
     }
 
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
         let (missing, surplus) = self.difference(cx.host, openings, false).ok()?;
         let before = self.ours(cx.host);
         let mut after = before.clone();
@@ -257,13 +257,13 @@ impl Backend for Firewalld<'_> {
         })
     }
 
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let mut records = undo::parent_records(cx.host, &self.note())?;
         records.push(self.snapshot(cx.host, cx.blobs)?);
         Ok(records)
     }
 
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let (missing, surplus) = self.difference(cx.host, openings, false)?;
         let (missing_at_boot, _) = self.difference(cx.host, openings, true)?;
         // Noted before it is done; what goes stays noted until it is gone for good.
@@ -274,7 +274,7 @@ impl Backend for Firewalld<'_> {
         change(cx, &surplus, "remove", false)
     }
 
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let (missing, surplus) = self.difference(cx.host, openings, true)?;
         change(cx, &missing, "add", true)?;
         change(cx, &surplus, "remove", true)?;
@@ -290,7 +290,7 @@ impl Backend for Firewalld<'_> {
 
 /// Brings our entries back to what they were, in force and at boot. Where nobody else changed a zone, its files are
 /// afterwards exactly those of before.
-pub(super) fn restore(cx: &UndoCx<'_>, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
+pub(super) fn restore(cx: &UndoContext<'_>, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
     let host = cx.host;
     let content = |image: &Option<Image>| match image.as_ref().and_then(|image| image.blob.as_deref()) {
         Some(blob) => cx.blobs.get(host, blob).map(Some),
@@ -331,7 +331,7 @@ pub(super) fn restore(cx: &UndoCx<'_>, files: &[(PathBuf, Option<Image>)]) -> Ou
 }
 
 /// Makes a file what it was.
-fn put(cx: &UndoCx<'_>, path: &Path, image: Option<&Image>, content: Option<Vec<u8>>) -> Outcome<()> {
+fn put(cx: &UndoContext<'_>, path: &Path, image: Option<&Image>, content: Option<Vec<u8>>) -> Outcome<()> {
     let failed = |e| Failure::new(format!("restore {}", path.display()), e);
     let (Some(image), Some(content)) = (image, content) else {
         return cx.host.remove(path).map_err(failed);
@@ -399,9 +399,9 @@ fn ask(host: &dyn Host, arguments: &[&str]) -> Outcome<Output> {
     host.run(&command).map_err(|e| Failure::new("ask firewalld", e))
 }
 
-fn change(cx: &Cx<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bool) -> Outcome<()> {
+fn change(cx: &Context<'_>, entries: &BTreeSet<Entry>, verb: &str, permanent: bool) -> Outcome<()> {
     for words in commands(entries, verb, permanent) {
-        Child::new(Command::new(words).timeout(PATIENCE)).run(cx, "change the rules of firewalld")?;
+        CommandRunner::new(Command::new(words).timeout(PATIENCE)).run(cx, "change the rules of firewalld")?;
     }
     Ok(())
 }

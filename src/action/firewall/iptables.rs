@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Backend, boot};
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::system::firewall::opening::{Network, Opening, Protocol};
-use crate::system::firewall::{loaded, managers};
+use crate::system::firewall::{managers, ruleset};
 use crate::system::service::Manager;
 use crate::undo::{Blobs, Undo};
 
@@ -210,7 +210,7 @@ impl Backend for Iptables<'_> {
         boot::stand(host, &self.files(openings)).and_then(|stand| Ok(stand && self.boot().is_enabled(host)?))
     }
 
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
         let old = cx.host.read(Path::new(SCRIPT)).ok();
         diff::unified(Path::new(SCRIPT), old.as_deref(), &self.script(openings), cx.secrets)
     }
@@ -223,21 +223,21 @@ impl Backend for Iptables<'_> {
         let is_asked = |chain: &&String| input.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
         let made = self.chains.iter().filter(|chain| !is_asked(chain)).cloned().collect();
         let (manager, name) = ("iptables".to_owned(), self.name.to_owned());
-        let there = loaded::tables(host)?;
+        let there = ruleset::tables(host)?;
         let tables = TABLES.iter().filter(|table| !there.contains(**table)).map(|table| (*table).to_owned()).collect();
         Ok(Undo::Firewall { manager, name, loaded, files: Vec::new(), made, tables })
     }
 
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let rules = self.snapshot(cx.host, cx.blobs)?;
         self.boot().records(cx, &self.files(&BTreeSet::new()), rules)
     }
 
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         script(cx.host, &self.script(openings), "start")
     }
 
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         self.boot().keep(cx, &self.files(openings))
     }
 
@@ -278,7 +278,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
     let ours = ["BRINGUP", "BRINGUP-END"].into_iter().chain(made.iter().map(String::as_str));
     if before.is_none() && !ours.into_iter().any(is_asked) {
         // What loads them at boot may have unloaded them already.
-        return loaded::drop_empty(host, tables).map(|()| false);
+        return ruleset::drop_empty(host, tables).map(|()| false);
     }
     let nobody = Iptables { name: "nobody", at_boot: Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
@@ -289,7 +289,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
     }
     match before {
         Some(before) => script(host, &String::from_utf8_lossy(before), "start")?,
-        None => loaded::drop_empty(host, tables)?,
+        None => ruleset::drop_empty(host, tables)?,
     }
     Ok(true)
 }

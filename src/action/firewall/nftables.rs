@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Backend, boot};
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Output};
 use crate::system::firewall::knock::Knock;
-use crate::system::firewall::loaded::{self, Table};
 use crate::system::firewall::managers;
 use crate::system::firewall::nft::{feed, nft};
 use crate::system::firewall::opening::Opening;
+use crate::system::firewall::ruleset::{self, Table};
 use crate::system::service::Manager;
 use crate::undo::{Blobs, Undo};
 
@@ -130,7 +130,7 @@ impl Backend for Nftables<'_> {
 
     fn refuse(&self, host: &dyn Host, _openings: &BTreeSet<Opening>) -> Outcome<()> {
         managers::refuse_any(host, "open ports with nftables")?;
-        let others = loaded::others_that_drop(host)?;
+        let others = ruleset::others_that_drop(host)?;
         if others.is_empty() {
             return Ok(());
         }
@@ -142,7 +142,7 @@ impl Backend for Nftables<'_> {
     }
 
     fn in_force(&self, host: &dyn Host, _wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>> {
-        let Some(table) = loaded::table(host)? else { return Ok(None) };
+        let Some(table) = ruleset::table(host)? else { return Ok(None) };
         Ok(self.openings(&table))
     }
 
@@ -150,7 +150,7 @@ impl Backend for Nftables<'_> {
         boot::stand(host, &self.files(openings)).and_then(|stand| Ok(stand && self.boot().is_enabled(host)?))
     }
 
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
         let path = self.fragment();
         let old = cx.host.read(&path).ok();
         diff::unified(&path, old.as_deref(), &self.own_rules(openings), cx.secrets)
@@ -169,17 +169,17 @@ impl Backend for Nftables<'_> {
         })
     }
 
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let rules = self.snapshot(cx.host, cx.blobs)?;
         self.boot().records(cx, &self.files(&BTreeSet::new()), rules)
     }
 
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let text = self.whole(cx.host, openings)?;
         feed(cx.host, "load the rules", &text)
     }
 
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         self.boot().keep(cx, &self.files(openings))
     }
 

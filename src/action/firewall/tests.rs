@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::action::bench::{Bench, kept};
+use crate::action::testing::{Bench, kept};
 use crate::host::Command;
 
 /// Of others, and in nobody's way: as libvirt and fail2ban have them.
@@ -63,7 +63,7 @@ fn the_same_rules_are_there_after_a_reboot_and_go_with_the_service() {
     let before = bench.host.loaded_rules();
     bench.host.reboot();
     assert_eq!(bench.host.loaded_rules(), before.replace(&listing_of_theirs(), ""));
-    assert_eq!(bench.check(&plain()).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&plain()).unwrap(), Verdict::Unchanged);
     bench.host.run(&Command::new(["systemctl", "stop", "bringup-firewall.service"])).unwrap();
     assert_eq!(bench.host.loaded_rules(), "");
     assert!(bench.summary(&plain()).starts_with("let in 80/tcp, 443/tcp, 2222/tcp, drop everything else"));
@@ -97,9 +97,9 @@ fn who_is_logged_in_keeps_the_way_in_whatever_the_answers_say() {
         0o644,
     );
     later.host.run(&Command::new(["systemctl", "enable", "--now", "bringup-firewall.service"])).unwrap();
-    assert_eq!(later.check(&narrow).unwrap(), Verdict::AlreadySo);
+    assert_eq!(later.check(&narrow).unwrap(), Verdict::Unchanged);
     let other = firewall(&serde_json::json!({"ssh_sources": ["198.51.100.0/24"]}));
-    assert_ne!(later.check(&other).unwrap(), Verdict::AlreadySo);
+    assert_ne!(later.check(&other).unwrap(), Verdict::Unchanged);
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn who_has_no_network_of_his_own_knocks_first_and_nobody_is_kept_besides() {
     let stat = bench.host.stat(Path::new("/etc/bringup/firewall.d/webapp.nft")).unwrap().unwrap();
     assert_eq!(stat.meta.mode, 0o600);
     bench.host.reboot();
-    assert_eq!(bench.check(&anywhere).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&anywhere).unwrap(), Verdict::Unchanged);
     assert!(anywhere.prove(&bench.host).unwrap().contains("2222/tcp after a knock"));
     // Another row, or none, is another firewall.
     for other in [serde_json::json!({"knock": [7003, 7002, 7001]}), serde_json::json!({"ssh_sources": ["192.0.2.7"]})] {
         let other = knock(other);
         assert!(other.prove(&bench.host).is_err());
-        assert_ne!(bench.check(&other).unwrap(), Verdict::AlreadySo);
+        assert_ne!(bench.check(&other).unwrap(), Verdict::Unchanged);
     }
     let first = bench.host.loaded_rules();
     let plain = plain();
@@ -160,10 +160,10 @@ fn two_guides_share_the_table_and_neither_closes_what_the_other_opened() {
     bench.make(&plain());
     let other = firewall(&serde_json::json!({"name": "shop", "allow": ["8443 from 10.0.0.0/8"]}));
     let done = bench.make(&other);
-    assert_eq!(bench.check(&plain()).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&plain()).unwrap(), Verdict::Unchanged);
     assert!(bench.host.loaded_rules().contains("ip saddr 10.0.0.0/8 tcp dport 8443 accept"));
     bench.take_back(&done);
-    assert_eq!(bench.check(&plain()).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&plain()).unwrap(), Verdict::Unchanged);
     assert!(!bench.host.loaded_rules().contains("8443"));
 }
 

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Backend;
-use crate::action::child::{self, Child};
-use crate::action::contract::Cx;
+use crate::action::command_runner::{self, CommandRunner};
+use crate::action::contract::Context;
 use crate::diff;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 use crate::system::firewall::managers;
 use crate::system::firewall::opening::{Network, Opening, Ports, Protocol};
-use crate::undo::{Blobs, Image, Undo, UndoCx};
+use crate::undo::{Blobs, Image, Undo, UndoContext};
 
 /// Where it keeps its users' rules, for each family.
 const FILES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
@@ -239,7 +239,7 @@ impl Backend for Ufw<'_> {
         Ok(missing.is_empty() && !staged && managers::is_enabled(host, "ufw.service"))
     }
 
-    fn diff(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
+    fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String> {
         let tuples = self.tuples(cx.host).ok()?;
         let ours: BTreeSet<Key> = tuples.iter().filter(|t| t.is_of(self.name)).map(|t| t.key.clone()).collect();
         let (missing, surplus) = self.difference(cx.host, openings).ok()?;
@@ -265,11 +265,11 @@ impl Backend for Ufw<'_> {
         })
     }
 
-    fn records(&self, cx: &Cx<'_>) -> Outcome<Vec<Undo>> {
+    fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         Ok(vec![self.snapshot(cx.host, cx.blobs)?])
     }
 
-    fn load(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let before = contents(cx.host)?;
         let stats = FILES.map(|path| cx.host.stat(Path::new(path)).ok().flatten());
         let (missing, surplus) = self.difference(cx.host, openings)?;
@@ -289,7 +289,7 @@ impl Backend for Ufw<'_> {
         Ok(())
     }
 
-    fn keep(&self, cx: &Cx<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
+    fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         if let Some(staged) = self.staged.take() {
             put(cx.host, &staged, &FILES.map(|path| cx.host.stat(Path::new(path)).ok().flatten()))?;
         }
@@ -307,7 +307,7 @@ impl Backend for Ufw<'_> {
 
 /// Brings our rules back to what they were. Where nobody else changed anything, the files are afterwards exactly
 /// those of before.
-pub(super) fn restore(cx: &UndoCx<'_>, name: &str, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
+pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
     let host = cx.host;
     if host.stat(Path::new(FILES[0])).ok().flatten().is_none() {
         return Ok(false);
@@ -338,17 +338,32 @@ pub(super) fn restore(cx: &UndoCx<'_>, name: &str, files: &[(PathBuf, Option<Ima
         for tuple in now.difference(&then) {
             let words: Vec<String> =
                 ["ufw", "--force", "delete"].map(str::to_owned).into_iter().chain(tuple.key.words()).collect();
-            child::run_undo(cx, "take a rule of ours out of ufw", &Command::new(words).timeout(PATIENCE), None)?;
+            command_runner::run_undo(
+                cx,
+                "take a rule of ours out of ufw",
+                &Command::new(words).timeout(PATIENCE),
+                None,
+            )?;
         }
         for tuple in then.difference(&now) {
             let words =
                 ["ufw".to_owned()].into_iter().chain(tuple.key.words()).chain(["comment".to_owned(), comment(name)]);
-            child::run_undo(cx, "put a rule of ours back into ufw", &Command::new(words).timeout(PATIENCE), None)?;
+            command_runner::run_undo(
+                cx,
+                "put a rule of ours back into ufw",
+                &Command::new(words).timeout(PATIENCE),
+                None,
+            )?;
         }
     }
     // What is loaded may be a change that was never confirmed.
     if is_active(host)? {
-        child::run_undo(cx, "have ufw load its rules", &Command::new(["ufw", "reload"]).timeout(PATIENCE), None)?;
+        command_runner::run_undo(
+            cx,
+            "have ufw load its rules",
+            &Command::new(["ufw", "reload"]).timeout(PATIENCE),
+            None,
+        )?;
     }
     Ok(true)
 }
@@ -383,9 +398,9 @@ fn put(host: &dyn Host, contents: &[Vec<u8>], stats: &[Option<Stat>; 2]) -> Outc
     Ok(())
 }
 
-fn ufw(cx: &Cx<'_>, words: &[String]) -> Outcome<()> {
+fn ufw(cx: &Context<'_>, words: &[String]) -> Outcome<()> {
     let command = Command::new(["ufw".to_owned()].into_iter().chain(words.iter().cloned())).timeout(PATIENCE);
-    Child::new(command).run(cx, "change the rules of ufw").map(drop)
+    CommandRunner::new(command).run(cx, "change the rules of ufw").map(drop)
 }
 
 fn is_active(host: &dyn Host) -> Outcome<bool> {

@@ -15,28 +15,28 @@ use crate::undo::Blobs;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Runs `work` with all that an action is given; notes go to `notes`.
-fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn with<T>(host: &FakeHost, notes: &Mutex<Vec<Progress>>, work: impl FnOnce(&Context<'_>) -> T) -> T {
     let (blobs, secrets) = (Blobs::new("/blobs"), Secrets::default());
-    work(&Cx {
+    work(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|_| false,
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &|progress| notes.lock().unwrap().push(progress),
     })
 }
 
-fn on<T>(host: &FakeHost, work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn on<T>(host: &FakeHost, work: impl FnOnce(&Context<'_>) -> T) -> T {
     with(host, &Mutex::default(), work)
 }
 
 fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
     let [Undo::Packages { before, planned }] = records else { panic!("{records:?}") };
     let (blobs, nothing) = (Blobs::new("/blobs"), BTreeMap::new());
-    let cx = UndoCx {
+    let cx = UndoContext {
         host,
         blobs: &blobs,
         log: Path::new("/undo.log"),
@@ -44,7 +44,7 @@ fn take_back(host: &FakeHost, records: &[Undo]) -> Outcome<Undone> {
         dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,
@@ -68,10 +68,10 @@ fn install(host: &FakeHost, action: &Packages) -> Vec<Undo> {
 fn installing_starts_nothing_and_leaves_no_policy() {
     let host = FakeHost::new();
     let action = wanted(&["nginx"]);
-    assert!(matches!(on(&host, |cx| action.check(cx)), Ok(Verdict::WillChange(_))));
+    assert!(matches!(on(&host, |cx| action.check(cx)), Ok(Verdict::WouldChange(_))));
     let notes = Mutex::default();
     with(&host, &notes, |cx| action.apply(cx)).unwrap();
-    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::Unchanged));
     assert!(!host.is_running("nginx.service"));
     assert_eq!(host.text(POLICY), None);
     let told = notes.into_inner().unwrap();
@@ -160,9 +160,9 @@ fn packages_that_are_asked_for_later_have_a_record_of_their_own() {
     let first = install(&host, &wanted(&["nginx"]));
     let later = on(&host, |cx| {
         let action = wanted(&["htop", "nginx"]);
-        let records = action.prepare_again(cx).unwrap();
+        let records = action.update_undo(cx).unwrap();
         action.apply(cx).unwrap();
-        assert_eq!(action.prepare_again(cx), Ok(Vec::new()), "nothing more is to come");
+        assert_eq!(action.update_undo(cx), Ok(Vec::new()), "nothing more is to come");
         records
     });
     take_back(&host, &later).unwrap();
@@ -189,7 +189,7 @@ fn killed_at_any_change_it_can_be_finished_and_taken_back() {
                 host.revive();
                 if goes_on {
                     on(&host, |cx| action.apply(cx)).unwrap();
-                    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+                    assert_eq!(on(&host, |cx| action.check(cx)), Ok(Verdict::Unchanged));
                     assert!(!host.is_running("nginx.service"), "{at} {cut:?}");
                 } else {
                     take_back(&host, &records).unwrap();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::action::bench::with_cx;
 use crate::action::carry;
+use crate::action::testing::with_cx;
 use crate::host::fake::FakeHost;
 use crate::undo::Blobs;
 
@@ -22,10 +22,10 @@ fn host() -> FakeHost {
 }
 
 fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
-    let (blobs, wrote, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
+    let (blobs, written_hashes, progress) = (Blobs::new("/var/blobs"), BTreeMap::new(), |_| {});
     carry::carry_out(
         undo,
-        &UndoCx {
+        &UndoContext {
             host,
             blobs: &blobs,
             log: Path::new("/var/log/x"),
@@ -33,7 +33,7 @@ fn carry_out(host: &FakeHost, undo: &Undo) -> Undone {
             dumped: &|_, _| {},
             dumps: Path::new("/var/dumps"),
             drop_data: false,
-            wrote: &wrote,
+            written_hashes: &written_hashes,
             data: None,
             post: None,
             died: None,
@@ -105,7 +105,7 @@ fn neither_the_password_nor_the_file_with_its_hash_remains() {
 
 #[test]
 fn a_broker_that_does_not_listen_will_change() {
-    with_cx(&host(), |cx| assert!(matches!(action().check(cx).unwrap(), Verdict::WillChange(_))));
+    with_cx(&host(), |cx| assert!(matches!(action().check(cx).unwrap(), Verdict::WouldChange(_))));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
@@ -24,7 +24,7 @@ mod nginx;
 #[serde(deny_unknown_fields)]
 pub struct Sites {
     /// Whose configuration tells them.
-    pub server: Server,
+    pub server: WebServer,
     /// Names that the guide itself serves, which are not asked; `*.name` means every name below it.
     #[serde(rename = "own", alias = "server_names", default)]
     pub server_names: Vec<String>,
@@ -40,14 +40,14 @@ const fn half_a_minute() -> u64 {
 /// Web servers whose configuration is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Server {
+pub enum WebServer {
     /// nginx.
     Nginx,
     /// Apache.
     Apache,
 }
 
-impl Server {
+impl WebServer {
     /// Where the sites in its configuration can be asked.
     fn doors(self, host: &dyn Host) -> Outcome<Vec<Door>> {
         match self {
@@ -131,7 +131,7 @@ impl Sites {
     /// answer afterwards as they do now. Where there are none, it just takes place.
     pub fn guard(
         &self,
-        cx: &Cx<'_>,
+        cx: &Context<'_>,
         restore: Vec<Undo>,
         service: &str,
         change: &mut dyn FnMut() -> Outcome<()>,
@@ -147,19 +147,19 @@ impl Sites {
              bringup again",
             self.server.shows()
         );
-        let plan = deadman::Plan {
+        let guard = deadman::GuardedChange {
             what: "the web server's configuration",
             hint: &hint,
             confirm: Confirm::None,
             seconds: self.timeout,
-            way: None,
+            endpoint: None,
             knock: &[],
             restore,
             blobs: cx.blobs,
             log: cx.log,
             carry: cx.carry,
         };
-        deadman::guarded(cx.host, &plan, cx.progress, &mut || {
+        deadman::guarded(cx.host, &guard, cx.progress, &mut || {
             change()?;
             note(format!("asking {}", count(sites.len())));
             let changed = self.await_as_before(cx.host, &sites, STEADY);

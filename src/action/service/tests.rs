@@ -6,25 +6,25 @@ use super::*;
 use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, Defect, FakeHost};
 use crate::secret::Secrets;
-use crate::undo::{Blobs, UndoCx, Undone};
+use crate::undo::{Blobs, UndoContext, Undone};
 
-fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Cx<'_>) -> T) -> T {
+fn with<T>(host: &FakeHost, changed: &[&str], work: impl FnOnce(&Context<'_>) -> T) -> T {
     let (blobs, secrets) = (Blobs::new("/blobs"), Secrets::default());
-    work(&Cx {
+    work(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,
         log: Path::new("/log"),
         changed: &|id| changed.contains(&id),
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &|_| {},
     })
 }
 
-fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
+fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoContext<'_>) -> T) -> T {
     let (blobs, nothing) = (Blobs::new("/blobs"), BTreeMap::new());
-    work(&UndoCx {
+    work(&UndoContext {
         host,
         blobs: &blobs,
         log: Path::new("/undo.log"),
@@ -32,18 +32,18 @@ fn undoing<T>(host: &FakeHost, work: impl FnOnce(&UndoCx<'_>) -> T) -> T {
         dumped: &|_, _| {},
         dumps: Path::new("/dumps"),
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,
     })
 }
 
-type Carry = fn(&UndoCx<'_>, Former<'_>) -> Outcome<Undone>;
+type Carry = fn(&UndoContext<'_>, PriorState<'_>) -> Outcome<Undone>;
 
 fn carry(host: &FakeHost, records: &[Undo], how: Carry) -> Outcome<Undone> {
     let [record] = records else { panic!("{records:?}") };
-    undoing(host, |cx| how(cx, Former::of(record).unwrap()))
+    undoing(host, |cx| how(cx, PriorState::of(record).unwrap()))
 }
 
 fn service(manager: Manager, name: &str) -> Service {
@@ -97,10 +97,10 @@ const MANAGERS: [Manager; 3] = [Manager::Systemd, Manager::Sysv, Manager::Superv
 fn it_runs_now_and_at_boot_and_then_there_is_nothing_to_do() {
     for manager in MANAGERS {
         let (host, action) = ready(manager);
-        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WillChange(_))));
+        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WouldChange(_))));
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(runs(&host), "{manager:?}");
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo), "{manager:?}");
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged), "{manager:?}");
         let state = manager.state(&host, &action.name).unwrap();
         assert!(state.known && state.enabled && state.active && !state.at_rest);
     }
@@ -203,7 +203,7 @@ fn taken_back_it_neither_runs_nor_starts_at_boot() {
         for file in ["/etc/systemd/system/app.service", "/etc/init.d/app", "/etc/supervisor/conf.d/app.conf"] {
             host.take_away(file);
         }
-        carry(&host, &records, settle).unwrap();
+        carry(&host, &records, restore_service).unwrap();
         assert!(!manager.state(&host, &action.name).unwrap().known);
         host.reboot();
         assert!(!runs(&host), "{manager:?}");
@@ -219,7 +219,7 @@ fn what_ran_before_is_restarted_with_its_former_configuration() {
         with(&host, &["web.site"], |cx| action.apply(cx)).unwrap();
         assert_eq!(carry(&host, &records, undo), Ok(Undone::Nothing));
         assert_eq!(starts(&host), 2, "{manager:?}");
-        assert!(matches!(carry(&host, &records, settle), Ok(Undone::Done(_))));
+        assert!(matches!(carry(&host, &records, restore_service), Ok(Undone::Done(_))));
         assert_eq!(starts(&host), 3, "{manager:?}");
         assert!(runs(&host));
     }
@@ -234,9 +234,9 @@ fn what_shall_not_run_is_stopped_and_comes_back() {
         let records = with(&host, &[], |cx| action.prepare(cx)).unwrap();
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(!runs(&host), "{manager:?}");
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo));
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged));
         carry(&host, &records, undo).unwrap();
-        carry(&host, &records, settle).unwrap();
+        carry(&host, &records, restore_service).unwrap();
         assert!(runs(&host), "{manager:?}");
         assert!(manager.state(&host, &action.name).unwrap().enabled);
     }
@@ -289,7 +289,7 @@ fn a_program_that_supervisor_started_before_its_action_goes_with_its_file() {
     assert!(matches!(&records[..], [Undo::Service { was_active: true, .. }]), "{records:?}");
     carry(&host, &records, undo).unwrap();
     host.take_away("/etc/supervisor/conf.d/app.conf");
-    assert_eq!(carry(&host, &records, settle), Ok(Undone::Nothing));
+    assert_eq!(carry(&host, &records, restore_service), Ok(Undone::Nothing));
     assert!(!runs(&host));
 }
 
@@ -320,7 +320,7 @@ fn what_was_reloaded_is_reloaded_when_it_comes_back_and_not_restarted() {
         assert!(host.has_read("nginx.service").iter().any(|file| file.contains("ours")), "{manager:?}");
         host.take_away("/etc/nginx/logo.conf");
         carry(&host, &records, undo).unwrap();
-        let done = carry(&host, &records, settle).unwrap();
+        let done = carry(&host, &records, restore_service).unwrap();
         assert!(matches!(&done, Undone::Done(told) if told.starts_with("reloaded nginx")), "{done:?}");
         assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 2), "{manager:?}");
         assert_eq!(host.has_read("nginx.service"), ["/etc/nginx/nginx.conf: theirs\n"], "{manager:?}");
@@ -332,7 +332,7 @@ fn what_was_restarted_is_restarted_when_it_comes_back_although_it_could_reload()
     let (host, action) = web_server(Manager::Systemd);
     let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
     with(&host, &["web.site"], |cx| action.apply(cx)).unwrap();
-    carry(&host, &records, settle).unwrap();
+    carry(&host, &records, restore_service).unwrap();
     assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (3, 0));
 }
 
@@ -350,7 +350,7 @@ fn what_the_run_did_not_touch_is_not_touched_when_it_comes_back() {
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         assert!(manager.state(&host, &action.name).unwrap().enabled, "{manager:?}");
         carry(&host, &records, undo).unwrap();
-        assert_eq!(carry(&host, &records, settle), Ok(Undone::Nothing));
+        assert_eq!(carry(&host, &records, restore_service), Ok(Undone::Nothing));
         assert!(!manager.state(&host, &action.name).unwrap().enabled, "{manager:?}: it was not enabled before");
         assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), (1, 0), "{manager:?}");
         assert!(runs(&host) || host.is_running("nginx.service"));
@@ -392,7 +392,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             let told = (host.starts("nginx.service"), host.reloads("nginx.service"));
             host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
             carry(&host, &records, undo).unwrap();
-            let failure = carry(&host, &records, settle).unwrap_err();
+            let failure = carry(&host, &records, restore_service).unwrap_err();
             let said = failure.to_string();
             assert!(
                 said.contains("left alone and runs on") && said.contains("/etc/nginx/conf.d/theirs.conf:2"),
@@ -402,7 +402,7 @@ fn a_server_whose_configuration_somebody_broke_is_left_alone_until_it_is_mended(
             assert!(host.is_running("nginx.service"), "{manager:?}");
             assert_eq!((host.starts("nginx.service"), host.reloads("nginx.service")), told, "{manager:?}");
             host.take_away("/etc/nginx/conf.d/theirs.conf");
-            assert!(matches!(carry(&host, &records, settle), Ok(Undone::Done(_))));
+            assert!(matches!(carry(&host, &records, restore_service), Ok(Undone::Done(_))));
             assert!(host.is_running("nginx.service"), "{manager:?}");
         }
     }
@@ -414,11 +414,11 @@ fn a_server_that_is_down_after_all_is_called_down() {
     let records = with(&host, &["web.site"], |cx| action.prepare(cx)).unwrap();
     host.run(&Command::new(["systemctl", "stop", "nginx.service"])).unwrap();
     host.put_broken_file("/etc/nginx/conf.d/theirs.conf");
-    let failure = carry(&host, &records, settle).unwrap_err();
+    let failure = carry(&host, &records, restore_service).unwrap_err();
     assert!(failure.to_string().contains("it is down") && failure.to_string().contains("theirs.conf:2"), "{failure}");
     host.take_away("/etc/nginx/conf.d/theirs.conf");
     host.break_service("nginx", Defect::Refuses);
-    let failure = carry(&host, &records, settle).unwrap_err();
+    let failure = carry(&host, &records, restore_service).unwrap_err();
     assert!(failure.to_string().contains("could not start nginx.service again: it is down"), "{failure}");
 }
 
@@ -452,9 +452,9 @@ fn what_somebody_turned_off_by_hand_the_next_run_turns_on() {
         let (host, action) = ready(manager);
         with(&host, &[], |cx| action.apply(cx)).unwrap();
         host.run(&Command::new(command.iter().copied())).unwrap();
-        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WillChange(_))), "{command:?}");
+        assert!(matches!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::WouldChange(_))), "{command:?}");
         with(&host, &[], |cx| action.apply(cx)).unwrap();
-        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::AlreadySo), "{command:?}");
+        assert_eq!(with(&host, &[], |cx| action.check(cx)), Ok(Verdict::Unchanged), "{command:?}");
         assert!(runs(&host), "{command:?}");
     }
 }

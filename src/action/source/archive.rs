@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::{PATIENCE, Source};
-use crate::action::child::Child;
-use crate::action::contract::{Act, Cx};
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::{Act, Context};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Kind};
 use crate::progress::Progress;
 use crate::system::{paths, tree};
 
 /// Unpacks the archive into `dir`, without its top directory when it has a single one, and returns its SHA-256.
-pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     let archive = fetch(source, cx, dir)?;
     let name = archive.to_string_lossy().into_owned();
     let what = source.describe();
-    let sum = Child::new(Command::new(["sha256sum", "--", &name]).timeout(PATIENCE)).run(cx, &what)?.text();
+    let sum = CommandRunner::new(Command::new(["sha256sum", "--", &name]).timeout(PATIENCE)).run(cx, &what)?.text();
     // sha256sum marks a name that it had to escape with a backslash in front of the sum.
     let sum = sum.trim_start_matches('\\').split_whitespace().next().unwrap_or_default().to_owned();
     if !source.sha256.is_empty() && !sum.eq_ignore_ascii_case(&source.sha256) {
@@ -28,7 +28,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
     let list = Command::new(["tar", "--list", "--quoting-style=escape", "--file", &name]).timeout(PATIENCE);
     // Told as a note: the names of all files are of no use to anybody.
     let quiet = |_: &str| Progress::Note("reading the archive".to_owned());
-    let listed = Child::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
+    let listed = CommandRunner::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
     let names: Vec<&str> = listed.lines().collect();
     if let Some(stray) = names.iter().find(|name| strays(name)) {
         let why = format!("it holds {stray:?}, which would lie outside the directory");
@@ -48,7 +48,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
         &directory,
     ]);
     extract.umask = Some(0o022);
-    Child::new(extract.timeout(PATIENCE)).hint(hint).run(cx, &what)?;
+    CommandRunner::new(extract.timeout(PATIENCE)).hint(hint).run(cx, &what)?;
     if archive.starts_with(dir) {
         cx.host.remove(&archive).map_err(|e| Failure::new(format!("remove {name}"), e))?;
     }
@@ -61,7 +61,7 @@ pub fn unpack(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
 }
 
 /// The archive as a file of this host; a download lies in `dir` for the moment.
-fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
+fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
     let url = &source.location;
     if !url.contains("://") {
         return Ok(PathBuf::from(url));
@@ -94,7 +94,7 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
     let what = format!("download {url}");
     (cx.progress)(Progress::Note(format!("downloading {url}")));
     if installed("curl")? {
-        Child::new(Command::new(curl.iter().copied()).timeout(PATIENCE)).hint(HINT).run(cx, &what)?;
+        CommandRunner::new(Command::new(curl.iter().copied()).timeout(PATIENCE)).hint(HINT).run(cx, &what)?;
         return Ok(file);
     }
     if installed("wget")? {
@@ -108,13 +108,13 @@ fn fetch(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<PathBuf> {
 const HINT: &str = "check the address, and the proxy variables if there is a proxy";
 
 /// wget cannot be told which redirects to follow, so it follows none, and we do.
-fn with_wget(cx: &Cx<'_>, url: &str, to: &str) -> Outcome<()> {
+fn with_wget(cx: &Context<'_>, url: &str, to: &str) -> Outcome<()> {
     let what = format!("download {url}");
     let mut next = url.to_owned();
     for _ in 0..REDIRECTS {
         let argv = ["wget", "--no-verbose", "--server-response", "--max-redirect=0", "--tries=3", "--timeout=20", "-O"];
         let command = Command::new(argv.into_iter().chain([to, "--", &next])).timeout(PATIENCE);
-        let Err(failure) = Child::new(command).hint(HINT).run(cx, &what) else { return Ok(()) };
+        let Err(failure) = CommandRunner::new(command).hint(HINT).run(cx, &what) else { return Ok(()) };
         let location = failure.tail.iter().rev().find_map(|line| line.trim().strip_prefix("Location: "));
         let Some(location) = location else { return Err(failure) };
         next = redirect(&next, location).map_err(|why| Failure::new(what.clone(), why).hint(REFUSED))?;

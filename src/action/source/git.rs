@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{PATIENCE, Source};
-use crate::action::child::Child;
-use crate::action::contract::{Act, Cx};
+use crate::action::command_runner::CommandRunner;
+use crate::action::contract::{Act, Context};
 use crate::error::Outcome;
 use crate::host::Command;
 use crate::progress::Progress;
@@ -16,7 +16,7 @@ const LOCAL_HINT: &str = "git refuses a repository on this host that belongs to 
                           directory to copy, or allow it with `git config --system --add safe.directory <path>`";
 
 /// Clones the repository into `dir` and returns the commit.
-pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
+pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     let tree = dir.to_string_lossy().into_owned();
     let what = source.describe();
     let hint = if source.location.starts_with('/') { LOCAL_HINT } else { HINT };
@@ -37,14 +37,14 @@ pub fn clone(source: &Source, cx: &Cx<'_>, dir: &Path) -> Outcome<String> {
     // What is asked for over TLS (or SSH) never comes without, whatever a redirect or a submodule says.
     let secure = ["https://", "ssh://"].iter().any(|scheme| source.location.starts_with(scheme));
     let git = |argv| if secure { git(argv).env("GIT_ALLOW_PROTOCOL", "https:ssh") } else { git(argv) };
-    Child::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
+    CommandRunner::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
     if commit {
         let checkout = git(vec!["git", "-C", &tree, "checkout", "--quiet", "--detach", &source.reference]);
-        Child::new(checkout).hint("no branch or tag of the repository contains that commit").run(cx, &what)?;
+        CommandRunner::new(checkout).hint("no branch or tag of the repository contains that commit").run(cx, &what)?;
         let modules = git(vec!["git", "-C", &tree, "submodule", "update", "--init", "--recursive"]);
-        Child::new(modules).hint(hint).run(cx, &what)?;
+        CommandRunner::new(modules).hint(hint).run(cx, &what)?;
     }
-    let head = Child::new(git(vec!["git", "-C", &tree, "rev-parse", "HEAD"])).run(cx, &what)?;
+    let head = CommandRunner::new(git(vec!["git", "-C", &tree, "rev-parse", "HEAD"])).run(cx, &what)?;
     Ok(head.text())
 }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::action::bench::Bench;
+use crate::action::testing::Bench;
 use crate::host::fake::FakeHost;
 
 const OURS: &str = "/var/lib/bringup";
@@ -23,7 +23,7 @@ fn round_trip(bench: &Bench, act: &Sshd) {
     let seen = |bench: &Bench| bench.host.snapshot(&[OURS, "/proc"]);
     let before = seen(bench);
     let done = bench.make(act);
-    assert_eq!(bench.check(act).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(act).unwrap(), Verdict::Unchanged);
     bench.take_back(&done);
     assert_eq!(before.differences(&seen(bench)), Vec::<String>::new());
 }
@@ -53,8 +53,8 @@ fn a_port_moves_and_comes_back() {
 
 #[test]
 fn what_is_so_already_is_left_alone() {
-    assert_eq!(bench("").check(&sshd(&serde_json::json!({"port": 22}))).unwrap(), Verdict::AlreadySo);
-    assert_eq!(bench("Port 2222\n").check(&sshd(&serde_json::json!({}))).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench("").check(&sshd(&serde_json::json!({"port": 22}))).unwrap(), Verdict::Unchanged);
+    assert_eq!(bench("Port 2222\n").check(&sshd(&serde_json::json!({}))).unwrap(), Verdict::Unchanged);
     // Keys only is said once more where nobody may contradict it later.
     assert_eq!(
         bench("").summary(&sshd(&serde_json::json!({"port": 22, "keys_only": true}))),

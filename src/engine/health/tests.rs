@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::action::{Action, carry};
 use crate::answers::Origin;
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::event::{Event, Step};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::runs::RunDir;
@@ -94,10 +94,10 @@ fn well() -> FakeHost {
     let mut journal = Journal::open(&host, &RunDir::of(&id).file("journal.jsonl")).unwrap();
     let hash = carry::written(&host, CERTIFICATE.as_ref()).unwrap().unwrap();
     let wrote = [(CERTIFICATE.into(), hash)].into();
-    journal.write(&host, Record::End { action: "web.certificate".into(), wrote }).unwrap();
+    journal.write(&host, Record::End { action: "web.certificate".into(), written_hashes: wrote }).unwrap();
     journal.write(&host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
     let step = |id: &str, describe: &str| Step { id: id.into(), stage: "web".into(), describe: describe.into() };
-    let ended = |proof: &str, failure| What::ProofEnded {
+    let ended = |proof: &str, failure| EventKind::ProofEnded {
         proof: proof.into(),
         evidence: Some("yes".into()),
         failure,
@@ -105,7 +105,7 @@ fn well() -> FakeHost {
     };
     let proofs = vec![step("web.sells", "the shop sells"), step("web.backups", "a backup is made every night")];
     let events = [
-        What::RunStarted { run: id.clone(), guide: "A shop".into(), resumed: false, actions: vec![], proofs },
+        EventKind::RunStarted { run: id.clone(), guide: "A shop".into(), resumed: false, actions: vec![], proofs },
         ended("web.sells", None),
         ended("web.backups", None),
     ];
@@ -125,7 +125,7 @@ fn each_application_is_told_once_with_the_changes_of_all_its_runs() {
     let all = runs::all(&host, None).unwrap();
     let found = installed(&host, &all);
     let told: Vec<_> = found.iter().map(|it| (it.name(), it.changes, it.state)).collect();
-    assert_eq!(told, [("shop", 3, State::Unfinished), ("wiki", 1, State::ProofFailed)]);
+    assert_eq!(told, [("shop", 3, RunStatus::Unfinished), ("wiki", 1, RunStatus::ProofFailed)]);
     assert_eq!((&found[0].run, found[0].ended.as_ref()), (&again, Some(&all[0].dir.id)));
     assert_eq!(found[0].application.address, "https://shop.example.org/");
 }

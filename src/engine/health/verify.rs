@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checks::minute;
 use super::{Finding, Installed, Level};
-use crate::engine::event::{self, What};
+use crate::engine::event::{self, EventKind};
 use crate::engine::runs::{EVENTS, Run, RunDir};
 use crate::engine::secret_store;
 use crate::engine::{data, runs};
@@ -52,7 +52,7 @@ pub fn verify(
     for (at, it) in installed.iter().enumerate() {
         let Some(ended) = &it.ended else { continue };
         let secrets = secret_store::load(host, &it.application);
-        let cx = proof::Cx { host, secrets: &secrets };
+        let cx = proof::Context { host, secrets: &secrets };
         let mut verified = Verified { at: start.sec, ..Verified::default() };
         for planned in it.proofs() {
             let result = planned.proof.prove_since(&cx, start);
@@ -100,11 +100,11 @@ fn of_run(host: &dyn Host, dir: &RunDir) -> Option<Verified> {
     let mut known = std::collections::BTreeMap::new();
     for event in event::read(host, &dir.file(EVENTS)) {
         match event.what {
-            What::RunStarted { proofs, .. } => {
+            EventKind::RunStarted { proofs, .. } => {
                 known = proofs.into_iter().map(|step| (step.id, step.describe)).collect();
                 verified = Verified::default();
             }
-            What::ProofEnded { proof, evidence, failure, .. } => {
+            EventKind::ProofEnded { proof, evidence, failure, .. } => {
                 let describe = known.get(&proof).cloned().unwrap_or(proof);
                 verified.count(&describe, &failure.map_or(Ok(evidence.unwrap_or_default()), Err));
                 at = Some(event.at);

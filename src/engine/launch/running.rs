@@ -37,7 +37,7 @@ pub fn broken_servers(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, tests: 
         return Vec::new();
     }
     let changes: BTreeMap<&str, bool> =
-        verdicts.iter().map(|(id, verdict)| (id.as_str(), !matches!(verdict, Ok(Verdict::AlreadySo)))).collect();
+        verdicts.iter().map(|(id, verdict)| (id.as_str(), !matches!(verdict, Ok(Verdict::Unchanged)))).collect();
     let touched = touched(plan, &|id| changes.get(id).copied().unwrap_or(false));
     let replaced = replaced(host, plan, &|id| changes.get(id).copied().unwrap_or(false));
     let tested = std::thread::scope(|scope| {

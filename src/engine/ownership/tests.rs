@@ -412,7 +412,7 @@ fn stands(host: &FakeHost, plan: &Plan, record: Option<Undo>) {
     let (action, stage) = ("a.it".to_owned(), "a".to_owned());
     let undo = record.into_iter().collect();
     journal.write(host, Record::Begin { action: action.clone(), stage, undo }).unwrap();
-    journal.write(host, Record::End { action, wrote: [].into() }).unwrap();
+    journal.write(host, Record::End { action, written_hashes: [].into() }).unwrap();
     journal.write(host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
 }
 

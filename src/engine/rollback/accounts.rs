@@ -12,7 +12,7 @@ const GROUPS: &[&str] = &["/etc/group", "/etc/gshadow"];
 
 /// A line that a step changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct AccountLine {
     /// Which file.
     pub file: PathBuf,
     /// The account.
@@ -36,7 +36,7 @@ pub fn is_backup(path: &Path) -> bool {
 }
 
 /// The lines in which both contents of an account file differ.
-pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<Line> {
+pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<AccountLine> {
     let (before, after) = (text(before), text(after));
     let (old, new) = (by_key(&before), by_key(&after));
     let mut keys: Vec<&str> = old.keys().chain(new.keys()).copied().collect();
@@ -45,7 +45,7 @@ pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<Line> {
     let line = |key: &&str| {
         let (before, after) = (old.get(key), new.get(key));
         let owned = |line: Option<&&str>| line.map(|line| (*line).to_owned());
-        (before != after).then(|| Line {
+        (before != after).then(|| AccountLine {
             file: file.to_owned(),
             key: (*key).to_owned(),
             before: owned(before),
@@ -55,7 +55,7 @@ pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<Line> {
     keys.iter().filter_map(line).collect()
 }
 
-impl Line {
+impl AccountLine {
     /// What of the change is ours: all of it where the account is, else members of ours that joined or left a group.
     pub fn ours(self, is_ours: &dyn Fn(&str) -> bool) -> Option<Self> {
         if is_ours(&self.key) {
@@ -74,14 +74,14 @@ impl Line {
 }
 
 /// Numbers of users and groups that these lines brought.
-pub fn numbers<'a>(lines: impl Iterator<Item = &'a Line>) -> BTreeSet<u32> {
+pub fn numbers<'a>(lines: impl Iterator<Item = &'a AccountLine>) -> BTreeSet<u32> {
     let new =
         lines.filter(|line| line.before.is_none() && !line.file.ends_with("shadow") && !line.file.ends_with("gshadow"));
     new.filter_map(|line| line.after.as_ref()?.split(':').nth(2)?.parse().ok()).collect()
 }
 
 /// Adds what a later step changed to what earlier ones did.
-pub fn add(lines: &mut Vec<Line>, later: &[Line]) {
+pub fn add(lines: &mut Vec<AccountLine>, later: &[AccountLine]) {
     for line in later {
         match lines.iter_mut().find(|known| known.file == line.file && known.key == line.key) {
             Some(known) => {
@@ -97,11 +97,11 @@ pub fn add(lines: &mut Vec<Line>, later: &[Line]) {
 }
 
 /// A file's content without what `lines` say of it. What somebody else has made of a line of ours stays.
-pub fn without(cur: &[u8], lines: &[&Line]) -> Vec<u8> {
-    let cur = text(cur);
-    let mut out = String::with_capacity(cur.len());
+pub fn without(current: &[u8], lines: &[&AccountLine]) -> Vec<u8> {
+    let current = text(current);
+    let mut out = String::with_capacity(current.len());
     let mut seen = Vec::new();
-    for now in cur.lines() {
+    for now in current.lines() {
         let key = key(now);
         seen.push(key);
         let line = lines.iter().find(|line| line.key == key);
@@ -154,25 +154,25 @@ fn by_key(text: &str) -> BTreeMap<&str, &str> {
 mod tests {
     use std::path::Path;
 
-    use super::{Line, add, changed, without};
+    use super::{AccountLine, add, changed, without};
 
     const GROUP: &str = "/etc/group";
 
-    /// What is left of `cur` without what the accounts of ours changed from `base` to `post`.
-    fn back(base: &str, post: &str, cur: &str) -> String {
+    /// What is left of `current` without what the accounts of ours changed from `baseline` to `post`.
+    fn back(baseline: &str, post: &str, current: &str) -> String {
         let ours = |key: &str| ["webapp", "ours"].contains(&key);
-        let lines = changed(Path::new(GROUP), base.as_bytes(), post.as_bytes());
-        let lines: Vec<Line> = lines.into_iter().filter_map(|line| line.ours(&ours)).collect();
-        let lines: Vec<&Line> = lines.iter().collect();
-        String::from_utf8_lossy(&without(cur.as_bytes(), &lines)).into_owned()
+        let lines = changed(Path::new(GROUP), baseline.as_bytes(), post.as_bytes());
+        let lines: Vec<AccountLine> = lines.into_iter().filter_map(|line| line.ours(&ours)).collect();
+        let lines: Vec<&AccountLine> = lines.iter().collect();
+        String::from_utf8_lossy(&without(current.as_bytes(), &lines)).into_owned()
     }
 
     #[test]
     fn our_user_goes_and_the_administrators_stays() {
-        let base = "root:x:0:\nwww:x:33:\n";
+        let baseline = "root:x:0:\nwww:x:33:\n";
         let post = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\n";
-        let cur = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\nalice:x:1000:\n";
-        assert_eq!(back(base, post, cur), "root:x:0:\nwww:x:33:\nalice:x:1000:\n");
+        let current = "root:x:0:\nwww:x:33:webapp\nwebapp:x:998:\nalice:x:1000:\n";
+        assert_eq!(back(baseline, post, current), "root:x:0:\nwww:x:33:\nalice:x:1000:\n");
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_a_later_step_does_is_added() {
-        let line = |before: Option<&str>, after: Option<&str>| Line {
+        let line = |before: Option<&str>, after: Option<&str>| AccountLine {
             file: GROUP.into(),
             key: "a".to_owned(),
             before: before.map(str::to_owned),

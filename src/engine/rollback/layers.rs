@@ -5,7 +5,7 @@
 
 use crate::engine::journal::Journal;
 use crate::engine::rollback::shared::Used;
-use crate::engine::runs::{Run, RunDir, State};
+use crate::engine::runs::{Run, RunDir, RunStatus};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Stamp};
 
@@ -35,13 +35,13 @@ pub struct Above {
 impl Above {
     /// What the runs use that are in place, later than `lowest`, and none of `but`.
     pub fn all(host: &dyn Host, all: &[Run], lowest: &Height, but: &[String]) -> Outcome<Vec<Self>> {
-        let stays = |run: &&Run| run.state != State::RolledBack && !but.contains(&run.dir.id);
+        let stays = |run: &&Run| run.state != RunStatus::RolledBack && !but.contains(&run.dir.id);
         all.iter()
             .filter(stays)
             .filter(|run| height(&run.journal) > *lowest)
             .map(|run| {
                 let id = &run.dir.id;
-                if matches!(run.state, State::Unfinished | State::RollbackUnfinished) {
+                if matches!(run.state, RunStatus::Unfinished | RunStatus::RollbackUnfinished) {
                     let why = format!("the later run {id} was interrupted, and may still use any of it");
                     let hint =
                         "`bringup resume` goes on with it, `bringup rollback` rolls it back; then try this again";

@@ -24,10 +24,10 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::rollback::accounts;
 use crate::engine::window::whose::{FETCHED, PEOPLES, is_package_state, lives};
-use crate::engine::window::{Change, Closed, Left, Owned, dpkg, same};
+use crate::engine::window::{Closed, Owned, RunChange, StepChange, dpkg, same};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta};
-use crate::undo::manifest::{Contents, Entry, Manifest, is_log};
+use crate::undo::manifest::{Contents, FileEntry, Manifest, is_log};
 
 /// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
 /// renewals have made of it.
@@ -39,7 +39,7 @@ const SHARED: &[&str] = &["keys", "csr", "accounts"];
 /// What is known of the disk.
 pub struct States<'a> {
     /// Before the first change.
-    pub base: &'a Manifest,
+    pub baseline: &'a Manifest,
     /// At the run's end, or when it failed; none when it was killed.
     pub look: Option<&'a Manifest>,
     /// What the run is known to have changed.
@@ -79,7 +79,7 @@ enum Want<'a> {
     /// Not there.
     Gone,
     /// This.
-    This(&'a Entry),
+    This(&'a FileEntry),
     /// The account file without our lines.
     Merged,
 }
@@ -92,7 +92,7 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
     let mut outcomes = Outcomes::default();
 
     let paths: BTreeSet<&PathBuf> = states.owned.paths.keys().chain(now.entries.keys()).collect();
-    let mut gone = Vec::new();
+    let (mut gone, mut back) = (Vec::new(), Vec::new());
     for path in paths {
         let here = now.entries.get(path);
         match guard.want(states, path, here) {
@@ -106,11 +106,17 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
                     outcomes.kept.push((path.display().to_string(), why.to_owned()));
                 }
             }
-            Want::This(entry) => restore(host, states, path, entry, here, &mut outcomes),
+            Want::This(entry) => {
+                restore(host, states, path, entry, here, &mut outcomes);
+                back.extend((!states.baseline.entries.contains_key(path)).then_some(path.as_path()));
+            }
             Want::Merged => merge(host, states, path, here, &mut outcomes)?,
         }
     }
-    remove(host, &gone, &now, &mut outcomes);
+    let mut full = remove(host, &gone, &now, &mut outcomes);
+    // A purge took these along with a directory that the run brought.
+    full.extend(back.into_iter().filter_map(|path| outermost_new(host, states, path)));
+    report_full(host, &full, &mut outcomes);
     times(host, states);
     report_others(host, states, &now, &guard, &mut outcomes);
     Ok(outcomes)
@@ -121,8 +127,8 @@ fn restore(
     host: &dyn Host,
     states: &States<'_>,
     path: &Path,
-    entry: &Entry,
-    here: Option<&Entry>,
+    entry: &FileEntry,
+    here: Option<&FileEntry>,
     outcomes: &mut Outcomes,
 ) {
     let disturbed = states.owned.paths.get(path).is_some_and(|left| left.disturbed);
@@ -132,7 +138,9 @@ fn restore(
             Ok(true) => {}
             Ok(false) if disturbed && lives(path) => return,
             // A service of ours wrote it after the run; the record of the directory around it removed it.
-            Ok(false) if !disturbed && !states.base.entries.contains_key(path) && below(states.made, path) => return,
+            Ok(false) if !disturbed && !states.baseline.entries.contains_key(path) && below(states.made, path) => {
+                return;
+            }
             Ok(false) if disturbed => {
                 let why = "it was changed since the run, and went with what the run brought".to_owned();
                 outcomes.kept.push((path.display().to_string(), why));
@@ -163,7 +171,7 @@ fn merge(
     host: &dyn Host,
     states: &States<'_>,
     path: &Path,
-    here: Option<&Entry>,
+    here: Option<&FileEntry>,
     outcomes: &mut Outcomes,
 ) -> Outcome<()> {
     let Some(here) = here else { return Ok(()) };
@@ -176,7 +184,7 @@ fn merge(
     let settings_are_ours = left.and_then(|left| left.after.as_ref()).is_none_or(|after| after.meta == here.meta);
     if let Some(before) = left.and_then(|left| left.before.as_ref())
         && settings_are_ours
-        && before.hash.as_deref() == Some(&crate::hash::fingerprint(&merged))
+        && before.hash.as_deref() == Some(&crate::hash::sha256_hex(&merged))
     {
         restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
     } else if merged != now {
@@ -191,7 +199,7 @@ fn merge(
 pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Option<Vec<u8>>) -> Outcomes {
     let mut outcomes = Outcomes::default();
     let dirs: BTreeMap<&Path, Meta> = closed.dirs.iter().map(|(path, meta)| (path.as_path(), *meta)).collect();
-    for Change { path, before, .. } in &closed.taken {
+    for StepChange { path, before, .. } in &closed.taken {
         let Some(before) = before else { continue };
         match make(host, &dirs, content, path, before, None) {
             Ok(true) => {}
@@ -210,7 +218,7 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
     let at_end = states.look.unwrap_or(now);
     let mut last: Option<&Path> = None;
     for (path, entry) in &at_end.entries {
-        let before = states.base.entries.get(path);
+        let before = states.baseline.entries.get(path);
         let told = states.owned.paths.contains_key(path) || states.recorded.contains(path) || below(states.kept, path);
         let silent = is_package_state(path)
             || (lives(path) && !PEOPLES.iter().any(|dir| path.starts_with(dir)))
@@ -241,7 +249,7 @@ fn below(dirs: &BTreeSet<PathBuf>, path: &Path) -> bool {
 
 /// What must not be touched: files of packages that others brought, and the package database with them.
 struct Guard {
-    /// Files of packages that are installed although `base` does not know them.
+    /// Files of packages that are installed although `baseline` does not know them.
     foreign: BTreeSet<PathBuf>,
     /// Whether the package set is not ours alone.
     packages_changed: bool,
@@ -251,7 +259,7 @@ impl Guard {
     fn new(host: &dyn Host, states: &States<'_>, now: &Manifest) -> Self {
         let status = Path::new(dpkg::STATUS);
         let content = |manifest: &Manifest| (states.content)(manifest.entries.get(status)?.hash.as_ref()?);
-        let before = dpkg::versions(&content(states.base).unwrap_or_default());
+        let before = dpkg::versions(&content(states.baseline).unwrap_or_default());
         let here = now.entries.get(status);
         let after = here.map(|_| dpkg::versions(&host.read(status).unwrap_or_default())).unwrap_or_default();
         let mut foreign = BTreeSet::new();
@@ -264,8 +272,8 @@ impl Guard {
         Self { foreign, packages_changed }
     }
 
-    fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&Entry>) -> Want<'a> {
-        let new = !states.base.entries.contains_key(path);
+    fn want<'a>(&self, states: &States<'a>, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
+        let new = !states.baseline.entries.contains_key(path);
         let left = states.owned.paths.get(path);
         let theirs = states.owned.theirs.contains_key(path);
         // 1
@@ -313,7 +321,12 @@ impl Guard {
         Want::AsIs
     }
 
-    fn want_of_ours<'a>(left: &'a Left, path: &Path, here: Option<&Entry>) -> Want<'a> {
+    fn want_of_ours<'a>(left: &'a RunChange, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
+        // A directory that a purge took and that is there again because of what others have in it.
+        if left.before.is_none() && left.was_dir && here.is_some_and(|here| here.kind == Kind::Dir) && !left.of_earlier
+        {
+            return Want::Gone;
+        }
         if same(left.after.as_ref(), here) && !left.of_earlier {
             return left.before.as_ref().map_or(Want::Gone, Want::This);
         }
@@ -349,8 +362,8 @@ fn make(
     dirs: &BTreeMap<&Path, Meta>,
     content: &dyn Fn(&str) -> Option<Vec<u8>>,
     path: &Path,
-    entry: &Entry,
-    here: Option<&Entry>,
+    entry: &FileEntry,
+    here: Option<&FileEntry>,
 ) -> Outcome<bool> {
     let failed = |e| Failure::new(format!("put {} back", path.display()), e);
     let kept = entry.hash.as_deref().and_then(content);
@@ -410,8 +423,8 @@ fn parents(host: &dyn Host, dirs: &BTreeMap<&Path, Meta>, path: &Path) -> std::i
     Ok(())
 }
 
-/// Removes paths, deepest first; directories only when empty.
-fn remove(host: &dyn Host, gone: &[&PathBuf], now: &Manifest, outcomes: &mut Outcomes) {
+/// Removes paths, deepest first; directories only when empty. Those that are not.
+fn remove<'p>(host: &dyn Host, gone: &[&'p PathBuf], now: &Manifest, outcomes: &mut Outcomes) -> BTreeSet<&'p Path> {
     let mut full: BTreeSet<&Path> = BTreeSet::new();
     for path in gone.iter().rev() {
         let failed = |e| Failure::new(format!("remove {}", path.display()), e);
@@ -434,21 +447,54 @@ fn remove(host: &dyn Host, gone: &[&PathBuf], now: &Manifest, outcomes: &mut Out
             Err(e) => outcomes.errors.push(failed(e)),
         }
     }
-    // Of nested directories that stay, the outermost says enough.
-    for path in &full {
+    full
+}
+
+/// The highest directory above `path` that was not there before the run, and is now.
+fn outermost_new<'p>(host: &dyn Host, states: &States<'_>, path: &'p Path) -> Option<&'p Path> {
+    let above = path.ancestors().skip(1).take_while(|dir| !states.baseline.entries.contains_key(*dir));
+    above.last().filter(|dir| host.stat(dir).ok().flatten().is_some())
+}
+
+/// Names directories that stay because of what is in them: of nested ones the outermost says enough.
+fn report_full(host: &dyn Host, full: &BTreeSet<&Path>, outcomes: &mut Outcomes) {
+    for path in full {
         if !path.ancestors().skip(1).any(|above| full.contains(above)) {
             outcomes.kept.push((path.display().to_string(), held(host, path)));
         }
     }
 }
 
-/// Why a directory stays, with the first names in it.
+/// Why a directory stays, with the first files below it.
 fn held(host: &dyn Host, dir: &Path) -> String {
     const SHOWN: usize = 5;
-    let names = host.list(dir).unwrap_or_default();
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| name.display().to_string()).collect();
-    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-    format!("it holds what is not ours: {}{more}", shown.join(", "))
+    let mut found = Vec::new();
+    files_below(host, dir, SHOWN + 1, &mut found);
+    let names: Vec<String> = found
+        .iter()
+        .filter_map(|path| path.strip_prefix(dir).ok())
+        .take(SHOWN)
+        .map(|path| path.display().to_string())
+        .collect();
+    let more = if found.len() > SHOWN { " and more" } else { "" };
+    format!("it holds what is not ours: {}{more}", names.join(", "))
+}
+
+/// Files below `dir`, and directories with nothing in them, at most `most`.
+fn files_below(host: &dyn Host, dir: &Path, most: usize, found: &mut Vec<PathBuf>) {
+    for name in host.list(dir).unwrap_or_default() {
+        if found.len() >= most {
+            return;
+        }
+        let path = dir.join(name);
+        let before = found.len();
+        if host.stat(&path).ok().flatten().is_some_and(|stat| stat.kind == Kind::Dir) {
+            files_below(host, &path, most, found);
+        }
+        if found.len() == before {
+            found.push(path);
+        }
+    }
 }
 
 /// Gives directories the time they had where the same names are in them again.
@@ -456,12 +502,12 @@ fn times(host: &dyn Host, states: &States<'_>) {
     let touched = states.owned.paths.keys().chain(states.recorded).filter_map(|path| path.parent());
     let touched: BTreeSet<&Path> = touched.collect();
     for dir in touched.into_iter().rev() {
-        let Some(base) = states.base.entries.get(dir).filter(|entry| entry.kind == Kind::Dir) else { continue };
+        let Some(baseline) = states.baseline.entries.get(dir).filter(|entry| entry.kind == Kind::Dir) else { continue };
         let Ok(Some(stat)) = host.stat(dir) else { continue };
-        if stat.kind != Kind::Dir || stat.mtime == base.mtime {
+        if stat.kind != Kind::Dir || stat.mtime == baseline.mtime {
             continue;
         }
-        let below = states.base.entries.range(dir.to_owned()..).map(|(path, _)| path);
+        let below = states.baseline.entries.range(dir.to_owned()..).map(|(path, _)| path);
         let before = below.take_while(|path| path.starts_with(dir)).filter(|path| path.parent() == Some(dir));
         let before: BTreeSet<&std::ffi::OsStr> = before.filter_map(|path| path.file_name()).collect();
         let here = host.list(dir).unwrap_or_default();
@@ -470,7 +516,7 @@ fn times(host: &dyn Host, states: &States<'_>) {
             here.iter().filter(|name| !volatile(name)).filter_map(|name| name.file_name()).collect();
         if before == here {
             // A time that cannot be set harms nobody.
-            let _ = host.set_mtime(dir, base.mtime);
+            let _ = host.set_mtime(dir, baseline.mtime);
         }
     }
 }

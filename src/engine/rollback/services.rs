@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::Action;
-use crate::action::service::settle::take_up;
-use crate::action::service::{self, Former};
-use crate::engine::event::What;
-use crate::engine::journal::{Entry, Journal, Record};
+use crate::action::service::restore::take_up;
+use crate::action::service::{self, PriorState};
+use crate::engine::event::EventKind;
+use crate::engine::journal::{Journal, JournalEntry, Record};
 use crate::engine::rollback::Report;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
-use crate::undo::{UndoCx, Undone};
+use crate::undo::{UndoContext, Undone};
 
 /// What was rolled back.
 #[derive(Clone, Copy)]
@@ -27,7 +27,7 @@ pub(super) enum Of<'a> {
 }
 
 impl Of<'_> {
-    fn holds(self, entry: &Entry) -> bool {
+    fn holds(self, entry: &JournalEntry) -> bool {
         match self {
             Self::Run => true,
             Self::Stage(stage) => entry.stage == stage,
@@ -38,15 +38,15 @@ impl Of<'_> {
 
 /// Brings services in line with the files that are back. What a former try could not is tried again. Of the services
 /// `elsewhere`, by manager and name, a record of another run that is rolled back with this one decides.
-pub(super) fn settle(
+pub(super) fn restore(
     host: &dyn Host,
     dir: &RunDir,
     journal: &mut Journal,
     (of, elsewhere): (Of<'_>, &BTreeSet<(String, String)>),
     report: &mut Report,
-    emit: &(dyn Fn(What) + Sync),
+    emit: &(dyn Fn(EventKind) + Sync),
 ) {
-    let entries: Vec<Entry> = journal.entries().iter().rev().cloned().collect();
+    let entries: Vec<JournalEntry> = journal.entries().iter().rev().cloned().collect();
     let rolled_back: Vec<&str> =
         entries.iter().filter(|entry| entry.undone && of.holds(entry)).map(|entry| entry.action.as_str()).collect();
     let mut settled = Vec::new();
@@ -54,26 +54,26 @@ pub(super) fn settle(
     // What others use goes on as it is.
     for entry in entries.iter().filter(|entry| entry.used_by.is_empty()) {
         for record in &entry.undo {
-            let Some(former) = Former::of(record) else { continue };
+            let Some(prior) = PriorState::of(record) else { continue };
             if of.holds(entry) {
-                if elsewhere.contains(&(former.manager.to_owned(), former.name.to_owned())) {
+                if elsewhere.contains(&(prior.manager.to_owned(), prior.name.to_owned())) {
                     continue;
                 }
                 // What a run that goes on could not take back is left for the next try as it is.
                 if entry.settled || (!entry.undone && matches!(of, Of::Actions(_))) {
                     continue;
                 }
-                let came = with(host, dir, |cx| service::settle(cx, exact(former, entry)));
+                let came = with(host, dir, |cx| service::restore_service(cx, exact(prior, entry)));
                 if came.is_ok() {
                     settled.push(entry.action.clone());
                 }
                 tell(&entry.action, came, report, emit);
-            } else if !entry.undone && (former.was_active || matches!(of, Of::Stage(_))) {
+            } else if !entry.undone && (prior.was_active || matches!(of, Of::Stage(_))) {
                 // What a run that goes on has started it will restart itself.
-                let (restart, reload) = lists.of(&entry.action, former);
+                let (restart, reload) = lists.of(&entry.action, prior);
                 let any = |ids: &[String]| ids.iter().any(|id| rolled_back.contains(&id.as_str()));
                 if any(&restart) || any(&reload) {
-                    let taken = with(host, dir, |cx| take_up(cx, former, any(&restart)));
+                    let taken = with(host, dir, |cx| take_up(cx, prior, any(&restart)));
                     tell(&entry.action, taken, report, emit);
                 }
             }
@@ -91,27 +91,27 @@ pub(super) fn settle(
 }
 
 /// What was begun twice may have been done more to than its record says.
-fn exact<'a>(former: Former<'a>, entry: &Entry) -> Former<'a> {
-    if entry.begun_again { Former { steps: &[], ..former } } else { former }
+fn exact<'a>(prior: PriorState<'a>, entry: &JournalEntry) -> PriorState<'a> {
+    if entry.begun_again { PriorState { steps: &[], ..prior } } else { prior }
 }
 
-fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(What) + Sync)) {
+fn tell(action: &str, came: Outcome<Undone>, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
     match came {
-        Ok(Undone::Done(describe)) => emit(What::Undone { action: action.to_owned(), describe }),
+        Ok(Undone::Done(describe)) => emit(EventKind::Undone { action: action.to_owned(), describe }),
         Ok(Undone::Nothing) => {}
         Ok(Undone::Kept { what, why }) => {
-            emit(What::Kept { what: what.clone(), why: why.clone() });
+            emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
         }
         Err(failure) => report.errors.push(failure),
     }
 }
 
-fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoCx<'_>) -> Outcome<T>) -> Outcome<T> {
+fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoContext<'_>) -> Outcome<T>) -> Outcome<T> {
     let (blobs, log, dumps) = (dir.blobs(), dir.log("settle"), dir.file("dumps"));
     let nothing = BTreeMap::new();
     let quiet = |_: Progress| {};
-    let cx = UndoCx {
+    let cx = UndoContext {
         host,
         blobs: &blobs,
         log: &log,
@@ -119,7 +119,7 @@ fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoCx<'_>) -> Outc
         dumped: &|_, _| {},
         dumps: &dumps,
         drop_data: false,
-        wrote: &nothing,
+        written_hashes: &nothing,
         data: None,
         post: None,
         died: None,
@@ -143,9 +143,9 @@ struct Lists<'a> {
 type After = (Vec<String>, Vec<String>);
 
 impl Lists<'_> {
-    fn of(&mut self, action: &str, former: Former<'_>) -> After {
-        if !former.steps.is_empty() {
-            return (former.restart_after.to_vec(), former.reload_after.to_vec());
+    fn of(&mut self, action: &str, prior: PriorState<'_>) -> After {
+        if !prior.steps.is_empty() {
+            return (prior.restart_after.to_vec(), prior.reload_after.to_vec());
         }
         let (dir, host) = (self.dir, self.host);
         let read = || -> BTreeMap<_, _> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::action::carry::CARRY;
 use crate::action::service::Service;
-use crate::action::{Act, Action, Cx, firewall};
+use crate::action::{Act, Action, Context, firewall};
 use crate::engine::rollback::shared::Used;
 use crate::engine::runs::RunDir;
 use crate::error::Failure;
@@ -43,14 +43,14 @@ pub fn services(host: &dyn Host, dir: &RunDir, carried: &BTreeSet<String>, users
         }
         // The sites of others are theirs: nothing of ours could be taken back for their sake any more.
         let service = Service { sites: None, ..service.clone() };
-        let cx = Cx {
+        let cx = Context {
             host,
             secrets: &Secrets::default(),
             blobs: &dir.blobs(),
             log: &dir.log("settle"),
             changed: &|action| carried.contains(action),
             carry: CARRY,
-            way_back: &|_| Vec::new(),
+            undo_records_of: &|_| Vec::new(),
             progress: &|_| {},
         };
         failures.extend(service.apply(&cx).err());

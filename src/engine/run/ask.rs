@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::step::Step;
-use super::{Job, Next, Stop, back, stopped};
+use super::step::PlanStep;
+use super::{NextMove, RunContext, Stop, paused, roll_back_run};
 use crate::engine::decision::{self, Choice, Decision, Skippable, Waiting};
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::engine::journal::{Journal, Record};
 use crate::engine::replan;
 use crate::engine::rollback::{self, Options};
@@ -17,76 +17,76 @@ const POLL: Duration = Duration::from_millis(300);
 
 /// Asks until something is decided that ends the waiting. `at` is the step that failed, `told` the one that was
 /// named as the cause.
-pub fn ask(job: &Job<'_>, journal: &mut Journal, steps: &[Step<'_>], at: usize, told: &str) -> Next {
+pub fn ask(run: &RunContext<'_>, journal: &mut Journal, steps: &[PlanStep<'_>], at: usize, told: &str) -> NextMove {
     let mut asking = Asking::new(steps, at, told);
     loop {
         // Other answers are planned while it waits, for a host on which this run's packages are its own. Without the
         // note they only find fewer of them.
-        let _ = runs::note_standing(job.host, Some(&job.dir.id));
-        let question = asking.question(job, journal);
-        let heard = wait(job, &question);
-        decision::close(job.host, job.dir);
+        let _ = runs::note_standing(run.host, Some(&run.dir.id));
+        let question = asking.question(run, journal);
+        let heard = wait(run, &question);
+        decision::close(run.host, run.dir);
         let decision = match heard {
-            Heard::Pause => return Next::Exit(stopped(job)),
-            Heard::Cancel => Decision::Rollback,
+            Heard::Pause => return NextMove::Exit(paused(run)),
+            Heard::Abort => Decision::Rollback,
             Heard::Decision(decision) => decision,
         };
-        (job.emit)(What::Decided { choice: decision.choice() });
+        (run.emit)(EventKind::Decided { choice: decision.choice() });
         let tried = match decision {
-            Decision::Retry => return Next::From(asking.from),
-            Decision::Rollback => return Next::Exit(back(job, journal)),
-            Decision::Pause => return Next::Exit(Exit::Incomplete),
-            Decision::RollbackStage => asking.roll_back_stage(job, journal),
-            Decision::Skip => match asking.skip(job, journal) {
-                Ok(()) => return Next::From(at),
+            Decision::Retry => return NextMove::From(asking.from),
+            Decision::Rollback => return NextMove::Exit(roll_back_run(run, journal)),
+            Decision::Pause => return NextMove::Exit(Exit::Incomplete),
+            Decision::RollbackStage => asking.roll_back_stage(run, journal),
+            Decision::Skip => match asking.skip(run, journal) {
+                Ok(()) => return NextMove::From(at),
                 Err(failure) => Err(failure),
             },
-            Decision::Replan(new) => match replan::adopt(job.host, job.dir, journal, job.plan, &new) {
-                Ok(()) => return Next::Replanned(Box::new(new.plan)),
+            Decision::Replan(new) => match replan::adopt(run.host, run.dir, journal, run.plan, &new) {
+                Ok(()) => return NextMove::Replanned(Box::new(new.plan)),
                 Err(failure) => Err(failure),
             },
         };
         if let Err(failure) = tried {
             let step = "bringup".to_owned();
-            (job.emit)(What::Failed { step: step.clone(), failure: failure.clone() });
+            (run.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
             // As after any failure; the next question gets another number by it.
-            let _ = journal.write(job.host, Record::Failed { step, failure });
+            let _ = journal.write(run.host, Record::Failed { step, failure });
         }
     }
 }
 
 enum Heard {
     Pause,
-    Cancel,
+    Abort,
     Decision(Decision),
 }
 
-fn wait(job: &Job<'_>, question: &Waiting) -> Heard {
+fn wait(run: &RunContext<'_>, question: &Waiting) -> Heard {
     let mut asked = false;
     loop {
         // A full disk may be what failed: the question is asked as soon as there is room for it.
-        if !asked && decision::ask(job.host, job.dir, question).is_ok() {
+        if !asked && decision::ask(run.host, run.dir, question).is_ok() {
             asked = true;
-            (job.emit)(What::Waiting(question.clone()));
+            (run.emit)(EventKind::Waiting(question.clone()));
         }
-        match (job.stop)() {
+        match (run.stop)() {
             Some(Stop::Pause) => return Heard::Pause,
-            Some(Stop::Cancel) => return Heard::Cancel,
+            Some(Stop::Abort) => return Heard::Abort,
             None => {}
         }
-        if let Some(decision) = decision::take(job.host, job.dir, question) {
+        if let Some(decision) = decision::take(run.host, run.dir, question) {
             return Heard::Decision(decision);
         }
-        job.host.sleep(POLL);
+        run.host.sleep(POLL);
     }
 }
 
 /// The failure that is asked about.
 struct Asking<'a> {
-    steps: &'a [Step<'a>],
+    steps: &'a [PlanStep<'a>],
     told: &'a str,
     /// The step that can be skipped; none where what failed is no step.
-    step: Option<Step<'a>>,
+    step: Option<PlanStep<'a>>,
     /// The stage of the step that was told; empty where that is none of the plan's.
     stage: &'a str,
     /// The step that a retry begins with.
@@ -95,11 +95,11 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn new(steps: &'a [Step<'a>], at: usize, told: &'a str) -> Self {
+    fn new(steps: &'a [PlanStep<'a>], at: usize, told: &'a str) -> Self {
         let place = |id: &str| steps.iter().position(|step| step.id() == id);
         let cause = place(told);
         let failed = cause.and_then(|cause| steps.get(cause));
-        let taken_back = failed.into_iter().flat_map(|step| step.takes_back()).filter_map(place);
+        let taken_back = failed.into_iter().flat_map(|step| step.may_revert()).filter_map(place);
         Self {
             steps,
             told,
@@ -110,7 +110,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    fn question(&self, job: &Job<'_>, journal: &Journal) -> Waiting {
+    fn question(&self, run: &RunContext<'_>, journal: &Journal) -> Waiting {
         let skip = self.step.filter(|_| !self.stage_rolled_back).and_then(|step| {
             let (step, reason) = (step.id().to_owned(), step.skip_reason()?.to_owned());
             Some(Skippable { step, reason })
@@ -132,22 +132,22 @@ impl<'a> Asking<'a> {
             retry_from: self.steps.get(self.from).map_or(self.told, |step| step.id()).to_owned(),
             skip,
             changed: journal.standing(),
-            since: job.host.now(),
+            since: run.host.now(),
         }
     }
 
-    fn skip(&self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+    fn skip(&self, run: &RunContext<'_>, journal: &mut Journal) -> Outcome<()> {
         let Some(step) = self.step else { return Ok(()) };
         let (step, stage) = (step.id().to_owned(), step.stage().to_owned());
-        journal.write(job.host, Record::Skipped { step, stage })
+        journal.write(run.host, Record::Skipped { step, stage })
     }
 
-    fn roll_back_stage(&mut self, job: &Job<'_>, journal: &mut Journal) -> Outcome<()> {
+    fn roll_back_stage(&mut self, run: &RunContext<'_>, journal: &mut Journal) -> Outcome<()> {
         self.stage_rolled_back = true;
         let first = self.steps.iter().position(|step| step.stage() == self.stage);
         self.from = first.map_or(self.from, |first| first.min(self.from));
         let options = Options { stage: Some(self.stage.to_owned()), ..Options::default() };
         // What could not be taken back has been told on the way; the choice is still there.
-        rollback::roll_back(job.host, job.dir, journal, &options, job.emit).map(drop)
+        rollback::roll_back(run.host, run.dir, journal, &options, run.emit).map(drop)
     }
 }

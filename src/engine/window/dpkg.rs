@@ -27,11 +27,11 @@ struct Package {
 
 /// The packages on the disk before a transaction: `name:arch`.
 #[derive(Clone, Debug, Default)]
-pub struct Before {
+pub struct PriorVersions {
     packages: BTreeSet<String>,
 }
 
-impl Before {
+impl PriorVersions {
     /// The packages that are on the disk now.
     pub fn read(host: &dyn Host) -> Outcome<Self> {
         Ok(Self::of(&status(host)?))
@@ -58,7 +58,7 @@ pub struct Transaction {
 
 impl Transaction {
     /// What is there now of the packages `planned`; what else is new since `before` is somebody else's.
-    pub fn read(host: &dyn Host, before: &Before, planned: &[String]) -> Outcome<Self> {
+    pub fn read(host: &dyn Host, before: &PriorVersions, planned: &[String]) -> Outcome<Self> {
         let mut found = Self::default();
         let links = merged_directories(host);
         let packages = parse(&status(host)?);
@@ -282,7 +282,7 @@ mod tests {
         host.put_file("/var/lib/dpkg/info/htop.list", "/usr/bin/htop\n", 0o644);
         let script = "adduser --system nginx-user\nmkdir -p /var/lib/nginx/body\nchown x /etc/nginx.d";
         host.put_file("/var/lib/dpkg/info/nginx.postinst", script, 0o755);
-        let found = Transaction::read(&host, &Before::default(), &["nginx:amd64".to_owned()]).unwrap();
+        let found = Transaction::read(&host, &PriorVersions::default(), &["nginx:amd64".to_owned()]).unwrap();
         assert!(found.lists(Path::new("/etc/nginx")) && !found.lists(Path::new("/usr/bin/htop")));
         assert!(found.is_of_others(Path::new("/usr/bin/htop")));
         assert_eq!(found.delivered(Path::new("/etc/nginx/nginx.conf")), Some("0123456789abcdef0123456789abcdef"));
@@ -305,7 +305,7 @@ mod tests {
         }
         host.put_file(STATUS, LIST, 0o644);
         host.put_file("/var/lib/dpkg/info/nginx.list", "/lib/systemd/system/nginx.service\n", 0o644);
-        let found = Transaction::read(&host, &Before::default(), &["nginx:amd64".to_owned()]).unwrap();
+        let found = Transaction::read(&host, &PriorVersions::default(), &["nginx:amd64".to_owned()]).unwrap();
         assert!(found.lists(Path::new("/usr/lib/systemd/system/nginx.service")));
     }
 

@@ -5,57 +5,57 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::Step;
+use super::footprint::Footprint;
 use crate::engine::rollback::accounts;
 use crate::engine::runs::RunDir;
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp, Writer};
-use crate::undo::manifest::Entry;
+use crate::undo::manifest::FileEntry;
 
 /// Below a run's directory.
 const DIR: &str = "windows";
 
 /// A path that a step changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct StepChange {
     /// Where.
     pub path: PathBuf,
     /// What was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Entry>,
+    pub before: Option<FileEntry>,
     /// What was there afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Entry>,
+    pub after: Option<FileEntry>,
 }
 
 /// One window, as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Window {
-    pub(super) step: Step,
+    pub(super) step: Footprint,
     /// When it was closed.
     #[serde(default)]
     pub(super) at: Stamp,
     /// What others, or steps without a window, had changed since the window before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) drift: Vec<Change>,
+    pub(super) drift: Vec<StepChange>,
     /// What is ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) ours: Vec<Change>,
+    pub(super) ours: Vec<StepChange>,
     /// What is not, and how that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) theirs: Vec<(Change, String)>,
+    pub(super) theirs: Vec<(StepChange, String)>,
     /// Lines of account files that are ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) lines: Vec<accounts::Line>,
+    pub(super) lines: Vec<accounts::AccountLine>,
 }
 
 /// A path that a run is known to have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct RunChange {
     /// What has to come back: what was there before the run, or what somebody else made of it between two steps.
-    pub before: Option<Entry>,
+    pub before: Option<FileEntry>,
     /// What the run, or its rollback, left.
-    pub after: Option<Entry>,
+    pub after: Option<FileEntry>,
     /// Whether `before` is somebody else's.
     pub disturbed: bool,
     /// Whether it was a directory when the run left it.
@@ -68,9 +68,9 @@ pub struct Left {
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
     /// Paths, with what was there before the run and what it left.
-    pub paths: BTreeMap<PathBuf, Left>,
+    pub paths: BTreeMap<PathBuf, RunChange>,
     /// Lines of account files.
-    pub lines: Vec<accounts::Line>,
+    pub lines: Vec<accounts::AccountLine>,
     /// Paths that were changed while a step worked and are not ours, each with how that is known.
     pub theirs: BTreeMap<PathBuf, String>,
 }
@@ -78,7 +78,7 @@ pub struct Owned {
 impl Owned {
     pub(super) fn add(&mut self, window: &Window) {
         for change in &window.ours {
-            let Change { path, before, after } = change.clone();
+            let StepChange { path, before, after } = change.clone();
             if let Some(left) = self.paths.get_mut(&path) {
                 // Somebody changed it between two steps of ours: theirs is what has to come back.
                 if !same(left.after.as_ref(), before.as_ref()) {
@@ -90,7 +90,7 @@ impl Owned {
                 left.after = after;
             } else {
                 let was_dir = is_dir(after.as_ref());
-                self.paths.insert(path.clone(), Left { before, after, was_dir, ..Left::default() });
+                self.paths.insert(path.clone(), RunChange { before, after, was_dir, ..RunChange::default() });
             }
             self.theirs.remove(&path);
         }
@@ -101,12 +101,12 @@ impl Owned {
     }
 }
 
-fn is_dir(entry: Option<&Entry>) -> bool {
+fn is_dir(entry: Option<&FileEntry>) -> bool {
     entry.is_some_and(|entry| entry.kind == Kind::Dir)
 }
 
 /// Whether both are the same thing.
-pub fn same(a: Option<&Entry>, b: Option<&Entry>) -> bool {
+pub fn same(a: Option<&FileEntry>, b: Option<&FileEntry>) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => a.same(b),

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::dpkg::{Transaction, md5_hex};
-use super::{Change, Nature, Step};
+use super::{Footprint, Nature, StepChange};
 use crate::host::{Kind, Stamp, Writer};
 use crate::undo::manifest::{Contents, is_kept, is_log};
 
@@ -101,7 +101,7 @@ const UNKNOWN: &str = "it was changed while the run worked, and nothing shows th
 /// What is known of a window.
 pub struct Case<'a> {
     /// The step.
-    pub step: &'a Step,
+    pub step: &'a Footprint,
     /// The last writer of each file; none where the kernel does not tell.
     pub writers: Option<&'a BTreeMap<u64, Writer>>,
     /// Files that others were known to have written before a crash.
@@ -139,7 +139,7 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
 }
 
 /// Whose each of these changes is, in their order (sorted by path).
-pub fn sort(case: &Case<'_>, changes: &[Change]) -> Vec<Whose> {
+pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
     let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
     for change in changes {
@@ -152,12 +152,12 @@ pub fn sort(case: &Case<'_>, changes: &[Change]) -> Vec<Whose> {
     follow_contents(changes, verdicts)
 }
 
-fn is_new_dir(change: &Change) -> bool {
+fn is_new_dir(change: &StepChange) -> bool {
     change.before.is_none() && change.after.as_ref().is_some_and(|after| after.kind == Kind::Dir)
 }
 
 /// New directories that say nothing themselves follow what is in them.
-fn follow_contents(changes: &[Change], mut verdicts: Vec<(Whose, bool)>) -> Vec<Whose> {
+fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> Vec<Whose> {
     let mut holds: BTreeMap<PathBuf, (bool, bool)> = BTreeMap::new();
     for at in (0..changes.len()).rev() {
         let path = &changes[at].path;
@@ -181,7 +181,7 @@ fn follow_contents(changes: &[Change], mut verdicts: Vec<(Whose, bool)>) -> Vec<
 }
 
 /// Whose one change is, and whether that is sure whatever lies below it.
-fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
+fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
     let path = &change.path;
     let packages = case.step.nature == Nature::Packages;
     let new = change.before.is_none();
@@ -287,7 +287,7 @@ fn one(case: &Case<'_>, change: &Change, new_dirs: &BTreeSet<&Path>) -> (Whose, 
 }
 
 /// Whether a link leads to a file of a package of ours.
-fn leads_to_ours(case: &Case<'_>, change: &Change) -> bool {
+fn leads_to_ours(case: &Case<'_>, change: &StepChange) -> bool {
     let Some(target) = change.after.as_ref().and_then(|after| after.target.as_ref()) else { return false };
     let Some(dir) = change.path.parent() else { return false };
     let mut path = PathBuf::new();
@@ -304,7 +304,7 @@ fn leads_to_ours(case: &Case<'_>, change: &Change) -> bool {
 }
 
 /// Whether a change made a new file, or another content.
-fn changed_content(change: &Change) -> bool {
+fn changed_content(change: &StepChange) -> bool {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
             before.kind != after.kind
@@ -319,13 +319,13 @@ fn changed_content(change: &Change) -> bool {
     }
 }
 
-fn writer<'a>(case: &'a Case<'_>, change: &Change) -> Option<&'a Writer> {
+fn writer<'a>(case: &'a Case<'_>, change: &StepChange) -> Option<&'a Writer> {
     let ino = change.after.as_ref()?.ino;
     case.writers.and_then(|writers| writers.get(&ino)).or_else(|| case.others.get(&ino))
 }
 
 /// A directory right below one where programs keep their state.
-fn is_top(change: &Change) -> bool {
+fn is_top(change: &StepChange) -> bool {
     STATE.iter().any(|root| change.path.parent() == Some(Path::new(root)))
         && change.after.as_ref().is_some_and(|after| after.kind == Kind::Dir)
 }
@@ -335,7 +335,7 @@ fn below(dirs: &BTreeSet<&Path>, path: &Path) -> bool {
 }
 
 /// The service that a link starts at boot: `/etc/systemd/system/*.wants/NAME`, `/etc/rc2.d/S01NAME`.
-fn starts_service(change: &Change) -> Option<String> {
+fn starts_service(change: &StepChange) -> Option<String> {
     let entry = change.after.as_ref().or(change.before.as_ref())?;
     if entry.kind != Kind::Symlink {
         return None;

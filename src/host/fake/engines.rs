@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::databases;
 use super::programs::Program;
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::Meta;
 
 /// `psql`, `mariadb`, `mysql`.
@@ -140,7 +140,7 @@ pub(super) fn bash(program: &mut Program<'_>) -> i32 {
         return program.fail(1, format!("database \"{name}\" does not exist"));
     };
     let text = rows.join("\n");
-    program.say(fingerprint(text.as_bytes()));
+    program.say(sha256_hex(text.as_bytes()));
     let script = program.args.get(3).cloned().unwrap_or_default();
     if script.contains("file=$1") {
         let file = PathBuf::from(program.args.get(5).cloned().unwrap_or_default());

@@ -9,7 +9,7 @@ use crate::facts::Application;
 use crate::plan::preview::Verdicts;
 use crate::plan::tally::{Tally, number};
 use crate::plan::{Plan, Planned};
-use crate::proof::ports::Scope;
+use crate::proof::ports::Exposure;
 use crate::secret::legible;
 use crate::system::packages::forecast::Forecast;
 use crate::visible::{self, Style};
@@ -89,7 +89,7 @@ impl Page {
     fn stage(&mut self, title: &str, actions: &[(&Planned, &Outcome<Verdict>)]) {
         self.line("");
         self.line(&self.paint.bold(&visible::line(title)));
-        let is_unchanged = |verdict: &Outcome<Verdict>| matches!(verdict, Ok(Verdict::AlreadySo));
+        let is_unchanged = |verdict: &Outcome<Verdict>| matches!(verdict, Ok(Verdict::Unchanged));
         for (planned, verdict) in actions.iter().filter(|(_, verdict)| !is_unchanged(verdict)) {
             self.action(planned, verdict);
         }
@@ -110,13 +110,13 @@ impl Page {
 
     fn action(&mut self, planned: &Planned, verdict: &Outcome<Verdict>) {
         let mark = match verdict {
-            Ok(Verdict::WillChange(_)) => '+',
-            Ok(Verdict::AlreadySo) => '=',
+            Ok(Verdict::WouldChange(_)) => '+',
+            Ok(Verdict::Unchanged) => '=',
             Err(_) | Ok(Verdict::NotAsked(_)) => '?',
         };
         let headline = match verdict {
             // The check often says the same with a detail more: who will own it, which packages are missing.
-            Ok(Verdict::WillChange(change)) if change.summary.starts_with(&planned.describe) => &change.summary,
+            Ok(Verdict::WouldChange(change)) if change.summary.starts_with(&planned.describe) => &change.summary,
             _ => &planned.describe,
         };
         let paint = self.paint;
@@ -129,10 +129,10 @@ impl Page {
             self.paragraph(6, &format!("cannot be undone: {why}"), Paint::warn);
         }
         match verdict {
-            Ok(Verdict::AlreadySo) => {}
+            Ok(Verdict::Unchanged) => {}
             Err(failure) => self.paragraph(6, &format!("checked during the run: {}", failure.why), Paint::dim),
             Ok(Verdict::NotAsked(why)) => self.paragraph(6, why, Paint::dim),
-            Ok(Verdict::WillChange(change)) => match &change.diff {
+            Ok(Verdict::WouldChange(change)) => match &change.diff {
                 Some(diff) => self.diff(diff),
                 None if says_more(&change.summary, &planned.describe) => {
                     self.paragraph(6, &change.summary, Paint::dim);
@@ -215,9 +215,9 @@ fn ports(plan: &Plan) -> Vec<String> {
         .into_iter()
         .filter_map(|port| {
             let who = match port.on {
-                Scope::Any => "open to everybody",
-                Scope::Loopback => "this host only",
-                Scope::Closed => return None,
+                Exposure::Any => "open to everybody",
+                Exposure::Loopback => "this host only",
+                Exposure::Closed => return None,
             };
             Some(format!("{:<5} {who}: {}", port.port, port.name))
         })
@@ -335,7 +335,8 @@ mod tests {
     }
 
     fn plan(actions: Vec<Planned>) -> Plan {
-        let ports = [(5432, "PostgreSQL", Scope::Loopback), (443, "nginx", Scope::Any), (81, "old", Scope::Closed)];
+        let ports =
+            [(5432, "PostgreSQL", Exposure::Loopback), (443, "nginx", Exposure::Any), (81, "old", Exposure::Closed)];
         let ports = ports.map(|(port, name, on)| Expected { port, name: name.to_owned(), on }).to_vec();
         Plan {
             stages: vec![PlannedStage { id: "web".to_owned(), title: "Web server".to_owned() }],
@@ -353,7 +354,7 @@ mod tests {
     }
 
     fn change(summary: &str, diff: Option<String>) -> Verdict {
-        Verdict::WillChange(Change { summary: summary.to_owned(), diff })
+        Verdict::WouldChange(Change { summary: summary.to_owned(), diff })
     }
 
     fn page(colour: bool) -> String {
@@ -366,7 +367,7 @@ mod tests {
         let diff = format!("@@ -1 +1 @@\n-old\n+key={}", mark("a.key"));
         let found = [
             Ok(change("do one (root:root, mode 0644)", None)),
-            Ok(Verdict::AlreadySo),
+            Ok(Verdict::Unchanged),
             Ok(change("create /x", Some(diff))),
             Err(Failure::new("look", "the file is not there yet")),
         ];
@@ -440,13 +441,13 @@ mod tests {
             plan.actions[0].reason = format!("because {hostile}");
             plan.warnings = vec![hostile.to_owned()];
             plan.proofs[0].describe = hostile.to_owned();
-            for verdict in [Ok(Verdict::WillChange(change.clone())), Err(Failure::new("tell", hostile))] {
+            for verdict in [Ok(Verdict::WouldChange(change.clone())), Err(Failure::new("tell", hostile))] {
                 let text = render(&plan, &vec![("web.one".to_owned(), verdict)], None, 60, false);
                 assert!(visible::is_harmless(&text), "{text:?}");
                 assert!(!text.lines().any(|line| line.trim_start().starts_with("forged")), "{text}");
                 assert!(!text.lines().any(|line| line.trim_start().starts_with("+forged")), "{text}");
             }
-            let text = render(&plan, &vec![("web.one".to_owned(), Ok(Verdict::WillChange(change)))], None, 60, true);
+            let text = render(&plan, &vec![("web.one".to_owned(), Ok(Verdict::WouldChange(change)))], None, 60, true);
             let signs = hostile.contains('\u{e0f00}');
             assert!(
                 signs || !visible::styled(&text).contains("{e0f"),

@@ -25,7 +25,7 @@ fn prove(engine: &str, reply: fn(&str) -> String) -> Outcome<String> {
             output(0, &reply(&text), "")
         });
     }
-    row(engine).prove(&Cx { host: &host, secrets: &Secrets::default() })
+    row(engine).prove(&Context { host: &host, secrets: &Secrets::default() })
 }
 
 /// What a working engine answers: the value in the INSERT, or the last argument of the script.

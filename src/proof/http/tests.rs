@@ -22,7 +22,7 @@ fn response(status: u16, location: &str, body: &str) -> Response {
 fn judged(more: &str, response: &Response) -> Outcome<String> {
     let mut secrets = Secrets::default();
     secrets.insert("admin.password", Secret::new("correct-horse"));
-    proof(more).judge(&Cx { host: &FakeHost::new(), secrets: &secrets }, response)
+    proof(more).judge(&Context { host: &FakeHost::new(), secrets: &secrets }, response)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_is_sent_has_its_secrets_and_what_is_told_has_none() {
         }))
         .unwrap();
         assert_eq!(proof.describe(), "somebody can log in");
-        proof.prove(&Cx { host: &host, secrets: &secrets })
+        proof.prove(&Context { host: &host, secrets: &secrets })
     };
     for sent in ["POST /login HTTP/1.1", "X-Token: correct-horse", "{\"password\": \"correct-horse\"}"] {
         proof(sent).unwrap();
@@ -117,7 +117,7 @@ fn prove_stalled(takes_in: bool, clients: u32) -> Outcome<String> {
     });
     let stalled = serde_json::json!({"clients": clients, "url": format!("{page}form")});
     let proof: Http = serde_json::from_value(serde_json::json!({"url": page, "stalled": stalled})).unwrap();
-    proof.prove(&Cx { host: &RealHost::default(), secrets: &Secrets::default() })
+    proof.prove(&Context { host: &RealHost::default(), secrets: &Secrets::default() })
 }
 
 #[test]

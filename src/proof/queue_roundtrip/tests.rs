@@ -39,7 +39,7 @@ fn prove(states: &'static [&'static str]) -> Outcome<String> {
     });
     let mut secrets = Secrets::default();
     secrets.insert("token", Secret::new("t0ken-value"));
-    job().prove(&Cx { host: &host, secrets: &secrets })
+    job().prove(&Context { host: &host, secrets: &secrets })
 }
 
 const QUEUED: &str = r#"{"id": 7, "state": "queued", "result": null, "worker": null}"#;

@@ -15,7 +15,7 @@ fn redis(host: &str, preflight: bool) -> Tcp {
 fn prove(host: &FakeHost, proof: &Tcp) -> Outcome<String> {
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("s3cret-pass"));
-    proof.prove(&Cx { host, secrets: &secrets })
+    proof.prove(&Context { host, secrets: &secrets })
 }
 
 #[test]

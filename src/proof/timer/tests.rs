@@ -48,7 +48,7 @@ fn never(_: &FakeHost) -> String {
 }
 
 fn prove(host: &FakeHost, proof: &Timer) -> Outcome<String> {
-    proof.prove(&Cx { host, secrets: &Secrets::default() })
+    proof.prove(&Context { host, secrets: &Secrets::default() })
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn prove(server: Server) -> Outcome<String> {
         "url": format!("http://127.0.0.1:{}/nothing", serve(server)), "limit": LIMIT,
     }))
     .unwrap();
-    proof.prove(&Cx { host: &RealHost::default(), secrets: &Secrets::default() })
+    proof.prove(&Context { host: &RealHost::default(), secrets: &Secrets::default() })
 }
 
 #[test]

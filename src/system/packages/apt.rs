@@ -9,7 +9,7 @@ use super::{lock, policy};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 use crate::progress::Progress;
-use crate::progress::paced;
+use crate::progress::throttled;
 
 /// Where apt keeps what `apt-get update` fetched.
 const LISTS: &str = "/var/lib/apt/lists";
@@ -194,7 +194,7 @@ impl Apt<'_> {
         self.note_down(&format!("$ {}", plain.join(" ")));
         let mut follower = Follower::default();
         let mut lines = Vec::new();
-        let output = paced(self.host, self.progress, |tell| {
+        let output = throttled(self.host, self.progress, |tell| {
             self.host.run_with(&command, &mut |_, line| match follower.line(line) {
                 Line::Progress(progress) => tell(progress),
                 Line::Quiet => {}

@@ -12,9 +12,9 @@ use super::apt::{self, Lists};
 use super::simulation::Simulation;
 use super::status::Database;
 use super::{counted, listed};
-use crate::bytes::human;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
+use crate::human_bytes::human;
 
 /// Where apt keeps the archives that it has fetched.
 const ARCHIVES: &str = "/var/cache/apt/archives";

@@ -32,7 +32,7 @@ pub struct Package {
     /// Its version.
     pub version: String,
     /// How far it is.
-    pub state: State,
+    pub state: PackageState,
     /// Whether dpkg wants it installed again before anything else.
     pub reinstall: bool,
     /// Whether the administrator wants it kept at its version.
@@ -45,7 +45,7 @@ pub struct Package {
 
 /// The states of dpkg(1), those that mean the same to us taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum PackageState {
     /// Installed.
     Installed,
     /// Installed, but triggers have still to run (`triggers-awaited`, `triggers-pending`).
@@ -97,7 +97,7 @@ impl Database {
 
     /// `name:arch` of all that is installed, completely or not.
     pub fn installed(&self) -> Vec<String> {
-        let there = |package: &&Package| !matches!(package.state, State::Absent | State::ConfigFiles);
+        let there = |package: &&Package| !matches!(package.state, PackageState::Absent | PackageState::ConfigFiles);
         let mut names: Vec<String> = self.packages.iter().filter(there).map(Package::full_name).collect();
         names.sort_unstable();
         names
@@ -105,7 +105,7 @@ impl Database {
 
     /// Names of packages that stand between two states.
     pub fn broken(&self) -> Vec<&str> {
-        let half = |package: &&Package| package.state == State::Half || package.reinstall;
+        let half = |package: &&Package| package.state == PackageState::Half || package.reinstall;
         self.packages.iter().filter(half).map(|package| package.name.as_str()).collect()
     }
 
@@ -117,7 +117,7 @@ impl Database {
 
     /// Whether dpkg has work left from an interrupted transaction.
     pub fn unfinished(&self) -> bool {
-        let open = |package: &Package| package.state == State::Triggers;
+        let open = |package: &Package| package.state == PackageState::Triggers;
         self.interrupted || !self.broken().is_empty() || self.packages.iter().any(open)
     }
 
@@ -128,7 +128,7 @@ impl Database {
 
     /// Whether anything is left of `name:arch`: the package, or its configuration.
     pub fn has_traces(&self, full_name: &str) -> bool {
-        self.get(full_name).is_some_and(|package| package.state != State::Absent)
+        self.get(full_name).is_some_and(|package| package.state != PackageState::Absent)
     }
 
     /// What came along with `ours` without having been planned, because the archive changed meanwhile: new,
@@ -244,7 +244,7 @@ impl Package {
 
     /// Whether it is installed and set up.
     pub const fn present(&self) -> bool {
-        matches!(self.state, State::Installed | State::Triggers)
+        matches!(self.state, PackageState::Installed | PackageState::Triggers)
     }
 
     fn parse(stanza: &str) -> Option<Self> {
@@ -252,7 +252,7 @@ impl Package {
             name: String::new(),
             arch: String::new(),
             version: String::new(),
-            state: State::Absent,
+            state: PackageState::Absent,
             reinstall: false,
             held: false,
             installed_kib: 0,
@@ -281,11 +281,11 @@ impl Package {
                     package.held = words.next() == Some("hold");
                     package.reinstall = words.next() == Some("reinstreq");
                     package.state = match words.next() {
-                        Some("installed") => State::Installed,
-                        Some("triggers-awaited" | "triggers-pending") => State::Triggers,
-                        Some("half-installed" | "unpacked" | "half-configured") => State::Half,
-                        Some("config-files") => State::ConfigFiles,
-                        _ => State::Absent,
+                        Some("installed") => PackageState::Installed,
+                        Some("triggers-awaited" | "triggers-pending") => PackageState::Triggers,
+                        Some("half-installed" | "unpacked" | "half-configured") => PackageState::Half,
+                        Some("config-files") => PackageState::ConfigFiles,
+                        _ => PackageState::Absent,
                     };
                 }
                 _ => {}

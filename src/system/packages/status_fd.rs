@@ -67,7 +67,7 @@ impl Follower {
                     return Line::Quiet;
                 };
                 let package = rest.split(':').next().unwrap_or_default();
-                let Step::Told(amount) = self.step(package, text) else {
+                let DpkgStep::Told(amount) = self.step(package, text) else {
                     return Line::Quiet;
                 };
                 (DOWNLOAD_SHARE + percent * (100.0 - DOWNLOAD_SHARE) / 100.0, tidy(text), amount)
@@ -95,22 +95,22 @@ impl Follower {
     }
 
     /// Counts a step of dpkg in.
-    fn step(&mut self, package: &str, text: &str) -> Step {
-        let Some((verb, _)) = text.split_once(' ') else { return Step::Quiet };
+    fn step(&mut self, package: &str, text: &str) -> DpkgStep {
+        let Some((verb, _)) = text.split_once(' ') else { return DpkgStep::Quiet };
         let set = match verb {
             // Told when it is unpacked, when it is configured, and when it is gone.
             "Installing" => &mut self.unpacked,
             "Installed" => &mut self.configured,
             "Removed" => &mut self.removed,
             "Completely" if text.starts_with("Completely removed") => &mut self.removed,
-            "Unpacking" => return Step::told(self.unpacked.len(), self.arriving),
-            "Configuring" => return Step::told(self.configured.len(), self.arriving),
-            "Removing" | "Completely" => return Step::told(self.removed.len(), self.leaving),
-            "Preparing" | "Running" if !text.contains("trigger") => return Step::Quiet,
-            _ => return Step::Told(None),
+            "Unpacking" => return DpkgStep::told(self.unpacked.len(), self.arriving),
+            "Configuring" => return DpkgStep::told(self.configured.len(), self.arriving),
+            "Removing" | "Completely" => return DpkgStep::told(self.removed.len(), self.leaving),
+            "Preparing" | "Running" if !text.contains("trigger") => return DpkgStep::Quiet,
+            _ => return DpkgStep::Told(None),
         };
         set.insert(package.to_owned());
-        Step::Quiet
+        DpkgStep::Quiet
     }
 
     fn output(&mut self, line: &str) -> Line {
@@ -135,14 +135,14 @@ impl Follower {
 }
 
 /// A step of dpkg: each is announced before it begins, and told again when it has ended.
-enum Step {
+enum DpkgStep {
     /// It tells nothing to a reader.
     Quiet,
     /// It begins; how many are done before it, where that is known.
     Told(Option<Amount>),
 }
 
-impl Step {
+impl DpkgStep {
     fn told(done: usize, total: u64) -> Self {
         let done = u64::try_from(done).unwrap_or(u64::MAX).min(total);
         Self::Told((total > 0).then_some(Amount { done, total, unit: Unit::Packages }))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::rpc::Supervisord;
-use super::{State, Step, Work};
+use super::{ServiceState, ServiceStep, Work};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 
@@ -35,16 +35,16 @@ struct Process {
 }
 
 /// What supervisord knows of the program or group `name`. That it does not run is a state, not a failure.
-pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
+pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let processes = match Supervisord::find(host).and_then(|daemon| processes(&daemon, name)) {
         Ok(processes) => processes,
         Err(rpc::Error::Unreachable(why)) => {
-            return Ok(State::unknown(format!("supervisord does not answer: {why}")));
+            return Ok(ServiceState::unknown(format!("supervisord does not answer: {why}")));
         }
         Err(error) => return Err(failure("ask supervisord", name, error)),
     };
     let states: Vec<&str> = processes.iter().map(|process| process.state.as_str()).collect();
-    Ok(State {
+    Ok(ServiceState {
         known: !processes.is_empty(),
         active: !processes.is_empty() && states.iter().all(|state| matches!(*state, "RUNNING" | "STARTING")),
         at_rest: states.iter().all(|state| matches!(*state, "STOPPED" | "EXITED" | "FATAL")),
@@ -100,15 +100,15 @@ pub fn forget_removed(work: &Work<'_>, name: &str) -> Outcome<()> {
 }
 
 /// Carries out one step.
-pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     let daemon = reach(work, step.verb(), name)?;
     match step {
         // A program's configuration file decides, and that is another action's.
-        Step::Enable | Step::Disable => Ok(()),
-        Step::Stop => stop(work, &daemon, name),
-        Step::Start => start(work, &daemon, name),
+        ServiceStep::Enable | ServiceStep::Disable => Ok(()),
+        ServiceStep::Stop => stop(work, &daemon, name),
+        ServiceStep::Start => start(work, &daemon, name),
         // supervisor has no notion of reloading a program.
-        Step::Restart | Step::Reload => {
+        ServiceStep::Restart | ServiceStep::Reload => {
             stop(work, &daemon, name)?;
             start(work, &daemon, name)
         }
@@ -117,7 +117,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 
 fn start(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
     call_for(daemon, name, "start", "startProcess", "startProcessGroup", "RUNNING")?;
-    stands(work, daemon, name)
+    wait_until_stable(work, daemon, name)
 }
 
 fn stop(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
@@ -165,7 +165,7 @@ fn call_for(daemon: &Supervisord<'_>, name: &str, verb: &str, one: &str, all: &s
 }
 
 /// Waits until every process of `name` counts as running.
-fn stands(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, daemon: &Supervisord<'_>, name: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     loop {

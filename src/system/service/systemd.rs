@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{State, Step, Work};
+use super::{ServiceState, ServiceStep, Work};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 
@@ -114,8 +114,8 @@ impl Unit {
         })
     }
 
-    fn state(&self) -> State {
-        State {
+    fn state(&self) -> ServiceState {
+        ServiceState {
             known: self.load == "loaded",
             // A unit that is being started again and again is not up, and one that is being stopped neither.
             active: matches!(self.active.as_str(), "active" | "reloading")
@@ -136,7 +136,7 @@ impl Unit {
 }
 
 /// What systemd knows of `name`.
-pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
+pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let mut unit = Unit::read(host, name)?;
     // What it says of the links is what it saw when somebody asked first: they may have come or gone since by the
     // hand of somebody who did not tell it. What starts at boot is what is on disk.
@@ -174,12 +174,12 @@ pub fn forget_failure(work: &Work<'_>, name: &str) {
 }
 
 /// Carries out one step.
-pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     let what = format!("{} {name}", step.verb());
     match step {
         // The links on disk are what counts at boot; systemd need not read everything again for them now, unless it
         // has seen them before, and would go on telling everybody what it saw.
-        Step::Enable => {
+        ServiceStep::Enable => {
             systemctl(work, &["--no-reload", "enable", "--", name], &what)?;
             let seen = Unit::read(work.host, name)?;
             if seen.load == "loaded" && seen.file == "disabled" {
@@ -187,24 +187,24 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
             }
             Ok(())
         }
-        Step::Disable => systemctl(work, &["--no-reload", "disable", "--", name], &what),
-        Step::Start | Step::Restart => {
+        ServiceStep::Disable => systemctl(work, &["--no-reload", "disable", "--", name], &what),
+        ServiceStep::Start | ServiceStep::Restart => {
             let since = work.host.now().sec;
             // After too many failures systemd refuses to start a unit until they are forgotten.
             if Unit::read(work.host, name)?.active == "failed" {
                 forget_failure(work, name);
             }
             systemctl(work, &[step.verb(), "--", name], &what)
-                .and_then(|()| stands(work, name, &what))
+                .and_then(|()| wait_until_stable(work, name, &what))
                 .map_err(|failure| with_journal(work, name, since, failure))
         }
-        Step::Reload => {
+        ServiceStep::Reload => {
             let since = work.host.now().sec;
             systemctl(work, &["reload-or-restart", "--", name], &what)
-                .and_then(|()| stands(work, name, &what))
+                .and_then(|()| wait_until_stable(work, name, &what))
                 .map_err(|failure| with_journal(work, name, since, failure))
         }
-        Step::Stop => {
+        ServiceStep::Stop => {
             systemctl(work, &["stop", "--", name], &what)?;
             // Units with KillMode=process leave children behind, which would hold ports and files.
             if Unit::read(work.host, name)?.tasks > 0 {
@@ -216,7 +216,7 @@ pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 }
 
 /// Waits until `name` is up and stays so for a moment.
-fn stands(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
     let mut waited = Duration::ZERO;
     let mut calm = Duration::ZERO;
@@ -272,7 +272,7 @@ fn died(unit: &Unit, what: &str) -> Failure {
 }
 
 /// Why a unit is no good although its start succeeded: it died since, perhaps again and again.
-pub fn ailing(host: &dyn Host, name: &str) -> Option<Failure> {
+pub fn crash_failure(host: &dyn Host, name: &str) -> Option<Failure> {
     let unit = Unit::read(host, name).ok()?;
     let state = unit.state();
     if state.active && unit.restarts == 0 {
@@ -347,7 +347,7 @@ mod tests {
     use super::*;
     use crate::host::fake::FakeHost;
 
-    fn unit(text: &str) -> State {
+    fn unit(text: &str) -> ServiceState {
         Unit::parse(text).state()
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{State, Step, Work};
+use super::{ServiceState, ServiceStep, Work};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
 
@@ -15,18 +15,18 @@ const STAND_TIMEOUT: Duration = Duration::from_secs(15);
 const CALM: Duration = Duration::from_millis(300);
 
 /// What its script knows of `name`.
-pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
+pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let script = script(name);
     let there =
         host.stat(&script).map_err(|e| Failure::new(format!("look for the init script of {name}"), e))?.is_some();
     if !there {
-        return Ok(State::unknown(format!("there is no {}", script.display())));
+        return Ok(ServiceState::unknown(format!("there is no {}", script.display())));
     }
     // The script itself and not service(8), which is a shell script in front of it.
     let output = host
         .run(&Command::new([script.display().to_string(), "status".to_owned()]))
         .map_err(|e| Failure::new(format!("ask for the state of {name}"), e))?;
-    Ok(State {
+    Ok(ServiceState {
         known: true,
         // LSB: 0 runs, 1 and 2 dead with leftovers, 3 does not run.
         active: output.ok(),
@@ -40,27 +40,28 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<State> {
 }
 
 /// Carries out one step.
-pub fn perform(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     match step {
-        Step::Enable => {
+        ServiceStep::Enable => {
             // `defaults` makes the links where there are none, `enable` turns K links into S links.
             run(work, name, step, &["update-rc.d", name, "defaults"])?;
             run(work, name, step, &["update-rc.d", name, "enable"])
         }
-        Step::Disable => run(work, name, step, &["update-rc.d", name, "disable"]),
-        Step::Stop => run(work, name, step, &["service", name, "stop"]),
-        Step::Start | Step::Restart | Step::Reload => {
+        ServiceStep::Disable => run(work, name, step, &["update-rc.d", name, "disable"]),
+        ServiceStep::Stop => run(work, name, step, &["service", name, "stop"]),
+        ServiceStep::Start | ServiceStep::Restart | ServiceStep::Reload => {
             // A script that knows no reload would refuse the word.
-            let step = if step == Step::Reload && !reloads(work.host, name) { Step::Restart } else { step };
+            let step =
+                if step == ServiceStep::Reload && !reloads(work.host, name) { ServiceStep::Restart } else { step };
             let offset = work.host.read(work.log).map_or(0, |log| log.len());
             start(work, name, step)
-                .and_then(|()| stands(work, name, step))
+                .and_then(|()| wait_until_stable(work, name, step))
                 .map_err(|failure| failure.tail(written_since(work, offset)))
         }
     }
 }
 
-fn start(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+fn start(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     // A daemon may keep its script's stdout and stderr for life. A file does it no harm; a pipe of ours
     // would break when we end.
     let log = work.log.display().to_string();
@@ -69,7 +70,7 @@ fn start(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
 }
 
 /// Waits until its script says that it runs, and still says so a moment later.
-fn stands(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
+fn wait_until_stable(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     let pause = Duration::from_millis(100);
     let (mut waited, mut calm) = (Duration::ZERO, Duration::ZERO);
     let mut was_up = false;
@@ -90,7 +91,7 @@ fn stands(work: &Work<'_>, name: &str, step: Step) -> Outcome<()> {
     }
 }
 
-fn run(work: &Work<'_>, name: &str, step: Step, argv: &[&str]) -> Outcome<()> {
+fn run(work: &Work<'_>, name: &str, step: ServiceStep, argv: &[&str]) -> Outcome<()> {
     let what = format!("{} {name}", step.verb());
     let command = Command::new(argv.iter().copied()).timeout(TIMEOUT).log(work.log).begins_daemon();
     let output = work.host.run(&command).map_err(|e| Failure::new(what.clone(), e))?;

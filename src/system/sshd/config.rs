@@ -45,7 +45,7 @@ impl Statement<'_> {
 }
 
 /// A file and the content that it is to have.
-pub(crate) type Wanted = (PathBuf, String);
+pub(crate) type FileContent = (PathBuf, String);
 
 /// All files of the configuration.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Config {
     }
 
     /// The files for good: `port`, at `addresses` (none: every one), and the settings.
-    pub(crate) fn lasting(&self, port: u16, addresses: &[SocketAddr], settings: &[(&str, &str)]) -> Vec<Wanted> {
+    pub(crate) fn lasting(&self, port: u16, addresses: &[SocketAddr], settings: &[(&str, &str)]) -> Vec<FileContent> {
         let mut lines = Vec::new();
         if !addresses.is_empty() || !self.listens_by_itself(port) {
             lines.push(format!("Port {port}"));
@@ -157,13 +157,13 @@ impl Config {
     }
 
     /// The files for the trial: at exactly these addresses, and the settings.
-    pub(crate) fn trial(&self, at: &BTreeSet<SocketAddr>, settings: &[(&str, &str)]) -> Vec<Wanted> {
+    pub(crate) fn trial(&self, at: &BTreeSet<SocketAddr>, settings: &[(&str, &str)]) -> Vec<FileContent> {
         let lines: Vec<String> = at.iter().map(|address| format!("ListenAddress {address}")).collect();
         self.files(&lines, settings)
     }
 
     /// Ours first: whoever is interrupted between two files has a server that listens on both ports.
-    fn files(&self, listening: &[String], settings: &[(&str, &str)]) -> Vec<Wanted> {
+    fn files(&self, listening: &[String], settings: &[(&str, &str)]) -> Vec<FileContent> {
         let mut lines = listening.to_vec();
         lines.extend(settings.iter().map(|(keyword, value)| format!("{keyword} {value}")));
         let mut files = Vec::new();

@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Who starts the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Server {
+pub(crate) enum StartedBy {
     /// systemd's ssh.service.
     Service,
     /// systemd's ssh.socket, which holds the ports and starts ssh.service at the first connection.
@@ -84,7 +84,7 @@ impl Effective {
     }
 }
 
-impl Server {
+impl StartedBy {
     /// Finds it; refuses where none runs in a way that we can change.
     pub(crate) fn find(host: &dyn Host) -> Outcome<Self> {
         let refused = |why: &str, hint: &str| Err(Failure::new("change how SSH is reached", why).hint(hint));
@@ -219,19 +219,19 @@ fn held_at(host: &dyn Host) -> Vec<String> {
 
 /// Carries out [`crate::undo::Undo::Sshd`] for the running server: it takes up the files that are back.
 pub(crate) fn come_back(host: &dyn Host, log: &Path, server_ran: bool) -> Outcome<bool> {
-    let Ok(server) = Server::find(host) else { return Ok(false) };
+    let Ok(server) = StartedBy::find(host) else { return Ok(false) };
     make_run(host)?;
     let effective = Effective::read(host)?;
     let at = match server {
-        Server::Socket => {
+        StartedBy::Socket => {
             run(host, log, &["systemctl", "daemon-reload"])?;
             held_at(host).iter().filter_map(|at| at.parse().ok()).collect()
         }
-        Server::Service | Server::Script => effective.at.clone(),
+        StartedBy::Service | StartedBy::Script => effective.at.clone(),
     };
     let at = present(host, at);
     server.take_up(host, log, &at)?;
-    if server == Server::Socket && !server_ran {
+    if server == StartedBy::Socket && !server_ran {
         run(host, log, &["systemctl", "stop", "ssh.service"])?;
     }
     Ok(true)

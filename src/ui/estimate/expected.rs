@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{float, milliseconds};
 use crate::action::Action;
 use crate::action::source::From;
-use crate::engine::event::{self, Ended, Event, What};
+use crate::engine::event::{self, Ended, Event, EventKind};
 use crate::engine::runs::RunDir;
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
@@ -141,8 +141,8 @@ impl<'a> Measured<'a> {
         let mut fetching: Option<(Stamp, u64)> = None;
         for event in events {
             match &event.what {
-                What::ActionStarted { .. } => (installing, fetching) = (None, None),
-                What::ActionProgress { progress: Progress::Percent { amount: Some(amount), .. }, .. }
+                EventKind::ActionStarted { .. } => (installing, fetching) = (None, None),
+                EventKind::ActionProgress { progress: Progress::Percent { amount: Some(amount), .. }, .. }
                     if amount.unit == Unit::Bytes =>
                 {
                     let (since, first) = *fetching.get_or_insert((event.at, amount.done));
@@ -152,12 +152,12 @@ impl<'a> Measured<'a> {
                         fetching = None;
                     }
                 }
-                What::ActionProgress { progress: Progress::Percent { percent, amount: Some(amount), .. }, .. }
-                    if amount.unit == Unit::Packages && *percent > DOWNLOAD_SHARE =>
-                {
+                EventKind::ActionProgress {
+                    progress: Progress::Percent { percent, amount: Some(amount), .. }, ..
+                } if amount.unit == Unit::Packages && *percent > DOWNLOAD_SHARE => {
                     installing.get_or_insert((event.at, amount.total));
                 }
-                What::ActionEnded { action: id, ended: Ended::Changed, millis } => {
+                EventKind::ActionEnded { action: id, ended: Ended::Changed, millis } => {
                     let action = plan.actions.iter().find(|planned| planned.id == *id).map(|planned| &planned.action);
                     self.steps.entry(id).or_insert((float(*millis), action));
                     if let Some(action) = action {
@@ -169,11 +169,11 @@ impl<'a> Measured<'a> {
                         self.packages.1 += milliseconds(since, event.at);
                     }
                 }
-                What::ProofEnded { proof, failure: None, millis, .. } => {
+                EventKind::ProofEnded { proof, failure: None, millis, .. } => {
                     self.steps.entry(proof).or_insert((float(*millis), None));
                 }
                 // Times of the way back tell nothing of the way there.
-                What::RollbackStarted { .. } => return,
+                EventKind::RollbackStarted { .. } => return,
                 _ => {}
             }
         }

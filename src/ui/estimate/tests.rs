@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::event::Step;
+use crate::engine::event::StepInfo;
 use crate::plan::Plan;
 
 /// A run on a test host: its plan and its events.
@@ -101,7 +101,7 @@ impl Run {
         run
     }
 
-    fn tell(&mut self, what: What) {
+    fn tell(&mut self, what: EventKind) {
         self.estimate.take_in(&Event { at: self.now, what });
     }
 
@@ -110,7 +110,7 @@ impl Run {
     }
 
     fn begin(&mut self, id: &str) {
-        self.tell(What::ActionStarted { action: id.to_owned() });
+        self.tell(EventKind::ActionStarted { action: id.to_owned() });
     }
 
     /// An action that takes so many seconds.
@@ -125,9 +125,9 @@ impl Run {
     }
 }
 
-fn started(plan: &Plan) -> What {
-    let step = |id: &String| Step { id: id.clone(), stage: String::new(), describe: String::new() };
-    What::RunStarted {
+fn started(plan: &Plan) -> EventKind {
+    let step = |id: &String| StepInfo { id: id.clone(), stage: String::new(), describe: String::new() };
+    EventKind::RunStarted {
         run: "r".to_owned(),
         guide: "t".to_owned(),
         resumed: false,
@@ -136,8 +136,8 @@ fn started(plan: &Plan) -> What {
     }
 }
 
-fn ended(id: &str, ended: Ended, seconds: i64) -> What {
-    What::ActionEnded { action: id.to_owned(), ended, millis: u64::try_from(seconds * 1_000).unwrap() }
+fn ended(id: &str, ended: Ended, seconds: i64) -> EventKind {
+    EventKind::ActionEnded { action: id.to_owned(), ended, millis: u64::try_from(seconds * 1_000).unwrap() }
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn what_was_so_already_tells_nothing_of_the_pace() {
     let mut run = Run::of(&plan(&["a", "b", "c", "d"].map(service)), &[]);
     for id in ["a", "b", "c"] {
         run.begin(id);
-        run.tell(ended(id, Ended::AlreadySo, 0));
+        run.tell(ended(id, Ended::Unchanged, 0));
     }
     assert_eq!(run.left(), None);
 }
@@ -201,7 +201,7 @@ fn what_was_measured_on_the_way_back_is_no_measure() {
     let before = vec![
         at(0, started(&plan)),
         at(9, ended("a", Ended::Changed, 9)),
-        at(10, What::RollbackStarted { run: "r".to_owned(), records: 1 }),
+        at(10, EventKind::RollbackStarted { run: "r".to_owned(), records: 1 }),
         at(99, ended("b", Ended::Changed, 99)),
     ];
     let expected = Expected::of(&plan, &[(plan.clone(), before)]);
@@ -217,13 +217,13 @@ fn nothing_is_told_while_a_run_waits_goes_back_or_has_ended() {
     let earlier = [(plan.clone(), events.clone())];
     let mut run = Run::of(&plan, &earlier);
     assert!(run.left().is_some());
-    run.tell(What::Failed { step: "packages".to_owned(), failure: crate::error::Failure::new("x", "y") });
+    run.tell(EventKind::Failed { step: "packages".to_owned(), failure: crate::error::Failure::new("x", "y") });
     assert_eq!(run.left(), None);
-    run.tell(What::Decided { choice: Choice::Retry });
+    run.tell(EventKind::Decided { choice: Choice::Retry });
     assert!(run.left().is_some());
-    run.tell(What::RollbackStarted { run: "r".to_owned(), records: 3 });
+    run.tell(EventKind::RollbackStarted { run: "r".to_owned(), records: 3 });
     assert_eq!(run.left(), None);
-    run.tell(What::Decided { choice: Choice::Rollback });
+    run.tell(EventKind::Decided { choice: Choice::Rollback });
     assert_eq!(run.left(), None);
 }
 
@@ -231,7 +231,7 @@ fn nothing_is_told_while_a_run_waits_goes_back_or_has_ended() {
 fn a_download_tells_by_its_speed_and_the_packages_by_their_number() {
     let packages = json!({"packages": {"names": ["nginx"]}});
     let mut run = Run::of(&plan(&[("packages", packages)]), &[]);
-    let progress = |percent, done, total, unit| What::ActionProgress {
+    let progress = |percent, done, total, unit| EventKind::ActionProgress {
         action: "packages".to_owned(),
         progress: Progress::Percent { percent, note: String::new(), amount: Some(Amount { done, total, unit }) },
     };

@@ -3,22 +3,22 @@
 use crate::engine::decision::Choice;
 use crate::engine::decision::{Skippable, Waiting};
 use crate::engine::event::{Ended, Event};
-use crate::engine::event::{Step, What};
+use crate::engine::event::{EventKind, StepInfo};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::progress::{Amount, Progress, Unit};
 
-pub fn at(what: What) -> Event {
+pub fn at(what: EventKind) -> Event {
     Event { at: Stamp { sec: 1_795_253_415, nsec: 0 }, what }
 }
 
-fn step(id: &str, describe: &str) -> Step {
+fn step(id: &str, describe: &str) -> StepInfo {
     let stage = id.split('.').next().unwrap_or(id).to_owned();
-    Step { id: id.to_owned(), stage, describe: describe.to_owned() }
+    StepInfo { id: id.to_owned(), stage, describe: describe.to_owned() }
 }
 
-pub fn started() -> What {
-    What::RunStarted {
+pub fn started() -> EventKind {
+    EventKind::RunStarted {
         run: "20261121-093015-webapp".to_owned(),
         guide: "Your own web application".to_owned(),
         resumed: false,
@@ -34,32 +34,32 @@ pub fn started() -> What {
     }
 }
 
-fn begins(action: &str) -> What {
-    What::ActionStarted { action: action.to_owned() }
+fn begins(action: &str) -> EventKind {
+    EventKind::ActionStarted { action: action.to_owned() }
 }
 
-pub fn goes_on(action: &str, percent: f32, note: &str) -> What {
-    What::ActionProgress {
+pub fn goes_on(action: &str, percent: f32, note: &str) -> EventKind {
+    EventKind::ActionProgress {
         action: action.to_owned(),
         progress: Progress::Percent { percent, note: note.to_owned(), amount: None },
     }
 }
 
 /// The same with figures.
-pub fn measured(action: &str, percent: f32, note: &str, (done, total, unit): (u64, u64, Unit)) -> What {
+pub fn measured(action: &str, percent: f32, note: &str, (done, total, unit): (u64, u64, Unit)) -> EventKind {
     let amount = Some(Amount { done, total, unit });
-    What::ActionProgress {
+    EventKind::ActionProgress {
         action: action.to_owned(),
         progress: Progress::Percent { percent, note: note.to_owned(), amount },
     }
 }
 
-fn ends(action: &str, ended: Ended, millis: u64) -> What {
-    What::ActionEnded { action: action.to_owned(), ended, millis }
+fn ends(action: &str, ended: Ended, millis: u64) -> EventKind {
+    EventKind::ActionEnded { action: action.to_owned(), ended, millis }
 }
 
-fn proven(proof: &str, evidence: &str) -> What {
-    What::ProofEnded { proof: proof.to_owned(), evidence: Some(evidence.to_owned()), failure: None, millis: 42 }
+fn proven(proof: &str, evidence: &str) -> EventKind {
+    EventKind::ProofEnded { proof: proof.to_owned(), evidence: Some(evidence.to_owned()), failure: None, millis: 42 }
 }
 
 /// A run that goes well.
@@ -73,14 +73,14 @@ pub fn recorded() -> Vec<Event> {
         measured("packages", 64.0, "unpacking postgresql-common", (5, 14, Unit::Packages)),
         ends("packages", Ended::Changed, 23_140),
         begins("application.user"),
-        ends("application.user", Ended::AlreadySo, 2),
+        ends("application.user", Ended::Unchanged, 2),
         begins("database.role"),
         ends("database.role", Ended::Changed, 310),
-        What::ProofStarted { proof: "tls.page".to_owned() },
+        EventKind::ProofStarted { proof: "tls.page".to_owned() },
         proven("tls.page", page),
-        What::ProofStarted { proof: "database.row".to_owned() },
+        EventKind::ProofStarted { proof: "database.row".to_owned() },
         proven("database.row", "written and read in PostgreSQL 15.8"),
-        What::RunEnded { exit: Exit::Done, changed: 2 },
+        EventKind::RunEnded { exit: Exit::Done, changed: 2 },
     ]
     .map(at)
     .into()
@@ -125,18 +125,18 @@ pub fn waiting(number: usize) -> Waiting {
 
 /// A run that fails, takes its stage back, tries again in vain, and goes on without the step.
 pub fn decided() -> Vec<Event> {
-    let decided = |choice| What::Decided { choice };
-    let wrong: Vec<What> = gone_wrong().into_iter().map(|event| event.what).collect();
+    let decided = |choice| EventKind::Decided { choice };
+    let wrong: Vec<EventKind> = gone_wrong().into_iter().map(|event| event.what).collect();
     let well = recorded().into_iter().map(|event| event.what);
     let (run, step) = ("20261121-093015-webapp".to_owned(), "database.role".to_owned());
     let mut all = wrong[..8].to_vec();
-    all.extend([What::Waiting(waiting(8)), decided(Choice::RollbackStage)]);
-    all.push(What::RollbackStarted { run, records: 1 });
+    all.extend([EventKind::Waiting(waiting(8)), decided(Choice::RollbackStage)]);
+    all.push(EventKind::RollbackStarted { run, records: 1 });
     all.extend_from_slice(&wrong[10..12]);
-    all.extend([What::Waiting(waiting(11)), decided(Choice::Retry), begins(&step)]);
+    all.extend([EventKind::Waiting(waiting(11)), decided(Choice::Retry), begins(&step)]);
     all.extend_from_slice(&wrong[6..8]);
-    all.extend([What::Waiting(waiting(12)), decided(Choice::Skip)]);
-    all.push(What::Skipped { step, reason: "the role can be made by hand later".to_owned() });
+    all.extend([EventKind::Waiting(waiting(12)), decided(Choice::Skip)]);
+    all.push(EventKind::Skipped { step, reason: "the role can be made by hand later".to_owned() });
     all.extend(well.skip(10));
     all.into_iter().map(at).collect()
 }
@@ -151,19 +151,19 @@ pub fn gone_wrong() -> Vec<Event> {
         ends("application.user", Ended::Changed, 120),
         begins("database.role"),
         ends("database.role", Ended::Failed, 130_000),
-        What::Failed { step: "database.role".to_owned(), failure: failure() },
-        What::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 3 },
-        What::Dumped {
+        EventKind::Failed { step: "database.role".to_owned(), failure: failure() },
+        EventKind::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 3 },
+        EventKind::Dumped {
             what: "the database webapp".to_owned(),
             file: "/var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql".to_owned(),
         },
-        What::Undone { action: "database.role".to_owned(), describe: "dropped the database webapp".to_owned() },
-        What::Undone { action: "database.role".to_owned(), describe: "dropped the role webapp".to_owned() },
-        What::Kept { what: "/etc/nginx/nginx.conf".to_owned(), why: "it was changed since the run".to_owned() },
-        What::Undone { action: "application.user".to_owned(), describe: "removed the user webapp".to_owned() },
+        EventKind::Undone { action: "database.role".to_owned(), describe: "dropped the database webapp".to_owned() },
+        EventKind::Undone { action: "database.role".to_owned(), describe: "dropped the role webapp".to_owned() },
+        EventKind::Kept { what: "/etc/nginx/nginx.conf".to_owned(), why: "it was changed since the run".to_owned() },
+        EventKind::Undone { action: "application.user".to_owned(), describe: "removed the user webapp".to_owned() },
         goes_on("packages", 50.0, "removing nginx"),
-        What::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() },
-        What::RunEnded { exit: Exit::RolledBack, changed: 0 },
+        EventKind::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() },
+        EventKind::RunEnded { exit: Exit::RolledBack, changed: 0 },
     ]
     .map(at)
     .into()

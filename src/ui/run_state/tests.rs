@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::StepState::{AlreadySo, Done};
+use super::StepState::{Done, Unchanged};
 use super::recorded::{at, decided, failure, gone_wrong, recorded, started, waiting};
 use super::*;
 
@@ -30,7 +30,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
     assert_eq!(running.count(), Count { over: 0, all: 3, unit: "actions" });
     assert!(running.works());
     let running = after(&events);
-    assert_eq!(states(&running), [Done, AlreadySo, Done, Done, Done]);
+    assert_eq!(states(&running), [Done, Unchanged, Done, Done, Done]);
     assert_eq!(running.phase, Phase::Ended(Exit::Done));
     assert!(!running.works() && running.steps[4].evidence.as_deref() == Some("written and read in PostgreSQL 15.8"));
     let groups = running.groups();
@@ -38,7 +38,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
         groups.iter().map(|group| group.id).collect::<Vec<_>>(),
         ["packages", "application", "database", PROOFS]
     );
-    assert_eq!((groups[0].millis(), groups[3].over(), groups[1].state()), (23_140, 2, AlreadySo));
+    assert_eq!((groups[0].millis(), groups[3].over(), groups[1].state()), (23_140, 2, Unchanged));
 }
 
 #[test]
@@ -46,7 +46,8 @@ fn the_way_back_is_counted_by_changes_and_keeps_its_own_failures_apart() {
     let events = gone_wrong();
     let mut running = after(&events[..13]);
     assert_eq!((running.phase.clone(), counted(&running)), (Phase::Back, (1, 3)));
-    running.take_in(&at(What::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "busy") }));
+    running
+        .take_in(&at(EventKind::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "busy") }));
     assert_eq!(running.failure().unwrap().0, "database.role");
     assert_eq!(running.other_failures().count(), 1);
     let running = after(&events);
@@ -76,7 +77,7 @@ fn five_thousand_lines_and_more_stay_bounded() {
     let mut running = after(&recorded()[..2]);
     for n in 0..20_000 {
         let progress = Progress::Output(format!("line {n} {}", "x".repeat(2_000)));
-        running.take_in(&at(What::ActionProgress { action: "packages".to_owned(), progress }));
+        running.take_in(&at(EventKind::ActionProgress { action: "packages".to_owned(), progress }));
     }
     assert_eq!(running.output.len(), 5_000);
     assert_eq!(running.output.all().map(|line| line.text.len()).max(), Some(500));
@@ -88,12 +89,12 @@ fn what_waits_for_somebody_is_told_with_the_time_left_until_it_goes_on() {
     for left in [60, 59] {
         let note = "log in by SSH once more".to_owned();
         let progress = Progress::Deadline { at: Stamp { sec: 1, nsec: 0 }, left, note };
-        running.take_in(&at(What::ActionProgress { action: "packages".to_owned(), progress }));
+        running.take_in(&at(EventKind::ActionProgress { action: "packages".to_owned(), progress }));
     }
     assert_eq!((running.meter.waits, running.meter.says.as_str()), (true, "59 s left: log in by SSH once more"));
     assert_eq!(running.output.len(), 1, "said once among what the step said");
     let progress = Progress::Note("enable the service".to_owned());
-    running.take_in(&at(What::ActionProgress { action: "packages".to_owned(), progress }));
+    running.take_in(&at(EventKind::ActionProgress { action: "packages".to_owned(), progress }));
     assert!(!running.meter.waits);
 }
 
@@ -117,7 +118,7 @@ fn after_a_decision_it_goes_forward_again() {
     let mut seen = Vec::new();
     for event in decided() {
         state.take_in(&event);
-        if matches!(event.what, What::Undone { .. } | What::Decided { .. } | What::Skipped { .. }) {
+        if matches!(event.what, EventKind::Undone { .. } | EventKind::Decided { .. } | EventKind::Skipped { .. }) {
             seen.push((counted(&state), state.rolling_back));
         }
     }
@@ -137,29 +138,30 @@ fn a_step_is_known_by_its_description_and_place() {
 }
 
 /// What somebody may decide after a failure without ending the run, and what the engine tells then.
-fn decides(choice: Choice, number: usize) -> Vec<What> {
+fn decides(choice: Choice, number: usize) -> Vec<EventKind> {
     let step = "database.role".to_owned();
-    let fails = || What::Failed { step: step.clone(), failure: failure() };
-    let mut told = vec![What::Decided { choice }];
+    let fails = || EventKind::Failed { step: step.clone(), failure: failure() };
+    let mut told = vec![EventKind::Decided { choice }];
     match choice {
         Choice::RollbackStage => {
-            told.push(What::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 1 });
-            told.push(What::Undone { action: step, describe: "dropped the role webapp".to_owned() });
+            told.push(EventKind::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 1 });
+            told.push(EventKind::Undone { action: step, describe: "dropped the role webapp".to_owned() });
         }
         Choice::Replan => told.extend([started(), fails()]),
         _ => told.push(fails()),
     }
-    told.push(What::Waiting(waiting(number)));
+    told.push(EventKind::Waiting(waiting(number)));
     told
 }
 
 /// How it ends: what is told last, whether a rollback of the run is left incomplete, and the exit.
-fn ends() -> Vec<(Vec<What>, bool, Exit)> {
-    let decided = |choice| What::Decided { choice };
-    let back = || What::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 3 };
-    let undone = || What::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() };
-    let stuck = || What::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "dpkg is locked") };
-    let ended = |exit| What::RunEnded { exit, changed: 2 };
+fn ends() -> Vec<(Vec<EventKind>, bool, Exit)> {
+    let decided = |choice| EventKind::Decided { choice };
+    let back = || EventKind::RollbackStarted { run: "20261121-093015-webapp".to_owned(), records: 3 };
+    let undone = || EventKind::Undone { action: "packages".to_owned(), describe: "purged 12 packages".to_owned() };
+    let stuck =
+        || EventKind::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "dpkg is locked") };
+    let ended = |exit| EventKind::RunEnded { exit, changed: 2 };
     vec![
         (vec![decided(Choice::Pause), ended(Exit::Incomplete)], false, Exit::Incomplete),
         (vec![decided(Choice::Rollback), back(), undone(), ended(Exit::RolledBack)], true, Exit::RolledBack),
@@ -186,7 +188,7 @@ fn in_whatever_order_it_is_decided_every_renderer_tells_the_same_end() {
     for order in orders() {
         for (end, back, exit) in ends() {
             let mut events = gone_wrong()[..8].to_vec();
-            events.push(at(What::Waiting(waiting(1))));
+            events.push(at(EventKind::Waiting(waiting(1))));
             for (number, choice) in order.iter().enumerate() {
                 events.extend(decides(*choice, number + 2).into_iter().map(at));
             }

@@ -8,7 +8,7 @@ use crate::answers::interview::Interview;
 use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision};
-use crate::engine::event::{Event, What};
+use crate::engine::event::{Event, EventKind};
 use crate::engine::health;
 use crate::engine::launch;
 use crate::engine::launch::request::{Launched, Request};
@@ -256,7 +256,7 @@ impl Batches<'_> {
 
 impl Renderer for Batches<'_> {
     fn event(&mut self, event: &Event) {
-        if matches!(event.what, What::RunStarted { .. }) && std::mem::replace(&mut self.begun, true) {
+        if matches!(event.what, EventKind::RunStarted { .. }) && std::mem::replace(&mut self.begun, true) {
             self.hand_on();
             self.tell_plan();
         }

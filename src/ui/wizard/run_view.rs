@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::decision::{Choice, Waiting};
-use crate::engine::event::What;
+use crate::engine::event::EventKind;
 use crate::error::{Exit, Failure, Problem};
 use crate::host::Stamp;
 use crate::plan::Plan;
@@ -276,7 +276,7 @@ pub fn update(model: &mut Model, msg: RunMsg) {
         RunMsg::Events(events) => {
             for event in events {
                 // A decision was taken up, this one or somebody else's.
-                if matches!(event.what, What::Waiting(_) | What::Decided { .. }) {
+                if matches!(event.what, EventKind::Waiting(_) | EventKind::Decided { .. }) {
                     run_view.decided = None;
                     run_view.trouble = None;
                 }

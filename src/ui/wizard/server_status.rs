@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::detach;
-use crate::engine::runs::{self, State};
+use crate::engine::runs::{self, RunStatus};
 use crate::host::Host;
 use crate::preflight::{self, Check, checks};
 use crate::ui::fit::Fit;
@@ -16,7 +16,7 @@ pub struct Earlier {
     /// Its guide's id.
     pub guide: String,
     /// What has become of it.
-    pub state: State,
+    pub state: RunStatus,
     /// How many changes of it stand.
     pub changes: usize,
 }
@@ -38,11 +38,11 @@ impl Earlier {
     /// How it stands, in a few words.
     pub const fn words(&self) -> &'static str {
         match self.state {
-            State::Running => "is at work now",
-            State::Unfinished => "was interrupted",
-            State::RollbackUnfinished => "was interrupted during its rollback",
-            State::ProofFailed => "in place, but a proof failed",
-            State::Done | State::RolledBack => "in place",
+            RunStatus::Running => "is at work now",
+            RunStatus::Unfinished => "was interrupted",
+            RunStatus::RollbackUnfinished => "was interrupted during its rollback",
+            RunStatus::ProofFailed => "in place, but a proof failed",
+            RunStatus::Done | RunStatus::RolledBack => "in place",
         }
     }
 }
@@ -95,12 +95,12 @@ impl ServerStatus {
     pub fn lines(&self) -> Vec<Line<'_>> {
         let known = |id: &str| self.checks.iter().find(|check| check.id == id);
         let mut lines: Vec<Line<'_>> = checks().map(|(id, title)| Line { title, check: known(id) }).collect();
-        lines.sort_by_key(|line| std::cmp::Reverse(line.check.map_or(preflight::State::Ok, |check| check.state)));
+        lines.sort_by_key(|line| std::cmp::Reverse(line.check.map_or(preflight::CheckStatus::Ok, |check| check.state)));
         lines
     }
 
     /// How many checks came to this.
-    pub fn count(&self, state: preflight::State) -> usize {
+    pub fn count(&self, state: preflight::CheckStatus) -> usize {
         self.checks.iter().filter(|check| check.state == state).count()
     }
 
@@ -111,6 +111,6 @@ impl ServerStatus {
 
     /// What would make a run fail.
     pub fn problems(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().filter(|check| check.state == preflight::State::Problem)
+        self.checks.iter().filter(|check| check.state == preflight::CheckStatus::Problem)
     }
 }

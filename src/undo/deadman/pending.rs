@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Confirm, Way};
+use super::{Confirm, SshEndpoint};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Meta, Stamp};
 use crate::state_dir::STATE_DIR;
@@ -20,13 +20,14 @@ pub(super) const HELD_LONG: Duration = Duration::from_mins(15);
 /// Where the switch stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum GuardState {
     /// The time runs.
     Armed,
     /// The change stays.
     Confirmed,
     /// The time was up, and everything was put back.
-    Fired,
+    #[serde(rename = "fired")]
+    Expired,
     /// Its timer could not be started, and nothing was changed.
     Off,
 }
@@ -34,7 +35,7 @@ pub(super) enum State {
 /// What is written down before the change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Pending {
-    pub(super) state: State,
+    pub(super) state: GuardState,
     /// What is changed, for messages: "the firewall".
     pub(super) what: String,
     /// What to do when nobody confirmed it.
@@ -50,8 +51,8 @@ pub(super) struct Pending {
     /// TCP ports of SSH.
     pub(super) ports: Vec<u16>,
     /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
-    #[serde(default)]
-    pub(super) way: Option<Way>,
+    #[serde(rename = "way", default)]
+    pub(super) endpoint: Option<SshEndpoint>,
     /// TCP ports to knock on before, in order.
     #[serde(default)]
     pub(super) knock: Vec<u16>,
@@ -95,7 +96,7 @@ pub(super) fn save(host: &dyn Host, pending: &Pending) -> Outcome<()> {
     host.write(&file(), &bytes, Meta::root(0o600)).map_err(|e| failed(&e))
 }
 
-pub(super) fn end(host: &dyn Host, state: State) -> Outcome<()> {
+pub(super) fn end(host: &dyn Host, state: GuardState) -> Outcome<()> {
     under_lock(host, |pending| {
         pending.state = state;
         Ok(())

@@ -24,16 +24,21 @@ fn change(host: &FakeHost, confirm: Confirm, meanwhile: impl Fn(u64)) -> Outcome
 }
 
 /// The same for a change of SSH itself.
-fn change_way(host: &FakeHost, confirm: Confirm, way: Option<Way>, meanwhile: impl Fn(u64)) -> Outcome<()> {
+fn change_way(
+    host: &FakeHost,
+    confirm: Confirm,
+    endpoint: Option<SshEndpoint>,
+    meanwhile: impl Fn(u64),
+) -> Outcome<()> {
     let blobs = Blobs::new("/var/lib/bringup/runs/r/blobs");
     let restore = vec![Undo::Remove { path: FLAG.into() }];
     let log = Path::new("/var/lib/bringup/log");
-    let plan = Plan {
+    let guard = GuardedChange {
         what: "the firewall",
         hint: "log in",
         confirm,
         seconds: 60,
-        way,
+        endpoint,
         knock: &[],
         restore,
         blobs: &blobs,
@@ -48,7 +53,7 @@ fn change_way(host: &FakeHost, confirm: Confirm, way: Option<Way>, meanwhile: im
         let worker = scope.spawn(move || {
             guarded(
                 host,
-                &plan,
+                &guard,
                 &|progress| {
                     let Progress::Deadline { left, .. } = &progress else { return };
                     told.lock().unwrap().push(*left);
@@ -88,7 +93,7 @@ fn a_new_connection_from_where_somebody_was_logged_in_keeps_the_change() {
     change(&host, Confirm::NewConnection, come).unwrap();
     assert!(is_changed(&host));
     // The timer may go off late: it finds nothing to do.
-    fire(&host, 0, CARRY).unwrap();
+    expire(&host, 0, CARRY).unwrap();
     assert!(is_changed(&host));
     let commands: Vec<String> = host.commands().iter().map(|command| command.argv.join(" ")).collect();
     assert!(commands.iter().any(|line| line.starts_with("systemd-run ") && line.contains("--on-active=60")));
@@ -115,9 +120,9 @@ fn neither_old_connections_nor_strangers_who_knock_nor_this_host_itself_count() 
 
 #[test]
 fn of_a_new_way_in_only_a_login_on_it_counts() {
-    let way = Way { port: 2222, addresses: vec!["10.0.0.1".parse().unwrap()] };
-    assert!(way.leads("10.0.0.1:2222".parse().unwrap()));
-    assert!(!way.leads("10.0.0.1:22".parse().unwrap()) && !way.leads("10.0.0.2:2222".parse().unwrap()));
+    let endpoint = SshEndpoint { port: 2222, addresses: vec!["10.0.0.1".parse().unwrap()] };
+    assert!(endpoint.leads("10.0.0.1:2222".parse().unwrap()));
+    assert!(!endpoint.leads("10.0.0.1:22".parse().unwrap()) && !endpoint.leads("10.0.0.2:2222".parse().unwrap()));
     let host = host();
     let come = |left: u64| {
         let port = 60_000 + left;
@@ -133,13 +138,13 @@ fn of_a_new_way_in_only_a_login_on_it_counts() {
             _ => {}
         }
     };
-    assert!(change_way(&host, Confirm::NewConnection, Some(way.clone()), come).is_err());
+    assert!(change_way(&host, Confirm::NewConnection, Some(endpoint.clone()), come).is_err());
     let come = |left: u64| {
         if left == 50 {
             host.connected("sshd: alice@pts/2", "10.0.0.1:2222", "192.0.2.7:61000");
         }
     };
-    change_way(&host, Confirm::NewConnection, Some(way), come).unwrap();
+    change_way(&host, Confirm::NewConnection, Some(endpoint), come).unwrap();
     assert!(is_changed(&host));
 }
 
@@ -197,7 +202,7 @@ fn the_timer_puts_the_change_back_and_the_run_hears_of_it() {
     let host = host();
     let come = |left| {
         if left == 20 {
-            fire(&host, 0, CARRY).unwrap();
+            expire(&host, 0, CARRY).unwrap();
             assert!(!is_changed(&host));
             let last = host.commands().last().unwrap().argv.join(" ");
             assert_eq!(last, "systemctl stop -- bringup-deadman-early.timer bringup-deadman.timer");
@@ -213,7 +218,7 @@ fn what_cannot_be_put_back_at_first_is_tried_again_and_told() {
     let come = |left| {
         if left == 20 {
             host.fail_after(host.changes() + 1);
-            fire(&host, 0, CARRY).unwrap();
+            expire(&host, 0, CARRY).unwrap();
             assert!(!is_changed(&host), "one failure is no reason to give up");
         }
     };
@@ -227,7 +232,7 @@ fn without_a_timer_nothing_is_changed() {
     let failure = change(&host, Confirm::None, |_| {}).unwrap_err();
     assert!(failure.tail.join("").contains("transient timer"), "{failure:?}");
     assert!(!is_changed(&host));
-    fire(&host, 0, CARRY).unwrap();
+    expire(&host, 0, CARRY).unwrap();
 }
 
 #[test]
@@ -240,7 +245,7 @@ fn without_systemd_a_process_of_its_own_waits() {
         commands.contains(&"setsid --fork /var/lib/bringup/runs/r/bringup deadman --wait=180".to_owned()),
         "{commands:?}"
     );
-    fire(&host, 60, CARRY).unwrap();
+    expire(&host, 60, CARRY).unwrap();
     assert!(is_changed(&host));
 }
 
@@ -255,7 +260,7 @@ fn a_run_that_died_leaves_a_switch_that_the_next_one_uses_first() {
     assert!(change(&host, Confirm::NewConnection, come).is_err());
     host.revive();
     assert!(is_changed(&host), "its timer still runs");
-    put_back_now(&host, CARRY);
+    revert_now(&host, CARRY);
     assert!(!is_changed(&host));
 }
 
@@ -271,8 +276,8 @@ fn a_switch_of_an_earlier_boot_guards_nothing() {
     assert!(change(&host, Confirm::Local, come).is_err());
     host.revive();
     host.put_file("/proc/sys/kernel/random/boot_id", "two\n", 0o444);
-    put_back_now(&host, CARRY);
-    fire(&host, 0, CARRY).unwrap();
+    revert_now(&host, CARRY);
+    expire(&host, 0, CARRY).unwrap();
     assert!(is_changed(&host));
     assert!(confirm(&host).is_err());
 }
@@ -285,18 +290,18 @@ fn a_change_that_fails_tells_what_could_not_be_put_back() {
     let restore = vec![Undo::Command { argv, user: String::new(), cwd: "/".into(), describe }];
     let (blobs, log) = (Blobs::new("/var/lib/bringup/runs/r/blobs"), Path::new("/var/lib/bringup/log"));
     let confirm = Confirm::None;
-    let plan = Plan {
+    let guard = GuardedChange {
         what: "it",
         hint: "",
         confirm,
         seconds: 5,
-        way: None,
+        endpoint: None,
         knock: &[],
         restore,
         blobs: &blobs,
         log,
         carry: CARRY,
     };
-    let failure = guarded(&host, &plan, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
+    let failure = guarded(&host, &guard, &|_| {}, &mut || Err(Failure::new("change it", "it broke"))).unwrap_err();
     assert!(failure.why.starts_with("it broke; and not all of it could be reverted: "), "{failure}");
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Plan;
+use super::GuardedChange;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
 use crate::undo::Blobs;
@@ -16,21 +16,21 @@ pub(super) const EARLY_UNIT: &str = "bringup-deadman-early";
 pub(super) const EARLY: u64 = 120;
 
 /// Starts one that goes off after so many seconds.
-pub(super) fn start(host: &dyn Host, plan: &Plan<'_>, unit: &str, seconds: u64) -> Outcome<()> {
-    let what = || format!("start the timer that would put {} back", plan.what);
-    let program = program(host, plan.blobs);
+pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seconds: u64) -> Outcome<()> {
+    let what = || format!("start the timer that would put {} back", guard.what);
+    let program = program(host, guard.blobs);
     let mut argv: Vec<String> = Vec::new();
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
         argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
         argv.push(format!("--unit={unit}"));
         argv.push(format!("--on-active={seconds}"));
-        argv.push(format!("--description=bringup puts {} back unless it is confirmed", plan.what));
+        argv.push(format!("--description=bringup puts {} back unless it is confirmed", guard.what));
         argv.extend([program, "deadman".to_owned()]);
     } else {
         argv.extend(["setsid", "--fork"].map(str::to_owned));
         argv.extend([program, "deadman".to_owned(), format!("--wait={seconds}")]);
     }
-    let command = Command::new(argv).timeout(Duration::from_secs(30)).log(plan.log);
+    let command = Command::new(argv).timeout(Duration::from_secs(30)).log(guard.log);
     let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
     if output.ok() {
         return Ok(());

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bringup::answers::OnFailure;
 use bringup::engine::decision::{self, Choice, Decision, Replan, Waiting};
-use bringup::engine::event::{Ended, What};
+use bringup::engine::event::{Ended, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::replan::recover;
-use bringup::engine::run::{Job, Stop, execute};
+use bringup::engine::run::{RunContext, Stop, execute};
 use bringup::engine::runs::RunDir;
 use bringup::engine::secret_store;
 use bringup::error::Exit;
@@ -117,7 +117,7 @@ type Answerer<'a> = &'a (dyn Fn(&FakeHost, &Waiting) -> Option<Decision> + Sync)
 
 /// Starts a run, or goes on with the one that is there, as its process does; `answer` is somebody who decides
 /// as soon as asked, or turns the machine off. The events, too.
-fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<What>) {
+fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<EventKind>) {
     let (dir, mut journal) = match newest(host) {
         Some((dir, Ok(journal))) => (dir, journal),
         _ => match RunDir::create(host, plan) {
@@ -131,8 +131,8 @@ fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<Wh
     let kept = secret_store::load(host, &application());
     let events = Mutex::new(Vec::new());
     let off = AtomicUsize::new(0);
-    let emit = |what: What| {
-        if let What::Waiting(waiting) = &what {
+    let emit = |what: EventKind| {
+        if let EventKind::Waiting(waiting) = &what {
             match answer(host, waiting) {
                 Some(decision) => drop(decision::send(host, &dir, waiting.number, &decision)),
                 None => drop(off.fetch_add(1, Ordering::Relaxed)),
@@ -142,9 +142,16 @@ fn attended(host: &FakeHost, plan: &Plan, answer: Answerer<'_>) -> (Exit, Vec<Wh
     };
     // A process that was killed does not wait for ever.
     let stop = || (off.load(Ordering::Relaxed) > 0 || host.is_killed()).then_some(Stop::Pause);
-    let job =
-        Job { host, dir: &dir, plan: &plan, secrets: &kept, on_failure: OnFailure::Ask, emit: &emit, stop: &stop };
-    let exit = execute(&job, &mut journal);
+    let context = RunContext {
+        host,
+        dir: &dir,
+        plan: &plan,
+        secrets: &kept,
+        on_failure: OnFailure::Ask,
+        emit: &emit,
+        stop: &stop,
+    };
+    let exit = execute(&context, &mut journal);
     (exit, events.into_inner().unwrap())
 }
 
@@ -153,14 +160,14 @@ fn journal(host: &FakeHost) -> (RunDir, Journal) {
     (dir, journal.unwrap())
 }
 
-fn questions(events: &[What]) -> Vec<&Waiting> {
-    events.iter().filter_map(|what| if let What::Waiting(waiting) = what { Some(waiting) } else { None }).collect()
+fn questions(events: &[EventKind]) -> Vec<&Waiting> {
+    events.iter().filter_map(|what| if let EventKind::Waiting(waiting) = what { Some(waiting) } else { None }).collect()
 }
 
-fn started(events: &[What]) -> Vec<&str> {
+fn started(events: &[EventKind]) -> Vec<&str> {
     events
         .iter()
-        .filter_map(|what| if let What::ActionStarted { action } = what { Some(action.as_str()) } else { None })
+        .filter_map(|what| if let EventKind::ActionStarted { action } = what { Some(action.as_str()) } else { None })
         .collect()
 }
 
@@ -185,9 +192,11 @@ fn tried_again_only_the_failed_step_is_repeated() {
         Some(Decision::Retry)
     });
     assert_eq!(exit, Exit::Done);
-    let at = events.iter().position(|what| matches!(what, What::Waiting(_))).unwrap();
-    assert!(matches!(&events[at - 1], What::Failed { step, failure } if step == "web.nginx" && failure.log.is_some()));
-    assert_eq!(events[at + 1], What::Decided { choice: Choice::Retry });
+    let at = events.iter().position(|what| matches!(what, EventKind::Waiting(_))).unwrap();
+    assert!(
+        matches!(&events[at - 1], EventKind::Failed { step, failure } if step == "web.nginx" && failure.log.is_some())
+    );
+    assert_eq!(events[at + 1], EventKind::Decided { choice: Choice::Retry });
     assert_eq!(started(&events[at..]), ["web.nginx"]);
     host.take_away("/repaired");
     assert_same("after the retry", &seen(&host), &undisturbed(&plan));
@@ -242,7 +251,7 @@ fn what_the_guide_allows_to_skip_is_skipped_and_stays_so() {
         Some(Decision::Skip)
     });
     assert_eq!(exit, Exit::Done);
-    let skipped = What::Skipped { step: "web.discard".to_owned(), reason: "nobody misses it".to_owned() };
+    let skipped = EventKind::Skipped { step: "web.discard".to_owned(), reason: "nobody misses it".to_owned() };
     assert!(events.contains(&skipped), "{events:?}");
     assert_eq!(journal(&host).1.skipped().collect::<Vec<_>>(), ["web.discard"]);
     let (exit, again) = attended(&host, &shop(as_it_was), &in_turn(Vec::new()));
@@ -277,7 +286,7 @@ fn what_may_not_be_skipped_is_not() {
         None
     });
     assert_eq!((exit, asked.into_inner()), (Exit::Incomplete, 1));
-    assert!(!events.iter().any(|what| matches!(what, What::Decided { .. })), "{events:?}");
+    assert!(!events.iter().any(|what| matches!(what, EventKind::Decided { .. })), "{events:?}");
 }
 
 #[test]
@@ -299,7 +308,7 @@ fn a_stage_that_was_taken_back_begins_again_from_its_first_action() {
         Some(Decision::Retry)
     });
     assert_eq!(exit, Exit::Done);
-    let again = events.iter().rposition(|what| matches!(what, What::Waiting(_))).unwrap();
+    let again = events.iter().rposition(|what| matches!(what, EventKind::Waiting(_))).unwrap();
     assert_eq!(started(&events[again..]), ["web.site", "web.edit", "web.link", "web.default", "web.nginx"]);
     assert!(journal(&host).1.stages_rolled_back.is_empty());
     host.take_away("/repaired");
@@ -325,7 +334,7 @@ fn other_answers_end_like_a_fresh_run_of_them_and_lead_back_to_the_beginning() {
         assert_same(name, &seen(&host), &undisturbed(&new));
         let starts: Vec<bool> = events
             .iter()
-            .filter_map(|what| if let What::RunStarted { resumed, .. } = what { Some(*resumed) } else { None })
+            .filter_map(|what| if let EventKind::RunStarted { resumed, .. } = what { Some(*resumed) } else { None })
             .collect();
         assert_eq!(starts, [false, true], "{name}");
         let (dir, journal) = journal(&host);
@@ -342,17 +351,17 @@ fn only_what_rests_on_a_changed_action_is_made_again() {
     let new = shop(|actions| set(actions, "web.site", "content", json!("listen 8080;\n")));
     let host = broken();
     let (_, events) = attended(&host, &shop(as_it_was), &in_turn(vec![replan(new)]));
-    let at = events.iter().position(|what| matches!(what, What::Waiting(_))).unwrap();
+    let at = events.iter().position(|what| matches!(what, EventKind::Waiting(_))).unwrap();
     let changed: Vec<&str> = events[at..]
         .iter()
         .filter_map(|what| match what {
-            What::ActionEnded { action, ended: Ended::Changed, .. } => Some(action.as_str()),
+            EventKind::ActionEnded { action, ended: Ended::Changed, .. } => Some(action.as_str()),
             _ => None,
         })
         .collect();
     // Whatever stood already counts as changed in this run; nothing was taken back.
     assert!(changed.contains(&"web.site") && changed.contains(&"web.nginx"), "{changed:?}");
-    assert!(!events.iter().any(|what| matches!(what, What::Undone { .. })), "{events:?}");
+    assert!(!events.iter().any(|what| matches!(what, EventKind::Undone { .. })), "{events:?}");
     assert_eq!(host.starts("postgresql.service"), 1);
 }
 
@@ -375,7 +384,7 @@ fn answers_for_another_guide_are_refused_and_it_asks_again() {
     let host = broken();
     let (exit, events) = attended(&host, &shop(as_it_was), &in_turn(vec![replan(foreign), Decision::Rollback]));
     assert_eq!((exit, questions(&events).len()), (Exit::RolledBack, 2));
-    let told = |what: &What| matches!(what, What::Failed { failure, .. } if failure.why.contains("garden"));
+    let told = |what: &EventKind| matches!(what, EventKind::Failed { failure, .. } if failure.why.contains("garden"));
     assert!(events.iter().any(told), "{events:?}");
     assert_same("after the rollback", &seen(&host), &seen(&broken()));
 }
@@ -387,11 +396,12 @@ fn whoever_stops_a_run_that_waits_gets_everything_back() {
     let (dir, mut journal) = RunDir::create(&host, &plan).unwrap();
     let kept = secrets();
     let waits = Mutex::new(false);
-    let emit = |what: What| *waits.lock().unwrap() |= matches!(what, What::Waiting(_));
-    let stop = || waits.lock().unwrap().then_some(Stop::Cancel);
+    let emit = |what: EventKind| *waits.lock().unwrap() |= matches!(what, EventKind::Waiting(_));
+    let stop = || waits.lock().unwrap().then_some(Stop::Abort);
     let on_failure = OnFailure::Ask;
-    let job = Job { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
-    assert_eq!(execute(&job, &mut journal), Exit::RolledBack);
+    let context =
+        RunContext { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
+    assert_eq!(execute(&context, &mut journal), Exit::RolledBack);
     assert_same("after the stop", &seen(&host), &seen(&broken()));
 }
 
@@ -401,18 +411,19 @@ fn a_question_that_finds_no_room_is_asked_when_there_is_some() {
     let (dir, mut journal) = RunDir::create(&host, &shop(as_it_was)).unwrap();
     let (plan, kept) = (shop(as_it_was), secrets());
     let asked = AtomicUsize::new(0);
-    let emit = |what: What| match what {
+    let emit = |what: EventKind| match what {
         // The next changes are the journal's record of the failure and the question.
-        What::Failed { .. } => host.fail_after(2),
-        What::Waiting(waiting) => {
+        EventKind::Failed { .. } => host.fail_after(2),
+        EventKind::Waiting(waiting) => {
             asked.fetch_add(1, Ordering::Relaxed);
             decision::send(&host, &dir, waiting.number, &Decision::Pause).unwrap();
         }
         _ => {}
     };
     let (on_failure, stop) = (OnFailure::Ask, || None);
-    let job = Job { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
-    assert_eq!(execute(&job, &mut journal), Exit::Incomplete);
+    let context =
+        RunContext { host: &host, dir: &dir, plan: &plan, secrets: &kept, on_failure, emit: &emit, stop: &stop };
+    assert_eq!(execute(&context, &mut journal), Exit::Incomplete);
     assert_eq!(asked.into_inner(), 1);
 }
 

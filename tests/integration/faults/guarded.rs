@@ -83,7 +83,7 @@ impl Guarded {
         let before = self.before();
         self.killed_everywhere("new_connection", |what, host| {
             // What PID 1 does when the time is up.
-            deadman::fire(host, 0, CARRY).ok();
+            deadman::expire(host, 0, CARRY).ok();
             assert_same(what, &self.seen(host), &before);
             back(host).unwrap();
             assert_same(what, &self.seen(host), &before);

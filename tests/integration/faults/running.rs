@@ -88,7 +88,7 @@ fn run(host: &FakeHost) -> Exit {
 fn run_anew(host: &FakeHost) -> (RunDir, Journal, Exit) {
     let plan = plan("nothing.else");
     let (dir, mut journal) = RunDir::create(host, &plan).unwrap();
-    let job = bringup::engine::run::Job {
+    let context = bringup::engine::run::RunContext {
         host,
         dir: &dir,
         plan: &plan,
@@ -97,7 +97,7 @@ fn run_anew(host: &FakeHost) -> (RunDir, Journal, Exit) {
         emit: &|_| {},
         stop: &|| None,
     };
-    let exit = bringup::engine::run::execute(&job, &mut journal);
+    let exit = bringup::engine::run::execute(&context, &mut journal);
     (dir, journal, exit)
 }
 

@@ -3,11 +3,11 @@
 
 use bringup::answers::OnFailure;
 use bringup::engine::data;
-use bringup::engine::event::{Event, What};
+use bringup::engine::event::{Event, EventKind};
 use bringup::engine::journal::Journal;
 use bringup::engine::rollback::{self, Layer, Options};
-use bringup::engine::run::{Job, execute};
-use bringup::engine::runs::{self, RunDir, State};
+use bringup::engine::run::{RunContext, execute};
+use bringup::engine::runs::{self, RunDir, RunStatus};
 use bringup::error::Exit;
 use bringup::host::Host;
 use bringup::host::fake::{Cut, Defect, FakeHost, Package, Snapshot};
@@ -139,16 +139,16 @@ fn install(host: &FakeHost, plan: &Plan) -> (String, Exit) {
 fn go_on(host: &FakeHost, plan: &Plan, dir: &RunDir, journal: &mut Journal) -> Exit {
     let secrets = secrets();
     let on_failure = OnFailure::Rollback;
-    let emit = |what: What| {
+    let emit = |what: EventKind| {
         // Shown when a test fails.
-        if let What::Failed { step, failure } = &what {
+        if let EventKind::Failed { step, failure } = &what {
             println!("{step}: {failure} {:?}", failure.tail);
         }
         let line = serde_json::to_string(&Event { at: host.now(), what }).unwrap() + "\n";
         host.append_lazily(&dir.file("events.jsonl"), line.as_bytes()).ok();
     };
-    let job = Job { host, dir, plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
-    execute(&job, journal)
+    let context = RunContext { host, dir, plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
+    execute(&context, journal)
 }
 
 fn installed(host: &FakeHost, plan: &Plan) -> String {
@@ -232,7 +232,7 @@ fn assert_gone(what: &str, host: &FakeHost, guide: &str) {
     }
 }
 
-fn states(host: &FakeHost) -> Vec<(String, State)> {
+fn states(host: &FakeHost) -> Vec<(String, RunStatus)> {
     runs::all(host, None).unwrap().into_iter().map(|run| (run.journal.header.guide.clone(), run.state)).collect()
 }
 
@@ -281,7 +281,7 @@ fn in_every_order_each_is_rolled_back_alone_and_the_last_takes_everything_along(
                     assert!(foreign.is_empty(), "{what}: {foreign:?}");
                     if done + 1 == backwards.len() {
                         assert_same(&what, &seen(&host), &before);
-                        assert!(states(&host).iter().all(|(_, state)| *state == State::RolledBack), "{what}");
+                        assert!(states(&host).iter().all(|(_, state)| *state == RunStatus::RolledBack), "{what}");
                     }
                 }
             }
@@ -422,9 +422,9 @@ fn goes_on(what: &str, host: &FakeHost, wanted: &str) {
     let of = |state: fn(&runs::Run) -> bool| -> Vec<String> {
         runs::all(host, None).unwrap().into_iter().rev().filter(state).map(|run| run.dir.id).collect()
     };
-    let mut ids = of(|run| run.state == State::RollbackUnfinished);
+    let mut ids = of(|run| run.state == RunStatus::RollbackUnfinished);
     if ids.is_empty() {
-        ids = of(|run| run.state != State::RolledBack);
+        ids = of(|run| run.state != RunStatus::RolledBack);
         ids.retain(|id| id == wanted);
     }
     if !ids.is_empty() {
@@ -473,7 +473,7 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
     let (dir, mut journal) = RunDir::create(&host, &wiki).unwrap();
     host.break_service("cache.service", Defect::Refuses);
     let secrets = secrets();
-    let job = Job {
+    let context = RunContext {
         host: &host,
         dir: &dir,
         plan: &wiki,
@@ -482,10 +482,10 @@ fn below_a_run_that_was_interrupted_nothing_is_rolled_back() {
         emit: &|_| {},
         stop: &|| None,
     };
-    assert_eq!(execute(&job, &mut journal), Exit::Incomplete);
+    assert_eq!(execute(&context, &mut journal), Exit::Incomplete);
     let then = seen(&host);
     let refused = back(&host, &[&shop]).unwrap_err();
     assert!(refused.contains(&dir.id) && refused.contains("interrupted"), "{refused}");
     assert_same("refused", &seen(&host), &then);
-    assert_eq!(states(&host)[0].1, State::Done);
+    assert_eq!(states(&host)[0].1, RunStatus::Done);
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;
 use bringup::engine::decision::{self, Decision};
-use bringup::engine::event::What;
-use bringup::engine::run::{Job, execute};
+use bringup::engine::event::EventKind;
+use bringup::engine::run::{RunContext, execute};
 use bringup::engine::runs::RunDir;
 use bringup::error::Exit;
 use bringup::host::fake::{Cut, FakeHost, output};
@@ -118,7 +118,7 @@ fn a_site_that_goes_on_is_the_confirmation() {
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"));
     let armed = web.host.commands().iter().filter(|command| command.argv[0] == "systemd-run").count();
     assert_eq!(armed, 1, "the change was made under no switch");
-    deadman::fire(&web.host, 0, CARRY).unwrap();
+    deadman::expire(&web.host, 0, CARRY).unwrap();
     assert_eq!(web.loaded(), format!("{THEIRS}{OURS}"), "the timer may go off late");
     back(&web.host).unwrap();
     assert_same("after the rollback", &seen(&web.host), &before());
@@ -167,20 +167,27 @@ fn tried_again_it_begins_with_what_was_taken_back() {
     let plan = plan(BREAKS);
     let (dir, mut journal) = RunDir::create(&web.host, &plan).unwrap();
     let started = Mutex::new(Vec::new());
-    let emit = |what: What| match what {
-        What::Waiting(waiting) => {
+    let emit = |what: EventKind| match what {
+        EventKind::Waiting(waiting) => {
             // Meanwhile somebody has mended their site so that it bears ours.
             web.host.answer(Address::Tcp("127.0.0.1:80".parse().unwrap()), |_| b"HTTP/1.1 200 OK\r\n\r\n".to_vec());
             decision::send(&web.host, &dir, waiting.number, &Decision::Retry).unwrap();
         }
-        What::ActionStarted { action } => started.lock().unwrap().push(action),
+        EventKind::ActionStarted { action } => started.lock().unwrap().push(action),
         _ => {}
     };
     let secrets = Secrets::default();
     let on_failure = OnFailure::Ask;
-    let job =
-        Job { host: &web.host, dir: &dir, plan: &plan, secrets: &secrets, on_failure, emit: &emit, stop: &|| None };
-    assert_eq!(execute(&job, &mut journal), Exit::Done);
+    let context = RunContext {
+        host: &web.host,
+        dir: &dir,
+        plan: &plan,
+        secrets: &secrets,
+        on_failure,
+        emit: &emit,
+        stop: &|| None,
+    };
+    assert_eq!(execute(&context, &mut journal), Exit::Done);
     assert_eq!(*started.lock().unwrap(), ["web.site", "web.run", "web.site", "web.run"]);
     assert_eq!(web.loaded(), format!("{THEIRS}{BREAKS}"));
 }
@@ -191,7 +198,7 @@ fn killed_at_any_change_the_timer_leads_back_and_the_journal_agrees() {
     for ours in [BREAKS, KILLS] {
         killed_everywhere(ours, |what, web| {
             // What PID 1 does when the time is up.
-            deadman::fire(&web.host, 0, CARRY).ok();
+            deadman::expire(&web.host, 0, CARRY).ok();
             assert_eq!(web.loaded(), THEIRS, "{what}");
             back(&web.host).unwrap();
             assert_same(what, &seen(&web.host), &before);
@@ -208,7 +215,7 @@ fn killed_at_any_change_a_resumed_run_ends_like_an_undisturbed_one() {
     for timer in [false, true] {
         killed_everywhere(OURS, |what, web| {
             if timer {
-                deadman::fire(&web.host, 0, CARRY).ok();
+                deadman::expire(&web.host, 0, CARRY).ok();
             }
             assert_eq!(web.run(OURS, OnFailure::Pause), Exit::Done, "{what}");
             assert_same(what, &seen(&web.host), &end);

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn wanted(password: Option<&str>) -> Wanted {
-    Wanted {
+fn wanted(password: Option<&str>) -> DatabaseSpec {
+    DatabaseSpec {
         name: "web_app".to_owned(),
         role: "app".to_owned(),
         password: password.map(str::to_owned),
@@ -18,8 +18,8 @@ const BY_SOCKET: &str = "charset\tutf8mb4\n\
     GRANT USAGE ON *.* TO `app`@`localhost` IDENTIFIED VIA unix_socket\n\
     GRANT ALL PRIVILEGES ON `web\\_app`.* TO `app`@`localhost`";
 
-fn state(text: &str) -> State {
-    State::parse(text, "web_app").unwrap()
+fn state(text: &str) -> ServerState {
+    ServerState::parse(text, "web_app").unwrap()
 }
 
 #[test]

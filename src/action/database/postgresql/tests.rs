@@ -3,8 +3,8 @@
 use super::*;
 use crate::host::fake::FakeHost;
 
-fn wanted(password: Option<&str>) -> Wanted {
-    Wanted {
+fn wanted(password: Option<&str>) -> DatabaseSpec {
+    DatabaseSpec {
         name: "shop".to_owned(),
         role: "app".to_owned(),
         password: password.map(str::to_owned),
@@ -14,8 +14,8 @@ fn wanted(password: Option<&str>) -> Wanted {
     }
 }
 
-fn state(answer: &str) -> State {
-    State::from_values(answer.split('|')).unwrap()
+fn state(answer: &str) -> ServerState {
+    ServerState::from_values(answer.split('|')).unwrap()
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn a_password_becomes_a_scram_verifier() {
 #[test]
 fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
     let asked = |createdb: bool, answer: &str| {
-        let wanted = Wanted { createdb: Some(createdb), ..wanted(None) };
+        let wanted = DatabaseSpec { createdb: Some(createdb), ..wanted(None) };
         let state = state(answer);
         assert_eq!(state.obstacle(&wanted), None);
         statements(&wanted, &state)[0].clone()
@@ -55,11 +55,13 @@ fn the_right_to_make_databases_comes_and_goes_where_it_is_asked_for() {
 
 #[test]
 fn a_role_that_does_not_own_its_database_may_still_work_in_it() {
-    let wanted = Wanted { owner: "postgres".to_owned(), ..wanted(None) };
+    let wanted = DatabaseSpec { owner: "postgres".to_owned(), ..wanted(None) };
     let statements = statements(&wanted, &state("f|f|f|f|f|f||f"));
     assert!(statements[1].starts_with("CREATE DATABASE \"shop\" OWNER \"postgres\" TEMPLATE"), "{statements:?}");
     assert_eq!(statements.last().unwrap(), "GRANT CONNECT ON DATABASE \"shop\" TO \"app\"");
-    assert!(State::query("shop", "app", wanted.owner()).contains("pg_catalog.pg_get_userbyid(d.datdba) = 'postgres'"));
+    assert!(
+        ServerState::query("shop", "app", wanted.owner()).contains("pg_catalog.pg_get_userbyid(d.datdba) = 'postgres'")
+    );
     assert!(state("t|t|f|t|f|f|UTF8|f").obstacle(&wanted).unwrap().contains("belongs to another role"));
 }
 
@@ -75,8 +77,8 @@ fn what_belongs_to_somebody_else_is_not_bent() {
 
 #[test]
 fn an_answer_of_another_form_is_no_state() {
-    assert_eq!(State::from_values("t|t|maybe|t|t|f|UTF8|f".split('|')), None);
-    assert_eq!(State::from_values("".split('|')), None);
+    assert_eq!(ServerState::from_values("t|t|maybe|t|t|f|UTF8|f".split('|')), None);
+    assert_eq!(ServerState::from_values("".split('|')), None);
 }
 
 #[test]

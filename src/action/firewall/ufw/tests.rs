@@ -2,8 +2,8 @@
 
 use super::super::Firewall;
 use super::*;
-use crate::action::bench::{Bench, kept};
 use crate::action::contract::{Act, Verdict};
+use crate::action::testing::{Bench, kept};
 use crate::host::fake::{FakeHost, output};
 
 const HEAD: &str = "*filter\n### RULES ###\n";
@@ -110,7 +110,7 @@ fn our_rules_come_and_go_and_those_of_others_stay_as_they_are() {
     let before = bench.snapshot();
     let loaded_before = bench.host.text(loaded(false));
     let done = bench.make(&plain());
-    assert_eq!(bench.check(&plain()).unwrap(), Verdict::AlreadySo);
+    assert_eq!(bench.check(&plain()).unwrap(), Verdict::Unchanged);
     let four = lines(&bench.host, false);
     assert_eq!(
         four[0], "### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in",
@@ -155,7 +155,7 @@ fn until_it_is_confirmed_the_disk_has_the_old_rules_and_they_come_back() {
             let kernel = bench.host.text(loaded(false)).unwrap();
             seen.lock().unwrap().push((kernel.contains("443"), lines(&bench.host, false).len()));
         };
-        act.apply(&Cx { progress: &progress, ..*cx }).unwrap_err()
+        act.apply(&Context { progress: &progress, ..*cx }).unwrap_err()
     });
     assert!(failure.why.contains("nobody confirmed"), "{failure}");
     assert_eq!(seen.lock().unwrap()[0], (true, 2), "loaded, but not on the disk");

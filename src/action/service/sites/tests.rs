@@ -9,7 +9,7 @@ fn glance(status: u16, location: &str, names: &[&str]) -> Glance {
 #[test]
 fn names_of_our_own_are_those_below_a_wildcard_too() {
     let own = vec!["App.example.org".to_owned(), "*.app.example.org".to_owned()];
-    let sites = Sites { server: Server::Nginx, server_names: own, timeout: 30 };
+    let sites = Sites { server: WebServer::Nginx, server_names: own, timeout: 30 };
     for name in ["app.example.org", "a.app.example.org"] {
         assert!(sites.is_own(name), "{name}");
     }

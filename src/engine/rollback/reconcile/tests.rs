@@ -12,7 +12,7 @@ fn manifest(host: &FakeHost) -> (Manifest, Contents) {
 /// A machine before a run, and what the run and others then make of it.
 struct Disk {
     host: FakeHost,
-    base: (Manifest, Contents),
+    baseline: (Manifest, Contents),
     look: Option<(Manifest, Contents)>,
     owned: Owned,
     made: BTreeSet<PathBuf>,
@@ -28,10 +28,10 @@ impl Disk {
         for (path, content) in before {
             host.put_file(path, content, 0o644);
         }
-        let base = manifest(&host);
-        let contents = base.1.clone();
+        let baseline = manifest(&host);
+        let contents = baseline.1.clone();
         let (made, trees, kept, recorded) = Default::default();
-        Self { host, base, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
+        Self { host, baseline, look: None, owned: Owned::default(), made, trees, kept, recorded, contents }
     }
 
     /// The run does this: what differs afterwards is ours.
@@ -48,7 +48,7 @@ impl Disk {
                     .owned
                     .paths
                     .entry(path.clone())
-                    .or_insert_with(|| Left { before: was.cloned(), ..Left::default() });
+                    .or_insert_with(|| RunChange { before: was.cloned(), ..RunChange::default() });
                 if left.after.is_some() && !same(left.after.as_ref(), was) {
                     (left.before, left.disturbed) = (was.cloned(), true);
                 }
@@ -69,7 +69,7 @@ impl Disk {
 
     fn back(&self) -> Vec<(String, String)> {
         let states = States {
-            base: &self.base.0,
+            baseline: &self.baseline.0,
             look: self.look.as_ref().map(|(look, _)| look),
             owned: &self.owned,
             made: &self.made,
@@ -77,7 +77,7 @@ impl Disk {
             kept: &self.kept,
             recorded: &self.recorded,
             quiet: &BTreeSet::new(),
-            known: &self.base.0,
+            known: &self.baseline.0,
             content: &|hash| self.contents.get(hash).cloned(),
         };
         let outcome = reconcile(&self.host, &states).unwrap();
@@ -100,6 +100,26 @@ fn row_1_files_of_a_package_that_came_since_stay() {
     disk.host.put_file("/var/lib/dpkg/info/htop.list", "/etc/x\n", 0o644);
     disk.back();
     assert_eq!(disk.text("/etc/x").as_deref(), Some("ours"));
+}
+
+#[test]
+fn a_directory_that_a_purge_took_and_others_use_is_named_with_what_it_holds() {
+    for purged in [false, true] {
+        let mut disk = Disk::new(&[]);
+        disk.put("/etc/nginx/nginx.conf", "ours");
+        disk.end();
+        let site = Path::new("/etc/nginx/sites-enabled/other");
+        disk.host.put_file(site, "theirs", 0o644);
+        disk.run(|host| host.remove(Path::new("/etc/nginx/nginx.conf")).unwrap());
+        if purged {
+            disk.run(|host| host.remove_tree(Path::new("/etc/nginx")).unwrap());
+        }
+        let kept = disk.back();
+        assert_eq!(disk.text("/etc/nginx/sites-enabled/other").as_deref(), Some("theirs"));
+        let [(what, why)] = &kept[..] else { panic!("purged: {purged}: {kept:?}") };
+        assert_eq!(what, "/etc/nginx");
+        assert!(why.contains("sites-enabled/other"), "purged: {purged}: {why}");
+    }
 }
 
 #[test]
@@ -144,7 +164,7 @@ fn row_3_an_account_file_loses_our_lines_only() {
     let mut disk = Disk::new(&[]);
     let before = disk.text("/etc/passwd").unwrap();
     disk.put("/etc/passwd", &format!("{before}shop:x:999:999\n"));
-    let line = |after: &str| accounts::Line {
+    let line = |after: &str| accounts::AccountLine {
         file: "/etc/passwd".into(),
         key: "shop".to_owned(),
         before: None,
@@ -163,7 +183,8 @@ fn row_3_the_mode_that_somebody_gave_an_account_file_stays() {
     let ours = format!("{before}shop:x:999:999\n");
     disk.put("/etc/passwd", &ours);
     let after = Some("shop:x:999:999".to_owned());
-    disk.owned.lines = vec![accounts::Line { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
+    disk.owned.lines =
+        vec![accounts::AccountLine { file: "/etc/passwd".into(), key: "shop".to_owned(), before: None, after }];
     disk.host.put_file("/etc/passwd", ours, 0o640);
     disk.back();
     assert_eq!(disk.text("/etc/passwd").unwrap(), before);
@@ -228,7 +249,7 @@ fn row_6_what_renewals_made_of_a_certificate_goes_with_it() {
     disk.host.take_away("/etc/letsencrypt/renewal/ours.conf");
     disk.back();
     let left = manifest(&disk.host).0;
-    let is_file = |(path, entry): &(&PathBuf, &Entry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
+    let is_file = |(path, entry): &(&PathBuf, &FileEntry)| path.starts_with(RENEWED) && entry.kind == Kind::File;
     let files: Vec<_> = left.entries.iter().filter(is_file).map(|(path, _)| path.display().to_string()).collect();
     assert_eq!(files, ["/etc/letsencrypt/archive/theirs/cert1.pem", "/etc/letsencrypt/renewal/theirs.conf"]);
 }
@@ -320,10 +341,10 @@ fn row_13_what_others_did_while_the_run_worked_stays_and_is_named() {
 #[test]
 fn what_a_purge_took_along_is_put_back() {
     let disk = Disk::new(&[("/etc/pkg/theirs.conf", "theirs")]);
-    let before = disk.base.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
+    let before = disk.baseline.0.entries[Path::new("/etc/pkg/theirs.conf")].clone();
     disk.host.take_away("/etc/pkg");
     let path = PathBuf::from("/etc/pkg/theirs.conf");
-    let taken = vec![Change { path, before: Some(before), after: None }];
+    let taken = vec![StepChange { path, before: Some(before), after: None }];
     let dirs = [(PathBuf::from("/etc/pkg"), Meta::root(0o750))].into();
     let outcome = put_back(&disk.host, &Closed { taken, dirs }, &|hash| disk.contents.get(hash).cloned());
     assert_eq!((outcome.kept, outcome.errors), (Vec::new(), Vec::new()));

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::engine::window::dpkg::Before;
+use crate::engine::window::dpkg::PriorVersions;
 use crate::host::Meta;
 use crate::host::fake::FakeHost;
-use crate::undo::manifest::Entry;
+use crate::undo::manifest::FileEntry;
 
 /// What a test knows of a window.
 struct Window {
-    step: Step,
+    step: Footprint,
     writers: Option<BTreeMap<u64, Writer>>,
     others: BTreeMap<u64, Writer>,
     transaction: Option<Transaction>,
@@ -24,7 +24,12 @@ const INO: u64 = 7;
 impl Window {
     fn of(nature: Nature) -> Self {
         Self {
-            step: Step { action: "a.b".to_owned(), nature, names: vec!["shop.service".to_owned()], ..Step::default() },
+            step: Footprint {
+                action: "a.b".to_owned(),
+                nature,
+                names: vec!["shop.service".to_owned()],
+                ..Footprint::default()
+            },
             writers: Some(BTreeMap::new()),
             others: BTreeMap::new(),
             transaction: None,
@@ -49,7 +54,7 @@ impl Window {
         let script = "echo > /etc/default/nginx\nadduser nginx\nmkdir /var/www/html\n";
         host.put_file("/var/lib/dpkg/info/nginx.postinst", script, 0o755);
         let planned = ["nginx:amd64".to_owned()];
-        let transaction = Transaction::read(&host, &Before::default(), &planned).unwrap();
+        let transaction = Transaction::read(&host, &PriorVersions::default(), &planned).unwrap();
         Self { transaction: Some(transaction), ..Self::of(Nature::Packages) }
     }
 
@@ -64,7 +69,7 @@ impl Window {
     }
 
     /// Whose these changes are.
-    fn sort(&self, changes: &[Change]) -> Vec<Whose> {
+    fn sort(&self, changes: &[StepChange]) -> Vec<Whose> {
         let owned = |path: &Path| self.owned.iter().any(|known| path == Path::new(known));
         let case = Case {
             step: &self.step,
@@ -79,37 +84,37 @@ impl Window {
         sort(&case, changes)
     }
 
-    fn ours(&self, change: Change) -> bool {
+    fn ours(&self, change: StepChange) -> bool {
         self.sort(&[change]) == [Whose::Ours]
     }
 
-    fn theirs(&self, change: Change) -> bool {
+    fn theirs(&self, change: StepChange) -> bool {
         matches!(self.sort(&[change])[..], [Whose::Theirs(_)])
     }
 }
 
-fn entry(kind: Kind) -> Entry {
+fn entry(kind: Kind) -> FileEntry {
     let at = Stamp { sec: 100, nsec: 0 };
     let meta = Meta::root(0o644);
-    Entry { kind, meta, size: 1, mtime: at, ctime: at, ino: INO, hash: None, target: None, xattrs: Vec::new() }
+    FileEntry { kind, meta, size: 1, mtime: at, ctime: at, ino: INO, hash: None, target: None, xattrs: Vec::new() }
 }
 
-fn new(path: &str, kind: Kind) -> Change {
-    Change { path: path.into(), before: None, after: Some(entry(kind)) }
+fn new(path: &str, kind: Kind) -> StepChange {
+    StepChange { path: path.into(), before: None, after: Some(entry(kind)) }
 }
 
-fn file(path: &str) -> Change {
+fn file(path: &str) -> StepChange {
     new(path, Kind::File)
 }
 
-fn link(path: &str, target: &str) -> Change {
-    let after = Entry { target: Some(target.into()), ..entry(Kind::Symlink) };
-    Change { path: path.into(), before: None, after: Some(after) }
+fn link(path: &str, target: &str) -> StepChange {
+    let after = FileEntry { target: Some(target.into()), ..entry(Kind::Symlink) };
+    StepChange { path: path.into(), before: None, after: Some(after) }
 }
 
-fn changed(path: &str) -> Change {
-    let before = Entry { size: 9, ino: 3, ..entry(Kind::File) };
-    Change { before: Some(before), ..file(path) }
+fn changed(path: &str) -> StepChange {
+    let before = FileEntry { size: 9, ino: 3, ..entry(Kind::File) };
+    StepChange { before: Some(before), ..file(path) }
 }
 
 #[test]
@@ -198,7 +203,7 @@ fn row_9_what_dpkg_lists_with_the_content_it_delivered() {
 #[test]
 fn row_10_what_earlier_steps_changed() {
     let owned = |window: Window| Window { owned: vec!["/etc/x"], ..window };
-    let gone = Change { after: None, ..changed("/etc/x") };
+    let gone = StepChange { after: None, ..changed("/etc/x") };
     assert!(owned(Window::of(Nature::Settings)).ours(gone));
     assert!(owned(Window::of_packages()).ours(changed("/etc/x")));
     let later = Window { crashed: Some(Stamp { sec: 10, nsec: 0 }), ..Window::of_packages().blind() };
@@ -232,7 +237,7 @@ fn row_14_a_link_to_what_a_package_of_ours_has() {
 
 #[test]
 fn row_15_below_a_new_directory_of_ours() {
-    let both = |window: &Window, change: Change| window.sort(&[new("/etc/nginx", Kind::Dir), change])[1].clone();
+    let both = |window: &Window, change: StepChange| window.sort(&[new("/etc/nginx", Kind::Dir), change])[1].clone();
     let theirs = |whose: &Whose| matches!(whose, Whose::Theirs(_));
     let made = || new("/etc/nginx/15", Kind::Dir);
     assert_eq!(both(&Window::of_packages(), made()), Whose::Ours);

@@ -1,6 +1,6 @@
 //! The overlays that every page can open.
 
-use crate::engine::runs::State;
+use crate::engine::runs::RunStatus;
 use crate::error::{Exit, Problem};
 use crate::plan::tally::number;
 use crate::ui::wizard::model::{Model, Readiness, Route};
@@ -22,15 +22,15 @@ impl Overlay {
         let Earlier { run, state, changes, .. } = earlier;
         let to = |says: &str, attend| Entry::new(says, Target::Attend(run.clone(), attend));
         let mut entries = match state {
-            State::Running => vec![to("Watch it", Attend::Look)],
-            State::Unfinished => vec![to("Go on with it", Attend::Resume), to("Look at it", Attend::Look)],
-            State::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
-            State::Done | State::ProofFailed | State::RolledBack => vec![to("Look at it", Attend::Look)],
+            RunStatus::Running => vec![to("Watch it", Attend::Look)],
+            RunStatus::Unfinished => vec![to("Go on with it", Attend::Resume), to("Look at it", Attend::Look)],
+            RunStatus::RollbackUnfinished => vec![to("Go on taking it back", Attend::RollBack)],
+            RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![to("Look at it", Attend::Look)],
         };
         let changes = number(*changes, "change");
         let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
         match state {
-            State::Running | State::RollbackUnfinished => {}
+            RunStatus::Running | RunStatus::RollbackUnfinished => {}
             _ if last => {
                 text.push_str(" Taking it back makes the server what it was before the run.");
                 entries.push(to("Take it back now", Attend::RollBack));

@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 use crate::engine::health::{Finding, Installed, Level, SERVER, TITLES};
-use crate::engine::runs::State;
+use crate::engine::runs::RunStatus;
 use crate::facts::Application;
 use crate::plan::tally::number;
 use crate::ui::health::last_run;
@@ -89,7 +89,12 @@ fn one(home: &Home, at: usize, application: &Application, it: Option<&Installed>
         row(None, "Version", &it.version(), writer);
     }
     if home.trouble.is_none() {
-        findings(home, Some(at), if it.is_some_and(|it| it.state == State::Running) { &[] } else { &TITLES }, writer);
+        findings(
+            home,
+            Some(at),
+            if it.is_some_and(|it| it.state == RunStatus::Running) { &[] } else { &TITLES },
+            writer,
+        );
     }
     if let Some(it) = it {
         row(None, "Last run", &last_run(it), writer);
@@ -141,17 +146,17 @@ fn row(sign: Option<(Role, Sign)>, label: &str, value: &str, writer: &mut ViewBu
 fn menu(it: &Installed, at: usize) -> Overlay {
     let to = |says: &str, attend| Entry::new(says, Target::Attend(it.run.clone(), attend));
     let mut entries = match it.state {
-        State::Running => vec![to("Watch its run", Attend::Look)],
-        State::Unfinished => vec![to("Go on with its run", Attend::Resume), to("Look at its run", Attend::Look)],
-        State::RollbackUnfinished => vec![to("Go on with the rollback", Attend::RollBack)],
-        State::Done | State::ProofFailed | State::RolledBack => vec![
+        RunStatus::Running => vec![to("Watch its run", Attend::Look)],
+        RunStatus::Unfinished => vec![to("Go on with its run", Attend::Resume), to("Look at its run", Attend::Look)],
+        RunStatus::RollbackUnfinished => vec![to("Go on with the rollback", Attend::RollBack)],
+        RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![
             Entry::new("Change its answers", Target::Answers(it.run.clone(), it.application.guide.clone())),
             Entry::new("Verify it", Target::Verify(at)),
         ],
     };
     entries.push(Entry::new("Its logs", Target::Logs(at)));
     entries.push(Entry::new("Where everything is", Target::Details(at)));
-    if it.state != State::Running {
+    if it.state != RunStatus::Running {
         entries.push(Entry::new("Roll back its last run", Target::RollBack(at)));
     }
     entries.push(Entry::new("Close", Target::Here));

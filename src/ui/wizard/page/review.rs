@@ -3,7 +3,7 @@
 use ratatui::text::Span;
 
 use crate::action::{Action, Reversible};
-use crate::bytes::human;
+use crate::human_bytes::human;
 use crate::plan::{Plan, Planned};
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};

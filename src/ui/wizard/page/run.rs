@@ -320,7 +320,7 @@ pub fn sign(state: StepState) -> (Role, Sign) {
         StepState::Pending => (Role::Dim, Sign::Pending),
         StepState::Working => (Role::Heading, Sign::Working),
         StepState::Done => (Role::Good, Sign::Good),
-        StepState::AlreadySo => (Role::Dim, Sign::Good),
+        StepState::Unchanged => (Role::Dim, Sign::Good),
         StepState::Failed => (Role::Bad, Sign::Bad),
         StepState::Skipped => (Role::Warning, Sign::Warning),
         StepState::Undone => (Role::Dim, Sign::Left),
@@ -337,7 +337,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
         StepState::Pending | StepState::Working => format!("{over} of {all}"),
         StepState::Failed => "failed".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
-        StepState::AlreadySo => "unchanged".to_owned(),
+        StepState::Unchanged => "unchanged".to_owned(),
         StepState::Done | StepState::Skipped => messages::duration(group.millis()),
     };
     let stop = Focus::Stage(group.id.to_owned());
@@ -346,7 +346,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
 
 fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
     let right = match step.state {
-        StepState::AlreadySo => "unchanged".to_owned(),
+        StepState::Unchanged => "unchanged".to_owned(),
         StepState::Failed => "failed".to_owned(),
         StepState::Skipped => "left out".to_owned(),
         StepState::Undone => "rolled back".to_owned(),

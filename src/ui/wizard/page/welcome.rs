@@ -2,8 +2,8 @@
 
 use ratatui::text::Span;
 
-use crate::engine::runs::State as RunState;
-use crate::preflight::State;
+use crate::engine::runs::RunStatus;
+use crate::preflight::CheckStatus;
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
@@ -84,8 +84,8 @@ fn runs(model: &Model, writer: &mut ViewBuilder<'_>) {
         let stop = Focus::Line(RUNS, at);
         let from = writer.row();
         let (role, sign) = match earlier.state {
-            RunState::Done | RunState::RolledBack => (Role::Good, Sign::Good),
-            RunState::Running => (Role::Value, Sign::Working),
+            RunStatus::Done | RunStatus::RolledBack => (Role::Good, Sign::Good),
+            RunStatus::Running => (Role::Value, Sign::Working),
             _ => (Role::Warning, Sign::Warning),
         };
         let name = if writer.at(&stop) { Role::Focus } else { Role::Value };
@@ -103,7 +103,7 @@ fn runs(model: &Model, writer: &mut ViewBuilder<'_>) {
 fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
     let machine = &model.server;
     let some = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
-    let (problems, warnings) = (machine.count(State::Problem), machine.count(State::Warning));
+    let (problems, warnings) = (machine.count(CheckStatus::Problem), machine.count(CheckStatus::Warning));
     let mut bad = Vec::new();
     if problems > 0 {
         bad.push(some(problems, "problem"));
@@ -126,9 +126,9 @@ fn sum(model: &Model, writer: &mut ViewBuilder<'_>) {
 fn check(line: Line<'_>, writer: &mut ViewBuilder<'_>) {
     let (role, sign) = match line.check.map(|check| check.state) {
         None => (Role::Dim, Sign::Pending),
-        Some(State::Ok) => (Role::Good, Sign::Good),
-        Some(State::Warning) => (Role::Warning, Sign::Warning),
-        Some(State::Problem) => (Role::Bad, Sign::Bad),
+        Some(CheckStatus::Ok) => (Role::Good, Sign::Good),
+        Some(CheckStatus::Warning) => (Role::Warning, Sign::Warning),
+        Some(CheckStatus::Problem) => (Role::Bad, Sign::Bad),
     };
     let head = vec![writer.sign(role, sign), Span::raw(" ")];
     let narrow = writer.width() < NARROW;

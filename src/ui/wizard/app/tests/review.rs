@@ -253,7 +253,7 @@ fn a_plan_that_changes_nothing() {
     let seen = seen(&SIZES[..1], "", |size| {
         let mut app = reviewing(&fit(), size, &[]);
         let plan = app.model.review.plan().unwrap();
-        let same = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(Verdict::AlreadySo))).collect();
+        let same = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(Verdict::Unchanged))).collect();
         let hash = plan.hash();
         app.tell(Msg::Forecast(hash.clone(), None));
         app.tell(Msg::Compared(hash, same, vec![]));

@@ -233,7 +233,7 @@ fn moving_in_the_list_of_actions_changes_two_lines() {
 fn mostly_unchanged(app: &mut App, changed: &[&str]) {
     let plan = app.model.review.plan().unwrap();
     let change = || Change { summary: String::new(), diff: None };
-    let verdict = |id: &str| if changed.contains(&id) { Verdict::WillChange(change()) } else { Verdict::AlreadySo };
+    let verdict = |id: &str| if changed.contains(&id) { Verdict::WouldChange(change()) } else { Verdict::Unchanged };
     let verdicts = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(verdict(&planned.id)))).collect();
     let hash = plan.hash();
     app.tell(Msg::Forecast(hash.clone(), None));
@@ -281,7 +281,7 @@ fn what_others_changed_since_is_said_before_anything_starts() {
     journal.write(&host, begin).unwrap();
     let hash = crate::action::carry::written(&host, Path::new("/etc/webapp/env")).unwrap().unwrap();
     let wrote = [("/etc/webapp/env".into(), hash)].into();
-    journal.write(&host, Record::End { action: "services.env".into(), wrote }).unwrap();
+    journal.write(&host, Record::End { action: "services.env".into(), written_hashes: wrote }).unwrap();
     journal.write(&host, Record::Finished { exit: Exit::Done, data: BTreeMap::new() }).unwrap();
     let since = "/etc/webapp/env was changed by somebody else since";
     assert!(!screen(&reviewing(&host, (120, 40), &[])).contains(since));

@@ -1,8 +1,8 @@
 //! One action in full: why, its diff or its packages, and whether it can be taken back.
 
 use crate::action::{Action, Reversible, Verdict};
-use crate::bytes::human;
 use crate::error::Outcome;
+use crate::human_bytes::human;
 use crate::plan::Planned;
 use crate::secret::legible;
 use crate::system::packages::forecast::{Arrival, Forecast};
@@ -14,7 +14,7 @@ use crate::ui::wizard::theme::Role;
 /// What it does. The check often says the same with a detail more: who will own it, which packages are missing.
 pub fn headline<'a>(review: &'a Review, at: usize, planned: &'a Planned) -> &'a str {
     match review.verdict(at) {
-        Some(Ok(Verdict::WillChange(change))) if change.summary.starts_with(&planned.describe) => &change.summary,
+        Some(Ok(Verdict::WouldChange(change))) if change.summary.starts_with(&planned.describe) => &change.summary,
         _ => &planned.describe,
     }
 }
@@ -36,12 +36,12 @@ pub fn lines(review: &Review, at: usize) -> Vec<Line> {
     match review.verdict(at) {
         None => lines.push(Line::Prose(Role::Dim, "Being compared with this server.".to_owned())),
         Some(Err(failure)) => lines.push(Line::Prose(Role::Warning, format!("Cannot be told yet: {}", failure.why))),
-        Some(Ok(Verdict::AlreadySo)) => lines.push(Line::Prose(Role::Good, "It is so already.".to_owned())),
+        Some(Ok(Verdict::Unchanged)) => lines.push(Line::Prose(Role::Good, "It is so already.".to_owned())),
         Some(Ok(Verdict::NotAsked(_))) => {
             let told = "Whether it is so already is asked when the run begins, by a command of the guide's.";
             lines.push(Line::Prose(Role::Dim, told.to_owned()));
         }
-        Some(Ok(Verdict::WillChange(change))) => {
+        Some(Ok(Verdict::WouldChange(change))) => {
             lines.push(Line::Blank);
             match &change.diff {
                 Some(diff) => lines.extend(Line::diff(&legible(diff))),

@@ -3,7 +3,7 @@
 use crate::action::firewall::Firewall;
 use crate::facts::Application;
 use crate::plan::Plan;
-use crate::proof::ports::Scope;
+use crate::proof::ports::Exposure;
 use crate::state_dir::STATE_DIR;
 use crate::ui::text;
 use crate::ui::wizard::model::Model;
@@ -29,13 +29,13 @@ pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'
         let ports = plan.ports().into_iter().filter(|port| port.on == scope);
         ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join("; ")
     };
-    let open = ports(Scope::Any);
+    let open = ports(Exposure::Any);
     entry(
         "Open",
         &if open.is_empty() { "no port to anybody".to_owned() } else { format!("to everybody: {open}") },
         writer,
     );
-    let local = ports(Scope::Loopback);
+    let local = ports(Exposure::Loopback);
     if !local.is_empty() {
         entry("", &format!("to this server only: {local}"), writer);
     }

@@ -19,8 +19,8 @@ fn pictures_at(sizes: &[(u16, u16)], name: &str, make: impl Fn((u16, u16)) -> Ap
 fn until(step: &str, more: usize) -> Vec<Event> {
     let events = quickstart();
     let begins = |event: &Event| match &event.what {
-        What::ActionStarted { action } => action == step,
-        What::ProofStarted { proof } => proof == step,
+        EventKind::ActionStarted { action } => action == step,
+        EventKind::ProofStarted { proof } => proof == step,
         _ => false,
     };
     let at = events.iter().position(begins).unwrap();
@@ -47,7 +47,7 @@ fn waiting_for_a_decision() {
 fn a_stage_taken_back() {
     pictures("stage_back", |size| {
         let mut events = stuck();
-        events.push(at(What::Decided { choice: Choice::RollbackStage }));
+        events.push(at(EventKind::Decided { choice: Choice::RollbackStage }));
         events.extend(gone_wrong()[8..11].to_vec());
         events.push(waiting(12, &[Choice::Retry, Choice::Replan, Choice::Rollback, Choice::Pause]));
         told(size, &events)

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
-use crate::system::service::{Manager, State, Step, Work, config, supervisor, systemd};
-use crate::undo::{Undo, UndoCx, Undone};
+use crate::system::service::{Manager, ServiceState, ServiceStep, Work, config, supervisor, systemd};
+use crate::undo::{Undo, UndoContext, Undone};
 
 /// How a service was before, as its undo record tells it.
 #[derive(Clone, Copy, Debug)]
-pub struct Former<'a> {
+pub struct PriorState<'a> {
     /// Its manager's name.
     pub manager: &'a str,
     /// Its own.
@@ -30,7 +30,7 @@ pub struct Former<'a> {
     pub reload_after: &'a [String],
 }
 
-impl<'a> Former<'a> {
+impl<'a> PriorState<'a> {
     /// What the record of a service says; none for other records.
     pub fn of(record: &'a Undo) -> Option<Self> {
         match record {
@@ -59,22 +59,22 @@ impl<'a> Former<'a> {
         }
     }
 
-    fn at_work<'w>(self, cx: &'w UndoCx<'_>) -> Outcome<(Manager, Work<'w>)> {
+    fn at_work<'w>(self, cx: &'w UndoContext<'_>) -> Outcome<(Manager, Work<'w>)> {
         Ok((known(self.manager)?, Work { host: cx.host, log: cx.log }))
     }
 
     /// Whether the run may have done this to it.
-    fn did(self, step: Step) -> bool {
+    fn did(self, step: ServiceStep) -> bool {
         self.steps.is_empty() || self.steps.iter().any(|known| known == step.verb())
     }
 
     /// What has it take up its former configuration while it runs: as much as the run did.
-    fn step_back(self, state: &State) -> Option<Step> {
+    fn step_back(self, state: &ServiceState) -> Option<ServiceStep> {
         // Whoever has started again what the run stopped has had it read its configuration.
-        if self.did(Step::Restart) || self.did(Step::Start) {
-            Some(Step::Restart)
-        } else if self.did(Step::Reload) {
-            Some(if state.reloads { Step::Reload } else { Step::Restart })
+        if self.did(ServiceStep::Restart) || self.did(ServiceStep::Start) {
+            Some(ServiceStep::Restart)
+        } else if self.did(ServiceStep::Reload) {
+            Some(if state.reloads { ServiceStep::Reload } else { ServiceStep::Restart })
         } else {
             None
         }
@@ -85,21 +85,21 @@ impl<'a> Former<'a> {
     }
 }
 
-/// Stops and disables what did not run or start at boot before. What ran before goes on until [`settle`].
-pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+/// Stops and disables what did not run or start at boot before. What ran before goes on until [`restore_service`].
+pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     let state = manager.state(cx.host, name)?;
     let mut done = Vec::new();
-    if state.known && !state.at_rest && !former.was_active && former.did(Step::Start) {
-        manager.perform(&work, name, Step::Stop)?;
+    if state.known && !state.at_rest && !prior.was_active && prior.did(ServiceStep::Start) {
+        manager.perform(&work, name, ServiceStep::Stop)?;
         done.push("stopped");
     }
     // A program of supervisor starts with it as long as its file is there, and that is another record's.
     let by_command = manager != Manager::Supervisor;
-    let enabled_by_us = (!former.was_enabled && former.did(Step::Enable)) || !former.existed;
+    let enabled_by_us = (!prior.was_enabled && prior.did(ServiceStep::Enable)) || !prior.existed;
     if by_command && state.known && state.enabled && enabled_by_us {
-        manager.perform(&work, name, Step::Disable)?;
+        manager.perform(&work, name, ServiceStep::Disable)?;
         done.push("disabled");
     }
     Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
@@ -108,17 +108,17 @@ pub fn undo(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
 /// Called when files and packages are as they were: its manager reads its definition again, and a service that
 /// ran before runs with its former configuration. One that this run did not touch is not touched, and one that
 /// would not start again goes on with what it has read.
-pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     refresh(&work, manager, name)?;
     let state = manager.state(cx.host, name)?;
-    if !former.existed || !(former.was_active || former.was_enabled) {
+    if !prior.existed || !(prior.was_active || prior.was_enabled) {
         return Ok(Undone::Nothing);
     }
     // A package of the run's own brought it, switched on, and has taken it along. And a program of supervisor starts
     // with it as soon as its file is there: it may have run before its action began, and goes with the file.
-    if !state.known && (!former.was_active || manager == Manager::Supervisor) {
+    if !state.known && (!prior.was_active || manager == Manager::Supervisor) {
         return Ok(Undone::Nothing);
     }
     if !state.known {
@@ -127,28 +127,28 @@ pub fn settle(cx: &UndoCx<'_>, former: Former<'_>) -> Outcome<Undone> {
             why: format!("it was there before, but {} does not know it any more", manager.name()),
         });
     }
-    if former.was_enabled && !state.enabled && former.did(Step::Disable) {
-        manager.perform(&work, name, Step::Enable)?;
+    if prior.was_enabled && !state.enabled && prior.did(ServiceStep::Disable) {
+        manager.perform(&work, name, ServiceStep::Enable)?;
     }
-    if !former.was_active {
+    if !prior.was_active {
         return Ok(Undone::Nothing);
     }
-    let step = if state.active { former.step_back(&state) } else { Some(Step::Start) };
-    step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, former, &state, step))
+    let step = if state.active { prior.step_back(&state) } else { Some(ServiceStep::Start) };
+    step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, prior, &state, step))
 }
 
 /// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
 /// whether a reload is not enough. That it cannot is no failure of the rollback, but what somebody must know.
-pub fn take_up(cx: &UndoCx<'_>, former: Former<'_>, restart: bool) -> Outcome<Undone> {
-    let (manager, work) = former.at_work(cx)?;
-    let name = former.name;
+pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Outcome<Undone> {
+    let (manager, work) = prior.at_work(cx)?;
+    let name = prior.name;
     refresh(&work, manager, name)?;
     let state = manager.state(cx.host, name)?;
     if !state.known || !state.active {
         return Ok(Undone::Nothing);
     }
-    let step = if restart || !state.reloads { Step::Restart } else { Step::Reload };
-    carry(&work, manager, former, &state, step).or_else(|failure| {
+    let step = if restart || !state.reloads { ServiceStep::Restart } else { ServiceStep::Reload };
+    carry(&work, manager, prior, &state, step).or_else(|failure| {
         let what = match manager.state(cx.host, name) {
             Ok(state) if state.active => format!("{name} has not taken up what was rolled back"),
             _ => format!("{name} is down"),
@@ -171,14 +171,20 @@ fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
 }
 
 /// Has it read its configuration, unless it could not start with that again.
-fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, step: Step) -> Outcome<Undone> {
-    let name = former.name;
-    let former_configuration = if step == Step::Start {
+fn carry(
+    work: &Work<'_>,
+    manager: Manager,
+    prior: PriorState<'_>,
+    state: &ServiceState,
+    step: ServiceStep,
+) -> Outcome<Undone> {
+    let name = prior.name;
+    let former_configuration = if step == ServiceStep::Start {
         format!("start {name} again")
     } else {
         format!("have {name} take up its former configuration")
     };
-    if let Some(broken) = former.broken(work.host, manager, work.log) {
+    if let Some(broken) = prior.broken(work.host, manager, work.log) {
         let why = if state.active {
             "it was left alone and runs on with what it has read, because its configuration on disk is broken"
         } else {
@@ -194,8 +200,8 @@ fn carry(work: &Work<'_>, manager: Manager, former: Former<'_>, state: &State, s
         Failure { what: former_configuration, why, ..failure }
     })?;
     let done = match step {
-        Step::Start => "started",
-        Step::Reload => "reloaded",
+        ServiceStep::Start => "started",
+        ServiceStep::Reload => "reloaded",
         _ => "restarted",
     };
     Ok(Undone::Done(format!("{done} {name} with its former configuration")))

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::action::carry;
 use crate::action::carry::CARRY;
-use crate::action::contract::{Act, Cx, Verdict};
+use crate::action::contract::{Act, Context, Verdict};
 use crate::error::Outcome;
 use crate::host::Host;
 use crate::host::fake::{FakeHost, Snapshot};
 use crate::secret::{Secret, Secrets};
-use crate::undo::{Blobs, Undo, UndoCx, Undone};
+use crate::undo::{Blobs, Undo, UndoContext, Undone};
 
 /// Where before-images and logs go.
 const OURS: &str = "/var/lib/bringup";
@@ -28,7 +28,7 @@ pub struct Bench<H = FakeHost> {
 /// What an action has done.
 pub struct Done {
     pub records: Vec<Undo>,
-    pub wrote: BTreeMap<PathBuf, String>,
+    pub written_hashes: BTreeMap<PathBuf, String>,
 }
 
 impl Bench {
@@ -47,7 +47,7 @@ impl Bench {
     pub fn round_trip(&self, act: &dyn Act) {
         let before = self.snapshot();
         let done = self.make(act);
-        assert_eq!(self.check(act).unwrap(), Verdict::AlreadySo);
+        assert_eq!(self.check(act).unwrap(), Verdict::Unchanged);
         let kept = kept(self.take_back(&done));
         assert!(kept.is_empty(), "{kept:?}");
         assert_eq!(before.differences(&self.snapshot()), Vec::<String>::new());
@@ -62,15 +62,15 @@ impl<H: Host> Bench<H> {
         Self { host, secrets, blobs: Blobs::new(ours), log: ours.join("log") }
     }
 
-    pub fn with<T>(&self, does: impl FnOnce(&Cx<'_>) -> T) -> T {
-        does(&Cx {
+    pub fn with<T>(&self, does: impl FnOnce(&Context<'_>) -> T) -> T {
+        does(&Context {
             host: &self.host,
             secrets: &self.secrets,
             blobs: &self.blobs,
             log: &self.log,
             changed: &|_| false,
             carry: CARRY,
-            way_back: &|_| Vec::new(),
+            undo_records_of: &|_| Vec::new(),
             progress: &|_| {},
         })
     }
@@ -82,15 +82,15 @@ impl<H: Host> Bench<H> {
     /// What would change, in a line.
     pub fn summary(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
-            Verdict::WillChange(change) => change.summary,
+            Verdict::Unchanged | Verdict::NotAsked(_) => String::new(),
+            Verdict::WouldChange(change) => change.summary,
         }
     }
 
     pub fn diff(&self, act: &dyn Act) -> String {
         match self.check(act).unwrap() {
-            Verdict::AlreadySo | Verdict::NotAsked(_) => String::new(),
-            Verdict::WillChange(change) => change.diff.unwrap_or_default(),
+            Verdict::Unchanged | Verdict::NotAsked(_) => String::new(),
+            Verdict::WouldChange(change) => change.diff.unwrap_or_default(),
         }
     }
 
@@ -104,14 +104,14 @@ impl<H: Host> Bench<H> {
             let records = act.prepare(cx)?;
             act.apply(cx)?;
             let written = |path: &Path| Some((path.to_owned(), carry::written(&self.host, path).unwrap()?));
-            let wrote = records.iter().filter_map(Undo::path).filter_map(written).collect();
-            Ok(Done { records, wrote })
+            let written_hashes = records.iter().filter_map(Undo::path).filter_map(written).collect();
+            Ok(Done { records, written_hashes })
         })
     }
 
     /// Carries the records out, last first.
     pub fn take_back(&self, done: &Done) -> Vec<Undone> {
-        let cx = UndoCx {
+        let cx = UndoContext {
             host: &self.host,
             blobs: &self.blobs,
             log: &self.log,
@@ -119,7 +119,7 @@ impl<H: Host> Bench<H> {
             dumped: &|_, _| {},
             dumps: Path::new("/tmp"),
             drop_data: false,
-            wrote: &done.wrote,
+            written_hashes: &done.written_hashes,
             data: None,
             post: None,
             died: None,
@@ -129,19 +129,19 @@ impl<H: Host> Bench<H> {
 }
 
 /// What the three verbs do, for one action on one host, with a secret called `pw`.
-pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Cx<'_>) -> T) -> T {
+pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Context<'_>) -> T) -> T {
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("s3cret-pass"));
     let blobs = Blobs::new("/var/blobs");
     let (log, changed, progress) = (PathBuf::from("/var/log/x"), |_: &str| false, |_| {});
-    f(&Cx {
+    f(&Context {
         host,
         secrets: &secrets,
         blobs: &blobs,
         log: &log,
         changed: &changed,
         carry: CARRY,
-        way_back: &|_| Vec::new(),
+        undo_records_of: &|_| Vec::new(),
         progress: &progress,
     })
 }

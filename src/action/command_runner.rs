@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::progress::Progress;
 use crate::secret::Secrets;
-use crate::undo::UndoCx;
+use crate::undo::UndoContext;
 
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
@@ -17,13 +17,13 @@ const TAIL: usize = 20;
 const TOLD: usize = 32 << 20;
 
 /// A command of an action.
-pub struct Child<'a> {
+pub struct CommandRunner<'a> {
     command: Command,
     tell: &'a dyn Fn(&str) -> Progress,
     hint: Option<&'a str>,
 }
 
-impl<'a> Child<'a> {
+impl<'a> CommandRunner<'a> {
     /// A command whose lines are told as they are.
     pub fn new(command: Command) -> Self {
         Self { command, tell: &|line| Progress::Output(line.to_owned()), hint: None }
@@ -44,14 +44,14 @@ impl<'a> Child<'a> {
     }
 
     /// Runs it to its end; a status other than 0 is a failure.
-    pub fn run(self, cx: &Cx<'_>, what: &str) -> Outcome<Output> {
+    pub fn run(self, cx: &Context<'_>, what: &str) -> Outcome<Output> {
         run(cx.host, cx.log, cx.secrets, cx.progress, &self, what)
     }
 }
 
 /// Runs a command of an undo record.
-pub fn run_undo(cx: &UndoCx<'_>, what: &str, command: &Command, hint: Option<&str>) -> Outcome<Output> {
-    let child = Child { hint, ..Child::new(command.clone()) };
+pub fn run_undo(cx: &UndoContext<'_>, what: &str, command: &Command, hint: Option<&str>) -> Outcome<Output> {
+    let child = CommandRunner { hint, ..CommandRunner::new(command.clone()) };
     run(cx.host, cx.log, &Secrets::default(), cx.progress, &child, what)
 }
 
@@ -60,7 +60,7 @@ fn run(
     log: &Path,
     secrets: &Secrets,
     progress: &(dyn Fn(Progress) + Sync),
-    child: &Child<'_>,
+    child: &CommandRunner<'_>,
     what: &str,
 ) -> Outcome<Output> {
     let mut tail = std::collections::VecDeque::with_capacity(TAIL);

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Acme;
-use crate::action::contract::Cx;
+use crate::action::contract::Context;
 use crate::error::{Failure, Outcome};
 use crate::facts::probe::ssh;
-use crate::hash::fingerprint;
+use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Meta};
 use crate::progress::Progress;
 use crate::system::net::http::{self, Request};
@@ -18,7 +18,7 @@ use crate::system::paths;
 const TRIES: u32 = 5;
 
 /// Fetches a file from the directory of challenges at every address of the name.
-pub fn leads_here(cx: &Cx<'_>, acme: &Acme) -> Outcome<()> {
+pub fn leads_here(cx: &Context<'_>, acme: &Acme) -> Outcome<()> {
     let addresses = addresses(cx.host, &acme.name)?;
     let token = Token::lay(cx, acme)?;
     let result = addresses.iter().try_for_each(|address| token.fetch(cx, acme, *address));
@@ -74,10 +74,10 @@ struct Token {
 }
 
 impl Token {
-    fn lay(cx: &Cx<'_>, acme: &Acme) -> Outcome<Self> {
+    fn lay(cx: &Context<'_>, acme: &Acme) -> Outcome<Self> {
         let mut bytes = [0; 12];
         cx.host.random(&mut bytes).map_err(|e| Failure::new("make a random name", e))?;
-        let text = fingerprint(&bytes);
+        let text = sha256_hex(&bytes);
         let name = format!("bringup-{text}");
         let path = acme.webroot.join(".well-known/acme-challenge").join(&name);
         let made = paths::missing_parents(cx.host, &path)?;
@@ -88,7 +88,7 @@ impl Token {
         Ok(Self { name, text, path, made })
     }
 
-    fn fetch(&self, cx: &Cx<'_>, acme: &Acme, address: IpAddr) -> Outcome<()> {
+    fn fetch(&self, cx: &Context<'_>, acme: &Acme, address: IpAddr) -> Outcome<()> {
         let url = format!("http://{}/.well-known/acme-challenge/{}", acme.name, self.name);
         let connect = address.to_string();
         let request =

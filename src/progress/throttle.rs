@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Does `work` and hands on what it tells: of states that follow each other faster than [`INTERVAL`] only the
 /// latest, no later than that. What is no percentage is told at once.
-pub fn paced<T>(
+pub fn throttled<T>(
     host: &dyn Host,
     tell: &(dyn Fn(Progress) + Sync),
     work: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> T,
@@ -28,12 +28,12 @@ pub fn paced<T>(
 struct Pace<'a> {
     host: &'a dyn Host,
     tell: &'a (dyn Fn(Progress) + Sync),
-    state: Mutex<State>,
+    state: Mutex<Latest>,
     news: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Latest {
     /// The latest state that was not told yet.
     pending: Option<Progress>,
     /// When the last one was told.
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Pace<'_> {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Latest> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,7 +66,7 @@ impl Pace<'_> {
     fn tell_late(&self) {
         let mut state = self.lock();
         loop {
-            let idle = |state: &mut State| state.pending.is_none() && !state.ended;
+            let idle = |state: &mut Latest| state.pending.is_none() && !state.ended;
             state = self.news.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
             let waited = self.news.wait_timeout_while(state, INTERVAL, |state| !state.ended);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -77,7 +77,7 @@ impl Pace<'_> {
         }
     }
 
-    fn tell_pending(&self, state: &mut State) {
+    fn tell_pending(&self, state: &mut Latest) {
         if let Some(progress) = state.pending.take() {
             state.told = Some(self.host.now());
             (self.tell)(progress);
@@ -114,7 +114,7 @@ mod tests {
         // A burst by the machine's clock: a thousand states take a millisecond.
         let host = FakeHost::new();
         let told = Mutex::new(Vec::new());
-        let result = paced(&host, &|progress| told.lock().unwrap().push(progress), |tell| {
+        let result = throttled(&host, &|progress| told.lock().unwrap().push(progress), |tell| {
             (0..1000).for_each(|n| tell(percent(n)));
             tell(Progress::Output("a line".to_owned()));
             tell(percent(1000));
@@ -131,7 +131,7 @@ mod tests {
     fn states_that_come_slowly_are_all_told() {
         let host = FakeHost::new();
         let told = Mutex::new(Vec::new());
-        paced(&host, &|progress| told.lock().unwrap().push(progress), |tell| {
+        throttled(&host, &|progress| told.lock().unwrap().push(progress), |tell| {
             for n in 0..20 {
                 tell(percent(n));
                 host.sleep(INTERVAL);
@@ -144,7 +144,7 @@ mod tests {
     fn the_last_of_a_burst_is_told_while_the_work_goes_on() {
         let host = FakeHost::new();
         let (sender, told) = mpsc::channel();
-        paced(
+        throttled(
             &host,
             &|progress| {
                 let _ = sender.send(progress);

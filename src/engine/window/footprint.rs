@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::action::Action;
 use crate::engine::journal::Journal;
 use crate::undo::Undo;
-use crate::undo::manifest::Scope;
+use crate::undo::manifest::ManifestScope;
 
 /// What can be known of a step from its plan or its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct Footprint {
     /// The action, or the action that is rolled back.
     pub action: String,
     /// What it is.
@@ -47,16 +47,16 @@ pub enum Nature {
 }
 
 impl Nature {
-    pub(super) const fn scope(self) -> Option<Scope> {
+    pub(super) const fn scope(self) -> Option<ManifestScope> {
         match self {
             Self::Recorded => None,
-            Self::Settings => Some(Scope::Settings),
-            Self::Packages | Self::Program => Some(Scope::Disk),
+            Self::Settings => Some(ManifestScope::Settings),
+            Self::Packages | Self::Program => Some(ManifestScope::Disk),
         }
     }
 }
 
-impl Step {
+impl Footprint {
     /// What is known of an action before it is carried out; `undo` are its records.
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
