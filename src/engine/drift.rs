@@ -94,7 +94,7 @@ mod tests {
             let action = format!("web.{}", path.display());
             journal.write(host, Record::Begin { action: action.clone(), stage: "web".into(), undo: vec![] }).unwrap();
             let hash = carry::written(host, &path).unwrap().unwrap();
-            journal.write(host, Record::End { action, wrote: [(path, hash)].into() }).unwrap();
+            journal.write(host, Record::End { action, written_hashes: [(path, hash)].into() }).unwrap();
         }
         dir.id
     }

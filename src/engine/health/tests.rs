@@ -8,7 +8,7 @@ use super::*;
 use crate::action::{Action, carry};
 use crate::answers::Origin;
 use crate::engine::event::EventKind;
-use crate::engine::event::{Event, Step};
+use crate::engine::event::{Event, StepInfo};
 use crate::engine::journal::{Journal, Record};
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
@@ -96,7 +96,7 @@ fn well() -> FakeHost {
     let wrote = [(CERTIFICATE.into(), hash)].into();
     journal.write(&host, Record::End { action: "web.certificate".into(), written_hashes: wrote }).unwrap();
     journal.write(&host, Record::Finished { exit: Exit::Done, data: [].into() }).unwrap();
-    let step = |id: &str, describe: &str| Step { id: id.into(), stage: "web".into(), describe: describe.into() };
+    let step = |id: &str, describe: &str| StepInfo { id: id.into(), stage: "web".into(), describe: describe.into() };
     let ended = |proof: &str, failure| EventKind::ProofEnded {
         proof: proof.into(),
         evidence: Some("yes".into()),
