@@ -256,7 +256,7 @@ impl Sshd {
                 files.push((server::SOCKET.into(), StartedBy::socket_part(&wanted)));
             }
             StartedBy::Service if !at.is_empty() => {
-                files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned()))
+                files.push((server::ORDER.into(), server::AFTER_NETWORK.to_owned()));
             }
             StartedBy::Service | StartedBy::Socket | StartedBy::Script => {}
         }

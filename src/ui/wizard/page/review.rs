@@ -195,15 +195,14 @@ fn fold(
     let from = writer.row();
     let open = model.review.unfolded.contains(stage);
     let count = format!("{} unchanged", unchanged.len());
-    let (head, rest) = match title {
-        Some(title) => (title.to_owned(), format!(": {count}")),
-        None => {
-            let all: Vec<&str> = unchanged.iter().map(|at| plan.actions[*at].describe.as_str()).collect();
-            let room = writer.width().saturating_sub(4 + text::width(&count));
-            let ellipsis = writer.theme().sign(Sign::Ellipsis);
-            let names = text::shorten(&writer.clean(&format!(": {}", all.join("; "))), room, ellipsis);
-            (count, if open { String::new() } else { names })
-        }
+    let (head, rest) = if let Some(title) = title {
+        (title.to_owned(), format!(": {count}"))
+    } else {
+        let all: Vec<&str> = unchanged.iter().map(|at| plan.actions[*at].describe.as_str()).collect();
+        let room = writer.width().saturating_sub(4 + text::width(&count));
+        let ellipsis = writer.theme().sign(Sign::Ellipsis);
+        let names = text::shorten(&writer.clean(&format!(": {}", all.join("; "))), room, ellipsis);
+        (count, if open { String::new() } else { names })
     };
     let head = writer.span(if writer.at(&stop) { Role::Focus } else { Role::Dim }, &head);
     let pieces = vec![writer.sign(Role::Dim, Sign::Same), Span::raw(" "), head, writer.span(Role::Dim, &rest)];
