@@ -10,7 +10,9 @@
 pub mod data;
 pub mod decision;
 pub mod detach;
+pub mod drift;
 pub mod event;
+pub mod health;
 pub mod journal;
 pub mod launch;
 pub mod ownership;

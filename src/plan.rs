@@ -18,6 +18,7 @@ use crate::proof::ports::{Expected, Exposure};
 
 pub mod build;
 pub mod preview;
+pub mod tally;
 
 /// The version of a plan's form that this program writes.
 const SCHEMA: u32 = 1;

@@ -12,12 +12,15 @@ pub mod estimate;
 #[cfg(test)]
 mod hostile;
 mod messages;
+mod outputs;
 pub mod run_state;
 mod style;
 mod text;
 
 pub mod ask;
+mod fit;
 pub mod follow;
+pub mod health;
 pub mod json;
 pub mod plain;
 pub mod preflight;

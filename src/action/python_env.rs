@@ -253,12 +253,36 @@ impl PythonEnv {
         }
         argv.extend(self.packages.iter().cloned());
         CommandRunner::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+            .telling(&progress)
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
                  a compiler",
             )
             .run(cx, &format!("install the packages of {}", self.path.display()))?;
         Ok(())
+    }
+}
+
+/// What pip is doing: which package it fetches or compiles, as far as it says so.
+fn progress(line: &str) -> Progress {
+    const SAID: [(&str, &str); 4] = [
+        ("Collecting ", "fetching"),
+        ("Building wheel for ", "compiling"),
+        ("Running setup.py install for ", "compiling"),
+        ("Running setup.py bdist_wheel for ", "compiling"),
+    ];
+    let said = line.trim_start();
+    if let Some(all) = said.strip_prefix("Installing collected packages: ") {
+        return Progress::Note(format!("installing {} packages", all.split(", ").count()));
+    }
+    // pip says again that something has ended.
+    let found = SAID.iter().find_map(|(prefix, doing)| Some((said.strip_prefix(prefix)?, doing)));
+    match found.filter(|_| !said.contains(": finished")) {
+        Some((rest, doing)) => {
+            let name = rest.split([' ', ':', '<', '>', '=', '!', '~', ';', '(']).next().unwrap_or_default();
+            Progress::Note(format!("{doing} {name}"))
+        }
+        None => Progress::Output(line.to_owned()),
     }
 }
 
@@ -290,6 +314,21 @@ mod tests {
 
     fn commands(bench: &Bench) -> String {
         bench.host.commands().iter().map(|command| command.argv.join(" ") + "\n").collect()
+    }
+
+    #[test]
+    fn pip_tells_which_package_it_fetches_and_compiles() {
+        let note = |text: &str| Progress::Note(text.to_owned());
+        for (line, told) in [
+            ("Collecting lxml==4.6.3 (from -r requirements.txt (line 12))", note("fetching lxml")),
+            ("  Building wheel for psycopg2 (setup.py): started", note("compiling psycopg2")),
+            ("    Running setup.py install for gevent: started", note("compiling gevent")),
+            ("Installing collected packages: pytz, Babel, lxml", note("installing 3 packages")),
+        ] {
+            assert_eq!(progress(line), told);
+        }
+        let ended = "  Building wheel for psycopg2 (setup.py): finished with status 'done'";
+        assert_eq!(progress(ended), Progress::Output(ended.to_owned()));
     }
 
     #[test]

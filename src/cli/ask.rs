@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::answers::OnFailure;
 use crate::answers::interview::Interview;
 use crate::cli::plan_inputs;
-use crate::cli::runs::{RollbackScope, follow, resume, rollback};
+use crate::cli::runs::{RollbackScope, follow, look, resume, rollback, verify};
 use crate::cli::{Inputs, Output, answers, apply, wizard};
 use crate::engine::detach;
+use crate::engine::health;
 use crate::engine::launch::request::Request;
 use crate::engine::rollback::Options;
 use crate::engine::runs::{self, RunDir, RunStatus};
@@ -18,6 +19,7 @@ use crate::facts::probe::probe;
 use crate::guide::load;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::ui::health::page;
 use crate::ui::prompts::modes::Asking;
 use crate::ui::prompts::voice::Pick;
 use crate::ui::prompts::{self, Decision, Dialogue, Means, Voice};
@@ -80,14 +82,31 @@ fn line_by_line(
         return Ok(go_on(host, next, output));
     }
     let named = plan_inputs::named_guide(host, given).map_err(rejected)?;
+    let mut chosen = None;
+    if named.is_none() {
+        match home(host, voice)? {
+            Some(Wish::Answers(guide)) => chosen = Some(guide),
+            Some(Wish::Verify) => {
+                drop(asking);
+                return Ok(verify(host, output));
+            }
+            Some(Wish::RollBack(run)) => {
+                drop(asking);
+                let options = Options { stage: None, drop_data: false };
+                return Ok(rollback(host, &RollbackScope { run: Some(run), all: false, yes: false, options }, output));
+            }
+            Some(Wish::Add) | None => {}
+        }
+    }
     prompts::welcome(host, voice, facts);
     let means = Means { start: host.euid() == 0, back: named.is_none(), save: save.map(Path::to_owned) };
     // Anyone who tries another guide and comes back finds the answers as they were.
     let mut kept: BTreeMap<String, Interview> = BTreeMap::new();
     loop {
-        let guide = match &named {
-            Some(guide) => guide.clone(),
-            None => load::load(&prompts::choose_guide(voice, facts)?).map_err(rejected)?,
+        let guide = match (&named, chosen.take()) {
+            (Some(guide), _) => guide.clone(),
+            (None, Some(guide)) => load::load(&guide).map_err(rejected)?,
+            (None, None) => load::load(&prompts::choose_guide(voice, facts)?).map_err(rejected)?,
         };
         let mut refused = Vec::new();
         let interview = if let Some(interview) = kept.remove(&guide.id) {
@@ -148,6 +167,54 @@ fn started(
                 }
             }
         }
+    }
+}
+
+/// What is wanted of what is applied here.
+#[derive(Clone, Debug)]
+enum Wish {
+    /// Other answers, to the questions of this guide.
+    Answers(String),
+    /// The proofs, tried again.
+    Verify,
+    /// This run rolled back.
+    RollBack(String),
+    /// One application more.
+    Add,
+}
+
+/// Shows what is applied on this server, as the wizard's first page does, and asks what is wanted; none where nothing
+/// is, or where only root could see it.
+fn home(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Wish>, Exit> {
+    let Ok(all) = runs::all(host, None) else { return Ok(None) };
+    let installed = health::installed(host, &all);
+    if host.euid() != 0 || installed.is_empty() {
+        return Ok(None);
+    }
+    voice.heading("Applications");
+    voice.blank();
+    voice.line("Looking at this server ...");
+    let found = look(host, &all, &installed);
+    voice.blank();
+    for line in page(voice.look, &installed, &found, false).lines() {
+        voice.line(line);
+    }
+    let mut wishes: Vec<(String, Wish)> = Vec::new();
+    for it in &installed {
+        wishes.push((format!("change the answers of {}", it.name()), Wish::Answers(it.application.guide.clone())));
+    }
+    wishes.push(("verify: try the proofs again".to_owned(), Wish::Verify));
+    for it in &installed {
+        wishes.push((format!("roll back the last run of {}", it.name()), Wish::RollBack(it.run.clone())));
+    }
+    wishes.push(("add another application".to_owned(), Wish::Add));
+    let mut items: Vec<String> = wishes.iter().map(|(text, _)| text.clone()).collect();
+    items.push("leave".to_owned());
+    voice.blank();
+    voice.line("What now?");
+    match voice.choose(&items, None)? {
+        Pick::Item(at) if at < wishes.len() => Ok(Some(wishes[at].1.clone())),
+        _ => Err(Exit::Rejected),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `status`, `history`, `verify`, `attach`, `stop`, `resume`, `rollback`: everything about runs that were.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,19 +13,20 @@ use signal_hook::flag;
 use crate::answers::OnFailure;
 use crate::cli::{Output, decide, wizard};
 use crate::engine::decision::{self, Waiting};
+use crate::engine::health::{self, Installed, verify};
 use crate::engine::rollback::shared::words;
 use crate::engine::rollback::{self, Options};
 use crate::engine::runs::{self, Run, RunDir, RunStatus, Settings};
-use crate::engine::secret_store;
 use crate::engine::{data, detach};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
-use crate::plan::Application;
 use crate::plan::Plan;
+use crate::plan::tally::number;
 use crate::proof;
 use crate::state_dir;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Followed, follow as follow_events};
+use crate::ui::health::{Health, page};
 use crate::ui::{ask, report, stdio, tty_caps};
 use crate::visible;
 
@@ -36,18 +38,31 @@ pub(super) struct RollbackScope {
     pub options: Options,
 }
 
-/// Shows what stands on this server.
+/// Shows what is applied on this server, and how well it is.
 pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
         let waiting_runs: Vec<&Run> = runs.iter().filter(|run| run.waits()).collect();
+        let installed = health::installed(host, runs);
+        let health = look(host, runs, &installed);
         if output.json {
-            let records: Vec<_> = standing.iter().chain(&waiting_runs).map(|run| record(host, run)).collect();
-            stdio::json(&format!("{:#}\n", json!(records)));
+            let of = |run: &&Run| installed.iter().position(|it| it.run == run.dir.id);
+            let records = standing.iter().chain(&waiting_runs).map(|run| {
+                let mut record = record(host, run);
+                if let Some(at) = of(run) {
+                    let findings: Vec<_> = health.of(Some(at)).chain(health.of(None)).collect();
+                    record["health"] = json!(findings);
+                    record["address"] = json!(installed[at].application.address);
+                }
+                record
+            });
+            stdio::json(&format!("{:#}\n", json!(records.collect::<Vec<_>>())));
             return Ok(Exit::Done);
         }
         if standing.is_empty() {
             stdio::print("No change of bringup's is in place on this server.\n");
+        } else {
+            stdio::print(&format!("{}\n", page(tty_caps::look(host), &installed, &health, true)));
         }
         for run in standing {
             stdio::print(&line(run));
@@ -67,6 +82,19 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
         }
         Ok(Exit::Done)
     })
+}
+
+/// How well what is applied is. While a run works nothing would be told that is so a moment later.
+pub(super) fn look(host: &dyn Host, all: &[Run], installed: &[Installed]) -> Health {
+    let found = Mutex::new(Health::default());
+    if !installed.is_empty() && !all.iter().any(|run| run.state == RunStatus::Running) {
+        health::look(host, all, installed, &|at, finding| {
+            if let Ok(mut found) = found.lock() {
+                found.learn(at, finding);
+            }
+        });
+    }
+    found.into_inner().unwrap_or_default()
 }
 
 /// Lists all runs.
@@ -89,39 +117,25 @@ pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
 /// Proves again what the last run of each installation promised.
 pub(super) fn verify(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
-        let mut seen = Vec::new();
-        let mut results = Vec::new();
+        let installed = health::installed(host, runs);
         // What is rolled back is not there to be proven.
         let mut untried = Vec::new();
         let mut stages = BTreeSet::new();
-        let untouched = data::untouched(host, runs::standing(runs));
-        let start = host.now();
-        for run in
-            runs::standing(runs).rev().filter(|run| matches!(run.state, RunStatus::Done | RunStatus::ProofFailed))
+        for (it, plan) in
+            installed.iter().filter(|it| it.ended.is_some()).filter_map(|it| Some((it, it.plan.as_ref()?)))
         {
-            let plan = run.dir.plan(host)?;
-            let of = plan.application();
-            if seen.iter().any(|known: &Application| known.is_same(&of)) {
-                continue;
-            }
-            let secrets = secret_store::load(host, &of);
-            let cx = proof::Context { host, secrets: &secrets };
-            let gone = runs::stages_gone(host, runs, &of);
-            seen.push(of);
-            stages.extend(gone.iter().map(|stage| title(&plan, stage)));
-            for planned in &plan.proofs {
-                if gone.contains(&planned.stage) {
-                    untried.push((planned.id.clone(), planned.describe.clone(), planned.stage.clone()));
-                    continue;
-                }
-                let result = planned.proof.prove_since(&cx, start);
-                if !output.json {
-                    stdio::print(&report::proof_line(host, &planned.describe, &result));
-                }
-                results.push((planned.id.clone(), planned.describe.clone(), result));
-            }
+            stages.extend(it.gone.iter().map(|stage| title(plan, stage)));
+            let gone = plan.proofs.iter().filter(|planned| it.gone.contains(&planned.stage));
+            untried.extend(gone.map(|planned| (planned.id.clone(), planned.describe.clone(), planned.stage.clone())));
         }
-        data::note_again(host, &untouched)?;
+        let results = RefCell::new(Vec::new());
+        verify::verify(host, runs, &installed, &|_, planned, result| {
+            if !output.json {
+                stdio::print(&report::proof_line(host, &planned.describe, result));
+            }
+            results.borrow_mut().push((planned.id.clone(), planned.describe.clone(), result.clone()));
+        })?;
+        let results = results.into_inner();
         let failed = results.iter().filter(|(_, _, result)| result.is_err()).count();
         if output.json {
             let tried = results.iter().map(|(id, describe, result)| {
@@ -488,7 +502,7 @@ fn line(run: &Run) -> String {
         RunStatus::RolledBack => "rolled back",
     };
     let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
-    format!("{id:<32} {guide:<14} {:>3} changes  {state}\n", run.journal.standing())
+    format!("{id:<32} {guide:<14} {:>11}  {state}\n", number(run.journal.standing(), "change"))
 }
 
 /// What a run waits for, when its process lives and waits.

@@ -4,7 +4,7 @@ use crate::cli::plan_inputs::{self, Opening};
 use crate::cli::{Inputs, answers, runs};
 use crate::engine::runs::RunDir;
 use crate::error::Exit;
-use crate::facts::probe::probe;
+use crate::facts::probe::{applications, probe};
 use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::host::real::RealHost;
@@ -26,7 +26,8 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
         let model = model(host, look);
         match opening {
             Some(opening) => App::asked(model, opening.interview, &opening.refused, size),
-            None => App::new(model, size),
+            // A small file that anybody may read: the first frame waits for nothing else.
+            None => App::new(model.with_applications(applications(host)), size),
         }
     })
 }

@@ -105,7 +105,7 @@ fn noted(host: &dyn Host, path: &str) -> Vec<String> {
 }
 
 /// The applications that stand. What noted only guides did not know their names.
-fn applications(host: &dyn Host) -> Vec<Application> {
+pub fn applications(host: &dyn Host) -> Vec<Application> {
     if exists(host, APPLICATIONS) {
         return serde_json::from_str(&text(host, APPLICATIONS)).unwrap_or_default();
     }

@@ -209,7 +209,7 @@ impl Timer {
 
 impl Newest {
     /// Its name and the time of its last change.
-    fn find(&self, host: &dyn Host) -> Option<(String, i64)> {
+    pub fn find(&self, host: &dyn Host) -> Option<(String, i64)> {
         let names = host.list(&self.directory).unwrap_or_default();
         let files = names.iter().filter_map(|path| {
             let name = path.file_name()?.to_str()?;

@@ -2,3 +2,4 @@
 
 pub mod inspect;
 pub mod self_signed;
+pub mod validity;

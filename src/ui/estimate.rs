@@ -11,8 +11,12 @@ use crate::progress::{Amount, Progress, Unit};
 use crate::system::packages::status_fd::DOWNLOAD_SHARE;
 
 pub use expected::Expected;
+pub use outlook::Outlook;
+pub use past::Past;
 
 mod expected;
+mod outlook;
+mod past;
 
 /// The pace of a run is its time over the expected time, with so much expected time added to both: a few quick
 /// steps tell little. In milliseconds.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::engine::event::Ended;
 use crate::error::{Exit, Failure};
+use crate::plan::tally::number;
 use crate::proof::not_tried;
 use crate::ui::run_state::{Phase, RunState};
 use crate::ui::style::{Look, MARK, Paint};
@@ -24,13 +25,18 @@ pub fn duration(millis: u64) -> String {
     }
 }
 
-/// An estimate of the time left: `about 40 s left`. Coarser the more it is, so that it does not pretend.
+/// An estimate of the time left: `about 40 s left`.
 pub fn left(left: Duration) -> String {
-    match left.as_secs() {
-        0..8 => "a few seconds left".to_owned(),
-        seconds @ 8..58 => format!("about {} s left", (seconds + 2) / 5 * 5),
-        seconds @ 58..3_570 => format!("about {} min left", (seconds + 30) / 60),
-        seconds => format!("about {}.{} h left", (seconds + 180) / 3_600, (seconds + 180) % 3_600 / 360),
+    format!("{} left", about(left))
+}
+
+/// An estimate of a time: `about 40 s`. Coarser the more it is, so that it does not pretend.
+pub fn about(time: Duration) -> String {
+    match time.as_secs() {
+        0..8 => "a few seconds".to_owned(),
+        seconds @ 8..58 => format!("about {} s", (seconds + 2) / 5 * 5),
+        seconds @ 58..3_570 => format!("about {} min", (seconds + 30) / 60),
+        seconds => format!("about {}.{} h", (seconds + 180) / 3_600, (seconds + 180) % 3_600 / 360),
     }
 }
 
@@ -38,7 +44,7 @@ pub fn left(left: Duration) -> String {
 pub fn ended(look: Look, id: (&str, usize), describe: &str, ended: Ended, millis: u64) -> String {
     let (sign, how) = match ended {
         Ended::Changed => (look.tick(), duration(millis)),
-        Ended::Unchanged => (look.same().to_owned(), "already so".to_owned()),
+        Ended::Unchanged => (look.same().to_owned(), "unchanged".to_owned()),
         Ended::Failed => (look.cross(), "failed".to_owned()),
     };
     step(look, &sign, id, describe, &how)
@@ -96,6 +102,16 @@ pub fn outcome(state: &RunState, exit: Exit) -> &'static str {
     }
 }
 
+/// What a run came to that ended well: "19 changes, 1 unchanged; 8 of 8 proofs passed".
+pub fn came_to(state: &RunState) -> String {
+    let (tally, passed) = (state.tally(), state.proven().count());
+    let untried = state.untried().count();
+    let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
+    let all = state.steps.iter().filter(|step| step.is_proof()).count();
+    let proofs = if all == 0 { String::new() } else { format!("; {passed} of {all} proofs passed{untried}") };
+    format!("{tally}{proofs}")
+}
+
 /// What can be done after that: labels and commands.
 pub fn commands_after(state: &RunState, exit: Exit) -> &'static [(&'static str, &'static str)] {
     match exit {
@@ -132,7 +148,7 @@ pub fn in_place(count: usize) -> String {
 
 /// "1 change", "3 changes".
 pub fn changes(count: usize) -> String {
-    if count == 1 { "1 change".to_owned() } else { format!("{count} changes") }
+    number(count, "change")
 }
 
 /// A step that was left out.
@@ -252,7 +268,7 @@ mod tests {
                 let look = Look { width, unicode, colour: false };
                 let line = ended(look, ("database.role", 16), long, Ended::Unchanged, 0);
                 assert!(text::width(&line) <= width, "{width}: {line}");
-                assert!(line.ends_with("already so"), "{line}");
+                assert!(line.ends_with("unchanged"), "{line}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One line an event, without control codes: for pipes, dumb terminals and screen readers.
 
 use crate::engine::event::{Ended, Event, EventKind};
+use crate::plan::tally::Tally;
 use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::run_state::RunState;
@@ -86,7 +87,8 @@ impl Renderer for Plain {
         match &event.what {
             EventKind::RunStarted { run, guide, resumed, actions, proofs } => {
                 let verb = if *resumed { "goes on" } else { "begins" };
-                self.line(&format!("{guide}: run {run} {verb}, {} steps, {} proofs", actions.len(), proofs.len()));
+                let tally = Tally { actions: actions.len(), proofs: proofs.len(), ..Tally::default() };
+                self.line(&format!("{guide}: run {run} {verb}, {}", tally.total()));
             }
             EventKind::ActionStarted { action } => {
                 let describe = self.state.describe_of(action).to_owned();
@@ -96,7 +98,7 @@ impl Renderer for Plain {
             EventKind::ActionEnded { action, ended, millis } => {
                 let how = match ended {
                     Ended::Changed => "done",
-                    Ended::Unchanged => "already so",
+                    Ended::Unchanged => "unchanged",
                     Ended::Failed => "failed",
                 };
                 let after = messages::duration(*millis);
@@ -156,19 +158,19 @@ mod tests {
     #[test]
     fn a_run_reads_line_by_line() {
         insta::assert_snapshot!(shown(Look::PLAIN, &recorded()), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
-        [1/5] packages: install nginx, postgresql, gunicorn and 9 more
-        [1/5] packages: 12 %, fetching 12.4 of 38.2 MB
-        [1/5] packages: 61 %, unpacking postgresql-15
-        [1/5] packages: done after 23.1 s
-        [2/5] application.user: create the system user webapp
-        [2/5] application.user: already so
-        [3/5] database.role: create the role and the database webapp in PostgreSQL
-        [3/5] database.role: done after 0.3 s
-        [4/5] tls.page: proving that the page answers over TLS
-        [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
-        [5/5] database.row: proving that a row can be written and read back
-        [5/5] database.row: proven: written and read in PostgreSQL 15.8
+        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        [1/3] packages: install nginx, postgresql, gunicorn and 9 more
+        [1/3] packages: 12 %, fetching 12.4 of 38.2 MB
+        [1/3] packages: 61 %, unpacking postgresql-15
+        [1/3] packages: done after 23.1 s
+        [2/3] application.user: create the system user webapp
+        [2/3] application.user: unchanged
+        [3/3] database.role: create the role and the database webapp in PostgreSQL
+        [3/3] database.role: done after 0.3 s
+        [proof 1/2] tls.page: proving that the page answers over TLS
+        [proof 1/2] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [proof 2/2] database.row: proving that a row can be written and read back
+        [proof 2/2] database.row: proven: written and read in PostgreSQL 15.8
         run ended, 2 changes in place
         ");
     }
@@ -176,13 +178,13 @@ mod tests {
     #[test]
     fn a_failure_comes_before_what_is_undone() {
         insta::assert_snapshot!(shown(Look { width: 40, ..Look::PLAIN }, &gone_wrong()), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
-        [1/5] packages: install nginx, postgresql, gunicorn and 9 more
-        [1/5] packages: done after 23.1 s
-        [2/5] application.user: create the system user webapp
-        [2/5] application.user: done after 0.1 s
-        [3/5] database.role: create the role and the database webapp in PostgreSQL
-        [3/5] database.role: failed after 2 min 10 s
+        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        [1/3] packages: install nginx, postgresql, gunicorn and 9 more
+        [1/3] packages: done after 23.1 s
+        [2/3] application.user: create the system user webapp
+        [2/3] application.user: done after 0.1 s
+        [3/3] database.role: create the role and the database webapp in PostgreSQL
+        [3/3] database.role: failed after 2 min 10 s
           x could not create the role and the
             database webapp:
             psql ended with status 2: connection
@@ -202,7 +204,7 @@ mod tests {
         database.role: undone: dropped the role webapp
         kept: /etc/nginx/nginx.conf - it was changed since the run
         application.user: undone: removed the user webapp
-        [1/5] packages: 50 %, removing nginx
+        [1/3] packages: 50 %, removing nginx
         packages: undone: purged 12 packages
         rollback ended
         ");
@@ -220,8 +222,8 @@ mod tests {
         database.role: undone: dropped the role webapp
         waiting for a decision about database.role; 3 changes in place
         decided: retry
-        [3/5] database.role: create the role and the database webapp in PostgreSQL
-        [3/5] database.role: failed after 2 min 10 s
+        [3/3] database.role: create the role and the database webapp in PostgreSQL
+        [3/3] database.role: failed after 2 min 10 s
           x could not create the role and the database webapp:
             psql ended with status 2: connection to server on socket failed
 
@@ -232,11 +234,11 @@ mod tests {
             What to do: systemctl status postgresql says why the engine does not run
         waiting for a decision about database.role; 3 changes in place
         decided: skip the step
-        [3/5] database.role: skipped: the role can be made by hand later
-        [4/5] tls.page: proving that the page answers over TLS
-        [4/5] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
-        [5/5] database.row: proving that a row can be written and read back
-        [5/5] database.row: proven: written and read in PostgreSQL 15.8
+        [3/3] database.role: skipped: the role can be made by hand later
+        [proof 1/2] tls.page: proving that the page answers over TLS
+        [proof 1/2] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [proof 2/2] database.row: proving that a row can be written and read back
+        [proof 2/2] database.row: proven: written and read in PostgreSQL 15.8
         run ended, 2 changes in place
         ");
     }
@@ -270,9 +272,9 @@ mod tests {
         let lefts = (0..=60).rev().filter(|left| *left != LAST_CALL);
         let events: Vec<Event> = [started()].into_iter().chain(lefts.map(progress)).map(at).collect();
         insta::assert_snapshot!(shown(Look::PLAIN, &events), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 steps, 2 proofs
-        [1/5] packages: 60 s left: log in by SSH once more (port 22) to keep the firewall
-        [1/5] packages: 9 s left: log in by SSH once more (port 22) to keep the firewall
+        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        [1/3] packages: 60 s left: log in by SSH once more (port 22) to keep the firewall
+        [1/3] packages: 9 s left: log in by SSH once more (port 22) to keep the firewall
         ");
     }
 }

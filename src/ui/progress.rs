@@ -10,7 +10,7 @@ use crate::host::Stamp;
 use crate::progress::Progress;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::Followed;
-use crate::ui::run_state::RunState;
+use crate::ui::run_state::{Count, RunState};
 use crate::ui::style::{Look, MARK, Paint};
 use crate::ui::{Renderer, messages, stdio, text};
 
@@ -32,6 +32,8 @@ pub struct Bars {
     state: RunState,
     /// The bar of the whole is labelled for the way back.
     back: bool,
+    /// What it counts.
+    unit: &'static str,
     left: Arc<Mutex<Left>>,
 }
 
@@ -83,6 +85,7 @@ impl Bars {
             beat,
             state: RunState::expecting(expected),
             back: false,
+            unit: "",
             left: Arc::default(),
         }
     }
@@ -105,14 +108,16 @@ impl Bars {
 
     /// Shows how many of the steps are done.
     fn count(&mut self) {
-        let (done, total) = self.state.count();
-        let (done, total) = (done as u64, total as u64);
-        if self.overall.length() != Some(total) || self.back != self.state.rolling_back {
+        let Count { over, all, unit } = self.state.count();
+        let (done, total) = (over as u64, all as u64);
+        if self.overall.length() != Some(total) || self.unit != unit || self.back != self.state.rolling_back {
+            self.unit = unit;
             self.back = self.state.rolling_back;
             let label = if self.state.rolling_back { "rolling back  " } else { "" };
             let columns = self.look.width.saturating_sub(20 + label.len()).clamp(5, 40);
+            let unit = if self.look.width < messages::NARROW || self.back { String::new() } else { format!(" {unit}") };
             let left = if self.look.width < messages::NARROW { "" } else { "{left}" };
-            let style = self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}{left}"));
+            let style = self.style(&format!("  {label}{{bar:{columns}}} {{pos}}/{{len}}{unit}{left}"));
             self.overall.set_style(style.with_key("left", self.left_at_draw()));
             self.overall.set_length(total);
             if let Some(beat) = self.beat {
@@ -345,20 +350,20 @@ mod tests {
         insta::assert_snapshot!(shown(80, true, &events[..5]), @r"
         Your own web application
           ⠸ packages          ━━━━━━╸───  64 % 5 of 14, unpacking postgresql-common
-          ──────────────────────────────────────── 0/5
+          ──────────────────────────────────────── 0/3 actions
         ");
         insta::assert_snapshot!(shown(40, false, &events[..5]), @r"
         Your own web application
           \ ######>---  64 % 5 of 14, unpacking
-          -------------------- 0/5
+          -------------------- 0/3
         ");
         insta::assert_snapshot!(shown(80, true, &events[..11]), @r"
         Your own web application
           ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
-          · application.user  create the system user webapp  already so
+          · application.user  create the system user webapp  unchanged
           ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
           ⠋ tls.page          proving that the page answers over TLS
-          ━━━━━━━━━━━━━━━━━━━━━━━━╸─────────────── 3/5
+          ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 3/3 actions
         ");
     }
 
@@ -380,7 +385,7 @@ mod tests {
         };
         let wide = shown(80);
         let last = wide.lines().last().unwrap_or_default();
-        assert!(last.contains(" 0/48  about ") && last.ends_with(" s left"), "{wide}");
+        assert!(last.contains(" 0/37 actions  about ") && last.ends_with(" s left"), "{wide}");
         assert!(!shown(40).contains("about"));
     }
 
@@ -400,7 +405,7 @@ mod tests {
         insta::assert_snapshot!(shown(80, true, &recorded()), @r"
         Your own web application
           ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
-          · application.user  create the system user webapp  already so
+          · application.user  create the system user webapp  unchanged
           ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
           ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
             valid for app.example.org until 2027-11-21
@@ -410,7 +415,7 @@ mod tests {
         insta::assert_snapshot!(shown(40, false, &recorded()), @r"
         Your own web application
           + install nginx, postgresql...  23.1 s
-          = create the system use...  already so
+          = create the system user...  unchanged
           + create the role and the da...  0.3 s
           + proven: the page answers over TLS -
             200, 1,204 bytes, TLSv1.3,
@@ -519,10 +524,10 @@ mod tests {
           rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1/1
         ");
         insta::assert_snapshot!(until(|what| matches!(what, EventKind::ProofStarted { .. })), @r"
-          ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
-            valid for app.example.org until 2027-11-21
-          ⠋ database.row      proving that a row can be written and read back
-          ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸─────── 4/5
+        ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+          valid for app.example.org until 2027-11-21
+        ⠋ database.row      proving that a row can be written and read back
+        ━━━━━━━━━━━━━━━━━━━━╸─────────────────── 1/2 proofs
         ");
     }
 
@@ -544,7 +549,7 @@ mod tests {
     #[test]
     fn a_run_that_died_leaves_its_lines_and_no_bars() {
         let (before, after) = after(Followed::Died);
-        assert_eq!((before.len(), before[4].ends_with("2/5")), (5, true), "{before:?}");
+        assert_eq!((before.len(), before[4].ends_with("2/3 actions")), (5, true), "{before:?}");
         assert_eq!(after, before[..3]);
     }
 

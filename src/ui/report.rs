@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::event;
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
+use crate::engine::{event, health};
 use crate::error::{Exit, Outcome};
 use crate::host::Host;
-use crate::plan::{OutputLine, Plan};
+use crate::plan::Plan;
+use crate::plan::tally::Tally;
+use crate::ui::outputs::Outputs;
 use crate::ui::run_state::RunState;
 use crate::ui::style::{Look, MARK, Paint};
 use crate::ui::{messages, stdio, text, tty_caps};
@@ -26,7 +28,7 @@ pub fn after(host: &dyn Host, dir: &RunDir, exit: Exit) {
     let text = match exit {
         Exit::Done if state.is_rollback() => rolled_back(look, dir, &state),
         Exit::Done => {
-            let plan = dir.plan(host).ok();
+            let plan = dir.plan(host).ok().map(|plan| Plan { outputs: health::outputs(host, &plan), ..plan });
             let secrets = plan.as_ref().and_then(|plan| kept_secrets(host, plan));
             finished(look, dir, &state, plan.as_ref(), secrets.as_deref())
         }
@@ -48,47 +50,40 @@ pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>,
         look,
         &format!("{} is in production.", if state.title.is_empty() { "Everything" } else { &state.title }),
     );
+    page.prose(&messages::came_to(state));
     for warning in state.warnings.iter().take(SOME) {
         page.blank();
         page.lines.extend(messages::hanging(look, MARK, warning));
     }
-    let mut next = Vec::new();
     for step in state.skipped().take(SOME) {
-        next.push(("Skipped", format!("{}: {}", step.describe, step.evidence.as_deref().unwrap_or_default())));
+        let why = step.evidence.as_deref().unwrap_or_default();
+        page.lines.extend(messages::hanging(look, MARK, &format!("skipped: {}: {why}", step.describe)));
     }
-    let untried: Vec<&str> = state.untried().map(|step| step.describe.as_str()).collect();
-    if !untried.is_empty() {
-        next.push(("Not tried", untried.join("; ")));
+    for step in state.untried().take(SOME) {
+        let why = step.not_tried().unwrap_or_default();
+        page.lines.extend(messages::hanging(look, MARK, &format!("not tried: {}: {why}", step.describe)));
     }
-    next.extend(secrets.map(|file| ("Passwords", format!("{file} (for root only)"))));
-    next.push(("Answers", dir.file("answers.yaml").display().to_string()));
-    next.push(("Run's log", dir.file("log").display().to_string()));
-    next.push(("Verify again", "bringup verify".to_owned()));
-    next.push(("Roll back", "bringup rollback".to_owned()));
-    // What is left when the proofs take one line.
-    let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
-    page.results(plan.map_or(&[], |plan| &plan.outputs), room);
-    // Two blank lines and a heading are around the proofs.
-    let room = PAGE.saturating_sub(page.lines.len() + next.len() + 3);
-    let passed = state.proven().count();
-    if room >= passed.min(SOME) {
-        page.proofs(state, room);
-        page.blank();
+    page.blank();
+    let outputs = plan.map(Outputs::of).unwrap_or_default();
+    for line in outputs.needed {
+        page.field(&line.label, &line.value);
+    }
+    if let Some(file) = secrets {
+        page.field("Passwords", &format!("{file} (for root only)"));
+    }
+    page.field("Roll back", "bringup rollback");
+    page.field("Verify again", "bringup verify");
+    // The rest is whole or not here: `bringup status` shows it at any time.
+    let mut details = Page { look, lines: vec![String::new()] };
+    for line in &outputs.others {
+        details.field(&line.label, &line.value);
+    }
+    details.field("Answers", &dir.file("answers.yaml").display().to_string());
+    details.field("Run's log", &dir.file("log").display().to_string());
+    if page.lines.len() + details.lines.len() <= PAGE {
+        page.lines.extend(details.lines);
     } else {
-        page.blank();
-        let all = passed + untried.len();
-        page.field(
-            "Verified",
-            &if all == passed {
-                format!("{passed} of {all} proofs passed (evidence above)")
-            } else {
-                format!("{passed} of {all} proofs passed, {} not tried (see above)", all - passed)
-            },
-        );
-    }
-    for (label, value) in &next {
-        // A sentence may be cut, a path or a command may not.
-        page.field_of(label, value, if matches!(*label, "Skipped" | "Not tried") { 1 } else { usize::MAX });
+        page.field("Details", "bringup status");
     }
     page.end()
 }
@@ -130,11 +125,16 @@ pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String 
 
 /// The host is already as the answers want it.
 pub fn nothing_to_do(plan: &Plan) -> String {
-    let steps = plan.actions.len();
+    let actions = plan.actions.len();
+    let tally = Tally { actions, unchanged: actions, proofs: plan.proofs.len(), ..Tally::default() };
     let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} is already as the answers say.", plan.title));
-    page.prose(&format!("All {steps} steps were checked; none would change anything."));
-    page.results(&plan.outputs, PAGE.saturating_sub(page.lines.len() + 3));
+    page.prose(&format!("{tally} ({}).", tally.total()));
     page.blank();
+    let outputs = Outputs::of(plan);
+    for line in &outputs.needed {
+        page.field(&line.label, &line.value);
+    }
+    page.field("Details", "bringup status");
     page.field("Verify again", "bringup verify");
     page.field("Roll back", "bringup rollback");
     page.end()
@@ -212,60 +212,12 @@ impl Page {
 
     /// `  Address       https://...`. A long value goes on below its beginning.
     fn field(&mut self, label: &str, value: &str) {
-        self.field_of(label, value, usize::MAX);
-    }
-
-    /// The same with at most `most` lines.
-    fn field_of(&mut self, label: &str, value: &str, most: usize) {
         let label = text::pad(&self.look.text(label), LABEL);
         let indent = " ".repeat(2 + text::width(&label));
         let room = self.look.width.saturating_sub(indent.len()).max(10);
-        let mut lines = text::wrap(&self.look.text(value), room);
-        if lines.len() > most {
-            let rest = lines.split_off(most - 1).join(" ");
-            lines.push(self.look.shorten(&rest, room));
-        }
+        let lines = text::wrap(&self.look.text(value), room);
         for (n, line) in lines.into_iter().enumerate() {
             self.lines.push(if n == 0 { format!("  {label}{line}") } else { format!("{indent}{line}") });
-        }
-    }
-
-    /// What stands where, in at most `room` lines: long values are cut when there is no other way.
-    fn results(&mut self, results: &[OutputLine], room: usize) {
-        if results.is_empty() {
-            return;
-        }
-        self.blank();
-        let laid_out = |most| {
-            let mut part = Self { look: self.look, lines: Vec::new() };
-            for line in results {
-                part.field_of(&line.label, &line.value, most);
-            }
-            part.lines
-        };
-        let fitting = [usize::MAX, 3, 2].into_iter().map(laid_out).find(|lines| lines.len() < room);
-        let lines = fitting.unwrap_or_else(|| laid_out(1));
-        self.lines.extend(lines);
-    }
-
-    /// The proofs, one line each, in at most `room` lines.
-    fn proofs(&mut self, state: &RunState, room: usize) {
-        let passed = state.proven().count();
-        if passed == 0 {
-            return;
-        }
-        self.blank();
-        self.lines.push("Verified".to_owned());
-        let shown = if passed > room { room - 1 } else { passed };
-        for step in state.proven().take(shown) {
-            let evidence = step.evidence.as_deref().unwrap_or_default();
-            let line = self.look.text(&format!("{} {} {evidence}", step.describe, self.look.dash()));
-            let line = self.look.shorten(&line, self.look.width.saturating_sub(4));
-            self.lines.push(format!("  {} {line}", self.look.tick()));
-        }
-        let more = passed - shown;
-        if more > 0 {
-            self.lines.push(format!("    and {more} more; `bringup verify` shows them all"));
         }
     }
 
@@ -312,6 +264,7 @@ mod tests {
     use crate::engine::event::{Event, EventKind};
     use crate::error::Failure;
     use crate::host::fake::FakeHost;
+    use crate::plan::OutputLine;
     use crate::secret::{Secret, Secrets};
     use crate::ui::run_state::recorded::{at, decided, gone_wrong, recorded};
 
@@ -360,7 +313,7 @@ mod tests {
         };
         let page = finished(WIDE, &dir(), &RunState::of(&[recorded(), vec![at(warned)]].concat()), Some(&plan()), None);
         assert_fits(&page, WIDE);
-        let begins = "\nYour own web application is in production.\n\n  \
+        let begins = "\nYour own web application is in production.\n2 changes, 1 unchanged; 2 of 2 proofs passed\n\n  \
                       ! a self-signed certificate stands in: Let's Encrypt cannot reach port 80 of\n    \
                       app.example.org (open port 80 to everybody). `bringup tls retry` asks again\n\n  Address ";
         assert!(page.starts_with(begins), "{page}");
@@ -372,28 +325,30 @@ mod tests {
         assert_fits(&page, WIDE);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
         Your own web application is in production.
+        2 changes, 1 unchanged; 2 of 2 proofs passed
 
           Address       https://app.example.org/
+          Passwords     /var/lib/bringup/secrets/webapp@webapp.json (for root only)
+          Roll back     bringup rollback
+          Verify again  bringup verify
+
           Application   /srv/webapp, as the user webapp, 5 workers
           Database      PostgreSQL, database webapp, on this host only
           Jobs          Redis, on this host only, 2 workers
           Certificate   self-signed, until 2027-11-21; browsers will warn
-
-        Verified
-          ✓ the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate valid fo…
-          ✓ a row can be written and read back — written and read in PostgreSQL 15.8
-
-          Passwords     /var/lib/bringup/secrets/webapp@webapp.json (for root only)
           Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
           Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
-          Verify again  bringup verify
-          Roll back     bringup rollback
         ");
         insta::assert_snapshot!(finished(NARROW, &dir(), &state(), Some(&plan()), None).trim_matches('\n'), @r"
         Your own web application is in
         production.
+        2 changes, 1 unchanged; 2 of 2 proofs
+        passed
 
           Address       https://app.example.org/
+          Roll back     bringup rollback
+          Verify again  bringup verify
+
           Application   /srv/webapp, as the user
                         webapp, 5 workers
           Database      PostgreSQL, database
@@ -404,28 +359,30 @@ mod tests {
           Certificate   self-signed, until
                         2027-11-21; browsers
                         will warn
-
-          Verified      2 of 2 proofs passed
-                        (evidence above)
           Answers       /var/lib/bringup/runs/20261121-093015-webapp/answers.yaml
           Run's log     /var/lib/bringup/runs/20261121-093015-webapp/log
-          Verify again  bringup verify
-          Roll back     bringup rollback
         ");
     }
 
     #[test]
-    fn long_results_are_cut_and_proofs_are_counted_when_the_screen_is_full() {
+    fn nothing_is_cut_and_what_has_no_room_is_shown_by_status() {
         let long = "4 (20 users / 6 per worker = 4 wanted; ".to_owned()
             + &"2 x 2 CPU + 1 = 5 at most; ".repeat(9)
             + "= 192 MiB)";
-        for results in [7, 10, 12] {
+        for results in [1, 7, 12] {
             let line = |n| OutputLine { label: format!("Label {n}"), value: long.clone() };
-            let plan = Plan { outputs: (0..results).map(line).collect(), ..plan() };
+            let mut lines = vec![OutputLine { label: "Address".to_owned(), value: "https://a.example/".to_owned() }];
+            lines.extend((0..results).map(line));
+            let plan = Plan { outputs: lines, ..plan() };
             let page = finished(WIDE, &dir(), &state(), Some(&plan), Some(SECRETS));
             assert_fits(&page, WIDE);
-            assert_eq!(page.contains("2 of 2 proofs passed"), results > 10, "{page}");
-            assert!(page.contains("bringup rollback"), "{page}");
+            assert!(!page.contains('…') && page.contains("2 of 2 proofs passed"), "{page}");
+            assert_eq!(page.contains("bringup status"), results > 1, "{page}");
+            let row = |what: &str| page.lines().position(|line| line.contains(what)).unwrap();
+            assert!(
+                row("https://a.example/") < row("Passwords") && row("Passwords") < row("bringup rollback"),
+                "{page}"
+            );
             assert_fits(&nothing_to_do(&plan), Look::PLAIN);
         }
     }
@@ -439,7 +396,7 @@ mod tests {
         }
         let page = finished(WIDE, &dir(), &state, Some(&plan()), Some(SECRETS));
         assert_fits(&page, WIDE);
-        assert!(page.contains("and 24 more"), "{page}");
+        assert!(page.contains("30 of 30 proofs passed"), "{page}");
         assert!(page.contains("bringup rollback"), "{page}");
     }
 
@@ -449,8 +406,8 @@ mod tests {
         assert_eq!((state.failure(), state.rolling_back, state.proven().count()), (None, false, 2));
         let page = finished(WIDE, &dir(), &RunState::of(&decided()), Some(&plan()), None);
         assert_fits(&page, WIDE);
-        let skipped = page.lines().find(|line| line.contains("Skipped")).unwrap_or_default();
-        insta::assert_snapshot!(skipped, @"  Skipped       create the role and the database webapp in PostgreSQL: the role…");
+        let skipped = page.lines().find(|line| line.contains("skipped")).unwrap_or_default();
+        insta::assert_snapshot!(skipped, @r"  ! skipped: create the role and the database webapp in PostgreSQL: the role can");
     }
 
     #[test]
@@ -577,14 +534,10 @@ mod tests {
         assert_fits(&page, Look::PLAIN);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
         Nothing to do: Your own web application is already as the answers say.
-        All 0 steps were checked; none would change anything.
+        0 changes (0 actions).
 
           Address       https://app.example.org/
-          Application   /srv/webapp, as the user webapp, 5 workers
-          Database      PostgreSQL, database webapp, on this host only
-          Jobs          Redis, on this host only, 2 workers
-          Certificate   self-signed, until 2027-11-21; browsers will warn
-
+          Details       bringup status
           Verify again  bringup verify
           Roll back     bringup rollback
         ");

@@ -11,6 +11,7 @@ use crate::engine::event::{Ended, Event, EventKind, StepInfo};
 use crate::error::{Exit, Failure};
 use crate::host::Stamp;
 use crate::plan::Plan;
+use crate::plan::tally::Tally;
 use crate::progress::Progress;
 use crate::proof::not_tried;
 use crate::ui::estimate::{Estimate, Expected};
@@ -26,6 +27,8 @@ pub use output::{Kind, Output, Said};
 pub const PROOFS: &str = "proofs";
 /// What was said while the run was taken back.
 pub const BACK: &str = "the way back";
+/// What a rollback counts.
+const UNDONE: &str = "changes rolled back";
 /// What the engine calls itself where no step is meant.
 const NO_STEP: [&str; 2] = ["bringup", "rollback"];
 
@@ -135,6 +138,17 @@ impl Group<'_> {
     pub fn millis(&self) -> u64 {
         self.steps.iter().map(|step| step.millis).sum()
     }
+}
+
+/// How far a run is: so many of all, of what `unit` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Those that are over.
+    pub over: usize,
+    /// All that were announced.
+    pub all: usize,
+    /// What they are, in the plural.
+    pub unit: &'static str,
 }
 
 /// How far the step at work is.
@@ -501,14 +515,40 @@ impl RunState {
         matches!(self.phase, Phase::Forward | Phase::Back | Phase::Silent)
     }
 
-    /// How many steps are over (in a rollback: changes undone), and of how many.
-    pub fn count(&self) -> (usize, usize) {
+    /// What is being counted: changes that are rolled back, else actions and, when all of these are over, proofs.
+    pub fn count(&self) -> Count {
         if self.rolling_back || self.phase == Phase::Back {
-            return (self.undone.len().min(self.records), self.records);
+            let over = self.undone.len().min(self.records);
+            return Count { over, all: self.records, unit: UNDONE };
         }
-        let open = |step: &&Work| matches!(step.state, StepState::Pending | StepState::Working | StepState::Undone);
-        let announced = &self.steps[..self.announced];
-        (announced.len() - announced.iter().filter(open).count(), announced.len())
+        let (over, all) = self.over(|step| !step.is_proof());
+        let proofs = self.proofs();
+        let failed = self.steps.iter().any(|step| !step.is_proof() && step.state == StepState::Failed);
+        let begun = self.steps.iter().any(|step| step.is_proof() && step.state != StepState::Pending);
+        if over == all && begun && !failed {
+            return Count { over: proofs.0, all: proofs.1, unit: "proofs" };
+        }
+        Count { over, all, unit: "actions" }
+    }
+
+    /// How many proofs are over, and of how many.
+    pub fn proofs(&self) -> (usize, usize) {
+        self.over(Work::is_proof)
+    }
+
+    /// Of the announced steps of a kind, how many are over, and how many there are.
+    fn over(&self, kind: impl Fn(&Work) -> bool) -> (usize, usize) {
+        let open = |step: &&&Work| matches!(step.state, StepState::Pending | StepState::Working | StepState::Undone);
+        let steps: Vec<&Work> = self.steps[..self.announced].iter().filter(|step| kind(step)).collect();
+        (steps.len() - steps.iter().filter(open).count(), steps.len())
+    }
+
+    /// What the run came to, once it ended: the changes are those in place, as its journal counts them.
+    pub fn tally(&self) -> Tally {
+        let (_, actions) = self.over(|step| !step.is_proof());
+        let skipped = self.skipped().filter(|step| !step.is_proof()).count();
+        let unchanged = actions.saturating_sub(self.changed + skipped);
+        Tally { actions, changes: self.changed, unchanged, untold: 0, proofs: self.proofs().1 }
     }
 
     /// What a step does; its id when it was not announced.
@@ -516,11 +556,14 @@ impl RunState {
         self.steps.iter().find(|step| step.id == id).map_or(id, |step| &step.describe)
     }
 
-    /// `[3/31] `: the place of a step among all; empty for one that was not announced.
+    /// `[3/20] `, `[proof 2/8] `: the place of a step among its like; empty for one that was not announced.
     pub fn place(&self, id: &str) -> String {
         let announced = &self.steps[..self.announced];
-        let at = announced.iter().position(|step| step.id == id);
-        at.map_or_else(String::new, |at| format!("[{}/{}] ", at + 1, announced.len()))
+        let Some(step) = announced.iter().find(|step| step.id == id) else { return String::new() };
+        let like: Vec<&Work> = announced.iter().filter(|other| other.is_proof() == step.is_proof()).collect();
+        let at = like.iter().position(|other| other.id == id).unwrap_or_default() + 1;
+        let kind = if step.is_proof() { "proof " } else { "" };
+        format!("[{kind}{at}/{}] ", like.len())
     }
 
     /// The width of a column for the ids, within reason.
@@ -562,7 +605,8 @@ impl RunState {
             let worked = Duration::from_millis(worked) + self.step_elapsed(now);
             return worked.as_secs_f32() / (worked + left).as_secs_f32().max(0.001);
         }
-        let (over, all) = self.count();
+        let Count { over, all, unit } = self.count();
+        let (over, all) = if unit == UNDONE { (over, all) } else { self.over(|_| true) };
         if all == 0 {
             return 0.0;
         }

@@ -8,6 +8,7 @@ mod app;
 mod cmd;
 mod editor;
 mod event_loop;
+mod home;
 mod keys;
 mod layout;
 mod model;

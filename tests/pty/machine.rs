@@ -39,7 +39,7 @@ fn machine() -> FakeHost {
     host
 }
 
-/// The wizard: `fresh` at its first page; `works`, `fails` or `succeeds` attached to a run that does.
+/// The wizard: `fresh` at its first page, `busy` there with another program on port 80; `works`, `fails` or `succeeds` attached to a run that does.
 pub fn main(what: &str) -> ExitCode {
     let look = Look { width: 80, unicode: true, colour: true };
     // Before any thread: the terminal blocks the signal that suspends, and all threads have to.
@@ -48,6 +48,10 @@ pub fn main(what: &str) -> ExitCode {
     let background = if asks { terminal.ask_background().unwrap() } else { None };
     let run = match what {
         "fresh" => None,
+        "busy" => {
+            HOST.occupy("lighttpd", "0.0.0.0:80".parse().unwrap());
+            None
+        }
         "works" => Some(run(|| {
             loop {
                 thread::park();

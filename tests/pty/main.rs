@@ -24,6 +24,7 @@ mod machine;
 mod pages;
 mod session;
 mod terminal;
+mod tour;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
     // What loses its parent becomes our child: its end and its CPU time can be seen.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let arguments = Arguments::from_args();
-    let tests = terminal::tests().into_iter().chain(pages::tests()).chain(fields::tests()).collect();
+    let tests =
+        terminal::tests().into_iter().chain(pages::tests()).chain(fields::tests()).chain(tour::tests()).collect();
     libtest_mimic::run(&arguments, tests).exit_code()
 }
 

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::action::firewall::Firewall;
-use crate::action::{Action, Reversible, Verdict};
+use crate::action::{Reversible, Verdict};
 use crate::error::Outcome;
 use crate::facts::Application;
 use crate::plan::preview::Verdicts;
+use crate::plan::tally::{Tally, number};
 use crate::plan::{Plan, Planned};
 use crate::proof::ports::Exposure;
 use crate::secret::legible;
@@ -72,31 +73,38 @@ impl Page {
     }
 
     fn heading(&mut self, plan: &Plan, verdicts: &Verdicts) {
-        // Whether the guide's own questions were asked changes no figure.
-        let is_command = |at: usize| plan.actions.get(at).is_some_and(|p| matches!(p.action, Action::Command(_)));
-        let found: Vec<_> = verdicts.iter().enumerate().filter(|(at, _)| !is_command(*at)).map(|(_, v)| &v.1).collect();
-        let commands = verdicts.len() - found.len();
-        let count = |wanted: fn(&Outcome<Verdict>) -> bool| found.iter().filter(|found| wanted(found)).count();
-        let change = count(|found| matches!(found, Ok(Verdict::WouldChange(_))));
-        let so = count(|found| matches!(found, Ok(Verdict::Unchanged)));
-        let unknown = found.len() - change - so;
+        let tally = Tally::expected(plan, verdicts.iter().map(|(_, verdict)| verdict));
         self.line(&self.paint.bold(&visible::line(&plan.title)));
-        let mut told = format!("{} actions: {change} to apply (+), {so} unchanged (=)", verdicts.len());
-        if unknown > 0 {
-            let _ = write!(told, ", {unknown} not known yet (?)");
+        let mut told = format!("{}: {} (+)", tally.total(), number(tally.changes, "change"));
+        if tally.unchanged > 0 {
+            let _ = write!(told, ", {} unchanged (=)", tally.unchanged);
         }
-        if commands > 0 {
-            let are = if commands == 1 { "command is not checked" } else { "commands are not checked" };
-            let _ = write!(told, ", {commands} {are} before a run (?)");
+        if tally.untold > 0 {
+            let _ = write!(told, ", {} checked during the run (?)", tally.untold);
         }
         self.paragraph(0, &told, Paint::dim);
     }
 
+    /// What changes comes first, each with its reason; what is unchanged follows in one entry.
     fn stage(&mut self, title: &str, actions: &[(&Planned, &Outcome<Verdict>)]) {
         self.line("");
         self.line(&self.paint.bold(&visible::line(title)));
-        for (planned, verdict) in actions {
+        let is_unchanged = |verdict: &Outcome<Verdict>| matches!(verdict, Ok(Verdict::Unchanged));
+        for (planned, verdict) in actions.iter().filter(|(_, verdict)| !is_unchanged(verdict)) {
             self.action(planned, verdict);
+        }
+        let unchanged: Vec<&str> = actions
+            .iter()
+            .filter(|(_, verdict)| is_unchanged(verdict))
+            .map(|(planned, _)| planned.describe.as_str())
+            .collect();
+        if !unchanged.is_empty() {
+            let told = format!("{} unchanged: {}", unchanged.len(), unchanged.join("; "));
+            for (n, line) in wrap(&told, self.width - 4).iter().enumerate() {
+                let mark = if n == 0 { '=' } else { ' ' };
+                let line = self.paint.dim(line);
+                self.line(&format!("  {mark} {line}"));
+            }
         }
     }
 
@@ -114,7 +122,7 @@ impl Page {
         let paint = self.paint;
         for (n, line) in wrap(headline, self.width - 4).iter().enumerate() {
             let mark = if n == 0 { mark } else { ' ' };
-            self.line(&format!("  {} {}", paint.mark(mark), paint.headline(mark, line)));
+            self.line(&format!("  {} {line}", paint.mark(mark)));
         }
         self.paragraph(6, &planned.reason, Paint::dim);
         if let Reversible::No(why) = &planned.reversible {
@@ -122,7 +130,7 @@ impl Page {
         }
         match verdict {
             Ok(Verdict::Unchanged) => {}
-            Err(failure) => self.paragraph(6, &format!("not known yet: {}", failure.why), Paint::dim),
+            Err(failure) => self.paragraph(6, &format!("checked during the run: {}", failure.why), Paint::dim),
             Ok(Verdict::NotAsked(why)) => self.paragraph(6, why, Paint::dim),
             Ok(Verdict::WouldChange(change)) => match &change.diff {
                 Some(diff) => self.diff(diff),
@@ -290,10 +298,6 @@ impl Paint {
         }
     }
 
-    fn headline(self, mark: char, text: &str) -> String {
-        if mark == '=' { self.dim(text) } else { text.to_owned() }
-    }
-
     fn diff(self, line: &str) -> String {
         match line.as_bytes().first() {
             Some(b'+') => self.with(Style::Good, line),
@@ -376,15 +380,12 @@ mod tests {
     fn a_page_tells_what_changes_why_and_what_is_left_open() {
         insta::assert_snapshot!(page(false), @r"
         A title
-        4 actions: 2 to apply (+), 1 unchanged (=), 1 not known yet
-        (?)
+        4 actions, 1 proof: 2 changes (+), 1 unchanged (=), 1
+        checked during the run (?)
 
         Web server
           + do one (root:root, mode 0644)
               the reason for one, which is long enough to need a
-              second line on a terminal
-          = do two
-              the reason for two, which is long enough to need a
               second line on a terminal
           + do three
               the reason for three, which is long enough to need a
@@ -396,7 +397,8 @@ mod tests {
           ? do four
               the reason for four, which is long enough to need a
               second line on a terminal
-              not known yet: the file is not there yet
+              checked during the run: the file is not there yet
+          = 1 unchanged: do two
 
         In short
           to install     no package, 38.2 MB to download, 160 MB

@@ -23,6 +23,8 @@ const RUNS: usize = 5;
 const PACKAGE: f64 = 450.0;
 /// A proof, in milliseconds: 3 to 80 on average, by kind, in the same runs.
 const PROOF: f64 = 50.0;
+/// Bytes that are fetched in a millisecond where nothing was fetched before: half of a line of 100 Mbit/s. Not measured.
+const RATE: f64 = 6_250.0;
 
 /// How long something is likely to take.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,13 +41,15 @@ pub(super) struct Likely {
 pub struct Expected {
     steps: BTreeMap<String, Likely>,
     per_package: Option<Likely>,
+    /// Bytes fetched in a millisecond.
+    rate: Option<f64>,
 }
 
 impl Expected {
     /// From the plan, and from the plans and events of earlier runs on this host, the latest first.
     pub fn of(plan: &Plan, earlier: &[(Plan, Vec<Event>)]) -> Self {
         let measured = Measured::from(earlier);
-        let mut expected = Self { steps: BTreeMap::new(), per_package: measured.per_package() };
+        let mut expected = Self { steps: BTreeMap::new(), per_package: measured.per_package(), rate: measured.rate() };
         for planned in &plan.actions {
             let known = measured.action(&planned.id, &planned.action);
             let typical = || typical(&planned.action).map(|millis| Likely { millis, measured: false });
@@ -62,9 +66,13 @@ impl Expected {
 
     /// For a run on this host. What cannot be read is not known.
     pub fn read(host: &dyn Host, dir: &RunDir) -> Self {
-        let Ok(plan) = dir.plan(host) else { return Self::default() };
+        dir.plan(host).map_or_else(|_| Self::default(), |plan| Self::before(host, &plan, Some(&dir.id)))
+    }
+
+    /// For a plan that no run has begun yet; `run` is not taken for an earlier one.
+    pub fn before(host: &dyn Host, plan: &Plan, run: Option<&str>) -> Self {
         let names = host.list(&Path::new(STATE_DIR).join("runs")).unwrap_or_default();
-        let others = names.iter().rev().filter_map(|name| name.to_str()).filter(|id| *id != dir.id);
+        let others = names.iter().rev().filter_map(|name| name.to_str()).filter(|id| Some(*id) != run);
         let earlier: Vec<_> = others
             .take(RUNS)
             .filter_map(|id| {
@@ -72,11 +80,16 @@ impl Expected {
                 Some((dir.plan(host).ok()?, event::read(host, &dir.file("events.jsonl"))))
             })
             .collect();
-        Self::of(&plan, &earlier)
+        Self::of(plan, &earlier)
     }
 
     pub(super) fn step(&self, id: &str) -> Option<Likely> {
         self.steps.get(id).copied()
+    }
+
+    /// Bytes fetched in a millisecond, and whether that was measured here.
+    pub(super) fn rate(&self) -> (f64, bool) {
+        self.rate.map_or((RATE, false), |rate| (rate, true))
     }
 
     pub(super) fn per_package(&self) -> Likely {
@@ -110,6 +123,8 @@ struct Measured<'a> {
     kinds: HashMap<Discriminant<Action>, (f64, f64)>,
     /// Packages installed, and the time of dpkg.
     packages: (f64, f64),
+    /// Bytes fetched, and the time for that.
+    fetched: (f64, f64),
 }
 
 impl<'a> Measured<'a> {
@@ -123,9 +138,20 @@ impl<'a> Measured<'a> {
 
     fn run(&mut self, plan: &'a Plan, events: &'a [Event]) {
         let mut installing: Option<(Stamp, u64)> = None;
+        let mut fetching: Option<(Stamp, u64)> = None;
         for event in events {
             match &event.what {
-                EventKind::ActionStarted { .. } => installing = None,
+                EventKind::ActionStarted { .. } => (installing, fetching) = (None, None),
+                EventKind::ActionProgress { progress: Progress::Percent { amount: Some(amount), .. }, .. }
+                    if amount.unit == Unit::Bytes =>
+                {
+                    let (since, first) = *fetching.get_or_insert((event.at, amount.done));
+                    if amount.done > first && amount.done >= amount.total {
+                        self.fetched.0 += float(amount.done - first);
+                        self.fetched.1 += milliseconds(since, event.at);
+                        fetching = None;
+                    }
+                }
                 EventKind::ActionProgress {
                     progress: Progress::Percent { percent, amount: Some(amount), .. }, ..
                 } if amount.unit == Unit::Packages && *percent > DOWNLOAD_SHARE => {
@@ -168,6 +194,11 @@ impl<'a> Measured<'a> {
         }
         let (count, sum) = self.kinds.get(&discriminant(action)).filter(|_| is_local)?;
         Some(Likely { millis: sum / count, measured: true })
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let (bytes, millis) = self.fetched;
+        (millis > 0.0).then(|| bytes / millis)
     }
 
     fn per_package(&self) -> Option<Likely> {

@@ -8,11 +8,14 @@ use crate::answers::interview::{Gap, Standing};
 use crate::engine::launch;
 use crate::engine::secret_store;
 use crate::error::{Exit, Outcome, Problem};
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::build::build;
 use crate::plan::preview::{self, GuideChecks, Verdicts, preview};
+use crate::plan::tally::Effect;
 use crate::state_dir::STATE_DIR;
 use crate::system::packages::forecast::Forecast;
+use crate::ui::estimate::{Outlook, Past};
 use crate::ui::prompts::voice::{Heard, Pick};
 use crate::ui::prompts::{Decision, Dialogue, Way};
 
@@ -21,8 +24,28 @@ struct Seen {
     plan: Plan,
     verdicts: Verdicts,
     packages: Option<Outcome<Forecast>>,
+    /// What others changed since, and how long it is likely to take.
+    past: Vec<(&'static str, String)>,
     /// Why a run would be refused.
     refused: Vec<Problem>,
+}
+
+/// What earlier runs tell of a plan, in the words of the wizard.
+fn past(
+    host: &dyn Host,
+    plan: &Plan,
+    verdicts: &Verdicts,
+    packages: Option<&Outcome<Forecast>>,
+) -> Vec<(&'static str, String)> {
+    let past = Past::read(host, plan);
+    let mut told = Vec::new();
+    told.extend(past.since(host.euid() == 0).map(|since| ("since", since)));
+    let effect = |at: usize| Effect::of(verdicts.get(at).map(|(_, verdict)| verdict));
+    if (0..plan.actions.len()).any(|at| effect(at) != Effect::Unchanged) {
+        let packages = packages.and_then(|packages| packages.as_ref().ok());
+        told.push(("takes", Outlook::of(plan, &past.expected, effect, packages).words()));
+    }
+    told
 }
 
 /// What can be done from here.
@@ -123,7 +146,8 @@ impl Dialogue<'_, '_> {
         let verdicts = preview(self.host, &plan, &secrets, GuideChecks::Leave);
         let packages = preview::packages(self.host, &plan);
         let refused = launch::foreseen(self.host, &plan, &verdicts, packages.as_ref());
-        Ok(Seen { plan, verdicts, packages, refused })
+        let past = past(self.host, &plan, &verdicts, packages.as_ref());
+        Ok(Seen { plan, verdicts, packages, past, refused })
     }
 
     fn summarize(&mut self, seen: &Seen) {
@@ -132,6 +156,9 @@ impl Dialogue<'_, '_> {
         let summary = preview::summary(&seen.plan, &seen.verdicts, seen.packages.as_ref(), look.width, look.colour);
         for line in summary.lines() {
             self.voice.line(line);
+        }
+        for (label, text) in &seen.past {
+            self.voice.hanging(&format!("  {label:<15}"), text);
         }
         if self.means.start {
             self.voice.blank();

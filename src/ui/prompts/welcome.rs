@@ -5,6 +5,7 @@ use crate::facts::Facts;
 use crate::guide::load;
 use crate::host::Host;
 use crate::preflight::run;
+use crate::ui::fit::fits;
 use crate::ui::preflight;
 use crate::ui::prompts::voice::{Pick, Voice};
 
@@ -33,9 +34,16 @@ pub fn choose_guide(voice: &mut Voice<'_>, facts: &Facts) -> Result<String, Exit
     let guides = load::list();
     let standing = guides.iter().position(|guide| facts.applied.contains(&guide.id));
     let default = standing.or((guides.len() == 1).then_some(0));
+    let fits = fits(facts);
     let titles: Vec<String> = guides.iter().map(|guide| guide.title.clone()).collect();
     loop {
         voice.blank();
+        for guide in &guides {
+            let Some(fit) = fits.get(&guide.id) else { continue };
+            for told in fit.unmet.iter().chain(&fit.needs) {
+                voice.hanging("  ", &format!("{}: {told}", guide.title));
+            }
+        }
         voice.line("What shall this server become?");
         match voice.choose(&titles, default)? {
             Pick::Item(at) => return Ok(guides[at].id.clone()),

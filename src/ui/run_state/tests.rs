@@ -12,6 +12,11 @@ fn after(events: &[Event]) -> RunState {
     running
 }
 
+fn counted(state: &RunState) -> (usize, usize) {
+    let Count { over, all, .. } = state.count();
+    (over, all)
+}
+
 fn states(running: &RunState) -> Vec<StepState> {
     running.steps.iter().map(|step| step.state).collect()
 }
@@ -22,7 +27,8 @@ fn a_run_that_goes_well_is_told_step_by_step() {
     let running = after(&events[..4]);
     assert_eq!(running.current().unwrap().id, "packages");
     assert_eq!(running.meter.share, Some(0.615));
-    assert_eq!((running.count(), running.works()), ((0, 5), true));
+    assert_eq!(running.count(), Count { over: 0, all: 3, unit: "actions" });
+    assert!(running.works());
     let running = after(&events);
     assert_eq!(states(&running), [Done, Unchanged, Done, Done, Done]);
     assert_eq!(running.phase, Phase::Ended(Exit::Done));
@@ -39,7 +45,7 @@ fn a_run_that_goes_well_is_told_step_by_step() {
 fn the_way_back_is_counted_by_changes_and_keeps_its_own_failures_apart() {
     let events = gone_wrong();
     let mut running = after(&events[..13]);
-    assert_eq!((running.phase.clone(), running.count()), (Phase::Back, (1, 3)));
+    assert_eq!((running.phase.clone(), counted(&running)), (Phase::Back, (1, 3)));
     running
         .take_in(&at(EventKind::Failed { step: "packages".to_owned(), failure: Failure::new("purge nginx", "busy") }));
     assert_eq!(running.failure().unwrap().0, "database.role");
@@ -99,11 +105,11 @@ fn steps_are_counted_once_and_the_way_back_anew() {
     for event in &events[..8] {
         state.take_in(event);
     }
-    assert_eq!((state.count(), state.rolling_back), ((3, 5), false));
+    assert_eq!((counted(&state), state.rolling_back), ((3, 3), false));
     for event in &events[8..] {
         state.take_in(event);
     }
-    assert_eq!((state.count(), state.rolling_back), ((3, 3), true));
+    assert_eq!((counted(&state), state.rolling_back), ((3, 3), true));
 }
 
 #[test]
@@ -113,12 +119,12 @@ fn after_a_decision_it_goes_forward_again() {
     for event in decided() {
         state.take_in(&event);
         if matches!(event.what, EventKind::Undone { .. } | EventKind::Decided { .. } | EventKind::Skipped { .. }) {
-            seen.push((state.count(), state.rolling_back));
+            seen.push((counted(&state), state.rolling_back));
         }
     }
-    let [forward, back] = [((2, 5), false), ((1, 1), true)];
-    assert_eq!(seen, [((3, 5), false), back, back, forward, ((3, 5), false), ((3, 5), false)]);
-    assert_eq!(state.count(), (5, 5));
+    let [forward, back] = [((2, 3), false), ((1, 1), true)];
+    assert_eq!(seen, [((3, 3), false), back, back, forward, ((3, 3), false), ((3, 3), false)]);
+    assert_eq!(counted(&state), (2, 2));
 }
 
 #[test]
@@ -126,7 +132,7 @@ fn a_step_is_known_by_its_description_and_place() {
     let mut state = RunState::default();
     state.take_in(&at(started()));
     assert_eq!(state.describe_of("application.user"), "create the system user webapp");
-    assert_eq!(state.place("tls.page"), "[4/5] ");
+    assert_eq!(state.place("tls.page"), "[proof 1/2] ");
     assert_eq!((state.describe_of("rollback"), state.place("rollback").as_str()), ("rollback", ""));
     assert_eq!(state.id_width(), "application.user".len());
 }
@@ -202,4 +208,16 @@ fn in_whatever_order_it_is_decided_every_renderer_tells_the_same_end() {
             assert_eq!(messages::run_ended(&state), expected, "{order:?}");
         }
     }
+}
+
+#[test]
+fn a_run_counts_actions_and_its_result_the_changes_of_its_journal() {
+    let events = recorded();
+    let state = RunState::of(&events);
+    assert_eq!(state.tally().to_string(), "2 changes, 1 unchanged");
+    assert_eq!(state.tally().total(), "3 actions, 2 proofs");
+    let unit = |events: &[Event]| RunState::of(events).count().unit;
+    assert_eq!((unit(&events[..4]), unit(&events[..11])), ("actions", "proofs"));
+    let place = |id: &str| state.place(id);
+    assert_eq!((place("packages"), place("database.row")), ("[1/3] ".to_owned(), "[proof 2/2] ".to_owned()));
 }

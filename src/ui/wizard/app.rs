@@ -13,10 +13,10 @@ use crate::ui::wizard::cmd::{Cmd, Msg};
 use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{self, Overlay};
+use crate::ui::wizard::overlay::{self, Line, Overlay, Pager};
 use crate::ui::wizard::page::{Transition, page};
 use crate::ui::wizard::run_view;
-use crate::ui::wizard::theme::Theme;
+use crate::ui::wizard::theme::{Role, Theme};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// What says that somebody was asked and is sure.
@@ -70,8 +70,8 @@ impl App {
     /// At its first page.
     pub fn new(model: Model, size: (u16, u16)) -> Self {
         let mut app = Self {
+            route: if model.home.is_some() { Route::Home } else { Route::Welcome },
             model,
-            route: Route::Welcome,
             views: BTreeMap::new(),
             overlay: None,
             size,
@@ -137,10 +137,10 @@ impl App {
             Msg::Facts(facts) => self.model.found(*facts),
             Msg::Check(check) => self.model.server.learn(check),
             Msg::Runs(runs) => self.model.server.runs = runs,
-            Msg::Unmet(unmet) => self.model.server.unmet = unmet,
+            Msg::Fits(fits) => self.model.server.fits = fits,
             Msg::Opened(interview) => {
                 self.model.open(*interview);
-                if self.route == Route::Product
+                if matches!(self.route, Route::Product | Route::Home)
                     && let Some(next) = self.model.beside(&Route::Product, true)
                 {
                     self.go(next, None);
@@ -150,6 +150,27 @@ impl App {
             Msg::NotOpened(why) => self.model.server.not_opened(why),
             Msg::Compared(hash, verdicts, missing) => self.model.review.compared(&hash, verdicts, missing),
             Msg::Forecast(hash, forecast) => self.model.review.forecast(&hash, forecast),
+            Msg::Home(installed) => {
+                if let Some(home) = &mut self.model.home {
+                    home.found(installed);
+                }
+            }
+            Msg::Health(at, finding) => {
+                if let Some(home) = &mut self.model.home {
+                    home.health.learn(at, finding);
+                }
+            }
+            Msg::Looked => {
+                if let Some(home) = &mut self.model.home {
+                    home.done = true;
+                }
+            }
+            Msg::Logs(name, text) => {
+                let lines = text.lines().map(|line| Line::Exact(Role::Value, line.to_owned())).collect();
+                let pager = Pager::new(format!("Logs of {name}"), lines);
+                self.overlay = Some((Box::new(Overlay::Pager(pager)), Viewport::default()));
+            }
+            Msg::Past(hash, past) => self.model.review.remembered(&hash, past),
             Msg::Saved(path) => {
                 self.last_words = overlay::saved(&self.model, &path);
                 return Leave::Yes(Exit::Done);
@@ -276,6 +297,14 @@ impl App {
                 let step = page(&Route::Run).act(act, Some(&Focus::Button(SURE)), &mut self.model);
                 return self.follow(step);
             }
+            Transition::Answers(run, guide) => {
+                self.overlay = None;
+                self.model.reopen(&run, &guide);
+            }
+            Transition::Do(cmd) => {
+                self.overlay = None;
+                self.model.cmds.push(*cmd);
+            }
             Transition::Start => {
                 run_view::start(&mut self.model);
                 self.views.remove(&Route::Run);
@@ -392,7 +421,9 @@ impl App {
         match &self.overlay {
             Some((overlay, _)) if overlay.is_wide() => layout(self.size.0, self.size.1).without_sides(self.size.0),
             // What lies over a page without sides has none either.
-            Some(_) if self.route == Route::Run => layout(self.size.0, self.size.1).without_sides(self.size.0),
+            Some(_) if matches!(self.route, Route::Run | Route::Home) => {
+                layout(self.size.0, self.size.1).without_sides(self.size.0)
+            }
             Some(_) => layout(self.size.0, self.size.1),
             None => with_panes(self.size.0, self.size.1, page(&self.route).panes(&self.model)),
         }

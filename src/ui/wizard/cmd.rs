@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::answers::interview::Interview;
-use crate::answers::resolve::requirements;
 use crate::answers::{Given, SecretSource};
+use crate::engine::health::{Finding, Installed};
+use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::engine::{detach, launch, previous};
 use crate::error::{Outcome, Problem};
@@ -17,6 +18,9 @@ use crate::plan::Plan;
 use crate::plan::preview::{GuideChecks, Verdicts, packages, preview};
 use crate::preflight::{self, Check};
 use crate::system::packages::forecast::Forecast;
+use crate::ui::estimate::Past;
+use crate::ui::fit::{Fit, fits};
+use crate::ui::wizard::home;
 use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
 use crate::ui::wizard::server_status::Earlier;
 
@@ -29,8 +33,24 @@ pub enum Cmd {
     Open {
         /// The guide's id.
         guide: String,
+        /// The run whose answers are wanted; else those of the newest.
+        run: Option<String>,
         /// The machine.
         facts: Box<Facts>,
+    },
+    /// Look at the applications that are applied here.
+    Home,
+    /// Try the proofs of one of them again.
+    Verify {
+        /// Its place among them.
+        at: usize,
+        /// Which.
+        of: Box<Installed>,
+    },
+    /// Read what its services wrote.
+    Logs {
+        /// Which.
+        of: Box<Installed>,
     },
     /// What concerns the run.
     Run(RunCmd),
@@ -63,8 +83,8 @@ pub enum Msg {
     Check(Check),
     /// The runs that stand on it, oldest first.
     Runs(Vec<Earlier>),
-    /// What the machine lacks, by the guide that requires it.
-    Unmet(BTreeMap<String, Vec<Problem>>),
+    /// How every guide fits the machine, by its id.
+    Fits(BTreeMap<String, Fit>),
     /// The questions of the chosen guide.
     Opened(Box<Interview>),
     /// The guide cannot be read.
@@ -75,6 +95,16 @@ pub enum Msg {
     Compared(String, Verdicts, Vec<Problem>),
     /// The packages that the plan with this hash would bring; none where it needs none.
     Forecast(String, Option<Outcome<Forecast>>),
+    /// What earlier runs tell of the plan with this hash.
+    Past(String, Past),
+    /// The applications that are applied here.
+    Home(Outcome<Vec<Installed>>),
+    /// Something was found about one of them, or about the server.
+    Health(Option<usize>, Finding),
+    /// All was told that was to be found about them.
+    Looked,
+    /// What services wrote, and whose.
+    Logs(String, String),
     /// The answers file was written.
     Saved(PathBuf),
     /// It was not, and why.
@@ -91,8 +121,11 @@ impl Cmd {
                 tell(Msg::Runs(Earlier::all(host)));
                 preflight::run(host, &facts, &|check| tell(Msg::Check(check)));
             }
-            Self::Guides(facts) => tell(Msg::Unmet(unmet(&facts))),
-            Self::Open { guide, facts } => tell(open(host, &guide, *facts)),
+            Self::Guides(facts) => tell(Msg::Fits(fits(&facts))),
+            Self::Open { guide, run, facts } => tell(open(host, &guide, run.as_deref(), *facts)),
+            Self::Home => home::look(host, tell),
+            Self::Verify { at, of } => home::verify(host, at, &of, tell),
+            Self::Logs { of } => tell(Msg::Logs(of.name().to_owned(), home::logs(host, &of))),
             Self::Preview { plan, secrets } => compare(host, &plan, &secrets, tell),
             Self::Save { path, text } => tell(save(host, path, &text)),
         }
@@ -100,10 +133,14 @@ impl Cmd {
 }
 
 /// The questions of a guide, with the answers of an earlier run.
-fn open(host: &dyn Host, guide: &str, facts: Facts) -> Msg {
-    match load::load(guide) {
+fn open(host: &dyn Host, guide: &str, run: Option<&str>, facts: Facts) -> Msg {
+    // An application of somebody's own guide is asked by that.
+    let own = run.and_then(|run| RunDir::of(run).settings(host).ok()?.guide);
+    match own.map_or_else(|| load::load(guide), |own| load::load_dir(host, &own)) {
         Ok(guide) => {
-            let earlier = previous::answers(host, &guide);
+            let mut earlier = previous::answers(host, &guide);
+            let name = run.and_then(|run| RunDir::of(run).plan(host).ok()).map(|plan| plan.application().name);
+            earlier.sort_by_key(|known| name.as_ref().is_some_and(|name| known.application() != name));
             let mut interview = Interview::new(guide, facts, Given::default()).offering(earlier);
             // What today's guide does not ask is no concern of whoever answers now.
             interview.drop_pointless();
@@ -111,12 +148,6 @@ fn open(host: &dyn Host, guide: &str, facts: Facts) -> Msg {
         }
         Err(problems) => Msg::NotOpened(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
     }
-}
-
-/// What this machine lacks, for each guide that cannot be had here.
-fn unmet(facts: &Facts) -> BTreeMap<String, Vec<Problem>> {
-    let guides = load::list().into_iter().filter_map(|guide| load::load(&guide.id).ok());
-    guides.map(|guide| (guide.id.clone(), requirements(&guide, facts))).filter(|(_, unmet)| !unmet.is_empty()).collect()
 }
 
 /// The packages take apt a while: they are looked for beside the rest. What keeps a run from starting is told when all
@@ -129,6 +160,7 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
             tell(Msg::Forecast(hash.clone(), forecast.clone()));
             forecast
         });
+        scope.spawn(|| tell(Msg::Past(hash.clone(), Past::read(host, plan))));
         let kept = secret_store::load(host, &plan.application());
         let (secrets, missing) = match secret_store::gather(host, &kept, sources, &plan.secret_patterns) {
             Ok(secrets) => (secrets, Vec::new()),

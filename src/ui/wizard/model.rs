@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::answers::Origin;
 use crate::answers::interview::{Interview, Standing};
-use crate::facts::Facts;
+use crate::facts::{Application, Facts};
 use crate::guide::load::Offered;
+use crate::ui::health::Health;
 use crate::ui::style::Look;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
+use crate::ui::wizard::home::Home;
 use crate::ui::wizard::page::Visit;
 use crate::ui::wizard::review::{Review, obstacles};
 use crate::ui::wizard::run_view::RunView;
@@ -18,6 +20,8 @@ use crate::ui::wizard::theme::{Role, Sign, Theme};
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Route {
+    /// The applications of this server.
+    Home,
     /// What was found on this machine.
     Welcome,
     /// The choice of a guide.
@@ -66,6 +70,8 @@ pub struct Model {
     pub root: bool,
     /// The guides on offer.
     pub products: Vec<Offered>,
+    /// The applications that are applied here, where there are any.
+    pub home: Option<Home>,
     /// What else is known of the machine.
     pub server: ServerStatus,
     /// The answers, once a guide is chosen.
@@ -95,6 +101,7 @@ impl Model {
             facts: None,
             root,
             products,
+            home: None,
             server: ServerStatus::default(),
             interview: None,
             shelf: BTreeMap::new(),
@@ -107,6 +114,14 @@ impl Model {
         }
     }
 
+    /// With these applications on the server: the wizard opens on them.
+    #[must_use]
+    pub fn with_applications(mut self, noted: Vec<Application>) -> Self {
+        self.home = Home::of(noted);
+        self.cmds.extend(self.home.is_some().then_some(Cmd::Home));
+        self
+    }
+
     /// The machine was looked at.
     pub fn found(&mut self, facts: Facts) {
         for interview in self.interview.iter_mut().chain(self.shelf.values_mut()) {
@@ -114,7 +129,8 @@ impl Model {
         }
         self.cmds.extend([Cmd::Check(Box::new(facts.clone())), Cmd::Guides(Box::new(facts.clone()))]);
         if let Some(guide) = self.server.wanted.clone() {
-            self.cmds.push(Cmd::Open { guide, facts: Box::new(facts.clone()) });
+            let run = self.server.wanted_run.take();
+            self.cmds.push(Cmd::Open { guide, run, facts: Box::new(facts.clone()) });
         }
         self.facts = Some(facts);
     }
@@ -124,6 +140,10 @@ impl Model {
         self.server.forget();
         self.review.forget();
         self.cmds.push(Cmd::Probe);
+        if let Some(home) = &mut self.home {
+            (home.health, home.done) = (Health::default(), false);
+            self.cmds.push(Cmd::Home);
+        }
     }
 
     /// Chooses a guide: its questions come when they are read, or are there from before.
@@ -138,9 +158,22 @@ impl Model {
         }
         let reading = self.server.wanted.replace(guide.to_owned()).is_some_and(|wanted| wanted == guide);
         if let Some(facts) = self.facts.as_ref().filter(|_| !reading) {
-            self.cmds.push(Cmd::Open { guide: guide.to_owned(), facts: Box::new(facts.clone()) });
+            self.cmds.push(Cmd::Open { guide: guide.to_owned(), run: None, facts: Box::new(facts.clone()) });
         }
         false
+    }
+
+    /// Opens the questions of a guide with the answers of this run, which one of its applications was made by.
+    pub fn reopen(&mut self, run: &str, guide: &str) {
+        self.server.refused = None;
+        self.server.wanted = Some(guide.to_owned());
+        match &self.facts {
+            None => self.server.wanted_run = Some(run.to_owned()),
+            Some(facts) => {
+                let (guide, run) = (guide.to_owned(), Some(run.to_owned()));
+                self.cmds.push(Cmd::Open { guide, run, facts: Box::new(facts.clone()) });
+            }
+        }
     }
 
     /// Puts the questions of a guide on the model; those of another are kept.
@@ -165,7 +198,8 @@ impl Model {
 
     /// The pages that can be gone to, in order.
     pub fn places(&self) -> Vec<Route> {
-        let mut places = vec![Route::Welcome, Route::Product];
+        let mut places: Vec<Route> = self.home.iter().map(|_| Route::Home).collect();
+        places.extend([Route::Welcome, Route::Product]);
         if let Some(interview) = &self.interview {
             places.extend(interview.stages().into_iter().map(|stage| Route::Stage(stage.id.clone())));
             places.push(Route::Review);
@@ -192,6 +226,7 @@ impl Model {
                 0 => done(self.facts.is_some()),
                 count => Readiness::Missing(count),
             },
+            (Route::Home, _) => done(self.home.as_ref().is_some_and(Home::is_looked_at)),
             (Route::Product, interview) => done(interview.is_some()),
             (Route::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
                 0 => done(self.review.is_compared()),
@@ -209,6 +244,7 @@ impl Model {
     /// A page's name.
     pub fn title(&self, place: &Route) -> String {
         match place {
+            Route::Home => "Applications".to_owned(),
             Route::Welcome => "Welcome".to_owned(),
             Route::Product => "Product".to_owned(),
             Route::Stage(id) => {

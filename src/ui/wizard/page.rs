@@ -1,6 +1,7 @@
 //! The pages: each says what it shows, what it accepts, and what comes of it. They keep no state of their own.
 
 use crate::error::Exit;
+use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint};
 use crate::ui::wizard::layout::Panes;
 use crate::ui::wizard::model::{Model, Route};
@@ -11,6 +12,7 @@ use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 mod failure;
 mod field;
 pub mod help;
+pub mod home;
 mod parts;
 mod product;
 mod result;
@@ -50,6 +52,10 @@ pub enum Transition {
     Show(usize),
     /// To the page of a run that stands on this machine.
     Attend(String, Attend),
+    /// The questions of an application, by its run and its guide, with its answers.
+    Answers(String, String),
+    /// Has something done; what lies over the page goes.
+    Do(Box<Cmd>),
     /// Starts the run that was reviewed.
     Start,
     /// Out of the wizard, after a question where answers would be lost.
@@ -121,6 +127,7 @@ pub trait Page {
 /// The page of a place.
 pub fn page(place: &Route) -> Box<dyn Page + '_> {
     match place {
+        Route::Home => Box::new(home::HomePage),
         Route::Welcome => Box::new(welcome::Welcome),
         Route::Product => Box::new(product::ProductPage),
         Route::Stage(id) => Box::new(stage::StagePage { id }),

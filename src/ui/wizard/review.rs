@@ -1,6 +1,8 @@
 //! The plan that the answers come to, and what is known of it: what it would change here, and which packages it
 //! would bring. Made anew whenever the answers are others.
 
+use std::collections::BTreeSet;
+
 use crate::action::{Reversible, Verdict};
 use crate::answers::Resolved;
 use crate::answers::interview::{Gap, Interview};
@@ -8,8 +10,11 @@ use crate::error::{Failure, Outcome, Problem};
 use crate::facts::Facts;
 use crate::plan::build::build;
 use crate::plan::preview::Verdicts;
+pub use crate::plan::tally::Effect;
+use crate::plan::tally::Tally;
 use crate::plan::{Plan, Planned};
 use crate::system::packages::forecast::Forecast;
+use crate::ui::estimate::{Outlook, Past};
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::view::Focus;
@@ -20,6 +25,8 @@ pub struct Review {
     /// Somebody looked at it.
     begun: bool,
     made: Option<Made>,
+    /// Stages whose unchanged actions are listed.
+    pub unfolded: BTreeSet<String>,
 }
 
 /// A plan and what is known of it.
@@ -33,21 +40,8 @@ struct Made {
     missing: Vec<Problem>,
     #[expect(clippy::option_option, reason = "not known yet, or known: none is needed")]
     forecast: Option<Option<Outcome<Forecast>>>,
-}
-
-/// What an action would do here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// It is being looked at.
-    Unknown,
-    /// Something comes that is not there.
-    New,
-    /// Something that is there becomes another.
-    Changed,
-    /// Nothing: it is so already.
-    Same,
-    /// It could not be told.
-    Untold,
+    /// What earlier runs tell of it, once that was read.
+    past: Option<Past>,
 }
 
 /// Something in the way of a start.
@@ -80,7 +74,7 @@ impl Review {
             .ok()
             .map(|plan| Cmd::Preview { plan: Box::new(plan.clone()), secrets: resolved.secrets.clone() });
         let from = (resolved.clone(), facts.clone());
-        self.made = Some(Made { from, plan, hash, verdicts: None, missing: Vec::new(), forecast: None });
+        self.made = Some(Made { from, plan, hash, verdicts: None, missing: Vec::new(), forecast: None, past: None });
         cmd
     }
 
@@ -102,6 +96,26 @@ impl Review {
         if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
             made.forecast = Some(forecast);
         }
+    }
+
+    /// What earlier runs tell of it.
+    pub fn remembered(&mut self, hash: &str, past: Past) {
+        if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
+            made.past = Some(past);
+        }
+    }
+
+    /// What earlier runs tell of it; none before that was read.
+    pub fn past(&self) -> Option<&Past> {
+        self.made.as_ref()?.past.as_ref()
+    }
+
+    /// How long it is likely to take; none before all of that is known.
+    pub fn outlook(&self) -> Option<Outlook> {
+        let (plan, past) = (self.plan()?, self.past()?);
+        let known = self.is_compared() && self.is_forecast() && !self.is_idle();
+        let packages = self.packages().and_then(|packages| packages.as_ref().ok());
+        known.then(|| Outlook::of(plan, &past.expected, |at| self.effect(at), packages))
     }
 
     /// Whether somebody looked at it.
@@ -141,33 +155,33 @@ impl Review {
 
     /// What the action at this place would do.
     pub fn effect(&self, at: usize) -> Effect {
-        match self.verdict(at) {
-            None => Effect::Unknown,
-            Some(Err(_) | Ok(Verdict::NotAsked(_))) => Effect::Untold,
-            Some(Ok(Verdict::Unchanged)) => Effect::Same,
-            Some(Ok(Verdict::WouldChange(change))) => match &change.diff {
-                Some(diff) if !diff.starts_with("--- /dev/null") => Effect::Changed,
-                _ => Effect::New,
-            },
-        }
+        Effect::of(self.verdict(at))
     }
 
-    /// How many actions would do this.
-    pub fn count(&self, wanted: &[Effect]) -> usize {
-        let actions = self.plan().map_or(0, |plan| plan.actions.len());
-        (0..actions).filter(|at| wanted.contains(&self.effect(*at))).count()
+    /// What it comes to; nothing before it was compared with the server.
+    pub fn tally(&self) -> Tally {
+        let Some((plan, made)) = self.plan().zip(self.made.as_ref()) else { return Tally::default() };
+        Tally::expected(plan, made.verdicts.iter().flatten().map(|(_, verdict)| verdict))
     }
 
     /// Whether everything is as the answers want it.
     pub fn is_idle(&self) -> bool {
-        self.plan().is_some_and(|plan| plan.actions.len() == self.count(&[Effect::Same]))
+        let tally = self.tally();
+        self.is_compared() && tally.unchanged == tally.actions
+    }
+
+    /// The places of a stage's actions: those that change something, in the order of the run, and the unchanged ones.
+    pub fn of_stage(&self, stage: &str) -> (Vec<usize>, Vec<usize>) {
+        let actions = self.plan().map(|plan| plan.actions.as_slice()).unwrap_or_default();
+        let here = actions.iter().enumerate().filter(|(_, planned)| planned.stage == stage).map(|(at, _)| at);
+        here.partition(|at| self.effect(*at) != Effect::Unchanged)
     }
 
     /// The actions that cannot be taken back.
     pub fn for_good(&self) -> Vec<&Planned> {
         let actions = self.plan().map(|plan| plan.actions.as_slice()).unwrap_or_default();
         let lost = actions.iter().enumerate().filter(|(at, planned)| {
-            matches!(planned.reversible, Reversible::No(_)) && self.effect(*at) != Effect::Same
+            matches!(planned.reversible, Reversible::No(_)) && self.effect(*at) != Effect::Unchanged
         });
         lost.map(|(_, planned)| planned).collect()
     }

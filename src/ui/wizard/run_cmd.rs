@@ -9,6 +9,7 @@ use crate::answers::resolve::Literals;
 use crate::answers::{OnFailure, Resolved, file};
 use crate::engine::decision::{self, Decision};
 use crate::engine::event::{Event, EventKind};
+use crate::engine::health;
 use crate::engine::launch;
 use crate::engine::launch::request::{Launched, Request};
 use crate::engine::rollback::{self, Options};
@@ -20,8 +21,8 @@ use crate::facts::probe::probe;
 use crate::facts::{Application, Facts};
 use crate::guide::{Guide, load};
 use crate::host::{Host, Stamp};
-use crate::plan::Plan;
 use crate::plan::build::build;
+use crate::plan::{OutputLine, Plan};
 use crate::secret::Secret;
 use crate::ui::Renderer;
 use crate::ui::estimate::Expected;
@@ -122,6 +123,8 @@ pub enum RunMsg {
     Started(String),
     /// What it works on, and how long that is likely to take.
     Plan(Box<Plan>, Expected),
+    /// What its guide shows at the end, as it came to be.
+    Outputs(Vec<OutputLine>),
     /// What happened.
     Events(Vec<Event>),
     /// Following has ended.
@@ -279,6 +282,9 @@ fn run_view(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(Ru
     let left = || leave.load(Ordering::Relaxed);
     let followed = follow(host, &dir.events(host), &mut batches, &alive, &left, &mut |_| Asked::GoOn);
     if matches!(followed, Followed::Ended(_)) {
+        if let Ok(plan) = dir.plan(host) {
+            tell(RunMsg::Outputs(health::outputs(host, &plan)));
+        }
         // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
         for _ in 0..250 {
             if left() || !alive() {

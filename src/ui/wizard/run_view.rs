@@ -9,8 +9,9 @@ use crate::engine::event::EventKind;
 use crate::error::{Exit, Failure, Problem};
 use crate::host::Stamp;
 use crate::plan::Plan;
-use crate::secret::{OPEN, Secret};
+use crate::secret::Secret;
 use crate::ui::follow::Followed;
+use crate::ui::outputs;
 use crate::ui::run_state::{BACK, PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::model::{Model, Route};
@@ -199,9 +200,7 @@ impl RunView {
 
     /// The names of the run's secrets.
     pub fn secrets(&self) -> Vec<&str> {
-        let answers = self.plan.iter().flat_map(|plan| &plan.answers);
-        let secret = |value: &serde_json::Value| value.as_str().is_some_and(|text| text.starts_with(OPEN));
-        answers.filter(|answer| secret(&answer.value)).map(|answer| answer.path.as_str()).collect()
+        self.plan.as_ref().map(|plan| outputs::secrets(plan)).unwrap_or_default()
     }
 
     /// What is said before a shell gets the terminal.
@@ -268,6 +267,11 @@ pub fn update(model: &mut Model, msg: RunMsg) {
             run_view.running.expect(expected);
             run_view.running.describe(&plan);
             run_view.plan = Some(plan);
+        }
+        RunMsg::Outputs(outputs) => {
+            if let Some(plan) = &mut run_view.plan {
+                plan.outputs = outputs;
+            }
         }
         RunMsg::Events(events) => {
             for event in events {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::engine::detach;
 use crate::engine::runs::{self, RunStatus};
-use crate::error::Problem;
 use crate::host::Host;
 use crate::preflight::{self, Check, checks};
+use crate::ui::fit::Fit;
 
 /// A run whose changes stand on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,10 +54,12 @@ pub struct ServerStatus {
     checks: Vec<Check>,
     /// The runs that stand, oldest first.
     pub runs: Vec<Earlier>,
-    /// What it lacks for a guide, by the guide's id; only those that lack something.
-    pub unmet: BTreeMap<String, Vec<Problem>>,
+    /// How every guide fits it, by the guide's id; none before that is known.
+    pub fits: BTreeMap<String, Fit>,
     /// The guide that was chosen while the machine was still looked at, or that is being read.
     pub wanted: Option<String>,
+    /// Whose answers are wanted then: an application's, by its run.
+    pub wanted_run: Option<String>,
     /// Why the last one could not be opened.
     pub refused: Option<String>,
 }

@@ -13,6 +13,7 @@ use crate::ui::style::Look;
 mod answering;
 mod bytes;
 mod captures;
+mod home;
 mod random;
 mod review;
 mod reviewing;

@@ -2,6 +2,7 @@
 
 use crate::engine::runs::RunStatus;
 use crate::error::{Exit, Problem};
+use crate::plan::tally::number;
 use crate::ui::wizard::model::{Model, Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::{Attend, help};
@@ -26,8 +27,8 @@ impl Overlay {
             RunStatus::RollbackUnfinished => vec![to("Continue the rollback", Attend::RollBack)],
             RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![to("Show it", Attend::Look)],
         };
-        let changes = if *changes == 1 { "1 change".to_owned() } else { format!("{changes} changes") };
-        let mut text = format!("Run {run}: {}; {changes} on this server.", earlier.words());
+        let changes = number(*changes, "change");
+        let mut text = format!("Run {run} {}, with {changes} on this server.", earlier.words());
         match state {
             RunStatus::Running | RunStatus::RollbackUnfinished => {}
             _ if last => {

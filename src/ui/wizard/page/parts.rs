@@ -84,20 +84,6 @@ pub fn field(id: &str, label: &str, role: Role, value: &str, writer: &mut ViewBu
     writer.stop(stop, from);
 }
 
-/// The same in one line; what is cut can be shown.
-pub fn short(id: &str, label: &str, value: &str, writer: &mut ViewBuilder<'_>) {
-    let stop = Focus::Step(id.to_owned());
-    let from = writer.row();
-    let head = if writer.at(&stop) { Role::Focus } else { Role::Dim };
-    let columns = if writer.width() < NARROW { text::width(label) + 1 } else { LABEL };
-    let label = text::pad(&writer.clean(label), columns);
-    let room = writer.width().saturating_sub(2 + columns);
-    let value = text::shorten(&writer.clean(value), room, writer.theme().sign(Sign::Ellipsis));
-    let pieces = vec![writer.span(head, &label), writer.span(Role::Value, &value)];
-    writer.stop_line(&stop, pieces, None);
-    writer.stop(stop, from);
-}
-
 /// A word that is wider than a line goes on in the next.
 fn chunks(line: &str, columns: usize) -> Vec<String> {
     let mut chunks = vec![String::new()];

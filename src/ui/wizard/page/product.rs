@@ -58,9 +58,16 @@ fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<
         let says = "Stands on this server. You begin with its answers, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);
     }
-    for unmet in model.server.unmet.get(&product.id).into_iter().flatten() {
-        let hint = if unmet.hint.is_empty() { String::new() } else { format!(": {}", unmet.hint) };
-        writer.note(Role::Bad, Sign::Bad, 6, &format!("{}{hint}", unmet.message));
+    if let Some(fit) = model.server.fits.get(&product.id) {
+        for unmet in &fit.unmet {
+            writer.note(Role::Bad, Sign::Bad, 6, unmet);
+        }
+        for need in &fit.needs {
+            writer.note(Role::Warning, Sign::Right, 6, need);
+        }
+        if fit.is_whole() && !stands {
+            writer.note(Role::Good, Sign::Good, 6, "Fits this server; every question has an answer on offer.");
+        }
     }
     if model.server.wanted.as_ref() == Some(&product.id) {
         let says = if model.facts.is_none() { "one moment: this server is still looked at" } else { "opening" };

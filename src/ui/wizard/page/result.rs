@@ -6,14 +6,15 @@ use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::error::Exit;
 use crate::plan::OutputLine;
-use crate::ui::run_state::{Phase, RunState, StepState};
+use crate::ui::outputs::{Outputs, is_address};
+use crate::ui::run_state::{PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
+use crate::ui::wizard::overlay::{Entry, Menu, Overlay, Target};
 use crate::ui::wizard::page::Transition;
-use crate::ui::wizard::page::parts::{failure, field, fields, headline, short};
+use crate::ui::wizard::page::parts::{failure, field, fields, headline};
 use crate::ui::wizard::page::run::sign;
 use crate::ui::wizard::run_cmd::RunCmd;
 use crate::ui::wizard::run_view::{Face, RunView};
@@ -25,6 +26,8 @@ use crate::ui::{messages, text};
 const LABEL: usize = 14;
 /// Of what may be many, so many are shown.
 const SOME: usize = 6;
+/// Parts of the page that are folded.
+const DETAILS: &str = "details";
 /// What the names of result lines begin with among the page's stops.
 const RESULT: &str = "result: ";
 /// What a secret looks like while it is not shown.
@@ -85,7 +88,9 @@ pub fn key_hints(run_view: &RunView, face: Face, focus: Option<&Focus>) -> Vec<K
             key_hints.push(key_hint(Act::Enter, ""));
         }
         Some(Focus::Button(_)) => key_hints.push(key_hint(Act::Enter, "choose")),
-        Some(Focus::Step(id)) if whole(run_view, id).is_some() => key_hints.push(key_hint(Act::Enter, "show")),
+        Some(Focus::Stage(fold)) => {
+            key_hints.push(key_hint(Act::Enter, if is_open(run_view, fold) { "fold" } else { "open" }));
+        }
         _ => key_hints.push(key_hint(Act::Enter, "next")),
     }
     if !run_view.running.failures.is_empty() {
@@ -99,17 +104,6 @@ pub fn key_hints(run_view: &RunView, face: Face, focus: Option<&Focus>) -> Vec<K
     }
     key_hints.push(key_hint(Act::Quit, "leave"));
     key_hints
-}
-
-/// The whole of a line that was cut: its name and its text.
-fn whole(run_view: &RunView, id: &str) -> Option<(String, String)> {
-    if let Some(label) = id.strip_prefix(RESULT) {
-        let line = run_view.plan.as_ref()?.outputs.iter().find(|line| line.label == label)?;
-        return Some((line.label.clone(), line.value.clone()));
-    }
-    let step = run_view.running.steps.iter().find(|step| step.id == id)?;
-    let evidence = step.evidence.as_deref().unwrap_or_default();
-    Some((step.id.clone(), format!("{}\n\n{evidence}", step.describe)))
 }
 
 /// Whether changes stand that can be taken back from here.
@@ -157,12 +151,9 @@ pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
                 model.cmds.push(Cmd::Run(RunCmd::Secret { of: plan.application(), name: name.clone() }));
             }
         }
-        (Act::Enter, Some(Focus::Step(id))) => {
-            if let Some((title, text)) = whole(run_view, id) {
-                let lines = vec![Line::Prose(Role::Value, text)];
-                return Transition::Open(Box::new(Overlay::Pager(Pager::new(title, lines))));
-            }
-            return Transition::Next;
+        (Act::Enter, Some(Focus::Stage(fold))) => {
+            let open = !is_open(run_view, fold);
+            run_view.folds.insert(fold.clone(), open);
         }
         (Act::Enter, _) => return Transition::Next,
         _ => {}
@@ -173,22 +164,70 @@ pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
 // --- the ends -----------------------------------------------------------------
 
 fn done(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    headline(Role::Good, Sign::Good, &format!("{} is in production.", run_view.running.title), writer);
-    let proven = run_view.running.proven().count();
-    if proven > 0 {
-        let things = if proven == 1 { "1 thing was".to_owned() } else { format!("{proven} things were") };
-        let untried = run_view.running.untried().count();
-        let untried = if untried == 0 { String::new() } else { format!(", {untried} not tried") };
-        writer.prose(Role::Dim, 4, &format!("{things} proven{untried}, see below"));
-    }
-    for text in &run_view.running.warnings {
+    let running = &run_view.running;
+    headline(Role::Good, Sign::Good, &format!("{} is in production.", running.title), writer);
+    writer.prose(Role::Dim, 4, &messages::came_to(running));
+    for text in &running.warnings {
         writer.note(Role::Warning, Sign::Warning, 2, text);
     }
-    skipped(&run_view.running, writer);
-    results(run_view, writer);
+    skipped(running, writer);
+    for step in running.untried() {
+        let why = step.not_tried().unwrap_or_default();
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("not tried: {}: {why}", step.describe));
+    }
+    writer.blank();
+    let outputs = outputs(run_view);
+    fields_of(&outputs.needed, writer);
     credentials(run_view, writer);
-    next(run_view, &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")], writer);
-    proofs(&run_view.running, writer);
+    fields(&[("Roll back", "bringup rollback".to_owned())], writer);
+    writer.blank();
+    if fold(run_view, DETAILS, "Details", &labels(&outputs.others), writer) {
+        fields_of(&outputs.others, writer);
+        secrets(run_view, run_view.secrets().into_iter().filter(|name| !is_needed(run_view, name)), writer);
+        next(run_view, &[("Verify again", "bringup verify")], writer);
+    }
+    let (passed, all) = (running.proven().count(), running.proofs().1);
+    if all > 0 && fold(run_view, PROOFS, "Proofs", &format!("{passed} of {all} passed"), writer) {
+        proofs(running, writer);
+    }
+}
+
+/// Whether somebody opened this part of the page.
+fn is_open(run_view: &RunView, fold: &str) -> bool {
+    run_view.folds.get(fold).copied().unwrap_or(false)
+}
+
+/// A line that stands for a part of the page; whether that is to follow.
+fn fold(run_view: &RunView, id: &str, says: &str, about: &str, writer: &mut ViewBuilder<'_>) -> bool {
+    let stop = Focus::Stage(id.to_owned());
+    let from = writer.row();
+    let open = is_open(run_view, id);
+    let sign = if open { Sign::Down } else { Sign::Right };
+    let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
+    let room = writer.width().saturating_sub(4 + LABEL);
+    let lines = if open { vec![String::new()] } else { text::wrap(&writer.clean(about), room.max(8)) };
+    for (at, line) in lines.iter().enumerate() {
+        let line = writer.span(Role::Dim, line);
+        if at == 0 {
+            let pieces = vec![
+                writer.sign(Role::Dim, sign),
+                Span::raw(" "),
+                writer.span(role, says),
+                Span::raw(" ".repeat(LABEL.saturating_sub(2 + text::width(says)))),
+                line,
+            ];
+            writer.stop_line(&stop, pieces, None);
+        } else {
+            writer.line(vec![Span::raw(" ".repeat(2 + LABEL)), line]);
+        }
+    }
+    writer.stop(stop, from);
+    open
+}
+
+/// "Data, Database, Settings".
+fn labels(lines: &[&OutputLine]) -> String {
+    lines.iter().map(|line| line.label.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn nothing_to_do(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
@@ -197,8 +236,10 @@ fn nothing_to_do(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     if run_view.idle == Some(false) {
         writer.note(Role::Warning, Sign::Warning, 0, "A proof had failed the last time: `bringup verify` tries again.");
     }
-    results(run_view, writer);
     writer.blank();
+    let outputs = outputs(run_view);
+    fields_of(&outputs.needed, writer);
+    fields_of(&outputs.others, writer);
     fields(&[("Verify again", "bringup verify".to_owned()), ("Roll back", "bringup rollback".to_owned())], writer);
 }
 
@@ -262,16 +303,15 @@ fn lost(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
 
 // --- their parts ----------------------------------------------------------------
 
-/// What stands where, addresses first.
-fn results(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    let Some(plan) = run_view.plan.as_ref().filter(|plan| !plan.outputs.is_empty()) else { return };
-    writer.blank();
-    let is_address = |line: &&OutputLine| line.value.starts_with("https://") || line.value.starts_with("http://");
-    for line in plan.outputs.iter().filter(is_address) {
-        field(&format!("{RESULT}{}", line.label), &line.label, Role::Heading, &line.value, writer);
-    }
-    for line in plan.outputs.iter().filter(|line| !is_address(line)) {
-        short(&format!("{RESULT}{}", line.label), &line.label, &line.value, writer);
+/// What a guide shows at the end, by what one needs now and what can wait.
+fn outputs(run_view: &RunView) -> Outputs<'_> {
+    run_view.plan.as_ref().map(|plan| Outputs::of(plan)).unwrap_or_default()
+}
+
+fn fields_of(lines: &[&OutputLine], writer: &mut ViewBuilder<'_>) {
+    for line in lines {
+        let role = if is_address(&line.value) { Role::Heading } else { Role::Value };
+        field(&format!("{RESULT}{}", line.label), &line.label, role, &line.value, writer);
     }
 }
 
@@ -281,25 +321,27 @@ fn proofs(running: &RunState, writer: &mut ViewBuilder<'_>) {
     if proven.is_empty() && failed.is_empty() {
         return;
     }
-    writer.blank();
-    let head = writer.span(Role::Heading, if failed.is_empty() { "Proven" } else { "Tried" });
-    writer.line(vec![Span::raw("  "), head]);
+    if !failed.is_empty() {
+        writer.blank();
+        let head = writer.span(Role::Heading, "Tried");
+        writer.line(vec![Span::raw("  "), head]);
+    }
     for step in failed.into_iter().chain(running.untried()).chain(proven) {
         let stop = Focus::Step(step.id.clone());
         let from = writer.row();
         let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
         let (sign_role, sign) =
             if step.not_tried().is_some() { (Role::Warning, Sign::Warning) } else { sign(step.state) };
-        let says = text::shorten(
-            &writer.clean(&step.describe),
-            writer.width().saturating_sub(4),
-            writer.theme().sign(Sign::Ellipsis),
-        );
-        let pieces = vec![writer.sign(sign_role, sign), Span::raw(" "), writer.span(role, &says)];
-        writer.stop_line(&stop, pieces, None);
+        let room = writer.width().saturating_sub(4).max(8);
+        let mut lines = text::wrap(&writer.clean(&step.describe), room).into_iter();
+        let first = writer.span(role, &lines.next().unwrap_or_default());
+        writer.stop_line(&stop, vec![writer.sign(sign_role, sign), Span::raw(" "), first], None);
+        for line in lines {
+            let line = writer.span(Role::Value, &line);
+            writer.line(vec![Span::raw("    "), line]);
+        }
         if let Some(evidence) = &step.evidence {
-            let piece = writer.span(Role::Dim, evidence);
-            writer.line(vec![Span::raw("    "), piece]);
+            writer.prose(Role::Dim, 4, evidence);
         }
         writer.stop(stop, from);
     }
@@ -313,20 +355,20 @@ fn skipped(running: &RunState, writer: &mut ViewBuilder<'_>) {
     }
 }
 
+/// Whether what one needs now names this secret.
+fn is_needed(run_view: &RunView, name: &str) -> bool {
+    outputs(run_view).needed.iter().any(|line| line.value.contains(name))
+}
+
+/// Where the passwords are; those that one needs now can be shown.
 fn credentials(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    let names = run_view.secrets();
-    if names.is_empty() {
-        return;
-    }
-    writer.blank();
-    let head = writer.span(Role::Heading, "Passwords");
-    writer.line(vec![Span::raw("  "), head]);
-    let file = run_view
-        .plan
-        .as_ref()
-        .map(|plan| secret_store::path(&plan.application()).display().to_string())
-        .unwrap_or_default();
-    writer.prose(Role::Dim, 4, &format!("kept for root only in {file}"));
+    let Some(plan) = run_view.plan.as_ref().filter(|_| !run_view.secrets().is_empty()) else { return };
+    let file = secret_store::path(&plan.application()).display().to_string();
+    fields(&[("Passwords", format!("{file} (for root only)"))], writer);
+    secrets(run_view, run_view.secrets().into_iter().filter(|name| is_needed(run_view, name)), writer);
+}
+
+fn secrets<'a>(run_view: &RunView, names: impl Iterator<Item = &'a str>, writer: &mut ViewBuilder<'_>) {
     for name in names {
         let shown = match &run_view.revealed {
             Some((revealed, secret)) if revealed == name => secret.expose().to_owned(),

@@ -59,6 +59,11 @@ impl Page for ReviewPage {
                 "go there"
             }
             Some(Focus::Line(OBSTACLES, _)) => "",
+            Some(Focus::Line(ACTIONS, at)) => match model.review.plan().and_then(|plan| folded(plan, *at)) {
+                Some(stage) if model.review.unfolded.contains(stage) => "fold",
+                Some(_) => "open",
+                None => "show",
+            },
             Some(Focus::Line(..)) => "show",
             Some(Focus::Button(START)) => "start",
             _ => "choose",
@@ -81,9 +86,15 @@ impl Page for ReviewPage {
                 to.map_or(Transition::Stay, |(place, stop)| Transition::Go(place, stop))
             }
             (Act::Enter, Some(Focus::Line(ACTIONS, at))) => {
-                let Some(planned) = model.review.plan().and_then(|plan| plan.actions.get(*at)) else {
+                let Some(plan) = model.review.plan() else { return Transition::Stay };
+                if let Some(stage) = folded(plan, *at).map(str::to_owned) {
+                    let unfolded = &mut model.review.unfolded;
+                    if !unfolded.remove(&stage) {
+                        unfolded.insert(stage);
+                    }
                     return Transition::Stay;
-                };
+                }
+                let Some(planned) = plan.actions.get(*at) else { return Transition::Stay };
                 let pager = Pager::new(planned.id.clone(), details::lines(&model.review, *at));
                 Transition::Open(Box::new(Overlay::Pager(pager)))
             }
@@ -134,17 +145,72 @@ fn in_the_way(obstacles: &[Obstacle], writer: &mut ViewBuilder<'_>) {
     writer.blank();
 }
 
+/// Stages with changes first, then those in which everything is as it should be, each in one line.
 fn actions(model: &Model, plan: &Plan, writer: &mut ViewBuilder<'_>) {
-    for stage in &plan.stages {
-        let mut here = plan.actions.iter().enumerate().filter(|(_, planned)| planned.stage == stage.id).peekable();
-        if here.peek().is_none() {
+    let mut idle = Vec::new();
+    for (number, stage) in plan.stages.iter().enumerate() {
+        let (changes, unchanged) = model.review.of_stage(&stage.id);
+        if changes.is_empty() {
+            if !unchanged.is_empty() {
+                idle.push((number, stage, unchanged));
+            }
             continue;
         }
         writer.blank();
         let title = writer.span(Role::Heading, &stage.title);
         writer.line(vec![title]);
-        for (at, planned) in here {
-            action(model, at, planned, writer);
+        for at in changes {
+            action(model, at, &plan.actions[at], writer);
+        }
+        if !unchanged.is_empty() {
+            fold(model, plan, (number, &stage.id), None, &unchanged, writer);
+        }
+    }
+    if !idle.is_empty() {
+        writer.blank();
+        let title = writer.span(Role::Heading, "Unchanged");
+        writer.line(vec![title]);
+    }
+    for (number, stage, unchanged) in idle {
+        fold(model, plan, (number, &stage.id), Some(&stage.title), &unchanged, writer);
+    }
+}
+
+/// The stage whose unchanged actions are folded at this place of the list: they stand behind the actions.
+fn folded(plan: &Plan, at: usize) -> Option<&str> {
+    let number = at.checked_sub(plan.actions.len())?;
+    plan.stages.get(number).map(|stage| stage.id.as_str())
+}
+
+/// Unchanged actions of a stage: a line, or each of them where somebody wants to see them.
+fn fold(
+    model: &Model,
+    plan: &Plan,
+    (number, stage): (usize, &str),
+    title: Option<&str>,
+    unchanged: &[usize],
+    writer: &mut ViewBuilder<'_>,
+) {
+    let stop = Focus::Line(ACTIONS, plan.actions.len() + number);
+    let from = writer.row();
+    let open = model.review.unfolded.contains(stage);
+    let count = format!("{} unchanged", unchanged.len());
+    let (head, rest) = if let Some(title) = title {
+        (title.to_owned(), format!(": {count}"))
+    } else {
+        let all: Vec<&str> = unchanged.iter().map(|at| plan.actions[*at].describe.as_str()).collect();
+        let room = writer.width().saturating_sub(4 + text::width(&count));
+        let ellipsis = writer.theme().sign(Sign::Ellipsis);
+        let names = text::shorten(&writer.clean(&format!(": {}", all.join("; "))), room, ellipsis);
+        (count, if open { String::new() } else { names })
+    };
+    let head = writer.span(if writer.at(&stop) { Role::Focus } else { Role::Dim }, &head);
+    let pieces = vec![writer.sign(Role::Dim, Sign::Same), Span::raw(" "), head, writer.span(Role::Dim, &rest)];
+    writer.stop_line(&stop, pieces, None);
+    writer.stop(stop, from);
+    if open {
+        for at in unchanged {
+            action(model, *at, &plan.actions[*at], writer);
         }
     }
 }
@@ -157,10 +223,10 @@ fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<
         Effect::Unknown => (Role::Dim, Sign::Pending),
         Effect::New => (Role::Good, Sign::New),
         Effect::Changed => (Role::Warning, Sign::Changed),
-        Effect::Same => (Role::Dim, Sign::Same),
+        Effect::Unchanged => (Role::Dim, Sign::Same),
         Effect::Untold => (Role::Dim, Sign::Untold),
     };
-    let says = if effect == Effect::Same { Role::Dim } else { Role::Value };
+    let says = if effect == Effect::Unchanged { Role::Dim } else { Role::Value };
     let wide = writer.width() >= WIDE;
     let room = if wide { (writer.width() - 4) / 2 } else { writer.width().saturating_sub(4) };
     let right = right(model, planned, effect, writer);
@@ -189,7 +255,7 @@ fn right(model: &Model, planned: &Planned, effect: Effect, writer: &ViewBuilder<
             let forecast = model.review.packages()?.as_ref().ok()?;
             Some(writer.span(Role::Dim, &human(forecast.download)))
         }
-        (_, Reversible::No(_)) if effect != Effect::Same => Some(writer.span(Role::Warning, "for good")),
+        (_, Reversible::No(_)) if effect != Effect::Unchanged => Some(writer.span(Role::Warning, "for good")),
         _ => None,
     }
 }

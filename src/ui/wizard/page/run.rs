@@ -3,7 +3,8 @@
 use ratatui::text::Span;
 
 use crate::error::Exit;
-use crate::ui::run_state::{Group, Phase, StepState, Work};
+use crate::plan::tally::number;
+use crate::ui::run_state::{Count, Group, PROOFS, Phase, StepState, Work};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
@@ -205,12 +206,8 @@ fn detach(run_view: &RunView) -> Overlay {
 /// The whole: how far, and how long.
 fn whole(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     let running = &run_view.running;
-    let (over, all) = running.count();
+    let Count { over, all, unit } = running.count();
     let mut pieces = bar(Role::Good, running.share(run_view.now), writer);
-    let unit = match running.phase {
-        Phase::Back => "changes rolled back",
-        _ => "steps",
-    };
     let unit = if writer.width() < 60 { "" } else { unit };
     pieces.push(writer.span(Role::Value, format!("  {over} of {all} {unit}").trim_end()));
     let mut time = seconds(running.elapsed(run_view.now).as_secs());
@@ -333,14 +330,14 @@ pub fn sign(state: StepState) -> (Role, Sign) {
 fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
     let (over, all) = (group.over(), group.steps.len());
     let alone = all == 1;
-    let steps = |n: usize| if n == 1 { "1 step".to_owned() } else { format!("{n} steps") };
+    let steps = |n: usize| number(n, if group.id == PROOFS { "proof" } else { "action" });
     let right = match group.state() {
         StepState::Pending if over == 0 => steps(all),
         StepState::Working if alone => String::new(),
         StepState::Pending | StepState::Working => format!("{over} of {all}"),
         StepState::Failed => "failed".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
-        StepState::Unchanged => "already so".to_owned(),
+        StepState::Unchanged => "unchanged".to_owned(),
         StepState::Done | StepState::Skipped => messages::duration(group.millis()),
     };
     let stop = Focus::Stage(group.id.to_owned());
@@ -349,7 +346,7 @@ fn stage(run_view: &RunView, group: &Group<'_>, writer: &mut ViewBuilder<'_>) {
 
 fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
     let right = match step.state {
-        StepState::Unchanged => "already so".to_owned(),
+        StepState::Unchanged => "unchanged".to_owned(),
         StepState::Failed => "failed".to_owned(),
         StepState::Skipped => "left out".to_owned(),
         StepState::Undone => "rolled back".to_owned(),

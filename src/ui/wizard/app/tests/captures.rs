@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::run::{stuck, told};
@@ -12,6 +13,9 @@ use crate::facts::{Cpus, Disk, Facts, Memory, Netfilter, Os, Sshd};
 use crate::ui::run_state::recorded::recorded;
 
 const SIZE: (u16, u16) = (80, 24);
+/// The head of the page that shows all pictures.
+const PAGE: &str = "# The wizard in pictures\n\nThe wizard's own frames at 80x24, written and compared by a test: \
+                    `CAPTURES=write cargo test --lib captures` makes\nthem and this page anew.\n";
 
 /// A small server, as many have it.
 fn facts() -> Facts {
@@ -73,20 +77,41 @@ fn captures_show_what_is_so() {
     press(&mut database, "Down Space");
     let mut workers = at("workers", Some(Focus::Field("workers.users".to_owned())));
     press(&mut workers, "4 0");
+    let host = super::home::two();
+    let mut home = coloured(super::home::home(&host, SIZE));
+    settle_on(&mut home, &host);
+    let mut product = coloured(super::review::on(&super::review::fit(), SIZE));
+    press(&mut product, "Enter");
+    let review = coloured(super::review::reviewing(&super::review::fit(), SIZE, &[]));
+    let mut work = super::run::quickstart();
+    work.truncate(work.len() / 2);
     let scenes = vec![
+        ("home", "Home: every application, how well it is, and what can be done", home),
+        ("product", "The products, with what fits this server and what each still needs", product),
         ("stage", "A stage: why it matters, its questions, where each answer comes from", database),
         ("sizing", "Workers and memory, drawn while the numbers change", workers),
+        ("review", "The review: changes first, how long it will take, what stays", review),
+        ("run", "A run at work: how far, how long, and the output of the step", coloured(told(SIZE, &work))),
         ("failure", "A run that failed asks what to do", coloured(told(SIZE, &stuck()))),
-        ("result", "The result, with the evidence of every proof", coloured(told(SIZE, &recorded()))),
+        ("result", "The result: what one needs now, the rest behind a key", coloured(told(SIZE, &recorded()))),
     ];
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
-    for (name, title, app) in scenes {
-        let path = dir.join(format!("{name}.svg"));
-        let now = picture(title, &app);
-        if std::env::var_os("CAPTURES").is_some() {
-            std::fs::write(&path, &now).unwrap();
-        }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == now, "{} is not what the wizard shows; see this file's head", path.display());
+    let mut page = String::from(PAGE);
+    for (name, title, _) in &scenes {
+        let _ = write!(page, "\n## {title}\n\n![{title}](../tests/captures/{name}.svg)\n");
     }
+    kept(&dir.join("../../docs/captures.md"), &page);
+    for (name, title, app) in scenes {
+        kept(&dir.join(format!("{name}.svg")), &picture(title, &app));
+    }
+}
+
+/// Compares a file with what it should be now, or writes it.
+#[track_caller]
+fn kept(path: &Path, now: &str) {
+    if std::env::var_os("CAPTURES").is_some() {
+        std::fs::write(path, now).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == now, "{} is not what the wizard shows; see this file's head", path.display());
 }

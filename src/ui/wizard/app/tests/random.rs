@@ -96,7 +96,7 @@ fn happen(app: &mut App, event: &Event) -> Leave {
         Event::Saved(true) => return app.tell(Msg::Saved("/root/answers.yaml".into())),
         Event::Saved(false) => return app.tell(Msg::NotSaved("the disk is full".to_owned())),
         Event::Nothing => {
-            app.tell(Msg::Unmet(BTreeMap::new()));
+            app.tell(Msg::Fits(BTreeMap::new()));
             return app.tell(Msg::Runs(Vec::new()));
         }
     }

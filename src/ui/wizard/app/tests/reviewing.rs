@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::review::{fit, on, reviewing};
 use super::*;
+use crate::action::{Change, Verdict};
 use crate::answers::Origin;
 use crate::engine::journal::Record;
 use crate::engine::runs::RunDir;
@@ -227,4 +228,65 @@ fn moving_in_the_list_of_actions_changes_two_lines() {
     let after = screen(&app);
     let changed = before.lines().zip(after.lines()).filter(|(before, after)| before != after).count();
     assert_eq!(changed, 2, "{after}");
+}
+
+/// Everything is as it should be, but for the actions at these places.
+fn mostly_unchanged(app: &mut App, changed: &[&str]) {
+    let plan = app.model.review.plan().unwrap();
+    let change = || Change { summary: String::new(), diff: None };
+    let verdict = |id: &str| if changed.contains(&id) { Verdict::WouldChange(change()) } else { Verdict::Unchanged };
+    let verdicts = plan.actions.iter().map(|planned| (planned.id.clone(), Ok(verdict(&planned.id)))).collect();
+    let hash = plan.hash();
+    app.tell(Msg::Forecast(hash.clone(), None));
+    app.tell(Msg::Compared(hash, verdicts, vec![]));
+}
+
+#[test]
+fn what_changes_stands_first_and_the_rest_is_a_line_for_each_stage() {
+    let mut app = reviewing(&fit(), (80, 60), &[]);
+    mostly_unchanged(&mut app, &["web.nginx_site", "services.env"]);
+    let page = screen(&app);
+    let actions = app.model.review.plan().unwrap().actions.len();
+    assert!(page.contains(&format!("2 changes, {} unchanged", actions - 2)), "{page}");
+    let row =
+        |what: &str| page.lines().position(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}: {page}"));
+    assert!(row("write /etc/nginx/sites-available/webapp") < row("write /etc/webapp/env"));
+    assert!(row("write /etc/webapp/env") < row("= Application: 5 unchanged"));
+    assert!(page.contains("= 2 unchanged: "), "the rest of the stage that changes something:\n{page}");
+    assert!(!page.contains("make the directory /etc/webapp"), "{page}");
+    let lines = page.lines().filter(|line| line.contains(" unchanged")).count();
+    assert!(lines <= app.model.review.plan().unwrap().stages.len() + 1, "{page}");
+    // The first thing to point at is the first change; a fold opens and closes.
+    assert_eq!(app.view().focus, Some(Focus::Line("actions", 7)));
+    for _ in 0..5 {
+        press_on(&mut app, &fit(), "Down");
+    }
+    press_on(&mut app, &fit(), "Enter");
+    assert!(screen(&app).contains("make the directory /etc/webapp"), "{}", screen(&app));
+    press_on(&mut app, &fit(), "Enter");
+    assert_eq!(screen(&app).matches("make the directory /etc/webapp").count(), 0);
+}
+
+#[test]
+fn what_others_changed_since_is_said_before_anything_starts() {
+    let host = fit();
+    host.put_file("/etc/webapp/env", "ours", 0o640);
+    let mut plan = Plan::new("webapp", "");
+    plan.answers.push(crate::plan::Answered {
+        path: "application.name".into(),
+        value: "webapp".into(),
+        origin: Origin::File,
+    });
+    let (_, mut journal) = RunDir::create(&host, &plan).unwrap();
+    let begin = Record::Begin { action: "services.env".into(), stage: "services".into(), undo: Vec::new() };
+    journal.write(&host, begin).unwrap();
+    let hash = crate::action::carry::written(&host, Path::new("/etc/webapp/env")).unwrap().unwrap();
+    let wrote = [("/etc/webapp/env".into(), hash)].into();
+    journal.write(&host, Record::End { action: "services.env".into(), written_hashes: wrote }).unwrap();
+    journal.write(&host, Record::Finished { exit: Exit::Done, data: BTreeMap::new() }).unwrap();
+    let since = "/etc/webapp/env was changed by somebody else since";
+    assert!(!screen(&reviewing(&host, (120, 40), &[])).contains(since));
+    host.put_file("/etc/webapp/env", "theirs", 0o640);
+    let page = screen(&reviewing(&host, (120, 40), &[]));
+    assert!(page.contains(since), "{page}");
 }

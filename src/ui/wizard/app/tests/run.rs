@@ -379,7 +379,9 @@ fn the_wizard_ends_as_the_run_did() {
 #[test]
 fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
     let mut app = told((80, 60), &quickstart());
-    assert!(screen(&app).contains("••••••••"));
+    assert!(!screen(&app).contains("••••••••"), "a token of the proofs is nothing that one needs now");
+    app.model.run_view.as_mut().unwrap().folds.insert("details".to_owned(), true);
+    app.resize(80, 60);
     app.views.entry(Route::Run).or_default().focus = Some(Focus::Step(SECRET.to_owned()));
     app.resize(80, 60);
     let cmds = keys(&mut app, "^R");
@@ -447,10 +449,11 @@ fn a_run_is_followed_in_few_reports_until_its_end_or_until_nobody_looks() {
     host.put_file(RunDir::of(RUN).file("events.jsonl"), text, 0o600);
     let msg = work(&host, follow(false));
     // One that begins again does so on another plan, which is told before its events.
-    let [RunMsg::Plan(..), RunMsg::Events(first), RunMsg::Plan(..), RunMsg::Events(_), RunMsg::Followed(_)] = &msg[..]
-    else {
+    let [head @ .., RunMsg::Outputs(outputs), RunMsg::Followed(_)] = &msg[..] else { panic!("{msg:?}") };
+    let [RunMsg::Plan(..), RunMsg::Events(first), RunMsg::Plan(..), RunMsg::Events(_)] = head else {
         panic!("{msg:?}")
     };
+    assert_eq!(outputs.len(), plan().outputs.len(), "what its guide shows, as it came to be");
     assert_eq!(first.len(), 4);
 
     let host = FakeHost::new();
@@ -498,4 +501,26 @@ fn a_secret_is_read_from_where_it_is_kept() {
     let answer = Answered { path: SECRET.to_owned(), value: mark(SECRET).into(), origin: Origin::Default };
     assert!(plan().answers.contains(&answer));
     assert!(host.stat(&secret_store::path(&plan().application())).unwrap().is_some());
+}
+
+/// What one needs at once stands on the first screen, whole; the rest is a key away, and nothing is said twice.
+#[test]
+fn a_result_shows_what_one_needs_now_and_keeps_the_rest_behind_a_key() {
+    let mut app = told((80, 24), &quickstart());
+    let page = screen(&app);
+    for needed in ["https://app.example.org/", "secrets/webapp.json", "bringup rollback", "8 of 8 proofs passed"] {
+        assert!(page.contains(needed), "{needed}: {page}");
+    }
+    assert!(!page.contains('…') && !page.contains("more"), "all of it is seen, and nothing is cut:\n{page}");
+    assert!(!page.contains("journalctl"), "{page}");
+    for fold in ["details", "proofs"] {
+        app.views.entry(Route::Run).or_default().focus = Some(Focus::Stage(fold.to_owned()));
+        keys(&mut app, "Enter");
+    }
+    app.resize(80, 100);
+    let page = screen(&app);
+    assert!(page.contains("journalctl -u webapp") && page.contains("sudo bringup --answers"), "{page}");
+    assert!(!page.contains('…'), "{page}");
+    let once = "redirects to HTTPS";
+    assert!(page.matches(once).count() <= 1, "{page}");
 }

@@ -8,7 +8,6 @@ use crate::state_dir::STATE_DIR;
 use crate::ui::text;
 use crate::ui::wizard::model::Model;
 use crate::ui::wizard::overlay::typed_secrets;
-use crate::ui::wizard::review::Effect;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::ViewBuilder;
 
@@ -18,6 +17,12 @@ const VALUES: usize = 9;
 /// Writes it. `ready`: nothing is in the way.
 pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
     headline(model, plan, ready, writer);
+    if let Some(since) = model.review.past().and_then(|past| past.since(model.root)) {
+        entry("Since", &since, writer);
+    }
+    if let Some(outlook) = model.review.outlook() {
+        entry("Takes", &outlook.words(), writer);
+    }
     let brings = plan.brings();
     entry("Packages", &packages(model), writer);
     let ports = |scope| {
@@ -55,29 +60,19 @@ pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'
 
 fn headline(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
     let review = &model.review;
-    let changes = match review.count(&[Effect::New, Effect::Changed]) {
-        1 => "1 change".to_owned(),
-        n => format!("{n} changes"),
-    };
-    let same = match review.count(&[Effect::Same]) {
-        0 => String::new(),
-        n => format!(", {n} already so"),
-    };
-    let untold = match review.count(&[Effect::Untold]) {
-        0 => String::new(),
-        n => format!(", {n} that cannot be told yet"),
-    };
+    let tally = review.tally();
+    let total = tally.total();
     if review.is_looking() {
         let says = format!("Checking this server: {} actions are compared with it.", plan.actions.len());
         writer.note(Role::Dim, Sign::Working, 0, &says);
     } else if review.is_idle() {
-        let says = "Nothing to change: this server is as the answers want it. `bringup verify` proves it again.";
-        writer.note(Role::Good, Sign::Good, 0, says);
+        let says = format!("Nothing to change: {tally} ({total}). `bringup verify` tries the proofs again.");
+        writer.note(Role::Good, Sign::Good, 0, &says);
     } else if ready {
-        let says = format!("Ready: {changes}{same}{untold}. Tab leads to the start.");
+        let says = format!("Ready: {tally} ({total}). Tab leads to the start.");
         writer.note(Role::Good, Sign::Good, 0, &says);
     } else {
-        writer.prose(Role::Value, 0, &format!("The plan: {changes}{same}{untold}."));
+        writer.prose(Role::Value, 0, &format!("The plan: {tally} ({total})."));
     }
 }
 

@@ -70,8 +70,17 @@ fn done() {
 }
 
 #[test]
+fn done_with_its_proofs() {
+    let mut app = told((80, 24), &quickstart());
+    app.views.entry(Route::Run).or_default().focus = Some(Focus::Stage("proofs".to_owned()));
+    keys(&mut app, "Enter");
+    insta::assert_snapshot!("run_proofs_80x24", screen(&app));
+}
+
+#[test]
 fn credentials_shown() {
     let mut app = told((80, 24), &quickstart());
+    app.model.run_view.as_mut().unwrap().folds.insert("details".to_owned(), true);
     app.views.entry(Route::Run).or_default().focus = Some(Focus::Step(SECRET.to_owned()));
     tell(&mut app, RunMsg::Secret(SECRET.to_owned(), Secret::new("RXk2vdpPcWhkAtL7cQvbEB8CCR3sGQEo")));
     insta::assert_snapshot!("run_credentials_80x24", screen(&app));

@@ -1,0 +1,198 @@
+//! The first page where something is applied: each application with its address, how well it is, and what can be done.
+
+use ratatui::text::Span;
+
+use crate::engine::health::{Finding, Installed, Level, SERVER, TITLES};
+use crate::engine::runs::RunStatus;
+use crate::facts::Application;
+use crate::plan::tally::number;
+use crate::ui::health::last_run;
+use crate::ui::text;
+use crate::ui::wizard::home::Home;
+use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::layout::Panes;
+use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
+use crate::ui::wizard::page::{Attend, Page, Transition};
+use crate::ui::wizard::theme::{Role, Sign};
+use crate::ui::wizard::view::{Focus, View, ViewBuilder};
+
+/// The list of applications.
+const APPLICATIONS: &str = "applications";
+/// The button for one more.
+const ADD: &str = "add";
+/// The column where values begin.
+const LABEL: usize = 14;
+
+/// The page.
+pub struct HomePage;
+
+impl Page for HomePage {
+    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
+        let Some(home) = &model.home else { return writer.done() };
+        if let Some(why) = &home.trouble {
+            let sudo = if model.root { "" } else { "; `sudo bringup` can" };
+            let says = format!("Cannot tell how the applications are: {why}{sudo}");
+            writer.note(Role::Warning, Sign::Untold, 0, &says);
+            writer.blank();
+        }
+        for (at, (application, it)) in home.applications().into_iter().enumerate() {
+            one(home, at, application, it, &mut writer);
+            writer.blank();
+        }
+        let title = writer.span(Role::Heading, "  This server");
+        writer.line(vec![title]);
+        findings(home, None, &SERVER, &mut writer);
+        writer.blank();
+        writer.button(ADD, "Add another application");
+        writer.done()
+    }
+
+    fn panes(&self, _: &Model) -> Panes {
+        Panes { whole: true, ..Panes::default() }
+    }
+
+    fn key_hints(&self, _: &Model, _: Option<&Focus>) -> Vec<KeyHint> {
+        vec![key_hint(Act::Enter, "choose"), key_hint(Act::Retry, "check again")]
+    }
+
+    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+        match (act, focus) {
+            (Act::Enter, Some(Focus::Line(_, at))) => match installed(model, *at) {
+                Some(it) => Transition::Open(Box::new(menu(it, *at))),
+                None => Transition::Stay,
+            },
+            (Act::Enter, _) => Transition::Go(Route::Product, None),
+            (Act::Retry, _) => {
+                model.look_again();
+                Transition::Stay
+            }
+            _ => Transition::Stay,
+        }
+    }
+}
+
+fn installed(model: &Model, at: usize) -> Option<&Installed> {
+    model.home.as_ref()?.installed.as_ref()?.get(at)
+}
+
+fn one(home: &Home, at: usize, application: &Application, it: Option<&Installed>, writer: &mut ViewBuilder<'_>) {
+    let stop = Focus::Line(APPLICATIONS, at);
+    let from = writer.row();
+    let name = if application.name.is_empty() { &application.guide } else { &application.name };
+    let role = if writer.at(&stop) { Role::Focus } else { Role::Heading };
+    let mut pieces = vec![writer.span(role, name)];
+    pieces.extend(it.map(|it| writer.span(Role::Value, &format!("  {}", it.title))));
+    writer.stop_line(&stop, pieces, None);
+    row(None, "Address", &application.address, writer);
+    if let Some(it) = it {
+        row(None, "Version", &it.version(), writer);
+    }
+    if home.trouble.is_none() {
+        findings(
+            home,
+            Some(at),
+            if it.is_some_and(|it| it.state == RunStatus::Running) { &[] } else { &TITLES },
+            writer,
+        );
+    }
+    if let Some(it) = it {
+        row(None, "Last run", &last_run(it), writer);
+    }
+    writer.stop(stop, from);
+}
+
+/// What was found. While nothing is known of a side that every application has, that is said.
+fn findings(home: &Home, at: Option<usize>, titles: &[&'static str], writer: &mut ViewBuilder<'_>) {
+    for title in titles {
+        match home.health.of(at).find(|finding| finding.title == *title) {
+            Some(finding) => row(Some(sign(finding)), title, &says(finding), writer),
+            None if home.is_looked_at() => {}
+            None => row(Some((Role::Dim, Sign::Working)), title, "looking", writer),
+        }
+    }
+}
+
+fn says(finding: &Finding) -> String {
+    if finding.fix.is_empty() { finding.found.clone() } else { format!("{} ({})", finding.found, finding.fix) }
+}
+
+const fn sign(finding: &Finding) -> (Role, Sign) {
+    match finding.level {
+        Level::Good => (Role::Good, Sign::Good),
+        Level::Warning => (Role::Warning, Sign::Warning),
+        Level::Problem => (Role::Bad, Sign::Bad),
+        Level::Unknown => (Role::Warning, Sign::Untold),
+    }
+}
+
+/// A name and its value, whole; nothing without a value.
+fn row(sign: Option<(Role, Sign)>, label: &str, value: &str, writer: &mut ViewBuilder<'_>) {
+    let lead = sign.map_or_else(|| Span::raw(" "), |(role, sign)| writer.sign(role, sign));
+    let room = writer.width().saturating_sub(4 + LABEL).max(8);
+    let lines = if value.is_empty() { Vec::new() } else { text::wrap(&writer.clean(value), room) };
+    for (at, line) in lines.into_iter().enumerate() {
+        let value = writer.span(Role::Value, &line);
+        if at == 0 {
+            let label = writer.span(Role::Dim, &text::pad(label, LABEL));
+            writer.line(vec![Span::raw("  "), lead.clone(), Span::raw(" "), label, value]);
+        } else {
+            writer.line(vec![Span::raw(" ".repeat(4 + LABEL)), value]);
+        }
+    }
+}
+
+/// What can be done about an application.
+fn menu(it: &Installed, at: usize) -> Overlay {
+    let to = |says: &str, attend| Entry::new(says, Target::Attend(it.run.clone(), attend));
+    let mut entries = match it.state {
+        RunStatus::Running => vec![to("Watch its run", Attend::Look)],
+        RunStatus::Unfinished => vec![to("Go on with its run", Attend::Resume), to("Look at its run", Attend::Look)],
+        RunStatus::RollbackUnfinished => vec![to("Go on with the rollback", Attend::RollBack)],
+        RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![
+            Entry::new("Change its answers", Target::Answers(it.run.clone(), it.application.guide.clone())),
+            Entry::new("Verify it", Target::Verify(at)),
+        ],
+    };
+    entries.push(Entry::new("Its logs", Target::Logs(at)));
+    entries.push(Entry::new("Where everything is", Target::Details(at)));
+    if it.state != RunStatus::Running {
+        entries.push(Entry::new("Roll back its last run", Target::RollBack(at)));
+    }
+    entries.push(Entry::new("Close", Target::Here));
+    Overlay::Menu(Menu { title: it.name().to_owned(), text: String::new(), entries })
+}
+
+/// Whether its newest run is to be rolled back.
+pub fn roll_back(it: &Installed) -> Overlay {
+    let text = format!(
+        "Run {} is rolled back, and {} is as it was before that run. It has {} in place, those of earlier runs \
+         included. What somebody else changed since is kept.",
+        it.run,
+        it.name(),
+        number(it.changes, "change"),
+    );
+    Overlay::Menu(Menu {
+        title: "Roll back the last run?".to_owned(),
+        text,
+        entries: vec![
+            Entry::new("Leave it as it is", Target::Here),
+            Entry::new("Roll it back", Target::Attend(it.run.clone(), Attend::RollBack)),
+        ],
+    })
+}
+
+/// What its guide shows at the end.
+pub fn details(it: &Installed) -> Overlay {
+    let mut lines: Vec<Line> = it
+        .outputs()
+        .iter()
+        .flat_map(|line| {
+            [Line::Exact(Role::Heading, line.label.clone()), Line::Exact(Role::Value, format!("  {}", line.value))]
+        })
+        .collect();
+    if lines.is_empty() {
+        lines.push(Line::Prose(Role::Value, "Cannot tell: the plan of its run cannot be read.".to_owned()));
+    }
+    Overlay::Pager(Pager::new(it.name().to_owned(), lines))
+}
