@@ -246,7 +246,7 @@ impl Interview {
         fields
     }
 
-    /// The choices of a question with whether each is on offer here.
+    /// The choices of a question with whether each is available here.
     pub fn offers<'a>(&self, question: &'a Question) -> Vec<(&'a Choice, bool)> {
         if question.choices.iter().all(|choice| choice.when.is_none()) {
             return question.choices.iter().map(|choice| (choice, true)).collect();

@@ -172,7 +172,7 @@ fn of_an_action_that_a_crash_cut_off_what_was_changed_later_than_a_second_is_not
         assert_eq!(changed_after(ours), done("removed"), "{ours}");
     }
     for theirs in [2, 1000] {
-        assert_eq!(changed_after(theirs), kept("it was changed after the run had died"), "{theirs}");
+        assert_eq!(changed_after(theirs), kept("it was changed after the run died"), "{theirs}");
     }
 }
 
@@ -233,7 +233,7 @@ fn the_way_back_that_a_guide_declares_runs_as_its_user() {
         describe: "it".to_owned(),
     };
     for (user, wanted) in [("daemon", Some("daemon")), ("", None)] {
-        assert_eq!(carried(&host, &record(user), None), Ok(Undone::Done("took back \"it\"".to_owned())));
+        assert_eq!(carried(&host, &record(user), None), Ok(Undone::Done("rolled back \"it\"".to_owned())));
         assert_eq!(host.commands().last().unwrap().user.as_deref(), wanted);
     }
     host.on(&["undo-it"], |_, _| output(3, "", "no\n"));

@@ -458,7 +458,7 @@ fn what_may_be_taken_over_is_a_path_or_a_thing_with_its_kind() {
     for bad in ["etc/shop", "shop", "'unit:'", "':shop'", "'package:nginx'", "5", "['unit:a']", "''"] {
         let told = problems(&format!("{HEADER}take_over: [{bad}]\nweb: {{host: a.example.org}}\n"));
         assert_eq!(told.len(), 1, "{bad}: {told:?}");
-        assert!(told[0].message.contains("not the name of a thing"), "{bad}: {told:?}");
+        assert!(told[0].message.contains("not a name that can be taken over"), "{bad}: {told:?}");
     }
     assert!(problems(&format!("{HEADER}take_over: /etc/shop\n"))[0].message.contains("is not a list"));
 }

@@ -115,18 +115,18 @@ mod tests {
         }
         for (value, why) in [
             (json!({"file": "x"}), "must be absolute"),
-            (json!({"env": ""}), "no name of a variable"),
-            (json!({"env": "1A"}), "no name of a variable"),
-            (json!({"env": "A-B"}), "no name of a variable"),
+            (json!({"env": ""}), "not a variable name"),
+            (json!({"env": "1A"}), "not a variable name"),
+            (json!({"env": "A-B"}), "not a variable name"),
             (json!({"generate": 15}), "from 16 to 128"),
             (json!({"generate": 129}), "from 16 to 128"),
             (json!({"generate": "x"}), "from 16 to 128"),
-            (json!({"file": "/x", "env": "A"}), "no reference to a secret"),
-            (json!({}), "no reference to a secret"),
-            (json!({"store": "x"}), "no reference to a secret"),
-            (json!(["a"]), "no reference to a secret"),
-            (json!("hunter2"), "not written here in the clear"),
-            (json!(1), "not written here in the clear"),
+            (json!({"file": "/x", "env": "A"}), "not a reference to a secret"),
+            (json!({}), "not a reference to a secret"),
+            (json!({"store": "x"}), "not a reference to a secret"),
+            (json!(["a"]), "not a reference to a secret"),
+            (json!("hunter2"), "must not be written here in plain text"),
+            (json!(1), "must not be written here in plain text"),
         ] {
             let told = taken(&value).unwrap_err();
             assert!(told.contains(why) && !told.contains("hunter"), "{value}: {told}");
@@ -151,11 +151,7 @@ mod tests {
             ("", "a+b", "letters, digits"),
             (", min: 2, max: 3", "a", "2 to 3 characters"),
             (", min: 2, max: 3", "abcd", "2 to 3 characters"),
-            (
-                ", pattern: '[a-z+]+', pattern_hint: small ones",
-                "ABC",
-                "has not the form that it should have (small ones)",
-            ),
+            (", pattern: '[a-z+]+', pattern_hint: small ones", "ABC", "does not have the required form (small ones)"),
         ] {
             let told = taken(more, text).unwrap_err();
             assert!(told.contains(why) && (text.len() < 3 || !told.contains(text)), "{more}: {told}");

@@ -408,9 +408,9 @@ mod tests {
             ("text, min: 2, max: 3", json!("ä"), "at least 2 characters; it has 1"),
             ("text, min: 2, max: 3", json!("äöüä"), "at most 3 characters; it has 4"),
             ("text", json!(5), "put it between quotes"),
-            ("text", json!("⟦secret:x⟧"), "the mark of a secret"),
+            ("text", json!("⟦secret:x⟧"), "the placeholder of a secret"),
             ("url", json!("no url"), "write"),
-            ("regex", json!("("), "is no regular expression"),
+            ("regex", json!("("), "is not a regular expression"),
             ("path", json!("/a/../b"), "contains .."),
             ("list, max: 1", json!(["a", "b"]), "too many entries: 2"),
             ("list, min: 2", json!(["a"]), "too few entries: 1"),
@@ -441,17 +441,17 @@ mod tests {
             assert_eq!((told("email", &json!(address)), address.len()), (Ok(json!(address)), all));
         }
         for (local, all) in [(65, 100), (64, 255)] {
-            refused("email", &json!(longest(local, all)), "is no e-mail address");
+            refused("email", &json!(longest(local, all)), "is not an e-mail address");
         }
         for (bad, why) in [
             ("a@b@example.org", "more than one @"),
-            (".a@example.org", "a dot too many"),
-            ("a.@example.org", "a dot too many"),
-            ("a..b@example.org", "a dot too many"),
+            (".a@example.org", "one dot too many"),
+            ("a.@example.org", "one dot too many"),
+            ("a..b@example.org", "one dot too many"),
             ("a b@example.org", "before the @"),
-            ("@example.org", "is no e-mail address"),
+            ("@example.org", "is not an e-mail address"),
             ("example.org", "has no @"),
-            ("a@example", "behind the @"),
+            ("a@example", "after the @"),
         ] {
             refused("email", &json!(bad), why);
         }
@@ -460,7 +460,7 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_told_of_the_entry_that_is_refused_and_of_no_other() {
         let kind = "list, pattern: '[a-z\u{a0}]+'";
-        refused(kind, &json!(["ab", "c\u{2013}d"]), "'c\u{2013}d' contains a dash that is no hyphen");
+        refused(kind, &json!(["ab", "c\u{2013}d"]), "'c\u{2013}d' contains a dash that is not a hyphen");
         let told = told(kind, &json!(["a\u{a0}b", "C"])).unwrap_err();
         assert!(told.starts_with("'C' is not allowed"), "{told}");
     }

@@ -34,10 +34,10 @@ fn the_schema_of_a_question_says_what_its_type_and_bounds_allow() {
             {"file": {"type": "string", "pattern": "^/", "description": "The first line of this file."}}},
         {"type": "object", "additionalProperties": false, "required": ["env"], "properties":
             {"env": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-                "description": "This variable of the environment."}}},
+                "description": "This environment variable."}}},
         {"type": "object", "additionalProperties": false, "required": ["generate"], "properties":
             {"generate": {"type": "integer", "minimum": GENERATED.start(), "maximum": GENERATED.end(),
-                "description": "Made on the host, this many characters long."}}},
+                "description": "Generated on the server, this many characters long."}}},
     ]});
     let entry = json!({"type": ["string", "integer"], "minLength": 1, "minimum": 0});
     for (line, wanted) in [
@@ -151,7 +151,7 @@ guide: shop
 
 # What an unattended run does when it fails: rollback or pause.
 # on_failure: rollback
-# What is there already, is not bringup's, and may be taken over, such as ["unit:shop.service"].
+# Existing things that bringup did not create and may take over, such as ["unit:shop.service"].
 # take_over: []
 
 # Application

@@ -98,7 +98,7 @@ fn choices(voice: &mut Voice<'_>, interview: &Interview, question: &Question, pa
 fn described(choice: &Choice, offered: bool) -> String {
     let note = choice.note.trim();
     let note = if note.is_empty() { String::new() } else { format!(" - {note}") };
-    let offered = if offered { "" } else { " (not on offer here)" };
+    let offered = if offered { "" } else { " (not available here)" };
     format!("{}{offered}{note}", choice.label)
 }
 

@@ -245,7 +245,7 @@ impl App {
                 self.overlay = Some((Box::new(Overlay::go_to(&self.model)), view));
                 Transition::Stay
             }
-            (None, Act::Help) if !matches!(self.route, Route::Stage(_)) => {
+            (None, Act::Help) if !matches!(self.route, Route::Stage(_) | Route::Product) => {
                 Transition::Open(Box::new(Overlay::keys(&self.model.theme)))
             }
             (None, Act::Less | Act::More) if focus.as_ref().is_some_and(|focus| focus.path().is_some()) => {

@@ -79,6 +79,12 @@ impl<'a> ViewBuilder<'a> {
         self
     }
 
+    /// An empty page for the same screen.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { theme: self.theme, width: self.width, height: self.height, focus: self.focus, doc: View::default() }
+    }
+
     /// The page.
     pub fn done(self) -> View {
         self.doc

@@ -250,7 +250,7 @@ fn after_the_rollback_of_a_stage_a_server_of_another_one_takes_up_what_is_left()
     let report = back(&host, Some("web"));
     let [(what, why)] = report.kept.as_slice() else { panic!("{report:?}") };
     assert!(
-        what.contains("nginx.service has not taken up") && why.contains("/etc/nginx/conf.d/zz.conf:2"),
+        what.contains("nginx.service has not loaded its former") && why.contains("/etc/nginx/conf.d/zz.conf:2"),
         "{report:?}"
     );
     assert!(host.is_running("nginx.service") && serves(&host).contains(&"shop".to_owned()));

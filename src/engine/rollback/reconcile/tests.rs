@@ -431,8 +431,8 @@ fn a_directory_that_stays_names_the_first_five_that_it_holds() {
         disk.host.put_file(format!("/etc/dir/{name}"), "", 0o644);
         told.push(held(&disk.host, Path::new("/etc/dir")));
     }
-    assert_eq!(told[4], "it holds what is not ours: a, b, c, d, e");
-    assert_eq!(told[5], "it holds what is not ours: a, b, c, d, e and more");
+    assert_eq!(told[4], "it holds entries that bringup did not create: a, b, c, d, e");
+    assert_eq!(told[5], "it holds entries that bringup did not create: a, b, c, d, e and more");
 }
 
 #[test]
@@ -487,7 +487,7 @@ fn row_7_whatever_kind_of_thing_the_run_made_of_it_it_becomes_what_it_was() {
 
 #[test]
 fn row_7_what_somebody_made_in_between_and_nobody_kept_is_told_where_it_is_no_running_state() {
-    for (path, told) in [("/usr/lib/x", Some("went with what the run brought")), ("/var/lib/x/state", None)] {
+    for (path, told) in [("/usr/lib/x", Some("was removed with what the run installed")), ("/var/lib/x/state", None)] {
         let mut disk = Disk::new(&[(path, "before")]);
         disk.put(path, "ours");
         disk.host.put_file(path, "theirs", 0o644);

@@ -131,8 +131,8 @@ fn choice(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
         .iter()
         .map(|(choice, offered)| match (offered, choice.note.is_empty()) {
             (true, _) => choice.note.clone(),
-            (false, true) => "not on offer here".to_owned(),
-            (false, false) => format!("not on offer here: {}", choice.note),
+            (false, true) => "not available here".to_owned(),
+            (false, false) => format!("not available here: {}", choice.note),
         })
         .collect();
     let room = to.width().saturating_sub(6 + labels + 2);

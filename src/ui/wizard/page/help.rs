@@ -52,7 +52,7 @@ pub fn about(interview: &Interview, question: &Question) -> Vec<(Role, String)> 
     }
     if question.kind == QuestionKind::Choice {
         for (choice, offered) in interview.offers(question) {
-            let here = if offered { "" } else { "not on offer here: " };
+            let here = if offered { "" } else { "not available here: " };
             let colon = if choice.note.is_empty() { "" } else { ": " };
             parts.push((Role::Value, format!("{} ({}){colon}{here}{}", choice.label, choice.value, choice.note)));
         }

@@ -1,9 +1,10 @@
 //! The choice of a guide.
 
 use crate::guide::load::Offered;
-use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
+use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
-use crate::ui::wizard::page::{Page, Transition};
+use crate::ui::wizard::overlay::{Line, Overlay, Pager};
+use crate::ui::wizard::page::{Page, Transition, help};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -11,19 +12,11 @@ use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 pub struct ProductPage;
 
 impl Page for ProductPage {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
-        writer.prose(Role::Value, 0, "What shall this server become?");
-        if let Some(why) = &model.server.refused {
-            writer.note(Role::Bad, Sign::Bad, 0, why);
-        }
-        for (at, product) in model.products.iter().enumerate() {
-            writer.blank();
-            let stop = Focus::Item(at);
-            let from = writer.row();
-            one(model, product, &stop, &mut writer);
-            writer.stop(stop, from);
-        }
-        writer.done()
+    /// All of it where it fits on the screen; else the summaries are in the help, so that moving scrolls nothing.
+    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
+        let short = writer.again();
+        let whole = list(model, writer, true);
+        if whole.lines.len() <= short.height() { whole } else { list(model, short, false) }
     }
 
     fn key_hints(&self, _: &Model, _: Option<&Focus>) -> Vec<KeyHint> {
@@ -38,13 +31,36 @@ impl Page for ProductPage {
                 };
                 if model.choose(&id) { Transition::Forward } else { Transition::Stay }
             }
+            (Act::Help, Some(Focus::Item(at))) => model.products.get(*at).map_or(Transition::Stay, |product| {
+                let mut lines = vec![Line::Prose(Role::Heading, product.title.clone())];
+                lines.push(Line::Prose(Role::Value, product.summary.clone()));
+                lines.extend(help::keys(&model.theme));
+                Transition::Open(Box::new(Overlay::Pager(Pager::new("Help", lines))))
+            }),
             (Act::Back, _) => Transition::Back,
             _ => Transition::Stay,
         }
     }
 }
 
-fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<'_>) {
+fn list(model: &Model, mut writer: ViewBuilder<'_>, whole: bool) -> View {
+    let key = keys::name(writer.theme(), Act::Help, true).unwrap_or_default();
+    let more = if whole { String::new() } else { format!(" ({key} says more about each)") };
+    writer.prose(Role::Value, 0, &format!("What shall this server become?{more}"));
+    if let Some(why) = &model.server.refused {
+        writer.note(Role::Bad, Sign::Bad, 0, why);
+    }
+    for (at, product) in model.products.iter().enumerate() {
+        writer.blank();
+        let stop = Focus::Item(at);
+        let from = writer.row();
+        one(model, product, &stop, &mut writer, whole);
+        writer.stop(stop, from);
+    }
+    writer.done()
+}
+
+fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<'_>, whole: bool) {
     let chosen = model.interview.as_ref().map(|interview| interview.guide().id.as_str());
     let sign = if chosen == Some(product.id.as_str()) { Sign::Chosen } else { Sign::Open };
     // Only the sign is shown to be pointed at: over a slow line, a whole title would be felt.
@@ -52,10 +68,12 @@ fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<
     let title = writer.span(Role::Heading, &product.title);
     let pieces = vec![writer.sign(role, sign), writer.span(Role::Value, " "), title];
     writer.stop_line(stop, pieces, None);
-    writer.prose(Role::Value, 6, &product.summary);
+    if whole {
+        writer.prose(Role::Value, 6, &product.summary);
+    }
     let stands = model.facts.as_ref().is_some_and(|facts| facts.applied.contains(&product.id));
     if stands {
-        let says = "Stands on this server. You begin with its answers, and only what differs is changed.";
+        let says = "Applied on this server. You start with its answers, and only what differs is changed.";
         writer.note(Role::Good, Sign::Good, 6, says);
     }
     if let Some(fit) = model.server.fits.get(&product.id) {
@@ -66,7 +84,7 @@ fn one(model: &Model, product: &Offered, stop: &Focus, writer: &mut ViewBuilder<
             writer.note(Role::Warning, Sign::Right, 6, need);
         }
         if fit.is_whole() && !stands {
-            writer.note(Role::Good, Sign::Good, 6, "Fits this server; every question has an answer on offer.");
+            writer.note(Role::Good, Sign::Good, 6, "Fits this server; every question has a suggested answer.");
         }
     }
     if model.server.wanted.as_ref() == Some(&product.id) {

@@ -120,7 +120,7 @@ fn a_choice_that_is_not_on_offer_says_why_and_cannot_be_taken() {
     let mut app = webapp();
     app.tell(Msg::Facts(Box::new(without)));
     open(&mut app, "services");
-    assert!(screen(&app).contains("not on offer here: built in"), "{}", screen(&app));
+    assert!(screen(&app).contains("not available here: built in"), "{}", screen(&app));
     code(&mut app, KeyCode::Up);
     code(&mut app, KeyCode::Enter);
     assert!(app.overlay.is_some());

@@ -253,7 +253,7 @@ fn what_changes_stands_first_and_the_rest_is_a_line_for_each_stage() {
     assert!(row("write /etc/nginx/sites-available/webapp") < row("write /etc/webapp/env"));
     assert!(row("write /etc/webapp/env") < row("= Application: 5 unchanged"));
     assert!(page.contains("= 2 unchanged: "), "the rest of the stage that changes something:\n{page}");
-    assert!(!page.contains("make the directory /etc/webapp"), "{page}");
+    assert!(!page.contains("create the directory /etc/webapp"), "{page}");
     let lines = page.lines().filter(|line| line.contains(" unchanged")).count();
     assert!(lines <= app.model.review.plan().unwrap().stages.len() + 1, "{page}");
     // The first thing to point at is the first change; a fold opens and closes.
@@ -262,9 +262,9 @@ fn what_changes_stands_first_and_the_rest_is_a_line_for_each_stage() {
         press_on(&mut app, &fit(), "Down");
     }
     press_on(&mut app, &fit(), "Enter");
-    assert!(screen(&app).contains("make the directory /etc/webapp"), "{}", screen(&app));
+    assert!(screen(&app).contains("create the directory /etc/webapp"), "{}", screen(&app));
     press_on(&mut app, &fit(), "Enter");
-    assert_eq!(screen(&app).matches("make the directory /etc/webapp").count(), 0);
+    assert_eq!(screen(&app).matches("create the directory /etc/webapp").count(), 0);
 }
 
 #[test]
