@@ -30,7 +30,7 @@ struct Page {
 }
 
 const FIT: &str = "All preflight checks passed.";
-const PRODUCT: &str = "What shall this server become?";
+const PRODUCT: &str = "Fits this server";
 const FIELD: &str = "What is the application called?";
 const SHEET: &str = "Esc close";
 /// The plan was compared with the machine; apt, which is asked beside it, has answered.

@@ -13,7 +13,7 @@ const CLEAR: &str = "\x15";
 const FIT: &str = "All preflight checks passed.";
 const PRODUCT: &str = "What shall this server become?";
 const NAME: &str = "What is the application called?";
-const HOST: &str = "Under which host name";
+const HOST: &str = "Which host name will visitors";
 const MENU: &str = "Esc close";
 const READY: &str = "Ready:";
 
@@ -106,7 +106,7 @@ fn a_wrong_host_name_is_said_at_once_and_corrected() {
     let mut session = at_first_question("fresh");
     below(&mut session, 4, HOST);
     session.keys(&DOWN.repeat(2));
-    session.wait_for("▸ Under which host name");
+    session.wait_for("▸ Which host name will visitors");
     session.keys(CLEAR);
     session.keys("shop_example");
     session.wait_for("shop_example");

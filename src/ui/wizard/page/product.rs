@@ -16,7 +16,9 @@ impl Page for ProductPage {
     fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
         let short = writer.again();
         let whole = list(model, writer, true);
-        if whole.lines.len() <= short.height() { whole } else { list(model, short, false) }
+        // Two lines for each of which it is not known yet how it fits: nothing jumps when it is.
+        let to_come = 2 * (model.products.len() - model.server.fits.len().min(model.products.len()));
+        if whole.lines.len() + to_come <= short.height() { whole } else { list(model, short, false) }
     }
 
     fn key_hints(&self, _: &Model, _: Option<&Focus>) -> Vec<KeyHint> {
