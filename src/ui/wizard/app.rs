@@ -490,7 +490,9 @@ impl App {
         self.settle_editor();
         self.doc = self.write();
         self.stand_still(line);
-        if seen && (self.is_away(true) || self.is_away(false)) {
+        // A page that is seen from its top stays so: what came above the first thing to point at is to be read first.
+        let at_top = self.view().scroll == 0 && self.focused() == Some(0);
+        if seen && !at_top && (self.is_away(true) || self.is_away(false)) {
             self.revealed = None;
         }
         self.reveal_focus();

@@ -183,6 +183,16 @@ fn a_plan_that_is_being_compared() {
     insta::assert_snapshot!(screen(&app));
 }
 
+/// A warning and the sizes of packages push the first action off the screen: what the plan comes to stays in sight.
+#[test]
+fn what_the_plan_comes_to_stays_in_sight_when_it_was_compared() {
+    for height in [24, 22, 20, 16] {
+        let app = reviewing(&fit(), (80, height), &[("web.host", "walk.internal")]);
+        let page = screen(&app);
+        assert!(page.contains("Ready: "), "{height}:\n{page}");
+    }
+}
+
 #[test]
 fn a_plan_with_things_in_the_way() {
     let host = fit();
