@@ -12,10 +12,10 @@ use crate::ui::terminal::Background;
 use crate::ui::wizard::cmd::{Cmd, Msg};
 use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
+use crate::ui::wizard::model::run_view;
 use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::overlay::{self, Line, Overlay, Pager};
 use crate::ui::wizard::page::{Transition, page};
-use crate::ui::wizard::run_view;
 use crate::ui::wizard::theme::{Role, Theme};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 

@@ -10,12 +10,18 @@ use crate::ui::health::Health;
 use crate::ui::style::Look;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::home::Home;
-use crate::ui::wizard::page::Visit;
-use crate::ui::wizard::review::{Review, obstacles};
-use crate::ui::wizard::run_view::RunView;
-use crate::ui::wizard::server_status::ServerStatus;
+use crate::ui::wizard::model::home::Home;
+use crate::ui::wizard::model::review::{Review, obstacles};
+use crate::ui::wizard::model::run_view::RunView;
+use crate::ui::wizard::model::server_status::ServerStatus;
+use crate::ui::wizard::model::visit::Visit;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
+
+pub mod home;
+pub mod review;
+pub mod run_view;
+pub mod server_status;
+pub mod visit;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

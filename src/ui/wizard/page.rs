@@ -18,14 +18,11 @@ mod product;
 mod result;
 mod review;
 mod run;
-mod sizing;
+pub mod sizing;
 mod stage;
 pub mod step;
-mod visit;
 mod welcome;
 mod why;
-
-pub use visit::Visit;
 
 /// What follows from an act.
 #[derive(Debug)]

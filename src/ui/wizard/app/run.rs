@@ -3,10 +3,10 @@
 use super::{App, Viewport};
 use crate::answers::interview::Interview;
 use crate::error::Exit;
+use crate::ui::wizard::model::run_view::{self, RunView};
 use crate::ui::wizard::model::{Model, Route};
 use crate::ui::wizard::overlay::{Overlay, Pager};
 use crate::ui::wizard::run_cmd::RunMsg;
-use crate::ui::wizard::run_view::{self, RunView};
 
 impl App {
     /// At the page of a run that works, or that has ended.

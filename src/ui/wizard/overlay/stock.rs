@@ -3,10 +3,10 @@
 use crate::engine::runs::RunStatus;
 use crate::error::{Exit, Problem};
 use crate::plan::tally::number;
+use crate::ui::wizard::model::server_status::Earlier;
 use crate::ui::wizard::model::{Model, Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::{Attend, help};
-use crate::ui::wizard::server_status::Earlier;
 use crate::ui::wizard::theme::{Role, Theme};
 
 impl Overlay {

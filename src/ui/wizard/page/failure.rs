@@ -8,10 +8,10 @@ use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::run_view::{self, RunView};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::{Transition, parts};
 use crate::ui::wizard::run_cmd::RunCmd;
-use crate::ui::wizard::run_view::{self, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
 

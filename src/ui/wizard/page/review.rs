@@ -8,9 +8,9 @@ use crate::plan::{Plan, Planned};
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::review::{Effect, Obstacle, obstacles};
 use crate::ui::wizard::overlay::{Line, Overlay, Pager, Prompt};
 use crate::ui::wizard::page::{Page, Transition};
-use crate::ui::wizard::review::{Effect, Obstacle, obstacles};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 

@@ -7,9 +7,9 @@ use crate::preflight::CheckStatus;
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::server_status::{Earlier, Line, ServerStatus};
 use crate::ui::wizard::overlay::Overlay;
 use crate::ui::wizard::page::{Page, Transition};
-use crate::ui::wizard::server_status::{Earlier, Line, ServerStatus};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
