@@ -1,8 +1,9 @@
 //! The wizard: the guides' questions, the plan, the run and its result, full screen.
 //!
 //! [`App`] is the whole state and knows no terminal: keys and messages go in, frames and commands come out. A page
-//! ([`page`]) turns the [`Model`] into a [`view::View`] and says which keys it accepts; nothing is changed on the host
-//! before the review page starts the run, and the run itself is another process.
+//! ([`page`]) holds the parts of the [`Model`] that it draws, makes a [`view::View`] of them and says which keys it
+//! accepts and what is to follow from them; [`App`] alone carries that out. Nothing is changed on the host before the
+//! review page starts the run, and the run itself is another process.
 
 mod app;
 mod cmd;

@@ -36,6 +36,11 @@ impl Home {
         }
     }
 
+    /// The application at this place, once its run was read.
+    pub fn installed_at(&self, at: usize) -> Option<&Installed> {
+        self.installed.as_ref()?.get(at)
+    }
+
     /// Whether nothing more is awaited.
     pub fn is_looked_at(&self) -> bool {
         self.done
