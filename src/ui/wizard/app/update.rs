@@ -162,8 +162,11 @@ impl App {
                 self.model.change(change);
                 return self.follow(*then);
             }
-            Transition::Choose(guide) if self.model.choose(&guide) => return self.follow(Transition::Forward),
-            Transition::Choose(_) => {}
+            Transition::Choose(guide) => {
+                if self.model.choose(&guide) {
+                    return self.follow(Transition::Forward);
+                }
+            }
             Transition::AskToSave => match &self.model.interview {
                 Some(interview) => self.lay(Overlay::Prompt(Prompt::save(interview))),
                 None => self.overlay = None,
