@@ -1,24 +1,22 @@
 //! The wizard: the guides' questions, the plan, the run and its result, full screen.
 //!
 //! [`App`] is the whole state and knows no terminal: keys and messages go in, frames and commands come out. A page
-//! ([`page`]) turns the [`Model`] into a [`view::View`] and says which keys it accepts; nothing is changed on the host
-//! before the review page starts the run, and the run itself is another process.
+//! ([`page`]) holds the parts of the [`Model`] that it draws, makes a [`view::View`] of them and says which keys it
+//! accepts and what is to follow from them; [`App`] alone carries that out. Nothing is changed on the host before the
+//! review page starts the run, and the run itself is another process.
 
 mod app;
 mod cmd;
 mod editor;
 mod event_loop;
-mod home;
+mod home_cmd;
 mod keys;
 mod layout;
 mod model;
 mod overlay;
 mod page;
 mod pane;
-mod review;
 mod run_cmd;
-mod run_view;
-mod server_status;
 mod shares;
 mod theme;
 mod view;

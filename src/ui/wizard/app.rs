@@ -13,10 +13,9 @@ use crate::ui::wizard::cmd::{Cmd, Msg};
 use crate::ui::wizard::keys::{self, Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::{Layout, layout, with_panes};
 use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{self, Line, Overlay, Pager};
-use crate::ui::wizard::page::{Transition, page};
-use crate::ui::wizard::run_view;
-use crate::ui::wizard::theme::{Role, Theme};
+use crate::ui::wizard::overlay::Overlay;
+use crate::ui::wizard::page::page;
+use crate::ui::wizard::theme::Theme;
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
 /// What says that somebody was asked and is sure.
@@ -25,6 +24,7 @@ pub const SURE: &str = "sure";
 mod draw;
 mod scroll;
 mod typing;
+mod update;
 
 /// Where the pointer stands on a page, and how far it is scrolled.
 #[derive(Clone, Debug, Default)]
@@ -132,60 +132,6 @@ impl App {
         leave
     }
 
-    fn update(&mut self, message: Msg) -> Leave {
-        match message {
-            Msg::Facts(facts) => self.model.found(*facts),
-            Msg::Check(check) => self.model.server.learn(check),
-            Msg::Runs(runs) => self.model.server.runs = runs,
-            Msg::Fits(fits) => self.model.server.fits = fits,
-            Msg::Opened(interview) => {
-                self.model.open(*interview);
-                if matches!(self.route, Route::Product | Route::Home)
-                    && let Some(next) = self.model.beside(&Route::Product, true)
-                {
-                    self.go(next, None);
-                }
-            }
-            Msg::Run(msg) => self.update_run(msg),
-            Msg::NotOpened(why) => self.model.server.not_opened(why),
-            Msg::Compared(hash, verdicts, missing) => self.model.review.compared(&hash, verdicts, missing),
-            Msg::Forecast(hash, forecast) => self.model.review.forecast(&hash, forecast),
-            Msg::Home(installed) => {
-                if let Some(home) = &mut self.model.home {
-                    home.found(installed);
-                }
-            }
-            Msg::Health(at, finding) => {
-                if let Some(home) = &mut self.model.home {
-                    home.health.learn(at, finding);
-                }
-            }
-            Msg::Looked => {
-                if let Some(home) = &mut self.model.home {
-                    home.done = true;
-                }
-            }
-            Msg::Logs(name, text) => {
-                let lines = text.lines().map(|line| Line::Exact(Role::Value, line.to_owned())).collect();
-                let pager = Pager::new(format!("Logs of {name}"), lines);
-                self.overlay = Some((Box::new(Overlay::Pager(pager)), Viewport::default()));
-            }
-            Msg::Past(hash, past) => self.model.review.remembered(&hash, past),
-            Msg::Saved(path) => {
-                self.last_words = overlay::saved(&self.model, &path);
-                return Leave::Yes(Exit::Done);
-            }
-            Msg::NotSaved(why) => {
-                if let Some((overlay, _)) = &mut self.overlay
-                    && let Overlay::Prompt(prompt) = overlay.as_mut()
-                {
-                    prompt.refuse(why);
-                }
-            }
-        }
-        Leave::No
-    }
-
     /// A key was pressed. One that does nothing says so.
     pub fn key(&mut self, key: KeyEvent) -> Leave {
         self.said.clear();
@@ -207,142 +153,6 @@ impl App {
         };
         self.settle();
         leave
-    }
-
-    fn act(&mut self, act: Act) -> Leave {
-        let (focus, rows) = (self.view().focus.clone(), usize::from(self.layout().pane.height.saturating_sub(1)));
-        if self.overlay.is_none() && page(&self.route).scrolls(act, focus.as_ref(), &mut self.model, rows) {
-            return Leave::No;
-        }
-        let moved = match act {
-            Act::Up => self.step_focus(false),
-            Act::Down => self.step_focus(true),
-            Act::PageUp => self.page(-(self.page_height() - 1)),
-            Act::PageDown => self.page(self.page_height() - 1),
-            Act::First => self.page(isize::MIN / 2),
-            Act::Last => self.page(isize::MAX / 2),
-            Act::Next => self.next_question(true),
-            Act::Previous => self.next_question(false),
-            _ => false,
-        };
-        if moved {
-            return Leave::No;
-        }
-        let step = match (&mut self.overlay, act) {
-            (Some((overlay, _)), Act::Quit) => match overlay.way_out() {
-                Some(exit) => Transition::Leave(exit),
-                None => self.leaving(),
-            },
-            (None, Act::Quit) => self.leaving(),
-            (Some((overlay, view)), act) => overlay.act(act, focus.as_ref(), &self.doc, view.scroll, &mut self.model),
-            (None, act) if self.route == Route::Run && act != Act::Help => {
-                page(&self.route).act(act, focus.as_ref(), &mut self.model)
-            }
-            (None, Act::GoTo) => {
-                // The pointer begins at this page.
-                let here = self.model.places().iter().position(|place| *place == self.route);
-                let view = Viewport { focus: here.map(Focus::Item), ..Viewport::default() };
-                self.overlay = Some((Box::new(Overlay::go_to(&self.model)), view));
-                Transition::Stay
-            }
-            (None, Act::Help) if !matches!(self.route, Route::Stage(_) | Route::Product) => {
-                Transition::Open(Box::new(Overlay::keys(&self.model.theme)))
-            }
-            (None, Act::Less | Act::More) if focus.as_ref().is_some_and(|focus| focus.path().is_some()) => {
-                self.step_number(act == Act::More);
-                Transition::Stay
-            }
-            (None, act) => page(&self.route).act(act, focus.as_ref(), &mut self.model),
-        };
-        self.follow(step)
-    }
-
-    /// What leaving means now: a run goes on, answers may be lost.
-    fn leaving(&mut self) -> Transition {
-        if self.model.run_view.is_some() {
-            return page(&Route::Run).act(Act::Quit, None, &mut self.model);
-        }
-        Transition::Open(Box::new(Overlay::quit(&self.model)))
-    }
-
-    fn follow(&mut self, step: Transition) -> Leave {
-        match step {
-            Transition::Stay => {}
-            Transition::Next => {
-                // The answer may have opened further questions.
-                self.doc = self.write();
-                self.next_question(true);
-            }
-            Transition::Forward => {
-                if let Some(next) = self.model.beside(&self.route, true) {
-                    self.go(next, None);
-                }
-            }
-            Transition::Back => match self.model.beside(&self.route, false) {
-                Some(before) => self.go(before, None),
-                None => self.overlay = Some((Box::new(Overlay::quit(&self.model)), Viewport::default())),
-            },
-            Transition::Go(place, stop) => self.go(place, stop),
-            Transition::Open(overlay) => self.overlay = Some((overlay, Viewport::default())),
-            Transition::Close => self.overlay = None,
-            Transition::Show(line) => {
-                let height = usize::from(self.layout().main.height);
-                let view = self.view_mut();
-                if line < view.scroll || line >= view.scroll + height {
-                    view.scroll = line.saturating_sub(height / 3);
-                }
-            }
-            Transition::Sure(act) => {
-                self.overlay = None;
-                let step = page(&Route::Run).act(act, Some(&Focus::Button(SURE)), &mut self.model);
-                return self.follow(step);
-            }
-            Transition::Answers(run, guide) => {
-                self.overlay = None;
-                self.model.reopen(&run, &guide);
-            }
-            Transition::Do(cmd) => {
-                self.overlay = None;
-                self.model.cmds.push(*cmd);
-            }
-            Transition::Start => {
-                run_view::start(&mut self.model);
-                self.views.remove(&Route::Run);
-                self.go(Route::Run, None);
-            }
-            Transition::Attend(run, attend) => {
-                run_view::attend(&mut self.model, &run, attend);
-                self.views.remove(&Route::Run);
-                self.go(Route::Run, None);
-            }
-            Transition::Shell => {
-                return Leave::Shell(self.model.run_view.as_ref().map(|run_view| run_view.note()).unwrap_or_default());
-            }
-            Transition::AskToLeave if self.model.unsaved() == 0 => return Leave::Yes(Exit::Interrupted),
-            Transition::AskToLeave => {
-                self.overlay = Some((Box::new(Overlay::quit(&self.model)), Viewport::default()));
-            }
-            Transition::Leave(exit) => return Leave::Yes(exit),
-        }
-        Leave::No
-    }
-
-    fn go(&mut self, place: Route, stop: Option<Focus>) {
-        self.overlay = None;
-        self.model.revealed = false;
-        self.route = place;
-        self.doc = View::default();
-        self.at_top = self.route == Route::Review && !self.views.contains_key(&self.route);
-        let Some(stop) = stop else { return };
-        self.point_at(stop.clone());
-        self.doc = self.write();
-        // A question with choices is stopped at by these.
-        if self.focused().is_none()
-            && let Some((near, _)) = self.doc.stops.iter().find(|(other, _)| other.beside(&stop))
-        {
-            let near = self.chosen(near.clone());
-            self.point_at(near);
-        }
     }
 
     // --- moving -------------------------------------------------------------
@@ -425,14 +235,14 @@ impl App {
                 layout(self.size.0, self.size.1).without_sides(self.size.0)
             }
             Some(_) => layout(self.size.0, self.size.1),
-            None => with_panes(self.size.0, self.size.1, page(&self.route).panes(&self.model)),
+            None => with_panes(self.size.0, self.size.1, page(&self.route, &self.model).panes()),
         }
     }
 
     fn key_hints(&self) -> Vec<KeyHint> {
         let mut key_hints = match &self.overlay {
             Some((overlay, _)) => overlay.key_hints(),
-            None => page(&self.route).key_hints(&self.model, self.view().focus.as_ref()),
+            None => page(&self.route, &self.model).key_hints(self.view().focus.as_ref()),
         };
         let moves = [Act::Up, Act::Down, Act::PageUp, Act::PageDown, Act::First, Act::Last];
         key_hints.extend(moves.map(|act| key_hint(act, "")));
@@ -451,7 +261,7 @@ impl App {
         let writer = ViewBuilder::new(&self.model.theme, width, focus).tall(self.layout().main.height);
         match &self.overlay {
             Some((overlay, _)) => overlay.write(writer),
-            None => page(&self.route).write(&self.model, writer),
+            None => page(&self.route, &self.model).write(writer),
         }
     }
 

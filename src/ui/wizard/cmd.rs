@@ -20,9 +20,9 @@ use crate::preflight::{self, Check};
 use crate::system::packages::forecast::Forecast;
 use crate::ui::estimate::Past;
 use crate::ui::fit::{Fit, fits};
-use crate::ui::wizard::home;
+use crate::ui::wizard::home_cmd;
+use crate::ui::wizard::model::server_status::Earlier;
 use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
-use crate::ui::wizard::server_status::Earlier;
 
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
@@ -123,9 +123,9 @@ impl Cmd {
             }
             Self::Guides(facts) => tell(Msg::Fits(fits(&facts))),
             Self::Open { guide, run, facts } => tell(open(host, &guide, run.as_deref(), *facts)),
-            Self::Home => home::look(host, tell),
-            Self::Verify { at, of } => home::verify(host, at, &of, tell),
-            Self::Logs { of } => tell(Msg::Logs(of.name().to_owned(), home::logs(host, &of))),
+            Self::Home => home_cmd::look(host, tell),
+            Self::Verify { at, of } => home_cmd::verify(host, at, &of, tell),
+            Self::Logs { of } => tell(Msg::Logs(of.name().to_owned(), home_cmd::logs(host, &of))),
             Self::Preview { plan, secrets } => compare(host, &plan, &secrets, tell),
             Self::Save { path, text } => tell(save(host, path, &text)),
         }

@@ -10,12 +10,21 @@ use crate::ui::health::Health;
 use crate::ui::style::Look;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
-use crate::ui::wizard::home::Home;
-use crate::ui::wizard::page::Visit;
-use crate::ui::wizard::review::{Review, obstacles};
-use crate::ui::wizard::run_view::RunView;
-use crate::ui::wizard::server_status::ServerStatus;
+use crate::ui::wizard::model::home::Home;
+use crate::ui::wizard::model::review::{Review, Reviewed};
+use crate::ui::wizard::model::run_view::RunView;
+use crate::ui::wizard::model::server_status::ServerStatus;
+use crate::ui::wizard::model::visit::Visit;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
+
+mod change;
+pub mod home;
+pub mod review;
+pub mod run_view;
+pub mod server_status;
+pub mod visit;
+
+pub use change::Change;
 
 /// A page of the wizard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,9 +200,21 @@ impl Model {
         interviews.flat_map(|it| it.given().values.values()).filter(|(_, origin)| *origin == Origin::Typed).count()
     }
 
-    /// Whether a run waits for a decision: then other answers are a way for it to go on.
-    pub fn waits(&self) -> bool {
-        self.run_view.as_ref().is_some_and(|run_view| run_view.waiting().is_some())
+    /// What the review is made of.
+    pub fn reviewed(&self) -> Reviewed<'_> {
+        Reviewed {
+            review: &self.review,
+            interview: self.interview.as_ref(),
+            server: &self.server,
+            root: self.root,
+            waiting: self.run_view.as_deref().filter(|run_view| run_view.waiting().is_some()),
+        }
+    }
+
+    /// The pages that can be gone to, in order, each with its name and how it stands.
+    pub fn contents(&self) -> Vec<(Route, String, Readiness)> {
+        let of = |place: Route| (self.title(&place), self.readiness(&place), place);
+        self.places().into_iter().map(of).map(|(title, readiness, place)| (place, title, readiness)).collect()
     }
 
     /// The pages that can be gone to, in order.
@@ -228,7 +249,7 @@ impl Model {
             },
             (Route::Home, _) => done(self.home.as_ref().is_some_and(Home::is_looked_at)),
             (Route::Product, interview) => done(interview.is_some()),
-            (Route::Review, Some(_)) if self.review.is_begun() => match obstacles(self).len() {
+            (Route::Review, Some(_)) if self.review.is_begun() => match self.reviewed().obstacles().len() {
                 0 => done(self.review.is_compared()),
                 count => Readiness::Missing(count),
             },
@@ -247,12 +268,21 @@ impl Model {
             Route::Home => "Applications".to_owned(),
             Route::Welcome => "Welcome".to_owned(),
             Route::Product => "Product".to_owned(),
-            Route::Stage(id) => {
-                let stages = self.interview.iter().flat_map(|interview| &interview.guide().stages);
-                stages.into_iter().find(|stage| stage.id == *id).map_or_else(|| id.clone(), |stage| stage.title.clone())
-            }
+            Route::Stage(id) => title_of(self.interview.as_ref(), id),
             Route::Review => "Review".to_owned(),
             Route::Run => self.run_view.as_ref().map_or("Run", |run_view| run_view.title()).to_owned(),
         }
     }
+}
+
+/// The name of a stage.
+fn title_of(interview: Option<&Interview>, id: &str) -> String {
+    let mut stages = interview.into_iter().flat_map(|interview| &interview.guide().stages);
+    stages.find(|stage| stage.id == id).map_or_else(|| id.to_owned(), |stage| stage.title.clone())
+}
+
+/// The page with the questions of a stage; none where it has none now.
+pub fn questions(interview: Option<&Interview>, stage: &str) -> Option<Route> {
+    let asked = interview?.stages().into_iter().any(|asked| asked.id == stage);
+    asked.then(|| Route::Stage(stage.to_owned()))
 }

@@ -3,7 +3,6 @@
 use crate::error::Exit;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint};
-use crate::ui::wizard::model::Model;
 use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -95,11 +94,11 @@ impl Overlay {
     }
 
     /// Carries one out. `doc` is what it shows, from line `top` on.
-    pub fn act(&mut self, act: Act, focus: Option<&Focus>, doc: &View, top: usize, model: &mut Model) -> Transition {
+    pub fn act(&mut self, act: Act, focus: Option<&Focus>, doc: &View, top: usize) -> Transition {
         match self {
             Self::Pager(pager) => pager.act(act, doc, top),
-            Self::Menu(menu) => menu.act(act, focus, model),
-            Self::Prompt(prompt) => prompt.act(act, model),
+            Self::Menu(menu) => menu.act(act, focus),
+            Self::Prompt(prompt) => prompt.act(act),
         }
     }
 }

@@ -1,11 +1,14 @@
-//! The pages: each says what it shows, what it accepts, and what comes of it. They keep no state of their own.
+//! The pages: each holds the parts of the model that it draws, says what it shows, what it accepts, and what is to come
+//! of it. They keep no state of their own and change nothing.
+
+use std::path::PathBuf;
 
 use crate::error::Exit;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{Overlay, Search};
+use crate::ui::wizard::model::{Change, Model, Route};
+use crate::ui::wizard::overlay::Overlay;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -18,14 +21,11 @@ mod product;
 mod result;
 mod review;
 mod run;
-mod sizing;
+pub mod sizing;
 mod stage;
 pub mod step;
-mod visit;
 mod welcome;
 mod why;
-
-pub use visit::Visit;
 
 /// What follows from an act.
 #[derive(Debug)]
@@ -40,8 +40,16 @@ pub enum Transition {
     Back,
     /// To a page, and to something on it.
     Go(Route, Option<Focus>),
+    /// Something changes first.
+    Change(Change, Box<Self>),
+    /// To the questions of this guide, once they are there.
+    Choose(String),
     /// Over the page.
     Open(Box<Overlay>),
+    /// The question for the name of a file for the answers, over the page.
+    AskToSave,
+    /// Writes this text to a new file; what lies over the page stays, in case that cannot be done.
+    Save(PathBuf, String),
     /// What lies over the page goes.
     Close,
     /// Carry out what the page asked about.
@@ -54,6 +62,8 @@ pub enum Transition {
     Attend(String, Attend),
     /// The questions of an application, by its run and its guide, with its answers.
     Answers(String, String),
+    /// What is wanted of the application at this place of the first page.
+    Application(usize, Wanted),
     /// Has something done; what lies over the page goes.
     Do(Box<Cmd>),
     /// Starts the run that was reviewed.
@@ -75,6 +85,19 @@ pub enum Attend {
     RollBack,
 }
 
+/// What is wanted of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To try its proofs again.
+    Verify,
+    /// What its services wrote.
+    Logs,
+    /// Where everything of it is.
+    Details,
+    /// The question whether its newest run is to be rolled back.
+    RollBack,
+}
+
 /// What a page has to say above everything it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -86,52 +109,68 @@ pub struct Status {
     pub text: String,
 }
 
-/// A page.
+impl Transition {
+    /// Something changes, and the page stays.
+    fn change(change: Change) -> Self {
+        Self::Change(change, Box::new(Self::Stay))
+    }
+}
+
+/// A page, with what it draws.
 pub trait Page {
     /// What it shows.
-    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View;
+    fn write(&self, writer: ViewBuilder<'_>) -> View;
     /// What it shows beside that on wide screens.
-    fn aside(&self, _desk: &Model, _focus: Option<&Focus>, _writer: ViewBuilder<'_>) -> Option<View> {
+    fn aside(&self, _focus: Option<&Focus>, _writer: ViewBuilder<'_>) -> Option<View> {
         None
     }
     /// What stands in the line above it, whatever part of it is seen.
-    fn status(&self, _desk: &Model, _focus: Option<&Focus>) -> Option<Status> {
+    fn status(&self, _focus: Option<&Focus>) -> Option<Status> {
         None
     }
     /// What it wants of the screen beyond that.
-    fn panes(&self, _desk: &Model) -> Panes {
+    fn panes(&self) -> Panes {
         Panes::default()
     }
     /// Lines above it that do not scroll.
-    fn top(&self, _desk: &Model, _writer: ViewBuilder<'_>) -> Option<View> {
+    fn top(&self, _writer: ViewBuilder<'_>) -> Option<View> {
         None
     }
     /// Text that scrolls by itself, in so many rows.
-    fn pane(&self, _desk: &Model, _focus: Option<&Focus>, _writer: ViewBuilder<'_>, _rows: usize) -> Option<View> {
+    fn pane(&self, _focus: Option<&Focus>, _writer: ViewBuilder<'_>, _rows: usize) -> Option<View> {
         None
-    }
-    /// What is looked for in that text.
-    fn search<'d>(&self, _desk: &'d Model) -> Option<&'d Search> {
-        None
-    }
-    /// Scrolls that text, where the act means that.
-    fn scrolls(&self, _act: Act, _focus: Option<&Focus>, _desk: &mut Model, _rows: usize) -> bool {
-        false
     }
     /// The acts it accepts with the pointer there, beyond moving about.
-    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint>;
-    /// Carries one out.
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition;
+    fn key_hints(&self, focus: Option<&Focus>) -> Vec<KeyHint>;
+    /// What is to follow from one.
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition;
 }
 
-/// The page of a place.
-pub fn page(place: &Route) -> Box<dyn Page + '_> {
-    match place {
-        Route::Home => Box::new(home::HomePage),
-        Route::Welcome => Box::new(welcome::Welcome),
-        Route::Product => Box::new(product::ProductPage),
-        Route::Stage(id) => Box::new(stage::StagePage { id }),
-        Route::Review => Box::new(review::ReviewPage),
-        Route::Run => Box::new(run::RunPage),
+/// The page of a place. Here, and nowhere else, it is handed what it draws.
+pub fn page<'m>(route: &'m Route, model: &'m Model) -> Box<dyn Page + 'm> {
+    let interview = model.interview.as_ref();
+    match route {
+        Route::Home => Box::new(home::HomePage { home: model.home.as_ref(), root: model.root }),
+        Route::Welcome => Box::new(welcome::Welcome { server: &model.server, root: model.root }),
+        Route::Product => Box::new(product::ProductPage {
+            products: &model.products,
+            server: &model.server,
+            facts: model.facts.as_ref(),
+            chosen: interview.map(|interview| interview.guide().id.as_str()),
+            theme: &model.theme,
+        }),
+        Route::Stage(id) => Box::new(stage::StagePage {
+            id,
+            next: model.beside(route, true).map(|next| model.title(&next)),
+            asked: interview.map(|interview| field::Asked {
+                interview,
+                visit: &model.visit,
+                editor: model.editor.as_ref(),
+                revealed: model.revealed,
+            }),
+            theme: &model.theme,
+        }),
+        Route::Review => Box::new(review::ReviewPage(model.reviewed())),
+        Route::Run => Box::new(run::RunPage { run_view: model.run_view.as_deref(), interview }),
     }
 }

@@ -31,11 +31,8 @@ impl App {
         draw_lines(&self.doc.lines, scroll, parts.main, buffer);
         if parts.aside.area() > 0
             && self.overlay.is_none()
-            && let Some(aside) = page(&self.route).aside(
-                &self.model,
-                self.view().focus.as_ref(),
-                ViewBuilder::new(&self.model.theme, parts.aside.width, None),
-            )
+            && let Some(aside) = page(&self.route, &self.model)
+                .aside(self.view().focus.as_ref(), ViewBuilder::new(&self.model.theme, parts.aside.width, None))
         {
             self.draw_rule(parts.aside.x - 2, parts.aside, buffer);
             draw_lines(&aside.lines, 0, parts.aside, buffer);
@@ -59,14 +56,14 @@ impl App {
             return;
         }
         let theme = &self.model.theme;
-        let page = page(&self.route);
-        if let Some(top) = page.top(&self.model, ViewBuilder::new(theme, parts.top.width, None)) {
+        let page = page(&self.route, &self.model);
+        if let Some(top) = page.top(ViewBuilder::new(theme, parts.top.width, None)) {
             draw_lines(&top.lines, 0, parts.top, buffer);
         }
         let writer = ViewBuilder::new(theme, parts.pane.width, None);
         let rows = usize::from(parts.pane.height);
         if rows > 0
-            && let Some(pane) = page.pane(&self.model, self.view().focus.as_ref(), writer, rows)
+            && let Some(pane) = page.pane(self.view().focus.as_ref(), writer, rows)
         {
             draw_lines(&pane.lines, 0, parts.pane, buffer);
         }
@@ -116,7 +113,7 @@ impl App {
         if self.overlay.is_some() || columns < 8 {
             return None;
         }
-        let status = page(&self.route).status(&self.model, self.view().focus.as_ref())?;
+        let status = page(&self.route, &self.model).status(self.view().focus.as_ref())?;
         let writer = ViewBuilder::new(&self.model.theme, 0, None);
         let sign = writer.sign(status.role, status.sign);
         let text = writer.clean(&format!(" {}", status.text));
@@ -152,13 +149,13 @@ impl App {
         }
         let theme = &self.model.theme;
         self.draw_rule(area.right() + 1, area, buffer);
-        let places = self.model.places();
-        let at = places.iter().position(|place| *place == self.route).unwrap_or(0);
+        let contents = self.model.contents();
+        let at = contents.iter().position(|(place, ..)| *place == self.route).unwrap_or(0);
         let first = (at + 1).saturating_sub(usize::from(area.height));
-        for (place, y) in places.iter().skip(first).zip(area.top()..area.bottom()) {
-            let (role, sign) = self.model.readiness(place).sign();
+        for ((place, title, readiness), y) in contents.iter().skip(first).zip(area.top()..area.bottom()) {
+            let (role, sign) = readiness.sign();
             let here = *place == self.route;
-            let name = text::shorten(&self.model.title(place), usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
+            let name = text::shorten(title, usize::from(area.width) - 4, theme.sign(Sign::Ellipsis));
             let pointer = if here { theme.sign(Sign::Pointer) } else { " " };
             let line = Line::from(vec![
                 Span::styled(pointer.to_owned(), theme.style(Role::Focus)),

@@ -1,12 +1,12 @@
 //! The wizard and its run: attaching to one, hearing of it.
 
-use super::{App, Viewport};
+use super::App;
 use crate::answers::interview::Interview;
 use crate::error::Exit;
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::model::run_view::{self, RunView};
+use crate::ui::wizard::model::{Model, Route, questions};
 use crate::ui::wizard::overlay::{Overlay, Pager};
 use crate::ui::wizard::run_cmd::RunMsg;
-use crate::ui::wizard::run_view::{self, RunView};
 
 impl App {
     /// At the page of a run that works, or that has ended.
@@ -37,7 +37,7 @@ impl App {
         let of = |model: &Model| model.run_view.as_ref().map(|run_view| (run_view.face(), run_view.pointer()));
         let (before, focus) = (of(&self.model), self.views.get(&Route::Run).and_then(|view| view.focus.clone()));
         if let RunMsg::Log { title, text } = msg {
-            self.overlay = Some((Box::new(Overlay::Pager(Pager::log(&title, &text))), Viewport::default()));
+            self.lay(Overlay::Pager(Pager::log(&title, &text)));
             return;
         }
         if let RunMsg::Reopened(interview) = msg {
@@ -75,7 +75,7 @@ impl App {
         if std::mem::take(&mut run_view.changing)
             && let Some(stage) = run_view.waiting().map(|waiting| waiting.stage.clone())
         {
-            let place = run_view::questions(&self.model, &stage);
+            let place = questions(self.model.interview.as_ref(), &stage).unwrap_or(Route::Review);
             self.go(place, None);
         }
     }

@@ -9,6 +9,7 @@ use crate::guide::load;
 use crate::host::fake::FakeHost;
 use crate::preflight;
 use crate::ui::style::Look;
+use crate::ui::wizard::page::Transition;
 
 mod answering;
 mod bytes;

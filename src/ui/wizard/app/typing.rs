@@ -13,7 +13,7 @@ use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys;
 use crate::ui::wizard::model::Route;
 use crate::ui::wizard::overlay::Search;
-use crate::ui::wizard::page::{page, step};
+use crate::ui::wizard::page::step;
 use crate::ui::wizard::run_cmd::RunMsg;
 use crate::ui::wizard::view::Focus;
 
@@ -50,7 +50,8 @@ impl App {
     pub(super) fn search(&self) -> Option<&Search> {
         match &self.overlay {
             Some((overlay, _)) => overlay.search(),
-            None => page(&self.route).search(&self.model),
+            None if self.route == Route::Run => self.model.run_view.as_ref().map(|run_view| &run_view.pane.search),
+            None => None,
         }
     }
 

@@ -2,14 +2,11 @@
 
 use ratatui::text::Span;
 
-use crate::engine::health::Installed;
 use crate::error::Exit;
 use crate::ui::text;
-use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{Overlay, Prompt};
-use crate::ui::wizard::page::{Attend, Transition, home};
+use crate::ui::wizard::model::Route;
+use crate::ui::wizard::page::{Attend, Transition, Wanted};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -46,14 +43,8 @@ pub enum Target {
     Attend(String, Attend),
     /// The questions of an application with its answers: its run and its guide.
     Answers(String, String),
-    /// Tries the proofs of the application at this place again.
-    Verify(usize),
-    /// What the services of that application wrote.
-    Logs(usize),
-    /// Where everything of it is.
-    Details(usize),
-    /// Asks whether its newest run is to be rolled back.
-    RollBack(usize),
+    /// Something about the application at this place.
+    Application(usize, Wanted),
     /// A question for the name of a file for the answers.
     Save,
     /// Out, after a question where answers would be lost.
@@ -103,29 +94,17 @@ impl Menu {
         vec![key_hint(Act::Enter, "choose"), key_hint(Act::Back, "close")]
     }
 
-    pub(super) fn act(&self, act: Act, focus: Option<&Focus>, model: &Model) -> Transition {
+    pub(super) fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
         let chosen = match focus {
             Some(Focus::Item(at)) => self.entries.get(*at),
             _ => None,
         };
         match (act, chosen.map(|entry| &entry.target)) {
             (Act::Enter, Some(Target::Page(place))) => Transition::Go(place.clone(), None),
-            (Act::Enter, Some(Target::Save)) => Prompt::save(model)
-                .map_or(Transition::Close, |prompt| Transition::Open(Box::new(Overlay::Prompt(prompt)))),
+            (Act::Enter, Some(Target::Save)) => Transition::AskToSave,
             (Act::Enter, Some(Target::Attend(run, attend))) => Transition::Attend(run.clone(), *attend),
             (Act::Enter, Some(Target::Answers(run, guide))) => Transition::Answers(run.clone(), guide.clone()),
-            (Act::Enter, Some(Target::Verify(at))) => {
-                about(model, *at, |at, it| Transition::Do(Box::new(Cmd::Verify { at, of: Box::new(it.clone()) })))
-            }
-            (Act::Enter, Some(Target::Logs(at))) => {
-                about(model, *at, |_, it| Transition::Do(Box::new(Cmd::Logs { of: Box::new(it.clone()) })))
-            }
-            (Act::Enter, Some(Target::Details(at))) => {
-                about(model, *at, |_, it| Transition::Open(Box::new(home::details(it))))
-            }
-            (Act::Enter, Some(Target::RollBack(at))) => {
-                about(model, *at, |_, it| Transition::Open(Box::new(home::roll_back(it))))
-            }
+            (Act::Enter, Some(Target::Application(at, wanted))) => Transition::Application(*at, *wanted),
             (Act::Enter, Some(Target::Sure(act))) => Transition::Sure(*act),
             (Act::Enter, Some(Target::Leave)) => Transition::AskToLeave,
             (Act::Enter, Some(Target::Out(exit))) => Transition::Leave(*exit),
@@ -133,10 +112,4 @@ impl Menu {
             _ => Transition::Stay,
         }
     }
-}
-
-/// What follows for the application at this place of the first page.
-fn about(model: &Model, at: usize, then: impl FnOnce(usize, &Installed) -> Transition) -> Transition {
-    let it = model.home.as_ref().and_then(|home| home.installed.as_ref()?.get(at));
-    it.map_or(Transition::Close, |it| then(at, it))
 }

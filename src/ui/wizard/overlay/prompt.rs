@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 
 use ratatui::text::Span;
 
+use crate::answers::interview::Interview;
 use crate::answers::{SecretSource, file};
 use crate::guide::expression::shell_quote;
-use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::Model;
 use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{View, ViewBuilder};
@@ -28,9 +27,8 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Where to save the answers; none before a guide was chosen.
-    pub fn save(model: &Model) -> Option<Self> {
-        let interview = model.interview.as_ref()?;
+    /// Where to save the answers.
+    pub fn save(interview: &Interview) -> Self {
         let written = file::write(interview.guide(), interview.resolved(), interview.given().on_failure);
         let (content, refusal) = match written {
             Ok(content) => (content, String::new()),
@@ -41,12 +39,12 @@ impl Prompt {
         if missing > 0 {
             text.push_str(" Missing answers can be given later.");
         }
-        let secrets = typed_secrets(model);
+        let secrets = typed_secrets(interview);
         if !secrets.is_empty() {
             text.push_str("\n\nPasswords that you typed are not saved.");
         }
         let name = format!("{}-answers.yaml", interview.guide().id);
-        Some(Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name), content, refusal })
+        Self { title: "Save the answers".to_owned(), text, editor: Editor::new(name), content, refusal }
     }
 
     /// Why the name that was typed does not do.
@@ -76,14 +74,14 @@ impl Prompt {
         vec![key_hint(Act::Enter, "save and leave"), key_hint(Act::Back, "close")]
     }
 
-    pub(super) fn act(&mut self, act: Act, model: &mut Model) -> Transition {
+    pub(super) fn act(&mut self, act: Act) -> Transition {
         match act {
             Act::Enter if self.editor.text().trim().is_empty() => {
                 "type a name for the file".clone_into(&mut self.refusal);
             }
             Act::Enter => {
                 let path = PathBuf::from(self.editor.text().trim());
-                model.cmds.push(Cmd::Save { path, text: self.content.clone() });
+                return Transition::Save(path, self.content.clone());
             }
             Act::Back => return Transition::Close,
             _ => {}
@@ -93,12 +91,11 @@ impl Prompt {
 }
 
 /// What is said after the answers were saved, when the terminal is as before.
-pub fn saved(model: &Model, path: &Path) -> String {
+pub fn saved(interview: &Interview, path: &Path) -> String {
     let path = path.display();
-    let complete =
-        model.interview.as_ref().is_none_or(|interview| interview.gaps().iter().all(|gap| gap.stage.is_none()));
+    let complete = interview.gaps().iter().all(|gap| gap.stage.is_none());
     let ask = if complete { "" } else { " --ask" };
-    let secrets = typed_secrets(model);
+    let secrets = typed_secrets(interview);
     let mut words = format!("The answers are in {path}. Nothing was changed.\n");
     if !secrets.is_empty() {
         let _ = writeln!(words, "Set {} first: passwords that you typed are not in it.", secrets.join(" and "));
@@ -108,8 +105,8 @@ pub fn saved(model: &Model, path: &Path) -> String {
 }
 
 /// The variables that stand for secrets that were typed.
-pub fn typed_secrets(model: &Model) -> Vec<String> {
-    let secrets = model.interview.iter().flat_map(|interview| &interview.resolved().secrets);
+pub fn typed_secrets(interview: &Interview) -> Vec<String> {
+    let secrets = interview.resolved().secrets.iter();
     secrets
         .filter(|(_, source)| matches!(source, SecretSource::Literal(_)))
         .map(|(path, _)| file::variable(path))

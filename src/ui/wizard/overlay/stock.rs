@@ -3,16 +3,16 @@
 use crate::engine::runs::RunStatus;
 use crate::error::{Exit, Problem};
 use crate::plan::tally::number;
-use crate::ui::wizard::model::{Model, Readiness, Route};
+use crate::ui::wizard::model::server_status::Earlier;
+use crate::ui::wizard::model::{Readiness, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::{Attend, help};
-use crate::ui::wizard::server_status::Earlier;
 use crate::ui::wizard::theme::{Role, Theme};
 
 impl Overlay {
     /// Every page with how it stands, to jump to; and the way out.
-    pub fn go_to(model: &Model) -> Self {
-        let mut entries: Vec<Entry> = model.places().into_iter().map(|place| page(model, place)).collect();
+    pub fn go_to(contents: Vec<(Route, String, Readiness)>) -> Self {
+        let mut entries: Vec<Entry> = contents.into_iter().map(page).collect();
         entries.push(Entry::new("Leave", Target::Leave));
         Self::Menu(Menu { title: "Pages".to_owned(), text: String::new(), entries })
     }
@@ -53,16 +53,16 @@ impl Overlay {
         Self::Pager(Pager::new("Keys", help::keys(theme)))
     }
 
-    /// Whether to leave.
-    pub fn quit(model: &Model) -> Self {
+    /// Whether to leave, with so many answers that are kept nowhere else; `asked` says that there are questions.
+    pub fn quit(unsaved: usize, asked: bool) -> Self {
         let mut entries = vec![Entry::new("Stay", Target::Here)];
-        let lost = match model.unsaved() {
+        let lost = match unsaved {
             0 => String::new(),
             1 => " Your answer is lost unless you save it.".to_owned(),
             n => format!(" Your {n} answers are lost unless you save them."),
         };
         let text = format!("Nothing was changed on this server.{lost}");
-        if model.interview.is_some() {
+        if asked {
             entries.push(Entry::new("Save the answers and leave", Target::Save));
         }
         entries.push(Entry::new("Leave", Target::Out(Exit::Interrupted)));
@@ -70,8 +70,7 @@ impl Overlay {
     }
 }
 
-fn page(model: &Model, place: Route) -> Entry {
-    let readiness = model.readiness(&place);
+fn page((place, says, readiness): (Route, String, Readiness)) -> Entry {
     let note = match readiness {
         Readiness::Missing(1) if matches!(place, Route::Stage(_)) => "1 answer to fix".to_owned(),
         Readiness::Missing(n) if matches!(place, Route::Stage(_)) => format!("{n} answers to fix"),
@@ -81,5 +80,5 @@ fn page(model: &Model, place: Route) -> Entry {
         Readiness::Unanswered(n) => format!("{n} answers missing"),
         Readiness::Ready | Readiness::Open => String::new(),
     };
-    Entry { sign: Some(readiness.sign()), says: model.title(&place), note, target: Target::Page(place) }
+    Entry { sign: Some(readiness.sign()), says, note, target: Target::Page(place) }
 }

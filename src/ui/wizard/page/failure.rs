@@ -1,17 +1,16 @@
 //! A failed run that waits: what was tried, why it failed, what has changed so far, and what can be done about it.
 
+use crate::answers::interview::Interview;
 use crate::engine::decision::{Choice, Decision, Waiting};
 use crate::ui::messages;
 use crate::ui::run_state::{RunState, StepState, Work};
 use crate::ui::text;
 use crate::ui::wizard::app::SURE;
-use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::run_view::RunView;
+use crate::ui::wizard::model::{Change, Route, questions};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
 use crate::ui::wizard::page::{Transition, parts};
-use crate::ui::wizard::run_cmd::RunCmd;
-use crate::ui::wizard::run_view::{self, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
 
@@ -140,9 +139,14 @@ pub fn key_hints(run_view: &RunView, waiting: &Waiting, focus: Option<&Focus>) -
     key_hints
 }
 
-/// Carries one out.
-pub fn act(act: Act, focus: Option<&Focus>, waiting: &Waiting, model: &mut Model) -> Transition {
-    let Some(run_view) = &mut model.run_view else { return Transition::Back };
+/// What is to follow from one.
+pub fn act(
+    act: Act,
+    focus: Option<&Focus>,
+    waiting: &Waiting,
+    run_view: &RunView,
+    interview: Option<&Interview>,
+) -> Transition {
     let sure = focus == Some(&Focus::Button(SURE));
     let act = match (act, focus) {
         (Act::Enter, Some(Focus::Step(name))) if name == "changes" => {
@@ -171,27 +175,20 @@ pub fn act(act: Act, focus: Option<&Focus>, waiting: &Waiting, model: &mut Model
             return Transition::Open(Box::new(ask(run_view, waiting, act)));
         }
         Act::Shell => return Transition::Shell,
-        Act::Change => return change(waiting, model),
+        Act::Change => return change(waiting, run_view, interview),
         _ => return Transition::Stay,
     };
-    let run = run_view.run.clone().unwrap_or_default();
-    run_view.decided = Some(decision.choice());
-    model.cmds.push(Cmd::Run(RunCmd::Decide { run, number: waiting.number, decision }));
-    Transition::Stay
+    Transition::change(Change::Decide(waiting.number, decision))
 }
 
 /// To the questions of the stage that failed, with the answers that the run has.
-fn change(waiting: &Waiting, model: &mut Model) -> Transition {
-    let Some(run_view) = &mut model.run_view else { return Transition::Back };
+fn change(waiting: &Waiting, run_view: &RunView, interview: Option<&Interview>) -> Transition {
     let guide = run_view.plan.as_ref().map(|plan| plan.guide.as_str());
-    let here = model.interview.as_ref().filter(|interview| Some(interview.guide().id.as_str()) == guide);
+    let here = interview.filter(|interview| Some(interview.guide().id.as_str()) == guide);
     if here.is_none() {
-        run_view.changing = true;
-        let run = run_view.run.clone().unwrap_or_default();
-        model.cmds.push(Cmd::Run(RunCmd::Reopen { run }));
-        return Transition::Stay;
+        return Transition::change(Change::Reopen);
     }
-    Transition::Go(run_view::questions(model, &waiting.stage), None)
+    Transition::Go(questions(here, &waiting.stage).unwrap_or(Route::Review), None)
 }
 
 /// Asks before something goes.

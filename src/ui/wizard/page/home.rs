@@ -8,12 +8,13 @@ use crate::facts::Application;
 use crate::plan::tally::number;
 use crate::ui::health::last_run;
 use crate::ui::text;
-use crate::ui::wizard::home::Home;
+use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::model::home::Home;
+use crate::ui::wizard::model::{Change, Route};
 use crate::ui::wizard::overlay::{Entry, Line, Menu, Overlay, Pager, Target};
-use crate::ui::wizard::page::{Attend, Page, Transition};
+use crate::ui::wizard::page::{Attend, Page, Transition, Wanted};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -25,13 +26,18 @@ const ADD: &str = "add";
 const LABEL: usize = 14;
 
 /// The page.
-pub struct HomePage;
+pub struct HomePage<'m> {
+    /// The applications, where there are any.
+    pub home: Option<&'m Home>,
+    /// Whether all of them can be read.
+    pub root: bool,
+}
 
-impl Page for HomePage {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
-        let Some(home) = &model.home else { return writer.done() };
+impl Page for HomePage<'_> {
+    fn write(&self, mut writer: ViewBuilder<'_>) -> View {
+        let Some(home) = self.home else { return writer.done() };
         if let Some(why) = &home.trouble {
-            let sudo = if model.root { "" } else { "; `sudo bringup` can" };
+            let sudo = if self.root { "" } else { "; `sudo bringup` can" };
             let says = format!("Cannot tell how the applications are: {why}{sudo}");
             writer.note(Role::Warning, Sign::Untold, 0, &says);
             writer.blank();
@@ -48,32 +54,25 @@ impl Page for HomePage {
         writer.done()
     }
 
-    fn panes(&self, _: &Model) -> Panes {
+    fn panes(&self) -> Panes {
         Panes { whole: true, ..Panes::default() }
     }
 
-    fn key_hints(&self, _: &Model, _: Option<&Focus>) -> Vec<KeyHint> {
+    fn key_hints(&self, _: Option<&Focus>) -> Vec<KeyHint> {
         vec![key_hint(Act::Enter, "choose"), key_hint(Act::Retry, "check again")]
     }
 
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
         match (act, focus) {
-            (Act::Enter, Some(Focus::Line(_, at))) => match installed(model, *at) {
+            (Act::Enter, Some(Focus::Line(_, at))) => match self.home.and_then(|home| home.installed_at(*at)) {
                 Some(it) => Transition::Open(Box::new(menu(it, *at))),
                 None => Transition::Stay,
             },
             (Act::Enter, _) => Transition::Go(Route::Product, None),
-            (Act::Retry, _) => {
-                model.look_again();
-                Transition::Stay
-            }
+            (Act::Retry, _) => Transition::change(Change::LookAgain),
             _ => Transition::Stay,
         }
     }
-}
-
-fn installed(model: &Model, at: usize) -> Option<&Installed> {
-    model.home.as_ref()?.installed.as_ref()?.get(at)
 }
 
 fn one(home: &Home, at: usize, application: &Application, it: Option<&Installed>, writer: &mut ViewBuilder<'_>) {
@@ -151,20 +150,31 @@ fn menu(it: &Installed, at: usize) -> Overlay {
         RunStatus::RollbackUnfinished => vec![to("Go on with the rollback", Attend::RollBack)],
         RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![
             Entry::new("Change its answers", Target::Answers(it.run.clone(), it.application.guide.clone())),
-            Entry::new("Verify it", Target::Verify(at)),
+            Entry::new("Verify it", Target::Application(at, Wanted::Verify)),
         ],
     };
-    entries.push(Entry::new("Its logs", Target::Logs(at)));
-    entries.push(Entry::new("Where everything is", Target::Details(at)));
+    entries.push(Entry::new("Its logs", Target::Application(at, Wanted::Logs)));
+    entries.push(Entry::new("Where everything is", Target::Application(at, Wanted::Details)));
     if it.state != RunStatus::Running {
-        entries.push(Entry::new("Roll back its last run", Target::RollBack(at)));
+        entries.push(Entry::new("Roll back its last run", Target::Application(at, Wanted::RollBack)));
     }
     entries.push(Entry::new("Close", Target::Here));
     Overlay::Menu(Menu { title: it.name().to_owned(), text: String::new(), entries })
 }
 
+/// What follows when this is wanted of the application at a place.
+pub fn application(at: usize, it: &Installed, wanted: Wanted) -> Transition {
+    let of = Box::new(it.clone());
+    match wanted {
+        Wanted::Verify => Transition::Do(Box::new(Cmd::Verify { at, of })),
+        Wanted::Logs => Transition::Do(Box::new(Cmd::Logs { of })),
+        Wanted::Details => Transition::Open(Box::new(details(it))),
+        Wanted::RollBack => Transition::Open(Box::new(roll_back(it))),
+    }
+}
+
 /// Whether its newest run is to be rolled back.
-pub fn roll_back(it: &Installed) -> Overlay {
+fn roll_back(it: &Installed) -> Overlay {
     let text = format!(
         "Run {} is rolled back, and {} is as it was before that run. It has {} in place, those of earlier runs \
          included. What somebody else changed since is kept.",
@@ -183,7 +193,7 @@ pub fn roll_back(it: &Installed) -> Overlay {
 }
 
 /// What its guide shows at the end.
-pub fn details(it: &Installed) -> Overlay {
+fn details(it: &Installed) -> Overlay {
     let mut lines: Vec<Line> = it
         .outputs()
         .iter()

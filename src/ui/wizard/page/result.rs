@@ -11,13 +11,13 @@ use crate::ui::run_state::{PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::model::run_view::{Face, RunView};
+use crate::ui::wizard::model::{Change, Route};
 use crate::ui::wizard::overlay::{Entry, Menu, Overlay, Target};
 use crate::ui::wizard::page::Transition;
 use crate::ui::wizard::page::parts::{failure, field, fields, headline};
 use crate::ui::wizard::page::run::sign;
 use crate::ui::wizard::run_cmd::RunCmd;
-use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, ViewBuilder};
 use crate::ui::{messages, text};
@@ -112,10 +112,12 @@ fn can_go_back(run_view: &RunView) -> bool {
     stands && run_view.run.is_some() && !run_view.running.title.is_empty()
 }
 
-/// Carries one out.
-pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
-    let Some(run_view) = &mut model.run_view else { return Transition::Back };
-    let run = run_view.run.clone().unwrap_or_default();
+/// What is to follow from one; `asked` says that the answers were given here.
+pub fn act(act: Act, focus: Option<&Focus>, run_view: &RunView, asked: bool) -> Transition {
+    let again = |back| {
+        let run = run_view.run.clone().unwrap_or_default();
+        Transition::Do(Box::new(Cmd::Run(RunCmd::Again { run, back })))
+    };
     let sure = focus == Some(&Focus::Button(SURE));
     match (act, focus) {
         (Act::Quit, _) | (Act::Enter, Some(Focus::Button("leave"))) => {
@@ -123,15 +125,11 @@ pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
         }
         (Act::Back, _) if !matches!(run_view.face(), Face::Refused | Face::NothingToDo) => {}
         (Act::Back, _) | (Act::Enter, Some(Focus::Button("answers"))) => {
-            model.run_view = None;
-            model.look_again();
-            let place = if model.interview.is_some() { Route::Review } else { Route::Welcome };
-            return Transition::Go(place, None);
+            let place = if asked { Route::Review } else { Route::Welcome };
+            return Transition::Change(Change::LeaveRun, Box::new(Transition::Go(place, None)));
         }
-        (Act::Enter, Some(Focus::Button("resume"))) => {
-            model.cmds.push(Cmd::Run(RunCmd::Again { run, back: false }));
-        }
-        (Act::RollBack, _) if sure => model.cmds.push(Cmd::Run(RunCmd::Again { run, back: true })),
+        (Act::Enter, Some(Focus::Button("resume"))) => return again(false),
+        (Act::RollBack, _) if sure => return again(true),
         (Act::RollBack, _) | (Act::Enter, Some(Focus::Button("back"))) => {
             return Transition::Open(Box::new(Overlay::Menu(Menu {
                 title: "Roll back everything?".to_owned(),
@@ -145,15 +143,11 @@ pub fn act(act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
             })));
         }
         (Act::Reveal | Act::Enter, Some(Focus::Step(name))) if run_view.secrets().contains(&name.as_str()) => {
-            if run_view.revealed.take().is_none_or(|(revealed, _)| revealed != *name)
-                && let Some(plan) = &run_view.plan
-            {
-                model.cmds.push(Cmd::Run(RunCmd::Secret { of: plan.application(), name: name.clone() }));
-            }
+            let shown = run_view.revealed.as_ref().is_some_and(|(revealed, _)| revealed == name);
+            return Transition::change(Change::Secret((!shown).then(|| name.clone())));
         }
         (Act::Enter, Some(Focus::Stage(fold))) => {
-            let open = !is_open(run_view, fold);
-            run_view.folds.insert(fold.clone(), open);
+            return Transition::change(Change::Fold(fold.clone(), !is_open(run_view, fold)));
         }
         (Act::Enter, _) => return Transition::Next,
         _ => {}

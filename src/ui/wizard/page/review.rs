@@ -7,10 +7,10 @@ use crate::human_bytes::human;
 use crate::plan::{Plan, Planned};
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::Model;
-use crate::ui::wizard::overlay::{Line, Overlay, Pager, Prompt};
+use crate::ui::wizard::model::Change;
+use crate::ui::wizard::model::review::{Effect, Obstacle, Review, Reviewed};
+use crate::ui::wizard::overlay::{Line, Overlay, Pager};
 use crate::ui::wizard::page::{Page, Transition};
-use crate::ui::wizard::review::{Effect, Obstacle, obstacles};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -29,38 +29,38 @@ const BACK: &str = "back";
 const WIDE: usize = 84;
 
 /// The page before the run.
-pub struct ReviewPage;
+pub struct ReviewPage<'m>(pub Reviewed<'m>);
 
-impl Page for ReviewPage {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
-        let obstacles = obstacles(model);
+impl Page for ReviewPage<'_> {
+    fn write(&self, mut writer: ViewBuilder<'_>) -> View {
+        let obstacles = self.0.obstacles();
         in_the_way(&obstacles, &mut writer);
-        if let Some(plan) = model.review.plan() {
-            short::write(model, plan, obstacles.is_empty(), &mut writer);
-            actions(model, plan, &mut writer);
+        if let Some(plan) = self.0.review.plan() {
+            short::write(self.0, plan, obstacles.is_empty(), &mut writer);
+            actions(self.0.review, plan, &mut writer);
             proofs(plan, &mut writer);
         } else {
             writer.prose(Role::Dim, 0, "The plan is shown when every question has its answer.");
         }
         writer.blank();
-        buttons(model, obstacles.len(), &mut writer);
+        buttons(self.0, obstacles.len(), &mut writer);
         writer.done()
     }
 
-    fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
+    fn aside(&self, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
         let Some(Focus::Line(ACTIONS, at)) = focus else { return None };
-        Line::write_all(&details::lines(&model.review, *at), &mut writer);
+        Line::write_all(&details::lines(self.0.review, *at), &mut writer);
         Some(writer.done())
     }
 
-    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
+    fn key_hints(&self, focus: Option<&Focus>) -> Vec<KeyHint> {
         let enter = match focus {
-            Some(Focus::Line(OBSTACLES, at)) if obstacles(model).get(*at).is_some_and(|it| it.to.is_some()) => {
+            Some(Focus::Line(OBSTACLES, at)) if self.0.obstacles().get(*at).is_some_and(|it| it.to.is_some()) => {
                 "go there"
             }
             Some(Focus::Line(OBSTACLES, _)) => "",
-            Some(Focus::Line(ACTIONS, at)) => match model.review.plan().and_then(|plan| folded(plan, *at)) {
-                Some(stage) if model.review.unfolded.contains(stage) => "fold",
+            Some(Focus::Line(ACTIONS, at)) => match self.0.review.plan().and_then(|plan| folded(plan, *at)) {
+                Some(stage) if self.0.review.unfolded.contains(stage) => "fold",
                 Some(_) => "open",
                 None => "show",
             },
@@ -73,50 +73,34 @@ impl Page for ReviewPage {
             key_hints.push(key_hint(Act::Next, "on"));
         }
         key_hints.extend([key_hint(Act::Save, "save"), key_hint(Act::Back, "back")]);
-        if !model.review.is_looking() {
+        if !self.0.review.is_looking() {
             key_hints.push(key_hint(Act::Retry, "check again"));
         }
         key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
         match (act, focus) {
             (Act::Enter, Some(Focus::Line(OBSTACLES, at))) => {
-                let to = obstacles(model).into_iter().nth(*at).and_then(|obstacle| obstacle.to);
+                let to = self.0.obstacles().into_iter().nth(*at).and_then(|obstacle| obstacle.to);
                 to.map_or(Transition::Stay, |(place, stop)| Transition::Go(place, stop))
             }
             (Act::Enter, Some(Focus::Line(ACTIONS, at))) => {
-                let Some(plan) = model.review.plan() else { return Transition::Stay };
+                let Some(plan) = self.0.review.plan() else { return Transition::Stay };
                 if let Some(stage) = folded(plan, *at).map(str::to_owned) {
-                    let unfolded = &mut model.review.unfolded;
-                    if !unfolded.remove(&stage) {
-                        unfolded.insert(stage);
-                    }
-                    return Transition::Stay;
+                    return Transition::change(Change::Unfold(stage));
                 }
                 let Some(planned) = plan.actions.get(*at) else { return Transition::Stay };
-                let pager = Pager::new(planned.id.clone(), details::lines(&model.review, *at));
+                let pager = Pager::new(planned.id.clone(), details::lines(self.0.review, *at));
                 Transition::Open(Box::new(Overlay::Pager(pager)))
             }
-            (Act::Enter, Some(Focus::Button(START))) if can_start(model) => Transition::Start,
-            (Act::Enter, Some(Focus::Button(SAVE))) | (Act::Save, _) => save(model),
+            (Act::Enter, Some(Focus::Button(START))) if self.0.can_start() => Transition::Start,
+            (Act::Enter, Some(Focus::Button(SAVE))) | (Act::Save, _) => Transition::AskToSave,
             (Act::Enter, Some(Focus::Button(BACK))) | (Act::Back, _) => Transition::Back,
-            (Act::Retry, _) => {
-                model.look_again();
-                Transition::Stay
-            }
+            (Act::Retry, _) => Transition::change(Change::LookAgain),
             _ => Transition::Stay,
         }
     }
-}
-
-/// Nothing is in the way, and there is something to do.
-fn can_start(model: &Model) -> bool {
-    model.review.is_compared() && (model.waits() || !model.review.is_idle()) && obstacles(model).is_empty()
-}
-
-fn save(model: &Model) -> Transition {
-    Prompt::save(model).map_or(Transition::Stay, |prompt| Transition::Open(Box::new(Overlay::Prompt(prompt))))
 }
 
 fn in_the_way(obstacles: &[Obstacle], writer: &mut ViewBuilder<'_>) {
@@ -146,10 +130,10 @@ fn in_the_way(obstacles: &[Obstacle], writer: &mut ViewBuilder<'_>) {
 }
 
 /// Stages with changes first, then those in which everything is as it should be, each in one line.
-fn actions(model: &Model, plan: &Plan, writer: &mut ViewBuilder<'_>) {
+fn actions(review: &Review, plan: &Plan, writer: &mut ViewBuilder<'_>) {
     let mut idle = Vec::new();
     for (number, stage) in plan.stages.iter().enumerate() {
-        let (changes, unchanged) = model.review.of_stage(&stage.id);
+        let (changes, unchanged) = review.of_stage(&stage.id);
         if changes.is_empty() {
             if !unchanged.is_empty() {
                 idle.push((number, stage, unchanged));
@@ -160,10 +144,10 @@ fn actions(model: &Model, plan: &Plan, writer: &mut ViewBuilder<'_>) {
         let title = writer.span(Role::Heading, &stage.title);
         writer.line(vec![title]);
         for at in changes {
-            action(model, at, &plan.actions[at], writer);
+            action(review, at, &plan.actions[at], writer);
         }
         if !unchanged.is_empty() {
-            fold(model, plan, (number, &stage.id), None, &unchanged, writer);
+            fold(review, plan, (number, &stage.id), None, &unchanged, writer);
         }
     }
     if !idle.is_empty() {
@@ -172,7 +156,7 @@ fn actions(model: &Model, plan: &Plan, writer: &mut ViewBuilder<'_>) {
         writer.line(vec![title]);
     }
     for (number, stage, unchanged) in idle {
-        fold(model, plan, (number, &stage.id), Some(&stage.title), &unchanged, writer);
+        fold(review, plan, (number, &stage.id), Some(&stage.title), &unchanged, writer);
     }
 }
 
@@ -184,7 +168,7 @@ fn folded(plan: &Plan, at: usize) -> Option<&str> {
 
 /// Unchanged actions of a stage: a line, or each of them where somebody wants to see them.
 fn fold(
-    model: &Model,
+    review: &Review,
     plan: &Plan,
     (number, stage): (usize, &str),
     title: Option<&str>,
@@ -193,7 +177,7 @@ fn fold(
 ) {
     let stop = Focus::Line(ACTIONS, plan.actions.len() + number);
     let from = writer.row();
-    let open = model.review.unfolded.contains(stage);
+    let open = review.unfolded.contains(stage);
     let count = format!("{} unchanged", unchanged.len());
     let (head, rest) = if let Some(title) = title {
         (title.to_owned(), format!(": {count}"))
@@ -210,15 +194,15 @@ fn fold(
     writer.stop(stop, from);
     if open {
         for at in unchanged {
-            action(model, *at, &plan.actions[*at], writer);
+            action(review, *at, &plan.actions[*at], writer);
         }
     }
 }
 
-fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<'_>) {
+fn action(review: &Review, at: usize, planned: &Planned, writer: &mut ViewBuilder<'_>) {
     let stop = Focus::Line(ACTIONS, at);
     let from = writer.row();
-    let effect = model.review.effect(at);
+    let effect = review.effect(at);
     let (role, sign) = match effect {
         Effect::Unknown => (Role::Dim, Sign::Pending),
         Effect::New => (Role::Good, Sign::New),
@@ -229,9 +213,9 @@ fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<
     let says = if effect == Effect::Unchanged { Role::Dim } else { Role::Value };
     let wide = writer.width() >= WIDE;
     let room = if wide { (writer.width() - 4) / 2 } else { writer.width().saturating_sub(4) };
-    let right = right(model, planned, effect, writer);
+    let right = right(review, planned, effect, writer);
     let kept = if wide { 0 } else { right.as_ref().map_or(0, |right| right.width() + 2) };
-    let headline = writer.clean(details::headline(&model.review, at, planned));
+    let headline = writer.clean(details::headline(review, at, planned));
     let shown = text::shorten(&headline, room.saturating_sub(kept), writer.theme().sign(Sign::Ellipsis));
     // Only the first word is shown to be pointed at: over a slow line, a whole one would be felt.
     let (verb, object) = shown.split_at(shown.find(' ').unwrap_or(shown.len()));
@@ -249,10 +233,10 @@ fn action(model: &Model, at: usize, planned: &Planned, writer: &mut ViewBuilder<
 }
 
 /// At the right end: what there is to download, or that it is for good.
-fn right(model: &Model, planned: &Planned, effect: Effect, writer: &ViewBuilder<'_>) -> Option<Span<'static>> {
+fn right(review: &Review, planned: &Planned, effect: Effect, writer: &ViewBuilder<'_>) -> Option<Span<'static>> {
     match (&planned.action, &planned.reversible) {
         (Action::Packages(_), _) => {
-            let forecast = model.review.packages()?.as_ref().ok()?;
+            let forecast = review.packages()?.as_ref().ok()?;
             Some(writer.span(Role::Dim, &human(forecast.download)))
         }
         (_, Reversible::No(_)) if effect != Effect::Unchanged => Some(writer.span(Role::Warning, "for good")),
@@ -272,30 +256,29 @@ fn proofs(plan: &Plan, writer: &mut ViewBuilder<'_>) {
     }
 }
 
-fn buttons(model: &Model, obstacles: usize, writer: &mut ViewBuilder<'_>) {
-    let review = &model.review;
+fn buttons(reviewed: Reviewed<'_>, obstacles: usize, writer: &mut ViewBuilder<'_>) {
     if obstacles > 0 {
         let says = if obstacles == 1 { "one thing is" } else { "some things are" };
         writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
-    } else if !review.is_compared() {
+    } else if !reviewed.review.is_compared() {
         writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
-    } else if can_start(model) {
-        start(model, writer);
+    } else if reviewed.can_start() {
+        start(reviewed, writer);
     }
     writer.button(SAVE, "Save the answers and leave");
     writer.button(BACK, "Back");
 }
 
 /// The button, with what happens then.
-fn start(model: &Model, writer: &mut ViewBuilder<'_>) {
+fn start(reviewed: Reviewed<'_>, writer: &mut ViewBuilder<'_>) {
     let stop = Focus::Button(START);
     let from = writer.row();
     let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
-    let (label, says) = if model.waits() {
+    let (label, says) = if reviewed.waits() {
         let says = "The run goes on with them. What they no longer ask for is rolled back.";
         ("[ Go on with these answers ]", says.to_owned())
     } else {
-        let all = model.review.for_good().is_empty();
+        let all = reviewed.review.for_good().is_empty();
         let undo = if all { "`bringup rollback` undoes them" } else { "most can be undone" };
         ("[ Start ]", format!("Changes begin at once. Closing the terminal does not stop them; {undo}."))
     };

@@ -2,6 +2,7 @@
 
 use ratatui::text::Span;
 
+use crate::answers::interview::Interview;
 use crate::error::Exit;
 use crate::plan::tally::number;
 use crate::ui::run_state::{Count, Group, PROOFS, Phase, StepState, Work};
@@ -9,11 +10,11 @@ use crate::ui::wizard::app::SURE;
 use crate::ui::wizard::cmd::Cmd;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::layout::Panes;
-use crate::ui::wizard::model::{Model, Route};
-use crate::ui::wizard::overlay::{Entry, Menu, Overlay, Search, Target};
+use crate::ui::wizard::model::run_view::{Face, RunView};
+use crate::ui::wizard::model::{Change, Route};
+use crate::ui::wizard::overlay::{Entry, Menu, Overlay, Target};
 use crate::ui::wizard::page::{Page, Transition, failure, result};
 use crate::ui::wizard::run_cmd::RunCmd;
-use crate::ui::wizard::run_view::{Face, RunView};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 use crate::ui::{messages, text};
@@ -22,11 +23,16 @@ use crate::ui::{messages, text};
 const BAR: usize = 30;
 
 /// The page of the run.
-pub struct RunPage;
+pub struct RunPage<'m> {
+    /// The run that is followed.
+    pub run_view: Option<&'m RunView>,
+    /// The answers, where they were given here.
+    pub interview: Option<&'m Interview>,
+}
 
-impl Page for RunPage {
-    fn write(&self, model: &Model, mut writer: ViewBuilder<'_>) -> View {
-        let Some(run_view) = &model.run_view else { return writer.done() };
+impl Page for RunPage<'_> {
+    fn write(&self, mut writer: ViewBuilder<'_>) -> View {
+        let Some(run_view) = self.run_view else { return writer.done() };
         match run_view.face() {
             Face::Checking => {
                 writer.note(Role::Value, Sign::Working, 0, "Checking everything once more. Nothing is changed yet.");
@@ -37,18 +43,18 @@ impl Page for RunPage {
                     failure::write(run_view, waiting, &mut writer);
                 }
             }
-            face => result::write(run_view, face, model.interview.is_some(), &mut writer),
+            face => result::write(run_view, face, self.interview.is_some(), &mut writer),
         }
         writer.done()
     }
 
-    fn panes(&self, model: &Model) -> Panes {
-        let live = model.run_view.as_ref().is_some_and(|run_view| run_view.face() == Face::Live);
+    fn panes(&self) -> Panes {
+        let live = self.run_view.is_some_and(|run_view| run_view.face() == Face::Live);
         Panes { whole: true, top: live, pane: live }
     }
 
-    fn top(&self, model: &Model, mut writer: ViewBuilder<'_>) -> Option<View> {
-        let run_view = model.run_view.as_ref()?;
+    fn top(&self, mut writer: ViewBuilder<'_>) -> Option<View> {
+        let run_view = self.run_view?;
         if run_view.face() != Face::Live {
             return None;
         }
@@ -57,33 +63,14 @@ impl Page for RunPage {
         Some(writer.done())
     }
 
-    fn pane(&self, model: &Model, focus: Option<&Focus>, writer: ViewBuilder<'_>, rows: usize) -> Option<View> {
-        let run_view = model.run_view.as_ref()?;
+    fn pane(&self, focus: Option<&Focus>, writer: ViewBuilder<'_>, rows: usize) -> Option<View> {
+        let run_view = self.run_view?;
         let shown = run_view.shown(focus);
         Some(run_view.pane.write(&run_view.running.output, &shown, rows, writer))
     }
 
-    fn scrolls(&self, act: Act, focus: Option<&Focus>, model: &mut Model, rows: usize) -> bool {
-        let Some(run_view) = &mut model.run_view else { return false };
-        if run_view.face() != Face::Live {
-            return false;
-        }
-        let shown = run_view.shown(focus);
-        let RunView { pane, running, .. } = run_view.as_mut();
-        match act {
-            Act::Enter if pane.search.is_typing() => pane.find(act, &running.output, &shown, rows),
-            Act::SearchNext | Act::SearchPrevious => pane.find(act, &running.output, &shown, rows),
-            _ => return pane.moves(act, &running.output, &shown, rows),
-        }
-        true
-    }
-
-    fn search<'d>(&self, model: &'d Model) -> Option<&'d Search> {
-        model.run_view.as_ref().map(|run_view| &run_view.pane.search)
-    }
-
-    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
-        let Some(run_view) = &model.run_view else {
+    fn key_hints(&self, focus: Option<&Focus>) -> Vec<KeyHint> {
+        let Some(run_view) = self.run_view else {
             return vec![key_hint(Act::Back, "back"), key_hint(Act::Quit, "leave")];
         };
         if run_view.pane.search.is_typing() {
@@ -116,46 +103,42 @@ impl Page for RunPage {
         }
     }
 
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
         let sure = focus == Some(&Focus::Button(SURE));
-        let Some(run_view) = &mut model.run_view else { return Transition::Back };
-        run_view.trouble = None;
-        let (shown, run) = (run_view.shown(focus), run_view.run.clone().unwrap_or_default());
-        let RunView { pane, running, .. } = run_view.as_mut();
+        let Some(run_view) = self.run_view else { return Transition::Back };
         match act {
-            Act::Back if pane.search.is_typing() => pane.search.cancel(),
-            Act::Search => pane.search.begin(),
-            Act::Log => {
-                let step = running.steps.iter().find(|step| step.id == shown);
-                let step = step.or(running.current()).map(|step| step.id.clone()).unwrap_or_default();
-                model.cmds.push(Cmd::Run(RunCmd::Log { run, step }));
-            }
-            Act::Abort if sure && run_view.waiting().is_none() => {
-                run_view.stopping = true;
-                model.cmds.push(Cmd::Run(RunCmd::Abort { run }));
-            }
-            Act::Abort if run_view.waiting().is_none() => return Transition::Open(Box::new(abort())),
-            Act::Detach | Act::Quit if run_view.exit().is_none() => {
-                return Transition::Open(Box::new(detach(run_view)));
-            }
+            Act::Back if run_view.pane.search.is_typing() => Transition::change(Change::Search(false)),
+            Act::Search => Transition::change(Change::Search(true)),
+            Act::Log => log(run_view, focus),
+            Act::Abort if sure && run_view.waiting().is_none() => Transition::change(Change::Abort),
+            Act::Abort if run_view.waiting().is_none() => Transition::Open(Box::new(abort())),
+            Act::Detach | Act::Quit if run_view.exit().is_none() => Transition::Open(Box::new(detach(run_view))),
             Act::Enter | Act::Pick if run_view.face() == Face::Live => {
-                if let Some(stage) = stage_of(run_view, focus).map(str::to_owned) {
-                    let open = !run_view.open(&stage);
-                    let stop = (!open).then(|| Focus::Stage(stage.clone()));
-                    run_view.folds.insert(stage, open);
-                    // The step under the pointer went: its stage is what is left of it.
-                    return stop.map_or(Transition::Stay, |stop| Transition::Go(Route::Run, Some(stop)));
-                }
+                stage_of(run_view, focus).map_or(Transition::Stay, |stage| fold(run_view, stage))
             }
-            act => {
-                return match run_view.waiting().cloned() {
-                    Some(waiting) => failure::act(act, focus, &waiting, model),
-                    None => result::act(act, focus, model),
-                };
-            }
+            act => match run_view.waiting() {
+                Some(waiting) => failure::act(act, focus, waiting, run_view, self.interview),
+                None => result::act(act, focus, run_view, self.interview.is_some()),
+            },
         }
-        Transition::Stay
     }
+}
+
+/// The log of the step whose output is shown.
+fn log(run_view: &RunView, focus: Option<&Focus>) -> Transition {
+    let (running, shown) = (&run_view.running, run_view.shown(focus));
+    let step = running.steps.iter().find(|step| step.id == shown).or(running.current());
+    let step = step.map(|step| step.id.clone()).unwrap_or_default();
+    Transition::Do(Box::new(Cmd::Run(RunCmd::Log { run: run_view.run.clone().unwrap_or_default(), step })))
+}
+
+/// Opens or closes a stage.
+fn fold(run_view: &RunView, stage: &str) -> Transition {
+    let open = !run_view.open(stage);
+    // The step under the pointer went: its stage is what is left of it.
+    let gone = Transition::Go(Route::Run, Some(Focus::Stage(stage.to_owned())));
+    let then = if open { Transition::Stay } else { gone };
+    Transition::Change(Change::Fold(stage.to_owned(), open), Box::new(then))
 }
 
 /// The stage under the pointer, or that of the step under it.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::answers::interview::Interview;
 use crate::guide::{QuestionKind, Stage};
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::model::Change;
 use crate::ui::wizard::page::field::{self, Asked, Form};
 use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, why};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
@@ -18,11 +18,17 @@ const GENERATED: u32 = 32;
 pub struct StagePage<'a> {
     /// The stage's id.
     pub id: &'a str,
+    /// The name of the page after it.
+    pub next: Option<String>,
+    /// Its questions are drawn from this; none before a guide was chosen.
+    pub asked: Option<Asked<'a>>,
+    /// For the list of keys.
+    pub theme: &'a Theme,
 }
 
 impl StagePage<'_> {
-    fn stage<'d>(&self, model: &'d Model) -> Option<&'d Stage> {
-        model.interview.as_ref()?.guide().stages.iter().find(|stage| stage.id == self.id)
+    fn stage(&self) -> Option<&Stage> {
+        self.asked?.interview.guide().stages.iter().find(|stage| stage.id == self.id)
     }
 
     /// The warnings of the stage: those about one answer with its path, and those about all.
@@ -41,15 +47,13 @@ impl StagePage<'_> {
 }
 
 impl Page for StagePage<'_> {
-    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
-        let (Some(interview), Some(stage)) = (&model.interview, self.stage(model)) else { return writer.done() };
-        let next = model.beside(&Route::Stage(self.id.to_owned()), true).map(|next| model.title(&next));
-        let (editor, visit, revealed) = (model.editor.as_ref(), &model.visit, model.revealed);
-        self.view(stage, Asked { interview, visit, editor, revealed }, next.as_deref(), writer)
+    fn write(&self, writer: ViewBuilder<'_>) -> View {
+        let (Some(asked), Some(stage)) = (self.asked, self.stage()) else { return writer.done() };
+        self.view(stage, asked, writer)
     }
 
-    fn aside(&self, model: &Model, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
-        let interview = model.interview.as_ref()?;
+    fn aside(&self, focus: Option<&Focus>, mut writer: ViewBuilder<'_>) -> Option<View> {
+        let interview = self.asked?.interview;
         let question = interview.question(focus?.path()?)?;
         for (role, text) in help::about(interview, question) {
             writer.blank();
@@ -58,8 +62,8 @@ impl Page for StagePage<'_> {
         Some(writer.done())
     }
 
-    fn status(&self, model: &Model, focus: Option<&Focus>) -> Option<Status> {
-        let interview = model.interview.as_ref()?;
+    fn status(&self, focus: Option<&Focus>) -> Option<Status> {
+        let interview = self.asked?.interview;
         let here = focus.and_then(Focus::path);
         let mut refused = Vec::new();
         let mut open = Vec::new();
@@ -82,7 +86,7 @@ impl Page for StagePage<'_> {
                 text: format!("{} to fix: {first}", refused.len()),
             });
         }
-        let mut words = Vec::from_iter(model.visit.notice());
+        let mut words = Vec::from_iter(self.asked?.visit.notice());
         if let Some(first) = open.first() {
             words.push(format!("{} to answer: {first}", open.len()));
         }
@@ -94,8 +98,8 @@ impl Page for StagePage<'_> {
         Some(Status { role: Role::Warning, sign: Sign::Warning, text: (*first).to_owned() })
     }
 
-    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
-        let Some(interview) = &model.interview else { return Vec::new() };
+    fn key_hints(&self, focus: Option<&Focus>) -> Vec<KeyHint> {
+        let Some(Asked { interview, editor, revealed, .. }) = self.asked else { return Vec::new() };
         let path = focus.and_then(Focus::path);
         let question = path.and_then(|path| interview.question(path));
         let kind = question.map(|question| question.kind);
@@ -113,11 +117,11 @@ impl Page for StagePage<'_> {
                 key_hints.extend(default);
             }
             (_, Some(QuestionKind::Secret)) => {
-                let typed = model.editor.as_ref().is_some_and(|(_, editor)| !editor.text().is_empty());
+                let typed = editor.is_some_and(|(_, editor)| !editor.text().is_empty());
                 let made = path.is_some_and(|path| is_generated(interview, path));
                 key_hints.push(key_hint(Act::Enter, "next"));
                 key_hints.extend((typed || !made).then(|| key_hint(Act::Generate, "generate")));
-                key_hints.extend(typed.then(|| key_hint(Act::Reveal, if model.revealed { "hide" } else { "show" })));
+                key_hints.extend(typed.then(|| key_hint(Act::Reveal, if revealed { "hide" } else { "show" })));
                 key_hints.extend(default);
             }
             (_, Some(QuestionKind::Integer)) => {
@@ -138,54 +142,43 @@ impl Page for StagePage<'_> {
         key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
-        let Some(interview) = &mut model.interview else { return Transition::Back };
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
+        let Some(Asked { interview, .. }) = self.asked else { return Transition::Back };
+        let answer = |path: &str, value| Transition::change(Change::Answer(path.to_owned(), value));
         let path = focus.and_then(Focus::path);
         match (act, focus) {
             (Act::Back, _) => Transition::Back,
-            (Act::Help, _) => self.help(interview, path, &model.theme),
+            (Act::Help, _) => self.help(interview, path),
             (Act::Enter | Act::Pick, Some(Focus::Choice(path, value))) => {
                 let key_hints = interview.question(path).map(|question| interview.offers(question)).unwrap_or_default();
                 if key_hints.iter().any(|(choice, offered)| choice.value == *value && !offered) {
-                    return self.help(interview, Some(path), &model.theme);
+                    return self.help(interview, Some(path));
                 }
+                let then = if act == Act::Enter { Transition::Next } else { Transition::Stay };
                 // A default that is taken stays one.
-                if interview.text(path) != *value {
-                    interview.answer(path, Some(Value::String(value.clone())));
+                if interview.text(path) == *value {
+                    return then;
                 }
-                if act == Act::Enter { Transition::Next } else { Transition::Stay }
+                let value = Value::String(value.clone());
+                Transition::Change(Change::Answer(path.clone(), Some(value)), Box::new(then))
             }
             (Act::Pick, Some(Focus::Field(path))) => {
                 let yes = interview.text(path) == "true";
-                interview.answer(path, Some(Value::Bool(!yes)));
-                Transition::Stay
+                answer(path, Some(Value::Bool(!yes)))
             }
             (Act::Enter, Some(Focus::Field(_))) => Transition::Next,
             (Act::Enter, Some(Focus::Button(_))) => Transition::Forward,
-            (Act::Default, _) => {
-                if let Some(path) = path {
-                    interview.answer(path, None);
-                    model.editor = None;
-                }
-                Transition::Stay
-            }
-            (Act::Generate, Some(Focus::Field(path))) => {
-                interview.answer(path, Some(json!({"generate": GENERATED})));
-                model.editor = None;
-                Transition::Stay
-            }
-            (Act::Reveal, _) => {
-                model.revealed = !model.revealed;
-                Transition::Stay
-            }
+            (Act::Default, _) => path.map_or(Transition::Stay, |path| answer(path, None)),
+            (Act::Generate, Some(Focus::Field(path))) => answer(path, Some(json!({"generate": GENERATED}))),
+            (Act::Reveal, _) => Transition::change(Change::Reveal),
             _ => Transition::Stay,
         }
     }
 }
 
 impl StagePage<'_> {
-    /// The page, and the name of the one after it.
-    fn view(&self, stage: &Stage, asked: Asked<'_>, next: Option<&str>, mut writer: ViewBuilder<'_>) -> View {
+    /// The page.
+    fn view(&self, stage: &Stage, asked: Asked<'_>, mut writer: ViewBuilder<'_>) -> View {
         let interview = asked.interview;
         let sized = sizing::of(interview, self.id);
         let locals = sized.as_ref().or_else(|| asked.visit.last_sizing());
@@ -219,17 +212,17 @@ impl StagePage<'_> {
             writer.note(Role::Warning, Sign::Warning, 0, warning);
         }
         writer.blank();
-        let says = next.map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {next}"));
+        let says = self.next.as_ref().map_or_else(|| "Continue".to_owned(), |next| format!("Continue to {next}"));
         writer.button("continue", &says);
         writer.done()
     }
 
-    fn help(&self, interview: &Interview, path: Option<&str>, theme: &Theme) -> Transition {
+    fn help(&self, interview: &Interview, path: Option<&str>) -> Transition {
         let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else {
             return Transition::Stay;
         };
         let question = path.and_then(|path| interview.question(path));
-        Transition::Open(Box::new(help::overlay(interview, stage, question, theme)))
+        Transition::Open(Box::new(help::overlay(interview, stage, question, self.theme)))
     }
 }
 

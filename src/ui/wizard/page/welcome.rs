@@ -6,10 +6,10 @@ use crate::engine::runs::RunStatus;
 use crate::preflight::CheckStatus;
 use crate::ui::text;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::Change;
+use crate::ui::wizard::model::server_status::{Earlier, Line, ServerStatus};
 use crate::ui::wizard::overlay::Overlay;
 use crate::ui::wizard::page::{Page, Transition};
-use crate::ui::wizard::server_status::{Earlier, Line, ServerStatus};
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
@@ -21,36 +21,38 @@ const NARROW: usize = 50;
 const TITLES: usize = 19;
 
 /// The first page.
-pub struct Welcome;
+pub struct Welcome<'m> {
+    /// What is known of the server.
+    pub server: &'m ServerStatus,
+    /// Whether we may change it.
+    pub root: bool,
+}
 
-impl Page for Welcome {
-    fn write(&self, model: &Model, writer: ViewBuilder<'_>) -> View {
-        view(&model.server, model.root, writer)
+impl Page for Welcome<'_> {
+    fn write(&self, writer: ViewBuilder<'_>) -> View {
+        view(self.server, self.root, writer)
     }
 
-    fn key_hints(&self, model: &Model, focus: Option<&Focus>) -> Vec<KeyHint> {
+    fn key_hints(&self, focus: Option<&Focus>) -> Vec<KeyHint> {
         let mut key_hints = match focus {
             Some(Focus::Line(..)) => vec![key_hint(Act::Enter, "choose"), key_hint(Act::Next, "continue")],
             _ => vec![key_hint(Act::Enter, "continue")],
         };
-        if model.server.pending() == 0 {
+        if self.server.pending() == 0 {
             key_hints.push(key_hint(Act::Retry, "check again"));
         }
         key_hints
     }
 
-    fn act(&self, act: Act, focus: Option<&Focus>, model: &mut Model) -> Transition {
+    fn act(&self, act: Act, focus: Option<&Focus>) -> Transition {
         match (act, focus) {
             (Act::Enter, Some(Focus::Line(_, at))) => {
-                let runs = &model.server.runs;
+                let runs = &self.server.runs;
                 let Some(run) = runs.get(*at) else { return Transition::Stay };
                 Transition::Open(Box::new(Overlay::earlier(run, at + 1 == runs.len())))
             }
             (Act::Enter, _) => Transition::Forward,
-            (Act::Retry, _) => {
-                model.look_again();
-                Transition::Stay
-            }
+            (Act::Retry, _) => Transition::change(Change::LookAgain),
             _ => Transition::Stay,
         }
     }

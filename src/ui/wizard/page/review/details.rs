@@ -7,8 +7,8 @@ use crate::plan::Planned;
 use crate::secret::legible;
 use crate::system::packages::forecast::{Arrival, Forecast};
 use crate::ui::text;
+use crate::ui::wizard::model::review::Review;
 use crate::ui::wizard::overlay::Line;
-use crate::ui::wizard::review::Review;
 use crate::ui::wizard::theme::Role;
 
 /// What it does. The check often says the same with a detail more: who will own it, which packages are missing.

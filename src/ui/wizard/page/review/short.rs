@@ -1,12 +1,13 @@
 //! The plan in short: how much it changes, what comes with it, who can reach it, what stays for good.
 
 use crate::action::firewall::Firewall;
+use crate::answers::interview::Interview;
 use crate::facts::Application;
 use crate::plan::Plan;
 use crate::proof::ports::Exposure;
 use crate::state_dir::STATE_DIR;
 use crate::ui::text;
-use crate::ui::wizard::model::Model;
+use crate::ui::wizard::model::review::{Review, Reviewed};
 use crate::ui::wizard::overlay::typed_secrets;
 use crate::ui::wizard::theme::{Role, Sign};
 use crate::ui::wizard::view::ViewBuilder;
@@ -15,16 +16,17 @@ use crate::ui::wizard::view::ViewBuilder;
 const VALUES: usize = 9;
 
 /// Writes it. `ready`: nothing is in the way.
-pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
-    headline(model, plan, ready, writer);
-    if let Some(since) = model.review.past().and_then(|past| past.since(model.root)) {
+pub fn write(reviewed: Reviewed<'_>, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
+    let review = reviewed.review;
+    headline(review, plan, ready, writer);
+    if let Some(since) = review.past().and_then(|past| past.since(reviewed.root)) {
         entry("Since", &since, writer);
     }
-    if let Some(outlook) = model.review.outlook() {
+    if let Some(outlook) = review.outlook() {
         entry("Takes", &outlook.words(), writer);
     }
     let brings = plan.brings();
-    entry("Packages", &packages(model), writer);
+    entry("Packages", &packages(review), writer);
     let ports = |scope| {
         let ports = plan.ports().into_iter().filter(|port| port.on == scope);
         ports.map(|port| format!("{} {}", port.port, port.name)).collect::<Vec<_>>().join("; ")
@@ -47,19 +49,18 @@ pub fn write(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'
     entry("Services", &services.join(", "), writer);
     let beside: Vec<String> = plan.beside.iter().map(Application::words).collect();
     entry("Beside", &beside.iter().map(|other| format!("{other} (stays)")).collect::<Vec<_>>().join("; "), writer);
-    undo(model, writer);
-    let run = model.run_view.as_ref().filter(|_| model.waits()).and_then(|run_view| run_view.run.clone());
+    undo(review, writer);
+    let run = reviewed.waiting.and_then(|run_view| run_view.run.clone());
     let run = run.unwrap_or_else(|| format!("…-{}", plan.guide));
     entry("Answers", &format!("{STATE_DIR}/runs/{run}/answers.yaml (root)"), writer);
-    entry("Replay", &replay(model), writer);
+    entry("Replay", &replay(reviewed.interview), writer);
     for warning in &plan.warnings {
         let about = warning.split_once(": ").map_or(warning.as_str(), |(_, says)| says);
         writer.note(Role::Warning, Sign::Warning, 0, about);
     }
 }
 
-fn headline(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
-    let review = &model.review;
+fn headline(review: &Review, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_>) {
     let tally = review.tally();
     let total = tally.total();
     if review.is_looking() {
@@ -76,20 +77,20 @@ fn headline(model: &Model, plan: &Plan, ready: bool, writer: &mut ViewBuilder<'_
     }
 }
 
-fn packages(model: &Model) -> String {
-    match model.review.packages() {
+fn packages(review: &Review) -> String {
+    match review.packages() {
         Some(Ok(forecast)) => forecast.to_string(),
         Some(Err(failure)) => match &failure.hint {
             Some(hint) => format!("{failure}; {hint}"),
             None => failure.to_string(),
         },
-        None if model.review.is_forecast() => "none to install".to_owned(),
+        None if review.is_forecast() => "none to install".to_owned(),
         None => "asking apt …".to_owned(),
     }
 }
 
-fn undo(model: &Model, writer: &mut ViewBuilder<'_>) {
-    let for_good = model.review.for_good();
+fn undo(review: &Review, writer: &mut ViewBuilder<'_>) {
+    let for_good = review.for_good();
     if for_good.is_empty() {
         entry("Undo", "all of it, with `bringup rollback`", writer);
     } else {
@@ -99,8 +100,8 @@ fn undo(model: &Model, writer: &mut ViewBuilder<'_>) {
 }
 
 /// The command that does the same again.
-fn replay(model: &Model) -> String {
-    let secrets = typed_secrets(model);
+fn replay(interview: Option<&Interview>) -> String {
+    let secrets = interview.map(typed_secrets).unwrap_or_default();
     if secrets.is_empty() {
         return "sudo bringup --answers THAT-FILE".to_owned();
     }

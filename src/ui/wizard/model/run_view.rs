@@ -14,7 +14,8 @@ use crate::ui::follow::Followed;
 use crate::ui::outputs;
 use crate::ui::run_state::{BACK, PROOFS, Phase, RunState, StepState};
 use crate::ui::wizard::cmd::Cmd;
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::keys::Act;
+use crate::ui::wizard::model::Model;
 use crate::ui::wizard::page::Attend;
 use crate::ui::wizard::pane::Pane;
 use crate::ui::wizard::run_cmd::{Launch, RunCmd, RunMsg};
@@ -189,6 +190,21 @@ impl RunView {
         pointed.or(current).map(|step| step.id.clone()).unwrap_or_default()
     }
 
+    /// Scrolls or searches the output, where the act means that.
+    pub fn scroll(&mut self, act: Act, focus: Option<&Focus>, rows: usize) -> bool {
+        if self.face() != Face::Live {
+            return false;
+        }
+        let shown = self.shown(focus);
+        let Self { pane, running, .. } = self;
+        match act {
+            Act::Enter if pane.search.is_typing() => pane.find(act, &running.output, &shown, rows),
+            Act::SearchNext | Act::SearchPrevious => pane.find(act, &running.output, &shown, rows),
+            _ => return pane.moves(act, &running.output, &shown, rows),
+        }
+        true
+    }
+
     /// A stage's name.
     pub fn title_of(&self, stage: &str) -> String {
         if stage == PROOFS {
@@ -238,12 +254,6 @@ pub fn attend(model: &mut Model, run: &str, attend: Attend) {
         Attend::Resume => Cmd::Run(RunCmd::Again { run: run.to_owned(), back: false }),
         Attend::RollBack => Cmd::Run(RunCmd::Again { run: run.to_owned(), back: true }),
     });
-}
-
-/// The page with the questions of a stage; the review where it has none.
-pub fn questions(model: &Model, stage: &str) -> Route {
-    let wanted = Route::Stage(stage.to_owned());
-    if model.places().contains(&wanted) { wanted } else { Route::Review }
 }
 
 /// Takes news of the run in.

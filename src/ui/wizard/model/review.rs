@@ -16,7 +16,9 @@ use crate::plan::{Plan, Planned};
 use crate::system::packages::forecast::Forecast;
 use crate::ui::estimate::{Outlook, Past};
 use crate::ui::wizard::cmd::Cmd;
-use crate::ui::wizard::model::{Model, Route};
+use crate::ui::wizard::model::run_view::RunView;
+use crate::ui::wizard::model::server_status::ServerStatus;
+use crate::ui::wizard::model::{Route, questions, title_of};
 use crate::ui::wizard::view::Focus;
 
 /// The review of one set of answers.
@@ -187,85 +189,109 @@ impl Review {
     }
 }
 
-/// Everything in the way of a start, in the order in which it is best dealt with.
-pub fn obstacles(model: &Model) -> Vec<Obstacle> {
-    let Some(interview) = &model.interview else { return Vec::new() };
-    let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| of_gap(model, gap)).collect();
-    // The run that waits for these answers is in nobody's way.
-    let problems = model.server.problems().filter(|check| check.id != "runs" || !model.waits());
-    found.extend(problems.map(|check| Obstacle {
-        says: format!("{}: {}", check.title, check.found),
-        hint: check.fix.clone(),
-        to: Some((Route::Welcome, None)),
-    }));
-    if !model.root {
-        found.push(Obstacle {
-            says: "Only root can change this server".to_owned(),
-            hint: "save the answers here, and start with sudo".to_owned(),
-            to: None,
-        });
-    }
-    let Some(made) = &model.review.made else { return found };
-    let problems = made.plan.as_ref().err().into_iter().flatten();
-    // Without root neither secrets nor every file can be read: that is no news.
-    let missing = made.missing.iter().filter(|_| model.root);
-    // Of earlier runs the checks of this server say the same.
-    let said: Vec<String> = found.iter().map(|obstacle| obstacle.says.clone()).collect();
-    let missing = missing.filter(|problem| !said.iter().any(|said| said.ends_with(&problem.message)));
-    found.extend(problems.chain(missing).map(|problem| of_problem(model, problem)));
-    if model.root && !model.waits() {
-        let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
-        found.extend(untold.map(|(id, failure)| of_failure(model, id, failure)));
-    }
-    // Beside a run that waits nothing else of the plan's obstacles is looked for.
-    if model.waits()
-        && let Some(Some(Ok(forecast))) = &made.forecast
-        && !forecast.removes.is_empty()
-    {
-        found.push(Obstacle {
-            says: format!("apt would remove {}", forecast.removes.join(", ")),
-            hint: "remove it yourself if nothing needs it any more, then check again".to_owned(),
-            to: None,
-        });
-    }
-    found
+/// A review with all that decides whether it can be started.
+#[derive(Clone, Copy)]
+pub struct Reviewed<'a> {
+    /// The plan, and what is known of it.
+    pub review: &'a Review,
+    /// The answers it is made from.
+    pub interview: Option<&'a Interview>,
+    /// The checks of this server.
+    pub server: &'a ServerStatus,
+    /// Whether we may change it.
+    pub root: bool,
+    /// The run that waits for a decision, if one does: then other answers are a way for it to go on.
+    pub waiting: Option<&'a RunView>,
 }
 
-fn of_gap(model: &Model, gap: &Gap) -> Obstacle {
-    let Some(stage) = &gap.stage else {
-        return Obstacle { says: gap.message.clone(), hint: gap.hint.clone(), to: Some((Route::Product, None)) };
-    };
-    let place = Route::Stage(stage.clone());
-    let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
-    let question = path.as_ref().and_then(|path| model.interview.as_ref()?.question(path));
-    let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
-    // What is missing is told with its question anyway.
-    let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
-    let known = model.places().contains(&place);
-    Obstacle {
-        says: format!("{}: {ask} {}", model.title(&place), gap.message).replace(":  ", ": "),
-        hint: hint.to_owned(),
-        to: known.then(|| (place, path.map(Focus::Field))),
+impl Reviewed<'_> {
+    /// Whether a run waits for these answers.
+    pub fn waits(self) -> bool {
+        self.waiting.is_some()
     }
-}
 
-fn of_problem(model: &Model, problem: &Problem) -> Obstacle {
-    let (stage, question) = problem.path.split_once('.').unwrap_or((&problem.path, ""));
-    let gap = Gap {
-        stage: (!stage.is_empty()).then(|| stage.to_owned()),
-        question: (!question.is_empty()).then(|| question.to_owned()),
-        message: problem.message.clone(),
-        hint: problem.hint.clone(),
-    };
-    of_gap(model, &gap)
-}
+    /// Nothing is in the way, and there is something to do.
+    pub fn can_start(self) -> bool {
+        self.review.is_compared() && (self.waits() || !self.review.is_idle()) && self.obstacles().is_empty()
+    }
 
-fn of_failure(model: &Model, action: &str, failure: &Failure) -> Obstacle {
-    let place = Route::Stage(action.split('.').next().unwrap_or(action).to_owned());
-    let known = model.places().contains(&place);
-    Obstacle {
-        says: failure.to_string(),
-        hint: failure.hint.clone().unwrap_or_default(),
-        to: known.then_some((place, None)),
+    /// Everything in the way of a start, in the order in which it is best dealt with.
+    pub fn obstacles(self) -> Vec<Obstacle> {
+        let Some(interview) = self.interview else { return Vec::new() };
+        let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| self.of_gap(gap)).collect();
+        // The run that waits for these answers is in nobody's way.
+        let problems = self.server.problems().filter(|check| check.id != "runs" || !self.waits());
+        found.extend(problems.map(|check| Obstacle {
+            says: format!("{}: {}", check.title, check.found),
+            hint: check.fix.clone(),
+            to: Some((Route::Welcome, None)),
+        }));
+        if !self.root {
+            found.push(Obstacle {
+                says: "Only root can change this server".to_owned(),
+                hint: "save the answers here, and start with sudo".to_owned(),
+                to: None,
+            });
+        }
+        let Some(made) = &self.review.made else { return found };
+        let problems = made.plan.as_ref().err().into_iter().flatten();
+        // Without root neither secrets nor every file can be read: that is no news.
+        let missing = made.missing.iter().filter(|_| self.root);
+        // Of earlier runs the checks of this server say the same.
+        let said: Vec<String> = found.iter().map(|obstacle| obstacle.says.clone()).collect();
+        let missing = missing.filter(|problem| !said.iter().any(|said| said.ends_with(&problem.message)));
+        found.extend(problems.chain(missing).map(|problem| self.of_problem(problem)));
+        if self.root && !self.waits() {
+            let untold = made.verdicts.iter().flatten().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
+            found.extend(untold.map(|(id, failure)| self.of_failure(id, failure)));
+        }
+        // Beside a run that waits nothing else of the plan's obstacles is looked for.
+        if self.waits()
+            && let Some(Some(Ok(forecast))) = &made.forecast
+            && !forecast.removes.is_empty()
+        {
+            found.push(Obstacle {
+                says: format!("apt would remove {}", forecast.removes.join(", ")),
+                hint: "remove it yourself if nothing needs it any more, then check again".to_owned(),
+                to: None,
+            });
+        }
+        found
+    }
+
+    fn of_gap(self, gap: &Gap) -> Obstacle {
+        let Some(stage) = &gap.stage else {
+            return Obstacle { says: gap.message.clone(), hint: gap.hint.clone(), to: Some((Route::Product, None)) };
+        };
+        let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
+        let question = path.as_ref().and_then(|path| self.interview?.question(path));
+        let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
+        // What is missing is told with its question anyway.
+        let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
+        Obstacle {
+            says: format!("{}: {ask} {}", title_of(self.interview, stage), gap.message).replace(":  ", ": "),
+            hint: hint.to_owned(),
+            to: questions(self.interview, stage).map(|place| (place, path.map(Focus::Field))),
+        }
+    }
+
+    fn of_problem(self, problem: &Problem) -> Obstacle {
+        let (stage, question) = problem.path.split_once('.').unwrap_or((&problem.path, ""));
+        let gap = Gap {
+            stage: (!stage.is_empty()).then(|| stage.to_owned()),
+            question: (!question.is_empty()).then(|| question.to_owned()),
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        };
+        self.of_gap(&gap)
+    }
+
+    fn of_failure(self, action: &str, failure: &Failure) -> Obstacle {
+        let stage = action.split('.').next().unwrap_or(action);
+        Obstacle {
+            says: failure.to_string(),
+            hint: failure.hint.clone().unwrap_or_default(),
+            to: questions(self.interview, stage).map(|place| (place, None)),
+        }
     }
 }
