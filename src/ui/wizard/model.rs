@@ -1,4 +1,4 @@
-//! Everything that the wizard's pages share: what is known of the machine, the answers, the run.
+//! The state that the wizard's pages share: the server, the answers, the run.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::ui::wizard::theme::{Role, Sign, Theme};
 pub enum Route {
     /// The applications of this server.
     Home,
-    /// What was found on this machine.
+    /// What was found on this server.
     Welcome,
     /// The choice of a guide.
     Product,
@@ -34,7 +34,7 @@ pub enum Route {
     Run,
 }
 
-/// How a page stands.
+/// The state of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Nothing is left to do on it.
@@ -64,7 +64,7 @@ pub struct Model {
     pub look: Look,
     /// Styles and signs.
     pub theme: Theme,
-    /// What was found on this machine; none while it is looked at.
+    /// What was found on this server; none while it is being probed.
     pub facts: Option<Facts>,
     /// Whether we may change it.
     pub root: bool,
@@ -72,7 +72,7 @@ pub struct Model {
     pub products: Vec<Offered>,
     /// The applications that are applied here, where there are any.
     pub home: Option<Home>,
-    /// What else is known of the machine.
+    /// What else is known of the server.
     pub server: ServerStatus,
     /// The answers, once a guide is chosen.
     pub interview: Option<Interview>,
@@ -88,7 +88,7 @@ pub struct Model {
     pub visit: Visit,
     /// The run that is followed.
     pub run_view: Option<Box<RunView>>,
-    /// Work to be done outside, in order; taken by whoever drives the wizard.
+    /// Work to be done outside, in order; taken by the event loop.
     pub cmds: Vec<Cmd>,
 }
 
@@ -122,7 +122,7 @@ impl Model {
         self
     }
 
-    /// The machine was looked at.
+    /// The server was probed.
     pub fn found(&mut self, facts: Facts) {
         for interview in self.interview.iter_mut().chain(self.shelf.values_mut()) {
             interview.found(facts.clone());
@@ -135,7 +135,7 @@ impl Model {
         self.facts = Some(facts);
     }
 
-    /// Looks at the machine anew.
+    /// Probes the server again.
     pub fn look_again(&mut self) {
         self.server.forget();
         self.review.forget();
@@ -191,12 +191,12 @@ impl Model {
         interviews.flat_map(|it| it.given().values.values()).filter(|(_, origin)| *origin == Origin::Typed).count()
     }
 
-    /// Whether a run waits for a decision: then other answers are a way for it to go on.
+    /// Whether a run waits for a decision: then it can continue with other answers.
     pub fn waits(&self) -> bool {
         self.run_view.as_ref().is_some_and(|run_view| run_view.waiting().is_some())
     }
 
-    /// The pages that can be gone to, in order.
+    /// The pages that can be reached, in order.
     pub fn places(&self) -> Vec<Route> {
         let mut places: Vec<Route> = self.home.iter().map(|_| Route::Home).collect();
         places.extend([Route::Welcome, Route::Product]);
@@ -218,7 +218,7 @@ impl Model {
         places.get(to).cloned()
     }
 
-    /// How a page stands.
+    /// The state of a page.
     pub fn readiness(&self, place: &Route) -> Readiness {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {
