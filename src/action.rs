@@ -1,8 +1,8 @@
 //! Actions: the smallest reversible changes.
 //!
-//! An action knows three things: whether the host is already as it wants (`check`), how to make it so
-//! (`apply`), and which undo records lead back (`prepare`, called before the first change and written to the
-//! journal). All three may be called any number of times. The unit of reversion is the unit of action.
+//! An action has three verbs: `check` (is the host already as it should be?), `prepare` (the undo records, written to
+//! the journal before the first change) and `apply`. All three may be called any number of times. An action is rolled
+//! back as a whole.
 //!
 //! Each kind lives in a file of its own. Kinds are general: nothing here knows a product.
 
@@ -81,12 +81,12 @@ impl Action {
         "command",
     ];
 
-    /// Whether it can be applied over `earlier`, so that the host is then as if `earlier` had never been, and the
-    /// way back that `earlier` recorded still leads back. Else `earlier` has to be taken back first: edits would
-    /// add up, trees would lie side by side, a user would stay in his groups, and nobody knows what a command did.
+    /// Whether it may be applied over `earlier`, with the records of `earlier` still leading to the prior state.
+    /// Otherwise `earlier` is rolled back first: edits would add up, trees would lie side by side, a user would stay in
+    /// its groups, and the effect of a command is unknown.
     pub fn supersedes(&self, earlier: &Self) -> bool {
         match (self, earlier) {
-            // A purge leaves accounts and data behind: only the way back of everything takes those, too.
+            // A purge leaves accounts and data behind: only rolling back the whole run removes those.
             (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),
             (Self::File(new), Self::File(old)) => new.path == old.path,
             (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.user_data == old.user_data,
@@ -99,7 +99,7 @@ impl Action {
         }
     }
 
-    /// The verbs of whichever kind it is.
+    /// The contract of this kind.
     pub fn act(&self) -> &dyn Act {
         match self {
             Self::Packages(a) => a,

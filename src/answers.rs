@@ -85,22 +85,23 @@ pub enum OnFailure {
     /// Take everything back (exit 3).
     #[default]
     Rollback,
-    /// Leave everything as it is and end (exit 4); `bringup resume` or `bringup rollback` go on. In the settings of a
-    /// run it has its name of the first releases.
+    /// Leave everything as it is and end (exit 4); `bringup resume` or `bringup rollback` continues. In a run's
+    /// settings it has its name of the first releases.
     #[serde(rename = "stop", alias = "pause")]
     Pause,
-    /// Wait until someone decides. Not for answers files: those are for runs that nobody watches.
+    /// Wait for a decision. Not for answers files: those are for unattended runs.
     Ask,
 }
 
 /// Every answer of a guide, complete and valid.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
-    /// stage -> question -> value; what is not asked (its `when` is false) is null. A secret is its mark.
+    /// stage -> question -> value; a question that is not asked (its `when` is false) is null. A secret is its
+    /// placeholder.
     pub values: BTreeMap<String, BTreeMap<String, Value>>,
     /// `stage.question` -> where it came from.
     pub origins: BTreeMap<String, Origin>,
-    /// `stage.question` -> how its value is to be had.
+    /// `stage.question` -> the source of its value.
     pub secrets: BTreeMap<String, SecretSource>,
     /// Figures computed on the way.
     pub locals: BTreeMap<String, Value>,

@@ -16,8 +16,7 @@ pub type Tree = BTreeMap<String, Vec<u8>>;
 static SCREENS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/screens");
 static ASSETS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/assets");
 
-/// The largest tree that a guide may bring, in bytes. Templates are small; more than this is a mistake such as
-/// `--guide /`.
+/// Limit for a guide's tree, in bytes. Templates are small; more than this is a mistake such as `--guide /`.
 const TREE_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// How deep directories may be nested in a guide.
@@ -108,7 +107,7 @@ fn read_into(host: &dyn Host, dir: &Path, prefix: &str, depth: usize, left: &mut
                 })?;
                 tree.insert(relative, host.read_start(&path, TREE_LIMIT).map_err(|e| failed(&path, &e))?);
             }
-            // Links could lead out of the guide; nothing in a guide needs them.
+            // Links could point out of the guide; nothing in a guide needs them.
             Kind::File | Kind::Symlink | Kind::Other => {}
         }
     }

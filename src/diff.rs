@@ -8,11 +8,11 @@ use similar::TextDiff;
 use crate::secret::{OPEN, Secrets};
 use crate::visible;
 
-/// Contents beyond this many bytes are summarized: nobody reads such a diff, and it takes long to compute.
+/// Contents beyond this many bytes are summarized: nobody reads such a diff, and computing it takes long.
 const READABLE: usize = 256 * 1024;
 
-/// The diff from what stands at `path` (`None`: nothing) to `new`, which holds marks instead of secrets.
-/// `None` when there is no textual difference.
+/// The diff from the file at `path` (`None`: no file) to `new`, which holds placeholders instead of secrets. `None`
+/// when there is no textual difference.
 pub fn unified(path: &Path, old: Option<&[u8]>, new: &str, secrets: &Secrets) -> Option<String> {
     let before = old.unwrap_or_default();
     let Some(text) = readable(before).filter(|_| new.len() <= READABLE && !new.contains('\0')) else {
@@ -35,8 +35,7 @@ fn readable(content: &[u8]) -> Option<&str> {
     std::str::from_utf8(content).ok()
 }
 
-/// Hides what stands where the new content will have a secret: an earlier password is one too, although we
-/// do not know it.
+/// Hides the old text where the new content has a secret: an earlier password is one too, although we do not know it.
 fn mask(present: &str, new: &str) -> String {
     let prefixes: Vec<&str> =
         new.lines().filter_map(|line| line.split_once(OPEN)).map(|(before, _)| before.trim_start()).collect();

@@ -1,11 +1,11 @@
-//! The engine: executes a plan under a journal, and takes it back.
+//! The engine: carries out a plan under a journal, and rolls it back.
 //!
-//! [`journal`] is the write-ahead log, [`undo`] the small vocabulary of records that lead back, [`run`]
-//! executes, [`rollback`] reverts, [`manifest`] knows what the disk looked like before and after,
-//! [`deadman`] takes back by itself what could cut the administrator off,
-//! [`event`] is what it tells the world, [`decision`] what it asks after a failure, [`replan`] what becomes of a
-//! run that is given other answers, [`runs`] the directory of all runs, [`previous`] the answers of an earlier
-//! one, [`launch`] the way into a run, [`ownership`] whose the things are that it would change, [`detach`] the process that outlives the terminal.
+//! [`journal`] is the write-ahead log, [`undo`] the vocabulary of undo records, [`run`] carries out a plan, [`rollback`]
+//! undoes it, [`manifest`] records the disk before and after, [`deadman`] reverts changes that could cut the
+//! administrator off, [`event`] is what it reports, [`decision`] what it asks after a failure, [`replan`] exchanges the
+//! plan of a waiting run, [`runs`] is the directory of all runs, [`previous`] reads the answers of an earlier one,
+//! [`launch`] starts a run, [`ownership`] says whose things a plan would change, [`detach`] is the process that
+//! outlives the terminal.
 
 pub mod data;
 pub mod decision;

@@ -1,4 +1,4 @@
-//! What can go wrong, in the words of the person who has to deal with it, and the exit codes.
+//! What can go wrong, in words for the person who has to deal with it, and the exit codes.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum Exit {
     Usage,
     /// 3: the run failed, and everything was rolled back.
     RolledBack,
-    /// 4: the run failed and the host is between two states; the message says how to go on.
+    /// 4: the run failed and some changes are in place; the message says how to continue.
     Incomplete,
     /// 5: a defect of bringup itself.
     Internal,
@@ -24,11 +24,11 @@ pub enum Exit {
     ProofFailed,
     /// 7: `bringup plan` found changes to make.
     ChangesPending,
-    /// 130: interrupted by SIGINT; a run that had begun goes on by itself.
+    /// 130: interrupted by SIGINT; a run that had begun continues on its own.
     Interrupted,
-    /// 129: hung up; a run that had begun goes on by itself.
+    /// 129: hung up; a run that had begun continues on its own.
     HungUp,
-    /// 143: terminated; a run that had begun goes on by itself.
+    /// 143: terminated; a run that had begun continues on its own.
     Terminated,
 }
 
@@ -86,7 +86,7 @@ impl Failure {
         self
     }
 
-    /// The same once everything was rolled back: the unit that a hint names may be gone, its journal is not.
+    /// The same once everything was rolled back: the unit that a hint names may be removed, its journal is not.
     #[must_use]
     pub fn rolled_back(mut self) -> Self {
         let name = |before: &str| -> Option<String> {
@@ -132,7 +132,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that stands in no file and concerns the whole.
+    /// A problem of the whole, at no place in a file.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { place: String::new(), path: String::new(), message: message.into(), hint: hint.into() }
     }

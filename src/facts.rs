@@ -62,7 +62,7 @@ pub struct Facts {
     pub rabbitmq: Vec<Node>,
 }
 
-/// A cluster of PostgreSQL: a server with a port, data and databases of its own.
+/// A cluster of PostgreSQL: a server with its own port, data and databases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cluster {
@@ -131,7 +131,7 @@ pub struct Application {
 }
 
 impl Application {
-    /// The question by whose answer several applications of one guide are told apart.
+    /// The question whose answer distinguishes several applications of one guide.
     pub const NAME: &str = "application.name";
 
     /// "shop, `https://shop.example.org/`", or the guide's id where it has no name.
@@ -211,7 +211,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// The program that holds it, in words.
+    /// The program that holds it, for messages.
     pub fn owner(&self) -> &str {
         if self.process.is_empty() { "another program" } else { &self.process }
     }

@@ -43,7 +43,7 @@ pub struct Guide {
 /// What differs from release to release: codename (or [`OTHER`]) -> name -> value.
 pub type Releases = BTreeMap<String, BTreeMap<String, Value>>;
 
-/// The line of [`Releases`] that is good for every release without a value of its own.
+/// The entry of [`Releases`] for every release without a value of its own.
 pub const OTHER: &str = "other";
 
 /// `guide.yaml`, as written.
@@ -114,7 +114,7 @@ pub struct Stage {
     /// Proofs, in order.
     #[serde(default)]
     pub proofs: Vec<ProofSpec>,
-    /// Lines for the final page: what stands where.
+    /// Lines for the final page: what is where.
     #[serde(default)]
     pub outputs: Vec<OutputSpec>,
 }
@@ -146,11 +146,11 @@ pub struct Question {
     /// Largest integer allowed (or longest text, in characters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
-    /// A regular expression that the whole text must match, with `pattern_hint` in words. For a secret it stands in
-    /// the place of the usual characters: what the secret is written into must cope with it.
+    /// A regular expression that the whole text must match, described by `pattern_hint`. For a secret it replaces the
+    /// default characters: the program that reads the secret must accept them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// What `pattern` allows, in words.
+    /// What `pattern` allows, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern_hint: Option<String>,
     /// The schemes that a `url` may have; `https` and `http` where none is named.
@@ -214,7 +214,7 @@ pub enum QuestionKind {
     Ports,
     /// A list of networks or addresses that this server can have visitors from.
     Networks,
-    /// A TCP port on which nobody listens yet.
+    /// A TCP port on which nothing listens yet.
     FreePort,
     /// A regular expression.
     Regex,
@@ -248,7 +248,7 @@ pub struct Choice {
     pub when: Option<String>,
 }
 
-/// A condition that must hold, with what is said when it does not.
+/// A condition that must hold, with the message when it does not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -326,7 +326,7 @@ pub struct Exposed {
 pub struct Backup {
     /// Directories, with their settings and data.
     pub directories: Vec<String>,
-    /// What is left out below them; `*` stands for anything.
+    /// What is left out below them; `*` matches anything.
     #[serde(default)]
     pub exclude: Vec<String>,
     /// Directories that reading a database writes to (SQLite's locks).
@@ -389,7 +389,7 @@ pub struct ActionSpec {
     /// An expression that yields a list; the action is repeated with `item` set to each (and `index` from 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_each: Option<String>,
-    /// Why the run may go on without it when it fails, a sentence; a template.
+    /// Why the run may continue without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
     /// The kind and its fields; text leaves are templates.
@@ -424,7 +424,7 @@ pub struct ProofSpec {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// Why the run may go on without it when it fails, a sentence; a template.
+    /// Why the run may continue without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
     /// The kind and its fields; text leaves are templates.

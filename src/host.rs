@@ -18,7 +18,7 @@ pub mod fake;
 pub mod outside;
 pub mod real;
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -93,7 +93,7 @@ pub enum Stdin {
     /// Nothing: `/dev/null`, so that it cannot swallow ours.
     #[default]
     Null,
-    /// These bytes; the place for secrets, which must not stand in argv.
+    /// These bytes; the place for secrets, which must not be in argv.
     Bytes(Vec<u8>),
 }
 
@@ -243,7 +243,7 @@ pub enum Address {
     Unix(PathBuf),
 }
 
-/// Who wrote a file last, as far as the kernel tells.
+/// The last writer of a file, as far as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Writer {
@@ -253,14 +253,14 @@ pub enum Writer {
     Unit(String),
     /// A process that is neither: another's.
     Other,
-    /// A process that was gone before it could be looked at, or PID 1.
+    /// A process that ended before it could be inspected, or PID 1.
     Unknown,
 }
 
 /// Watches who writes files of the root file system, from [`Host::watch`] until it is dropped.
 pub trait Watch: Send {
-    /// The last writer of every file written since the watch began, by inode; `None` where the kernel does not tell
-    /// (a container without `CAP_SYS_ADMIN`, a kernel before 5.0), or lost count.
+    /// The last writer of every file written since the watch began, by inode; `None` where the kernel does not report
+    /// it (a container without `CAP_SYS_ADMIN`, a kernel before 5.0), or events were lost.
     fn writers(&mut self) -> Option<BTreeMap<u64, Writer>>;
 }
 
@@ -284,8 +284,8 @@ impl Hash {
     }
 }
 
-/// The mode that a file or directory of a settled tree gets: its owner may change it and its group may read it, nobody
-/// else may change it, and it gives nobody another identity.
+/// The mode of a file or directory in a settled tree: its owner may change it and its group may read it, nobody else
+/// may change it, and it has no setuid or setgid bit.
 pub const fn settled(kind: Kind, mode: u32) -> u32 {
     let runs = matches!(kind, Kind::Dir) || mode & 0o111 != 0;
     let read = if runs { 0o750 } else { 0o640 };
@@ -304,7 +304,7 @@ pub trait Host: Send + Sync {
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
     /// The whole content of a regular file (links are followed).
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// The first `limit` bytes of whatever `path` is: for files that someone else names, which may be endless.
+    /// The first `limit` bytes of `path`: for files that others name, which may be endless.
     fn read_at_most(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
     /// The first `limit` bytes of a regular file; never waits for the other end of a pipe.
     fn read_start(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
@@ -339,7 +339,7 @@ pub trait Host: Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Removes an empty directory. A missing one is no error.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
-    /// Removes whatever stands at `path`, with all below, but nothing that is mounted there. Nothing is no error.
+    /// Removes what is at `path`, with everything below, but nothing that is mounted there. A missing path is no error.
     fn remove_tree(&self, path: &Path) -> io::Result<()>;
     /// Extended attributes of a path (not following links), sorted by name.
     fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>>;
@@ -350,7 +350,7 @@ pub trait Host: Send + Sync {
     /// Locks a file (made 0600 if missing) for us alone, until the guard is dropped or the process ends;
     /// `None` when another process holds it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send>>>;
-    /// Whether some process, perhaps ours, holds such a lock. Takes nothing, so nobody who locks is told of it.
+    /// Whether a process, perhaps ours, holds such a lock. Takes no lock itself.
     fn is_locked(&self, path: &Path) -> io::Result<bool>;
     /// Free and total bytes of the file system that holds `path`.
     fn disk(&self, path: &Path) -> io::Result<(u64, u64)>;
@@ -375,8 +375,8 @@ pub trait Host: Send + Sync {
     fn euid(&self) -> u32;
     /// Ends this process at once, as SIGKILL would. For tests of what a crash leaves behind.
     fn die(&self);
-    /// Watches who writes files. While it does, the time of the file `alive` is that of our last sign of life, to the
-    /// second, and in it stand the inodes of files that others wrote: after a crash it tells what came later.
+    /// Watches who writes files. Meanwhile the time of the file `alive` is our last sign of life, to the second, and
+    /// its content the inodes of files that others wrote: after a crash it shows which changes came later.
     fn watch(&self, alive: &Path) -> Box<dyn Watch>;
     /// Connects within `timeout`.
     fn connect(&self, address: &Address, timeout: Duration) -> io::Result<Box<dyn Duplex>>;

@@ -61,7 +61,7 @@ pub struct Plan {
 pub struct SecretForm {
     /// The regular expression that it must match.
     pub pattern: String,
-    /// The same in words.
+    /// The same as text.
     pub words: String,
 }
 
@@ -99,7 +99,7 @@ pub struct PlannedStage {
 pub struct Answered {
     /// `database.engine`.
     pub path: String,
-    /// Its value; a mark for a secret.
+    /// Its value; a placeholder for a secret.
     pub value: Value,
     /// Where it came from.
     pub origin: crate::answers::Origin,
@@ -119,7 +119,7 @@ pub struct Planned {
     pub describe: String,
     /// Whether it can be undone.
     pub reversible: Reversible,
-    /// Why the run may go on without it when it fails; none where it may not.
+    /// Why the run may continue without it when it fails; none where it may not.
     #[serde(rename = "skippable", default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
     /// The action itself.
@@ -136,7 +136,7 @@ pub struct PlannedProof {
     pub stage: String,
     /// What it proves, as a statement.
     pub describe: String,
-    /// Why the run may go on without it when it fails; none where it may not.
+    /// Why the run may continue without it when it fails; none where it may not.
     #[serde(rename = "skippable", default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,
     /// The proof itself.
@@ -207,7 +207,7 @@ impl Plan {
         })
     }
 
-    /// The ports that its proofs look at: those open to everybody first.
+    /// The ports that its proofs use: public ones first.
     pub fn ports(&self) -> Vec<&Expected> {
         let expected = self.proofs.iter().filter_map(|planned| match &planned.proof {
             Proof::Ports(expected) => Some(&expected.ports),

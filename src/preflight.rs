@@ -23,7 +23,7 @@ mod sources;
 mod space;
 mod system;
 
-/// A check that has not ended after this long is told as unknown. What it waits for has shorter limits of its own.
+/// Timeout after which a check is reported as unknown. What it waits for has shorter timeouts of its own.
 const LIMIT: Duration = Duration::from_secs(5);
 /// How long a command may take that only looks.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub struct Check {
     pub id: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// How it stands.
+    /// Its status.
     pub state: CheckStatus,
     /// What was found, in one line.
     pub found: String,
@@ -110,8 +110,8 @@ pub fn checks() -> impl Iterator<Item = (&'static str, &'static str)> {
     CHECKS.iter().map(|check| (check.id, check.title))
 }
 
-/// Makes all checks side by side. Each is handed to `tell` as soon as it is known; the result is in the order of
-/// [`checks`]. Needs no root, and says what it could not see without it.
+/// Runs all checks in parallel. Each result is passed to `tell` as soon as it is known; the return value is in the
+/// order of [`checks`]. Needs no root, and reports what it could not see without it.
 pub fn run(host: &dyn Host, facts: &Facts, tell: &(dyn Fn(Check) + Sync)) -> Vec<Check> {
     run_within(host, facts, tell, LIMIT)
 }

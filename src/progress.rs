@@ -33,12 +33,12 @@ pub enum Progress {
     Deadline {
         /// When.
         at: Stamp,
-        /// Seconds until then, when this was told.
+        /// Seconds left at the time of this report.
         left: u64,
         /// What the person must do.
         note: String,
     },
-    /// What did not go as it should although the step goes on; the last page tells it again.
+    /// A warning although the step continues; the last page repeats it.
     Warning(String),
 }
 

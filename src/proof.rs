@@ -31,9 +31,9 @@ pub fn not_tried(evidence: &str) -> Option<&str> {
 
 /// What a proof works with.
 pub struct Context<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
-    /// Values for the marks in the plan.
+    /// Values for the placeholders in the plan.
     pub secrets: &'a Secrets,
 }
 
@@ -111,13 +111,13 @@ impl Proof {
         }
     }
 
-    /// Tries until it succeeds or the patience ends; then the last failure.
+    /// Tries until it succeeds or the timeout is over; then returns the last failure.
     pub fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
         self.prove_since(cx, cx.host.now())
     }
 
-    /// The same with a patience that began at `start`, tried once at least. Proofs that follow one another share one
-    /// in this way: what makes a dozen of them fail is waited for once.
+    /// The same with a timeout that started at `start`, tried at least once. Consecutive proofs share one timeout this
+    /// way: what makes a dozen of them fail is waited for once.
     pub fn prove_since(&self, cx: &Context<'_>, start: Stamp) -> Outcome<String> {
         let prover = self.prover();
         let mut pause = Duration::from_millis(50);

@@ -9,17 +9,17 @@ use std::fmt;
 
 use crate::error::{Failure, Outcome};
 
-/// Opens a mark.
+/// Start of a placeholder.
 pub const OPEN: &str = "⟦secret:";
-/// Closes a mark.
+/// End of a placeholder.
 pub const CLOSE: &str = "⟧";
 
-/// The mark that stands for the secret `name` in a plan.
+/// The placeholder of the secret `name` in a plan.
 pub fn mark(name: &str) -> String {
     format!("{OPEN}{name}{CLOSE}")
 }
 
-/// Text with its marks as people read them: `«secret: database.password»`.
+/// Text with its placeholders in readable form: `«secret: database.password»`.
 pub fn legible(text: &str) -> String {
     text.replace(OPEN, "«secret: ").replace(CLOSE, "»")
 }
@@ -82,7 +82,7 @@ impl Secrets {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Replaces every mark in `text` by its value.
+    /// Replaces every placeholder in `text` by its value.
     pub fn reveal(&self, text: &str) -> Outcome<String> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -103,7 +103,7 @@ impl Secrets {
         Ok(out)
     }
 
-    /// Replaces every known value in `text` by its mark, for output that a tool may have echoed.
+    /// Replaces every known value in `text` by its placeholder, for output of tools that may have echoed it.
     pub fn conceal(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for (name, value) in self.iter() {

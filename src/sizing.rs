@@ -42,7 +42,7 @@ pub struct Input {
     pub broker: String,
     /// Memory kept for something else that runs here, in MiB.
     pub reserve_mib: u64,
-    /// Workers for requests that someone chose, instead of as many as are reckoned; 0 when nobody did.
+    /// A fixed number of workers for requests, instead of the calculated one; 0 for none.
     pub chosen: u64,
 }
 

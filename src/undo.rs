@@ -1,4 +1,4 @@
-//! Undo records: how to get from a changed host back to what it was.
+//! Undo records: how to restore what a change replaced.
 //!
 //! They are self-contained: no guide, template or program type is needed to carry them out, so a journal
 //! written today can be undone by any later binary. The vocabulary only ever grows; fields are never renamed
@@ -20,49 +20,49 @@ use crate::undo::manifest::Manifest;
 pub mod deadman;
 pub mod manifest;
 
-/// One step back.
+/// One undo record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Undo {
-    /// Put back what stood at `path`, unless someone else changed it since.
+    /// Restore what was at `path`, unless someone else changed it since.
     Restore {
-        /// Where.
+        /// The path that was changed.
         path: PathBuf,
-        /// What stood there.
+        /// What was there.
         image: Image,
     },
     /// Remove the file or link we made at `path`, unless someone else changed it since.
     Remove {
-        /// Where nothing was before.
+        /// The path, which did not exist before.
         path: PathBuf,
     },
     /// Remove the directory we made, when nothing but ours is left in it.
     RemoveDir {
-        /// Where nothing was before.
+        /// The path, which did not exist before.
         path: PathBuf,
     },
     /// Remove the whole tree we put at `path`; what someone else changed or added in it stays.
     RemoveTree {
-        /// Where nothing was before.
+        /// The path, which did not exist before.
         path: PathBuf,
     },
-    /// Remove a directory in which the product keeps data of its users. When the data changed since the end
-    /// of the run it is archived first, and removed only with leave.
+    /// Remove a directory in which the product keeps its users' data. Data that changed since the end of the run is
+    /// archived first, and removed only when the caller allows it.
     RemoveData {
-        /// Where nothing was before.
+        /// The path, which did not exist before.
         path: PathBuf,
     },
-    /// Take our lines out of a file that is not ours, keeping what others changed in it.
+    /// Remove our lines from a file that is not ours, keeping what others changed in it.
     Unedit {
         /// Which file.
         path: PathBuf,
         /// The file as it was.
         image: Image,
-        /// The file as we were to leave it: a blob's name.
+        /// The file as we left it: a blob's name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ours: Option<String>,
     },
-    /// Purge exactly the packages that our transaction added, and put the package database back.
+    /// Purge exactly the packages that our transaction added, and restore the package database.
     Packages {
         /// `name:arch` of every package that was installed before.
         before: Vec<String>,
@@ -76,14 +76,14 @@ pub enum Undo {
         /// Whether its primary group was made with it.
         with_group: bool,
     },
-    /// Take a user out of a group.
+    /// Remove a user from a group.
     Membership {
         /// The user.
         user: String,
         /// The group.
         group: String,
     },
-    /// Bring a service back to how it was.
+    /// Restore the prior state of a service.
     Service {
         /// `systemd`, `sysv` or `supervisor`.
         manager: String,
@@ -109,8 +109,8 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         reload_after: Vec<String>,
     },
-    /// Drop a database and a role that we made. When the data changed since the end of the run it is dumped
-    /// first, and dropped only with leave.
+    /// Drop a database and a role that we made. Data that changed since the end of the run is dumped first, and dropped
+    /// only when the caller allows it.
     Database {
         /// `postgresql`, `mariadb` or `sqlite`.
         engine: String,
@@ -122,13 +122,13 @@ pub enum Undo {
         database_existed: bool,
         /// Whether the role existed before (then it is not dropped).
         role_existed: bool,
-        /// A blob with statements (a JSON list) that give a role that existed its former password and rights.
+        /// A blob with statements (a JSON list) that restore the former password and rights of a role that existed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
         /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         cluster: String,
-        /// PostgreSQL databases of others whose schema `public` took objects of every role, and does not any more.
+        /// Other PostgreSQL databases whose schema `public` let every role create objects, and no longer does.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         closed: Vec<String>,
     },
@@ -147,7 +147,7 @@ pub enum Undo {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
     },
-    /// Bring a firewall back to the rules of ours that it had, and leave those of others alone.
+    /// Restore our former rules of a firewall, and leave those of others alone.
     Firewall {
         /// `nftables`, `ufw`, `firewalld` or `iptables`.
         manager: String,
@@ -160,10 +160,10 @@ pub enum Undo {
         /// The manager's own files as they were; none where there was none. (ufw and firewalld)
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         files: Vec<(PathBuf, Option<Image>)>,
-        /// Chains of others that were not asked before, and are because of us. (iptables)
+        /// Chains of others to which `INPUT` did not jump before, and does because of us. (iptables)
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         made: Vec<String>,
-        /// Tables of the kernel that were not there, such as `ip6 filter`: they go when nothing is in them. (iptables)
+        /// Kernel tables that did not exist, such as `ip6 filter`: they are removed when empty. (iptables)
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tables: Vec<String>,
     },
@@ -172,23 +172,23 @@ pub enum Undo {
         /// The name under which certbot keeps it.
         name: String,
     },
-    /// Have the SSH server take up its files, which other records have brought back.
+    /// Have the SSH server reload its files, which other records have restored.
     Sshd {
         /// Whether the server itself ran, where systemd holds its socket.
         server_ran: bool,
     },
-    /// Run a command that the guide declared as the way back.
+    /// Run a command that the guide declared as its undo.
     Command {
         /// Program and arguments.
         argv: Vec<String>,
-        /// As whom; root when empty.
+        /// The user to run it as; root when empty.
         user: String,
-        /// Where.
+        /// The working directory.
         cwd: PathBuf,
         /// What it does, for the report.
         describe: String,
     },
-    /// Nothing brings this back: say what stays.
+    /// The change cannot be rolled back: report what stays.
     Stays {
         /// What was done.
         what: String,
@@ -197,14 +197,14 @@ pub enum Undo {
     },
 }
 
-/// What stood at a path before we changed it.
+/// What was at a path before we changed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// What it was.
     pub kind: Kind,
     /// Permissions and ownership.
     pub meta: Meta,
-    /// Last change of its content.
+    /// Modification time.
     pub mtime: Stamp,
     /// The content of a file: a blob's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +214,7 @@ pub struct Image {
     pub target: Option<PathBuf>,
 }
 
-/// No file that an action writes, or that is kept before it is changed, is larger.
+/// The largest file that an action writes, or that is kept before it is changed, in bytes.
 pub const WRITTEN_AT_MOST: u64 = 1 << 30;
 
 /// Files up to this size are read into memory.
@@ -232,12 +232,12 @@ impl Blobs {
         Self { dir: dir.into() }
     }
 
-    /// Where they lie.
+    /// Their directory.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Keeps `content` durably and returns its name.
+    /// Writes `content` durably and returns its name.
     pub fn put(&self, host: &dyn Host, content: &[u8]) -> Outcome<String> {
         let name = sha256_hex(content);
         let path = self.dir.join(&name);
@@ -249,7 +249,7 @@ impl Blobs {
         Ok(name)
     }
 
-    /// Keeps a file durably, which may be larger than memory, and returns the blob's name.
+    /// Writes a file durably, which may be larger than memory, and returns the blob's name.
     fn put_file(&self, host: &dyn Host, path: &Path, size: u64) -> Outcome<String> {
         let what = || format!("keep a before-image of {}", path.display());
         if size > WRITTEN_AT_MOST {
@@ -298,8 +298,7 @@ impl Blobs {
         Ok(content)
     }
 
-    /// The record that brings `path` back to what stands there now: [`Undo::Restore`], or [`Undo::Remove`]
-    /// when nothing does.
+    /// The record that restores what is at `path` now: [`Undo::Restore`], or [`Undo::Remove`] when nothing is there.
     pub fn before(&self, host: &dyn Host, path: &Path) -> Outcome<Undo> {
         Ok(match self.image(host, path)? {
             Some(image) => Undo::Restore { path: path.to_owned(), image },
@@ -307,7 +306,7 @@ impl Blobs {
         })
     }
 
-    /// Keeps what stands at `path` now; `None` when nothing does.
+    /// Keeps what is at `path` now; `None` when nothing is there.
     pub fn image(&self, host: &dyn Host, path: &Path) -> Outcome<Option<Image>> {
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
         let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
@@ -327,30 +326,30 @@ pub fn parent_records(host: &dyn Host, path: &Path) -> Outcome<Vec<Undo>> {
     Ok(paths::missing_parents(host, path)?.into_iter().map(|path| Undo::RemoveDir { path }).collect())
 }
 
-/// What carrying out a record works with.
+/// What a record is carried out with.
 pub struct UndoContext<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
     /// The run's before-images.
     pub blobs: &'a Blobs,
-    /// A file for the whole output of commands.
+    /// The log file for the output of commands.
     pub log: &'a Path,
-    /// Tells how far it is.
+    /// Reports progress.
     pub progress: &'a (dyn Fn(crate::progress::Progress) + Sync),
-    /// Told when data was saved before it goes: what it is, and the file that holds it.
+    /// Called when data was saved before it is dropped: what it is, and the file that holds it.
     pub dumped: &'a (dyn Fn(&str, &Path) + Sync),
     /// Where dumps of data go: an existing directory, 0700.
     pub dumps: &'a Path,
     /// Whether data that changed since the end of the run may be dropped (after it was dumped).
     pub drop_data: bool,
-    /// SHA-256 of the files that the action wrote, as they stood right after it; empty when it never ended.
+    /// SHA-256 of the files that the action wrote, right after it; empty when it never ended.
     pub written_hashes: &'a BTreeMap<PathBuf, String>,
     /// Fingerprint of the data at the end of the run (see [`data_fingerprint`]); none when it never ended.
     pub data: Option<&'a str>,
-    /// What the disk looked like at the end of the run; none when it never ended.
+    /// The disk at the end of the run; none when it never ended.
     pub post: Option<&'a Manifest>,
-    /// For an action that a crash cut off, which therefore knows no `written_hashes`: the last sign of life before it. What was
-    /// changed later is not ours.
+    /// For an action that a crash interrupted, which has no `written_hashes`: the last sign of life before the crash.
+    /// Later changes are not ours.
     pub died: Option<Stamp>,
 }
 
@@ -358,7 +357,7 @@ pub struct UndoContext<'a> {
 static NOTHING: BTreeMap<PathBuf, String> = BTreeMap::new();
 
 impl<'a> UndoContext<'a> {
-    /// For records that put settings back in the middle of a run: nobody is told, and none of them has data.
+    /// For records that restore settings in the middle of a run: nothing is reported, and none of them has data.
     pub fn of_settings(host: &'a dyn Host, blobs: &'a Blobs, log: &'a Path) -> Self {
         Self {
             host,
@@ -376,28 +375,28 @@ impl<'a> UndoContext<'a> {
     }
 }
 
-/// How records are carried out. The actions know what each of them means, so that it is handed down to whoever must
-/// put something back ([`deadman`]).
+/// How records are carried out. The actions know what each record means, so they are passed down to modules that
+/// restore something ([`deadman`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Carry {
     /// Carries one out. Safe to call again after it was interrupted anywhere.
     pub carry_out: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
-    /// Has a service whose record this is take up the files that are back.
+    /// Has the service of this record reload the restored files.
     pub restore_service: fn(&Undo, &UndoContext<'_>) -> Outcome<Undone>,
 }
 
-/// What came of a record.
+/// The outcome of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Undone {
     /// Carried out: what was done, as a past phrase ("removed /etc/nginx/sites-available/webapp").
     Done(String),
     /// There was nothing to do.
     Nothing,
-    /// Left in place, since it is not ours alone any more or nothing brings it back.
+    /// Left in place, since others use or changed it, or nothing can undo it.
     Kept {
-        /// What.
+        /// The thing that is kept.
         what: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -439,7 +438,7 @@ mod tests {
             assert_eq!(host.text(&blob).unwrap(), content);
             blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o640)).unwrap();
             assert_eq!(host.text("/etc/y").unwrap(), content);
-            // A blob that does not hold what its name says brings nothing back.
+            // A blob whose content does not match its name must not be restored.
             host.put_file(&blob, content.replace(['b', 'x'], "y"), 0o600);
             let failure = blobs.restore(&host, &name, "/etc/y".as_ref(), Meta::root(0o640)).unwrap_err();
             assert!(failure.why.contains("damaged disk"), "{failure}");
@@ -447,7 +446,7 @@ mod tests {
         }
     }
 
-    /// What is read at once would have no bound.
+    /// Reading it at once would take unbounded memory.
     #[test]
     fn a_large_file_is_copied_and_a_small_one_read() {
         for (size, hashed) in [(9, 0), (usize::try_from(AT_ONCE).unwrap() + 1, 2)] {

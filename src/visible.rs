@@ -92,8 +92,8 @@ pub fn styled(text: &str) -> String {
     })
 }
 
-/// JSON text, in which what cannot be seen stands in JSON's own notation: the same value to a program, no danger to
-/// a terminal. (Control characters below U+0020 are written so anyway.)
+/// JSON text in which invisible characters are escaped: the same value to a program, and harmless to a terminal.
+/// (Control characters below U+0020 are escaped anyway.)
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -108,7 +108,7 @@ pub fn json(text: &str) -> String {
     out
 }
 
-/// `own` writes what it treats in its own way, and says whether it has.
+/// `own` writes the characters that it handles itself, and returns whether it has.
 fn show(text: &str, own: impl Fn(char, &mut String) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -150,10 +150,10 @@ pub fn unseen(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A character that looks like another one or like none, as word processors and web pages bring them along.
+/// A character that looks like another one or like none, as word processors and web pages insert them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odd {
-    /// Where it stands, in characters from 0.
+    /// Its place, in characters from 0.
     pub at: usize,
     character: char,
     name: &'static str,

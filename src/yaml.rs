@@ -26,10 +26,10 @@ pub const MAX_NODES: u32 = 20_000;
 /// Most bytes of keys and values together, aliases expanded.
 pub const MAX_TEXT: usize = 4 << 20;
 
-/// Most problems that are told at once: each costs a reading of the file, and nobody reads more.
+/// Most problems that are reported at once: each costs reading the file again, and nobody reads more.
 pub const MAX_PROBLEMS: usize = 50;
 
-/// A parsed file that can tell where each of its keys and values stands.
+/// A parsed file that knows the place of each of its keys and values.
 #[derive(Clone, Debug)]
 pub struct Document {
     name: String,
@@ -62,7 +62,7 @@ impl Document {
     }
 }
 
-/// Reads a file whose content nobody vouches for: in bounded time and memory, every failure with its place.
+/// Reads an untrusted file: in bounded time and memory, every failure with its place.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Document, Vec<Problem>> {
     let text = text::check(name, bytes).map_err(|problem| vec![problem])?;
     let root = tree::build(text).map_err(|stop| vec![syntax::problem(name, text, stop)])?;

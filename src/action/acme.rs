@@ -30,11 +30,11 @@ pub use lineage::Lineage;
 
 /// A certificate from an authority that speaks ACME (RFC 8555), by Debian's certbot over HTTP-01 or DNS-01.
 ///
-/// The web server must already be at work, with a certificate of its own at `certificate` and `key`, which are links;
-/// they are turned to what certbot keeps and renews. Over HTTP-01 it must serve `webroot` on port 80, or leave that port
-/// to certbot (`standalone`); over DNS-01 a record in the DNS shows that the name is ours. Before the authority is asked, what it will look at is tried from
-/// here, and Let's Encrypt's staging server is asked first, because its real one allows few failures
-/// (<https://letsencrypt.org/docs/rate-limits/>).
+/// The web server must already run with a certificate of its own at `certificate` and `key`, which are links; they are
+/// pointed to what certbot keeps and renews. Over HTTP-01 it must serve `webroot` on port 80, or leave that port to
+/// certbot (`standalone`); over DNS-01 a record in the DNS shows control of the name. Before the authority is asked,
+/// what it will check is tried from here, and Let's Encrypt's staging server is asked first, because the real one
+/// allows few failures (<https://letsencrypt.org/docs/rate-limits/>).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acme {
@@ -89,11 +89,11 @@ pub enum OnFailure {
 const LETS_ENCRYPT: &str = "api.letsencrypt.org";
 /// An authority may take its time to look at the web server, from several places.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// The variable by which certbot's HTTP library is told whom to trust; it replaces the system's bundle.
+/// The variable that tells certbot's HTTP library which authorities to trust; it replaces the system's bundle.
 const TRUST_VARIABLE: &str = "REQUESTS_CA_BUNDLE";
-/// How what certbot runs after renewals begins.
+/// The start of the command that certbot runs after renewals.
 const RELOADS: &str = "systemctl try-reload-or-restart";
-/// What the renewals of `certbot.timer` run as.
+/// The service that `certbot.timer` starts for renewals.
 const SERVICE: &str = "certbot.service";
 
 impl Act for Acme {
@@ -119,13 +119,13 @@ impl Act for Acme {
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let mut records = Vec::new();
-        // Undone last: until then the links lead to it.
+        // Undone last: until then the links point to it.
         match self.lineage(cx.host)? {
             Lineage::None => records.push(Undo::AcmeCertificate { name: self.name.clone() }),
             _ => records.push(cx.blobs.before(cx.host, &lineage::settings(&self.name))?),
         }
         if let Some((drop_in, _)) = self.drop_in() {
-            // systemd has to forget what the drop-in said.
+            // systemd has to reload without the drop-in.
             records.push(Undo::Service {
                 manager: "systemd".to_owned(),
                 name: SERVICE.to_owned(),
@@ -193,7 +193,7 @@ impl Acme {
         lineage::read(host, self).map_err(|e| Failure::new(self.describe(), e))
     }
 
-    /// Whether the certificate that certbot keeps has not run out.
+    /// Whether the certificate that certbot keeps has not expired.
     fn is_valid(&self, host: &dyn Host) -> bool {
         let pem = host.read(&lineage::live(&self.name).join(lineage::CERTIFICATE)).unwrap_or_default();
         let Ok(der) = CertificateDer::from_pem_slice(&pem) else { return false };
@@ -260,7 +260,7 @@ impl Acme {
             .map(drop)
     }
 
-    /// What the certificate is good for.
+    /// How long the certificate is valid.
     fn names(&self) -> Vec<String> {
         let wildcard = self.wildcard.then(|| format!("*.{}", self.name));
         std::iter::once(self.name.clone()).chain(wildcard).collect()
@@ -278,7 +278,7 @@ impl Acme {
         }
     }
 
-    /// What certbot runs after each renewal: it reloads those that use the certificate, and nobody else.
+    /// The command that certbot runs after each renewal: it reloads only the services that use the certificate.
     fn hook(&self) -> String {
         format!("{RELOADS} {}", self.reload.join(" "))
     }
@@ -314,7 +314,7 @@ impl Acme {
         }
     }
 
-    /// The drop-in by which renewals trust the authority too, where it needs one.
+    /// The drop-in with which renewals trust the authority too, where needed.
     fn drop_in(&self) -> Option<(PathBuf, String)> {
         if self.authority.is_empty() {
             return None;
@@ -332,7 +332,7 @@ impl Acme {
     fn trust_stands(&self, host: &dyn Host) -> bool {
         let Some((drop_in, text)) = self.drop_in() else { return true };
         let Ok(Some(authority)) = self.read_authority(host) else { return false };
-        // The system's part may be of another day.
+        // The system's certificates may have been updated since.
         let trust = host.read(&self.trust).unwrap_or_default();
         trust.ends_with(&authority) && host.read(&drop_in).is_ok_and(|standing| standing == text.as_bytes())
     }
@@ -361,13 +361,13 @@ fn authority_of(directory: &str) -> &str {
     rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
-/// What anyone who reads the result must know when the authority issued nothing.
+/// The warning when the authority issued nothing.
 fn stand_in(failure: &Failure) -> String {
     let hint = failure.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     format!("using a self-signed certificate for now: {}{hint}. `bringup tls retry` tries again", failure.why)
 }
 
-/// Removes a certificate that certbot keeps, with all that its renewals have left.
+/// Removes a certificate that certbot keeps, with everything its renewals have left.
 pub fn undo(cx: &UndoContext<'_>, name: &str) -> Outcome<Undone> {
     let settings = lineage::settings(name);
     let there = cx.host.stat(&settings).map_err(|e| Failure::new(format!("look at {}", settings.display()), e))?;

@@ -1,4 +1,4 @@
-//! Carrying records out: files here, everything else beside the action that makes it.
+//! Carrying out undo records: files here, everything else beside its action.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
     }
 }
 
-/// Has a service whose record this is take up the files that are back; nothing where it is no service's.
+/// Has the service of this record reload the restored files; nothing for other records.
 fn restore_service(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
     PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::restore_service(cx, prior))
 }
@@ -60,7 +60,7 @@ fn restore(cx: &UndoContext<'_>, path: &Path, image: &Image) -> Outcome<Undone> 
     if let Some(why) = foreign(cx, path)? {
         return Ok(Undone::Kept { what: path.display().to_string(), why });
     }
-    // Someone purged the package that owned the directory: there is no place to restore to.
+    // The package that owned the directory was purged: there is no place to restore to.
     let parent = path.parent().map_or(Ok(None), |parent| cx.host.stat(parent)).map_err(failed)?;
     if parent.is_none() {
         return Ok(Undone::Kept { what: path.display().to_string(), why: "its directory is gone".to_owned() });
@@ -130,7 +130,7 @@ fn remove_tree(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     let kept = if let Some(post) = cx.post {
         remove_ours(cx, post, path)?
     } else {
-        // Nobody knows what stood there at the end: the run never came to it.
+        // The final state is unknown: the run never reached its end.
         cx.host.remove_tree(path).map_err(failed)?;
         0
     };
@@ -143,14 +143,14 @@ fn remove_tree(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     })
 }
 
-/// Removes what stood there at the end of the run and is unchanged; returns how many files stay.
+/// Removes what existed at the end of the run and is unchanged; returns how many files stay.
 fn remove_ours(cx: &UndoContext<'_>, post: &Manifest, path: &Path) -> Outcome<usize> {
     let failed = |e| Failure::new(format!("remove {}", path.display()), e);
     let Some(stat) = cx.host.stat(path).map_err(failed)? else { return Ok(0) };
     let known = post.entries.get(path);
     if stat.kind == Kind::Dir {
         if known.is_none() {
-            // Not ours: it goes when it is empty, and is not looked through when it is not.
+            // Not ours: removed when it is empty, and not searched when it is not.
             let is_empty = cx.host.list(path).is_ok_and(|names| names.is_empty());
             return Ok(usize::from(!is_empty || cx.host.remove_dir(path).is_err()));
         }
@@ -216,7 +216,7 @@ fn foreign(cx: &UndoContext<'_>, path: &Path) -> Outcome<Option<String>> {
     })
 }
 
-/// The fingerprint of what stands at `path`: of a file's content, or of a link's target.
+/// The SHA-256 of what is at `path`: of a file's content, or of a link's target.
 pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     let failed = |e| Failure::new(format!("look at {}", path.display()), e);
     let Some(stat) = host.stat(path).map_err(failed)? else { return Ok(None) };
@@ -227,7 +227,7 @@ pub fn written(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     })
 }
 
-/// The SHA-256 of a file; of one that is larger than anything that is written, only its size.
+/// The SHA-256 of a file; for one larger than anything we write, only its size.
 fn hash(host: &dyn Host, path: &Path, stat: &Stat) -> std::io::Result<String> {
     if stat.size > WRITTEN_AT_MOST { Ok(format!("{} bytes", stat.size)) } else { host.hash(path) }
 }

@@ -71,7 +71,7 @@ const fn days() -> u32 {
     397
 }
 
-/// A self-signed certificate is made anew when it is good for less than this many days.
+/// A self-signed certificate is made anew when it is valid for less than this many days.
 const RENEW_BEFORE: i64 = 30;
 
 impl Act for Certificate {
@@ -124,7 +124,7 @@ impl Act for Certificate {
         let mut records: Vec<Undo> = Vec::new();
         for path in self.paths() {
             self.stat(cx, path)?;
-            // They may share directories that are missing: one record each.
+            // They may share missing directories: one record each.
             for record in undo::parent_records(cx.host, path)? {
                 if !records.contains(&record) {
                     records.push(record);
@@ -171,7 +171,7 @@ impl Act for Certificate {
 }
 
 impl Certificate {
-    /// What it writes.
+    /// The files it writes.
     fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         let request = (self.from == From::Requested).then_some(&self.request);
         [&self.certificate, &self.key].into_iter().chain(request)
@@ -182,13 +182,13 @@ impl Certificate {
         self.from == From::Requested && self.provided_certificate.is_empty()
     }
 
-    /// Whether the request is for the key of the certificate that stands in.
+    /// Whether the request is for the key of the interim certificate.
     fn is_requested(&self, cx: &Context<'_>, certificate: &[u8]) -> bool {
         let request = cx.host.read(&self.request).unwrap_or_default();
         self_signed::is_request_for(&request, certificate, &self.names)
     }
 
-    /// A key, unless one is there, with what can be made of it: the request, and a certificate that stands in.
+    /// A key, unless there is one, with its request and an interim certificate.
     fn make_requested(&self, cx: &Context<'_>, standing: Option<(Vec<u8>, Vec<u8>)>) -> Outcome<self_signed::Made> {
         let (certificate, key) = standing.map_or((None, None), |(certificate, key)| (Some(certificate), Some(key)));
         let key = match key.and_then(|key| String::from_utf8(key).ok()) {
@@ -224,7 +224,7 @@ impl Certificate {
         accounts::meta(host, mode, "root", &self.key_group)
     }
 
-    /// What stands at a path, if a file may take its place.
+    /// What is at a path, if a file may replace it.
     fn stat(&self, cx: &Context<'_>, path: &Path) -> Outcome<Option<Stat>> {
         paths::missing_parents(cx.host, path)?;
         let stat = paths::stat(cx.host, path)?;
@@ -235,7 +235,7 @@ impl Certificate {
         Ok(stat)
     }
 
-    /// Certificate and key as they stand, when both are files there.
+    /// The present certificate and key, when both are files.
     fn pair(&self, cx: &Context<'_>) -> std::io::Result<Option<(Vec<u8>, Vec<u8>)>> {
         for path in [&self.certificate, &self.key] {
             if cx.host.stat(path)?.is_none_or(|stat| stat.kind != Kind::File) {
@@ -245,13 +245,13 @@ impl Certificate {
         Ok(Some((cx.host.read(&self.certificate)?, cx.host.read(&self.key)?)))
     }
 
-    /// Whether a pair is self-signed for exactly our names, and good for a while.
+    /// Whether a pair is self-signed for exactly our names, and valid for long enough.
     fn is_good(&self, cx: &Context<'_>, certificate: &[u8], key: &[u8]) -> bool {
         let until = cx.host.now().sec + RENEW_BEFORE * 86_400;
         self_signed::is_for(certificate, key, &self.names, until)
     }
 
-    /// The user's own files, when nothing is wrong with them; `None` when we may not read the key.
+    /// The user's own files, when nothing is wrong with them; `None` when the key is not readable.
     fn provided(&self, cx: &Context<'_>) -> Outcome<Option<Provided>> {
         let (certificate, chain) = (self.provided_certificate.as_str(), self.provided_chain.as_str());
         let provided = if self.from == From::Requested {
@@ -356,7 +356,7 @@ mod tests {
         let key = bench.host.text("/etc/webapp/tls/key.pem").unwrap();
         let request = bench.host.text("/etc/webapp/tls/request.csr").unwrap();
         assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"), "{request}");
-        // What stands in runs out; the authority still works on the request.
+        // The interim certificate expires while the authority still works on the request.
         bench.host.sleep(std::time::Duration::from_hours(9000));
         bench.make(&requested(""));
         assert_eq!(bench.host.text("/etc/webapp/tls/key.pem").unwrap(), key);

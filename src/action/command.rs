@@ -66,11 +66,11 @@ impl Act for RawCommand {
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
         let will_change = || Ok(Verdict::change(self.describe.clone()));
-        // A secret that has yet to be generated cannot have been used.
+        // A secret that is not generated yet cannot have been used.
         let Ok(command) = self.command(cx, &self.check) else {
             return will_change();
         };
-        // A check that cannot be started waits for what earlier actions bring: its program, or its user.
+        // A check that cannot be started depends on earlier actions: its program, or its user, does not exist yet.
         match cx.host.run(&command) {
             Ok(output) if output.ok() => Ok(Verdict::Unchanged),
             Ok(_) | Err(_) => will_change(),
@@ -82,7 +82,7 @@ impl Act for RawCommand {
             return Ok(Vec::new());
         }
         if self.undo.is_empty() {
-            // The host becomes what it was; anyone who takes it back is told what does not.
+            // The host is as it was before; the report names what cannot be rolled back.
             let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
             return Ok(vec![Undo::Stays { what: self.describe.clone(), why }]);
         }
@@ -121,7 +121,7 @@ impl Act for RawCommand {
 }
 
 impl RawCommand {
-    /// What checking it would run, for those who do not run it.
+    /// The command of its check, for those who do not run it.
     pub fn question(&self) -> Outcome<Verdict> {
         self.validate()?;
         let user = if self.user.is_empty() { String::new() } else { format!(" as {}", self.user) };

@@ -1,5 +1,5 @@
-//! Commands that actions run: their output goes to the log and to the reader while they work, its end into
-//! the failure, and no secret into any of them.
+//! Commands that actions run: their output goes to the log and to the reader while they work, its last lines into the
+//! failure, and secrets into neither.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::undo::UndoContext;
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
 
-/// So much of the output of one command is logged and told: a program that talks without end fills no disk.
+/// Limit for logged and reported output of one command, so that a runaway program fills no disk.
 const TOLD: usize = 32 << 20;
 
 /// A command of an action.
@@ -24,12 +24,12 @@ pub struct CommandRunner<'a> {
 }
 
 impl<'a> CommandRunner<'a> {
-    /// A command whose lines are told as they are.
+    /// A command whose output lines are reported as they are.
     pub fn new(command: Command) -> Self {
         Self { command, tell: &|line| Progress::Output(line.to_owned()), hint: None }
     }
 
-    /// Tells of a line in another way.
+    /// Sets another way to report a line.
     #[must_use]
     pub fn telling(mut self, tell: &'a dyn Fn(&str) -> Progress) -> Self {
         self.tell = tell;
@@ -43,7 +43,7 @@ impl<'a> CommandRunner<'a> {
         self
     }
 
-    /// Runs it to its end; a status other than 0 is a failure.
+    /// Runs it until it ends; a status other than 0 is a failure.
     pub fn run(self, cx: &Context<'_>, what: &str) -> Outcome<Output> {
         run(cx.host, cx.log, cx.secrets, cx.progress, &self, what)
     }
@@ -64,14 +64,14 @@ fn run(
     what: &str,
 ) -> Outcome<Output> {
     let mut tail = std::collections::VecDeque::with_capacity(TAIL);
-    // The log is written here and not by the child, since a child may echo what it was given.
+    // We write the log, not the child, since a child may echo its input.
     let mut told = 0;
     let result = host.run_with(&child.command, &mut |_, line| {
         let line = secrets.conceal(line.trim_end());
         if told <= TOLD {
             told += line.len() + 1;
             let line = if told > TOLD { "[the rest is left out]" } else { &line };
-            // A log that cannot be written must not stop the work; the tail in the failure remains.
+            // A log that cannot be written must not fail the work; the failure still has the last lines.
             let _ = host.append_lazily(log, format!("{line}\n").as_bytes());
             progress((child.tell)(line));
         }

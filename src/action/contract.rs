@@ -1,4 +1,4 @@
-//! What every kind of action fulfils: the three verbs, what they work with, and what they answer.
+//! The contract of every kind of action: the verbs, their context, and their results.
 
 use std::path::{Path, PathBuf};
 
@@ -12,22 +12,22 @@ use crate::undo::{Blobs, Carry, Undo};
 
 /// What an action works with.
 pub struct Context<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
-    /// Values for the marks in the plan.
+    /// Values for the placeholders in the plan.
     pub secrets: &'a Secrets,
     /// Where before-images are kept.
     pub blobs: &'a Blobs,
-    /// A file for the whole output of the action's commands.
+    /// The log file for the whole output of the action's commands.
     pub log: &'a Path,
     /// Whether the action with this id has changed something in this run.
     pub changed: &'a (dyn Fn(&str) -> bool + Sync),
-    /// What leads back from what the actions with these ids have changed in this run, in the order in which it is to
-    /// be carried out.
+    /// The undo records of what the actions with these ids changed in this run, in the order in which they are carried
+    /// out.
     pub undo_records_of: &'a (dyn Fn(&[String]) -> Vec<Undo> + Sync),
     /// How records are carried out.
     pub carry: Carry,
-    /// Tells how far the action is.
+    /// Reports progress.
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
@@ -35,13 +35,13 @@ pub struct Context<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The host is already so; nothing will be done, and nothing will be undone.
+    /// Nothing to do, and nothing to undo.
     #[serde(rename = "already_so")]
     Unchanged,
     /// Applying will change something.
     #[serde(rename = "will_change")]
     WouldChange(Change),
-    /// Not asked: the question is a command of the guide's, and whoever only looks runs none of those. In words.
+    /// Not checked, in words: the check is a command of the guide's, and a preview runs none.
     NotAsked(String),
 }
 
@@ -50,7 +50,7 @@ pub enum Verdict {
 pub struct Change {
     /// One line, such as "create /etc/nginx/sites-available/webapp".
     pub summary: String,
-    /// Unified diff of a file, secrets as marks.
+    /// Unified diff of a file, with placeholders for secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
@@ -78,19 +78,18 @@ pub enum Reversible {
 pub trait Act {
     /// What it does, as an imperative phrase with its object: "create the user webapp".
     fn describe(&self) -> String;
-    /// Is the host already so? Reads only; needs no root where the host allows it.
+    /// Whether the host is already as it should be. Reads only; needs no root where the host allows it.
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict>;
-    /// The records that lead back from the change to the present state. Changes nothing on the host; keeps
-    /// before-images in [`Context::blobs`].
+    /// The records that undo the change. Changes nothing on the host; keeps before-images in [`Context::blobs`].
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
-    /// What leads back from applying it over an earlier form of itself, besides what the earlier one recorded.
-    /// Mostly nothing: the first way back leads to the same place.
+    /// Further records for applying it over an earlier form of itself. Mostly none: the first records restore the same
+    /// state.
     fn update_undo(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         Ok(Vec::new())
     }
-    /// Makes the host so. Safe to call again after it was interrupted anywhere.
+    /// Applies the change. Safe to call again after it was interrupted anywhere.
     fn apply(&self, cx: &Context<'_>) -> Outcome<()>;
-    /// Ids of actions whose change it may have taken back when it fails: a retry begins with the first of them.
+    /// Ids of actions whose change it may have rolled back when it fails: a retry starts with the first of them.
     fn may_revert(&self) -> Vec<&str> {
         Vec::new()
     }
@@ -98,13 +97,13 @@ pub trait Act {
     fn reversible(&self) -> Reversible {
         Reversible::Yes
     }
-    /// Users, ports, services and packages it brings, for the plan's summary.
+    /// Users, ports, services and packages it adds, for the plan's summary.
     fn brings(&self) -> Brings {
         Brings::default()
     }
 }
 
-/// What an action brings to the host besides files.
+/// What an action adds to the host besides files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Brings {
     /// Packages asked for by name.

@@ -124,7 +124,7 @@ impl Act for Database {
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let before = match self.engine {
-            // The file is the application's, and lies in a directory that has a record of its own.
+            // The file is the application's, in a directory that has a record of its own.
             Engine::Sqlite => return Ok(Vec::new()),
             Engine::Postgresql => postgresql::before(cx.host, &self.wanted(cx)?)?,
             Engine::Mariadb => mariadb::before(cx.host, &self.wanted(cx)?)?,
@@ -192,7 +192,7 @@ impl Database {
     }
 }
 
-/// A database and role with the password revealed.
+/// A database and role with the password expanded.
 pub struct DatabaseSpec {
     name: String,
     role: String,
@@ -211,18 +211,18 @@ impl DatabaseSpec {
     }
 }
 
-/// What there was.
+/// The prior state.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PriorDatabase {
     database: bool,
     role: bool,
-    /// Statements that give an existing role and database back what making them ours will change.
+    /// Statements that restore an existing role and database.
     restore: Vec<String>,
-    /// Databases of others whose schema `public` will take objects of every role no more.
+    /// Other databases whose schema `public` will no longer let every role create objects.
     closed: Vec<String>,
 }
 
-/// Refuses what is not a plain name, and the names that the engines keep for themselves.
+/// Refuses names that are not plain, and those that the engines reserve.
 fn identifier(kind: &str, name: &str) -> Outcome<()> {
     const RESERVED: [&str; 10] = [
         "postgres",
@@ -249,7 +249,7 @@ fn identifier(kind: &str, name: &str) -> Outcome<()> {
     Err(Failure::new(format!("use {name:?} as the name of a {kind}"), why).hint("choose another name"))
 }
 
-/// A database and a role, as their undo record tells of them.
+/// A database and a role according to their undo record.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// `postgresql`, `mariadb` or `sqlite`.
@@ -262,7 +262,7 @@ pub struct Record<'a> {
     pub database_existed: bool,
     /// Whether the role existed before.
     pub role_existed: bool,
-    /// A blob with statements that give a role that existed its former password and rights.
+    /// A blob with statements that restore the former password and rights of a role that existed.
     pub before: Option<&'a str>,
     /// See [`Database::cluster`].
     pub cluster: &'a str,
@@ -270,8 +270,8 @@ pub struct Record<'a> {
     pub closed: &'a [String],
 }
 
-/// Drops a database and a role that a run made; gives existing ones back what they were. A database whose data
-/// changed since the run is dumped, and dropped only with leave.
+/// Drops a database and a role that a run created; restores existing ones. A database whose data changed since the run
+/// is dumped, and dropped only when allowed.
 pub fn undo(cx: &UndoContext<'_>, record: Record<'_>) -> Outcome<Undone> {
     let engine = Engine::from_id(record.engine)?;
     let (name, role) = (record.name, record.role);
@@ -300,14 +300,14 @@ pub fn undo(cx: &UndoContext<'_>, record: Record<'_>) -> Outcome<Undone> {
     finished(cx, engine, name, result)
 }
 
-/// Where it is noted that a database could not be undone: its engine's packages then stay, and its data with them.
+/// The mark that a database could not be undone: its engine's packages then stay, and its data with them.
 fn note_of(cx: &UndoContext<'_>, engine: Engine, name: &str) -> PathBuf {
     cx.dumps.join(format!("{}-{}{UNFINISHED}", engine.id(), dump::file_name(name)))
 }
 
 const UNFINISHED: &str = ".unfinished";
 
-/// Notes whether the packages of the engine may go.
+/// Records whether the packages of the engine may be purged.
 fn finished(cx: &UndoContext<'_>, engine: Engine, name: &str, result: Outcome<Undone>) -> Outcome<Undone> {
     let path = note_of(cx, engine, name);
     let failed = |e| Failure::new(format!("record the outcome for the database {name}"), e);
@@ -326,8 +326,8 @@ fn finished(cx: &UndoContext<'_>, engine: Engine, name: &str, result: Outcome<Un
     result
 }
 
-/// Whether the database and the role are there; an error when the engine does not answer. SQLite has neither: its file
-/// belongs to the directory that it lies in.
+/// Whether the database and the role exist; an error when the engine does not answer. SQLite has neither: its file
+/// belongs to its directory.
 pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
     if wanted.engine == Engine::Sqlite {
         return Ok((false, false));
@@ -335,8 +335,8 @@ pub fn exist(host: &dyn Host, wanted: &Database) -> Outcome<(bool, bool)> {
     DatabaseServer::of(host, wanted.engine, &wanted.cluster)?.exist(host, &wanted.name, &wanted.role)
 }
 
-/// Refuses to purge the packages of an engine that still holds what a step before could not undo, or a cluster of
-/// another's that would go with them.
+/// Refuses to purge the packages of an engine that still holds what an earlier step could not undo, or a cluster of
+/// others that would be removed with them.
 pub fn refuse_purge(cx: &UndoContext<'_>, packages: &[(String, String)]) -> Outcome<()> {
     let what = || "purge the packages".to_owned();
     for engine in [Engine::Postgresql, Engine::Mariadb] {
@@ -377,7 +377,7 @@ fn is_among(packages: &[(String, String)], name: &str) -> bool {
     packages.iter().any(|(package, _)| package.split(':').next() == Some(name))
 }
 
-/// The versions of PostgreSQL whose servers are among these packages: they take all of their clusters along.
+/// The versions of PostgreSQL whose servers are among these packages: purging them removes all of their clusters.
 fn versions(packages: &[(String, String)]) -> Vec<String> {
     let version = |package: &String| {
         let version = package.split(':').next()?.strip_prefix("postgresql-")?;
@@ -395,7 +395,7 @@ fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcom
     let drops_database = database && !database_existed;
     let elsewhere = match &server {
         DatabaseServer::Postgresql(server) if role_there && !role_existed => {
-            // A database that stays is one of others.
+            // A database that stays belongs to others.
             postgresql::elsewhere(cx.host, server, if drops_database { name } else { "" }, role)?
         }
         _ => postgresql::Elsewhere::default(),
@@ -411,7 +411,7 @@ fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcom
     if drops_database {
         let dump = dump::take(cx, &server, name)?;
         let now = dump::with_elsewhere(&dump.fingerprint, &elsewhere);
-        // Without a fingerprint the run never ended: what is there came from the run itself, and is still kept.
+        // Without a fingerprint the run never ended: the data is the run's own, and is kept all the same.
         if cx.data.is_some_and(|at_end| is_kept(at_end, &now)) {
             return Ok(Undone::Kept {
                 what: format!("the {} database {name} and its role {role}", engine.title()),
@@ -445,7 +445,7 @@ fn drop_ours(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>) -> Outcom
     Ok(Undone::Done(format!("dropped {} of {}", done.join(" and "), engine.title())))
 }
 
-/// Drops what a role owns beside its own database, after it was dumped.
+/// Drops what a role owns outside its own database, after a dump.
 fn drop_elsewhere(
     cx: &UndoContext<'_>,
     server: &DatabaseServer,
@@ -493,7 +493,7 @@ fn restore(cx: &UndoContext<'_>, engine: Engine, record: Record<'_>, undone: Und
     }))
 }
 
-/// The server that a record or an action speaks of.
+/// The server of a record or an action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DatabaseServer {
     /// One of PostgreSQL's clusters.
@@ -533,9 +533,9 @@ impl DatabaseServer {
     }
 }
 
-/// SHA-256 of the logical dump of a database, without what changes by itself; `None` when the database or its
-/// engine is not there. `name` is a path for SQLite. Databases and tables that a PostgreSQL role which goes with it
-/// has made elsewhere count too.
+/// SHA-256 of the logical dump of a database, without what changes by itself; `None` when the database or its engine
+/// does not exist. `name` is a path for SQLite. Databases and tables that a PostgreSQL role removed with it has created
+/// elsewhere count too.
 pub fn data_fingerprint(host: &dyn Host, record: Record<'_>) -> Outcome<Option<String>> {
     let engine = Engine::from_id(record.engine)?;
     let name = record.name;
@@ -557,13 +557,13 @@ pub fn data_fingerprint(host: &dyn Host, record: Record<'_>) -> Outcome<Option<S
     Ok(Some(dump::with_elsewhere(&fingerprint, &elsewhere)))
 }
 
-/// SHA-256 of the logical dump of a SQLite database; none when it is not there.
+/// SHA-256 of the logical dump of a SQLite database; none when it does not exist.
 pub fn sqlite_fingerprint(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     sqlite::fingerprint_of(host, path)
 }
 
-/// The engines whose servers these packages are, when they answer, with the databases that someone made there.
-/// They go with the packages.
+/// The engines whose servers are among these packages and that answer, with their databases, which are removed with the
+/// packages.
 pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(DatabaseServer, Vec<String>)> {
     let mut served = Vec::new();
     let versions = versions(packages);
@@ -572,7 +572,7 @@ pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Databas
         .filter(|cluster| versions.contains(&cluster.version))
         .map(|cluster| cluster.id)
         .collect();
-    // Where Debian's directories tell of none, the only server there is.
+    // Where Debian's directories list none, the only server there is.
     let is_alone = clusters.is_empty() && is_among(packages, "postgresql-common");
     let clusters = if is_alone { vec![String::new()] } else { clusters };
     for cluster in clusters {
@@ -591,7 +591,7 @@ pub fn served_by(host: &dyn Host, packages: &[(String, String)]) -> Vec<(Databas
 }
 
 impl DatabaseServer {
-    /// What a database of it is called where runs remember which ones there were.
+    /// The name under which runs record its databases.
     pub fn remembered(&self, name: &str) -> String {
         match self {
             Self::Postgresql(server)
@@ -604,7 +604,7 @@ impl DatabaseServer {
     }
 }
 
-/// Saves a database that goes with its engine's packages.
+/// Saves a database that is removed with its engine's packages.
 pub fn save(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str) -> Outcome<()> {
     dump::take(cx, server, name)?.keep_if_filled(cx).map(drop)
 }

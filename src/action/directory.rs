@@ -14,7 +14,7 @@ use crate::undo::{self, Undo};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Directory {
-    /// Where.
+    /// The directory's path.
     pub path: PathBuf,
     /// Permission bits in octal.
     #[serde(default = "default_mode")]
@@ -94,8 +94,8 @@ impl Act for Directory {
 }
 
 impl Directory {
-    /// What stands there, if it is a directory. A link to one is refused: its owner and mode are not ours to
-    /// change, and it could be turned elsewhere later.
+    /// What is at the path, if it is a directory. A link to one is refused: its owner and mode are not ours to change,
+    /// and it could be pointed elsewhere later.
     fn stat(&self, cx: &Context<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
         let what = format!("create the directory {}", self.path.display());

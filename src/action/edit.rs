@@ -1,4 +1,4 @@
-//! `edit`: changes lines or keys in a file that is not ours, so that exactly our change can be taken out again.
+//! `edit`: changes lines or keys in a file that is not ours, so that exactly our change can be removed again.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -128,7 +128,7 @@ impl Edit {
         Ok(edit)
     }
 
-    /// The file as it is; it must be there.
+    /// The file's present content; an error when it does not exist.
     fn present(&self, host: &dyn Host) -> Outcome<(Vec<u8>, Meta)> {
         let Some(stat) = self.stat(host)? else {
             return Err(self.gone());
@@ -142,8 +142,8 @@ impl Edit {
             .hint("install its package first, or write it with a `file` action")
     }
 
-    /// What stands there, if it is a file. A link is refused: the file behind it has a name of its own, under
-    /// which the change can be recorded and found again.
+    /// The file at the path, if there is one. A link is refused: its target has a path of its own, under which the
+    /// change can be recorded and found again.
     fn stat(&self, host: &dyn Host) -> Outcome<Option<Stat>> {
         let stat = paths::stat(host, &self.path)?;
         match stat.map(|stat| stat.kind) {
@@ -158,7 +158,7 @@ impl Edit {
     }
 }
 
-/// Carries out [`Undo::Unedit`]: takes our lines out, and keeps what others changed since.
+/// Carries out [`Undo::Unedit`]: removes our lines, and keeps what others changed since.
 pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>) -> Outcome<Undone> {
     let shown = path.display();
     let kept = |why: &str| Ok(Undone::Kept { what: shown.to_string(), why: why.to_owned() });
@@ -177,11 +177,11 @@ pub fn undo(cx: &UndoContext<'_>, path: &Path, image: &Image, ours: Option<&str>
     let settle =
         || cx.host.set_mtime(path, image.mtime).map_err(|e| Failure::new(format!("restore the times of {shown}"), e));
     if &hash == blob {
-        // Never edited, or rolled back already by an undo that was cut short.
+        // Never edited, or already rolled back by an undo that was interrupted.
         settle()?;
         return Ok(Undone::Nothing);
     }
-    // Owner and mode were never changed by the edit: those that stand there now are right.
+    // The edit never changed owner and mode: the present ones are right.
     if ours == Some(&hash) || cx.written_hashes.get(path) == Some(&hash) {
         replace(cx.host, path, &before, stat.meta)?;
         settle()?;

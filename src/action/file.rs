@@ -16,9 +16,9 @@ use crate::undo::{self, Undo};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Where.
+    /// The file's path.
     pub path: PathBuf,
-    /// The whole content; marks stand for secrets. (In a guide: `content:` or `template: <asset>`.)
+    /// The whole content; placeholders stand for secrets. (In a guide: `content:` or `template: <asset>`.)
     pub content: String,
     /// Permission bits in octal, "0644" by default.
     #[serde(default = "default_mode")]
@@ -66,7 +66,7 @@ impl Act for File {
             }
             Err(e) => return Err(Failure::new(format!("read {path}"), e)),
         };
-        // A secret that has yet to be generated cannot stand in the file already.
+        // A secret that is not generated yet cannot be in the file.
         let same = cx.secrets.reveal(&self.content).is_ok_and(|wanted| wanted.as_bytes() == present);
         if !same {
             let diff = diff::unified(&self.path, Some(&present), &self.content, cx.secrets);
@@ -102,8 +102,8 @@ impl Act for File {
 }
 
 impl File {
-    /// What stands there, if it is something that a file may take the place of. A link is replaced, never
-    /// written through: what it points to belongs to someone else and is in no record of ours.
+    /// What is at the path, if a file may replace it. A link is replaced, never written through: its target belongs to
+    /// someone else and is in no record of ours.
     fn stat(&self, cx: &Context<'_>) -> Outcome<Option<Stat>> {
         let stat = paths::stat(cx.host, &self.path)?;
         match stat.map(|stat| stat.kind) {

@@ -1,7 +1,7 @@
 //! `firewall`: lets in what the plan says and SSH, and drops everything else that comes in.
 //!
-//! Anyone who manages the firewall already goes on doing so: ufw and firewalld get our rules through their own
-//! commands. Where nobody does, nftables gets a table of its own. What others have set is never touched.
+//! An existing firewall manager stays in charge: ufw and firewalld get our rules through their own commands. Without
+//! one, nftables gets a table of its own. What others have set is never touched.
 //!
 //! The ports of SSH and the addresses from which administrators are logged in are found on the host and kept open
 //! whatever the answers say, and the change is made under the dead-man switch of [`crate::undo::deadman`].
@@ -73,11 +73,11 @@ const fn systemd() -> service::Manager {
     service::Manager::Systemd
 }
 
-/// What to do when nobody confirmed the rules.
+/// Hint when nobody confirmed the rules.
 const HINT: &str = "if you could not log in, add your address to `firewall.ssh_sources`; otherwise log in before the \
     time is up, allow more time in `firewall.revert_after`, or set `firewall.confirm: none`";
 
-/// Nobody opens a connection in less, in seconds.
+/// The shortest useful time for a confirmation, in seconds.
 const SHORTEST: u64 = 5;
 
 /// The firewall manager.
@@ -94,30 +94,31 @@ pub enum Manager {
     Iptables,
 }
 
-/// One way to manage rules. Openings are always all that one name has.
+/// An interface to a firewall manager. Openings are always all those of one name.
 trait Backend {
     /// Its name for people.
     fn shown(&self) -> &'static str;
-    /// What becomes of everything else, to be done and as it is then. In the rules of others it is theirs to say.
+    /// What happens to all other traffic, as an imperative and as a state. In the rules of others that is theirs to
+    /// decide.
     fn rest(&self) -> [&'static str; 2] {
         ["drop everything else", "everything else is dropped"]
     }
-    /// Refuses a host where our openings would mean nothing, or where it is not clear who manages what.
+    /// Refuses a host where our openings would have no effect, or where the responsible manager is unclear.
     fn refuse(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<()>;
-    /// Which openings are in force: those of ours, and of the wanted ones also those that others let in; `None` when
-    /// what drops the rest is not in force, or not as we want it.
+    /// The openings in force: ours, and of the wanted ones also those that others allow; `None` when the rule that
+    /// drops the rest is not in force, or not as wanted.
     fn in_force(&self, host: &dyn Host, wanted: &BTreeSet<Opening>) -> Outcome<Option<BTreeSet<Opening>>>;
     /// Whether exactly these will be in force after a reboot.
     fn survives(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<bool>;
-    /// What the plan shows.
+    /// The change for the plan.
     fn diff(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Option<String>;
     /// The undo record that restores what is in force now.
     fn snapshot(&self, host: &dyn Host, blobs: &Blobs) -> Outcome<Undo>;
     /// The undo records that restore what is in force now and after a reboot.
     fn records(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>>;
-    /// Puts them in force at once, all or nothing; gone after a reboot.
+    /// Puts them in force at once, all or nothing; a reboot removes them.
     fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
-    /// Sees to it that they stay in force after a reboot.
+    /// Makes them survive a reboot.
     fn keep(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()>;
     /// Files of ours.
     fn paths(&self) -> Vec<PathBuf>;
@@ -160,7 +161,7 @@ impl Act for Firewall {
         let wanted = self.wanted(&sshd);
         self.refuse_unconfirmable(&sshd)?;
         backend.refuse(cx.host, &wanted)?;
-        // A dead run's change is reverted before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before the prior state is recorded.
         deadman::revert_now(cx.host, cx.carry);
         let guard = deadman::GuardedChange {
             what: "the firewall",
@@ -191,7 +192,7 @@ impl Act for Firewall {
 }
 
 impl Firewall {
-    /// What the answers let in, before the host was asked: `80, 5671 from 10.1.0.0/16, and SSH`.
+    /// What the answers allow, without looking at the host: `80, 5671 from 10.1.0.0/16, and SSH`.
     fn planned(&self) -> String {
         let mut ports: Vec<String> = self.allow.iter().map(Allow::in_short).collect();
         ports.dedup();
@@ -206,7 +207,7 @@ impl Firewall {
         match ports.join(", ") {
             ports if ports.is_empty() => ssh,
             ports if plain => format!("{ports} and {ssh}"),
-            // What stands behind the last network is none.
+            // The text after the last network is none.
             ports => format!("{ports}, and {ssh}"),
         }
     }
@@ -238,7 +239,7 @@ impl Firewall {
             return Err(refused(format!("\"{}\" is not a valid name for its rules", self.name))
                 .hint("correct the guide: lower case letters, digits, - and _"));
         }
-        // The kernel's limit is 28 characters, and a script has them between its words.
+        // The kernel's limit is 28 characters, and a script needs separators between its words.
         let is_chain = |name: &String| {
             let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             !name.is_empty() && name.len() <= 28 && name.chars().all(good) && !name.starts_with('-')
@@ -267,7 +268,7 @@ impl Firewall {
         Ok(())
     }
 
-    /// How SSH is reached now, and will be later in the plan.
+    /// How SSH is reached now, and later in the plan.
     fn sshd(&self, host: &dyn Host) -> Sshd {
         let mut sshd = ssh::now(host);
         sshd.ports.extend(&self.ssh_ports);
@@ -276,7 +277,7 @@ impl Firewall {
         sshd
     }
 
-    /// A confirmation that cannot come would only take the rules back.
+    /// A confirmation that is impossible would only revert the rules.
     fn refuse_unconfirmable(&self, sshd: &Sshd) -> Outcome<()> {
         if self.confirm != Confirm::NewConnection || !sshd.ports.is_empty() {
             return Ok(());
@@ -288,7 +289,7 @@ impl Firewall {
         .hint("set `firewall.confirm: none`, or `local` to confirm it by a command"))
     }
 
-    /// Everything that is to be let in: the plan's, and SSH for anyone who needs it.
+    /// Everything to be allowed: the plan's openings, and SSH for the sessions that need it.
     fn wanted(&self, sshd: &Sshd) -> BTreeSet<Opening> {
         let mut allowed = self.allow.clone();
         let mut sources = self.ssh_sources.clone();
@@ -305,15 +306,15 @@ impl Firewall {
         opening::openings(&allowed)
     }
 
-    /// What is let in, for people.
+    /// The allowed openings, for people.
     fn shown(&self, openings: &BTreeSet<Opening>, sshd: &Sshd) -> String {
         let after_knock = sshd.ports.iter().filter(|_| !self.knock.is_empty());
         let after_knock = after_knock.map(|port| format!("{port}/tcp after a knock"));
         openings.iter().map(ToString::to_string).chain(after_knock).collect::<Vec<_>>().join(", ")
     }
 
-    /// Who is logged in from an address that is in none of the networks for SSH. Where someone can knock it is nobody:
-    /// only who has to knock finds out, under the switch, whether that works.
+    /// Sessions from an address outside the networks for SSH. With port knocking there are none: the guarded change
+    /// shows whether knocking works.
     fn kept(&self, sshd: &Sshd) -> Vec<Network> {
         if !self.knock.is_empty() {
             return Vec::new();
@@ -325,8 +326,8 @@ impl Firewall {
             .collect()
     }
 
-    /// The openings that are in force and survive a reboot, when they are what the plan says. Addresses that were
-    /// kept open for someone at an earlier time may be among them.
+    /// The openings that are in force and survive a reboot, when they match the plan. They may include addresses that
+    /// were kept open for earlier sessions.
     fn standing(&self, host: &dyn Host, sshd: &Sshd) -> Outcome<Option<BTreeSet<Opening>>> {
         let backend = self.backend(&sshd.ports);
         let wanted = self.wanted(sshd);
@@ -381,10 +382,10 @@ fn has_ipv6(host: &dyn Host) -> bool {
 
 /// Carries out [`Undo::Firewall`], for a rollback and for the dead-man switch alike.
 ///
-/// A rollback has no dead-man switch of its own. Where no rules of ours were there before, taking ours away opens
-/// what they shut, so nobody is locked out. Where there were some, they come back exactly, and may let in fewer than
-/// those of now: that is what was asked for, the session that asks survives it, and anyone it shuts out was let in
-/// by the run that is rolled back. Holding those rules back for a confirmation would leave a rollback half done.
+/// A rollback has no dead-man switch of its own. Where we had no rules before, removing ours opens what they closed, so
+/// nobody is locked out. Where we had some, they are restored exactly, and may allow less than the present ones: that
+/// was asked for, the session that asks survives it, and anyone it locks out was let in by the run that is rolled back.
+/// Waiting for a confirmation would leave a rollback half done.
 pub fn undo(
     cx: &UndoContext<'_>,
     manager: &str,
@@ -408,8 +409,8 @@ pub fn undo(
     Ok(if changed { Undone::Done(format!("restored the rules in {manager}")) } else { Undone::Nothing })
 }
 
-/// Closes what only this one had opened, while others still use the firewall: its own file is gone. Where rules lie in
-/// the manager's own files, they go with the last.
+/// Closes what only this application had opened, while others still use the firewall: its own file is removed. Rules in
+/// the manager's own files are removed with the last application.
 pub fn close(host: &dyn Host, manager: &str) -> Outcome<()> {
     if manager == "nftables" { nftables::load_again(host) } else { Ok(()) }
 }

@@ -66,7 +66,7 @@ impl Act for Packages {
         Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
     }
 
-    /// The first transaction knows nothing of packages that are asked for later.
+    /// The first transaction does not know packages that are requested later.
     fn update_undo(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         if Database::read(cx.host)?.missing(&self.names).is_empty() { Ok(Vec::new()) } else { self.prepare(cx) }
     }
@@ -103,8 +103,8 @@ impl Act for Packages {
     }
 }
 
-/// Purges the packages that our transaction added: those of `planned` that were not there `before`, and what
-/// came along with them. What others need by now stays. May be called again after it was interrupted.
+/// Purges the packages that our transaction added: those of `planned` that were not installed `before`, and what was
+/// installed with them. What others need by now stays. May be called again after it was interrupted.
 pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)]) -> Outcome<Undone> {
     let apt = Apt { host: cx.host, log: cx.log, progress: cx.progress };
     apt.wait()?;
@@ -131,7 +131,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
         let services = orphans::known(cx.host, "loaded");
         purge(&apt, &names)?;
         orphans::stop(cx.host, &services);
-        // What was interrupted may have left triggers of packages that stay.
+        // An interrupted transaction may have left triggers pending for packages that stay.
         if Database::read(cx.host)?.unfinished() {
             mend(&apt);
         }
@@ -141,7 +141,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     Ok(if kept.is_empty() {
         Undone::Done(format!("purged {}", counted(names.len())))
     } else {
-        // Those that stay need each other too; who matters is anyone who is not ours.
+        // Packages that stay may need each other; only dependents that are not ours count.
         let who: BTreeSet<&str> = kept.iter().filter(|(_, by)| !wanted.contains(by)).map(|(_, by)| short(by)).collect();
         let what: Vec<&str> = kept.iter().map(|(name, _)| short(name)).collect();
         Undone::Kept {
@@ -151,14 +151,14 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     })
 }
 
-/// Mends as far as that goes: where a script fails each time, purging by force still works.
+/// Repairs what can be repaired: where a script fails each time, a forced purge still works.
 fn mend(apt: &Apt<'_>) {
     if let Err(failure) = apt.mend() {
         (apt.progress)(Progress::Note(format!("{failure}; continuing anyway")));
     }
 }
 
-/// Purges with apt, which does it in the best order, or with dpkg where apt refuses.
+/// Purges with apt, which finds the best order, or with dpkg where apt refuses.
 fn purge(apt: &Apt<'_>, names: &[&str]) -> Outcome<()> {
     let exact = apt.simulate_purge(names).is_ok_and(|simulation| {
         let allowed: BTreeSet<&str> = names.iter().map(|name| short(name)).collect();
@@ -182,8 +182,8 @@ fn purge(apt: &Apt<'_>, names: &[&str]) -> Outcome<()> {
     }
 }
 
-/// A host whose packages are broken is repaired by its administrator, who knows why they are; what an
-/// interrupted transaction of ours has left is no such case.
+/// A host with broken packages is for its administrator to repair, who knows the cause; the rest of an interrupted
+/// transaction of ours is different.
 fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
     let broken = database.broken();
     if (broken.is_empty() && !database.interrupted) || policy::is_left(cx.host)? || apt(cx).has_begun() {

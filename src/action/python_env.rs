@@ -54,16 +54,16 @@ fn python3() -> PathBuf {
     PathBuf::from("/usr/bin/python3")
 }
 
-/// Where nothing listens.
+/// An address where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
-/// Where pip is told which index to use, and that one may do without TLS.
+/// Where pip's configuration names an index that may do without TLS.
 const INDEXES: [&str; 3] = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"];
 const SETTINGS: [&str; 4] =
     ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf"];
-/// Longer ones are not read.
+/// Longer requirements files are not read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// How long pip may take: a package without a wheel is compiled.
+/// Timeout of pip: a package without a wheel is compiled.
 const PATIENCE: Duration = Duration::from_hours(1);
 
 impl Act for PythonEnv {
@@ -123,8 +123,7 @@ impl PythonEnv {
         Ok(())
     }
 
-    /// The environment by what it is made from; `None` when its requirements file is not there yet or may not
-    /// be read.
+    /// The environment for its inputs; `None` when its requirements file does not exist yet or is not readable.
     fn release(&self, host: &dyn Host) -> Outcome<Option<Release<'_>>> {
         let requirements = if self.requirements.is_empty() {
             String::new()
@@ -151,7 +150,7 @@ impl PythonEnv {
                 Some(_) => {}
             }
         }
-        // Environments that were made before links counted keep their names.
+        // Environments that were created before links counted keep their keys.
         let made_from = (self, requirements, interpreter);
         if linked.is_empty() {
             return Ok(Some(Release::new(&self.path, &made_from)?));
@@ -175,7 +174,7 @@ impl PythonEnv {
         })
     }
 
-    /// pip follows a redirect from https to http and has no option against it: plain http is led to a proxy where
+    /// pip follows redirects from https to http and has no option against it: plain http is sent to a proxy where
     /// nothing listens, unless pip's configuration names plain http.
     fn over_tls(&self, host: &dyn Host, command: Command) -> Command {
         let told = INDEXES.iter().filter_map(|name| host.env(name));
@@ -186,7 +185,7 @@ impl PythonEnv {
             return command;
         }
         let command = command.env("http_proxy", NOWHERE);
-        // Exceptions would be reached without the proxy. Where https has one, they are needed.
+        // Exceptions would be reached without the proxy. Where https has a proxy, they are needed.
         let proxies = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
         if proxies.iter().any(|name| host.env(name).is_some_and(|value| !value.is_empty())) {
             return command;
@@ -204,7 +203,7 @@ impl PythonEnv {
             argv.push("--system-site-packages".to_owned());
         }
         if !self.installs() {
-            // Without pip it takes a tenth of the time, and nothing else is wanted of pip.
+            // Without pip it takes a tenth of the time, and pip is not needed.
             argv.push("--without-pip".to_owned());
         }
         argv.push(dir.to_string_lossy().into_owned());
@@ -230,7 +229,7 @@ impl PythonEnv {
             argv.extend([format!("--{name}"), version.clone()]);
         }
         argv.push(path(dir));
-        // It keeps notes in its user's home, which is not ours to write to.
+        // It writes a cache to its user's home, which is not ours to write to.
         CommandRunner::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
             .hint("virtualenv must be installed and support the interpreter; versions it does not bundle come from a package index")
             .run(cx, &self.describe())?;
@@ -275,7 +274,7 @@ fn progress(line: &str) -> Progress {
     if let Some(all) = said.strip_prefix("Installing collected packages: ") {
         return Progress::Note(format!("installing {} packages", all.split(", ").count()));
     }
-    // pip says again that something has ended.
+    // pip reports twice that something has ended.
     let found = SAID.iter().find_map(|(prefix, doing)| Some((said.strip_prefix(prefix)?, doing)));
     match found.filter(|_| !said.contains(": finished")) {
         Some((rest, doing)) => {
@@ -286,7 +285,7 @@ fn progress(line: &str) -> Progress {
     }
 }
 
-/// A Python that leaves files which everybody can read.
+/// A Python that creates world-readable files.
 fn python(argv: Vec<String>) -> Command {
     let mut command = Command::new(argv).timeout(PATIENCE);
     command.umask = Some(0o022);

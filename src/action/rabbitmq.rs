@@ -122,7 +122,7 @@ impl Rabbitmq {
         amqp::login(&mut *stream, &Login { user, password, database: &self.vhost })
     }
 
-    /// Whether the broker refuses `guest`. Any answer but a refused password means that it knows the account.
+    /// Whether the broker refuses `guest`. Any answer other than a refused password means that the account exists.
     fn guest_is_gone(&self, host: &dyn Host) -> bool {
         matches!(self.login(host, GUEST, GUEST), Err(WireError::Credentials(_)))
     }
@@ -184,8 +184,8 @@ fn holds(known: &Value, former: &Value, list: &str) -> bool {
     entries(former).iter().all(|entry| known.contains(entry))
 }
 
-/// Imports definitions from a file that only root and the broker can read. On stdin or in argv a password would
-/// hang some versions, or be seen by every user.
+/// Imports definitions from a file that only root and the broker can read. On stdin some versions would hang, and in
+/// argv every user could see the password.
 fn import(host: &dyn Host, what: &str, definitions: &str) -> Outcome<()> {
     let failed = |e| Failure::new(what, e);
     let group = host.read(Path::new("/etc/group")).map_err(failed)?;
@@ -222,7 +222,7 @@ fn ctl(host: &dyn Host, what: &str, arguments: &[&str]) -> Outcome<Output> {
     Err(Failure::new(what, why).tail(tail).hint("systemctl status rabbitmq-server"))
 }
 
-/// Whether the user and the virtual host are there; an error when the broker does not answer.
+/// Whether the user and the virtual host exist; an error when the broker does not answer.
 pub fn exist(host: &dyn Host, user: &str, vhost: &str) -> Outcome<(bool, bool)> {
     if host.stat(Path::new("/var/lib/rabbitmq")).ok().flatten().is_none() {
         return Ok((false, false));
@@ -233,8 +233,8 @@ pub fn exist(host: &dyn Host, user: &str, vhost: &str) -> Outcome<(bool, bool)> 
     Ok((named(&known, "users", user), named(&known, "vhosts", vhost)))
 }
 
-/// Removes a user and virtual host that a run made, with the messages that still wait in it, and gives those that
-/// existed back what they were.
+/// Removes a user and virtual host that a run created, with the messages still in it, and restores those that existed
+/// before.
 pub fn undo(
     cx: &UndoContext<'_>,
     user: &str,
@@ -268,7 +268,7 @@ pub fn undo(
         .map_err(|e| Failure::new(what, e))
         .and_then(|known| take_back(cx, &known, [user, vhost], [user_existed, vhost_existed], before));
     if started {
-        // It served its purpose; that it goes on running harms nobody.
+        // Failing to stop it again is harmless.
         let _ = start_or_stop(cx.host, "stop", "rabbitmq-server");
     }
     result

@@ -1,9 +1,9 @@
-//! A tree that is put in place as a whole.
+//! A tree that is put in place atomically.
 //!
-//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. So anyone who
-//! reads the path sees the old tree or the new one and never half of one; a filling that was cut short is
-//! known by its missing stamp; and the rollback, exact at any time, is to turn the link and remove the
-//! directory. The key names what the tree was made from: a tree that stands already is not made again.
+//! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. Readers of the path
+//! see the old tree or the new one and never half of one; an interrupted filling lacks its stamp; and the rollback is
+//! to restore the link and remove the directory. The key is derived from the inputs: an existing tree is not made
+//! again.
 
 use std::path::{Path, PathBuf};
 
@@ -39,17 +39,17 @@ impl<'a> Release<'a> {
         Ok(Self { path, key })
     }
 
-    /// Whether it is complete, and the one that the path leads to.
+    /// Whether it is complete, and the link at the path points to it.
     pub fn is_current(&self, host: &dyn Host) -> Outcome<bool> {
         Ok(self.standing(host)?.as_ref() == Some(&self.target()) && self.is_complete(host)?)
     }
 
-    /// Whether the path leads to another version now.
+    /// Whether the link at the path points to another version.
     pub fn replaces(&self, host: &dyn Host) -> Outcome<bool> {
         Ok(self.standing(host)?.is_some())
     }
 
-    /// The records that lead back.
+    /// Its undo records.
     pub fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.standing(cx.host)?;
         let dir = self.dir();
@@ -61,8 +61,8 @@ impl<'a> Release<'a> {
         Ok(records)
     }
 
-    /// Has the tree filled, unless it is complete already, and turns the path to it. `fill` gets an empty
-    /// directory and returns what the tree was resolved to.
+    /// Has the tree filled, unless it is complete already, and points the link to it. `fill` gets an empty directory
+    /// and returns what the tree was resolved to.
     pub fn install(&self, cx: &Context<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
         self.standing(cx.host)?;
         let dir = self.dir();
@@ -97,7 +97,7 @@ impl<'a> Release<'a> {
         Ok(paths::stat(host, &self.dir().join(STAMP))?.is_some())
     }
 
-    /// Where the link at the path leads now, when there is one. Anything that we did not put there is refused.
+    /// The present target of the link at the path, if there is one. Anything that we did not create is refused.
     fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
         paths::missing_parents(host, self.path)?;
         paths::only_root_changes(host, self.path)?;
@@ -120,7 +120,7 @@ impl<'a> Release<'a> {
         }
     }
 
-    /// Where the tree itself is.
+    /// The directory of the tree itself.
     pub fn dir(&self) -> PathBuf {
         self.path.with_file_name(self.releases_name()).join(&self.key)
     }

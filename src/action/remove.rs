@@ -59,7 +59,7 @@ impl Remove {
         std::iter::once(&self.path).chain(&self.also)
     }
 
-    /// Those of them that are there.
+    /// Those that exist.
     fn there(&self, cx: &Context<'_>) -> Outcome<Vec<&PathBuf>> {
         self.paths()
             .filter_map(|path| Self::is_there(cx, path).map(|there| there.then_some(path)).transpose())

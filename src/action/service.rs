@@ -46,7 +46,7 @@ const fn yes() -> bool {
 }
 
 impl Service {
-    /// What has to be done, given its state and which actions have changed something.
+    /// The commands to run, given its state and which actions have changed something.
     fn steps(&self, state: &ServiceState, changed: &dyn Fn(&str) -> bool) -> Vec<ServiceStep> {
         let any = |ids: &[String]| ids.iter().any(|id| changed(id));
         let mut steps = Vec::new();
@@ -72,7 +72,7 @@ impl Service {
         steps
     }
 
-    /// The record that leads back to this state from these steps.
+    /// The record that undoes these commands and restores this state.
     fn record(&self, state: &ServiceState, steps: &[ServiceStep]) -> Undo {
         Undo::Service {
             manager: self.manager.name().to_owned(),
@@ -87,15 +87,15 @@ impl Service {
         }
     }
 
-    /// What brings the former configuration back: the files that this run has changed for it, then the service. All
-    /// of them, also those that it has taken up before: half of a configuration is none.
+    /// The records that restore the former configuration: the files that this run has changed for it, then the service.
+    /// All of them, also those that it has loaded before: half a configuration is none.
     fn restore(&self, cx: &Context<'_>, state: &ServiceState, steps: &[ServiceStep]) -> Vec<Undo> {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let files = (cx.undo_records_of)(&ids).into_iter().filter(|record| record.path().is_some());
         files.chain([self.record(state, steps)]).collect()
     }
 
-    /// Whether this run has put its own definition in the place of another's, who handed it over.
+    /// Whether this run has replaced another's definition that was handed over.
     fn definition_was_anothers(&self, cx: &Context<'_>) -> bool {
         let ids: Vec<String> = self.restart_after.iter().chain(&self.reload_after).cloned().collect();
         let file = match self.manager {
@@ -126,8 +126,8 @@ impl Service {
             .hint("is its package installed, and its unit, script or program file in place?"))
     }
 
-    /// What runs is told to take up nothing that it would not start with again. What does not run yet says itself
-    /// what it does not understand, unless the guide names a test.
+    /// A running service is not told to load a configuration that it would not start with again. One that does not run
+    /// yet reports errors itself, unless the guide names a test.
     fn try_configuration(&self, work: &Work<'_>, state: &ServiceState) -> Outcome<()> {
         let broken = if self.test.is_empty() {
             state.active.then(|| config::own(work.host, self.manager, &self.name)).flatten()
@@ -176,13 +176,14 @@ impl Act for Service {
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let state = self.manager.state(cx.host, &self.name)?;
         let steps = self.steps(&state, cx.changed);
-        // Before anything is on record: a server that was never told anything need not be told to go back.
+        // Before anything is recorded: a server that was never told to reload need not be told to restore.
         if state.active && steps.iter().any(|step| step.takes_configuration()) {
             self.try_configuration(&Work { host: cx.host, log: cx.log }, &state)?;
         }
         let mut records = vec![self.record(&state, &steps)];
         if state.active && self.definition_was_anothers(cx) {
-            // Ours is to be gone before its user and its files go; `restore_service` then starts the former one.
+            // Ours must be stopped before its user and its files are removed; `restore_service` then starts the former
+            // one.
             records.push(Undo::Command {
                 argv: self.manager.stop(&self.name),
                 user: String::new(),
@@ -235,7 +236,7 @@ impl Act for Service {
     }
 }
 
-/// Why a service that was started does not do its work, when it is that: it died, or dies again and again.
+/// Why a started service does not do its work: it died, or is crash-looping.
 pub fn crash_failure(host: &dyn Host, service: &Service) -> Option<Failure> {
     if !service.running {
         return None;

@@ -22,9 +22,9 @@ mod reach;
 
 /// Puts the sources of an application in place.
 ///
-/// The path becomes a link to `<path>.releases/<key>`, and turns to another tree when the source changes. The
-/// files belong to `owner` and `group`, nobody else may change them, and the group may read them all.
-/// A branch is not followed: it is fetched once; name a tag or a commit to get another state.
+/// The path becomes a link to `<path>.releases/<key>`, and is pointed to another tree when the source changes. The
+/// files belong to `owner` and `group`; nobody else may change them, and the group may read them all. A branch is not
+/// followed: it is fetched once; name a tag or a commit to get another state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -51,7 +51,7 @@ pub struct Source {
     pub files: BTreeMap<String, String>,
 }
 
-/// Where sources come from.
+/// Kinds of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum From {
@@ -69,7 +69,7 @@ fn root() -> String {
     "root".to_owned()
 }
 
-/// How long fetching or copying may take.
+/// Timeout of fetching or copying.
 const PATIENCE: Duration = Duration::from_mins(30);
 
 impl Act for Source {
@@ -126,7 +126,7 @@ impl Act for Source {
 }
 
 impl Source {
-    /// What can be said of the source without looking at the host.
+    /// Checks of the source that need no look at the host.
     fn validate(&self) -> Outcome<()> {
         let refuse = |why: &str, hint: &str| Err(Failure::new(self.describe(), why).hint(hint));
         if self.location.contains(OPEN) || credentials(&self.location).is_some() {
@@ -161,8 +161,8 @@ impl Source {
         Ok(())
     }
 
-    /// What tells one state of a local source from another; empty where the specification says it all. `None`
-    /// when we may not look.
+    /// What distinguishes one state of a local source from another; empty where the specification is enough. `None`
+    /// when it is not readable.
     fn identity(&self, host: &dyn Host) -> Outcome<Option<String>> {
         let location = Path::new(&self.location);
         let what = || format!("read {}", location.display());
@@ -173,7 +173,7 @@ impl Source {
                 }
                 tree::walk(host, location).map(|tree| {
                     let seen = |(path, stat): &(PathBuf, crate::host::Stat)| {
-                        // A directory's own time moves with what a copy leaves out or someone else removed.
+                        // A directory's own time changes with what a copy leaves out or someone else removed.
                         let content = (stat.kind != Kind::Dir).then_some((stat.size, stat.mtime));
                         (path.clone(), stat.kind, stat.meta.mode, content)
                     };
@@ -206,7 +206,7 @@ impl Source {
 
     fn copy(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
         let all = format!("{}/.", self.location.trim_end_matches('/'));
-        // `--archive` keeps links and times; the owners of the original mean nothing here.
+        // `--archive` keeps links and times; the original's owners are irrelevant here.
         let argv = ["cp", "--archive", "--no-preserve=ownership", "--", &all, &dir.to_string_lossy()];
         CommandRunner::new(Command::new(argv).timeout(PATIENCE))
             .hint("the disk may be full, or a file unreadable; the lines above name it")
@@ -218,7 +218,7 @@ impl Source {
         for (name, content) in &self.files {
             let path = dir.join(name);
             let mode = if content.starts_with("#!") { 0o755 } else { 0o644 };
-            // Not `make_parents`: within the tree the modes are settled afterwards, with everything else.
+            // Not `make_parents`: within the tree the modes are set afterwards, with everything else.
             for parent in Path::new(name).ancestors().skip(1).collect::<Vec<_>>().into_iter().rev().skip(1) {
                 paths::make_dir(cx.host, &dir.join(parent), Meta::root(0o755))?;
             }
@@ -229,7 +229,7 @@ impl Source {
         Ok(format!("{} bundled files", self.files.len()))
     }
 
-    /// Gives the tree to its owner, and takes from everybody else what lets them change it.
+    /// Sets the owner of the tree, and removes write permission from everybody else.
     fn settle(&self, cx: &Context<'_>, dir: &Path, meta: Meta) -> Outcome<()> {
         if self.from == From::Asset && meta == Meta::root(0o755) {
             return Ok(());

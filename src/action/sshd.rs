@@ -1,9 +1,9 @@
 //! `sshd`: changes how administrators log in over SSH: the port, the addresses, keys only, root.
 //!
-//! The change is tried before it is made: the server listens where it did and where it will, with the new settings,
-//! while the files on the disk are the old ones again, so that neither a reboot nor a restart of the server can leave
-//! behind what nobody has tried. It is made for good when a login on the new way has shown that it works, under the
-//! dead-man switch of [`crate::undo::deadman`].
+//! The change is tested before it is made: the server listens on the present and the future endpoints with the new
+//! settings, while the files on disk are still the old ones, so that neither a reboot nor a restart can leave untested
+//! settings behind. It becomes permanent when a login on a new endpoint has succeeded, under the dead-man switch of
+//! [`crate::undo::deadman`].
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -115,7 +115,7 @@ impl Act for Sshd {
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
-        // Undone in reverse: the server takes up its files when all of them are back.
+        // Undone in reverse: the server reloads its files once all of them are restored.
         let mut records = vec![Undo::Sshd { server_ran: server.runs(cx.host)? }];
         for (path, text) in self.lasting(cx.host, server, &config) {
             records.extend(undo::parent_records(cx.host, &path)?);
@@ -131,7 +131,7 @@ impl Act for Sshd {
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
-        // A dead run's change is reverted before anything is remembered as the state to come back to.
+        // A dead run's change is reverted before the prior state is recorded.
         deadman::revert_now(cx.host, cx.carry);
         let server = StartedBy::find(cx.host)?;
         let config = Config::read(cx.host)?;
@@ -164,7 +164,7 @@ impl Act for Sshd {
             let effective = Effective::read(cx.host)?;
             self.refuse_other_settings(&effective)?;
             server.take_up(cx.host, cx.log, &both)?;
-            // The server goes on with what it has read; for the disk nothing has happened.
+            // The server keeps its loaded settings; on disk nothing has changed.
             carry_out(cx, &files)
         })?;
         write(cx.host, &lasting)?;
@@ -177,7 +177,7 @@ impl Act for Sshd {
 }
 
 impl Sshd {
-    /// How it is reached then: `listen on port 2222 at every address, take keys only, keep root out`.
+    /// The future state: `listen on port 2222 at every address, take keys only, keep root out`.
     fn summary(&self) -> String {
         let addresses: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
         let at = if addresses.is_empty() { "every address".to_owned() } else { addresses.join(" and ") };
@@ -193,7 +193,7 @@ impl Sshd {
         parts.join(", ")
     }
 
-    /// What becomes of the way in that there is now, and who uses it.
+    /// What happens to the present endpoints, and who uses them.
     fn what_of_the_old_way(&self, host: &dyn Host, server: StartedBy) -> String {
         let old: BTreeSet<SocketAddr> =
             server.listening(host).difference(&self.wanted(host, server)).copied().collect();
@@ -218,7 +218,7 @@ impl Sshd {
                 ("PubkeyAuthentication", "yes"),
                 ("PasswordAuthentication", "no"),
                 ("KbdInteractiveAuthentication", "no"),
-                // Its name before OpenSSH 8.7, where it lets passwords in through PAM.
+                // Its name before OpenSSH 8.7, where it allows passwords through PAM.
                 ("ChallengeResponseAuthentication", "no"),
             ]);
         }
@@ -235,7 +235,7 @@ impl Sshd {
         if self.listen.iter().any(IpAddr::is_unspecified) { Vec::new() } else { self.listen.clone() }
     }
 
-    /// Where it is to listen.
+    /// The endpoints to listen on.
     fn wanted(&self, host: &dyn Host, server: StartedBy) -> BTreeSet<SocketAddr> {
         if self.listen.is_empty() {
             let family = Effective::read(host).map(|effective| effective.family).unwrap_or_default();
@@ -245,7 +245,7 @@ impl Sshd {
         server.without_covered(at)
     }
 
-    /// The files for good.
+    /// The permanent files.
     fn lasting(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Vec<config::FileContent> {
         let at: Vec<SocketAddr> = self.listen.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect();
         let mut files = config.lasting(self.port, &at, &self.settings());
@@ -264,7 +264,7 @@ impl Sshd {
         files
     }
 
-    /// The files with which it listens where it does and where it will, and where that is.
+    /// The files with which it listens on the present and the future endpoints, and those endpoints.
     fn trial(
         &self,
         host: &dyn Host,
@@ -300,7 +300,7 @@ impl Sshd {
             .hint(format!("`grep -ri {keyword} /etc/ssh` finds it; remove that line")))
     }
 
-    /// Refuses what would not work, or would leave nobody who can log in.
+    /// Refuses what would not work, or would lock out every administrator.
     fn refuse(&self, host: &dyn Host, server: StartedBy, config: &Config) -> Outcome<()> {
         let refused = |why: String, hint: &str| Err(Failure::new(WHAT, why).hint(hint));
         if self.port == 0 {
@@ -337,7 +337,7 @@ impl Sshd {
             }
         }
         config.refuse(&self.settings())?;
-        // Where an earlier attempt of ours was cut short, the server and its files need not agree.
+        // After an interrupted attempt of ours, the server and its files may differ.
         if server == StartedBy::Socket || config.has_ours() || deadman::is_begun(host, CONFIGURATION) {
             return Ok(());
         }
@@ -355,7 +355,7 @@ impl Sshd {
         Ok(())
     }
 
-    /// Evidence that it is reached so, and in no other way.
+    /// Evidence that it is reached in this way, and in no other.
     pub fn prove(&self, host: &dyn Host) -> Outcome<String> {
         let what = "verify how SSH is reached";
         let server = StartedBy::find(host)?;
@@ -380,7 +380,7 @@ impl Sshd {
     }
 }
 
-/// The records that bring these files back to what they are now: files first, then the directories made for them.
+/// The records that restore these files: files first, then the directories created for them.
 fn files_as_they_are(cx: &Context<'_>, paths: &BTreeSet<&Path>) -> Outcome<Vec<Undo>> {
     let mut records = Vec::new();
     for path in paths {
@@ -406,8 +406,8 @@ fn carry_out(cx: &Context<'_>, records: &[Undo]) -> Outcome<()> {
 
 /// Carries out [`Undo::Sshd`], for a rollback and for the dead-man switch alike.
 ///
-/// As with the firewall, a rollback has no dead-man switch of its own: what comes back is how SSH was reached before,
-/// and the session that asks for it lives on.
+/// As with the firewall, a rollback has no dead-man switch of its own: it restores how SSH was reached before, and the
+/// session that asks for it survives.
 pub fn undo(cx: &UndoContext<'_>, server_ran: bool) -> Outcome<Undone> {
     let changed = server::come_back(cx.host, cx.log, server_ran)?;
     Ok(if changed { Undone::Done("reloaded SSH with its former configuration".to_owned()) } else { Undone::Nothing })

@@ -14,7 +14,7 @@ use crate::undo::{self, Undo};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Symlink {
-    /// Where.
+    /// The link's path.
     pub path: PathBuf,
     /// What it points to.
     pub target: PathBuf,
@@ -62,7 +62,7 @@ impl Act for Symlink {
     }
 }
 
-/// What stands where the link goes.
+/// What is at the link's path.
 enum Standing {
     Nothing,
     Link(PathBuf),

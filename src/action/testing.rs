@@ -1,4 +1,4 @@
-//! Trying one action on a fake host: there, a second time, and back.
+//! Runs one action on a fake host: apply, apply again, roll back.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,10 +14,10 @@ use crate::host::fake::{FakeHost, Snapshot};
 use crate::secret::{Secret, Secrets};
 use crate::undo::{Blobs, Undo, UndoContext, Undone};
 
-/// Where before-images and logs go.
+/// The directory of before-images and logs.
 const OURS: &str = "/var/lib/bringup";
 
-/// A machine and what an action needs besides.
+/// A host with everything else an action needs.
 pub struct Bench<H = FakeHost> {
     pub host: H,
     pub secrets: Secrets,
@@ -43,7 +43,7 @@ impl Bench {
         self.host.snapshot(&[OURS, "/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-"])
     }
 
-    /// There and back: a second time nothing is left to do, and afterwards nothing is left.
+    /// Applies and rolls back: applying again changes nothing, and rolling back leaves nothing.
     pub fn round_trip(&self, act: &dyn Act) {
         let before = self.snapshot();
         let done = self.make(act);
@@ -128,7 +128,7 @@ impl<H: Host> Bench<H> {
     }
 }
 
-/// What the three verbs do, for one action on one host, with a secret called `pw`.
+/// The three verbs of one action on one host, with a secret called `pw`.
 pub fn with_cx<T>(host: &FakeHost, f: impl FnOnce(&Context<'_>) -> T) -> T {
     let mut secrets = Secrets::default();
     secrets.insert("pw", Secret::new("s3cret-pass"));

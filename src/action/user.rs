@@ -14,8 +14,7 @@ use crate::undo::{Undo, UndoContext, Undone};
 
 /// Makes a system user with a group of its own.
 ///
-/// A system user that is there already is used, and a rollback restores it; an account of a person or of
-/// root is refused.
+/// An existing system user is used, and a rollback restores it; an account of a person or of root is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
@@ -35,7 +34,7 @@ fn nologin() -> String {
     "/usr/sbin/nologin".to_owned()
 }
 
-/// Ids from here on belong to people (`UID_MIN` of Debian's `/etc/login.defs`, and policy 9.2.2).
+/// Ids from here on are those of people (`UID_MIN` of Debian's `/etc/login.defs`, and policy 9.2.2).
 const FIRST_PERSON: u32 = 1000;
 
 impl Act for User {
@@ -72,7 +71,7 @@ impl Act for User {
         };
         let mut records = Vec::new();
         if let Some(command) = self.usermod(account) {
-            // The same options, with the values that stand there now.
+            // The same options, with the present values.
             let was = Self { home: PathBuf::from(&account.home), shell: account.shell.clone(), ..self.clone() };
             let argv = was.change(command, is_busy(cx.host, account.uid))?;
             let describe = format!("restore the home and shell of the user {name}");
@@ -88,7 +87,7 @@ impl Act for User {
         let names = Names::read(cx.host)?;
         match self.usable(&names)? {
             None => {
-                // A group of that name may be left from elsewhere; the user then joins it.
+                // A group of that name may already exist; the user then joins it.
                 let group =
                     if names.group(&self.name).is_some() { vec!["--gid", &self.name] } else { vec!["--user-group"] };
                 let mut argv = vec!["useradd", "--system", "--no-log-init", "--no-create-home"];
@@ -134,7 +133,7 @@ impl User {
         self.home.to_string_lossy().into_owned()
     }
 
-    /// The account of that name, if there is one and it is fit to be used.
+    /// The existing account of that name, if it may be used.
     fn usable<'a>(&self, names: &'a Names) -> Outcome<Option<&'a Account>> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if !self.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
@@ -165,8 +164,8 @@ impl User {
         (differs.home || differs.shell).then_some(differs)
     }
 
-    /// The command that gives the account its home and shell. `usermod` gives nobody another home whose processes run,
-    /// as those of an application do that was handed over; the file itself can be edited under its lock.
+    /// The command that sets the account's home and shell. `usermod` refuses a new home while processes of the user
+    /// run, as those of an application that was handed over do; the file itself can be edited under its lock.
     fn change(&self, differs: Differs, busy: bool) -> Outcome<Vec<String>> {
         if !(differs.home && busy) {
             return Ok(self.account_options(differs.home, differs.shell));
@@ -181,7 +180,7 @@ impl User {
             return Err(Failure::new(format!("change the user {name}"), why).hint("stop what runs as that user first"));
         }
         let script = format!("s|^({name}:([^:]*:){{4}})[^:]*:[^:]*$|\\1{home}:{}|", self.shell);
-        // Within the same second vipw would take the file for unchanged.
+        // Within the same second vipw would consider the file unchanged.
         let editor = format!("VISUAL=sleep 1.1; sed -i -E '{script}'");
         Ok(["env", &editor, "vipw", "--passwd", "--quiet"].map(str::to_owned).to_vec())
     }
@@ -199,7 +198,7 @@ impl User {
     }
 }
 
-/// Whether processes of this user run.
+/// Whether processes of this user are running.
 fn is_busy(host: &dyn Host, uid: u32) -> bool {
     let processes = host.list(Path::new("/proc")).unwrap_or_default();
     processes.into_iter().filter(|name| name.to_string_lossy().bytes().all(|byte| byte.is_ascii_digit())).any(|name| {
@@ -218,7 +217,7 @@ pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<
     if account.is_some() {
         userdel(cx, name)?;
     }
-    // userdel takes the group along when nobody else is in it.
+    // userdel removes the group when it has no other members.
     let names = Names::read(cx.host)?;
     let Some(group) = names.group(name).filter(|_| with_group) else {
         return Ok(if account.is_some() { Undone::Done(format!("removed the user {name}")) } else { Undone::Nothing });
@@ -233,8 +232,8 @@ pub fn undo_user(cx: &UndoContext<'_>, name: &str, with_group: bool) -> Outcome<
     Ok(Undone::Done(format!("removed the user {name} and its group")))
 }
 
-/// Removes the user as soon as its last process is gone: an init script's `stop` returns before the programs under
-/// its supervisor have ended.
+/// Removes the user once its last process has ended: an init script's `stop` returns before the programs under its
+/// supervisor have ended.
 fn userdel(cx: &UndoContext<'_>, name: &str) -> Outcome<()> {
     let what = format!("remove the user {name}");
     let command = Command::new(["userdel", name]);

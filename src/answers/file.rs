@@ -26,7 +26,7 @@ pub const FREE: &str = "x-";
 /// The keys at the top that are no stages.
 const HEAD: [&str; 4] = ["version", "guide", "on_failure", "take_over"];
 
-/// What can be taken over, in words.
+/// What can be handed over, in words.
 pub const TAKE_OVER: &str = "write an absolute path, or one of unit:, user:, group:, database:, role:, vhost: and \
     broker-user: with a name, as shown when the run was refused";
 
@@ -37,7 +37,7 @@ pub fn may_take_over(name: &str) -> bool {
     name.starts_with('/') || name.split_once(':').is_some_and(named)
 }
 
-/// What a file gives, and what is wrong with it.
+/// The content of a file, and its problems.
 #[derive(Clone, Debug)]
 pub struct AnswersFile {
     /// The answers that have the right type.
@@ -76,8 +76,8 @@ pub fn read(name: &str, bytes: &[u8], guide: &Guide, literals: Literals) -> Resu
     if file.problems.is_empty() { Ok(file) } else { Err(file.problems) }
 }
 
-/// Reads a file and keeps what is right, so that the problems of the answers among themselves can be told
-/// together with these; see [`crate::answers::resolve::resolve_file`]. An error means that nothing can be read.
+/// Reads a file and keeps what is valid, so that problems between answers can be reported together with these; see
+/// [`crate::answers::resolve::resolve_file`]. An error means that nothing can be read.
 pub fn read_leniently(
     name: &str,
     bytes: &[u8],
@@ -134,7 +134,7 @@ struct Finding {
     first: Option<u32>,
 }
 
-/// In the order of the file, with places; what is more than a person reads is counted.
+/// In the order of the file, with places; beyond a limit they are only counted.
 fn told(document: &Document, mut found: Vec<Finding>) -> Vec<Problem> {
     found.sort_by_key(|finding| finding.at);
     let more = found.len().saturating_sub(MAX_PROBLEMS);
@@ -162,7 +162,7 @@ fn told(document: &Document, mut found: Vec<Finding>) -> Vec<Problem> {
     problems
 }
 
-/// The value, where it says more than its key about what is wrong.
+/// The value, where it explains the problem better than its key.
 fn place_of_value(key: &Key, node: &Node) -> u32 {
     match node.content {
         // Nothing to point at; a block begins on the next line, at something that is right.
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         let path = format!("{}.{}", stage.id, question.id);
         if let Some((first, again)) = node.duplicates().first() {
             if question.kind == QuestionKind::Secret {
-                // What stands there may be the secret itself.
+                // The value may be the secret itself.
                 self.find(again.at, &path, "a key is given twice", "keep one of them");
             } else {
                 self.repeated(&path, first, again);

@@ -1,5 +1,5 @@
-//! A guide's questions as a person answers them, in any order: what is asked, what each answer is so far and
-//! where it came from, what is still missing. The wizard and line mode both stand on it.
+//! A guide's questions, answered in any order: which are asked, each answer so far and its origin, and what is missing.
+//! The wizard and line mode are both built on it.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub struct Field<'a> {
     pub path: String,
     /// The question.
     pub question: &'a Question,
-    /// Its answer so far: none while it is missing or refused. A secret is its mark.
+    /// The answer so far: none while it is missing or refused. A secret is its placeholder.
     pub value: Option<&'a Value>,
     /// Where the answer came from.
     pub origin: Option<Origin>,
@@ -88,7 +88,7 @@ impl Gap {
     }
 }
 
-/// How a stage stands.
+/// The state of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It does not apply, with the answers so far.
@@ -100,7 +100,7 @@ pub enum Standing {
 }
 
 impl Interview {
-    /// Begins with what is known already (answers of a previous run, of a file, of flags).
+    /// Starts with known answers (of an earlier run, of a file, of flags).
     pub fn new(guide: Guide, facts: Facts, given: Given) -> Self {
         let unmet = requirements(&guide, &facts);
         let expressions = Arc::new(Expressions::new(&guide));
@@ -161,7 +161,7 @@ impl Interview {
         &self.guide
     }
 
-    /// The machine.
+    /// The server.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -176,7 +176,7 @@ impl Interview {
         &self.resolved
     }
 
-    /// Looks at the server anew, with the same answers.
+    /// Probes the server again, with the same answers.
     pub fn found(&mut self, facts: Facts) {
         self.facts = facts;
         self.unmet = requirements(&self.guide, &self.facts);
@@ -213,7 +213,7 @@ impl Interview {
         other.problems.into_iter().find(|problem| about(problem, path))
     }
 
-    /// How a stage stands.
+    /// The state of a stage.
     pub fn standing(&self, stage: &str) -> Standing {
         match self.problems.iter().filter(|problem| stage_of(&problem.path) == stage).count() {
             0 if self.resolved.stages.iter().any(|applies| applies == stage) => Standing::Complete,
@@ -263,7 +263,7 @@ impl Interview {
         self.problems.iter().filter(|problem| problem.path == stage).collect()
     }
 
-    /// Whether a problem is only that nobody answered yet; nothing was refused.
+    /// Whether a problem is only a missing answer; nothing was refused.
     pub fn is_open(&self, problem: &Problem) -> bool {
         !self.given.values.contains_key(&problem.path) && problem.message.starts_with("must be answered")
     }
@@ -328,7 +328,7 @@ impl Interview {
         text_of(given.or(known).unwrap_or(&Value::Null))
     }
 
-    /// How a secret is to be had.
+    /// The source of a secret.
     pub fn secret(&self, path: &str) -> Option<&SecretSource> {
         self.resolved.secrets.get(path)
     }

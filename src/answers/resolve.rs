@@ -81,7 +81,7 @@ pub(crate) fn survey_with(
     Walk::new(Arc::clone(expressions), guide, facts, given, place, BTreeSet::new()).run()
 }
 
-/// What the host lacks for this guide, to be told before the first question.
+/// What the host lacks for this guide, reported before the first question.
 pub fn requirements(guide: &Guide, facts: &Facts) -> Vec<Problem> {
     let given = Given::default();
     let mut walk =
@@ -93,7 +93,7 @@ pub fn requirements(guide: &Guide, facts: &Facts) -> Vec<Problem> {
     walk.problems
 }
 
-/// How a secret's value is to be had, or why what was given is no reference to one.
+/// The source of a secret's value, or why the answer is no reference to one.
 pub fn secret_source(question: &Question, value: &Value, literals: Literals) -> Result<SecretSource, Refusal> {
     reference::source(question, value, literals)
 }
@@ -107,7 +107,7 @@ fn odd_in(value: &Value) -> Option<visible::Odd> {
     }
 }
 
-/// Line and column of a place; what is in no file comes first.
+/// Line and column of a place; problems outside the file come first.
 fn position(place: &str) -> (usize, usize) {
     let mut numbers = place.rsplitn(3, ':').map(|number| number.parse().unwrap_or(0));
     let column = numbers.next().unwrap_or(0);
@@ -238,9 +238,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Null. An answer to a question that is not asked would have no effect: anyone who wrote it expects one, and
-    /// must know before anything is changed. What stays from a previous run or from an earlier page of the
-    /// wizard says nothing about what is wanted now, and is dropped; so is null, which is what the question has.
+    /// Null. An answer to a question that is not asked would have no effect: in a file it is an error, since its author
+    /// expects one. Answers left from an earlier run or from an earlier page of the wizard are dropped; so is null,
+    /// which is the question's value anyway.
     fn not_asked(&mut self, stage: &Stage, question: &Question, path: &str, why: &str, when: Option<&str>) {
         if let Some((value, Origin::Flag | Origin::File)) = self.given.values.get(path)
             && *value != Value::Null
@@ -403,7 +403,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `None` when it depends on something unknown (already told), or is a defect of the guide (told now).
+    /// `None` when it depends on something unknown (already reported), or is a defect of the guide (reported now).
     fn condition(&mut self, when: Option<&str>, path: &str) -> Option<bool> {
         let Some(when) = when else { return Some(true) };
         let context = std::mem::take(&mut self.context);
@@ -435,7 +435,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether one of these names has no value, or stands for a whole (`database`) with a part that has none.
+    /// Whether one of these names has no value, or is a mapping (`database`) with a part that has none.
     fn is_unknown(&self, names: &BTreeSet<String>) -> bool {
         let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
         names.iter().any(|name| {

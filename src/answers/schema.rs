@@ -46,8 +46,8 @@ pub fn schema(guide: &Guide) -> Value {
     })
 }
 
-/// An answers file to fill in: every question with its help, what is allowed and its default; what must be
-/// answered stands open, the rest is commented out.
+/// A sample answers file: every question with its help, its allowed values and its default; required answers are left
+/// open, the others are commented out.
 pub fn sample(guide: &Guide) -> String {
     let mut out = String::new();
     comment(&mut out, "", &format!("Answers for: {}", guide.title));
@@ -209,7 +209,7 @@ fn sample_question(out: &mut String, stage: &Stage, question: &Question) {
     if question.choices.is_empty() {
         let auto = if question.auto { ", or auto" } else { "" };
         let allowed = allowed(question);
-        // A pattern's own words may say so already.
+        // A pattern's own text may say so already.
         let open = question.optional && !allowed.ends_with("or nothing");
         let open = if open { ", or nothing" } else { "" };
         comment(out, indent, &format!("Allowed: {allowed}{auto}{open}"));

@@ -96,7 +96,7 @@ pub(super) fn facts(host: &dyn Host, output: Output) -> Exit {
     Exit::Done
 }
 
-/// What was found, a line each. Names of processes and hosts are anyone's.
+/// The findings, one a line. Names of processes and hosts are untrusted.
 fn page(facts: Facts) -> String {
     let disks =
         facts.disks.iter().map(|(mount, disk)| format!("{mount} {} MiB free", disk.free_mib)).collect::<Vec<_>>();

@@ -25,7 +25,7 @@ use crate::ui::prompts::voice::Pick;
 use crate::ui::prompts::{self, Decision, Dialogue, Means, Voice};
 use crate::ui::{stdio, tty_caps};
 
-/// Asks and does what is decided.
+/// Asks, and carries out the decision.
 pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: Output) -> Exit {
     // Where to save is asked by the wizard itself.
     if save.is_none()
@@ -51,7 +51,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs, save: Option<&Path>, output: 
     ended.unwrap_or_else(|exit| exit)
 }
 
-/// There is nobody to ask, or only a program.
+/// No terminal, or only a program reads it.
 fn nobody(given: &Inputs, output: Output) -> Exit {
     let why = match (output.json, given.answers.is_some()) {
         (true, _) => "--json asks no questions: use --answers FILE without --ask.",
@@ -133,7 +133,7 @@ fn line_by_line(
     }
 }
 
-/// Carries out what was decided; what keeps it from beginning goes back to the review.
+/// Carries out the decision; a problem that prevents it leads back to the review.
 fn started(
     host: &dyn Host,
     dialogue: &mut Dialogue<'_, '_>,
@@ -170,7 +170,7 @@ fn started(
     }
 }
 
-/// What is wanted of what is applied here.
+/// What to do with the applied application.
 #[derive(Clone, Debug)]
 enum Wish {
     /// Other answers, to the questions of this guide.
@@ -183,8 +183,8 @@ enum Wish {
     Add,
 }
 
-/// Shows what is applied on this server, as the wizard's first page does, and asks what is wanted; none where nothing
-/// is, or where only root could see it.
+/// Shows what is applied on this server, as the wizard's first page does, and asks what to do; none where nothing is
+/// applied, or where only root could see it.
 fn home(host: &dyn Host, voice: &mut Voice<'_>) -> Result<Option<Wish>, Exit> {
     let Ok(all) = runs::all(host, None) else { return Ok(None) };
     let installed = health::installed(host, &all);

@@ -1,4 +1,4 @@
-//! What becomes of a run that waits: asked at the terminal that follows it, or told with `bringup decide`.
+//! Decisions about a waiting run: asked at the terminal that follows it, or given with `bringup decide`.
 
 use std::sync::atomic::AtomicBool;
 
@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::ui::follow::Asked;
 use crate::ui::{ask, stdio, tty_caps};
 
-/// Asks anyone who sits at the terminal; `reading` as in [`tty_caps::choose`].
+/// Asks at the terminal; `reading` as in [`tty_caps::choose`].
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, waiting: &Waiting, output: Output, reading: &AtomicBool) -> Asked {
     let is_open = || decision::waiting(host, dir).ok().flatten().is_some_and(|open| open.number == waiting.number);
     // A program reads the question for itself; what someone else has answered is no question.

@@ -18,7 +18,7 @@ use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::state_dir;
 
-/// Works through the plan of a run, or takes it back, and others with it.
+/// Carries out the plan of a run, or rolls it back, and others with it.
 pub(super) fn execute(host: &dyn Host, id: &str, rollback: Option<(&Options, &[String])>) -> Exit {
     let dir = RunDir::of(id);
     let events = dir.file(if rollback.is_some() { runs::ROLLBACK_EVENTS } else { runs::EVENTS });
@@ -123,8 +123,8 @@ fn take_back(
     Ok(exit)
 }
 
-/// Secrets of a run that is rolled back are of no use to anyone but a thief, and neither is what it kept for that. What
-/// waits for others keeps what it needs for the rest of its rollback.
+/// Secrets and before-images of a run that is rolled back would only serve a thief. A run with deferred records keeps
+/// what the rest of its rollback needs.
 fn forget_secrets(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let all = runs::all(host, None)?;
     if runs::standing(&all).next().is_none() {

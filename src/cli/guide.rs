@@ -1,4 +1,4 @@
-//! `guide new|lint|schema`: for anyone who writes a guide. Needs no root and changes nothing else.
+//! `guide new|lint|schema`: for authors of guides. Needs no root and changes nothing else.
 
 use std::path::Path;
 
@@ -66,7 +66,7 @@ fn write_skeleton(host: &dyn Host, dir: &Path) -> Outcome<Vec<String>> {
         None => host
             .make_dir(&dir, Meta { mode: 0o755, ..meta })
             .map_err(|e| failed(&dir, &e).hint("the directory above it must exist and be writable"))?,
-        // Listing what is no directory fails and says so.
+        // Listing something other than a directory fails with a message.
         Some(_) if host.list(&dir).map_err(|e| failed(&dir, &e))?.is_empty() => {}
         Some(_) => return Err(failed(&dir, &"it is not empty").hint("name a directory that does not exist yet")),
     }

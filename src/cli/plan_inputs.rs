@@ -58,7 +58,7 @@ fn rotated(names: &[String], resolved: &Resolved) -> Result<BTreeSet<String>, Ve
     if problems.is_empty() { Ok(names.iter().cloned().collect()) } else { Err(problems) }
 }
 
-/// What the questions begin with, for anyone who asks them.
+/// The initial answers of the questions.
 pub(super) struct Opening {
     /// The questions, with the answers of flags, of the file, or else of an earlier run.
     pub interview: Interview,
@@ -78,8 +78,8 @@ pub(super) fn named_guide(host: &dyn Host, inputs: &Inputs) -> Result<Option<Gui
     }
 }
 
-/// Begins to ask. A file that cannot be read at all, or a flag that makes no sense, is an error; a line of the file
-/// that does not do is only told, since it will be asked.
+/// Starts an interview. A file that cannot be read at all, or an invalid flag, is an error; an invalid line of the file
+/// is only reported, since its question will be asked.
 pub(super) fn opening(host: &dyn Host, inputs: &Inputs, guide: Guide, facts: Facts) -> Result<Opening, Vec<Problem>> {
     let literals = literals(inputs);
     let mut refused = Vec::new();
@@ -130,7 +130,7 @@ fn guide_of(host: &dyn Host, inputs: &Inputs, name: &str, bytes: &[u8]) -> Resul
 pub(super) fn shipped_or_own(host: &dyn Host, guide: &Path) -> Result<Guide, Vec<Problem>> {
     match guide.to_str() {
         Some(id) if load::list().iter().any(|known| known.id == id) => load::load(id),
-        // A misspelt id is told with those that there are.
+        // A misspelled id is reported with the existing ones.
         Some(id) if !id.contains('/') && matches!(host.stat(guide), Ok(None)) => load::load(id),
         _ => load::load_dir(host, guide),
     }

@@ -14,7 +14,7 @@ use crate::preflight::{Check, CheckStatus, required, run};
 use crate::system::service::config::{Broken, broken_servers};
 use crate::ui::{preflight, stdio, tty_caps};
 
-/// Makes every check, and those of a guide that ships with the binary or lies in a directory.
+/// Runs every check, and those of a guide, shipped or in a directory.
 pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, output: Output) -> Exit {
     let guide = match (guide, dir) {
         (Some(id), _) => load::load(id).map(Some),
@@ -40,8 +40,8 @@ pub(super) fn show(host: &dyn Host, guide: Option<&str>, dir: Option<&Path>, out
     if fit { Exit::Done } else { Exit::Rejected }
 }
 
-/// Servers that would not start again with the configuration that lies on disk. A run is refused that has to do with
-/// one of them; only root can see what they read.
+/// Servers that would not start again with their configuration on disk. A run that touches one of them is refused; only
+/// root can read the configuration.
 fn servers(host: &dyn Host) -> Vec<Check> {
     if host.euid() != 0 {
         return Vec::new();

@@ -1,5 +1,5 @@
-//! `probe`: tries ports of another server from here, and compares with what its plan says. A host cannot see by
-//! itself what reaches it from outside.
+//! `probe`: tries ports of another server from here, and compares the result with that server's plan. A host cannot see
+//! by itself what is reachable from outside.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 64;
 /// Of a range of ports so many are tried at most.
 const OF_A_RANGE: usize = 16;
 
-/// What is tried when nobody says what: SSH, web servers, mail, and the engines that should be closed.
+/// The default ports: SSH, web servers, mail, and the engines that should be closed.
 const USUAL: &[(u16, &str)] = &[
     (22, "SSH"),
     (25, "SMTP"),
@@ -66,7 +66,7 @@ enum Expected {
 enum PortState {
     /// A connection was made.
     Open,
-    /// The machine answers that nothing listens, or refuses us.
+    /// The server answers that nothing listens, or refuses us.
     Refused,
     /// No answer at all.
     TimedOut,

@@ -38,7 +38,7 @@ pub(super) struct RollbackScope {
     pub options: Options,
 }
 
-/// Shows what is applied on this server, and how well it is.
+/// Shows what is applied on this server, and its health.
 pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     with_runs(host, |runs| {
         let standing: Vec<&Run> = runs::standing(runs).collect();
@@ -84,7 +84,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
     })
 }
 
-/// How well what is applied is. While a run works nothing would be told that is so a moment later.
+/// The health of what is applied. While a run works, the result would be out of date at once.
 pub(super) fn look(host: &dyn Host, all: &[Run], installed: &[Installed]) -> Health {
     let found = Mutex::new(Health::default());
     if !installed.is_empty() && !all.iter().any(|run| run.state == RunStatus::Running) {
@@ -193,7 +193,7 @@ pub(super) fn attach(host: &dyn Host, output: Output) -> Exit {
     follow(host, &RunDir::of(&id), output)
 }
 
-/// Asks the running run to take everything back.
+/// Asks the active run to roll back everything.
 pub(super) fn abort(host: &dyn Host) -> Exit {
     let id = match at_work(host) {
         Ok(id) => id,
@@ -340,7 +340,7 @@ fn choose<'a>(host: &dyn Host, runs: &'a [Run], scope: &RollbackScope) -> Result
         return Ok(with);
     }
     if scope.all {
-        // What waits for none of them any more goes along by itself; where nothing else is left, it is all there is.
+        // Runs whose deferred records nothing uses any more are rolled back along; alone where no other run is left.
         let all: Vec<&Run> = standing.into_iter().rev().collect();
         return Ok(if all.is_empty() { runs.iter().rev().filter(|run| run.waits()).collect() } else { all });
     }
@@ -378,11 +378,11 @@ fn not_in_place(runs: &[Run], id: &str) -> String {
     }
 }
 
-/// What anyone who leaves a run that works is told.
+/// The message on leaving a run that works.
 const GOES_ON: &str = "\nThe run continues in the background. `bringup attach` shows it again,\n`bringup abort` ends \
     it after its current step and rolls everything back.\n";
 
-/// Says once more, after a screen that is gone, how a run ended, or that it goes on.
+/// Prints again, after a full screen was closed, how a run ended, or that it continues.
 pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
     match ended {
         Some(exit) => {
@@ -393,8 +393,7 @@ pub(super) fn said(host: &dyn Host, dir: &RunDir, ended: Option<Exit>) {
     }
 }
 
-/// Waits for a run's last lines of bookkeeping, at most five seconds: anyone who types the next command must not meet
-/// its lock.
+/// Waits for a run's last lines of bookkeeping, at most five seconds, so that the next command does not find it locked.
 fn await_end(host: &dyn Host, dir: &RunDir) {
     for _ in 0..250 {
         if detach::running(host).as_deref() != Some(dir.id.as_str()) {
@@ -549,7 +548,7 @@ mod tests {
         dir.id
     }
 
-    /// Nobody is there to confirm: who comes so far was not told that a run is working.
+    /// Nobody can confirm here, and nobody was told that a run is working.
     #[test]
     fn rollback_lets_a_process_that_was_killed_end_and_refuses_beside_one_that_works() {
         let host = FakeHost::new();

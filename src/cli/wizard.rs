@@ -1,4 +1,4 @@
-//! The wizard on this terminal, and what is said when the terminal is as before.
+//! The wizard on this terminal, and the messages after its screen was closed.
 
 use crate::cli::plan_inputs::{self, Opening};
 use crate::cli::{Inputs, answers, runs};
@@ -26,7 +26,7 @@ pub(super) fn ask(host: &dyn Host, given: &Inputs) -> Option<Exit> {
         let model = model(host, look);
         match opening {
             Some(opening) => App::asked(model, opening.interview, &opening.refused, size),
-            // A small file that anybody may read: the first frame waits for nothing else.
+            // A small world-readable file: the first frame waits for nothing else.
             None => App::new(model.with_applications(applications(host)), size),
         }
     })
@@ -57,7 +57,7 @@ fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<E
     let mut terminal = Terminal::open(look).ok()?;
     let asked = if tty_caps::tells_background(host) { terminal.ask_background() } else { Ok(None) };
     let mut app = make(look, terminal.size());
-    // A terminal that cannot be asked cannot be drawn on either: the first frame tells.
+    // A terminal that cannot be asked for its size cannot be drawn on either: the first frame reports it.
     if let Ok(Some(background)) = asked {
         app.on(background);
     }
@@ -70,7 +70,7 @@ fn show(host: &dyn Host, make: impl FnOnce(Look, (u16, u16)) -> App) -> Option<E
             Exit::HungUp
         }
     };
-    // What was on the screen is gone with it: what matters of a run is said once more, to stay.
+    // The screen is closed: what matters of a run is printed again, to stay.
     if let Some((run, ended)) = app.run() {
         runs::said(host, &RunDir::of(run), ended);
     }

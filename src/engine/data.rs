@@ -1,7 +1,7 @@
-//! The data that runs hold: whether it is still as they left it.
+//! The data that runs hold, and whether it changed since their end.
 //!
-//! A rollback takes data away without asking only when nobody wrote any since. Rows that bringup's own proofs
-//! write do not count: whoever proves notes the data anew afterwards.
+//! A rollback removes data without asking only when nobody has written any since. Rows written by bringup's own proofs
+//! do not count: after verifying, the fingerprints are recorded anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::error::Outcome;
 use crate::host::Host;
 use crate::undo::Undo;
 
-/// Fingerprints of the data of every action that still stands, by action.
+/// Fingerprints of the data of every action in place, by action.
 pub fn fingerprints(host: &dyn Host, journal: &Journal) -> BTreeMap<String, String> {
     let mut data = BTreeMap::new();
     for entry in journal.entries().iter().filter(|entry| !entry.undone) {
         for undo in &entry.undo {
-            // Without a fingerprint a rollback takes the data for changed: it asks, and dumps first.
+            // Without a fingerprint a rollback treats the data as changed: it asks, and dumps first.
             if let Ok(Some(fingerprint)) = undo.data(host) {
                 data.insert(entry.action.clone(), fingerprint);
             }
@@ -36,10 +36,10 @@ pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<JournalEntry>)], options
     if options.drop_data {
         return Ok(at_risk);
     }
-    // These are looked at by themselves; the packages of their engine are no further reason.
+    // These are checked separately; the packages of their engine are no further reason.
     let going: BTreeSet<DatabaseName<'_>> = parts.iter().flat_map(|(_, entries)| entries).flat_map(databases).collect();
     for (journal, entries) in parts {
-        // A run that never ended has no fingerprints: its data came from itself, and is dumped all the same.
+        // A run that never ended has no fingerprints: its data is its own, and is dumped all the same.
         if journal.finished.is_none() {
             continue;
         }
@@ -63,8 +63,8 @@ pub fn at_risk(host: &dyn Host, parts: &[(&Journal, Vec<JournalEntry>)], options
 /// An engine's id and the name of a database in it.
 type DatabaseName<'a> = (&'a str, &'a str);
 
-/// The databases of others that would go with these packages, where there are others than at the run's end. `going` are
-/// looked at by themselves, `own` are the run's, which may be gone by now.
+/// The databases of others that would be lost with these packages, where they differ from those at the run's end.
+/// `going` are checked separately, `own` are the run's, which may have been dropped by now.
 fn foreign_databases(
     host: &dyn Host,
     planned: &[(String, String)],
@@ -100,12 +100,12 @@ fn databases(entry: &JournalEntry) -> impl Iterator<Item = DatabaseName<'_>> {
     })
 }
 
-/// Finished runs whose data is as they left it, to be given to [`note_again`] after own rows were written.
+/// Finished runs whose data is unchanged, to be given to [`note_again`] after own rows were written.
 pub fn untouched<'a>(host: &dyn Host, runs: impl Iterator<Item = &'a Run>) -> Vec<&'a Run> {
     runs.filter(|run| run.journal.finished.is_some() && settled(host, &run.journal) == run.journal.data).collect()
 }
 
-/// Fingerprints as soon as every engine that held data answers: after a boot some still start.
+/// Fingerprints as soon as every engine that held data answers: after a boot some are still starting.
 fn settled(host: &dyn Host, journal: &Journal) -> BTreeMap<String, String> {
     let mut data = fingerprints(host, journal);
     for _ in 0..20 {
@@ -118,7 +118,7 @@ fn settled(host: &dyn Host, journal: &Journal) -> BTreeMap<String, String> {
     data
 }
 
-/// Notes the present data of these runs as the one they left.
+/// Records the present data of these runs as the data they left.
 pub fn note_again(host: &dyn Host, runs: &[&Run]) -> Outcome<()> {
     for run in runs {
         let data = fingerprints(host, &run.journal);

@@ -1,7 +1,7 @@
 //! The question that a failed run asks, and the answer it gets.
 //!
-//! Both are files in the run's directory, so that anybody may answer, from any terminal and at any time: the
-//! run writes `waiting.json` and looks for `decision.json`. It waits as long as it takes.
+//! Both are files in the run's directory, so that it can be answered from any terminal at any time: the run writes
+//! `waiting.json` and polls for `decision.json`. There is no timeout.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,9 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Host, Stamp};
 use crate::plan::Plan;
 
-/// Stands in the run's directory while the run waits.
+/// Exists in the run's directory while the run waits.
 const QUESTION: &str = "waiting.json";
-/// Written by whoever decides, taken away by the run.
+/// Written with the decision, removed by the run.
 const ANSWER: &str = "decision.json";
 
 /// What can be done about a failure.
@@ -21,21 +21,21 @@ const ANSWER: &str = "decision.json";
 pub enum Choice {
     /// The same step again; after its stage was rolled back, the stage from its first action.
     Retry,
-    /// Go on without the step, where the guide allows it.
+    /// Continue without the step, where the guide allows it.
     Skip,
-    /// Go on with other answers.
+    /// Continue with other answers.
     Replan,
-    /// Take back what the run changed in the step's stage, then ask again.
+    /// Roll back what the run changed in the step's stage, then ask again.
     RollbackStage,
-    /// Take everything back.
+    /// Roll back everything.
     Rollback,
-    /// Leave everything as it is and end; `bringup resume` goes on. On the disk it has its name of the first releases.
+    /// Leave everything as it is and end; `bringup resume` continues. On disk it has its name of the first releases.
     #[serde(rename = "stop", alias = "pause")]
     Pause,
 }
 
 impl Choice {
-    /// Its name, as `bringup decide` takes it.
+    /// Its name in `bringup decide`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Retry => "retry",
@@ -51,26 +51,26 @@ impl Choice {
 /// What a failed run waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Tells this question from the run's others: nobody's answer to an earlier one is taken for one to this.
+    /// Numbers the run's questions: an answer to an earlier one is not accepted for this one.
     pub number: usize,
     /// The step that failed.
     pub step: String,
-    /// The id of its stage; empty when the step is none of the plan's.
+    /// The id of its stage; empty when the step is not in the plan.
     pub stage: String,
     /// What can be decided.
     pub choices: Vec<Choice>,
-    /// The step with which [`Choice::Retry`] begins.
+    /// The step with which [`Choice::Retry`] starts.
     pub retry_from: String,
-    /// What [`Choice::Skip`] leaves out, where it is among the choices.
+    /// The step that [`Choice::Skip`] skips, where it is among the choices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<Skippable>,
-    /// How many changes of the run stand.
+    /// Number of the run's changes in place.
     pub changed: usize,
-    /// Since when it waits.
+    /// Since when the run waits.
     pub since: Stamp,
 }
 
-/// A step that may be left out.
+/// A step that may be skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skippable {
     /// The step.
@@ -80,7 +80,7 @@ pub struct Skippable {
     pub reason: String,
 }
 
-/// What somebody decided.
+/// A decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
@@ -99,7 +99,7 @@ pub enum Decision {
     Pause,
 }
 
-/// What other answers came to. Holds no secret: the plan has marks, the answers have references.
+/// The plan made from other answers. Holds no secret: the plan has placeholders, the answers have references.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replan {
     /// The new plan.
@@ -109,7 +109,7 @@ pub struct Replan {
 }
 
 impl Decision {
-    /// Which of the choices it is.
+    /// The choice it makes.
     pub const fn choice(&self) -> Choice {
         match self {
             Self::Retry => Choice::Retry,
@@ -129,8 +129,8 @@ struct Answer {
     decision: Decision,
 }
 
-/// What the run waits for; none when it does not wait. After a crash the question stays until the run goes on,
-/// so it counts only while the run's process lives.
+/// What the run waits for; none when it does not wait. After a crash the question stays until the run is resumed, so it
+/// counts only while the run's process lives.
 pub fn waiting(host: &dyn Host, dir: &RunDir) -> Outcome<Option<Waiting>> {
     let path = dir.file(QUESTION);
     let what = || format!("read {}", path.display());
@@ -139,14 +139,14 @@ pub fn waiting(host: &dyn Host, dir: &RunDir) -> Outcome<Option<Waiting>> {
     }
     match host.read(&path) {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| Failure::new(what(), e)),
-        // Answered between the two looks.
+        // It was answered between the two looks.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::new(what(), e)),
     }
 }
 
-/// Hands a decision to the run. `number` is the question that was shown to whoever decided
-/// ([`Waiting::number`]): an error when the run does not ask it any more, or does not offer that choice.
+/// Hands a decision to the run. `number` is the question that was shown ([`Waiting::number`]): an error when the run no
+/// longer asks it, or does not offer that choice.
 pub fn send(host: &dyn Host, dir: &RunDir, number: usize, decision: &Decision) -> Outcome<()> {
     expect(host, dir, number, decision.choice())?;
     let answer = Answer { number, decision: decision.clone() };
@@ -154,7 +154,7 @@ pub fn send(host: &dyn Host, dir: &RunDir, number: usize, decision: &Decision) -
     dir.write(host, ANSWER, &bytes)
 }
 
-/// Whether the run would take this choice as an answer to this question.
+/// Whether the question offers this choice.
 pub(super) fn expect(host: &dyn Host, dir: &RunDir, number: usize, choice: Choice) -> Outcome<()> {
     let what = || format!("decide \"{}\"", choice.name());
     let question = waiting(host, dir)?.filter(|waiting| waiting.number == number);
@@ -172,27 +172,27 @@ pub(super) fn expect(host: &dyn Host, dir: &RunDir, number: usize, choice: Choic
         .hint(format!("the choices are: {}", offered.join(", "))))
 }
 
-/// Puts the question where everybody finds it.
+/// Writes the question to its file.
 pub(super) fn ask(host: &dyn Host, dir: &RunDir, question: &Waiting) -> Outcome<()> {
     let bytes = serde_json::to_vec(question).map_err(|e| Failure::new("ask what to do", e))?;
     dir.write(host, QUESTION, &bytes)
 }
 
-/// The decision about this question, when there is one. Any other is thrown away.
+/// The decision about this question, if any. Others are discarded.
 pub(super) fn take(host: &dyn Host, dir: &RunDir, question: &Waiting) -> Option<Decision> {
     let path = dir.file(ANSWER);
     host.stat(&path).ok()??;
     let answer = host.read(&path).ok().and_then(|bytes| serde_json::from_slice::<Answer>(&bytes).ok());
-    // One that cannot be removed is not taken twice either: the next question has another number.
+    // One that cannot be removed is not used twice either: the next question has another number.
     let _ = host.remove(&path);
     let answer = answer.filter(|answer| answer.number == question.number)?;
     question.choices.contains(&answer.decision.choice()).then_some(answer.decision)
 }
 
-/// Nothing is asked (any more): removes what is left of an earlier question.
+/// Removes what is left of an earlier question.
 pub(super) fn close(host: &dyn Host, dir: &RunDir) {
     for name in [QUESTION, ANSWER] {
-        // A question that stays harms nobody: its answer is refused by its number.
+        // A question that stays is harmless: its answer is refused by its number.
         let _ = host.remove(&dir.file(name));
     }
 }

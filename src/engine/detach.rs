@@ -1,5 +1,5 @@
-//! The process that outlives the terminal: a transient systemd unit where systemd runs, a session of its own
-//! elsewhere. The one that started it only follows its events.
+//! The process that outlives the terminal: a transient systemd unit, or a session of its own without systemd. The
+//! process that started it only follows its events.
 
 use std::path::Path;
 use std::time::Duration;
@@ -26,17 +26,17 @@ const PASSED_ON: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// So long what a dead process of a run has left may end by itself: it has been asked to by systemd.
+/// How long the rest of a run's dead process gets to end by itself: systemd has asked it to.
 const GRACE: Duration = Duration::from_secs(10);
-/// So long it may take to end when it is not asked any more.
+/// How long it gets after that.
 const KILLED: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
-/// Those, and in a build for tests their kill switch.
+/// Those, and the kill switch in a test build.
 fn passed_on() -> impl Iterator<Item = &'static str> {
     PASSED_ON.iter().copied().chain(KILL_SWITCH)
 }
 
-/// Puts a copy of this program beside the run, so that the run can be taken back whatever happens to ours.
+/// Copies this program beside the run, so that the run can be rolled back even after an upgrade or removal of ours.
 pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     let copy = dir.file("bringup");
     let what = || format!("keep a copy of this program in {}", copy.display());
@@ -46,8 +46,8 @@ pub fn keep_program(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     host.copy(Path::new("/proc/self/exe"), &copy, Meta::root(0o700)).map_err(|e| Failure::new(what(), e))
 }
 
-/// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a fresh file; those of earlier
-/// processes are kept, a rollback's beside the run's own.
+/// Starts `bringup execute <run> <arguments>` in a process of its own. Its events go to a new file; those of earlier
+/// processes are kept, and a rollback's are separate from the run's.
 pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()> {
     let what = || "start the run in a process of its own".to_owned();
     let rollback = arguments.iter().any(|argument| argument == "--rollback");
@@ -70,7 +70,7 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
         argv.push(format!("--unit={}", unit(&dir.id)));
         argv.push(format!("--description=bringup run {}", dir.id));
         end_leftovers(host, &dir.id)?;
-        // A refused or finished unit of an earlier try must not stand in the way.
+        // A failed or finished unit of an earlier attempt would block the name.
         let reset = Command::new(["systemctl", "reset-failed", &unit(&dir.id)]);
         let _ = host.run(&reset);
         // In a file, because a proxy's address may hold a password and argv is public.
@@ -94,8 +94,8 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
     Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
 }
 
-/// Waits until nothing of an earlier process of this run is left. It may have been killed while a child of its worked,
-/// which then lives on in the unit's cgroup: it would stand in the way, and go on changing the host beside us.
+/// Waits until nothing of an earlier process of this run is left. It may have been killed while a child worked, which
+/// stays in the unit's cgroup: it would block the unit and keep changing the host beside us.
 fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
     let unit = unit(id);
     let what = || format!("wait for the end of {unit}, which an earlier process of this run left behind");
@@ -104,7 +104,7 @@ fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
     loop {
         let show = Command::new(["systemctl", "show", "--value", "--property=ActiveState", "--", &unit]);
         let output = host.run(&show).map_err(|e| Failure::new(what(), e))?;
-        // Of a unit that it does not know systemd says that it is inactive.
+        // systemd reports units that it does not know as inactive.
         let state = output.text();
         if !output.ok() || !matches!(state.as_str(), "active" | "activating" | "deactivating") {
             return Ok(());
@@ -127,7 +127,7 @@ fn end_leftovers(host: &dyn Host, id: &str) -> Outcome<()> {
     }
 }
 
-/// This very program where it still lies, since it may know better than the one that began the run; else the
+/// The running program where its file still exists, since it may be newer than the one that started the run; else the
 /// copy beside the run.
 fn program(host: &dyn Host, dir: &RunDir) -> String {
     host.read_link(Path::new("/proc/self/exe"))
@@ -138,13 +138,13 @@ fn program(host: &dyn Host, dir: &RunDir) -> String {
         .to_string()
 }
 
-/// Our environment's part that the run needs, as systemd reads it.
+/// The part of our environment that the run needs, as systemd reads it.
 fn environment(host: &dyn Host) -> String {
     let quoted = |value: String| value.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
     passed_on().filter_map(|name| host.env(name).map(|value| format!("{name}=\"{}\"\n", quoted(value)))).collect()
 }
 
-/// Asks the run's process to stop after its present step and to take everything back.
+/// Asks the run's process to stop after its current step and to roll everything back.
 pub fn ask_to_stop(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     host.write(&dir.file("cancel"), b"", Meta::root(0o600)).map_err(|e| Failure::new("ask the run to stop", e))
 }
@@ -157,7 +157,7 @@ pub fn unit(id: &str) -> String {
 /// Held by the process that changes the host: one run at a time.
 pub struct Lock(#[expect(dead_code, reason = "held for its drop")] Box<dyn Send>);
 
-/// Takes the lock for a run; `None` when another process works.
+/// Takes the lock for a run; `None` when another process holds it.
 pub fn lock(host: &dyn Host, id: &str) -> Outcome<Option<Lock>> {
     let path = Path::new(STATE_DIR).join("lock");
     let what = || format!("lock {}", path.display());
@@ -167,8 +167,8 @@ pub fn lock(host: &dyn Host, id: &str) -> Outcome<Option<Lock>> {
     Ok(Some(Lock(guard)))
 }
 
-/// Held from the last look at what runs here until the new run's own process holds its lock, so that of several starts
-/// at once one makes a run, and the others see it.
+/// Held from the last look for running processes until the new run's own process holds its lock, so that of several
+/// concurrent starts one makes a run and the others see it.
 pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
     let path = Path::new(STATE_DIR).join("starting");
     let what = || format!("lock {}", path.display());
@@ -185,7 +185,7 @@ pub fn lock_start(host: &dyn Host) -> Outcome<Lock> {
         .hint("`bringup status` shows whether it runs; then start again"))
 }
 
-/// Waits until the run's own process holds its lock, or has done so; not for ever.
+/// Waits, with a timeout, until the run's own process has taken its lock.
 pub fn await_begun(host: &dyn Host, dir: &RunDir) {
     let polls = BEGINNING.as_millis() / POLL.as_millis();
     for _ in 0..polls {
@@ -197,15 +197,15 @@ pub fn await_begun(host: &dyn Host, dir: &RunDir) {
     }
 }
 
-/// How long one start waits for the others.
+/// Timeout for waiting for other starts.
 const STARTING: Duration = Duration::from_mins(1);
-/// How long a process may take to begin, before the next start may look.
+/// Timeout for a process to begin, before the next start may look.
 const BEGINNING: Duration = Duration::from_secs(5);
-/// How long a process that was killed may take to end on a busy server.
+/// Timeout for a killed process to end on a busy server.
 const DYING: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
-/// The id of the run whose process holds the lock now.
+/// The id of the run whose process holds the lock.
 pub fn running(host: &dyn Host) -> Option<String> {
     let dir = Path::new(STATE_DIR);
     if !host.is_locked(&dir.join("lock")).unwrap_or_default() {
@@ -214,8 +214,7 @@ pub fn running(host: &dyn Host) -> Option<String> {
     host.read(&dir.join("running")).ok().map(|id| String::from_utf8_lossy(&id).into_owned())
 }
 
-/// Gives a process that was killed a moment ago the time to end: until then it holds its lock, and would be taken for one
-/// that works.
+/// Waits for a process that was just killed to end: until then it holds its lock and would look alive.
 pub fn await_killed(host: &dyn Host) {
     for _ in 0..DYING.as_millis() / POLL.as_millis() {
         if running(host).is_none() {
@@ -225,7 +224,7 @@ pub fn await_killed(host: &dyn Host) {
     }
 }
 
-/// The id of the run whose process works, or is about to: whoever started it may have lost the line a moment before.
+/// The id of the run whose process works or is about to: the terminal that started it may have been lost a moment ago.
 pub fn running_or_starting(host: &dyn Host) -> Option<String> {
     let polls = BEGINNING.as_millis() / POLL.as_millis();
     for _ in 0..polls {
@@ -240,7 +239,7 @@ pub fn running_or_starting(host: &dyn Host) -> Option<String> {
     None
 }
 
-/// Whether there is a run that no process has begun yet, and that was made just now.
+/// Whether a run was made just now that no process has begun yet.
 fn is_starting(host: &dyn Host) -> bool {
     let names = host.list(&Path::new(STATE_DIR).join("runs")).unwrap_or_default();
     names.iter().map(|name| RunDir::of(&name.to_string_lossy())).any(|dir| {

@@ -1,4 +1,4 @@
-//! What somebody else changed since: files and links that runs wrote and that are not what they wrote any more.
+//! Drift: files and links that runs wrote and that were changed outside bringup since.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,25 @@ use crate::error::Failure;
 use crate::facts::Application;
 use crate::host::Host;
 
-/// A file or link that is not as the latest run left it.
+/// A file or link that differs from what the latest run wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
-    /// Where.
+    /// The file's path.
     pub path: PathBuf,
-    /// Since which run.
+    /// The run that wrote it.
     pub run: String,
-    /// What has become of it.
+    /// How it differs.
     pub how: How,
 }
 
-/// What has become of a file.
+/// How a file differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
-    /// Its content is another one.
+    /// Its content was changed.
     Changed,
-    /// It is gone.
+    /// It was removed.
     Removed,
-    /// It cannot be looked at: why.
+    /// It cannot be read, and why.
     Unknown(String),
 }
 
@@ -43,8 +43,8 @@ impl Drift {
     }
 }
 
-/// Looks at every file that the runs of an application wrote, as the newest run of any application left it: what a later
-/// run changed was not changed by somebody else. How many there are, and those that differ, by path. Changes nothing.
+/// Checks every file that the runs of an application wrote, against the newest run of any application: what a later run
+/// changed is not drift. Returns how many there are, and those that differ, by path. Changes nothing.
 pub fn drift(host: &dyn Host, all: &[Run], application: &Application) -> (usize, Vec<Drift>) {
     let mut wrote: BTreeMap<&Path, (&str, &str)> = BTreeMap::new();
     let mut own: Vec<&Path> = Vec::new();
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(of("nobody"), (0, vec![]));
         let all = runs::all(&host, None).unwrap();
         assert_eq!(super::drift(&host, &all, &Plan::new("shop", "").application()).1[0].run, shop);
-        // A run of another application wrote it since: nobody else did.
+        // A run of another application wrote it since: that is not drift.
         wrote(&host, "wiki", &["/etc/other"]);
         assert_eq!(of("shop").1, ["/etc/gone was removed"]);
     }

@@ -1,4 +1,4 @@
-//! What the engine tells the world: one JSON line each, in `events.jsonl` of the run's directory.
+//! The engine's events: one JSON line each, in `events.jsonl` of the run's directory.
 //!
 //! The wizard, the progress bars, `attach` and `--json` all read the same stream, live or later.
 
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 pub struct Event {
     /// When.
     pub at: Stamp,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub what: EventKind,
 }
@@ -32,29 +32,29 @@ pub struct StepInfo {
     pub describe: String,
 }
 
-/// What happened to an action.
+/// The outcome of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// The host was changed.
     Changed,
-    /// The host was already so.
+    /// Nothing had to change.
     #[serde(rename = "already_so")]
     Unchanged,
     /// It failed.
     Failed,
 }
 
-/// What the engine can tell.
+/// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum EventKind {
-    /// A run (or its resumption) begins.
+    /// A run starts or resumes.
     RunStarted { run: String, guide: String, resumed: bool, actions: Vec<StepInfo>, proofs: Vec<StepInfo> },
     /// An action begins.
     ActionStarted { action: String },
-    /// An action goes on.
+    /// Progress of an action.
     ActionProgress { action: String, progress: Progress },
     /// An action has ended.
     ActionEnded { action: String, ended: Ended, millis: u64 },
@@ -62,19 +62,19 @@ pub enum EventKind {
     ProofStarted { proof: String },
     /// A proof has ended: the evidence, or why it failed.
     ProofEnded { proof: String, evidence: Option<String>, failure: Option<Failure>, millis: u64 },
-    /// The first error, told before anything is undone.
+    /// The first error, reported before anything is rolled back.
     Failed { step: String, failure: Failure },
     /// After a failure the run waits for a decision.
     Waiting(Waiting),
-    /// Somebody decided, and the run goes on.
+    /// A decision was made, and the run continues.
     Decided { choice: Choice },
-    /// An action or a proof is left out, because somebody decided so; why the guide allows it.
+    /// An action or a proof is skipped by decision; with the guide's reason why that is allowed.
     Skipped {
         step: String,
         #[serde(rename = "because")]
         reason: String,
     },
-    /// Reverting begins.
+    /// A rollback starts.
     RollbackStarted { run: String, records: usize },
     /// One record was carried out.
     Undone { action: String, describe: String },
@@ -88,7 +88,7 @@ pub enum EventKind {
     RunEnded { exit: Exit, changed: usize },
 }
 
-/// The events in a file. What cannot be read, or was written by a newer program, is left out.
+/// The events in a file. Lines that cannot be read, or are from a newer version, are left out.
 pub fn read(host: &dyn Host, path: &Path) -> Vec<Event> {
     let bytes = host.read(path).unwrap_or_default();
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()

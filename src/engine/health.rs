@@ -1,7 +1,7 @@
-//! What is applied on this server, and how well it is: one source for the wizard's first page, line mode and
-//! `bringup status`.
+//! What is applied on this server, and its health: one source for the wizard's first page, line mode and `bringup
+//! status`.
 //!
-//! Looking changes nothing and takes no lock. What cannot be told is told as such, never as fine.
+//! Checking changes nothing and takes no lock. What cannot be determined is reported as unknown, never as fine.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc;
@@ -17,49 +17,49 @@ use crate::plan::{OutputLine, Plan, Planned, PlannedProof};
 mod checks;
 pub mod verify;
 
-/// A finding that has not come after this long is told as unknown. What it waits for has shorter limits of its own.
+/// Timeout after which a finding is reported as unknown. What it waits for has shorter timeouts of its own.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// An application that is applied here.
 #[derive(Clone, Debug)]
 pub struct Installed {
-    /// Which one.
+    /// The application.
     pub application: Application,
     /// Its guide's title.
     pub title: String,
     /// Its newest run that is in place.
     pub run: String,
-    /// What has become of that.
+    /// The state of that run.
     pub state: RunStatus,
     /// When it began.
     pub at: Stamp,
-    /// Changes that are in place, of all its runs: each action once.
+    /// Number of changes in place of all its runs, each action once.
     pub changes: usize,
-    /// Its newest run that came to its end; none where no run did.
+    /// Its newest run that ended; none where no run did.
     pub ended: Option<String>,
-    /// The plan of that, else of its newest run; none where it cannot be read.
+    /// The plan of that run, else of its newest; none where it cannot be read.
     pub plan: Option<Plan>,
-    /// Stages that were rolled back by themselves.
+    /// Stages that were rolled back separately.
     pub gone: BTreeSet<String>,
 }
 
 impl Installed {
-    /// What it is called: the name that its answers give it, else its guide's id.
+    /// Its name: the one in its answers, else its guide's id.
     pub fn name(&self) -> &str {
         if self.application.name.is_empty() { &self.application.guide } else { &self.application.name }
     }
 
-    /// What is installed: where the sources are from, and which version of them was asked for.
+    /// What is installed: the origin of the sources, and the version that was requested.
     pub fn version(&self) -> String {
         self.actions().find_map(|planned| checks::version(&planned.action)).unwrap_or_default()
     }
 
-    /// What its guide shows at the end.
+    /// The guide's outputs.
     pub fn outputs(&self) -> &[OutputLine] {
         self.plan.as_ref().map(|plan| plan.outputs.as_slice()).unwrap_or_default()
     }
 
-    /// The units of systemd that it runs.
+    /// The systemd units that it runs.
     pub fn units(&self) -> Vec<String> {
         self.actions().filter_map(|planned| checks::unit(&planned.action)).collect()
     }
@@ -116,8 +116,7 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
     found
 }
 
-/// What a guide shows at the end, with what is known now in the place of what was planned: an authority may not have
-/// issued the certificate.
+/// A guide's output with present values in the place of planned ones: an authority may not have issued the certificate.
 pub fn outputs(host: &dyn Host, plan: &Plan) -> Vec<OutputLine> {
     let mut outputs = plan.outputs.clone();
     for planned in &plan.actions {
@@ -130,36 +129,36 @@ pub fn outputs(host: &dyn Host, plan: &Plan) -> Vec<OutputLine> {
     outputs
 }
 
-/// How well something is.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// As it should be.
     Good,
-    /// Somebody should look at it.
+    /// Needs attention.
     Warning,
     /// It is broken.
     Problem,
-    /// It cannot be told.
+    /// Cannot be determined.
     Unknown,
 }
 
-/// What was found about one side of an application, or of the server.
+/// A finding about one aspect of an application, or of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is about: one of [`TITLES`].
+    /// The aspect: one of [`TITLES`].
     pub title: &'static str,
-    /// How well that is.
+    /// Its level.
     pub level: Level,
-    /// In one line.
+    /// The finding, in one line.
     pub found: String,
-    /// What to do; empty where there is nothing to do.
+    /// What to do; empty where nothing is to be done.
     pub fix: String,
 }
 
-/// What is looked at for each application, in order; what it has no part in is left out.
+/// The aspects of each application, in order; those that do not apply are left out.
 pub const TITLES: [&str; 5] = ["Proofs", "Services", "Certificate", "Backup", "Drift"];
-/// What is looked at for the server.
+/// The aspects of the server.
 pub const SERVER: [&str; 1] = ["Updates"];
 
 impl Finding {
@@ -176,7 +175,7 @@ impl Finding {
     }
 }
 
-/// A check of an application; none where it has no part in that.
+/// A check of an application; none where it does not apply.
 type Check = fn(&dyn Host, &[Run], &Installed) -> Option<Finding>;
 
 const CHECKS: [Check; 5] = [
@@ -187,7 +186,7 @@ const CHECKS: [Check; 5] = [
     |host, all, it| Some(checks::drift(host, all, it)),
 ];
 
-/// Looks at all of it side by side. Each finding is handed to `tell` as soon as it is known, with the place of its
+/// Runs all checks in parallel. Each finding is passed to `tell` as soon as it is known, with the index of its
 /// application; none for the server.
 pub fn look(host: &dyn Host, all: &[Run], installed: &[Installed], tell: &(dyn Fn(Option<usize>, Finding) + Sync)) {
     look_within(host, all, installed, tell, LIMIT);
@@ -207,7 +206,7 @@ fn look_within(
             for (check, title) in CHECKS.into_iter().zip(TITLES) {
                 let sender = sender.clone();
                 missing.push((Some(at), title));
-                // Nobody listens any more to one that comes too late.
+                // The receiver has stopped listening: the finding came too late.
                 scope.spawn(move || drop(sender.send((Some(at), title, check(host, all, it)))));
             }
         }

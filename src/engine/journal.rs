@@ -1,7 +1,7 @@
 //! The write-ahead log of a run: one JSON line a record, synced before the change it announces.
 //!
-//! The first line names the schema. A line that a power cut tore is not JSON and is passed over: what it
-//! announced was never begun. A record of an unknown kind is an error, because a way back might stand in it.
+//! The first line names the schema. A line that a power cut truncated is not JSON and is skipped: what it announced was
+//! never begun. A record of an unknown kind is an error, because it may hold undo records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub const SCHEMA: u32 = 1;
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Version of the journal's form.
+    /// Version of the journal's format.
     pub schema: u32,
     /// The run's id.
     pub run: String,
@@ -33,29 +33,29 @@ pub struct Header {
     pub at: Stamp,
 }
 
-/// Every other line.
+/// A record, one per further line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
-    /// An action is about to change the host; these records lead back.
+    /// An action is about to change the host; these records undo it.
     Begin {
         /// The action.
         action: String,
         /// Its stage.
         stage: String,
-        /// How to get back; the last is carried out first. Of an action that has begun before in this run: what
-        /// leads back to the state between both.
+        /// Its undo records; the last is carried out first. Of an action that has begun before in this run: what
+        /// restores the state between the two.
         undo: Vec<Undo>,
     },
     /// The action has ended.
     End {
         /// The action.
         action: String,
-        /// SHA-256 of the files named in its undo records, as they stand now.
+        /// SHA-256 of the files named in its undo records, as it left them.
         #[serde(rename = "wrote", default)]
         written_hashes: BTreeMap<PathBuf, String>,
     },
-    /// The action failed half-way.
+    /// The action failed midway.
     Halted {
         /// The action.
         action: String,
@@ -67,43 +67,43 @@ pub enum Record {
     Failed {
         /// The action or proof.
         step: String,
-        /// Why.
+        /// The error.
         failure: Failure,
     },
-    /// Somebody decided to go on without this action or proof.
+    /// It was decided to skip this action or proof.
     Skipped {
         /// The action or proof.
         step: String,
         /// Its stage.
         stage: String,
     },
-    /// Somebody gave other answers: from here on the run works on another plan.
+    /// Other answers were given: from here on the run works on another plan.
     Replanned {
         /// The new plan's hash.
         plan: String,
-        /// Actions to be taken back before anything else is done.
+        /// Actions to be rolled back before anything else is done.
         back: BTreeSet<String>,
         /// Actions to be applied again, over what they did under the old plan.
         again: BTreeSet<String>,
     },
-    /// What an earlier plan left, and the present one has no room for, is taken back.
+    /// What an earlier plan left, and the present one does not have, is rolled back.
     Cleared,
     /// All actions and proofs are done.
     Finished {
-        /// How the command ended.
+        /// The exit code of the command.
         exit: Exit,
         /// Fingerprints of the data that actions with databases hold, by action.
         #[serde(default)]
         data: BTreeMap<String, String>,
     },
-    /// Data that only bringup itself changed since the end of the run: its proofs write rows, too.
+    /// Present fingerprints of data that only bringup itself changed since the end of the run: its proofs write rows.
     Data {
         /// Fingerprints, by action.
         data: BTreeMap<String, String>,
     },
-    /// Reverting begins.
+    /// A rollback starts.
     RollbackBegin {
-        /// One stage only.
+        /// The stage, where only one is rolled back.
         #[serde(default)]
         stage: Option<String>,
     },
@@ -112,26 +112,26 @@ pub enum Record {
         /// The action.
         action: String,
     },
-    /// After its records were carried out, the service of this action is as it was.
+    /// The service of this action has its prior state again, after its records were carried out.
     Settled {
         /// The action.
         action: String,
     },
-    /// An action's records were carried out but for these, because other runs use what they would take away.
+    /// An action's records were carried out except these, because other runs use what they would remove.
     Deferred {
         /// The action.
         action: String,
-        /// What is left of its records, in their order.
+        /// The remaining records, in their order.
         undo: Vec<Undo>,
         /// The runs that use it.
         used_by: Vec<String>,
     },
-    /// The run, or the stage, is reverted.
+    /// The run, or the stage, is rolled back.
     RolledBack {
-        /// One stage only.
+        /// The stage, where only one was rolled back.
         #[serde(default)]
         stage: Option<String>,
-        /// How many things were left in place and reported.
+        /// Number of things that were left in place and reported.
         kept: usize,
         /// Later runs that are still in place: what they use is rolled back with the last of them, and the disk is
         /// compared then.
@@ -140,7 +140,7 @@ pub enum Record {
     },
 }
 
-/// An action as its journal knows it.
+/// An action as recorded in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a record of its own")]
 pub struct JournalEntry {
@@ -148,8 +148,8 @@ pub struct JournalEntry {
     pub action: String,
     /// Its stage.
     pub stage: String,
-    /// How to get back, the last first. From its first begin in this run: a later one would record our own
-    /// half-made state, and adds only what the first could not know.
+    /// Its undo records, the last to be carried out first. They are from its first begin in this run: later ones would
+    /// record our own half-made state, and add only what the first could not know.
     pub undo: Vec<Undo>,
     /// Whether it ended.
     pub ended: bool,
@@ -157,13 +157,13 @@ pub struct JournalEntry {
     pub written_hashes: BTreeMap<PathBuf, String>,
     /// Whether its records were carried out.
     pub undone: bool,
-    /// Whether its service, if it is one, is as it was since then.
+    /// Whether its service, if it is one, has its prior state again.
     pub settled: bool,
-    /// Whether it began more than once since it was last undone.
+    /// Whether it began more than once since it was last rolled back.
     pub begun_again: bool,
-    /// The runs for whose sake its records are deferred; none when they are not.
+    /// The runs because of which its records are deferred; none when they are not.
     pub used_by: Vec<String>,
-    /// The line of its last end, to tell what changed after it.
+    /// The line number of its last end, to tell which changes came after it.
     ended_at: usize,
 }
 
@@ -176,31 +176,31 @@ pub struct Journal {
     entries: Vec<JournalEntry>,
     lines: usize,
     torn: bool,
-    /// The hash of the plan that the run works on: the one it began with, unless somebody gave other answers.
+    /// The hash of the plan that the run works on: the first one, unless other answers were given.
     pub plan: String,
-    /// How the run ended, when it did.
+    /// The exit code of the run, once it ended.
     pub finished: Option<Exit>,
-    /// The first failure, when there was one.
+    /// The first failure, if any.
     pub failed: Option<(String, Failure)>,
     /// Fingerprints of data at the end of the run, by action.
     pub data: BTreeMap<String, String>,
-    /// A rollback of the whole run has begun.
+    /// Whether a rollback of the whole run has begun.
     pub rollback_begun: bool,
-    /// The whole run is rolled back; with how many things kept.
+    /// Set when the whole run is rolled back: number of things kept.
     pub rolled_back: Option<usize>,
-    /// The later runs that a rolled back run waits for with the rest.
+    /// Later runs that the rest of a rolled back run is deferred to.
     pub waits: Vec<String>,
-    /// How often the whole run was rolled back: once, and again when what it waited for was gone.
+    /// How often the whole run was rolled back: once, and again when the runs it was deferred to were rolled back.
     pub rollbacks: usize,
-    /// Stages that were rolled back by themselves.
+    /// Stages that were rolled back separately.
     pub stages_rolled_back: BTreeSet<String>,
-    /// Actions and proofs that somebody decided to go without, each with its stage.
+    /// Actions and proofs that were skipped by decision, each with its stage.
     skipped: BTreeMap<String, String>,
-    /// Actions that a new plan has no room for, and that still stand.
+    /// Actions in place that the present plan does not have.
     back: BTreeSet<String>,
-    /// Taking them back has not come to its end.
+    /// Whether rolling them back has not finished.
     clearing: bool,
-    /// Actions that a new plan has in another form, and that still stand in their old one.
+    /// Actions in place in the form of an earlier plan.
     again: BTreeSet<String>,
 }
 
@@ -231,7 +231,7 @@ impl Journal {
         let mut journal = Self { lines: 1, torn, ..Self::empty(path, header) };
         for line in lines {
             journal.lines += 1;
-            // Not JSON at all: torn by a crash, so what it announced never happened.
+            // Not JSON: truncated by a crash, so what it announced never happened.
             if serde_json::from_slice::<serde_json::Value>(line).is_err() {
                 continue;
             }
@@ -270,7 +270,7 @@ impl Journal {
         }
     }
 
-    /// Appends a record durably, then counts it in.
+    /// Appends a record durably, then updates the state from it.
     pub fn write(&mut self, host: &dyn Host, record: Record) -> Outcome<()> {
         let line = serde_json::to_vec(&record).map_err(|e| self.failure("write", e))?;
         self.append_line(host, line)?;
@@ -283,18 +283,18 @@ impl Journal {
         &self.entries
     }
 
-    /// One action, when it has begun.
+    /// One action, if it has begun.
     pub fn entry(&self, action: &str) -> Option<&JournalEntry> {
         self.entries.iter().find(|entry| entry.action == action)
     }
 
-    /// Whether `other` changed something in this run that `action` has not taken notice of by ending since.
+    /// Whether `other` changed something in this run since `action` last ended.
     pub fn changed_since(&self, action: &str, other: &str) -> bool {
         let own = self.entry(action).map_or(0, |entry| entry.ended_at);
         self.entry(other).is_some_and(|entry| !entry.undone && (!entry.ended || entry.ended_at > own))
     }
 
-    /// What leads back from what these actions have changed, in the order in which it is to be carried out.
+    /// The undo records of what these actions have changed, in the order in which they are carried out.
     pub fn undo_records_of(&self, actions: &[String]) -> Vec<Undo> {
         let standing = self.entries.iter().rev().filter(|entry| !entry.undone && actions.contains(&entry.action));
         standing.flat_map(|entry| entry.undo.iter().rev().cloned()).collect()
@@ -305,37 +305,37 @@ impl Journal {
         self.lines
     }
 
-    /// Actions and proofs that somebody decided to go without.
+    /// Actions and proofs that were skipped by decision.
     pub fn skipped(&self) -> impl Iterator<Item = &str> {
         self.skipped.keys().map(String::as_str)
     }
 
-    /// Whether somebody decided to go without this action or proof.
+    /// Whether this action or proof was skipped by decision.
     pub fn is_skipped(&self, step: &str) -> bool {
         self.skipped.contains_key(step)
     }
 
-    /// Actions that stand, and that the present plan has no room for: to be taken back.
+    /// Actions in place that the present plan does not have: to be rolled back.
     pub fn to_take_back(&self) -> &BTreeSet<String> {
         &self.back
     }
 
-    /// Whether what an earlier plan left has still to be taken back, or to be tidied up after.
+    /// Whether the rest of an earlier plan has still to be rolled back or cleaned up.
     pub fn is_clearing(&self) -> bool {
         self.clearing
     }
 
-    /// Actions that stand in a form that is not the present plan's: to be applied again.
+    /// Actions in place in a form other than the present plan's: to be applied again.
     pub fn to_apply_again(&self) -> &BTreeSet<String> {
         &self.again
     }
 
-    /// How many actions changed something and still stand.
+    /// Number of actions that changed something and are in place.
     pub fn standing(&self) -> usize {
         self.entries.iter().filter(|entry| !entry.undone && entry.used_by.is_empty()).count()
     }
 
-    /// The actions whose records are deferred because other runs use what they would take away.
+    /// The actions whose records are deferred because other runs use what they would remove.
     pub fn deferred(&self) -> impl Iterator<Item = &JournalEntry> {
         self.entries.iter().filter(|entry| !entry.undone && !entry.used_by.is_empty())
     }
@@ -351,7 +351,7 @@ impl Journal {
                     entry.begun_again = true;
                     entry.undo.extend(undo);
                     entry.used_by.clear();
-                    // What it wrote before is about to be written over.
+                    // What it wrote before is about to be overwritten.
                     entry.written_hashes.clear();
                 } else {
                     self.entries.retain(|entry| entry.action != action);
@@ -395,7 +395,7 @@ impl Journal {
             Record::Data { data } => self.data = data,
             Record::RollbackBegin { stage: None } => {
                 self.rollback_begun = true;
-                // Of a run that waited: it is not rolled back again before this has come to its end, too.
+                // Of a run with deferred records: it is not rolled back again before this has finished, too.
                 self.rolled_back = None;
             }
             Record::RollbackBegin { stage: Some(_) } => {}
@@ -439,7 +439,7 @@ impl Journal {
         }
         line.push(b'\n');
         if self.lines == 0 {
-            // At once or not at all: a run whose first line is torn could be read by nobody.
+            // Atomically: nobody could read a run whose first line is truncated.
             state_dir::write(host, &self.path, &line)?;
         } else {
             state_dir::with_room(host, &|| host.append(&self.path, &line))
@@ -457,19 +457,19 @@ impl Journal {
     }
 }
 
-/// Whether this build has the hook of tests: the one that is shipped has not.
+/// Whether this build has the test hook: the shipped one does not.
 const KILL_HOOK: bool = cfg!(any(debug_assertions, feature = "kill-hook"));
 
-/// The variable that the hook looks at, to be handed to the process that works; none in the build that is shipped.
+/// The variable of the test hook, to be handed to the executing process; none in the shipped build.
 pub const KILL_SWITCH: Option<&str> = if KILL_HOOK { Some("BRINGUP_KILL") } else { None };
 
-/// Where a test wants this process to die: `BRINGUP_KILL=before:7` or `after:7`, a line of the journal. The
-/// boundaries of the journal are where a crash could hurt, so each of them is tried.
+/// Where a test wants this process to die: `BRINGUP_KILL=before:7` or `after:7`, a line of the journal. A crash can
+/// only hurt at the journal's boundaries, so each of them is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Crash {
-    /// The change is made, its record is not.
+    /// The change is made, its record is not written.
     Before,
-    /// The record is made, what it announces is not.
+    /// The record is written, the change it announces is not made.
     After,
 }
 

@@ -1,4 +1,4 @@
-//! From a plan to a run: what must be right before the first change, and the process that then makes it.
+//! From a plan to a run: the checks before the first change, and the start of the executing process.
 //!
 //! The command line and the wizard start runs through here, so that both refuse the same.
 
@@ -24,7 +24,7 @@ mod checks;
 pub mod request;
 pub mod running;
 
-/// Makes the run's directory with everything in it, and starts the process that works. `ready` is what [`check`] found.
+/// Creates the run's directory and starts the executing process. `ready` is the result of [`check`].
 fn start(
     host: &dyn Host,
     guide: &Guide,
@@ -44,7 +44,7 @@ fn start(
     begin(host, &plan, &ready.seen, recorded.as_bytes(), &settings, Some(&ready.secrets))
 }
 
-/// Lock first, directory after: of starts at the same moment one makes a run, and the others say which.
+/// The lock comes first, the directory second: of concurrent starts one makes a run, and the others report it.
 fn begin(
     host: &dyn Host,
     plan: &Plan,
@@ -65,7 +65,7 @@ fn begin(
         return Err(Failure::new("start", why).hint("`bringup history` shows how it ended; then start again"));
     }
     runs::clear_unbegun(host)?;
-    // Of a rollback that was killed at its very end.
+    // Left by a rollback that was killed at its very end.
     runs::forget_images(host, &all)?;
     let dir = RunDir::prepare(host, plan)?;
     dir.write(host, "answers.yaml", answers)?;
@@ -81,12 +81,12 @@ fn begin(
     Ok(dir)
 }
 
-/// What asking again for a certificate came to.
+/// The result of requesting a certificate again.
 #[derive(Debug)]
 pub enum Again {
-    /// It is there.
+    /// It exists.
     NothingToDo,
-    /// This run asks for it.
+    /// This run requests it.
     Started(RunDir),
 }
 
@@ -95,8 +95,8 @@ pub fn asks_an_authority(plan: &Plan) -> bool {
     plan.actions.iter().any(|planned| matches!(planned.action, Action::Acme(_)))
 }
 
-/// Starts a run that does nothing of an earlier one's plan but ask for its certificates, and fails without them; the
-/// proofs are all tried. `all` are the runs of this host.
+/// Starts a run with only the certificate actions of an earlier run's plan, which fails without a certificate; all
+/// proofs are verified. `all` are the runs of this host.
 pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<Problem>> {
     if let Some(problem) = runs::standing(all).find_map(in_the_way) {
         return Err(vec![problem]);
@@ -125,7 +125,7 @@ pub fn again(host: &dyn Host, all: &[Run], earlier: &Run) -> Result<Again, Vec<P
     started().map(Again::Started).map_err(|e: Failure| refuse(&e))
 }
 
-/// The plan without its other actions, and without leave to go on self-signed.
+/// The plan without its other actions, and without permission to continue with a self-signed certificate.
 fn only_certificates(mut plan: Plan) -> Plan {
     plan.actions.retain_mut(|planned| match &mut planned.action {
         Action::Acme(acme) => {
@@ -138,8 +138,8 @@ fn only_certificates(mut plan: Plan) -> Plan {
 }
 
 /// Hands other answers to a run that waits for a decision. `number` is the question that was shown
-/// ([`Waiting::number`](decision::Waiting::number)). Facts that were found before the run give the plan that a fresh
-/// run would have: those of now tell of the run's own work.
+/// ([`Waiting::number`](decision::Waiting::number)). Facts from before the run give the plan that a fresh run would
+/// have: present facts include the run's own work.
 pub fn replan(
     host: &dyn Host,
     dir: &RunDir,
@@ -161,7 +161,7 @@ pub fn replan(
     let answers = file::write(guide, resolved, OnFailure::Ask).map_err(|e| refuse(&e))?;
     let decision = Decision::Replan(Box::new(Replan { plan: plan.clone(), answers }));
     decision::expect(host, dir, number, decision.choice()).map_err(|e| refuse(&e))?;
-    // The run may still decide otherwise, and then needs those of its present plan.
+    // The run may still decide otherwise, and then needs the secrets of its present plan.
     let of = plan.application();
     if !dir.plan(host).is_ok_and(|present| present.application().is_same(&of)) {
         secret_store::set_aside(host, dir, &of, &kept).map_err(|e| refuse(&e))?;

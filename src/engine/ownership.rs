@@ -1,10 +1,10 @@
-//! Whose the things are that a plan would create or overwrite: a file, a directory, a link, a user, a group, a unit, a
-//! database, a role, a broker's account, a site's name, a port.
+//! Who owns the things that a plan would create or overwrite: files, directories, links, users, groups, units,
+//! databases, roles, broker accounts, site names, ports.
 //!
-//! One rule for all of them: what exists and is not ours is refused before anything changes. Ours is what a record of
-//! a run whose changes stand names, what a package brought that such a run installed, and a file that is already
-//! exactly as it would be written. An action that is meant to find something there says so ([`File::may_exist`]), and
-//! a person may hand a thing over by name ([`Plan::take_over`]) where a rollback can restore it.
+//! One rule for all of them: what exists and is not ours is refused before anything changes. Ours is what a record of a
+//! run in place names, what a package installed by such a run contains, and a file that already has exactly the content
+//! to be written. An action that is meant to find something there says so ([`File::may_exist`]), and the answers may
+//! hand a thing over by name ([`Plan::take_over`]) where a rollback can restore it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,12 +24,12 @@ use services::is_unit;
 
 mod services;
 
-/// Debian gives these ids itself (`base-passwd`, policy 9.2.2).
+/// Debian assigns these ids statically (`base-passwd`, policy 9.2.2).
 const FIRST_DYNAMIC: u32 = 100;
 
-/// The rule, over a whole plan. `runs` are all runs of this host, `verdicts` what checking the plan's actions found,
-/// `arrivals` the packages that the plan's transaction brings, and `waiting` the run that takes this plan over, when
-/// one does. Problems with the id of the action that each concerns, in the order of the plan. Changes nothing.
+/// The rule, over a whole plan. `runs` are all runs of this host, `verdicts` the results of checking the plan's
+/// actions, `arrivals` the packages that the plan's transaction installs, and `waiting` the run that continues with
+/// this plan, if any. Returns problems with the id of the action concerned, in the order of the plan. Changes nothing.
 pub fn problems(
     host: &dyn Host,
     plan: &Plan,
@@ -46,7 +46,7 @@ pub fn problems(
     look.problems
 }
 
-/// A run whose changes stand.
+/// A run in place.
 struct Standing<'a> {
     run: &'a Run,
     plan: Option<Plan>,
@@ -59,7 +59,7 @@ impl Standing<'_> {
         self.run.journal.entries().iter().filter(|entry| !entry.undone).flat_map(|entry| &entry.undo)
     }
 
-    /// Whose it is, for a message.
+    /// Its application, for a message.
     fn owner(&self) -> String {
         let name = self.plan.as_ref().map(|plan| plan.application().name).unwrap_or_default();
         if name.is_empty() {
@@ -70,10 +70,10 @@ impl Standing<'_> {
     }
 }
 
-/// Who owns a thing that exists.
+/// The owner of a thing that exists.
 enum Owner {
     Ours,
-    /// Another application of ours: its name for a message.
+    /// Another application of ours, by its name for a message.
     Beside(String),
     Foreign,
 }
@@ -83,22 +83,22 @@ struct Look<'a> {
     plan: &'a Plan,
     standing: Vec<Standing<'a>>,
     arrivals: &'a BTreeSet<String>,
-    /// What a person has handed over, for this plan or for a run that stands.
+    /// What the answers handed over, for this plan or for a run in place.
     handed: BTreeSet<String>,
-    /// Files of packages that runs of ours have installed.
+    /// Files of packages that our runs have installed.
     brought: Option<BTreeSet<PathBuf>>,
     problems: Vec<Problem>,
 }
 
-/// What is told of a thing that is not ours.
+/// A thing that is not ours, for the message.
 struct Thing<'t> {
-    /// `unit:shop.service`, `user:shop`, or a path: how it is handed over.
+    /// `unit:shop.service`, `user:shop`, or a path: the name to hand it over by.
     key: &'t str,
     /// "the unit shop.service".
     what: &'t str,
-    /// What else is to be known of it, for the message; empty when nothing is.
+    /// Further details for the message; empty when there are none.
     detail: &'t str,
-    /// Whether a rollback can restore it, so that it can be handed over.
+    /// Whether a rollback can restore it, so that it may be handed over.
     restorable: bool,
 }
 
@@ -150,7 +150,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Whose something is that a record can name. What belongs to one application alone is not its neighbour's.
+    /// The owner of a thing that a record can name. Another application's things are not this one's.
     fn owner(&self, alone: bool, names: &dyn Fn(&Undo) -> bool) -> Owner {
         let mut owner = Owner::Foreign;
         for standing in self.standing.iter().rev().filter(|standing| standing.records().any(names)) {
@@ -181,13 +181,13 @@ impl<'a> Look<'a> {
         } else {
             other
         };
-        // Several actions may want the same thing.
+        // Several actions may name the same thing.
         if !self.problems.iter().any(|known| known.message == message) {
             self.problems.push(Problem { path: id.to_owned(), ..Problem::new(message, hint) });
         }
     }
 
-    /// The question whose answer gave a thing its name, as far as that can be told.
+    /// The question whose answer named the thing, where it can be determined.
     fn answer_behind(&self, key: &str) -> Option<&'a str> {
         let name = key.rsplit([':', '/']).next().unwrap_or(key);
         let parts: Vec<&str> = key.split([':', '/']).filter(|part| !part.is_empty()).collect();
@@ -217,7 +217,7 @@ impl<'a> Look<'a> {
         let shown = path.display().to_string();
         if let Some(unit) = is_unit(path) {
             let key = format!("unit:{unit}");
-            // By its path, too: that is what whoever reads the plan sees.
+            // By its path, too: that is what readers of the plan see.
             if self.handed.contains(&shown) {
                 self.handed.insert(key.clone());
             }
@@ -231,15 +231,15 @@ impl<'a> Look<'a> {
         self.exists(id, &Thing { key: &shown, what: &shown, detail: "", restorable }, owner);
     }
 
-    /// A directory in which others keep something, or that is another's. One that is as it would be made and holds
-    /// nothing harms nobody.
+    /// A directory that holds files of others, or belongs to another application. An empty one with the right owner and
+    /// mode is harmless.
     fn directory(&mut self, id: &str, path: &Path, data: bool, identical: bool) {
         let Ok(Some(stat)) = self.host.stat(path) else { return };
         if stat.kind != Kind::Dir {
-            // Checking the action has refused it.
+            // Checking the action has already refused it.
             return;
         }
-        // A disk of its own, mounted for what is to come, has a `lost+found`.
+        // A disk mounted for the purpose has a `lost+found`.
         let names = self.host.list(path).unwrap_or_default();
         let holds = names.iter().filter(|name| !name.ends_with("lost+found")).count();
         if identical && holds == 0 {
@@ -254,13 +254,13 @@ impl<'a> Look<'a> {
             1 => "one entry in it".to_owned(),
             n => format!("{n} entries in it"),
         };
-        // Of what an application keeps among the data of somebody else nobody could tell afterwards whose it is.
+        // Data of an application among the data of others could not be told apart afterwards.
         let key = path.display().to_string();
         let what = format!("the directory {key}");
         self.exists(id, &Thing { key: &key, what: &what, detail: &detail, restorable: !data || holds == 0 }, owner);
     }
 
-    /// The name of a package: its own unit, user and directories have it, now or from the next upgrade on.
+    /// The name of a package: its own unit, user and directories use it, now or after its next upgrade.
     fn reserved(&mut self, id: &str, key: &str, what: &str, name: &str) {
         let database = Database::read(self.host).unwrap_or_default();
         let installed = database.installed().iter().any(|full| full.split(':').next() == Some(name));
@@ -306,7 +306,7 @@ impl<'a> Look<'a> {
     }
 
     fn database(&mut self, id: &str, wanted: &database::Database) {
-        // An engine that does not answer is another check's.
+        // Another check reports an engine that does not answer.
         let Ok((there, role)) = database::exist(self.host, wanted) else { return };
         let engine = wanted.engine;
         let named = |record: &Undo, of_role: bool| match record {
@@ -355,7 +355,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// A certificate that certbot keeps under the name already.
+    /// A certificate that certbot already keeps under this name.
     fn acme(&mut self, id: &str, name: &str) {
         let settings = Path::new("/etc/letsencrypt/renewal").join(format!("{name}.conf"));
         if !there(self.host, &settings) {
@@ -370,14 +370,14 @@ impl<'a> Look<'a> {
         self.exists(id, &Thing { key: &key, what: &what, detail: &key, restorable: true }, owner);
     }
 
-    /// Whether a package that a run of ours has installed owns a path.
+    /// Whether a path belongs to a package that one of our runs has installed.
     fn is_brought(&mut self, path: &Path) -> bool {
         let (host, standing) = (self.host, &self.standing);
         self.brought.get_or_insert_with(|| files_of_packages(host, standing)).contains(path)
     }
 }
 
-/// The files that dpkg lists for packages which runs of ours have installed.
+/// The files that dpkg lists for packages that our runs have installed.
 fn files_of_packages(host: &dyn Host, standing: &[Standing<'_>]) -> BTreeSet<PathBuf> {
     let brought: BTreeSet<&str> =
         standing.iter().flat_map(Standing::records).flat_map(|record| runs::installed(record)).collect();
@@ -397,7 +397,7 @@ fn files_of_packages(host: &dyn Host, standing: &[Standing<'_>]) -> BTreeSet<Pat
     files
 }
 
-/// Whether a record says that what stands at `path` was made or replaced by its run. An edit makes nothing ours.
+/// Whether a record says that its run made or replaced `path`. Editing a file does not make it ours.
 fn leads_to(record: &Undo, path: &Path) -> bool {
     match record {
         Undo::Restore { path: known, .. } | Undo::Remove { path: known } | Undo::RemoveDir { path: known } => {

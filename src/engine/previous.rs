@@ -1,4 +1,4 @@
-//! The answers of earlier runs, as what the next one begins with.
+//! The answers of earlier runs, as defaults of the next.
 
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ use crate::engine::runs::{self, Run};
 use crate::guide::Guide;
 use crate::host::Host;
 
-/// The answers of this guide's runs, those of each application once: of its newest run that stands, or else of its
-/// newest run. Applications that stand come first, the newest of them before the others. None when there is none, or
-/// when it cannot be read: defaults are as good a beginning.
+/// The answers of this guide's runs, once for each application: of its newest run in place, or else of its newest run.
+/// Applications in place come first, newest first. None when there is none, or when it cannot be read: defaults will
+/// do.
 pub fn answers(host: &dyn Host, guide: &Guide) -> Vec<Earlier> {
     let all = runs::all(host, detach::running(host).as_deref()).unwrap_or_default();
     let of_guide = |run: &&Run| run.journal.header.guide == guide.id;
@@ -31,10 +31,10 @@ pub fn answers(host: &dyn Host, guide: &Guide) -> Vec<Earlier> {
 fn of(host: &dyn Host, guide: &Guide, run: &Run) -> Option<Earlier> {
     let path = run.dir.file("answers.yaml");
     let bytes = host.read(&path).ok()?;
-    // What today's guide has no question for, or refuses, is left out.
+    // Answers that the present guide has no question for, or refuses, are left out.
     let file = file::read_leniently(&path.display().to_string(), &bytes, guide, Literals::Refused).ok()?;
     let mut given = file.given;
-    // Whose things may be taken over is said anew for every run.
+    // Whose things may be taken over is asked anew for every run.
     given.take_over.clear();
     given.values.retain(|_, (value, _)| can_be_had(host, value));
     for (_, origin) in given.values.values_mut() {
@@ -43,7 +43,7 @@ fn of(host: &dyn Host, guide: &Guide, run: &Run) -> Option<Earlier> {
     Some(Earlier { run: run.dir.id.clone(), given })
 }
 
-/// Whether a secret's variable is still set; every other value is there.
+/// Whether a secret's variable is still set; other sources always exist.
 fn can_be_had(host: &dyn Host, value: &Value) -> bool {
     let variable = value.as_object().and_then(|source| source.get("env")).and_then(Value::as_str);
     variable.is_none_or(|name| host.env(name).is_some())

@@ -1,7 +1,7 @@
-//! A run that is given other answers: what of its work stays, what is done again, and what goes.
+//! A run that is given other answers: which actions stay, which are applied again, and which are rolled back.
 //!
-//! The journal is a stack: whatever began after an action may rest on it. So the run goes back to just before
-//! the first action that the new plan has no room for, and forward from there.
+//! The journal is a stack: whatever began after an action may depend on it. So the run goes back to just before the
+//! first action that the new plan does not have, and continues from there.
 
 use std::collections::BTreeSet;
 
@@ -15,20 +15,20 @@ use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
 
-/// What a plan is kept in, and its copy while another one takes its place.
+/// The file of the plan, and of its successor while they are exchanged.
 const FILES: [(&str, &str); 2] = [("plan.json", "plan.before.json"), ("answers.yaml", "answers.before.yaml")];
 
-/// What has to be done about the actions that stand when `new` takes the place of `old`.
+/// What to do with the actions in place when `new` replaces `old`.
 struct Difference {
-    /// To be taken back.
+    /// To be rolled back.
     back: BTreeSet<String>,
-    /// To be applied over what they did.
+    /// To be applied again over what they did.
     again: BTreeSet<String>,
 }
 
 impl Difference {
     fn between(old: &Plan, new: &Plan, journal: &Journal) -> Self {
-        // What the plan before the last one still has to do about its predecessor stays to be done.
+        // What the old plan still has to do about its own predecessor remains to be done.
         let mut again = journal.to_apply_again().clone();
         let mut back = BTreeSet::new();
         for entry in journal.entries().iter().filter(|entry| !entry.undone) {
@@ -54,8 +54,8 @@ fn action<'a>(plan: &'a Plan, id: &str) -> Option<&'a Action> {
     plan.actions.iter().find(|planned| planned.id == id).map(|planned| &planned.action)
 }
 
-/// Puts another plan in the place of the run's. From the journal's record on it is the run's plan: a crash
-/// before leaves the old one, a crash after it the new one.
+/// Replaces the run's plan. The journal's record decides: a crash before it leaves the old plan, a crash after it the
+/// new one.
 pub(super) fn adopt(host: &dyn Host, dir: &RunDir, journal: &mut Journal, old: &Plan, new: &Replan) -> Outcome<()> {
     let what = "continue with other answers";
     if new.plan.guide != old.guide {
@@ -75,13 +75,13 @@ pub(super) fn adopt(host: &dyn Host, dir: &RunDir, journal: &mut Journal, old: &
         .and_then(|()| dir.write(host, "answers.yaml", new.answers.as_bytes()))
         .and_then(|()| journal.write(host, Record::Replanned { plan: new.plan.hash(), back, again }));
     if written.is_err() {
-        // When this fails too, the next start of the run does it.
+        // If this fails too, the next start of the run does it.
         let _ = recover(host, dir, journal);
     }
     written
 }
 
-/// Brings the run's files in line with its journal: a crash may have come between the two.
+/// Brings the run's files in line with its journal after a crash between the two.
 pub fn recover(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> {
     let is_the_plan = |name: &str| dir.plan_in(host, name).is_ok_and(|plan| plan.hash() == journal.plan);
     if is_the_plan(FILES[0].0) || !is_the_plan(FILES[0].1) {
@@ -97,7 +97,7 @@ pub fn recover(host: &dyn Host, dir: &RunDir, journal: &Journal) -> Outcome<()> 
     Ok(())
 }
 
-/// Takes away what the present plan has no room for.
+/// Rolls back what the present plan does not have.
 pub(super) fn clear_away(
     host: &dyn Host,
     dir: &RunDir,

@@ -1,7 +1,7 @@
-//! Taking a run back: its undo records in reverse, then the disk as it was.
+//! Rolling back a run: its undo records in reverse, then the rest of the disk.
 //!
-//! The records bring back what actions changed; [`reconcile`] brings back what packages and their scripts
-//! changed without a record. What somebody else changed in between stays, and is reported.
+//! The records restore what actions changed; [`reconcile`] restores what packages and their scripts changed without a
+//! record. Changes that others made in between stay, and are reported.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ mod stir;
 
 pub use layers::Layer;
 
-/// What to take back, and what may go with it.
+/// Options of a rollback.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Only this stage.
@@ -43,7 +43,7 @@ pub struct Options {
     pub drop_data: bool,
 }
 
-/// What came of it.
+/// The result of a rollback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// What was left in place, and why.
@@ -52,8 +52,8 @@ pub struct Report {
     pub errors: Vec<Failure>,
 }
 
-/// Takes a run (or one stage of it) back. An error means that it could not even begin; what went wrong on the
-/// way is in the report, and calling again goes on.
+/// Rolls back a run (or one stage of it). An error means that it could not begin; failures on the way are in the
+/// report, and calling it again continues.
 pub fn roll_back(
     host: &dyn Host,
     dir: &RunDir,
@@ -64,8 +64,8 @@ pub fn roll_back(
     together(host, &mut [Layer { dir, journal }], options, emit)
 }
 
-/// Takes runs back in one pass, the latest first. What later runs use that are in place stays, and what runs that were
-/// rolled back before have left for the sake of these goes, too: see [`shared`].
+/// Rolls back runs in one pass, the latest first. What later runs in place use stays, and what earlier rollbacks had
+/// left for the sake of these runs is removed, too: see [`shared`].
 pub fn together(
     host: &dyn Host,
     chosen: &mut [Layer<'_>],
@@ -74,7 +74,7 @@ pub fn together(
 ) -> Outcome<Report> {
     let all = runs::all(host, None)?;
     let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
-    // Runs that wait for others. One stage frees nothing: its run still stands.
+    // Runs with deferred records. A single stage frees nothing: its run is still in place.
     let mut waiting: Vec<Run> = all.iter().filter(|run| !ids.contains(&run.dir.id)).cloned().collect();
     waiting.retain(|run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some()));
     let mut layers: Vec<Part<'_>> = chosen.iter_mut().map(|layer| Part::of(layer.dir, layer.journal, true)).collect();
@@ -83,7 +83,7 @@ pub fn together(
     let Some(lowest) = layers.last().map(|part| height(part.journal)) else { return Ok(Report::default()) };
     let above = Above::all(host, &all, &lowest, &ids)?;
 
-    // Whatever is the last of its kind now is begun together: a crash leaves nothing that nobody goes on with.
+    // Every run that nothing uses any more is begun together, so that a crash leaves none that is never completed.
     let whole = options.stage.is_none();
     let last = |part: &Part<'_>| Above::than(&above, &height(part.journal)).is_empty();
     let begins = |part: &Part<'_>| part.chosen || (part.journal.rolled_back.is_some() && last(part));
@@ -106,7 +106,7 @@ pub fn together(
         total.kept.extend(report.kept.iter().cloned());
         total.errors.extend(report.errors.iter().cloned());
         part.report = report;
-        // What lies deeper may be what the upper layer needs to be taken off.
+        // Removing an upper layer may need what is below it.
         if !total.errors.is_empty() {
             break;
         }
@@ -116,7 +116,7 @@ pub fn together(
     let told = total.errors.len();
     let of = options.stage.as_deref().map_or(services::Of::Run, services::Of::Stage);
     for at in 0..layers.len() {
-        // How a service was before the first of them is what counts.
+        // The state of a service before the first of them counts.
         let below: BTreeSet<(String, String)> =
             layers[at + 1..].iter().filter(|part| part.begun).flat_map(|part| services(part.journal)).collect();
         let part = &mut layers[at];
@@ -145,14 +145,14 @@ pub fn together(
     Ok(total)
 }
 
-/// The services of which records of a run tell how they were.
+/// The services whose prior state is in records of a run.
 fn services(journal: &Journal) -> impl Iterator<Item = (String, String)> {
     let records = journal.entries().iter().flat_map(|entry| &entry.undo);
     records.filter_map(PriorState::of).map(|prior| (prior.manager.to_owned(), prior.name.to_owned()))
 }
 
-/// What rolling these runs back together would carry out of each run, those included that wait for them. Changes
-/// nothing; what keeps it from beginning is an error here, too.
+/// What rolling back these runs together would carry out of each run, including those with deferred records. Changes
+/// nothing; what would keep it from beginning is an error here, too.
 pub fn ahead<'r>(
     host: &dyn Host,
     all: &'r [Run],
@@ -179,15 +179,15 @@ pub fn ahead<'r>(
     Ok(parts)
 }
 
-/// A layer on its way.
+/// A run in a pass.
 struct Part<'a> {
     dir: &'a RunDir,
     journal: &'a mut Journal,
-    /// It was asked for; else it was rolled back before, and waits for others.
+    /// It was requested; otherwise it was rolled back before, and has deferred records.
     chosen: bool,
-    /// Its rollback is written down as begun.
+    /// The journal says that its rollback has begun.
     begun: bool,
-    /// It is off, as far as it can be, without an error.
+    /// It was rolled back as far as possible, without an error.
     done: bool,
     /// Actions whose records were carried out, all or some.
     carried: BTreeSet<String>,
@@ -201,7 +201,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What one pass works with.
+/// The context of a pass.
 struct Pass<'a> {
     host: &'a dyn Host,
     all: &'a [Run],
@@ -210,14 +210,14 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Takes one layer off, but for what `users` use.
+    /// Rolls back one layer, except for what `users` use.
     fn take_off(&self, part: &mut Part<'_>, users: &[&Used]) -> Outcome<Report> {
         let Self { host, options, emit, .. } = *self;
         let mut report = Report::default();
         let mut entries: Vec<JournalEntry> =
             part.journal.entries().iter().filter(|entry| concerns(entry, options)).cloned().collect();
         if !part.begun {
-            // It waits on, but for what nobody uses any more.
+            // It stays deferred, except for what nobody uses any more.
             let installed = installed(host, users)?;
             let frees = |entry: &JournalEntry| shared::split(&entry.undo, users, &installed).later != entry.undo;
             entries.retain(|entry| !entry.used_by.is_empty() && frees(entry));
@@ -253,7 +253,7 @@ impl Pass<'_> {
     }
 }
 
-/// What is installed now; nothing where nobody uses any of it.
+/// The packages installed now; none where no run uses any.
 fn installed(host: &dyn Host, users: &[&Used]) -> Outcome<Database> {
     if users.is_empty() { Ok(Database::default()) } else { Database::read(host) }
 }
@@ -262,8 +262,8 @@ fn names(users: &[&Used]) -> Vec<String> {
     users.iter().map(|user| user.run.clone()).collect()
 }
 
-/// Takes some actions of a run back that goes on afterwards, the last first. When nothing else stands, the disk
-/// becomes what it was before the run.
+/// Rolls back some actions of a run that continues, the last first. When nothing else is in place, the disk is restored
+/// to its state before the run.
 pub fn take_back(
     host: &dyn Host,
     dir: &RunDir,
@@ -278,7 +278,7 @@ pub fn take_back(
     let everything = entries.len() == journal.standing();
     let mut scene = Scene::new(host, dir, journal)?;
     let mut report = Report::default();
-    // Nothing is later than a run that works.
+    // No run is later than the one that works.
     let options = Options::default();
     let way = RollbackContext { host, dir, options: &options, one_by_one: true, later: true, users: &[], emit };
     way.walk(&mut scene, journal, &entries, &mut report)?;
@@ -290,8 +290,8 @@ pub fn take_back(
     Ok(report)
 }
 
-/// Brings the disk to what it was before the run, but for what is not known to be the run's. `all` are the runs of this
-/// server: what others of them did meanwhile is nobody else's.
+/// Restores the disk to its state before the run, except for what is not known to be the run's. `all` are the runs of
+/// this server: their changes do not count as those of others.
 fn reconcile_disk(
     scene: &mut Scene<'_>,
     (dir, journal, all): (&RunDir, &Journal, &[Run]),
@@ -327,10 +327,10 @@ fn reconcile_disk(
     Ok(())
 }
 
-/// Adds what came of it to the report.
+/// Adds the outcome to the report.
 fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(EventKind) + Sync)) {
     for (what, why) in outcome.kept {
-        // A record may have reported the same path already, in better words.
+        // A record may already have reported the same path, more precisely.
         if !report.kept.iter().any(|(known, _)| *known == what) {
             emit(EventKind::Kept { what: what.clone(), why: why.clone() });
             report.kept.push((what, why));
@@ -341,9 +341,9 @@ fn tell(outcome: reconcile::Outcomes, report: &mut Report, emit: &(dyn Fn(EventK
 
 /// The paths that records of a run name.
 struct Traces {
-    /// Directories that it made.
+    /// Directories that it created.
     made: BTreeSet<PathBuf>,
-    /// Those that came as a whole.
+    /// Trees that are removed as a whole.
     trees: BTreeSet<PathBuf>,
     /// Files and links.
     recorded: BTreeSet<PathBuf>,
@@ -373,12 +373,12 @@ impl Traces {
 /// What is known of the disk while actions are rolled back.
 struct Scene<'a> {
     host: &'a dyn Host,
-    /// Before the run; none when it was killed before it could look.
+    /// Before the run; none when it was killed before the first scan.
     baseline: Option<Manifest>,
-    /// At the run's end, or when it failed; none when it was killed.
+    /// At the run's end, or at its failure; none when it was killed.
     look: Option<Manifest>,
-    /// What the run left, by its windows and its last look, without what is known to be somebody else's; none for a
-    /// run of an old program that did not end, of which nothing is known.
+    /// What the run left, from its windows and its last scan, without the changes of others; none for a run of an old
+    /// version that did not end, of which nothing is known.
     left: Option<Manifest>,
     tracker: Tracker<'a>,
 }
@@ -389,7 +389,7 @@ impl<'a> Scene<'a> {
         let known = baseline.as_ref().map(|(baseline, _)| baseline.clone());
         let has_windows = window::are_kept(host, dir)?;
         let mut tracker = Tracker::new(host, dir, baseline)?;
-        // The last look of a run that did not end after it counts for nothing.
+        // The last scan is void in a run that did not end after it.
         let post = if journal.finished.is_some() { Manifest::load(host, &dir.path, "post")? } else { None };
         let look = match post {
             Some((post, contents)) => {
@@ -411,7 +411,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What a run left: as it was last seen, newer windows over it.
+/// What a run left: its last scan, with newer windows on top.
 fn left(look: Option<&Manifest>, owned: &Owned) -> Manifest {
     let mut left = look.cloned().unwrap_or_default();
     for (path, of_ours) in &owned.paths {
@@ -423,39 +423,39 @@ fn left(look: Option<&Manifest>, owned: &Owned) -> Manifest {
     left
 }
 
-/// Whether an entry is still to be taken back under these options.
+/// Whether an entry is still to be rolled back under these options.
 pub(super) fn concerns(entry: &JournalEntry, options: &Options) -> bool {
     !entry.undone && options.stage.as_ref().is_none_or(|stage| *stage == entry.stage)
 }
 
-/// What taking actions back came to.
+/// The result of rolling back actions.
 #[derive(Default)]
 struct Walked {
-    /// Actions of which anything was carried out.
+    /// Actions of which at least one record was carried out.
     carried: BTreeSet<String>,
-    /// What is left for others.
+    /// Records that stay for other runs.
     deferred: Vec<Undo>,
-    /// For whom.
+    /// Those runs.
     used_by: BTreeSet<String>,
 }
 
-/// What taking actions back works with.
+/// The context of rolling back actions.
 struct RollbackContext<'a> {
     host: &'a dyn Host,
     dir: &'a RunDir,
     options: &'a Options,
-    /// Stop at the first action that cannot be taken back. What is left can then be tried again: without those
-    /// that began before it, it could not.
+    /// Stop at the first action that cannot be rolled back. The rest can then be tried again, which needs the actions
+    /// that began before it.
     one_by_one: bool,
-    /// The disk is reconciled afterwards.
+    /// Whether the disk is reconciled afterwards.
     later: bool,
-    /// Later runs that stay in place: what they use is left.
+    /// Later runs that stay in place: what they use is kept.
     users: &'a [&'a Used],
     emit: &'a (dyn Fn(EventKind) + Sync),
 }
 
 impl RollbackContext<'_> {
-    /// Takes these actions back, the last first.
+    /// Rolls back these actions, the last first.
     fn walk(
         &self,
         scene: &mut Scene<'_>,
@@ -475,7 +475,7 @@ impl RollbackContext<'_> {
             }
             let mut entry = entry.clone();
             entry.undo = now;
-            // What rolling back changes is no more somebody else's than what the run did.
+            // Changes made by rolling back are ours, as those of the run are.
             let open = scene.tracker.open(window::Footprint::back(&entry.action, &entry.undo).besides(journal))?;
             let mut errors = self.carry_out(scene, journal, &entry, report);
             if let Some(open) = open {
@@ -503,7 +503,7 @@ impl RollbackContext<'_> {
         Ok(walked)
     }
 
-    /// Hands out what the records of an entry are carried out with.
+    /// The context for the records of an entry.
     fn with<T>(
         &self,
         scene: &Scene<'_>,
@@ -540,20 +540,20 @@ impl RollbackContext<'_> {
     ) -> Vec<Failure> {
         let emit = self.emit;
         let mut errors = Vec::new();
-        // The last record first: what lies in a directory goes before the directory.
+        // The last record first: the content of a directory is removed before the directory.
         for undo in entry.undo.iter().rev() {
             match self.with(scene, journal, entry, |cx| carry_out(undo, cx)) {
                 Ok(Undone::Done(describe)) => emit(EventKind::Undone { action: entry.action.clone(), describe }),
                 Ok(Undone::Nothing) => {}
                 Ok(Undone::Kept { what, why }) => {
-                    // Directories that still hold something are looked at again when the disk is reconciled.
+                    // Directories that are not empty are looked at again when the disk is reconciled.
                     let later = self.later && matches!(undo, Undo::RemoveDir { .. } | Undo::RemoveTree { .. });
                     if !later {
                         emit(EventKind::Kept { what: what.clone(), why: why.clone() });
                         report.kept.push((what, why));
                     }
                 }
-                // The rest is undone all the same: each error less is a step nearer.
+                // The other records are carried out all the same: the fewer are left, the better.
                 Err(failure) => {
                     emit(EventKind::Failed { step: entry.action.clone(), failure: failure.clone() });
                     errors.push(failure);

@@ -1,7 +1,7 @@
-//! Executing a plan: journal first, act second, prove last.
+//! Executing a plan: journal first, act second, verify last.
 //!
-//! The same function starts a run and resumes one: whatever is already so is passed over, whatever was begun
-//! is made again (actions are idempotent), and the first record of how to get back is kept.
+//! The same function starts and resumes a run: what is unchanged is skipped, what was begun is applied again (actions
+//! are idempotent), and the first undo records are kept.
 
 use std::time::Duration;
 
@@ -28,39 +28,38 @@ use crate::undo::manifest::{Contents, Manifest};
 mod ask;
 mod step;
 
-/// Everything that one execution works with.
+/// The context of an execution.
 pub struct RunContext<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
     /// The run's files.
     pub dir: &'a RunDir,
     /// What to do.
     pub plan: &'a Plan,
-    /// Values for the marks in the plan.
+    /// Values for the placeholders in the plan.
     pub secrets: &'a Secrets,
     /// What to do when a step fails.
     pub on_failure: OnFailure,
     /// Where events go.
     pub emit: &'a (dyn Fn(EventKind) + Sync),
-    /// Whether somebody asked the run to stop; looked at between two steps, and while it waits.
+    /// Whether the run was asked to stop; checked between two steps, and while it waits.
     pub stop: &'a (dyn Fn() -> Option<Stop> + Sync),
 }
 
 /// How a run can be asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// At the next edge, to be resumed later: the machine shuts down.
+    /// After the current step, to be resumed later: the server shuts down.
     Pause,
-    /// At the next edge, and take everything back.
+    /// After the current step, and roll back everything.
     Abort,
 }
 
-/// Works through the plan from wherever the journal says it is, or through another one that somebody puts in its
-/// place on the way.
+/// Carries out the plan from where the journal ends, or another plan that replaces it on the way.
 pub fn execute(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
-    // What was asked before a crash is asked again when it comes to it.
+    // A question from before a crash is asked again when the step fails again.
     decision::close(run.host, run.dir);
-    // And a change that a crash left unconfirmed is taken back before anything is looked at.
+    // A change that a crash left unconfirmed is reverted before the disk is scanned.
     deadman::revert_now(run.host, CARRY);
     let mut other: Option<(Plan, Secrets)> = None;
     let exit = loop {
@@ -83,19 +82,19 @@ pub fn execute(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
 /// How working on one plan ended.
 enum RunEnd {
     Exit(Exit),
-    /// Go on with this plan.
+    /// Continue with this plan.
     Replanned(Box<Plan>),
 }
 
 /// What follows a failure.
 enum NextMove {
     Exit(Exit),
-    /// Go on with the step at this place.
+    /// Continue with the step at this index.
     From(usize),
     Replanned(Box<Plan>),
 }
 
-/// The step that could not be done.
+/// The step that failed.
 struct StepError {
     step: String,
     failure: Box<Failure>,
@@ -115,7 +114,7 @@ impl StepError {
     }
 }
 
-/// Works through one plan until it ends or another takes its place.
+/// Carries out one plan until it ends or another replaces it.
 fn run_plan(run: &RunContext<'_>, journal: &mut Journal, replanned: bool) -> RunEnd {
     let resumed = replanned || !journal.entries().is_empty();
     let steps = PlanStep::all(run.plan);
@@ -142,7 +141,7 @@ fn run_plan(run: &RunContext<'_>, journal: &mut Journal, replanned: bool) -> Run
     }
 }
 
-/// What comes before the first step.
+/// The work before the first step.
 fn begin<'a>(run: &RunContext<'a>, journal: &mut Journal, resumed: bool, announced: &mut bool) -> Outcome<Tracker<'a>> {
     replan::clear_away(run.host, run.dir, journal, run.emit)?;
     if !*announced {
@@ -152,9 +151,9 @@ fn begin<'a>(run: &RunContext<'a>, journal: &mut Journal, resumed: bool, announc
     track(run)
 }
 
-/// Notes how the disk looks at a failure, so that what others do from here on is told from the run's own work.
+/// Records the disk at a failure, so that later changes by others are told apart from the run's.
 fn look(run: &RunContext<'_>, tracker: &mut Tracker<'_>) {
-    // Without it a rollback keeps more than it must.
+    // Without it a rollback keeps more than necessary.
     let _ = tracker.last_look().and_then(|look| look.save(run.host, &run.dir.path, "look", &Contents::new()));
 }
 
@@ -176,7 +175,7 @@ fn announce(run: &RunContext<'_>, resumed: bool) {
     }
 }
 
-/// Does the steps from `at` on; `at` is the one that failed when one does.
+/// Carries out the steps from `at` on; on failure `at` is the failed one.
 fn run_steps(
     run: &RunContext<'_>,
     journal: &mut Journal,
@@ -212,7 +211,7 @@ fn paused(run: &RunContext<'_>) -> Exit {
     Exit::Incomplete
 }
 
-/// Looks at the disk before the first change, once a run, and goes on with its windows.
+/// Scans the disk before the first change, once a run, and continues its windows.
 fn track<'a>(run: &RunContext<'a>) -> Outcome<Tracker<'a>> {
     if let Some(baseline) = Manifest::load(run.host, &run.dir.path, "base")? {
         return Tracker::new(run.host, run.dir, Some(baseline));
@@ -225,14 +224,14 @@ fn track<'a>(run: &RunContext<'a>) -> Outcome<Tracker<'a>> {
     Ok(tracker)
 }
 
-/// Records what stands now, so that a rollback months later can tell ours from theirs.
+/// Records the final state, so that a rollback months later can tell our changes from others'.
 fn finish(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, exit: Exit) -> Outcome<()> {
     let data = data::fingerprints(run.host, journal);
     tracker.last_look()?.save(run.host, &run.dir.path, "post", &Contents::new())?;
     journal.write(run.host, Record::Finished { exit, data })
 }
 
-/// The first error is told and recorded before anything is undone, so that nothing hides it.
+/// The first error is reported and recorded before anything is rolled back, so that nothing hides it.
 fn handle_failure(
     run: &RunContext<'_>,
     journal: &mut Journal,
@@ -249,7 +248,7 @@ fn handle_failure(
     }
     (run.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
     if let Err(write) = journal.write(run.host, Record::Failed { step: step.clone(), failure }) {
-        // A full disk must not keep us from going back.
+        // A full disk must not keep us from rolling back.
         (run.emit)(EventKind::Note { text: write.to_string() });
     }
     match (cause, run.on_failure) {
@@ -265,7 +264,7 @@ fn handle_failure(
     }
 }
 
-/// Takes everything back.
+/// Rolls back everything.
 fn roll_back_run(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
     match rollback::roll_back(run.host, run.dir, journal, &Options::default(), run.emit) {
         Ok(report) if report.errors.is_empty() => Exit::RolledBack,
@@ -277,7 +276,7 @@ fn roll_back_run(run: &RunContext<'_>, journal: &mut Journal) -> Exit {
     }
 }
 
-/// A proof fails far from its cause when a service died after its start: then the service's own words come first.
+/// A proof may fail because a service died after its start: then the service's own message is shown first.
 fn culprit(run: &RunContext<'_>, step: String, failure: Failure) -> (String, Failure) {
     // A program that cannot start may take a moment to give up.
     for _ in 0..8 {

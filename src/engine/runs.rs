@@ -1,4 +1,4 @@
-//! The directory of runs, `/var/lib/bringup/runs/<id>/`, and what state each is in.
+//! The directory of runs, `/var/lib/bringup/runs/<id>/`, and the status of each.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,33 +21,33 @@ use crate::undo::{Blobs, Undo};
 pub const EVENTS: &str = "events.jsonl";
 /// The events of its rollback, when it is a process of its own.
 pub const ROLLBACK_EVENTS: &str = "rollback.jsonl";
-/// Names the file of the process that was started last.
+/// Holds the name of the latest process's events file.
 const FOLLOWED: &str = "followed";
 
 /// The files of one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
-    /// Its id: the time it was made (UTC) and its guide.
+    /// Its id: the time it was created (UTC) and its guide.
     pub id: String,
     /// Its directory.
     pub path: PathBuf,
 }
 
-/// What has become of a run.
+/// The status of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Its process works on it.
+    /// Its process is working.
     Running,
-    /// It neither finished nor was rolled back, and nothing works on it.
+    /// It neither finished nor was rolled back, and no process works on it.
     Unfinished,
-    /// A rollback began and did not end, and nothing works on it.
+    /// A rollback began and did not end, and no process works on it.
     RollbackUnfinished,
-    /// It stands.
+    /// It is in place.
     Done,
-    /// Its changes stand, but a proof failed.
+    /// Its changes are in place, but a proof failed.
     ProofFailed,
-    /// It was taken back.
+    /// It was rolled back.
     RolledBack,
 }
 
@@ -63,12 +63,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// Whether it is rolled back but for what later runs use, which are still in place.
+    /// Whether it is rolled back except for what later runs use, which are still in place.
     pub fn waits(&self) -> bool {
         self.state == RunStatus::RolledBack && !self.journal.waits.is_empty()
     }
 
-    /// Whether it is one of this application. One whose plan cannot be read may be, when it is of the guide.
+    /// Whether it belongs to this application. A run whose plan cannot be read may, when its guide matches.
     pub fn is_of(&self, host: &dyn Host, application: &Application) -> bool {
         self.journal.header.guide == application.guide
             && self.dir.plan(host).map_or(true, |plan| plan.application().is_same(application))
@@ -81,14 +81,15 @@ impl RunDir {
         Self { id: id.to_owned(), path: Path::new(STATE_DIR).join("runs").join(id) }
     }
 
-    /// Makes the directory of a new run, with its plan and an empty journal.
+    /// Creates the directory of a new run, with its plan and an empty journal.
     pub fn create(host: &dyn Host, plan: &Plan) -> Outcome<(Self, Journal)> {
         let dir = Self::prepare(host, plan)?;
         let journal = dir.begin(host)?;
         Ok((dir, journal))
     }
 
-    /// Makes the directory of a new run, with its plan. It is no run before its process begins: [`RunDir::begin`].
+    /// Creates the directory of a new run, with its plan. It counts as a run once its process begins:
+    /// [`RunDir::begin`].
     pub fn prepare(host: &dyn Host, plan: &Plan) -> Outcome<Self> {
         let at = host.now();
         let stem = format!("{}-{}", compact(at), plan.guide);
@@ -117,8 +118,8 @@ impl RunDir {
         Ok(dir)
     }
 
-    /// The run's journal; begun now when nothing has worked on the run before. Whoever was killed on the way here has
-    /// left a directory, and no run that would have to be resumed.
+    /// The run's journal, started now when no process has worked on the run before. A start that was killed before this
+    /// leaves a directory, but no run that would have to be resumed.
     pub fn begin(&self, host: &dyn Host) -> Outcome<Journal> {
         let path = self.file("journal.jsonl");
         if has_begun(host, self)? {
@@ -136,7 +137,7 @@ impl RunDir {
         Journal::create(host, &path, header)
     }
 
-    /// A file of the run.
+    /// The path of a file of the run.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -146,8 +147,8 @@ impl RunDir {
         state_dir::write(host, &self.file(name), content)
     }
 
-    /// Removes what was kept to roll the run back, now that it is rolled back: before-images and kept contents hold
-    /// passwords and keys. What was saved for its users, the plan, the answers, the logs and the journal stay.
+    /// Removes what was kept for the rollback, once the run is rolled back: before-images and kept contents hold
+    /// passwords and keys. Dumps of users' data, the plan, the answers, the logs and the journal stay.
     pub fn forget_images(&self, host: &dyn Host) -> Outcome<()> {
         let failed = |path: &Path, e| Failure::new(format!("remove {}", path.display()), e);
         let blobs = self.file("blobs");
@@ -166,12 +167,12 @@ impl RunDir {
         Blobs::new(self.path.join("blobs"))
     }
 
-    /// The whole output of a step goes here.
+    /// The log file for the whole output of a step.
     pub fn log(&self, step: &str) -> PathBuf {
         self.path.join("log").join(format!("{}.log", step.replace('/', "_")))
     }
 
-    /// The events of the process that last worked on it.
+    /// The events of the latest process of the run.
     pub fn events(&self, host: &dyn Host) -> PathBuf {
         let name = host.read_at_most(&self.file(FOLLOWED), 64).unwrap_or_default();
         self.file(if name == ROLLBACK_EVENTS.as_bytes() { ROLLBACK_EVENTS } else { EVENTS })
@@ -191,7 +192,7 @@ impl RunDir {
     }
 }
 
-/// Makes a fresh file for the events of a process. What an earlier one wrote there is kept under a number.
+/// Creates a new file for the events of a process. An earlier process's file is kept under a number.
 pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
     let what = |e| Failure::new(format!("keep {}", dir.file(name).display()), e);
     if host.stat(&dir.file(name)).map_err(what)?.is_some_and(|stat| stat.size > 0) {
@@ -206,8 +207,8 @@ pub fn begin_events(host: &dyn Host, dir: &RunDir, name: &str) -> Outcome<()> {
     dir.write(host, FOLLOWED, name.as_bytes())
 }
 
-/// Takes away what runs needed for their rollback that are rolled back entirely. What they changed is known as long as
-/// another one may have to be told from it.
+/// Removes what runs kept for their rollback, once they are rolled back entirely. Their recorded changes stay as long
+/// as another run may have to be told apart from them.
 pub fn forget_images(host: &dyn Host, all: &[Run]) -> Outcome<()> {
     let gone = |run: &&Run| run.state == RunStatus::RolledBack && !run.waits();
     let last = all.iter().all(|run| gone(&run));
@@ -235,27 +236,27 @@ pub fn all(host: &dyn Host, running: Option<&str>) -> Outcome<Vec<Run>> {
         let id = name.file_name().unwrap_or(name.as_os_str()).to_string_lossy().into_owned();
         let dir = RunDir::of(&id);
         let journal = dir.file("journal.jsonl");
-        // A directory without a journal was made a moment before a crash: nothing was changed by it.
+        // A directory without a journal was made just before a crash: it changed nothing.
         if !has_begun(host, &dir)? {
             continue;
         }
         let journal = Journal::open(host, &journal)?;
         let state = state(&journal, running == Some(id.as_str()));
-        // The process that works on one run rolls others back with it.
+        // A process may roll back other runs along with its own.
         let state =
             if state == RunStatus::RollbackUnfinished && running.is_some() { RunStatus::Running } else { state };
         runs.push(Run { dir, journal, state });
     }
-    // Runs of one second are listed by the names of their guides.
+    // Runs of the same second are sorted by the names of their guides.
     runs.sort_by_key(|run| run.journal.header.at);
     Ok(runs)
 }
 
-/// No first line of a journal is longer, in bytes.
+/// Limit for the first line of a journal, in bytes.
 const FIRST_LINE: u64 = 64 << 10;
 
-/// Whether a process has begun to work on it: the first line of its journal is whole. Earlier versions could be killed
-/// while they wrote it, and had changed nothing then.
+/// Whether a process has begun to work on it: the first line of its journal is complete. Earlier versions could be
+/// killed while they wrote it, before changing anything.
 pub fn has_begun(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
     let journal = dir.file("journal.jsonl");
     let failed = |e| Failure::new("look at a run", e);
@@ -268,7 +269,7 @@ pub fn has_begun(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
 /// How long a directory may wait for its process.
 const AWAITED: Duration = Duration::from_hours(1);
 
-/// Removes directories that starts which were killed have left.
+/// Removes directories left by starts that were killed.
 pub fn clear_unbegun(host: &dyn Host) -> Outcome<()> {
     let root = Path::new(STATE_DIR).join("runs");
     let failed = |e| Failure::new("look for earlier runs", e);
@@ -286,12 +287,12 @@ pub fn clear_unbegun(host: &dyn Host) -> Outcome<()> {
     Ok(())
 }
 
-/// The runs whose changes are on the host now, oldest first.
+/// The runs in place, oldest first.
 pub fn standing(runs: &[Run]) -> impl DoubleEndedIterator<Item = &Run> {
     runs.iter().filter(|run| !matches!(run.state, RunStatus::RolledBack))
 }
 
-/// The stages of an application that were rolled back by themselves, and that no later run has applied again.
+/// The stages of an application that were rolled back separately, and that no later run has applied again.
 pub fn stages_gone(host: &dyn Host, runs: &[Run], application: &Application) -> BTreeSet<String> {
     let mut gone = BTreeSet::new();
     for run in standing(runs).filter(|run| run.is_of(host, application)) {
@@ -303,12 +304,12 @@ pub fn stages_gone(host: &dyn Host, runs: &[Run], application: &Application) -> 
     gone
 }
 
-/// Notes which guides stand and which packages they brought, where anybody may read it: planning as an ordinary user
-/// must know whose ports and services are already ours.
+/// Records which guides are in place and which packages they installed, in a world-readable file: planning as an
+/// ordinary user must know which ports and services are already ours.
 pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     let runs = all(host, running)?;
     let guides: BTreeSet<&str> = standing(&runs).map(|run| run.journal.header.guide.as_str()).collect();
-    // What a run brought that is rolled back stays ours as long as others use it.
+    // What a rolled back run installed stays ours as long as other runs use it.
     let here = runs.iter().filter(|run| run.state != RunStatus::RolledBack || run.waits());
     let brought = here.flat_map(|run| run.journal.entries()).filter(|entry| !entry.undone);
     let brought: BTreeSet<&str> = brought.flat_map(|entry| &entry.undo).flat_map(installed).collect();
@@ -317,7 +318,7 @@ pub fn note_standing(host: &dyn Host, running: Option<&str>) -> Outcome<()> {
     note(host, APPLICATIONS, &applications(host, &runs))
 }
 
-/// Each application that stands, once, as its newest run has it.
+/// Each application in place, once, with its newest run.
 fn applications(host: &dyn Host, runs: &[Run]) -> Vec<Application> {
     let mut found: Vec<Application> = Vec::new();
     for run in standing(runs) {
@@ -358,13 +359,13 @@ fn compact(at: Stamp) -> String {
         .map_or_else(|_| at.sec.to_string(), |t| t.strftime("%Y%m%d-%H%M%S").to_string())
 }
 
-/// How a run behaves, kept beside its plan.
+/// The settings of a run, kept beside its plan.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// What to do when a step fails.
     pub on_failure: OnFailure,
-    /// Where the guide lies; none for a shipped one.
+    /// The directory of the guide; none for a shipped one.
     pub guide: Option<PathBuf>,
 }
 

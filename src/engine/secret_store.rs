@@ -1,9 +1,9 @@
-//! Where secrets lie between runs: `/var/lib/bringup/secrets/<guide>@<application>.json`, 0600, root's, and
-//! `<guide>.json` for a guide that gives its application no name.
+//! Where secrets are kept between runs: `/var/lib/bringup/secrets/<guide>@<application>.json`, 0600, owned by root, and
+//! `<guide>.json` for a guide that does not name its application.
 //!
-//! A generated secret is made once and stays, so that a second run changes nothing. Each application has its own. An
-//! earlier version kept those of all applications of a guide in `<guide>.json`: an application that it set up finds
-//! them there, until a run of this version keeps them by application.
+//! A generated secret is generated once and kept, so that a second run changes nothing. Each application has its own.
+//! An earlier version kept those of all applications of a guide in `<guide>.json`: applications set up by it find them
+//! there until a run of this version moves them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub fn path(of: &Application) -> PathBuf {
     if of.name.is_empty() {
         return by_guide(&of.guide);
     }
-    // A guide of one's own may allow any name, and a name is no path.
+    // A custom guide may allow any name, and a name is no path.
     let name = of.name.bytes().fold(String::new(), |mut name, byte| {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
@@ -41,26 +41,26 @@ fn directory() -> PathBuf {
     Path::new(STATE_DIR).join("secrets")
 }
 
-/// Where an earlier version kept the secrets of every application of a guide.
+/// Where an earlier version kept the secrets of all applications of a guide.
 fn by_guide(guide: &str) -> PathBuf {
     directory().join(format!("{guide}.json"))
 }
 
-/// The file in which an application's secrets lie now: that of the guide while an application stands there of which
-/// only an earlier version kept them.
+/// The file that holds an application's secrets now: the guide's, while an application is in place whose secrets only
+/// an earlier version kept.
 pub fn in_use(host: &dyn Host, of: &Application) -> PathBuf {
     let (own, earlier) = (path(of), by_guide(&of.guide));
     let is_there = |path: &Path| host.stat(path).ok().flatten().is_some();
     if own == earlier || is_there(&own) || !is_there(&earlier) || !stands(host, of) { own } else { earlier }
 }
 
-/// Whether a run of the application stands.
+/// Whether a run of the application is in place.
 fn stands(host: &dyn Host, of: &Application) -> bool {
     let all = runs::all(host, None).unwrap_or_default();
     runs::standing(&all).any(|run| run.is_of(host, of))
 }
 
-/// The secrets kept for an application; none when there are none, or when we may not read them.
+/// The secrets kept for an application; none when there are none, or when the file is not readable.
 pub fn load(host: &dyn Host, of: &Application) -> Secrets {
     read(host, &in_use(host, of)).unwrap_or_default()
 }
@@ -68,7 +68,7 @@ pub fn load(host: &dyn Host, of: &Application) -> Secrets {
 fn read(host: &dyn Host, path: &Path) -> Outcome<Secrets> {
     let what = || format!("read the secrets in {}", path.display());
     let bytes = host.read(path).map_err(|e| Failure::new(what(), e))?;
-    // What a parser says of a file may quote it.
+    // A parser's message may quote the file.
     let kept: BTreeMap<String, String> =
         serde_json::from_slice(&bytes).map_err(|_| Failure::new(what(), "it is not a list of secrets"))?;
     let mut secrets = Secrets::default();
@@ -78,12 +78,12 @@ fn read(host: &dyn Host, path: &Path) -> Outcome<Secrets> {
     Ok(secrets)
 }
 
-/// Keeps them.
+/// Writes them.
 pub fn save(host: &dyn Host, of: &Application, secrets: &Secrets) -> Outcome<()> {
     save_in(host, &path(of), secrets)
 }
 
-/// Keeps them in the file that is in use, for a run that has begun.
+/// Writes them to the file in use, for a run that has begun.
 pub fn save_for_run(host: &dyn Host, of: &Application, secrets: &Secrets) -> Outcome<()> {
     save_in(host, &in_use(host, of), secrets)
 }
@@ -101,7 +101,7 @@ fn exposed(secrets: &Secrets) -> BTreeMap<&str, &str> {
     secrets.iter().map(|(name, value)| (name, value.expose())).collect()
 }
 
-/// The secrets of a run's application, kept by application from now on.
+/// Loads the secrets of a run's application, kept by application from now on.
 pub fn adopt(host: &dyn Host, of: &Application) -> Outcome<Secrets> {
     let secrets = load(host, of);
     if in_use(host, of) != path(of) {
@@ -110,12 +110,12 @@ pub fn adopt(host: &dyn Host, of: &Application) -> Outcome<Secrets> {
     Ok(secrets)
 }
 
-/// What the file beside a run is called that holds the secrets from before it: this, and the name of their own file.
+/// Prefix of the file beside a run that holds the secrets from before it; the name of their own file follows.
 const BEFORE: &str = "secrets-before.";
-/// What an earlier version wrote there instead of a name: they were in the file of the guide.
+/// What an earlier version used instead of a name: its secrets were in the guide's file.
 const UNNAMED: &str = "json";
 
-/// Keeps beside a run what [`give_back`] needs. Called before the run, or other answers for it, [`save`] anything.
+/// Sets aside beside a run what [`give_back`] needs. Called before the run, or other answers for it, [`save`] anything.
 pub fn set_aside(host: &dyn Host, dir: &RunDir, of: &Application, secrets: &Secrets) -> Outcome<()> {
     let bytes = serde_json::to_vec(&exposed(secrets)).map_err(|e| Failure::new("keep the earlier secrets", e))?;
     dir.write(host, &format!("{BEFORE}{}", name_of(&path(of))), &bytes)
@@ -125,9 +125,9 @@ fn name_of(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The run was rolled back: the secrets from before it are those that the earlier runs of the application use, unless a
-/// later one stands that uses them, too. What no run that stands uses is of no use to anyone but a thief, and is
-/// forgotten. A run of a much older program has none set aside, and restores none.
+/// Restores the secrets from before a run that was rolled back, unless a later run in place uses the new ones, too.
+/// Secrets that no run in place uses are deleted: they would only serve a thief. A run of a much older version has none
+/// set aside, and restores none.
 pub fn give_back(host: &dyn Host, dir: &RunDir, guide: &str, all: &[Run]) -> Outcome<()> {
     let own = all.iter().find(|run| run.dir.id == dir.id).map(|run| run.journal.header.at);
     let is_later = |run: &Run| (Some(run.journal.header.at), &run.dir.id) > (own, &dir.id);
@@ -145,12 +145,12 @@ pub fn give_back(host: &dyn Host, dir: &RunDir, guide: &str, all: &[Run]) -> Out
     forget_unused(host, guide, all)
 }
 
-/// The files into which secrets from before a run go back.
+/// The files into which secrets from before a run are restored.
 fn targets(host: &dyn Host, dir: &RunDir, guide: &str, earlier: &str) -> Vec<PathBuf> {
     if earlier != UNNAMED {
         return vec![directory().join(earlier)];
     }
-    // A later run may have kept them by application meanwhile.
+    // A later run may have moved them to a file by application meanwhile.
     let own = dir.plan(host).ok().map(|plan| path(&plan.application()));
     let own = own.filter(|own| host.stat(own).ok().flatten().is_some());
     own.into_iter().chain([by_guide(guide)]).collect()
@@ -165,7 +165,7 @@ fn used<'a>(host: &dyn Host, runs: impl Iterator<Item = &'a Run>) -> BTreeSet<Pa
     runs.map(file).collect()
 }
 
-/// Forgets the secrets of those applications of a guide of which nothing stands.
+/// Deletes the secrets of those applications of a guide that have nothing in place.
 pub fn forget_unused(host: &dyn Host, guide: &str, all: &[Run]) -> Outcome<()> {
     let failed = |e| Failure::new("look for unused secrets", e);
     if host.stat(&directory()).map_err(failed)?.is_none() {
@@ -183,7 +183,7 @@ pub fn forget_unused(host: &dyn Host, guide: &str, all: &[Run]) -> Outcome<()> {
     Ok(())
 }
 
-/// Secrets that are to be generated and keep a value that was not: it was given in another way before.
+/// Secrets that are to be generated but keep a value that was not: an earlier answer gave it.
 pub fn notes(kept: &Secrets, sources: &BTreeMap<String, SecretSource>) -> Vec<String> {
     let note = |(name, source): (&String, &SecretSource)| {
         let SecretSource::Generate(length) = source else { return None };
@@ -199,8 +199,8 @@ pub fn notes(kept: &Secrets, sources: &BTreeMap<String, SecretSource>) -> Vec<St
     sources.iter().filter_map(note).collect()
 }
 
-/// Gets every secret from its source, in memory only; the kept value of a generated one stays. `patterns` has the
-/// form of those that need other characters than the usual ([`crate::plan::Plan::secret_patterns`]).
+/// Gets every secret from its source, in memory only; a generated one keeps its stored value. `patterns` has the form
+/// of those that need other characters than the default ([`crate::plan::Plan::secret_patterns`]).
 pub fn gather(
     host: &dyn Host,
     kept: &Secrets,
@@ -277,7 +277,7 @@ fn from_file(host: &dyn Host, path: &Path) -> Result<Secret, Refusal> {
     Ok(Secret::new(text.lines().next().unwrap_or("").trim_end()))
 }
 
-/// A new value for each of these secrets, all of them generated ones, for a look at what depends on them.
+/// A new value for each of these generated secrets, to see what depends on them.
 pub fn rotated(host: &dyn Host, sources: &BTreeMap<String, SecretSource>, names: &BTreeSet<String>) -> Secrets {
     let mut secrets = Secrets::default();
     for name in names {
@@ -294,7 +294,7 @@ pub fn rotated(host: &dyn Host, sources: &BTreeMap<String, SecretSource>, names:
 fn generate(host: &dyn Host, length: u32) -> std::io::Result<Secret> {
     let mut out = String::with_capacity(length as usize);
     let mut bytes = [0u8; 64];
-    // Bytes beyond the largest multiple of the alphabet are thrown away, or its first letters would be likelier.
+    // Bytes above the largest multiple of the alphabet are discarded, or its first letters would be likelier.
     let fair = 256 - 256 % ALPHABET.len();
     while out.len() < length as usize {
         host.random(&mut bytes)?;
@@ -399,7 +399,7 @@ mod tests {
         let mut shop = ran_earlier(&host, "shop", "shared");
         assert_eq!((load(&host, &of("shop")), load(&host, &of("blog"))), (secret("shared"), Secrets::default()));
         assert_eq!(in_use(&host, &of("shop")), by_guide("webapp"));
-        // A second application begins with none, and takes none away.
+        // A second application starts with none, and removes none.
         let mut blog = ran(&host, "blog", "own");
         roll_back(&host, &mut blog);
         assert_eq!((load(&host, &of("shop")), files(&host).len()), (secret("shared"), 1));
@@ -423,7 +423,7 @@ mod tests {
         assert_eq!(load(&host, &of("shop")), secret("second"));
         roll_back(&host, &mut second);
         assert_eq!(load(&host, &of("shop")), secret("first"));
-        // Gone on with, it keeps them by application.
+        // Resumed, it keeps them by application.
         let host = FakeHost::new();
         ran_earlier(&host, "shop", "first");
         assert_eq!(adopt(&host, &of("shop")).unwrap(), secret("first"));

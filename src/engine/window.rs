@@ -1,9 +1,9 @@
-//! Windows: what a step did to paths that no record of its own names, such as a package transaction or a command.
+//! Windows: what a step did to paths that none of its records names, such as a package transaction or a command.
 //!
-//! The disk is looked at when the step begins and when it ends. What differs and is not known to be somebody else's
-//! ([`whose`]) is the run's, with what was there before it. Windows are numbered files in the run's directory; one
-//! that a crash left open is closed by whoever goes on, more strictly. Rolling back is done in windows, too, so that a
-//! rollback never takes its own half-done work for somebody else's.
+//! The disk is scanned when the step begins and when it ends. What differs and is not known to be another's ([`whose`])
+//! is the run's, with its former state. Windows are numbered files in the run's directory; one that a crash left open
+//! is closed by the resumed run, more strictly. Rollbacks use windows, too, so that a rollback never takes its own
+//! half-done work for another's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,11 +30,11 @@ pub struct Tracker<'a> {
     host: &'a dyn Host,
     dir: &'a RunDir,
     watch: Box<dyn Watch>,
-    /// The disk as it was last seen.
+    /// The latest scan of the disk.
     known: Manifest,
-    /// When the whole of it was.
+    /// When the latest full scan was.
     seen: Option<Stamp>,
-    /// Contents that were seen on the way.
+    /// Contents that the scans have read.
     contents: Contents,
     /// Those that the manifest `baseline` keeps.
     in_base: BTreeSet<String>,
@@ -42,7 +42,7 @@ pub struct Tracker<'a> {
     owned: Owned,
     /// Files that others were known to have written before a crash.
     others: BTreeMap<u64, Writer>,
-    /// Whether the run has a manifest to begin from.
+    /// Whether the run has a first manifest.
     based: bool,
     /// The last sign of life of the process before this one.
     died: Stamp,
@@ -57,12 +57,12 @@ pub struct Open {
     dpkg: Option<(dpkg::PriorVersions, Transaction)>,
 }
 
-/// A manifest that is believed to be the present one for so long, in milliseconds.
+/// How long a scan counts as current, in milliseconds.
 const FRESH: u128 = 100;
 
 impl<'a> Tracker<'a> {
-    /// Goes on where the run's windows end, and closes one that a crash left open. `baseline` is the manifest before the
-    /// run.
+    /// Continues where the run's windows end, and closes one that a crash left open. `baseline` is the manifest before
+    /// the run.
     pub fn new(host: &'a dyn Host, dir: &'a RunDir, baseline: Option<(Manifest, Contents)>) -> Outcome<Self> {
         let based = baseline.is_some();
         let (known, contents) = baseline.unwrap_or_default();
@@ -102,7 +102,7 @@ impl<'a> Tracker<'a> {
         for (number, path, window) in left_open {
             match window {
                 Ok(window) => tracker.close_left_open(number, window)?,
-                // Torn: the step behind it never began.
+                // Truncated: the step it belongs to never began.
                 Err(_) => host.remove(&path).map_err(|e| Failure::new(format!("remove {}", path.display()), e))?,
             }
         }
@@ -119,12 +119,12 @@ impl<'a> Tracker<'a> {
         self.died
     }
 
-    /// The disk as it was last seen.
+    /// The latest scan of the disk.
     pub const fn known(&self) -> &Manifest {
         &self.known
     }
 
-    /// Begins a window; none for a step whose records say it all.
+    /// Opens a window; none for a step whose records are complete.
     pub fn open(&mut self, step: Footprint) -> Outcome<Option<Open>> {
         let fresh = self.seen.take().is_some_and(|at| self.host.now().since(at).as_millis() <= FRESH);
         let Some(scope) = step.nature.scope().filter(|_| self.based) else { return Ok(None) };
@@ -148,7 +148,7 @@ impl<'a> Tracker<'a> {
         Ok(Some(Open { kept, scope, number, dpkg }))
     }
 
-    /// Keeps what others have put into directories that the run brought: a purge takes it along.
+    /// Keeps what others have put into directories of the run: a purge would remove it.
     fn keep_neighbors(&self) -> Outcome<()> {
         let blobs = self.dir.blobs();
         let brought = |path: &Path| {
@@ -165,12 +165,13 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    /// Reads again what was changed since the run began: a rollback may have to put it back.
+    /// Reads what changed since the run began again: a rollback may have to restore it.
     pub fn read_changed(&mut self, baseline: &Manifest) -> Outcome<()> {
         Manifest::take(self.host, Some(baseline), &mut self.contents).map(drop)
     }
 
-    /// Looks at the disk when nothing is left to do, or nothing can be done: later changes are told from those of now.
+    /// Scans the disk when nothing is left to do, or nothing can be done: later changes are then told apart from
+    /// earlier ones.
     pub fn last_look(&mut self) -> Outcome<&Manifest> {
         if self.based {
             let drift = self.look(ManifestScope::Disk)?;
@@ -186,7 +187,7 @@ impl<'a> Tracker<'a> {
         Ok(&self.known)
     }
 
-    /// Of what changed between two windows, what others are known to have written.
+    /// The changes between two windows that others are known to have made.
     fn told(&mut self, drift: Vec<StepChange>) -> (Vec<StepChange>, Vec<(StepChange, String)>) {
         let writers = self.watch.writers().unwrap_or_default();
         let (theirs, drift): (Vec<_>, Vec<_>) = drift.into_iter().partition(|change| {
@@ -198,13 +199,13 @@ impl<'a> Tracker<'a> {
         (drift, theirs.into_iter().map(|change| (change, whose::WROTE.to_owned())).collect())
     }
 
-    /// Notes that windows are kept for this run.
+    /// Marks the run as one with windows.
     pub fn begin(&self) -> Outcome<()> {
         kept::begin(self.host, self.dir)
     }
 
-    /// Takes what differs between the beginning of a run and `post`, its end, for the run's: nothing better is known
-    /// of a run without windows. Of one that did not end, what dpkg knows has to do.
+    /// Attributes all differences between the start of a run and `post`, its end, to the run: a run without windows has
+    /// no better evidence. For one that did not end, dpkg's records must do.
     pub fn assume(&mut self, post: Option<&Manifest>, step: Footprint) -> Outcome<()> {
         self.begin()?;
         let number = self.next;
@@ -239,7 +240,7 @@ impl<'a> Tracker<'a> {
         Ok(())
     }
 
-    /// Notes what bringing the disk back has changed, so that a later rollback of another run knows whose it was.
+    /// Records what restoring the disk has changed, so that a later rollback of another run knows whose it was.
     pub fn note_reconciled(&mut self) -> Outcome<()> {
         if !self.based {
             return Ok(());
@@ -261,7 +262,7 @@ impl<'a> Tracker<'a> {
         self.contents.extend(contents);
     }
 
-    /// Looks at the disk; what changed since it was last seen.
+    /// Scans the disk; returns what changed since the last scan.
     fn look(&mut self, scope: ManifestScope) -> Outcome<Vec<StepChange>> {
         let now = Manifest::take_in(self.host, scope, Some(&self.known), &mut self.contents)?;
         let mut changes = Vec::new();
@@ -283,13 +284,13 @@ impl<'a> Tracker<'a> {
             for change in &changes {
                 know(&mut self.known, change);
             }
-            // Times of what did not change otherwise.
+            // Entries whose times alone changed.
             self.known.entries.extend(now.entries);
         }
         Ok(changes)
     }
 
-    /// Ends a window: what changed in it is sorted into ours and theirs, and kept durably.
+    /// Closes a window: its changes are attributed to us or others, and stored durably.
     pub fn close(&mut self, open: Open) -> Outcome<Closed> {
         let Open { kept, scope, number, dpkg } = open;
         let changes = self.look(scope)?;
@@ -321,7 +322,7 @@ impl<'a> Tracker<'a> {
         if window.step.nature == Nature::Packages {
             let before = status.and_then(|entry| self.content(entry.hash.as_ref()?)).unwrap_or_default();
             transaction = Some(Transaction::read(self.host, &dpkg::PriorVersions::of(&before), &window.step.packages)?);
-            // dpkg may have worked on without us for a while.
+            // dpkg may have continued without us for a while.
             let last = changes.iter().find(|change| change.path == Path::new(dpkg::STATUS));
             crashed = crashed.max(last.and_then(|change| Some(change.after.as_ref()?.ctime)).unwrap_or_default());
         }
@@ -358,9 +359,9 @@ impl<'a> Tracker<'a> {
         for (change, whose) in changes.into_iter().zip(verdicts) {
             match whose {
                 _ if window.step.recorded.contains(&change.path) => window.drift.push(change),
-                // Line by line, above; the file as a whole stands here for its times.
+                // Merged line by line above; the file as a whole stays here for its times.
                 _ if accounts::is_merged(&change.path) => window.ours.push(change),
-                // The tools' backups go with what they have changed.
+                // The tools' backup files follow what they have changed.
                 _ if accounts::is_backup(&change.path) => {
                     if !window.lines.is_empty() {
                         window.ours.push(change);
@@ -371,7 +372,7 @@ impl<'a> Tracker<'a> {
                 Whose::Lives => {}
             }
         }
-        // What has to come back must be kept.
+        // The content of what is to be restored must be kept.
         self.keep_contents(window.ours.iter(), true)?;
         kept::write(self.host, self.dir, number, false, &window)?;
         kept::remove_open(self.host, self.dir, number)?;
@@ -396,7 +397,7 @@ impl<'a> Tracker<'a> {
         Ok(closed)
     }
 
-    /// What of the changes to account files is ours.
+    /// The changes to account files that are ours.
     fn lines(
         &self,
         step: &Footprint,
@@ -419,7 +420,7 @@ impl<'a> Tracker<'a> {
         lines.into_iter().filter_map(|line| line.ours(&is_ours)).collect()
     }
 
-    /// Keeps contents that later comparisons or a rollback need: the former ones, and those that are followed.
+    /// Keeps contents that later comparisons or a rollback need: former ones, and those of watched files.
     fn keep_contents<'c>(&self, changes: impl Iterator<Item = &'c StepChange>, former: bool) -> Outcome<()> {
         let blobs = self.dir.blobs();
         for change in changes {
@@ -435,16 +436,16 @@ impl<'a> Tracker<'a> {
     }
 }
 
-/// What came of a window.
+/// The result of a window.
 #[derive(Clone, Debug, Default)]
 pub struct Closed {
-    /// What was not the run's, lay in a directory that the run brought, and is gone: a purge has taken it along.
+    /// Files in directories of the run that were not the run's and that a purge removed.
     pub taken: Vec<StepChange>,
-    /// Permissions of what was the run's, as they were.
+    /// Former permissions of the run's own files.
     pub dirs: BTreeMap<PathBuf, Meta>,
 }
 
-/// What the changes of a window are judged by.
+/// What the changes of a window are attributed by.
 struct Judged<'a> {
     writers: Option<&'a BTreeMap<u64, Writer>>,
     transaction: Option<&'a Transaction>,

@@ -40,7 +40,7 @@ const MOUNT_POINTS: &[&str] = &[
     "/var/lib/apt",
 ];
 
-/// Where the engine notes which guides stand: a JSON list of their ids, world-readable.
+/// The engine's list of guides in place: a JSON list of their ids, world-readable.
 pub const STANDING: &str = "/var/lib/bringup/standing.json";
 
 /// Where it notes which packages they have installed: a JSON list of names, world-readable.
@@ -86,8 +86,8 @@ pub fn probe(host: &dyn Host) -> Facts {
     }
 }
 
-/// What systemd found when it started, what the container's environment says (that of process 1), and the
-/// file by which Docker marks its own.
+/// What systemd detected at boot, the environment of the container's process 1, and the file by which Docker marks its
+/// containers.
 fn container(host: &dyn Host) -> String {
     let environment = text(host, "/proc/1/environ");
     let told = environment.split('\0').find_map(|line| line.strip_prefix("container="));
@@ -99,12 +99,12 @@ fn container(host: &dyn Host) -> String {
     }
 }
 
-/// What the engine noted of the runs that stand.
+/// The engine's record of the runs in place.
 fn noted(host: &dyn Host, path: &str) -> Vec<String> {
     serde_json::from_str(&text(host, path)).unwrap_or_default()
 }
 
-/// The applications that stand. What noted only guides did not know their names.
+/// The applications in place. Older records listed only guides, without application names.
 pub fn applications(host: &dyn Host) -> Vec<Application> {
     if exists(host, APPLICATIONS) {
         return serde_json::from_str(&text(host, APPLICATIONS)).unwrap_or_default();
@@ -113,7 +113,7 @@ pub fn applications(host: &dyn Host) -> Vec<Application> {
     noted(host, STANDING).into_iter().map(nameless).collect()
 }
 
-/// Whether no run of ours stands, as anyone may read it.
+/// Whether no run of ours is in place, according to the world-readable record.
 pub fn nothing_stands(host: &dyn Host) -> bool {
     noted(host, STANDING).is_empty()
 }
@@ -181,7 +181,7 @@ fn disks(host: &dyn Host) -> BTreeMap<String, Disk> {
         let stat = host.stat(Path::new(path)).ok().flatten()?;
         (stat.kind == Kind::Dir).then_some(stat.dev)
     };
-    // One of its own is on another device than the directory that it lies in.
+    // One of its own is on another device than its parent directory.
     let parent = |path: &str| Path::new(path).parent().and_then(|parent| device(parent.to_str()?));
     let separate =
         MOUNT_POINTS.iter().filter(|path| **path == "/" || device(path).is_some_and(|dev| Some(dev) != parent(path)));

@@ -26,8 +26,8 @@ mod names;
 const RESERVED: &[&str] =
     &["facts", "release", "locals", "owner", "value", "item", "index", "packages", "version", "guide", "on_failure"];
 
-/// Where the mark of a secret may stand: what is written to files that only their owner reads, or handed over
-/// through stdin, the environment or a socket. Anything else is argv, a log or a screen.
+/// Where the placeholder of a secret may be: in files that only their owner reads, or in what is passed through stdin,
+/// the environment or a socket. Anything else is argv, a log or a screen.
 const SECRET_PLACES: &[(&str, &[&str])] = &[
     ("file", &["content", "template"]),
     ("edit", &["set.value", "lines"]),
@@ -216,7 +216,7 @@ impl Linter {
         self.expression(at, Some(&rule.that), extras);
         self.require(at, !rule.message.trim().is_empty(), "a rule says what is wrong in `message`");
         let used = self.template(&format!("{at}.message"), &rule.message, extras);
-        // The `value` of a secret question is its mark, but nobody wants to read that either.
+        // The `value` of a secret question is its placeholder, which is of no use in a text either.
         self.no_secret(&format!("{at}.message"), &used);
     }
 
@@ -291,7 +291,7 @@ impl Linter {
         self.no_secret(at, &used);
     }
 
-    /// The fields fit their kind, their texts compile, and secrets stand only where nobody sees them.
+    /// The fields fit their kind, their templates compile, and secrets are only where nobody sees them.
     fn body(&mut self, at: &str, of: schema::Of, body: &BTreeMap<String, Value>, extras: &[&str]) {
         for (kind, fields) in body {
             for misfit in schema::misfits(of, kind, fields) {

@@ -1,4 +1,4 @@
-//! Keys that other words were used for once: who writes an old one is told today's.
+//! Former names of keys: an old one is refused with its present name.
 
 use crate::suggest;
 

@@ -41,7 +41,7 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 use faults::{Fate, Faults};
 use files::Files;
 
-/// A fake host. Clones are doors to the same machine.
+/// A fake host. Clones share the same state.
 #[derive(Clone)]
 pub struct FakeHost {
     world: Arc<Mutex<World>>,
@@ -120,14 +120,14 @@ impl FakeHost {
         self
     }
 
-    /// Waiting takes as long as on a real machine; else it only moves the clock.
+    /// Whether waiting takes real time; otherwise it only advances the clock.
     #[must_use]
     pub fn in_real_time(self) -> Self {
         self.world().waits = true;
         self
     }
 
-    /// Reaches it as an ordinary user, who changes nothing and reads what everybody may.
+    /// A view as an ordinary user, who changes nothing and reads what is world-readable.
     #[must_use]
     pub fn as_user(self, uid: u32) -> Self {
         self.world().euid = uid;

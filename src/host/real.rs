@@ -34,7 +34,7 @@ use super::{Address, Command, Duplex, Hash, Host, Kind, Meta, Output, Stamp, Sta
 const READ_OF_OURS: u64 = 1 << 30;
 /// So much of a file that someone else may have made as large as he likes.
 pub(super) const READ_OF_OTHERS: u64 = 16 << 20;
-/// So much of what was appended to a file is read at once; the next time goes on there.
+/// Bytes of an appended file that are read at once; the next read continues there.
 pub(super) const READ_FROM: u64 = 16 << 20;
 /// Names in a directory that are listed.
 const MOST_NAMES: usize = 1_000_000;
@@ -50,8 +50,8 @@ pub struct RealHost {
 }
 
 impl RealHost {
-    /// Opens the door. Sets our file creation mask to 022, whatever the administrator's shell has: it is
-    /// inherited by package scripts, and decides whether a web server can read what they make.
+    /// Opens the real host. Sets our umask to 022, whatever the administrator's shell has: package scripts inherit it,
+    /// and it decides whether a web server can read the files they create.
     pub fn new() -> Self {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         Self { unsynced: Mutex::default() }
@@ -105,7 +105,7 @@ impl Host for RealHost {
             return Err(too_large());
         }
         let mut content = Vec::new();
-        // One byte more tells a file that is too large. Files of the kernel have no size.
+        // One more byte shows that a file is too large. Files of the kernel have no size.
         file.take(limit + 1).read_to_end(&mut content)?;
         if content.len() as u64 > limit { Err(too_large()) } else { Ok(content) }
     }
@@ -217,7 +217,7 @@ impl Host for RealHost {
     }
 
     fn set_meta(&self, path: &Path, meta: Meta) -> io::Result<()> {
-        // By descriptor, so that nobody can put a link in its place between the look and the change.
+        // By descriptor, so that it cannot be replaced by a link between the check and the change.
         let handle = path::handle(path)?;
         let found = handle.metadata()?;
         let is_ours = || path::known_place(path).is_ok_and(|place| place.is_ours);
@@ -357,7 +357,7 @@ impl Host for RealHost {
     }
 
     fn die(&self) {
-        // The signal cannot be blocked; there is nobody left to see an error.
+        // The signal cannot be blocked, and nobody is left to see an error.
         let _ = kill_process(getpid(), Signal::KILL);
     }
 
@@ -488,8 +488,8 @@ fn give(file: &File, meta: Meta) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(meta.mode))
 }
 
-/// Sets owner, group and mode of what a handle stands for. A file with further names is left alone in a directory that
-/// another user can change: it may be a file of root's from elsewhere, put there to be given away.
+/// Sets owner, group and mode through a handle. A file with several hard links is left alone in a directory that
+/// another user can change: it may be a file of root's, linked there to be given away.
 fn set_meta_of(handle: &File, meta: Meta, is_ours: bool) -> io::Result<()> {
     let found = handle.metadata()?;
     let is_foreign = !found.is_dir() && found.nlink() > 1 && found.uid() != meta.uid;

@@ -144,7 +144,7 @@ impl Builder<'_> {
                     continue;
                 }
                 for name in &spec.install {
-                    // An entry that is a list (`{{ application.packages }}`) stands for all of its names.
+                    // An entry that is a list (`{{ application.packages }}`) is replaced by all of its names.
                     match self.expressions.render(name, &self.context) {
                         Ok(Value::Array(more)) => {
                             names.extend(more.iter().filter_map(Value::as_str).map(str::to_owned));

@@ -24,7 +24,7 @@ pub type Verdicts = Vec<(String, Outcome<Verdict>)>;
 /// How many checks wait for commands at once; they mostly wait, so more than there are processors.
 const AT_ONCE: usize = 8;
 
-/// What the plan's package transaction would bring now; none when the plan has no packages, or all are there.
+/// What the plan's package transaction would install now; none when the plan has no packages, or all are installed.
 pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
     let packages = plan.actions.iter().find_map(|planned| match &planned.action {
         Action::Packages(packages) => Some(packages),
@@ -34,8 +34,8 @@ pub fn packages(host: &dyn Host, plan: &Plan) -> Option<Outcome<Forecast>> {
     (!forecast.as_ref().is_ok_and(|forecast| forecast.packages.is_empty())).then_some(forecast)
 }
 
-/// Whether the commands are run by which a guide's own `command` actions find out whether they are done. Nobody knows
-/// what they do, so anyone who promises to change nothing leaves them alone.
+/// Whether to run the check commands of a guide's `command` actions. Their effects are unknown, so a preview that
+/// promises to change nothing does not run them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuideChecks {
     /// They are run.

@@ -18,7 +18,7 @@ pub enum Effect {
     Changed,
     /// Nothing.
     Unchanged,
-    /// Only the run can tell.
+    /// Only the run can determine it.
     Untold,
 }
 
@@ -46,7 +46,7 @@ pub struct Tally {
     pub changes: usize,
     /// Those that find it as it should be.
     pub unchanged: usize,
-    /// Those of which only the run can tell.
+    /// Those that only the run can determine.
     pub untold: usize,
     /// All proofs.
     pub proofs: usize,

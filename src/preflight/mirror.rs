@@ -1,5 +1,4 @@
-//! Can packages be had? The machines that apt's sources name, or the proxy on the way to them, must resolve and
-//! take a connection.
+//! Package mirrors: the hosts in apt's sources, or the proxy on the way to them, must resolve and accept a connection.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +22,7 @@ const TRIED: usize = 2;
 enum Place {
     /// A directory of this server.
     Dir(String),
-    /// A machine that listens on a port.
+    /// A host that listens on a port.
     Machine { name: String, port: u16, is_proxy: bool },
 }
 

@@ -1,4 +1,4 @@
-//! The host's name: programs that look up their own (brokers, mail, sudo) fail or wait when it leads nowhere.
+//! The host's name: programs that look up their own (brokers, mail, sudo) fail or wait when it does not resolve.
 
 use std::net::IpAddr;
 

@@ -1,11 +1,11 @@
-//! Through which proxy apt goes: its own configuration first, then the environment (apt-transport-http(1)).
+//! The proxy that apt uses: its own configuration first, then the environment (apt-transport-http(1)).
 
 use std::collections::BTreeMap;
 
 use super::PATIENCE;
 use crate::host::{Command, Host};
 
-/// What apt is told about proxies.
+/// apt's proxy settings.
 pub(crate) struct Proxies<'a> {
     host: &'a dyn Host,
     /// apt's settings; their names do not depend on case.
@@ -73,7 +73,7 @@ pub(crate) fn authority(text: &str, default: u16) -> Option<(String, u16)> {
     let authority = text.split('/').next()?;
     let place = authority.rsplit('@').next()?;
     let (name, port) = match place.rsplit_once(':') {
-        // The colons of an IPv6 address stand in brackets.
+        // An IPv6 address is in brackets because of its colons.
         Some((name, port)) if !port.contains(']') => (name, port.parse().ok()?),
         _ => (place, default),
     };

@@ -57,7 +57,7 @@ pub(crate) fn sources(host: &dyn Host, facts: &Facts) -> Finding {
     })
 }
 
-/// What apt cannot read of its sources, in its own words. It needs no lists and no root for that.
+/// apt's own message about sources that it cannot read. It needs no lists and no root for that.
 fn malformed(host: &dyn Host) -> Option<String> {
     let output = host.run(&Command::new(["apt-get", "indextargets"]).timeout(PATIENCE)).ok()?;
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! `command`: a program that checks something by itself and says what it found.
+//! `command`: runs a program that checks something and prints what it found.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::proof::{Context, Prove};
 /// Lines of output that a failure shows.
 const TAIL: usize = 20;
 
-/// A program that checks something by itself and says what it found.
+/// Runs a program that checks something and prints what it found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checked {

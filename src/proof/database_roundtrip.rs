@@ -67,7 +67,7 @@ impl Prove for DatabaseRoundtrip {
         let answer = match (self.engine, self.host.is_empty()) {
             (Engine::Sqlite, _) => self.run(cx.host, &self.python(&probe))?,
             (Engine::Postgresql, true) => {
-                // In one transaction, so that nothing stays behind whatever happens.
+                // In one transaction, so that nothing is left behind whatever happens.
                 let script = format!("BEGIN;\n{};\nCOMMIT;\n", self.statements(&probe).join(";\n"));
                 let server = postgresql::Server::find(cx.host, &self.cluster)?;
                 let mut psql = server.psql(cx.host, &self.role, &self.name)?.stdin(script);
@@ -165,7 +165,7 @@ impl DatabaseRoundtrip {
     }
 }
 
-/// A table and a value that nobody else has.
+/// A unique table name and value.
 struct Probe {
     table: String,
     value: String,

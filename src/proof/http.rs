@@ -65,7 +65,7 @@ pub struct Stalled {
 /// What a stalled client says that it sends, in bytes: more than web servers keep in memory (Apache 16 KiB).
 const FORM: usize = 60_000;
 
-/// After so long what they sent has gone as far as it goes.
+/// After this long, what they sent has arrived.
 const STUCK: Duration = Duration::from_secs(1);
 
 const fn ok() -> u16 {

@@ -40,7 +40,7 @@ pub struct QueueRoundtrip {
     pub headers: BTreeMap<String, String>,
 }
 
-/// How long one job may take. Then another is tried, while the patience lasts.
+/// Timeout of one job. Then another is tried, until the proof's timeout.
 const LONGEST: Duration = Duration::from_secs(15);
 
 impl Prove for QueueRoundtrip {

@@ -184,7 +184,7 @@ impl Timer {
         Err(self.failure(why).hint("see `systemctl list-timers`, or the log of cron where systemd does not run"))
     }
 
-    /// Without systemd nothing but what it leaves tells.
+    /// Without systemd, only the files it writes show that it ran.
     fn by_file(&self, host: &dyn Host) -> Outcome<String> {
         let Some(newest) = &self.newest else {
             return Ok(format!("{NOT_TRIED}this server has no record of the last time"));
@@ -198,7 +198,7 @@ impl Timer {
     }
 
     fn ask(&self, host: &dyn Host, unit: &str) -> Outcome<Unit> {
-        // Times are told in the zone of who asks.
+        // Times are printed in the caller's time zone.
         let command = Command::new(["systemctl", "show", unit]).env("TZ", "UTC");
         let output = host.run(&command).map_err(|e| self.failure(format!("`systemctl show {unit}`: {e}")))?;
         let pairs = output.text();

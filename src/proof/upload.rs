@@ -157,7 +157,7 @@ impl Upload {
             }
             stream.flush()
         };
-        // Whatever keeps it from being sent, the answer tells.
+        // Whatever prevents sending it, the answer decides.
         let _ = work();
     }
 

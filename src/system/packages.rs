@@ -9,7 +9,7 @@ pub mod simulation;
 pub mod status;
 pub mod status_fd;
 
-/// What brings a package database in order that was left half-way.
+/// The command that repairs a package database left half configured.
 pub const REPAIR: &str = "`dpkg --configure -a`, then `apt-get --fix-broken install`";
 
 /// "nginx", "nginx, redis-server and 10 more".

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stat};
 
-/// What stands at `path`.
+/// What is at `path`.
 pub fn stat(host: &dyn Host, path: &Path) -> Outcome<Option<Stat>> {
     host.stat(path).map_err(|e| Failure::new(format!("look at {}", path.display()), e))
 }
 
-/// Whether a file stands at `path`.
+/// Whether there is a file at `path`.
 pub fn is_file(host: &dyn Host, path: &Path) -> bool {
     stat(host, path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::File))
 }

@@ -43,7 +43,7 @@ pub struct ServiceState {
     pub reloads: bool,
     /// Its main processes.
     pub pids: Vec<u32>,
-    /// The state in the manager's own words.
+    /// The state as its manager names it.
     pub detail: String,
 }
 
@@ -68,9 +68,9 @@ impl ServiceState {
 pub enum ServiceStep {
     /// Start it at boot from now on.
     Enable,
-    /// Start it, and wait until it stands.
+    /// Start it, and wait until it is stable.
     Start,
-    /// Stop and start it, and wait until it stands.
+    /// Stop and start it, and wait until it is stable.
     Restart,
     /// Have it read its configuration again.
     Reload,
@@ -101,7 +101,7 @@ impl ServiceStep {
 
 /// What changing a service works with.
 pub struct Work<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
     /// Takes the output of commands.
     pub log: &'a Path,
@@ -130,7 +130,7 @@ impl Manager {
         }
     }
 
-    /// Takes notice of definitions that changed on disk. True when that has started `service` anew.
+    /// Reloads definitions that changed on disk. True when that has restarted `service`.
     pub(crate) fn refresh(self, work: &Work<'_>, service: &str) -> Outcome<bool> {
         match self {
             Self::Systemd => systemd::refresh(work, service).map(|()| false),

@@ -1,4 +1,4 @@
-//! What can be decided about a failed run, in words.
+//! The decisions about a failed run, as text.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use crate::ui::{messages, text};
 /// The column where the meaning of a command begins.
 const MEANING: usize = 34;
 
-/// The choices that a line of text can answer, each with its meaning. Other answers need questions to be asked
-/// again: that is for whoever can show them.
+/// The choices that can be made in one word, each with its meaning. Other answers need questions to be asked again,
+/// which only the wizard and line mode can do.
 pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
     let option = |choice: &Choice| {
         Some(match choice {
             Choice::Retry if waiting.retry_from == waiting.step => (Decision::Retry, "retry".to_owned()),
-            Choice::Retry => (Decision::Retry, format!("retry, beginning with {}", waiting.retry_from)),
+            Choice::Retry => (Decision::Retry, format!("retry, starting with {}", waiting.retry_from)),
             Choice::Skip => {
                 let skip = waiting.skip.as_ref()?;
                 (Decision::Skip, format!("skip {}: {}", skip.step, skip.reason))
@@ -24,7 +24,9 @@ pub fn options(waiting: &Waiting) -> Vec<(Decision, String)> {
                 (Decision::RollbackStage, format!("roll back the stage {}, then ask again", waiting.stage))
             }
             Choice::Rollback => (Decision::Rollback, format!("roll back everything ({})", changes(waiting.changed))),
-            Choice::Pause => (Decision::Pause, "pause: leave everything as it is; `bringup resume` goes on".to_owned()),
+            Choice::Pause => {
+                (Decision::Pause, "pause: leave everything as it is; `bringup resume` continues".to_owned())
+            }
             Choice::Replan => return None,
         })
     };
@@ -38,7 +40,7 @@ pub fn standing(waiting: &Waiting) -> String {
     format!("{}, since {since}; `bringup attach` asks", messages::waiting(waiting))
 }
 
-/// How to decide where nobody can be asked.
+/// How to decide where no terminal can ask.
 pub fn how_to(look: Look, waiting: &Waiting) -> String {
     let mut page = "The run waits for a decision, from any terminal:\n".to_owned();
     for (decision, meaning) in options(waiting) {
@@ -54,7 +56,7 @@ pub fn how_to(look: Look, waiting: &Waiting) -> String {
 
 fn changes(count: usize) -> String {
     match count {
-        0 => "nothing is changed".to_owned(),
+        0 => "nothing was changed".to_owned(),
         1 => "1 change".to_owned(),
         n => format!("{n} changes"),
     }
@@ -75,7 +77,7 @@ mod tests {
           bringup decide rollback-stage   roll back the stage database, then ask again
           bringup decide rollback         roll back everything (3 changes)
           bringup decide pause            pause: leave everything as it is; `bringup
-                                          resume` goes on
+                                          resume` continues
         ");
     }
 
@@ -94,6 +96,6 @@ mod tests {
         let options = options(&waiting);
         let names: Vec<&str> = options.iter().map(|(decision, _)| decision.choice().name()).collect();
         assert_eq!(names, ["retry", "pause"]);
-        assert_eq!(options[0].1, "retry, beginning with database.engine");
+        assert_eq!(options[0].1, "retry, starting with database.engine");
     }
 }

@@ -1,5 +1,5 @@
-//! How long a run will still take: told only where it follows from what was measured, in earlier runs on this host
-//! or in this one. Else nothing is told.
+//! How long a run will still take: shown only where measurements of this run or of earlier ones on this host support
+//! it, otherwise not at all.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,8 +18,8 @@ mod expected;
 mod outlook;
 mod past;
 
-/// The pace of a run is its time over the expected time, with so much expected time added to both: a few quick
-/// steps tell little. In milliseconds.
+/// The pace of a run is its time over the expected time, with this much expected time added to both: a few quick steps
+/// say little. In milliseconds.
 const PRIOR: f64 = 3_000.0;
 /// No host is so much faster or slower than what was expected: then the expectation is of no use.
 const PACES: (f64, f64) = (0.25, 4.0);
@@ -29,7 +29,7 @@ const CONFIRMED: f64 = 3_000.0;
 const OVERTIME: f64 = 2.0;
 /// In milliseconds.
 const GRACE: f64 = 2_000.0;
-/// A download's speed is known when it has gone on for so long, in milliseconds.
+/// A download's speed is known after this long, in milliseconds.
 const SPEED: f64 = 700.0;
 
 /// While dpkg works: which part of its time has passed after which part of its steps. Unpacking is quick, and the
@@ -46,7 +46,7 @@ pub struct Estimate {
     steps: Vec<String>,
     done: BTreeSet<String>,
     work: Option<Work>,
-    /// It goes back, waits for somebody, or has ended.
+    /// It rolls back, waits for a decision, or has ended.
     halted: bool,
     /// Of steps that have ended: the time expected, and the time taken, in milliseconds.
     confirmed: (f64, f64),

@@ -1,5 +1,5 @@
-//! Whether a guide fits this server, and what it still needs of whoever answers: told where the guide is chosen, before
-//! anybody goes through its pages.
+//! Whether a guide fits this server, and what it still needs from its user: shown where the guide is chosen, before its
+//! pages.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::guide::load;
 pub struct Fit {
     /// What this server lacks: the guide cannot be applied here.
     pub unmet: Vec<String>,
-    /// What has to be brought or decided for this server, by somebody who answers.
+    /// What the user has to provide or decide for this server.
     pub needs: Vec<String>,
 }
 
 impl Fit {
-    /// Nothing stands against it, and every question has an answer that is offered.
+    /// Nothing prevents it, and every question has a suggested answer.
     pub fn is_whole(&self) -> bool {
         self.unmet.is_empty() && self.needs.is_empty()
     }
@@ -39,14 +39,14 @@ fn fit(guide: Guide, facts: &Facts) -> Fit {
     if !unmet.is_empty() {
         return Fit { unmet, needs: Vec::new() };
     }
-    // With every answer as it is offered here, what is left is what somebody has to bring.
+    // With every suggested answer in place, what is left is for the user to provide.
     let interview = Interview::new(guide, facts.clone(), Given::default());
     let gaps = interview.gaps();
     let needs = gaps.iter().filter(|gap| gap.question.is_some()).map(|gap| need(&interview, gap)).collect();
     Fit { unmet, needs }
 }
 
-/// A question without an answer is told with what it asks for, and a refused answer with its reason.
+/// A question without an answer is shown with what it asks for, and a refused answer with its reason.
 fn need(interview: &Interview, gap: &Gap) -> String {
     let path = format!("{}.{}", gap.stage.as_deref().unwrap_or_default(), gap.question.as_deref().unwrap_or_default());
     match interview.question(&path).filter(|_| gap.message == UNANSWERED) {

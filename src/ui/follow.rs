@@ -21,24 +21,23 @@ const START: u32 = 200;
 pub enum Followed {
     /// The run came to its end.
     Ended(Exit),
-    /// The run's process is gone, and it did not come to its end.
+    /// The run's process ended before the run did.
     Died,
-    /// The follower was interrupted; the run goes on.
+    /// The follower was interrupted; the run continues.
     Left,
 }
 
 /// What came of asking for a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// It is on its way, or there is nobody to be asked: the run says how it goes on.
+    /// It was given, or nobody can be asked: the run reports how it continues.
     GoOn,
     /// Whoever was asked left; the run waits on.
     Left,
 }
 
-/// Shows the events in `events` from the first, then as they come, until the run ends or `interrupted`.
-/// `alive` tells whether the run's process works; `ask` is called once for each question of the run that nobody
-/// has answered yet.
+/// Shows the events in `events` from the first, then as they are written, until the run ends or `interrupted`. `alive`
+/// says whether the run's process works; `ask` is called once for each unanswered question of the run.
 pub fn follow(
     host: &dyn Host,
     events: &Path,
@@ -84,7 +83,7 @@ fn read(
         if silent >= patience {
             silent = 0;
             if !alive() {
-                // Its last words may have come between our last look and its end.
+                // Its last events may have been written between our last look and its end.
                 return stream.advance(host, events, renderer).map_or(Followed::Died, Followed::Ended);
             }
         }

@@ -10,10 +10,10 @@ use crate::ui::text;
 /// The column where values begin.
 const LABEL: usize = 14;
 
-/// What has become of a run, in a few words.
+/// The status of a run, in a few words.
 pub const fn state(state: RunStatus) -> &'static str {
     match state {
-        RunStatus::Running => "is at work now",
+        RunStatus::Running => "is running now",
         RunStatus::Unfinished => "was interrupted",
         RunStatus::RollbackUnfinished => "was interrupted during its rollback",
         RunStatus::ProofFailed => "in place, but a proof failed",

@@ -16,7 +16,7 @@ pub const NARROW: usize = 60;
 /// The last lines of a tool's output that are shown; all of it is in the log.
 const TAIL: usize = 10;
 
-/// `0.3 s`, `2 min 05 s`; nothing for what took no time worth reading.
+/// `0.3 s`, `2 min 05 s`; empty for a negligible time.
 pub fn duration(millis: u64) -> String {
     match millis {
         0..50 => String::new(),
@@ -65,12 +65,12 @@ pub fn proven(look: Look, describe: &str, evidence: &str) -> Vec<String> {
     if let Some(why) = not_tried(evidence) {
         return hanging(look, MARK, &format!("not tried: {describe} {} {why}", look.dash()));
     }
-    hanging(look, &look.tick(), &format!("proven: {describe} {} {evidence}", look.dash()))
+    hanging(look, &look.tick(), &format!("verified: {describe} {} {evidence}", look.dash()))
 }
 
 /// A proof that did not.
 pub fn unproven(look: Look, describe: &str, failure: &Failure) -> Vec<String> {
-    hanging(look, &look.cross(), &format!("not proven: {describe} {} {}", look.dash(), failure.why))
+    hanging(look, &look.cross(), &format!("not verified: {describe} {} {}", look.dash(), failure.why))
 }
 
 /// A failed run that asks what to do.
@@ -83,7 +83,7 @@ pub const fn decided(choice: Choice) -> &'static str {
     match choice {
         Choice::Retry => "decided: retry",
         Choice::Skip => "decided: skip the step",
-        Choice::Replan => "decided: go on with other answers",
+        Choice::Replan => "decided: continue with other answers",
         Choice::RollbackStage => "decided: roll back the stage",
         Choice::Rollback => "decided: roll back everything",
         Choice::Pause => "decided: pause and leave everything as it is",
@@ -115,14 +115,14 @@ pub fn came_to(state: &RunState) -> String {
 /// What can be done after that: labels and commands.
 pub fn commands_after(state: &RunState, exit: Exit) -> &'static [(&'static str, &'static str)] {
     match exit {
-        Exit::RolledBack => &[("Try again", "run the same command; nothing is left to clean up")],
+        Exit::RolledBack => &[("Try again", "run the same command; no cleanup is needed")],
         Exit::ProofFailed => &[("Verify again", "bringup verify"), ("Roll back", "bringup rollback")],
-        Exit::Incomplete if state.rolling_back => &[("Go on", "bringup rollback")],
-        _ => &[("Go on", "bringup resume"), ("Roll back", "bringup rollback")],
+        Exit::Incomplete if state.rolling_back => &[("Continue", "bringup rollback")],
+        _ => &[("Resume", "bringup resume"), ("Roll back", "bringup rollback")],
     }
 }
 
-/// A rollback that somebody asked for has ended well.
+/// A requested rollback has succeeded.
 pub fn rolled_back(changes: usize) -> String {
     match changes {
         0 => "Nothing to roll back.".to_owned(),
@@ -143,7 +143,7 @@ pub fn run_ended(state: &RunState) -> String {
 
 /// "3 changes in place".
 pub fn in_place(count: usize) -> String {
-    if count == 0 { "nothing is changed".to_owned() } else { format!("{} in place", changes(count)) }
+    if count == 0 { "nothing was changed".to_owned() } else { format!("{} in place", changes(count)) }
 }
 
 /// "1 change", "3 changes".

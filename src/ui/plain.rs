@@ -8,7 +8,7 @@ use crate::ui::run_state::RunState;
 use crate::ui::style::Look;
 use crate::ui::{Renderer, messages, text};
 
-/// A deadline is told again so many seconds before it.
+/// A deadline is printed again this many seconds before it.
 const LAST_CALL: u64 = 10;
 
 /// Writes lines.
@@ -16,7 +16,7 @@ pub struct Plain {
     look: Look,
     state: RunState,
     write: Box<dyn FnMut(&str)>,
-    /// Of the action that goes on: its id, and the last tenth or note that was told.
+    /// Of the current action: its id, and the last tenth or note that was printed.
     told: (String, Option<u8>, String),
 }
 
@@ -44,7 +44,7 @@ impl Plain {
         self.line(&format!("{place}{id}: {}", text::of_tool(text)));
     }
 
-    /// A percentage is told once per ten, a note when it is another.
+    /// A percentage is printed once per ten, a note when it changes.
     fn progress(&mut self, id: &str, progress: &Progress) {
         if self.told.0 != id {
             self.told = (id.to_owned(), None, String::new());
@@ -86,7 +86,7 @@ impl Renderer for Plain {
         self.state.take_in(event);
         match &event.what {
             EventKind::RunStarted { run, guide, resumed, actions, proofs } => {
-                let verb = if *resumed { "goes on" } else { "begins" };
+                let verb = if *resumed { "resumes" } else { "starts" };
                 let tally = Tally { actions: actions.len(), proofs: proofs.len(), ..Tally::default() };
                 self.line(&format!("{guide}: run {run} {verb}, {}", tally.total()));
             }
@@ -106,17 +106,20 @@ impl Renderer for Plain {
                 self.step(action, &format!("{how}{after}"));
             }
             EventKind::ProofStarted { proof } => {
-                let text = format!("proving that {}", self.state.describe_of(proof));
+                let text = format!("verifying that {}", self.state.describe_of(proof));
                 self.step(proof, &text);
             }
             EventKind::ProofEnded { proof, evidence, failure, .. } => match failure {
                 None => {
                     let evidence = evidence.as_deref().unwrap_or("yes");
-                    let says =
-                        if not_tried(evidence).is_some() { evidence.to_owned() } else { format!("proven: {evidence}") };
+                    let says = if not_tried(evidence).is_some() {
+                        evidence.to_owned()
+                    } else {
+                        format!("verified: {evidence}")
+                    };
                     self.step(proof, &says);
                 }
-                Some(failure) => self.step(proof, &format!("not proven: {}", failure.why)),
+                Some(failure) => self.step(proof, &format!("not verified: {}", failure.why)),
             },
             EventKind::Failed { failure, .. } => self.lines(&messages::failure(self.look, failure)),
             EventKind::Waiting(waiting) => self.line(&messages::waiting(waiting)),
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn a_run_reads_line_by_line() {
         insta::assert_snapshot!(shown(Look::PLAIN, &recorded()), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        Your own web application: run 20261121-093015-webapp starts, 3 actions, 2 proofs
         [1/3] packages: install nginx, postgresql, gunicorn and 9 more
         [1/3] packages: 12 %, fetching 12.4 of 38.2 MB
         [1/3] packages: 61 %, unpacking postgresql-15
@@ -167,10 +170,10 @@ mod tests {
         [2/3] application.user: unchanged
         [3/3] database.role: create the role and the database webapp in PostgreSQL
         [3/3] database.role: done after 0.3 s
-        [proof 1/2] tls.page: proving that the page answers over TLS
-        [proof 1/2] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
-        [proof 2/2] database.row: proving that a row can be written and read back
-        [proof 2/2] database.row: proven: written and read in PostgreSQL 15.8
+        [proof 1/2] tls.page: verifying that the page answers over TLS
+        [proof 1/2] tls.page: verified: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [proof 2/2] database.row: verifying that a row can be written and read back
+        [proof 2/2] database.row: verified: written and read in PostgreSQL 15.8
         run ended, 2 changes in place
         ");
     }
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn a_failure_comes_before_what_is_undone() {
         insta::assert_snapshot!(shown(Look { width: 40, ..Look::PLAIN }, &gone_wrong()), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        Your own web application: run 20261121-093015-webapp starts, 3 actions, 2 proofs
         [1/3] packages: install nginx, postgresql, gunicorn and 9 more
         [1/3] packages: done after 23.1 s
         [2/3] application.user: create the system user webapp
@@ -235,10 +238,10 @@ mod tests {
         waiting for a decision about database.role; 3 changes in place
         decided: skip the step
         [3/3] database.role: skipped: the role can be made by hand later
-        [proof 1/2] tls.page: proving that the page answers over TLS
-        [proof 1/2] tls.page: proven: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
-        [proof 2/2] database.row: proving that a row can be written and read back
-        [proof 2/2] database.row: proven: written and read in PostgreSQL 15.8
+        [proof 1/2] tls.page: verifying that the page answers over TLS
+        [proof 1/2] tls.page: verified: 200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21
+        [proof 2/2] database.row: verifying that a row can be written and read back
+        [proof 2/2] database.row: verified: written and read in PostgreSQL 15.8
         run ended, 2 changes in place
         ");
     }
@@ -268,11 +271,11 @@ mod tests {
             let at = crate::host::Stamp { sec: 1_795_253_475, nsec: 0 };
             EventKind::ActionProgress { action: "packages".to_owned(), progress: Progress::Deadline { at, left, note } }
         };
-        // A second may be left out where the machine is busy.
+        // A second may be skipped on a busy server.
         let lefts = (0..=60).rev().filter(|left| *left != LAST_CALL);
         let events: Vec<Event> = [started()].into_iter().chain(lefts.map(progress)).map(at).collect();
         insta::assert_snapshot!(shown(Look::PLAIN, &events), @r"
-        Your own web application: run 20261121-093015-webapp begins, 3 actions, 2 proofs
+        Your own web application: run 20261121-093015-webapp starts, 3 actions, 2 proofs
         [1/3] packages: 60 s left: log in by SSH once more (port 22) to keep the firewall
         [1/3] packages: 9 s left: log in by SSH once more (port 22) to keep the firewall
         ");

@@ -4,7 +4,7 @@ use crate::preflight::{Check, CheckStatus, checks};
 use crate::ui::style::{Look, MARK};
 use crate::ui::text;
 
-/// Narrower than this, what was found stands below the title.
+/// On narrower screens the finding is below the title.
 const NARROW: usize = 60;
 
 /// Every check with its sign, what was found and what to do, and how many are not well.
@@ -79,7 +79,7 @@ mod tests {
                 "mirror",
                 "Mirrors",
                 CheckStatus::Problem,
-                "deb.debian.org leads to no address",
+                "deb.debian.org does not resolve",
                 "/etc/resolv.conf names no server: write `nameserver ADDRESS` into it, with the one of your provider",
             ),
         ]
@@ -92,7 +92,7 @@ mod tests {
           ✓ Memory           2048 MiB of 8192 (cgroup limit)
           ! Web ports        taken: 80 by apache2
                              → stop apache2, or choose other ports
-          ✗ Mirrors          deb.debian.org leads to no address
+          ✗ Mirrors          deb.debian.org does not resolve
                              → /etc/resolv.conf names no server: write `nameserver
                                ADDRESS` into it, with the one of your provider
 
@@ -107,7 +107,7 @@ mod tests {
             -> stop apache2, or choose other
                ports
           x Mirrors
-            deb.debian.org leads to no address
+            deb.debian.org does not resolve
             -> /etc/resolv.conf names no server:
                write `nameserver ADDRESS` into
                it, with the one of your provider

@@ -18,7 +18,7 @@ use crate::ui::{Renderer, messages, stdio, text};
 const RATE: u8 = 10;
 /// How often the spinner moves when there is no news, to show that the follower lives.
 const BEAT: Duration = Duration::from_secs(1);
-/// Waiting longer than this is told.
+/// Waiting longer than this is shown.
 const LONG: Duration = Duration::from_secs(5);
 
 /// Draws bars.
@@ -30,7 +30,7 @@ pub struct Bars {
     width: Box<dyn Fn() -> usize>,
     beat: Option<Duration>,
     state: RunState,
-    /// The bar of the whole is labelled for the way back.
+    /// The overall bar is labeled for a rollback.
     back: bool,
     /// What it counts.
     unit: &'static str,
@@ -62,7 +62,7 @@ struct Current {
 }
 
 impl Bars {
-    /// Draws on stderr, which is a terminal of these looks; `width` tells its present width.
+    /// Draws on stderr, which is a terminal of this look; `width` returns its present width.
     pub fn on_stderr(look: Look, width: impl Fn() -> usize + 'static, expected: Expected) -> Self {
         Self::on(stdio::bars(RATE), look, width, expected, Some(BEAT))
     }
@@ -96,7 +96,7 @@ impl Bars {
     }
 
     fn println(&self, line: &str) {
-        // Nobody can be told that the terminal is gone.
+        // The terminal is gone: nobody is left to tell.
         let _ = self.multi.println(line);
     }
 
@@ -138,7 +138,7 @@ impl Bars {
         }
     }
 
-    /// Estimates the time left anew.
+    /// Updates the estimate of the time left.
     fn estimate(&self, now: Stamp) {
         let age = self.overall.elapsed();
         let changed = self.left.lock().is_ok_and(|mut left| {
@@ -163,7 +163,7 @@ impl Bars {
         self.current = Some(Current { id: id.to_owned(), bar, measured: false });
     }
 
-    /// Something goes on.
+    /// Progress of a step.
     fn go_on(&mut self, id: &str, progress: &Progress) {
         if self.current.as_ref().is_none_or(|current| current.id != id) {
             let describe = self.state.describe_of(id).to_owned();
@@ -243,7 +243,7 @@ impl Renderer for Bars {
         let look = self.look;
         match &event.what {
             EventKind::RunStarted { guide, resumed, .. } => {
-                let again = if *resumed { " (goes on)" } else { "" };
+                let again = if *resumed { " (resumed)" } else { "" };
                 let title = look.shorten(&look.text(&format!("{guide}{again}")), look.width.saturating_sub(1));
                 self.println(&look.paint(Paint::Bold, &title));
                 self.count();
@@ -255,7 +255,7 @@ impl Renderer for Bars {
             EventKind::ActionProgress { action, progress } => self.go_on(action, progress),
             EventKind::ActionEnded { action, ended, millis } => self.action_ended(action, *ended, *millis),
             EventKind::ProofStarted { proof } => {
-                let text = format!("proving that {}", self.state.describe_of(proof));
+                let text = format!("verifying that {}", self.state.describe_of(proof));
                 self.begin(proof, &text);
             }
             EventKind::ProofEnded { proof, evidence, failure, .. } => {
@@ -274,7 +274,7 @@ impl Renderer for Bars {
                 self.println("");
             }
             EventKind::Waiting(waiting) => {
-                // Nothing moves while somebody is asked.
+                // Nothing moves while a question is open.
                 self.clear();
                 self.print_all(&messages::hanging(look, MARK, &messages::waiting(waiting)));
             }
@@ -362,7 +362,7 @@ mod tests {
           ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
           · application.user  create the system user webapp  unchanged
           ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
-          ⠋ tls.page          proving that the page answers over TLS
+          ⠋ tls.page          verifying that the page answers over TLS
           ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 3/3 actions
         ");
     }
@@ -407,21 +407,21 @@ mod tests {
           ✓ packages          install nginx, postgresql, gunicorn and 9 more  23.1 s
           · application.user  create the system user webapp  unchanged
           ✓ database.role     create the role and the database webapp in Postgre…  0.3 s
-          ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+          ✓ verified: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
             valid for app.example.org until 2027-11-21
-          ✓ proven: a row can be written and read back — written and read in PostgreSQL
-            15.8
+          ✓ verified: a row can be written and read back — written and read in
+            PostgreSQL 15.8
         ");
         insta::assert_snapshot!(shown(40, false, &recorded()), @r"
         Your own web application
           + install nginx, postgresql...  23.1 s
           = create the system user...  unchanged
           + create the role and the da...  0.3 s
-          + proven: the page answers over TLS -
-            200, 1,204 bytes, TLSv1.3,
+          + verified: the page answers over TLS
+            - 200, 1,204 bytes, TLSv1.3,
             certificate valid for
             app.example.org until 2027-11-21
-          + proven: a row can be written and
+          + verified: a row can be written and
             read back - written and read in
             PostgreSQL 15.8
         ");
@@ -524,9 +524,9 @@ mod tests {
           rolling back  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━ 1/1
         ");
         insta::assert_snapshot!(until(|what| matches!(what, EventKind::ProofStarted { .. })), @r"
-        ✓ proven: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
+        ✓ verified: the page answers over TLS — 200, 1,204 bytes, TLSv1.3, certificate
           valid for app.example.org until 2027-11-21
-        ⠋ database.row      proving that a row can be written and read back
+        ⠋ database.row      verifying that a row can be written and read back
         ━━━━━━━━━━━━━━━━━━━━╸─────────────────── 1/2 proofs
         ");
     }

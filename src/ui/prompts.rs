@@ -28,12 +28,12 @@ pub use talk::{Gone, Talk, at_terminal};
 pub use voice::Voice;
 pub use welcome::{choose_guide, welcome};
 
-/// What a dialogue ends in, when nobody left before.
+/// The outcome of a dialogue that was not left.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// Carry out this plan, made from the interview's answers.
     Start(Box<Plan>),
-    /// The answers lie in this file; nothing is started.
+    /// The answers are saved in this file; nothing is started.
     Saved(PathBuf),
     /// Another guide, please.
     Back,
@@ -61,7 +61,7 @@ pub struct Dialogue<'a, 'v> {
     written: Option<PathBuf>,
     /// Stages whose introduction was shown.
     introduced: BTreeSet<String>,
-    /// The stage whose heading stands last on the screen.
+    /// The stage whose heading was printed last.
     here: String,
 }
 
@@ -104,7 +104,7 @@ impl<'a, 'v> Dialogue<'a, 'v> {
         }
     }
 
-    /// The guide, and what stands in its way here.
+    /// The guide, and its problems here.
     fn introduce(&mut self) {
         let guide = self.interview.guide();
         let (title, summary) = (guide.title.clone(), guide.summary.clone());
@@ -116,7 +116,7 @@ impl<'a, 'v> Dialogue<'a, 'v> {
             for gap in unmet {
                 self.voice.refusal(&gap.message, &gap.hint);
             }
-            self.voice.prose(0, "It cannot be started here, but the answers can be given and saved.");
+            self.voice.prose(0, "The run cannot start here, but you can give and save the answers.");
         }
     }
 
@@ -147,8 +147,8 @@ impl<'a, 'v> Dialogue<'a, 'v> {
         Ok(Way::Through)
     }
 
-    /// The question after this one. At the end of a stage its warnings are told, and a question whose answer no
-    /// longer does comes again.
+    /// The next question. At the end of a stage its warnings are shown, and a question whose answer is no longer valid
+    /// is asked again.
     fn after(&mut self, path: &str, only: Option<&str>) -> Option<String> {
         let stage = stage_of(path);
         let fields = self.interview.fields(stage);
@@ -163,7 +163,7 @@ impl<'a, 'v> Dialogue<'a, 'v> {
         if only.is_some() { None } else { self.following(Some(stage), None) }
     }
 
-    /// The first question of the stages after `stage` (of all for none); a stage without one is told of.
+    /// The first question of the stages after `stage` (of all for none); stages without one are announced.
     fn following(&mut self, stage: Option<&str>, only: Option<&str>) -> Option<String> {
         let stages: Vec<String> = self.interview.stages().iter().map(|stage| stage.id.clone()).collect();
         let from = stage.and_then(|stage| stages.iter().position(|id| id == stage)).map_or(0, |at| at + 1);

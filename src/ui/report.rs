@@ -1,4 +1,4 @@
-//! The last page: what stands where, what was proven, and what to do next. Each fits 80x24.
+//! The last page: what is where, which proofs passed, and what to do next. Each fits 80x24.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +88,7 @@ pub fn finished(look: Look, dir: &RunDir, state: &RunState, plan: Option<&Plan>,
     page.end()
 }
 
-/// A run, or a part of it, was taken back because somebody asked for it.
+/// A run, or a part of it, was rolled back on request.
 pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
     let mut page = Page::new(look, &messages::rolled_back(state.records));
     page.left(dir, state);
@@ -98,8 +98,7 @@ pub fn rolled_back(look: Look, dir: &RunDir, state: &RunState) -> String {
     page.end()
 }
 
-/// Something failed, or the run was stopped: the first error first, then where the host stands now, then what
-/// to do.
+/// Something failed, or the run was aborted: the first error first, then the state of the host, then what to do.
 pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String {
     let mut below = Page::new(look, messages::outcome(state, exit));
     below.others(dir, state);
@@ -127,7 +126,7 @@ pub fn failed(look: Look, dir: &RunDir, state: &RunState, exit: Exit) -> String 
 pub fn nothing_to_do(plan: &Plan) -> String {
     let actions = plan.actions.len();
     let tally = Tally { actions, unchanged: actions, proofs: plan.proofs.len(), ..Tally::default() };
-    let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} is already as the answers say.", plan.title));
+    let mut page = Page::new(Look::PLAIN, &format!("Nothing to do: {} already matches the answers.", plan.title));
     page.prose(&format!("{tally} ({}).", tally.total()));
     page.blank();
     let outputs = Outputs::of(plan);
@@ -210,7 +209,7 @@ impl Page {
         self.lines.extend(text::wrap(&self.look.text(text), self.look.width));
     }
 
-    /// `  Address       https://...`. A long value goes on below its beginning.
+    /// `  Address       https://...`. A long value is wrapped below its beginning.
     fn field(&mut self, label: &str, value: &str) {
         let label = text::pad(&self.look.text(label), LABEL);
         let indent = " ".repeat(2 + text::width(&label));
@@ -440,7 +439,7 @@ mod tests {
             /var/lib/bringup/runs/20261121-093015-webapp/dumps/webapp.sql
           ! kept: /etc/nginx/nginx.conf — it was changed since the run
 
-          Try again     run the same command; nothing is left to clean up
+          Try again     run the same command; no cleanup is needed
           Journal       /var/lib/bringup/runs/20261121-093015-webapp/journal.jsonl
         ");
     }
@@ -533,7 +532,7 @@ mod tests {
         let page = nothing_to_do(&plan());
         assert_fits(&page, Look::PLAIN);
         insta::assert_snapshot!(page.trim_matches('\n'), @r"
-        Nothing to do: Your own web application is already as the answers say.
+        Nothing to do: Your own web application already matches the answers.
         0 changes (0 actions).
 
           Address       https://app.example.org/
@@ -558,7 +557,7 @@ mod tests {
         let lines = proof_lines(WIDE, "the page answers over TLS", &Err(failure));
         assert_eq!(
             lines,
-            ["  ✗ not proven: the page answers over TLS — connection refused", "    systemctl status nginx"]
+            ["  ✗ not verified: the page answers over TLS — connection refused", "    systemctl status nginx"]
         );
     }
 }

@@ -1,7 +1,8 @@
-//! A run as its events tell it: every step with its state, what it said, what the run waits for, and what it comes to.
+//! The state of a run, folded from its events: every step with its state, its output, the open question, and the
+//! outcome.
 //!
 //! The only place that folds the event stream. Bars, plain lines, the wizard and the last page all draw this, so that
-//! they cannot disagree; for a run that works now and for one that ended long ago.
+//! they cannot disagree; for a running run and for one that ended long ago.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,14 +26,14 @@ pub use output::{Kind, Output, Said};
 
 /// The group of the proofs, among the stages.
 pub const PROOFS: &str = "proofs";
-/// What was said while the run was taken back.
+/// The output during the rollback.
 pub const BACK: &str = "the way back";
 /// What a rollback counts.
 const UNDONE: &str = "changes rolled back";
 /// What the engine calls itself where no step is meant.
 const NO_STEP: [&str; 2] = ["bringup", "rollback"];
 
-/// How a step stands.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepState {
     /// Its turn has not come.
@@ -45,9 +46,9 @@ pub enum StepState {
     Unchanged,
     /// It failed.
     Failed,
-    /// Somebody decided to go on without it.
+    /// It was skipped by decision.
     Skipped,
-    /// It was taken back.
+    /// It was rolled back.
     Undone,
 }
 
@@ -60,9 +61,9 @@ pub struct Work {
     pub stage: String,
     /// What it does, or what it proves.
     pub describe: String,
-    /// How it stands.
+    /// Its state.
     pub state: StepState,
-    /// How long it took, in milliseconds; 0 until it ended.
+    /// Its duration in milliseconds; 0 until it ended.
     pub millis: u64,
     /// When it began, while it works.
     pub since: Option<Stamp>,
@@ -109,7 +110,7 @@ pub struct Group<'a> {
 }
 
 impl Group<'_> {
-    /// How the group stands as a whole.
+    /// The state of the group as a whole.
     pub fn state(&self) -> StepState {
         let any = |state| self.steps.iter().any(|step| step.state == state);
         let all = |state| self.steps.iter().all(|step| step.state == state);
@@ -134,7 +135,7 @@ impl Group<'_> {
         self.steps.iter().filter(|step| !matches!(step.state, StepState::Pending | StepState::Working)).count()
     }
 
-    /// How long its steps took together, in milliseconds.
+    /// The total duration of its steps, in milliseconds.
     pub fn millis(&self) -> u64 {
         self.steps.iter().map(|step| step.millis).sum()
     }
@@ -160,7 +161,7 @@ pub struct Meter {
     pub says: String,
     /// That says how much is done, in bytes or packages.
     pub figures: bool,
-    /// It waits for somebody to do what that says.
+    /// It waits for a person to do this.
     pub waits: bool,
 }
 
@@ -182,7 +183,7 @@ pub enum Phase {
 /// A run, folded from its events.
 #[derive(Clone, Debug)]
 pub struct RunState {
-    /// The guide's title; empty for a rollback that somebody asked for later.
+    /// The guide's title; empty for a rollback that was requested later.
     pub title: String,
     /// Its steps: actions in order, then proofs.
     pub steps: Vec<Work>,
@@ -190,7 +191,7 @@ pub struct RunState {
     pub phase: Phase,
     /// How far the step at work is.
     pub meter: Meter,
-    /// Every failure with its step, and whether it came up on the way back.
+    /// Every failure with its step, and whether it occurred during the rollback.
     pub failures: Vec<(String, Failure, bool)>,
     /// What did not go as it should although the run went on.
     pub warnings: Vec<String>,
@@ -198,10 +199,10 @@ pub struct RunState {
     pub kept: Vec<(String, String)>,
     /// What was saved before it was dropped, and where.
     pub dumped: Vec<(String, String)>,
-    /// Changes that the way back set out to undo.
+    /// Number of changes that the rollback is to undo.
     pub records: usize,
-    /// The run as a whole is being rolled back, or was when it ended. A stage that was rolled back before somebody is
-    /// asked again does not count.
+    /// The run as a whole is being rolled back, or was when it ended. A stage that was rolled back before the next
+    /// question does not count.
     pub rolling_back: bool,
     /// Changes that are in place at its end.
     pub changed: usize,
@@ -282,7 +283,7 @@ impl RunState {
                 self.phase = Phase::Forward;
                 messages::decided(*choice).clone_into(&mut self.meter.says);
                 if matches!(choice, Choice::Retry | Choice::Skip | Choice::Replan) {
-                    // What failed is tried anew, or is to be done without.
+                    // What failed is tried again, or skipped.
                     self.rolling_back = false;
                     self.failures.clear();
                     self.kept.clear();
@@ -341,12 +342,12 @@ impl RunState {
         Self { estimate: Estimate::new(expected), ..Self::default() }
     }
 
-    /// How long its steps are likely to take; to be told before its events.
+    /// Sets how long its steps are likely to take; to be called before its events.
     pub fn expect(&mut self, expected: Expected) {
         self.estimate = Estimate::new(expected);
     }
 
-    /// The steps are known from a plan before the run tells them: those of a rollback.
+    /// Sets the steps from a plan before the run announces them: those of a rollback.
     pub fn describe(&mut self, plan: &Plan) {
         for step in &mut self.steps {
             if let Some(planned) = plan.actions.iter().find(|planned| planned.id == step.id) {
@@ -464,7 +465,7 @@ impl RunState {
         self.meter = Meter::default();
     }
 
-    /// Says something in the name of the step at work, or of the way back.
+    /// Adds output of the current step, or of the rollback.
     fn tell(&mut self, kind: Kind, text: &str) {
         let id = match &self.phase {
             Phase::Back => BACK.to_owned(),
@@ -582,12 +583,12 @@ impl RunState {
         self.steps.iter().filter(|step| step.not_tried().is_some())
     }
 
-    /// Steps that somebody decided to go on without.
+    /// Steps that were skipped by decision.
     pub fn skipped(&self) -> impl Iterator<Item = &Work> {
         self.steps.iter().filter(|step| step.state == StepState::Skipped)
     }
 
-    /// Whether the events are those of a rollback that somebody asked for, not of a run.
+    /// Whether the events are those of a requested rollback, not of a run.
     pub fn is_rollback(&self) -> bool {
         self.rolling_back && self.title.is_empty()
     }

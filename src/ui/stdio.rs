@@ -24,12 +24,12 @@ pub fn error(text: &str) {
     write(&mut io::stderr().lock(), &visible::styled(text));
 }
 
-/// Writes JSON to stdout: what would be dangerous stands in JSON's own notation, so programs read what they should.
+/// Writes JSON to stdout: dangerous characters are escaped in JSON's notation, so programs read the same values.
 pub fn json(text: &str) {
     write(&mut io::stdout().lock(), &visible::json(text));
 }
 
-/// What a terminal that edits lines can be told beside text (xterm's modes 2004 and 25).
+/// Sequences that a line-editing terminal gets besides text (xterm's modes 2004 and 25).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Pasted text is marked as such.
@@ -49,7 +49,7 @@ pub fn mode(mode: Mode) {
     );
 }
 
-/// There is nobody to tell that nobody listens, and the run does not depend on being watched.
+/// Nobody is left to be told, and the run does not depend on being watched.
 fn write(to: &mut dyn Write, text: &str) {
     let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
 }

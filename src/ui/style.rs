@@ -52,7 +52,7 @@ impl Look {
         if self.unicode { "·" } else { "=" }
     }
 
-    /// The sign of something taken back.
+    /// The sign of a rolled back change.
     pub(super) fn back(self) -> &'static str {
         if self.unicode { "↩" } else { "<" }
     }

@@ -42,12 +42,12 @@ use paint::Painter;
 use signals::{Signals, Watch};
 use tty::{Tty, Wait};
 
-/// After so many inputs without a frame somebody wants to see something.
+/// After this many inputs without a frame, one is drawn.
 const BURST: u32 = 4096;
 
 /// How long the answer to a question may be on its way: a satellite's line takes 0.6 s.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long the first frame waits for it, which nobody notices.
+/// How long the first frame waits for it: too short to be noticed.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// What [`Terminal::next`] waits for.
@@ -59,13 +59,13 @@ pub enum Input {
     Paste(String),
     /// The size has changed to columns and rows.
     Resize(u16, u16),
-    /// The terminal has told its background, see [`Terminal::ask_background`].
+    /// The terminal has reported its background, see [`Terminal::ask_background`].
     Background(Background),
     /// A [`Waker`] called.
     Woken,
     /// Nothing came in time.
     Timeout,
-    /// The program was suspended and goes on (or could not be, as nobody could continue it): draw.
+    /// The program was suspended and continues (or could not be suspended): draw.
     Continued,
     /// The program has to end. It is said again at every call.
     End(Signal),
@@ -86,11 +86,11 @@ pub struct Terminal {
     look: Look,
     painter: Painter,
     parser: Parser,
-    /// When a sequence that has begun is taken as it stands.
+    /// When an incomplete sequence is processed as it is.
     torn: Option<Instant>,
     entered: bool,
     gone: bool,
-    /// The size has changed, and nobody was told yet.
+    /// The size has changed and was not reported yet.
     resized: bool,
     /// Inputs since the last frame.
     burst: u32,
@@ -149,7 +149,7 @@ impl Terminal {
         Ok(self.parser.background.take())
     }
 
-    /// An answer that is on its way would be typed into whatever has the terminal next: it is waited for.
+    /// A pending answer would be typed into the next program on the terminal, so we wait for it.
     fn hear_out(&mut self) {
         while let Some(until) = self.unanswered.take_if(|until| *until > now() && self.entered && !self.gone) {
             self.unanswered = Some(until);
@@ -168,8 +168,8 @@ impl Terminal {
         self.unanswered = None;
     }
 
-    /// Shows a frame: one write, and none when nothing differs. The cursor is visible when the frame sets one.
-    /// A terminal that is gone is no error: [`Input::End`] tells.
+    /// Shows a frame: one write, and none when nothing differs. The cursor is visible when the frame sets one. A closed
+    /// terminal is no error: [`Input::End`] reports it.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
         self.burst = 0;
         if !self.entered || self.gone {
@@ -231,15 +231,15 @@ impl Terminal {
         self.signals.waker()
     }
 
-    /// Gives the terminal to a child, such as a shell, as it was before. Nothing is drawn until
-    /// [`Terminal::enter`]. Ctrl-C is the child's meanwhile, Ctrl-Z stops us with it; other signals to end are
-    /// noted and told afterwards.
+    /// Gives the terminal to a child, such as a shell, with its former modes. Nothing is drawn until
+    /// [`Terminal::enter`]. Ctrl-C is the child's meanwhile, Ctrl-Z stops us with it; other signals to end are recorded
+    /// and reported afterwards.
     pub fn leave(&mut self) {
         self.give_back();
         self.signals.watch(Watch::Child);
     }
 
-    /// Takes the terminal back. The next frame is painted anew; what was typed before is forgotten.
+    /// Takes the terminal over again. The next frame is painted completely; what was typed before is discarded.
     pub fn enter(&mut self) -> io::Result<()> {
         self.signals.watch(Watch::Terminal);
         self.parser = Parser::default();
@@ -321,7 +321,7 @@ impl Terminal {
         }
         if !input.is_empty() {
             let nothing = !self.read();
-            // A terminal that has something to say but nothing to read is gone, or we would ask for ever.
+            // A terminal that is readable but has no data is closed; we would poll forever.
             self.gone |= nothing && input.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
         }
         Ok(())
@@ -363,8 +363,8 @@ impl Terminal {
         }
     }
 
-    /// Asks for the size; another one is told by the next input, whoever had the terminal when it changed. A
-    /// terminal that has forgotten its size keeps its old one.
+    /// Asks for the size; a change is reported by the next input, whichever program had the terminal then. A terminal
+    /// that no longer knows its size keeps the old one.
     fn measure(&mut self) {
         let backend = self.frames.backend_mut();
         if let Some((width, height)) = self.tty.size() {
@@ -385,8 +385,8 @@ impl Terminal {
         })
     }
 
-    /// An error of a terminal that is gone, or of a write that was given up because we have to end, is told by
-    /// the next input.
+    /// The error of a closed terminal, or of a write that was abandoned because we have to end, is reported by the next
+    /// input.
     fn lost(&mut self, error: io::Error) -> io::Result<()> {
         if error.kind() == io::ErrorKind::TimedOut {
             return Ok(());
@@ -413,7 +413,7 @@ impl Wait for UntilEnd {
     }
 }
 
-/// The clock of time-outs, which nobody can set.
+/// The clock of timeouts, which cannot be set.
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "the terminal waits by itself, on no host")]
     Instant::now()

@@ -29,7 +29,7 @@ pub fn of_tool(text: &str) -> String {
     out.trim_end_matches('\r').to_owned()
 }
 
-/// What was pasted, as it becomes an answer: breaks are blanks, and what nobody would see is left out.
+/// Pasted text as an answer: line breaks become blanks, and invisible characters are left out.
 pub fn typed(text: &str) -> String {
     let breaks = |c| if matches!(c, '\t' | '\n' | '\r') { ' ' } else { c };
     of_tool(text).chars().map(breaks).filter(|c| !visible::unseen(*c)).collect()
@@ -62,7 +62,7 @@ pub fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
-/// `text` in at most `columns` columns; `ellipsis` stands for what was cut off.
+/// `text` in at most `columns` columns; `ellipsis` replaces what was cut off.
 pub fn shorten(text: &str, columns: usize, ellipsis: &str) -> String {
     if width(text) <= columns {
         return text.to_owned();

@@ -79,9 +79,9 @@ pub fn confirm(host: &dyn Host, question: &str) -> bool {
     read_yes(&mut io::stdin().lock())
 }
 
-/// Asks for one of several; none when nobody chose. A list to move in, or numbered lines where the terminal
-/// understands nothing else or lines are wanted. `reading` is true while a line is read, which hears of no signal
-/// but one that ends the program.
+/// Asks for one of several; none when nothing was chosen. A list to move in, or numbered lines where the terminal
+/// supports nothing else or lines are wanted. `reading` is true while a line is read, which is interrupted only by a
+/// signal that ends the program.
 pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool, reading: &AtomicBool) -> Option<usize> {
     let look = look_of(host, stderr_width().unwrap_or(USUAL), stdio::stderr_is_terminal());
     if !redraws(host, plain) {
@@ -93,7 +93,7 @@ pub fn choose(host: &dyn Host, question: &str, options: &[String], plain: bool, 
     // Lines that are broken by the terminal would be counted wrong when the list is drawn again.
     let room = look.width.saturating_sub(4);
     let options: Vec<String> = options.iter().map(|option| look.shorten(&look.text(option), room)).collect();
-    stdio::ask_which(question, &options, "up and down move, enter chooses, escape leaves it waiting").ok()
+    stdio::ask_which(question, &options, "Up and Down move, Enter chooses, Escape leaves the run waiting").ok()
 }
 
 fn choose_numbered(
@@ -108,7 +108,7 @@ fn choose_numbered(
         write(&format!("  {}  {}\n", n + 1, look.text(option)));
     }
     loop {
-        write(&format!("Number (1 to {}), or nothing to leave it waiting: ", options.len()));
+        write(&format!("Number (1 to {}), or Enter to leave the run waiting: ", options.len()));
         let mut answer = String::new();
         let read = from.read_line(&mut answer).ok()?;
         if read == 0 || answer.trim().is_empty() {
@@ -117,7 +117,7 @@ fn choose_numbered(
         let chosen = answer.trim().parse::<usize>().ok().and_then(|n| n.checked_sub(1));
         match chosen.filter(|chosen| *chosen < options.len()) {
             Some(chosen) => return Some(chosen),
-            None => write(&format!("\"{}\" is none of them.\n", look.text(answer.trim()))),
+            None => write(&format!("\"{}\" is not one of the choices.\n", look.text(answer.trim()))),
         }
     }
 }
@@ -259,7 +259,7 @@ mod tests {
         let (chosen, shown) = ask("3\nstop\n 2 \n");
         assert_eq!(chosen, Some(1));
         assert!(shown.starts_with("What now?\n  1  try again\n  2  stop\nNumber (1 to 2)"), "{shown}");
-        assert_eq!(shown.matches("is none of them").count(), 2, "{shown}");
+        assert_eq!(shown.matches("is not one of the choices").count(), 2, "{shown}");
         for leaves in ["", "\n", "0\n"] {
             assert_eq!(ask(leaves).0, None, "{leaves:?}");
         }

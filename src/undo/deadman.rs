@@ -1,12 +1,11 @@
-//! The dead-man switch: a change that could cut the administrator off comes back by itself unless somebody shows
-//! that the line still stands. So does one that could break the sites of others, unless they answer as before.
+//! The dead-man switch: a change that could cut the administrator off is reverted unless a new connection confirms it.
+//! So is a change that could break other sites, unless they answer as before.
 //!
-//! Before the change, the way back is written down and handed to PID 1 as a timer (a process of its own where
-//! systemd does not run), so that it is gone neither with the SSH session nor with the run. A session that is open
-//! already survives rules that shut SSH out, so only a connection made after the change proves anything.
+//! Before the change, its undo records are written down and handed to PID 1 as a timer (a process of its own without
+//! systemd), so that it survives the end of the SSH session and of the run. An open session survives rules that shut
+//! SSH out, so only a connection made after the change counts.
 //!
-//! What happens when is decided under a lock: the change is not made any more when the time is up, and it is not
-//! taken back any more when it is confirmed.
+//! A lock decides races: the change is not made once its time is up, and not reverted once it is confirmed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -26,14 +25,13 @@ use timer::EARLY;
 mod pending;
 mod timer;
 
-/// How often a confirmation is looked for by whoever waits for it: a connection that does nothing but `true` is there
-/// for a fifth of a second.
+/// How often we look for a confirmation: a connection that only runs `true` lasts a fifth of a second.
 const WATCH: Duration = Duration::from_millis(50);
-/// How often a timer that is a process sees whether it is still needed.
+/// How often a timer process checks whether it is still needed.
 const POLL: Duration = Duration::from_millis(250);
-/// A timer that has not gone off so long after its time never will: then we do it ourselves.
+/// A timer that is late by this much will never fire; then we revert ourselves.
 const LATE: Duration = Duration::from_secs(15);
-/// How often putting a thing back is tried: another program may hold the firewall's lock for a moment.
+/// How often a revert is tried: another program may hold the firewall's lock for a moment.
 const TRIES: u32 = 5;
 
 /// What shows that the administrator was not cut off.
@@ -49,12 +47,12 @@ pub enum Confirm {
     None,
 }
 
-/// A way in over SSH: nothing but a login on it keeps a change of SSH itself.
+/// An SSH endpoint: only a login on it confirms a change of SSH itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshEndpoint {
     /// The TCP port.
     pub port: u16,
-    /// Addresses of this host; none: all of them.
+    /// Addresses of this server; empty for all of them.
     pub addresses: Vec<IpAddr>,
 }
 
@@ -64,7 +62,7 @@ impl SshEndpoint {
     }
 }
 
-/// A change under a switch.
+/// A change guarded by the switch.
 #[derive(Clone, Debug)]
 pub struct GuardedChange<'a> {
     /// What is changed, for messages: "the firewall".
@@ -73,23 +71,24 @@ pub struct GuardedChange<'a> {
     pub hint: &'a str,
     /// What keeps the change.
     pub confirm: Confirm,
-    /// Seconds after which it comes back.
+    /// Seconds until it is reverted.
     pub seconds: u64,
-    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
+    /// The endpoint on which somebody must log in; with none, any login counts, and so does a connection from where an
+    /// administrator was logged in.
     pub endpoint: Option<SshEndpoint>,
-    /// TCP ports on which somebody must knock before, in order, where that is so.
+    /// TCP ports to knock on first, in order; empty without port knocking.
     pub knock: &'a [u16],
-    /// The way back.
+    /// The records that revert it.
     pub restore: Vec<Undo>,
-    /// Where its before-images lie.
+    /// The directory of its before-images.
     pub blobs: &'a Blobs,
-    /// Takes the output of commands.
+    /// The log file for the output of commands.
     pub log: &'a Path,
-    /// How the way back is carried out.
+    /// How records are carried out.
     pub carry: Carry,
 }
 
-/// Makes `change` so that it comes back by itself, waits until it is confirmed, and leaves it in force.
+/// Makes `change` under the switch and waits until it is confirmed.
 pub fn guarded(
     host: &dyn Host,
     guard: &GuardedChange<'_>,
@@ -103,7 +102,7 @@ pub fn guarded(
         if guard.confirm != Confirm::None {
             timer::start(host, guard, timer::UNIT, guard.seconds)?;
         }
-        // Whatever reached us before this moment proves nothing.
+        // Connections from before this moment confirm nothing.
         pending.known = known(host, &pending.ports);
         pending.deadline = after(host, guard.seconds);
         Ok(pending.clone())
@@ -121,7 +120,7 @@ pub fn guarded(
     }
 }
 
-/// Writes the way back down and starts the timer. Nothing is changed yet.
+/// Writes the undo records down and starts the timer. Nothing is changed yet.
 fn arm(host: &dyn Host, guard: &GuardedChange<'_>) -> Outcome<()> {
     let sshd = ssh::now(host);
     let pending = Pending {
@@ -204,8 +203,8 @@ fn wait(host: &dyn Host, armed: &Pending, progress: &(dyn Fn(Progress) + Sync), 
     }
 }
 
-/// Whether somebody has come in since the change: from where an administrator was logged in, or logged in from
-/// elsewhere. On a public address anybody can knock, so a mere connection from elsewhere is no proof.
+/// Whether a new session confirms the change: a connection from where an administrator was logged in, or a login from
+/// elsewhere. On a public address anyone can connect, so a connection alone proves nothing.
 fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
     ssh::connections_but(host, &pending.ports, &pending.known)
         .iter()
@@ -216,7 +215,7 @@ fn is_reached(host: &dyn Host, pending: &Pending) -> bool {
         })
 }
 
-/// `bringup confirm`: keeps the change whose time runs.
+/// `bringup confirm`: keeps the pending change.
 pub fn confirm(host: &dyn Host) -> Outcome<String> {
     let what = "confirm a change";
     under_lock(host, |pending| {
@@ -252,13 +251,12 @@ pub fn confirm(host: &dyn Host) -> Outcome<String> {
     })
 }
 
-/// What the timer does: puts everything back unless it was confirmed. Sleeps for `wait` seconds before, where the
-/// timer is no other's.
+/// What the timer does: reverts the change unless it was confirmed. A timer process sleeps `wait` seconds first.
 pub fn expire(host: &dyn Host, wait: u64, carry: Carry) -> Outcome<()> {
     let since = load(host)?.map(|pending| pending.since);
     // A change that was made later has timers of its own.
     let mine = |pending: &Pending| pending.state == GuardState::Armed && Some(pending.since) == since;
-    // Counted in pauses, since somebody may set the clock meanwhile.
+    // Counted in pauses, since the clock may be set meanwhile.
     for _ in 0..wait.saturating_mul(1000) / 250 {
         if !load(host)?.is_some_and(|pending| mine(&pending)) {
             return Ok(());
@@ -279,7 +277,7 @@ pub fn expire(host: &dyn Host, wait: u64, carry: Carry) -> Outcome<()> {
     Ok(())
 }
 
-/// Tells with a change that failed what of it could not be put back.
+/// Adds to the failure of a change what of it could not be reverted.
 fn with_what_remains(host: &dyn Host, failure: Failure) -> Failure {
     let pending = load(host).ok().flatten();
     match pending.as_ref().and_then(|pending| pending.errors.first()) {
@@ -306,7 +304,7 @@ fn missed(pending: &Pending) -> Failure {
     failure.hint(&pending.hint)
 }
 
-/// The change stays: the timer is stopped.
+/// The change is kept: the timer is stopped.
 fn keep(host: &dyn Host) -> Outcome<()> {
     under_lock(host, |pending| match pending.state {
         GuardState::Armed | GuardState::Confirmed => {
@@ -319,8 +317,8 @@ fn keep(host: &dyn Host) -> Outcome<()> {
     Ok(())
 }
 
-/// Puts back what a switch of this boot still guards, without waiting for its timer. To be called before the state
-/// to come back to is remembered, and before a run is taken back: the run that armed it may be dead.
+/// Reverts what a switch of this boot still guards, without waiting for its timer. To be called before the prior state
+/// is recorded, and before a rollback: the run that armed it may be dead.
 pub fn revert_now(host: &dyn Host, carry: Carry) {
     if load(host).is_ok_and(|pending| pending.is_some_and(|pending| still_armed(host, &pending).is_ok())) {
         // Should it fail, the timer remains.
@@ -330,8 +328,8 @@ pub fn revert_now(host: &dyn Host, carry: Carry) {
     }
 }
 
-/// Whether a change of `what` was begun since the last boot, and was not put back: a run that died may have left it
-/// half made.
+/// Whether a change of `what` was begun since the last boot and not reverted: a run that died may have left it half
+/// made.
 pub fn is_begun(host: &dyn Host, what: &str) -> bool {
     load(host).ok().flatten().is_some_and(|pending| {
         pending.what == what
@@ -344,7 +342,7 @@ fn revert(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let blobs = Blobs::new(&pending.blobs);
     let cx = UndoContext::of_settings(host, &blobs, &pending.log);
     let records = pending.restore.iter().filter_map(|record| persist(host, || (carry.carry_out)(record, &cx)));
-    // As after a rollback: services take up the files that are back.
+    // As after a rollback: services reload the restored files.
     let services = pending.restore.iter().filter_map(|record| persist(host, || (carry.restore_service)(record, &cx)));
     pending.errors = records.chain(services).collect();
     pending.state = GuardState::Expired;
@@ -353,7 +351,7 @@ fn revert(host: &dyn Host, pending: &mut Pending, carry: Carry) {
     let _ = host.append_lazily(&pending.log, line.as_bytes());
 }
 
-/// Tries a thing some times; its last failure when all were in vain.
+/// Tries up to [`TRIES`] times; the last failure when all of them failed.
 fn persist<T>(host: &dyn Host, does: impl Fn() -> Outcome<T>) -> Option<Failure> {
     let mut tries = 1;
     loop {

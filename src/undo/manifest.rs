@@ -1,8 +1,8 @@
-//! What the disk looked like: every path that a package or an action may touch, and the content of what
-//! packages change behind everybody's back.
+//! Snapshots of the disk: every path that a package or an action may touch, and the content of files that maintainer
+//! scripts change.
 //!
-//! Three manifests make an exact way back (measured on Debian 11, 12 and 13): `base` before the first change,
-//! `post` when the run is done, `cur` when the rollback begins. [`crate::engine::rollback`] compares them.
+//! An exact rollback needs three (measured on Debian 11, 12 and 13): `base` before the first change, `post` at the end
+//! of the run, `cur` when the rollback starts. [`crate::engine::rollback`] compares them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::hash::sha256_hex;
 use crate::host::{Host, Kind, Meta, Stamp, Stat};
 use crate::state_dir;
 
-/// Top-level directories that hold no system state: virtual, temporary, removable, or people's own.
+/// Top-level directories without system state: virtual, temporary, removable, or home directories.
 const NOT_OURS: &[&str] = &["dev", "home", "lost+found", "media", "mnt", "proc", "root", "run", "srv", "sys", "tmp"];
 
 /// Directories whose files' contents are kept, because maintainer scripts change them without a record.
@@ -31,11 +31,11 @@ const KEPT: &[&str] = &[
     "/var/spool/cron",
 ];
 
-/// Below [`KEPT`], but restored by the package manager itself or too large to be worth it.
+/// Below [`KEPT`], but restored by the package manager itself, or too large to keep.
 const NOT_KEPT: &[&str] = &["/var/lib/dpkg/info", "/var/lib/apt/lists", "/var/lib/systemd/coredump"];
 
-/// Paths that change by themselves on a living system; they are left as they are. The list is part of the
-/// promise of "identical" and stands in `docs/rollback.md`.
+/// Paths that change by themselves on a running system; a rollback leaves them alone. `docs/rollback.md` lists them as
+/// the exceptions from "identical".
 pub const VOLATILE: &[&str] = &[
     "/var/lib/bringup",
     "/usr/local/bin/bringup",
@@ -61,30 +61,30 @@ pub const VOLATILE: &[&str] = &[
     "/etc/resolv.conf",
 ];
 
-/// Files below here may change their content, but new ones that we brought are taken away.
+/// Files below here may change their content; new ones that the run made are removed.
 const LOGS: &str = "/var/log";
 
 /// Files larger than this are not kept, 32 MiB.
 const KEEP_AT_MOST: u64 = 32 << 20;
 
-/// Where steps leave traces that touch a service, an account or a database: everything below these.
+/// Where services, accounts and databases leave traces: everything below these.
 const SETTINGS: &[&str] = &["/etc", "/var/lib/systemd"];
 
-/// And what is new right below these.
+/// And new entries directly below these.
 const TOPS: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool", "/opt"];
 
 /// A part of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestScope {
-    /// All of it that packages and actions may touch.
+    /// Everything that packages and actions may touch.
     Disk,
-    /// Settings, and the tops of the directories where services keep their state.
+    /// Settings, and the top levels of the directories where services keep their state.
     Settings,
 }
 
 impl ManifestScope {
-    /// Whether `path` is looked at.
+    /// Whether the snapshot includes `path`.
     pub fn holds(self, path: &Path) -> bool {
         match self {
             Self::Disk => true,
@@ -123,9 +123,8 @@ pub struct FileEntry {
 }
 
 impl FileEntry {
-    /// Whether both are the same thing. Times and inode are believed when they agree; when they do not, the
-    /// content decides where it is known, else size and time of the last change. Directories have no content
-    /// of their own.
+    /// Whether both are the same file. Equal times and inode settle it; otherwise the content decides where it is
+    /// known, else size and modification time. Directories have no content of their own.
     pub fn same(&self, other: &Self) -> bool {
         if self.kind != other.kind || self.meta != other.meta {
             return false;
@@ -159,7 +158,7 @@ pub struct Manifest {
 /// Contents that go with a manifest, in memory: hash -> content.
 pub type Contents = BTreeMap<String, Vec<u8>>;
 
-/// Whether a path is left as it is.
+/// Whether a rollback leaves the path alone.
 pub fn is_volatile(path: &Path) -> bool {
     VOLATILE.iter().any(|prefix| path.starts_with(prefix))
 }
@@ -174,19 +173,19 @@ pub fn is_kept(path: &Path) -> bool {
     KEPT.iter().any(|prefix| path.starts_with(prefix)) && !NOT_KEPT.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// What its user has nested beyond every path, filled beyond every list, or turned into a link between two looks: no
-/// part of the system, and no reason to refuse a rollback.
+/// Paths that a user has nested too deep, made too long, or replaced by a link between two looks are not part of the
+/// system, and no reason to refuse a rollback.
 fn is_out_of_reach(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, InvalidFilename, NotADirectory, NotFound};
-    // ELOOP, where a link came between two looks.
+    // ELOOP: a link appeared between two looks.
     matches!(error.kind(), FileTooLarge | InvalidFilename | NotADirectory | NotFound)
         || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
         || error.to_string().contains("symbolic link that another user can change")
 }
 
 impl Manifest {
-    /// Looks at the whole disk. Contents of kept files that `known` has unchanged are not read again; the
-    /// others are put into `contents`.
+    /// Scans the whole disk. Contents of kept files that are unchanged since `known` are not read again; the others are
+    /// put into `contents`.
     pub fn take(host: &dyn Host, known: Option<&Self>, contents: &mut Contents) -> Outcome<Self> {
         Self::take_in(host, ManifestScope::Disk, known, contents)
     }
@@ -222,7 +221,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// `within`: the device, and how many levels below `path`.
+    /// `within`: the device, and the depth below `path`.
     fn walk(
         &mut self,
         host: &dyn Host,
@@ -236,21 +235,21 @@ impl Manifest {
             return Ok(());
         }
         let failed = |e| Failure::new(format!("look at {}", path.display()), e);
-        // It may vanish while we look: then it is simply not there.
+        // It may vanish meanwhile: then it does not exist.
         let stat = match host.stat(path) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Ok(()),
             Err(e) if is_out_of_reach(&e) => return Ok(()),
             Err(e) => return Err(failed(e)),
         };
-        // Another file system is not part of the system that packages change.
+        // Another file system is not part of what packages change.
         if stat.dev != device {
             return Ok(());
         }
         let entry = Self::entry(host, path, &stat, known, contents);
         self.entries.insert(path.to_owned(), entry);
         if stat.kind == Kind::Dir && levels > 0 {
-            // It may vanish while we look, too.
+            // It may vanish meanwhile, too.
             let names = match host.list(path) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound || is_out_of_reach(&e) => Vec::new(),
                 names => names.map_err(failed)?,
@@ -295,7 +294,7 @@ impl Manifest {
         entry
     }
 
-    /// Keeps the manifest and the contents in the directory of a run, durably.
+    /// Writes the manifest and the contents into the directory of a run, durably.
     pub fn save(&self, host: &dyn Host, dir: &Path, name: &str, contents: &Contents) -> Outcome<()> {
         let failed = |e: serde_json::Error| Failure::new(format!("keep the manifest {name}"), e);
         // One file for all contents: a single sync instead of hundreds.
@@ -312,7 +311,7 @@ impl Manifest {
             serde_json::to_writer(&mut lines, &entry).map_err(failed)?;
             lines.push(b'\n');
         }
-        // The manifest comes last: where it is, its contents are.
+        // The manifest is written last: where it exists, its contents do.
         state_dir::write(host, &dir.join(format!("{name}.manifest")), &lines)
     }
 

@@ -1,4 +1,4 @@
-//! The words for a file that cannot be read.
+//! Messages for a file that cannot be parsed.
 
 use crate::error::Problem;
 use crate::visible;

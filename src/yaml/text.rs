@@ -67,8 +67,8 @@ fn is_text(c: char) -> bool {
     }
 }
 
-/// Whether a character can stand between double quotes only as an escape: YAML takes it for a line break, or
-/// refuses it.
+/// Whether a character can appear between double quotes only as an escape: YAML takes it for a line break, or refuses
+/// it.
 pub(super) fn needs_escape(c: char) -> bool {
     !is_text(c) || matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }

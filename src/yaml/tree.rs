@@ -79,7 +79,7 @@ impl Node {
         }
     }
 
-    /// Every key of a mapping in here that stands in it a second time: the first one, and the repetition.
+    /// Every duplicate key of a mapping: the first occurrence, and the repetition.
     pub fn duplicates(&self) -> Vec<(&Key, &Key)> {
         let mut found = Vec::new();
         self.find_duplicates(&mut found);
@@ -119,7 +119,7 @@ pub(super) struct Stop {
 /// The kinds of [`Stop`].
 #[derive(Debug)]
 pub(super) enum Cause {
-    /// The library's own words; they never repeat the file.
+    /// The library's own message; it never repeats the file.
     Syntax(String),
     TooDeep,
     TooMany,
@@ -152,7 +152,7 @@ pub(super) fn build(text: &str) -> Result<Node, Stop> {
     })
 }
 
-/// Where the key or value with this number stands.
+/// The place of the key or value with this number.
 pub(super) fn position(text: &str, at: u32) -> Option<(usize, usize)> {
     let first = serde_yaml::Deserializer::from_str(text).next()?;
     read(first, Some(at)).err()?.position

@@ -1,6 +1,6 @@
 //! Certificates from an authority that speaks ACME: Pebble, the one that Let's Encrypt tests clients with.
 //!
-//! `machine pebble` builds it once. Where its source cannot be had these tests say "skipped" and why.
+//! `machine pebble` builds it once. Where its source is not available, these tests say "skipped" and why.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};

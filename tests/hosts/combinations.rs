@@ -1,5 +1,5 @@
-//! Every combination of database, scheduling backend, web server and service manager: installed, proven, run
-//! again, taken back to the very same disk.
+//! Every combination of database, scheduling backend, web server and service manager: installed, verified, run again,
+//! rolled back to the very same disk.
 
 use crate::host::{Host, Init, answers};
 

@@ -1,5 +1,5 @@
-//! The machine in memory tells no lies about Debian: what `tests/integration/conformance` asserts of it is asserted
-//! here of a real one, by this very program started again on it.
+//! The host in memory behaves as Debian does: what `tests/integration/conformance` asserts of it is asserted here of a
+//! real host, by this very program started again on it.
 
 #[path = "../integration/conformance/debian.rs"]
 mod debian;

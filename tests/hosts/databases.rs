@@ -1,4 +1,4 @@
-//! Engines that somebody else uses on the same server.
+//! Engines that others use on the same server.
 
 use crate::host::{Host, Init, answers};
 

@@ -1,4 +1,4 @@
-//! A run that fails and asks: whatever is decided, from whichever terminal, leads where it says.
+//! A run that fails and asks: every decision, from any terminal, has its stated effect.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ fn a_question_outlives_terminals_and_a_power_cut() {
     // Repaired, the failed step is tried again, by whoever resumes.
     host.sh("sed -i 1d /opt/webapp/app/app.py").expect(0);
     let resumed = host.exec(&["bringup", "resume", "--yes", "--plain", "--on-failure", "rollback"]).expect(0).both();
-    assert!(resumed.contains("services.app: done") && resumed.contains("services.page: proven"), "{resumed}");
+    assert!(resumed.contains("services.app: done") && resumed.contains("services.page: verified"), "{resumed}");
     host.exec(&["bringup", "verify"]).expect(0);
 }
 

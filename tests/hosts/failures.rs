@@ -1,4 +1,4 @@
-//! What goes wrong is said first, with its last lines and its log; then everything is taken back.
+//! A failure is reported first, with its last lines and its log; then everything is rolled back.
 
 use crate::host::{Ended, Host, Init, answers};
 

@@ -1,5 +1,5 @@
-//! The firewall over real SSH between two machines: who is cut off is let in again by itself, a second machine sees
-//! what is open, a reboot changes nothing, and a rollback leaves the rules of others as they were.
+//! The firewall over real SSH between two hosts: a change that cuts the session off is reverted, a second host sees
+//! which ports are open, a reboot changes nothing, and a rollback leaves the rules of others alone.
 
 use crate::host::Init;
 use crate::pair::{Pair, until};

@@ -1,4 +1,4 @@
-//! A guide of one's own: the one that `docs/guides.md` shows, from an empty directory to a page and back.
+//! A custom guide: the one that `docs/guides.md` shows, from an empty directory to a page and back.
 
 use crate::host::{Host, Init};
 

@@ -1,4 +1,4 @@
-//! A test host: a thin door to `tests/hosts/machine`.
+//! A test host: a thin wrapper of `tests/hosts/machine`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Logs that are sent to another machine: over TLS, to nobody else, and kept while it is away.
+//! Logs that are sent to another server: over TLS, to no other one, and kept while it is down.
 
 use std::time::{Duration, Instant};
 

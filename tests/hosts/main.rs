@@ -1,4 +1,4 @@
-//! Tests on whole Debian machines: real apt, systemd, engines, crashes and power cuts.
+//! Tests on whole Debian hosts: real apt, systemd, engines, crashes and power cuts.
 //!
 //! They need root and the hosts of `tests/hosts/machine`, so `cargo test` leaves them out and `tests/run` runs
 //! them: `cargo test --test hosts -- --ignored --test-threads 2`. One alone: add its name. A host stays for

@@ -1,4 +1,4 @@
-//! Things of the planned names that are somebody else's: refused and untouched, or taken over and given back.
+//! Things with the planned names that belong to others: refused and untouched, or handed over and restored.
 
 use crate::host::{Host, Init, answers};
 

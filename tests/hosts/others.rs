@@ -1,5 +1,5 @@
-//! Another administrator at work while a run works, fails, waits and is rolled back: nothing of his is lost,
-//! everything of ours is gone.
+//! Another administrator works while a run works, fails, waits and is rolled back: nothing of theirs is lost, and
+//! everything of ours is removed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A server to be changed over SSH, and the machine of its administrator.
+//! A server that is changed over SSH, and its administrator's host.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What keeps a run from going well is said before it, with what to do.
+//! What would make a run fail is reported before it starts, with what to do.
 
 use crate::host::{Host, Init};
 

@@ -1,4 +1,4 @@
-//! What runs on a server already goes on, whatever somebody breaks there before, during and after a run.
+//! Services that already run keep running, whatever breaks there before, during and after a run.
 
 use crate::host::{Host, Init, RUN, words};
 use crate::pair::{install, until};

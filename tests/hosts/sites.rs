@@ -1,5 +1,5 @@
-//! A web server that has sites already: they go on beside ours, and where ours would break one of them its former
-//! configuration comes back by itself, also when the run is killed meanwhile.
+//! A web server with existing sites: they keep working beside ours, and where ours would break one of them the former
+//! configuration is restored, even when the run is killed meanwhile.
 
 use std::time::{Duration, Instant};
 

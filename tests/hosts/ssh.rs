@@ -1,5 +1,5 @@
-//! SSH itself is changed over SSH between two machines: a new port is kept only by a login on it, passwords are refused
-//! only where somebody has a key, and a rollback leaves the configuration of others as it was.
+//! SSH itself is changed over SSH between two hosts: a new port is kept only after a login on it, passwords are refused
+//! only where an administrator has a key, and a rollback leaves the configuration of others alone.
 
 use crate::host::Init;
 use crate::pair::{Pair, until};

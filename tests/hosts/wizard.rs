@@ -180,7 +180,7 @@ fn the_wizard_leads_to_production_over_lines_that_are_cut_and_its_answers_replay
 
     // The server's side of a line can be lost as well.
     let mut line = remote.ssh("bringup attach");
-    line.wait_for("At work");
+    line.wait_for("Running");
     host.sh(KILL_SSH_SESSIONS).expect(0);
     assert_eq!(line.exit_status(), 255);
     assert_goes_on(host);

@@ -1,4 +1,4 @@
-//! Answers files as a whole: samples and schemas of every guide, and files that nobody vouches for.
+//! Answers files as a whole: samples and schemas of every guide, and untrusted files.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Hostile servers, files, documents and templates, with 64 MiB of memory: each ends in an error that says what it was,
-//! and in a time that somebody waits.
+//! Hostile servers, files, documents and templates, with 64 MiB of memory: each ends in an error that names it, within
+//! seconds.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! Line mode, as a person goes through it, against the interview that it stands on.
+//! Line mode, as a person uses it, against the interview that it is built on.
 
 mod screens;
 mod walks;

@@ -1,4 +1,4 @@
-//! Every fault and every kill point of a plan with every kind of record, in bulk, on a machine in memory.
+//! Every fault and every kill point of a plan with every kind of record, in bulk, on a host in memory.
 //!
 //! The same engine as on real hosts: `conformance` shows that the machine in memory keeps the rules of a real one.
 

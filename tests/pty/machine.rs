@@ -1,5 +1,5 @@
-//! The program under test: the wizard itself, on a machine in memory. A run on it is done by the engine itself too, in
-//! a thread that stands for its process.
+//! The program under test: the wizard itself, on a host in memory. The engine itself carries out runs on it, too, in a
+//! thread that replaces its process.
 
 use std::process::ExitCode;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! The full-screen terminal by itself, under the demo.
+//! The full-screen terminal alone, under the demo.
 
 use libtest_mimic::Trial;
 use rustix::process::Signal;

@@ -1,5 +1,5 @@
-//! A guided tour: the detours that people most likely take, each in a real pseudo-terminal, with the screens on the way
-//! kept as pictures in `tests/pty/tour`. `TOUR=write cargo test --test pty tour` makes these anew.
+//! A guided tour: the detours that people most likely take, each in a real pseudo-terminal, with its screens kept as
+//! pictures in `tests/pty/tour`. `TOUR=write cargo test --test pty tour` records them again.
 
 use std::path::Path;
 
@@ -213,7 +213,7 @@ fn after_a_failure_a_stage_can_be_rolled_back() {
     });
     session.keys(ENTER);
     walk(&mut session, &[("The changes of this stage are undone.", DOWN), ("▸ Roll back this stage", ENTER)]);
-    session.wait_for("nothing is changed");
+    session.wait_for("nothing was changed");
     picture(&mut session, "stage-rolled-back");
 }
 

@@ -1,4 +1,4 @@
-//! What certbot says when it gets no certificate, in plain words and with what to do.
+//! certbot's errors in plain words, with what to do.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use super::{Acme, Dns, Provider};
 use crate::error::Failure;
 use crate::host::Host;
 
-/// Where certbot writes more than it says.
+/// certbot's log, which has more than its output.
 const LOG: &str = "/var/log/letsencrypt/letsencrypt.log";
 
 /// A failure of certbot, explained where its cause is known.
 pub fn explain(host: &dyn Host, mut failure: Failure, acme: &Acme) -> Failure {
-    // Of what an authority answers, certbot 2.1 under Python 3.11 (Debian 12) says only that it cannot set an attribute.
+    // certbot 2.1 under Python 3.11 (Debian 12) hides the authority's answer behind an error about an attribute.
     if failure.tail.iter().any(|line| line.contains("AttributeError")) {
         failure.tail.extend(last_answer(host));
     }
@@ -23,7 +23,7 @@ pub fn explain(host: &dyn Host, mut failure: Failure, acme: &Acme) -> Failure {
     failure
 }
 
-/// What an authority answered last, as certbot logs it.
+/// The authority's last answer in certbot's log.
 fn last_answer(host: &dyn Host) -> Option<String> {
     let log = host.read(Path::new(LOG)).ok()?;
     let log = String::from_utf8_lossy(&log);
@@ -34,7 +34,7 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     let (name, issuer) = (&acme.name, acme.issuer());
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let detail = field(text, "Detail:").map(|detail| format!(" ({detail})")).unwrap_or_default();
-    // Words of certbot 1.12 to 4.0; "Type" is the end of the error's URN (RFC 8555, section 6.7).
+    // Messages of certbot 1.12 to 4.0; "Type" is the end of the error's URN (RFC 8555, section 6.7).
     if says(&["rateLimited", "too many certificates", "too many failed", "too many new", "rate limit"]) {
         let said = text.lines().find(|line| line.contains("too many") || line.contains("rate limit")).unwrap_or("");
         return Some((
@@ -112,7 +112,7 @@ fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
     None
 }
 
-/// What keeps the records out of the DNS. The words of certbot's plugins, of its manual plugin and of dnspython.
+/// Why the records did not get into the DNS: messages of certbot's plugins, of its manual plugin and of dnspython.
 fn cause_in_dns(text: &str, dns: &Dns) -> Option<(String, String)> {
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     // Without the names of Python's classes.
@@ -165,7 +165,7 @@ fn cause_in_dns(text: &str, dns: &Dns) -> Option<(String, String)> {
     }
 }
 
-/// What stands behind a label such as `Type:`.
+/// The text after a label such as `Type:`.
 fn field<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim().strip_prefix(label)).map(str::trim)
 }

@@ -1,4 +1,4 @@
-//! DNS-01: how the authority's records get into the DNS, and what is tried before they are asked for.
+//! DNS-01: how the authority's records get into the DNS, and the checks before they are requested.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct Dns {
     pub cleanup_hook: PathBuf,
 }
 
-/// Who puts records into the DNS.
+/// What adds records to the DNS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
@@ -55,7 +55,7 @@ const fn port() -> u16 {
     53
 }
 
-/// How long the user's own programs may take for all records.
+/// Timeout of the user's own programs, for all records.
 const HOOKS: Duration = Duration::from_mins(30);
 
 impl Dns {
@@ -68,7 +68,7 @@ impl Dns {
         }
     }
 
-    /// For certbot's command line; credentials are a file's name.
+    /// Arguments for certbot; credentials are passed as a file name.
     pub(super) fn options(&self) -> Vec<String> {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let mut options = if let Some(plugin) = self.plugin() {
@@ -89,7 +89,7 @@ impl Dns {
         options
     }
 
-    /// How much longer than over HTTP-01 it may take.
+    /// How much longer it may take than HTTP-01.
     pub(super) fn patience(&self) -> Duration {
         match self.provider {
             Provider::Hook => HOOKS,
@@ -106,7 +106,7 @@ impl Dns {
         hooks.into_iter().try_for_each(|path| refuse_hook(host, path))
     }
 
-    /// Whether the name server is one for the name, before an authority is asked.
+    /// Whether the name server is authoritative for the name, before an authority is asked.
     pub(super) fn answers(&self, cx: &Context<'_>, name: &str) -> Outcome<()> {
         if self.provider != Provider::Rfc2136 {
             return Ok(());
@@ -114,12 +114,12 @@ impl Dns {
         let (server, port) = (&self.server, self.port);
         (cx.progress)(Progress::Note(format!("querying the name server {server} for {name}")));
         let what = || format!("query the name server {server}, port {port}, for {name}");
-        // Updates take the same way.
+        // Updates use the same transport.
         let (mut stream, _) = wire::connect(cx.host, server, port)?;
         let mut id = [0; 2];
         cx.host.random(&mut id).map_err(|e| Failure::new(what(), e))?;
         let answer = wire::dns::start_of_authority(&mut *stream, id, name).map_err(|e| e.failure(what()))?;
-        // No failure: it may have another answer for anyone who signs with the key, as certbot does.
+        // No failure: it may answer differently to clients that sign with the key, as certbot does.
         let said = match answer {
             Answer::Authoritative => return Ok(()),
             Answer::NotAuthoritative => "without the key it is not authoritative for the zone".to_owned(),
@@ -136,7 +136,7 @@ fn refuse_hook(host: &dyn Host, path: &Path) -> Outcome<()> {
     paths::missing_parents(host, path)?;
     for dir in path.ancestors().skip(1) {
         let Some(stat) = paths::stat(host, dir)? else { continue };
-        // In a sticky directory such as /tmp nobody else may take root's files away.
+        // In a sticky directory such as /tmp only root can remove root's files.
         let others_write = stat.meta.mode & 0o022 != 0 && stat.meta.mode & 0o1000 == 0;
         if stat.kind == Kind::Dir && (stat.meta.uid != 0 || others_write) {
             let why = format!("users other than root can change the directory {}", dir.display());

@@ -1,4 +1,4 @@
-//! Whether the name leads here and port 80 answers, or is free to be answered on, before an authority counts a failure.
+//! Whether the name resolves to this server and port 80 answers, or is free, before an authority counts a failure.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::system::net::http::{self, Request};
 use crate::system::paths;
 
-/// A web server that was just reloaded may need a moment, so many seconds.
+/// A web server that was just reloaded may need this many seconds.
 const TRIES: u32 = 5;
 
 /// Fetches a file from the directory of challenges at every address of the name.
@@ -26,8 +26,8 @@ pub fn leads_here(cx: &Context<'_>, acme: &Acme) -> Outcome<()> {
     result
 }
 
-/// Whether certbot can answer on port 80 by itself, and whether the name is known. That it leads here nobody can try
-/// while nothing answers.
+/// Whether certbot can answer on port 80 itself, and whether the name resolves. That it resolves to this server cannot
+/// be tested while nothing answers.
 pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
     addresses(host, &acme.name)?;
     let held = ssh::listening(host).into_iter().find(|(at, ..)| at.port() == 80);
@@ -37,12 +37,12 @@ pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
         .hint("let the web server answer the challenge (tls.challenge: http), or stop that program"))
 }
 
-/// The addresses that the DNS has for the name, also of a kind that this server does not have. `/etc/hosts` is left
-/// out: the authority does not read ours.
+/// The addresses of the name in the DNS, also those of a family that this server does not have. `/etc/hosts` is
+/// ignored: the authority does not read ours.
 fn addresses(host: &dyn Host, name: &str) -> Outcome<Vec<IpAddr>> {
     let what = || format!("resolve {name}");
     let mut addresses: Vec<IpAddr> = Vec::new();
-    // The `getent` of Debian 11 does not have the option, and leaves out what this machine has no address of its own for.
+    // Debian 11's `getent` lacks the option, and leaves out families for which this server has no address.
     for option in [&["--no-addrconfig"][..], &[]] {
         let argv = [&["getent", "-s", "dns"], option, &["ahosts", name]].concat();
         let command = Command::new(argv).timeout(Duration::from_secs(30));
@@ -69,7 +69,7 @@ struct Token {
     name: String,
     text: String,
     path: PathBuf,
-    /// Directories that were made for it, outermost first.
+    /// Directories that were created for it, outermost first.
     made: Vec<PathBuf>,
 }
 
@@ -107,7 +107,7 @@ impl Token {
         let what = format!("reach this server as http://{}/", acme.name);
         match last {
             Some(Err(failure)) if !is_ours(cx.host, address) => {
-                // A router in between may let others in and still not lead back from inside.
+                // A router in between may forward from outside but not from inside (no hairpin NAT).
                 let text = format!(
                     "{address} cannot be tested from here ({}); the authority's own check decides",
                     failure.why
@@ -132,7 +132,7 @@ impl Token {
     }
 
     fn remove(&self, host: &dyn Host) {
-        // A short file that cannot be removed harms nobody; the directory's own undo reports it.
+        // A leftover short file is harmless; the directory's own undo reports it.
         let _ = host.remove(&self.path);
         for dir in self.made.iter().rev() {
             let _ = host.remove_dir(dir);

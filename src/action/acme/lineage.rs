@@ -1,4 +1,4 @@
-//! What certbot keeps of a certificate: its settings for renewals, and links to its present files.
+//! What certbot keeps of a certificate: its renewal settings, and links to its current files.
 
 use std::fmt::Write as _;
 use std::io;
@@ -22,34 +22,34 @@ pub const KEY: &str = "privkey.pem";
 
 const ROOT: &str = "/etc/letsencrypt";
 
-/// The directory of links to a certificate's present files.
+/// The directory of links to a certificate's current files.
 pub fn live(name: &str) -> PathBuf {
     Path::new(ROOT).join("live").join(name)
 }
 
-/// The settings with which a certificate is renewed.
+/// The renewal settings of a certificate.
 pub fn settings(name: &str) -> PathBuf {
     Path::new(ROOT).join("renewal").join(format!("{name}.conf"))
 }
 
-/// Whose certificate of a name it is that certbot keeps.
+/// The owner of the certificate that certbot keeps for a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lineage {
     /// It keeps none.
     None,
     /// Ours: from our authority, in our way, for our names.
     Ours {
-        /// Whether renewals do what we want, such as to reload who uses it.
+        /// Whether renewals have our settings, such as the reload of services.
         as_wanted: bool,
     },
-    /// Ours, but another one: which, as "from …", "without …".
+    /// Ours, but different: how, as "from …", "without …".
     Other(String),
     /// Someone else's.
     Foreign,
 }
 
 impl Lineage {
-    /// Refuses to touch what is not ours, or was asked for in another way.
+    /// Refuses to touch what is not ours, or was requested differently.
     pub fn refuse(&self, acme: &Acme) -> Outcome<()> {
         match self {
             Self::None | Self::Ours { .. } => Ok(()),
@@ -71,7 +71,7 @@ impl Lineage {
     }
 }
 
-/// Looks at what certbot keeps.
+/// Reads what certbot keeps.
 pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
     let path = settings(&acme.name);
     if host.stat(&path)?.is_none() {
@@ -79,7 +79,7 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
     }
     let text = String::from_utf8_lossy(&host.read(&path)?).into_owned();
     if !is_our_way(&text, acme) {
-        // What we asked for in another way reloads in ours.
+        // A certificate that we requested differently still has our reload command.
         let ours = value(&text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS));
         let way = value(&text, "authenticator").unwrap_or("another authenticator");
         return Ok(if ours { Lineage::Other(format!("through {way}")) } else { Lineage::Foreign });
@@ -96,7 +96,7 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
     Ok(Lineage::Ours { as_wanted: wanted(acme).iter().all(|setting| setting.stands(&text)) })
 }
 
-/// Whether it was asked for over our directory, with our credentials or by our hook.
+/// Whether it was requested with our webroot, our credentials or our hook.
 fn is_our_way(text: &str, acme: &Acme) -> bool {
     let is = |key: &str, path: &Path| value(text, key) == Some(&*path.to_string_lossy());
     let reloads = || value(text, HOOK).is_some_and(|hook| hook.starts_with(RELOADS));
@@ -120,14 +120,14 @@ fn is_for(host: &dyn Host, acme: &Acme, name: &str) -> Option<bool> {
     Some(names.value.general_names.iter().any(|general| matches!(general, GeneralName::DNSName(dns) if *dns == name)))
 }
 
-/// The setting for what runs after a renewal.
+/// The setting for the command after a renewal.
 const HOOK: &str = "renew_hook";
 
 /// A setting of renewals.
 struct Setting {
     key: String,
     value: String,
-    /// What certbot takes where it does not stand; it leaves such settings out.
+    /// certbot's default; it leaves such settings out.
     default: String,
 }
 
@@ -137,7 +137,7 @@ impl Setting {
     }
 }
 
-/// The settings that may change although the certificate stays. certbot saves them only with a new certificate.
+/// The settings that may change while the certificate stays. certbot saves them only with a new certificate.
 fn wanted(acme: &Acme) -> Vec<Setting> {
     let setting =
         |key: &str, value: String, default: &str| Setting { key: key.to_owned(), value, default: default.to_owned() };
@@ -153,7 +153,7 @@ fn wanted(acme: &Acme) -> Vec<Setting> {
     all
 }
 
-/// Has renewals do what we want now.
+/// Updates the renewal settings.
 pub fn set(host: &dyn Host, acme: &Acme) -> Outcome<()> {
     let path = settings(&acme.name);
     let what = || format!("change {}", path.display());
@@ -183,7 +183,7 @@ fn key(line: &str) -> Option<&str> {
     line.split_once('=').map(|(key, _)| key.trim())
 }
 
-/// The value of a key in whatever section; certbot ends lists with a comma.
+/// The value of a key in any section; certbot ends lists with a comma.
 fn value<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
     text.lines().find(|line| key(line) == Some(wanted)).and_then(|line| line.split_once('=')).map(|(_, v)| v.trim())
 }

@@ -1,4 +1,4 @@
-//! Data of the product's users: whether it changed since the run, and how it is put aside before it goes.
+//! Data of the product's users: whether it changed since the run, and how it is saved before it is removed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,31 +9,31 @@ use crate::hash::sha256_hex;
 use crate::host::{Command, Hash, Host, Kind, Stat};
 use crate::undo::{Undo, UndoContext, Undone};
 
-/// How long saving the data of a directory may take.
+/// Timeout of archiving a directory.
 const LONGEST: Duration = Duration::from_hours(4);
-/// How much of one tree is looked at. The application's user may put anything there, and reading it would take for ever.
+/// Limits for one tree: the application's user may put anything there, and reading it all would take forever.
 struct Bounds {
-    /// Files up to this size count by their content, larger ones by size and time.
+    /// Files up to this size, in bytes, count by their content; larger ones by size and time.
     read_at_most: u64,
-    /// So much is read in all; what comes after it counts by size and time.
+    /// Bytes read in all; further files count by size and time.
     read_in_all: u64,
-    /// Files that are looked at one by one.
+    /// Number of files that are read one by one.
     most_files: usize,
-    /// Directories that are looked into lie no deeper.
+    /// Depth up to which directories are read.
     deepest: usize,
 }
 
 const BOUNDS: Bounds = Bounds { read_at_most: 64 << 20, read_in_all: 4 << 30, most_files: 200_000, deepest: 100 };
 
 impl Undo {
-    /// A fingerprint of the data that this record would remove; `None` when it holds none (any more).
+    /// A fingerprint of the data that this record would remove; `None` when it has none (left).
     pub fn data(&self, host: &dyn Host) -> Outcome<Option<String>> {
         match self {
             Self::Database { database_existed: false, .. } => {
                 self.database().map_or(Ok(None), |record| database::data_fingerprint(host, record))
             }
             Self::RemoveData { path } => tree(host, path),
-            // An engine's packages remove every database, no matter who made it.
+            // Purging an engine's packages removes every database, whoever created it.
             Self::Packages { planned, .. } => Ok(served_fingerprint(&served(host, planned))),
             _ => Ok(None),
         }
@@ -58,7 +58,7 @@ impl Undo {
         }
     }
 
-    /// What the data is called in messages.
+    /// The name of the data in messages.
     pub fn data_name(&self) -> Option<String> {
         match self {
             Self::Database { engine, name, database_existed: false, .. } => {
@@ -70,19 +70,19 @@ impl Undo {
     }
 }
 
-/// The databases in the servers that these packages are: server and name.
+/// The databases in the servers among these packages: server and name.
 pub fn served(host: &dyn Host, planned: &[(String, String)]) -> Vec<(DatabaseServer, String)> {
     let of = |(server, names): (DatabaseServer, Vec<String>)| names.into_iter().map(move |name| (server.clone(), name));
     database::served_by(host, planned).into_iter().flat_map(of).collect()
 }
 
-/// What a record of packages knows those databases by.
+/// The names by which a record of packages knows those databases.
 pub fn served_fingerprint(databases: &[(DatabaseServer, String)]) -> Option<String> {
     let lines: Vec<String> = databases.iter().map(|(server, name)| server.remembered(name)).collect();
     (!lines.is_empty()).then(|| sha256_hex(lines.join("\n").as_bytes()))
 }
 
-/// Saves what others keep in the engines that go with these packages.
+/// Saves others' data in the engines that are purged with these packages.
 pub fn save_databases(cx: &UndoContext<'_>, planned: &[(String, String)]) -> Outcome<()> {
     for (server, names) in database::served_by(cx.host, planned) {
         for name in names {
@@ -100,7 +100,7 @@ pub fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     }
     let now = tree(cx.host, path)?;
     if now.is_some() && now.as_deref() != cx.data {
-        // Without a fingerprint the run never ended: what is there came from the run itself. It is still archived.
+        // Without a fingerprint the run never ended: the data is the run's own. It is still archived.
         if cx.data.is_some() && !cx.drop_data {
             return Ok(Undone::Kept {
                 what: path.display().to_string(),
@@ -113,12 +113,12 @@ pub fn remove(cx: &UndoContext<'_>, path: &Path) -> Outcome<Undone> {
     Ok(Undone::Done(format!("removed the data in {}", path.display())))
 }
 
-/// Archives a tree under its own names, so that unpacking it in / puts everything where it was.
+/// Archives a tree under its full path, so that unpacking it in / restores everything.
 fn archive(cx: &UndoContext<'_>, path: &Path) -> Outcome<()> {
     let what = || format!("archive {}", path.display());
     let relative = path.display().to_string().trim_matches('/').to_owned();
     let file = cx.dumps.join(format!("{}.tar", relative.replace('/', "-")));
-    // The names as they are stored; a link goes on leading where it leads.
+    // Names as they are stored; a link stays a link.
     let escaped = relative.replace('\\', "\\\\").replace(',', "\\,").replace('&', "\\&");
     let argv = [
         "tar",
@@ -130,12 +130,12 @@ fn archive(cx: &UndoContext<'_>, path: &Path) -> Outcome<()> {
         ".",
     ]
     .map(str::to_owned);
-    // Not by its path: only the working directory is opened without a link that its user could turn, and below it tar
-    // follows none.
+    // Not by its path: only the working directory is opened without following a link that its user could change, and
+    // below it tar follows none.
     let command = Command::new(argv).cwd(path).timeout(LONGEST).log(cx.log);
     let output = cx.host.run(&command).map_err(|e| Failure::new(what(), e))?;
     if !output.ok() {
-        // Half of it is of no use, and may be all that fills the disk.
+        // Half an archive is of no use, and may be what fills the disk.
         let _ = cx.host.remove(&file);
         return Err(Failure::new(what(), "tar failed, so nothing was removed").tail(output.tail(10)));
     }
@@ -185,7 +185,7 @@ impl Print<'_> {
                         self.collect(host, &path.join(name), depth + 1)?;
                     }
                 }
-                // It went meanwhile, or it is larger than anything that is looked at.
+                // It vanished meanwhile, or is beyond the limits.
                 Err(_) => self.add(&by_time(&stat)),
             },
             Kind::File => {

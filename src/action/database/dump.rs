@@ -1,6 +1,6 @@
-//! Logical dumps: the only thing about a database that stays the same while nobody changes its data.
+//! Logical dumps: the only representation of a database that stays the same while its data does.
 //!
-//! They go from the engine's tool into a file or a hash through pipes, since they may be larger than memory.
+//! They are piped from the engine's tool into a file or a hash, since they may be larger than memory.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Output};
 use crate::undo::UndoContext;
 
-/// How long a dump may take.
+/// Timeout of a dump.
 pub const LONGEST: Duration = Duration::from_hours(4);
 
-/// Prints the SHA-256 of a dump without what differs from dump to dump (random `\restrict` tokens, versions of
-/// the tools, settings of the session) and without the counters behind numbered columns, which jump ahead when an
-/// engine recovers from a crash; then the number of statements in it that say something.
+/// Prints the SHA-256 of a dump without what differs between dumps (random `\restrict` tokens, tool versions, session
+/// settings) and without sequence values, which jump ahead when an engine recovers from a crash; then the number of
+/// statements with content.
 const SUMMARY: &str = r"
 noise() {
     sed -E -e '/^\\(un)?restrict [A-Za-z0-9]+$/d' -e '/^-- Dumped (from|by) /d' \
@@ -51,7 +51,7 @@ pub fn take(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str) -> Outcom
 
 /// Dumps some tables and sequences of a PostgreSQL database.
 pub fn take_tables(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, tables: &[String]) -> Outcome<Dump> {
-    // A command line has its limits: beyond them all of it is dumped.
+    // A command line is limited in length: beyond that the whole database is dumped.
     let options: Vec<String> =
         if tables.len() > 200 { Vec::new() } else { tables.iter().map(|table| format!("--table={table}")).collect() };
     take_as(cx, server, name, &format!("{}-of-the-role", file_name(name)), &options)
@@ -75,7 +75,7 @@ fn take_as(cx: &UndoContext<'_>, server: &DatabaseServer, name: &str, of: &str, 
     Ok(Dump { what, path, fingerprint: hash.to_owned(), statements })
 }
 
-/// A database's name as part of a file's: its author does not choose a path of root's.
+/// A database's name as part of a file name: it must not choose a path of root's.
 pub fn file_name(name: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
     if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain) {
@@ -86,7 +86,7 @@ pub fn file_name(name: &str) -> String {
     format!("{plain}-{}", &sha256_hex(name.as_bytes())[..8])
 }
 
-/// The fingerprint of a database with what its role has made elsewhere; the same where it has made nothing.
+/// The fingerprint of a database with what its role has created elsewhere; the plain one where it has created nothing.
 pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
     let tables = elsewhere.objects.iter().flat_map(|(name, tables)| tables.iter().map(move |table| (name, table)));
     let mut all: Vec<String> = tables.map(|(name, table)| format!("{name:?} {table:?}")).collect();
@@ -95,7 +95,7 @@ pub fn with_elsewhere(own: &str, elsewhere: &Elsewhere) -> String {
 }
 
 impl Dump {
-    /// Tells what was dumped, and where to; an empty one is removed.
+    /// Reports what was dumped to which file; an empty dump is removed.
     pub fn keep_if_filled(self, cx: &UndoContext<'_>) -> Outcome<Option<PathBuf>> {
         if self.statements == 0 {
             let failed = |e| Failure::new(format!("remove the empty dump {}", self.path.display()), e);
@@ -114,7 +114,7 @@ pub fn fingerprint_of(host: &dyn Host, server: &DatabaseServer, name: &str) -> O
     Ok(output.text())
 }
 
-/// The engine's own tool, as the user who may read everything.
+/// The engine's own dump tool, as the user who may read everything.
 fn tool(host: &dyn Host, server: &DatabaseServer, name: &str, options: &[String]) -> Outcome<Vec<String>> {
     let mut argv: Vec<String> = Vec::new();
     match server {
@@ -137,7 +137,7 @@ fn tool(host: &dyn Host, server: &DatabaseServer, name: &str, options: &[String]
 }
 
 fn bash(host: &dyn Host, what: &str, script: &str, file: Option<&PathBuf>, tool: Vec<String>) -> Outcome<Output> {
-    // bash is essential on Debian; its pipefail tells of a tool that failed in front of a pipe.
+    // bash is essential on Debian; its pipefail reports a failure in front of a pipe.
     let argv = ["/bin/bash", "-o", "pipefail", "-c", script, "bash"].map(str::to_owned);
     let file = file.map(|path| path.display().to_string());
     let command = Command::new(argv.into_iter().chain(file).chain(tool)).timeout(LONGEST);

@@ -1,4 +1,4 @@
-//! MariaDB, as its root over the local socket, where it asks the kernel who holds the other end.
+//! MariaDB, as its root over the local socket (`unix_socket` authentication).
 
 use serde_json::Value;
 
@@ -7,13 +7,13 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::system::net::wire::mysql::native_hash;
 
-/// Whether the database and the role are as wanted. An engine that is not there is not.
+/// Whether the database and the role are as wanted; false when the engine is not there.
 pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     state(host, &wanted.name, &wanted.role)
         .is_ok_and(|state| state.obstacle(wanted).is_none() && statements(wanted, &state).is_empty())
 }
 
-/// What there is now.
+/// The present state.
 pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> {
     let state = state(host, &wanted.name, &wanted.role)?;
     let mut restore = Vec::new();
@@ -30,7 +30,7 @@ pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> 
     Ok(PriorDatabase { database: state.charset.is_some(), role: state.account.is_some(), restore, closed: Vec::new() })
 }
 
-/// Makes the role and the database, or completes them.
+/// Creates the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     let what = format!("create the MariaDB database {} and its role {}", wanted.name, wanted.role);
     let state = state(host, &wanted.name, &wanted.role)?;
@@ -47,7 +47,7 @@ fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     if state.charset.is_none() {
         statements.push(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", quoted(&wanted.name)));
     }
-    // The hash is made here: the password itself never reaches the server or its log.
+    // The hash is computed here: the password itself never reaches the server or its log.
     let (plugin, hash) = match &wanted.password {
         None => ("unix_socket", String::new()),
         Some(password) => ("mysql_native_password", native_hash(password)),
@@ -69,7 +69,7 @@ fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     statements
 }
 
-/// Whether the database and the role are there.
+/// Whether the database and the role exist.
 pub fn exist(host: &dyn Host, name: &str, role: &str) -> Outcome<(bool, bool)> {
     let state = state(host, name, role)?;
     Ok((state.charset.is_some(), state.account.is_some()))
@@ -84,7 +84,7 @@ pub fn drop_database(host: &dyn Host, name: &str) -> Outcome<()> {
 /// Drops a role, with its privileges.
 pub fn drop_role(host: &dyn Host, role: &str) -> Outcome<()> {
     let user = account(role);
-    // A session goes on with the rights that it had, whether its user is still there or not.
+    // A session keeps the rights that it had, even after its user is dropped.
     let statements = [format!("DROP USER IF EXISTS {user}"), format!("KILL USER {user}")];
     run(host, &format!("drop the MariaDB role {role}"), &statements)
 }
@@ -93,7 +93,7 @@ pub fn drop_role(host: &dyn Host, role: &str) -> Outcome<()> {
 pub fn run(host: &dyn Host, what: &str, statements: &[String]) -> Outcome<()> {
     for sql in statements {
         let output = ask(host, what, sql)?;
-        // What was to be revoked is gone already.
+        // What was to be revoked is already revoked.
         if !no_such_grant(&output) {
             judged(what, &output)?;
         }
@@ -101,7 +101,7 @@ pub fn run(host: &dyn Host, what: &str, statements: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-/// What the server knows.
+/// The state according to the server.
 #[derive(Debug, Default)]
 struct ServerState {
     /// The database's character set; none when there is no database.
@@ -149,7 +149,7 @@ impl ServerState {
         Ok(state)
     }
 
-    /// Why what is there cannot be used. Nothing that exists is bent to our needs beyond its password.
+    /// Why an existing database or role cannot be used. Nothing existing is adapted except the password.
     fn obstacle(&self, wanted: &DatabaseSpec) -> Option<String> {
         if self.account.as_ref().is_some_and(|account| account.access != 0) {
             let role = &wanted.role;
@@ -188,7 +188,7 @@ fn ask(host: &dyn Host, what: &str, sql: &str) -> Outcome<Output> {
     host.run(&command).map_err(|e| Failure::new(what, e).hint("apt-get install mariadb-server"))
 }
 
-/// The databases that someone made, sorted.
+/// The databases other than the engine's own, sorted.
 pub fn databases(host: &dyn Host) -> Outcome<Vec<String>> {
     let what = "list the MariaDB databases";
     let sql = "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN \

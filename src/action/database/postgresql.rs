@@ -10,14 +10,14 @@ use crate::system::net::wire::postgresql::Session;
 use crate::system::net::wire::{Channel, Login, TIMEOUT, WireError};
 
 const SUPERUSER: &str = "postgres";
-/// Where Debian's servers put their sockets.
+/// Socket directory of Debian's servers.
 const SOCKETS: &str = "/var/run/postgresql";
 const DEFAULT_PORT: u16 = 5432;
-/// Programs of each major version lie in `<major>/bin`. `/usr/bin/psql` is a Perl script that chooses one of
-/// them, and takes five times as long as the program itself.
+/// Programs of each major version are in `<major>/bin`. `/usr/bin/psql` is a Perl script that chooses one of them, and
+/// takes five times as long as the program itself.
 const PROGRAMS: &str = "/usr/lib/postgresql";
-/// What a superuser's session begins with, since anyone who owns a database may set these for it, and put functions of
-/// his own where names without a schema are looked for. Options of a connection come before the database's.
+/// Settings at the start of a superuser's session: the owner of a database may set these for it, and put functions of
+/// their own where unqualified names are looked up. Connection options precede the database's.
 const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_only=off -c statement_timeout=0 \
     -c lock_timeout=0 -c client_min_messages=warning";
 
@@ -26,9 +26,9 @@ const OPTIONS: &str = "-c search_path= -c role=none -c default_transaction_read_
 pub struct Server {
     /// Version and name of its cluster, `15/main`; empty where it is the only one.
     pub cluster: String,
-    /// Its port, which is also in the name of its socket.
+    /// Its port, which is also part of its socket's name.
     pub port: u16,
-    /// Directory of its socket; the program's own when empty.
+    /// Directory of its socket; the program's default when empty.
     pub socket: String,
 }
 
@@ -61,7 +61,7 @@ impl Server {
         Ok(Command::new(argv).user(user))
     }
 
-    /// Options of every program of PostgreSQL's.
+    /// Options of every PostgreSQL program.
     pub fn place(&self) -> Vec<String> {
         let socket = if self.socket.is_empty() { Vec::new() } else { vec!["-h".to_owned(), self.socket.clone()] };
         socket.into_iter().chain(["-p".to_owned(), self.port.to_string()]).collect()
@@ -81,12 +81,12 @@ impl Server {
         let tail = output.tail(20);
         let why = complaint(&tail).unwrap_or_else(|| format!("psql ended with status {}", output.status));
         let failure = Failure::new(what, why);
-        // 2: the connection could not be made.
+        // 2: the connection failed.
         Err(if output.status == 2 { failure.hint(format!("systemctl start {}", self.unit())) } else { failure }
             .tail(tail))
     }
 
-    /// A list of texts, which a query gives as JSON: names may hold anything, line breaks too.
+    /// A list of texts, which a query returns as JSON: names may contain anything, even line breaks.
     fn texts(&self, host: &dyn Host, name: &str, what: &str, sql: &str) -> Outcome<Vec<String>> {
         let answer = self.ask_in(host, name, what, sql)?;
         if answer.is_empty() {
@@ -105,8 +105,8 @@ pub fn unit(cluster: &str) -> String {
     if cluster.is_empty() { "postgresql".to_owned() } else { format!("postgresql@{}", cluster.replace('/', "-")) }
 }
 
-/// What a program of PostgreSQL's takes for a database's name. Names that look like a connection's description would
-/// be taken for one, and lead to another server.
+/// A database name as PostgreSQL programs take it. Names that look like a connection string would be parsed as one, and
+/// lead to another server.
 pub fn conninfo(name: &str) -> String {
     if name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b)) {
         return name.to_owned();
@@ -114,7 +114,7 @@ pub fn conninfo(name: &str) -> String {
     format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// What the server said, with the line that names what is in the way.
+/// The server's message, with the line that names the obstacle.
 fn complaint(tail: &[String]) -> Option<String> {
     let error = tail
         .iter()
@@ -123,7 +123,7 @@ fn complaint(tail: &[String]) -> Option<String> {
     let mut why = tail[error].replace("psql:<stdin>:", "line ");
     let mut is_detail = false;
     for line in &tail[error + 1..] {
-        // A detail goes on in lines without a word in front.
+        // A detail continues in lines without a prefix.
         let starts = ["DETAIL:", "HINT:", "CONTEXT:", "LINE ", "LOCATION:", "STATEMENT:", "QUERY:"];
         match line.strip_prefix("DETAIL:") {
             Some(detail) => {
@@ -138,10 +138,10 @@ fn complaint(tail: &[String]) -> Option<String> {
     Some(why)
 }
 
-/// Whether the database and the role are as wanted. An engine that is not there is not.
+/// Whether the database and the role are as wanted; false when the engine is not there.
 pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     let state = match &wanted.password {
-        // Logging in proves the password, and everything else can be read by anyone who is in.
+        // Logging in proves the password, and everything else can be read after that.
         Some(password) => state_as_role(host, wanted, password),
         None => Server::find(host, &wanted.cluster)
             .and_then(|server| state(host, &server, &wanted.name, &wanted.role, wanted.owner()))
@@ -153,7 +153,7 @@ pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     }) && (wanted.owner.is_empty() || may_make_tables(host, wanted))
 }
 
-/// What there is now.
+/// The present state.
 pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> {
     let server = Server::find(host, &wanted.cluster)?;
     let state = state(host, &server, &wanted.name, &wanted.role, wanted.owner())?;
@@ -176,7 +176,7 @@ pub fn before(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<PriorDatabase> 
     Ok(PriorDatabase { database: state.database, role: state.role, restore, closed })
 }
 
-/// Makes the role and the database, or completes them.
+/// Creates the role and the database, or completes them.
 pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     let what = format!("create the PostgreSQL database {} and its role {}", wanted.name, wanted.role);
     let server = Server::find(host, &wanted.cluster)?;
@@ -184,7 +184,7 @@ pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     if let Some(why) = state.obstacle(wanted) {
         return Err(Failure::new(what, why).hint("choose another name, or fix it by hand"));
     }
-    // Before the role is there: it shall never have been able to write in other databases.
+    // Before the role exists, so that it can never have written in other databases.
     if !state.role {
         for name in to_close(host, &server, &wanted.name)? {
             server.run(host, &name, &what, &["REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned()])?;
@@ -198,8 +198,8 @@ pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
     server.ask_in(host, &wanted.name, &what, &sql).map(drop)
 }
 
-/// The databases whose schema `public` takes objects of every role, as up to PostgreSQL 14, where closing it takes
-/// nothing from anyone: no role but superusers can log in here.
+/// The databases whose schema `public` lets every role create objects, the default up to PostgreSQL 14, where closing
+/// it takes nothing from anyone: only superusers can log in there.
 fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>> {
     let what = "check who may write into the other databases";
     let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_roles WHERE rolcanlogin AND NOT rolsuper";
@@ -222,7 +222,7 @@ fn to_close(host: &dyn Host, server: &Server, name: &str) -> Outcome<Vec<String>
     failed.map_or(Ok(open), Err)
 }
 
-/// Opens the schema `public` of these databases again, as far as they are there.
+/// Opens the schema `public` of these databases again, where they still exist.
 pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()> {
     for name in names {
         let what = format!("let every role create tables in the PostgreSQL database {name} again");
@@ -234,7 +234,7 @@ pub fn reopen(host: &dyn Host, server: &Server, names: &[String]) -> Outcome<()>
     Ok(())
 }
 
-/// Whether a role that does not own the database may make tables in it, which only a look into it tells.
+/// Whether a role that does not own the database may create tables in it, which only a query inside it shows.
 fn may_make_tables(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
     let sql = format!("SELECT pg_catalog.has_schema_privilege({}, 'public', 'CREATE')", literal(&wanted.role));
     Server::find(host, &wanted.cluster)
@@ -244,7 +244,7 @@ fn may_make_tables(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
 
 fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     let (role, name, owner) = (quoted(&wanted.role), quoted(&wanted.name), quoted(wanted.owner()));
-    // The hash is made here: the password itself never reaches the server, its log or its statistics.
+    // The hash is computed here: the password itself never reaches the server, its log or its statistics.
     let password = wanted.password.as_ref().map_or_else(String::new, |password| {
         let hash = postgres_protocol::password::scram_sha_256(password.as_bytes());
         format!(" PASSWORD {}", literal(&hash))
@@ -262,8 +262,8 @@ fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
         statements.push(format!("CREATE ROLE {role} LOGIN NOSUPERUSER {createdb} NOCREATEROLE{password}"));
     }
     if !state.database {
-        // template0, because template1 may have the encoding of a cluster that was made in the C locale. Sorted
-        // by bytes, since the order of a language's locale changes with the system's C library.
+        // template0, because template1 may have the encoding of a cluster that was created in the C locale. The C
+        // collation, since the order of a language's locale changes with the system's C library.
         statements.push(format!(
             "CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"
         ));
@@ -275,12 +275,12 @@ fn statements(wanted: &DatabaseSpec, state: &ServerState) -> Vec<String> {
     statements
 }
 
-/// Whether a role may make databases, as an option of a role.
+/// Whether a role may create databases, as an option of `CREATE ROLE`.
 const fn right(createdb: bool) -> &'static str {
     if createdb { "CREATEDB" } else { "NOCREATEDB" }
 }
 
-/// Whether the database and the role are there.
+/// Whether the database and the role exist.
 pub fn exist(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<(bool, bool)> {
     state(host, server, name, role, role).map(|state| (state.database, state.role))
 }
@@ -291,7 +291,7 @@ pub fn drop_database(host: &dyn Host, server: &Server, name: &str) -> Outcome<()
     server.run(host, SUPERUSER, &format!("drop the PostgreSQL database {name}"), &[sql])
 }
 
-/// What a role owns beside the database that was made for it.
+/// What a role owns outside the database that was created for it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Elsewhere {
     /// Databases.
@@ -339,7 +339,7 @@ pub fn elsewhere(host: &dyn Host, server: &Server, name: &str, role: &str) -> Ou
     Ok(Elsewhere { databases, objects })
 }
 
-/// Keeps a role out from now on, those who are in too.
+/// Locks a role out, and ends its sessions.
 pub fn lock_out(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
     let statements = [
         format!("ALTER ROLE {} NOLOGIN", quoted(role)),
@@ -352,7 +352,7 @@ pub fn lock_out(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
     server.run(host, SUPERUSER, &format!("end the sessions of the PostgreSQL role {role}"), &statements)
 }
 
-/// Drops what a role owns in the database `name`, and its rights there. What others have made of it stays, and is an
+/// Drops what a role owns in the database `name`, and its rights there. Dependent objects of others stay, and are an
 /// error.
 pub fn drop_owned(host: &dyn Host, server: &Server, name: &str, role: &str) -> Outcome<()> {
     let what = format!("drop what the PostgreSQL role {role} owns in the database {name}");
@@ -363,7 +363,7 @@ pub fn drop_owned(host: &dyn Host, server: &Server, name: &str, role: &str) -> O
 
 /// Drops a role.
 pub fn drop_role(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
-    // In whichever database: rights on what is shared, such as databases, go too.
+    // In any database: rights on shared objects, such as databases, are dropped too.
     drop_owned(host, server, SUPERUSER, role)?;
     let sql = format!("DROP ROLE IF EXISTS {}", quoted(role));
     server.run(host, SUPERUSER, &format!("drop the PostgreSQL role {role}"), &[sql]).map_err(|f| {
@@ -372,7 +372,7 @@ pub fn drop_role(host: &dyn Host, server: &Server, role: &str) -> Outcome<()> {
     })
 }
 
-/// A command that an administrator has while PostgreSQL is installed.
+/// A command that exists while PostgreSQL is installed.
 fn by_hand(server: &Server, name: &str) -> String {
     let socket = if server.socket.is_empty() { String::new() } else { format!(" -h {}", server.socket) };
     format!("runuser -u {SUPERUSER} -- psql{socket} -p {} -d {name}", server.port)
@@ -383,7 +383,7 @@ pub fn run(host: &dyn Host, server: &Server, what: &str, statements: &[String]) 
     server.run(host, SUPERUSER, what, statements)
 }
 
-/// The program `name` of the newest version that is installed.
+/// The program `name` of the newest installed version.
 pub fn program(host: &dyn Host, name: &str) -> Outcome<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = host
         .list(Path::new(PROGRAMS))
@@ -401,7 +401,7 @@ pub fn program(host: &dyn Host, name: &str) -> Outcome<PathBuf> {
     })
 }
 
-/// The port of the local server, as its socket's name tells; 5432 when there are several.
+/// The port of the local server, from its socket's name; 5432 when there are several.
 pub fn port(host: &dyn Host) -> u16 {
     let ports: Vec<u16> = host
         .list(Path::new(SOCKETS))
@@ -415,14 +415,14 @@ pub fn port(host: &dyn Host) -> u16 {
     }
 }
 
-/// The databases that someone made, sorted.
+/// The databases other than the engine's own, sorted.
 pub fn databases(host: &dyn Host, server: &Server) -> Outcome<Vec<String>> {
     let sql = "SELECT pg_catalog.json_agg(datname ORDER BY datname) FROM pg_catalog.pg_database \
                WHERE NOT datistemplate AND datname <> 'postgres'";
     server.texts(host, SUPERUSER, "list the PostgreSQL databases", sql)
 }
 
-/// What the catalog says.
+/// The state according to the catalog.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the columns of one answer")]
 struct ServerState {
@@ -470,7 +470,7 @@ impl ServerState {
         })
     }
 
-    /// Why what is there cannot be used. Nothing that exists is bent to our needs, since it is another's.
+    /// Why an existing database or role cannot be used. Existing ones are never adapted, since they are another's.
     fn obstacle(&self, wanted: &DatabaseSpec) -> Option<String> {
         let (name, role) = (&wanted.name, &wanted.role);
         if self.role && (self.privileged || (self.createdb && wanted.createdb.is_none())) {

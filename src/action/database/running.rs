@@ -1,4 +1,4 @@
-//! Makes sure that an engine runs while something is undone in it.
+//! Ensures that an engine runs while something is undone in it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub enum Away {
     Down(String),
 }
 
-/// Starts the engine if it does not answer; of PostgreSQL's clusters that one alone.
+/// Starts the engine if it does not answer; of PostgreSQL only the one cluster.
 pub fn make_sure(host: &dyn Host, engine: Engine, cluster: &str) -> Result<Running, Away> {
     let (service, data) = match engine {
         Engine::Postgresql => {
@@ -56,7 +56,7 @@ impl Running {
     /// Stops what was not running.
     pub fn leave_as_found(&self, host: &dyn Host) {
         if let Some(service) = &self.started {
-            // It served its purpose; that it goes on running harms nobody.
+            // Failing to stop it again is harmless.
             let _ = start_or_stop(host, "stop", service);
         }
     }
@@ -72,8 +72,8 @@ fn ask(host: &dyn Host, engine: Engine, cluster: &str) -> Result<(), Failure> {
     }
 }
 
-/// Why an engine that runs here does not let the administrator in, when that is so. One that does not run, or is not
-/// installed, cannot be asked.
+/// Why an engine that runs does not let the administrator in, if so. An engine that does not run, or is not installed,
+/// cannot be asked.
 pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failure> {
     let (data, socket, hint) = match engine {
         Engine::Sqlite => return None,
@@ -96,17 +96,17 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
     }
     let failure = ask(host, engine, cluster).err()?;
     let told = failure.tail.iter().chain([&failure.why]).any(|line| {
-        // MariaDB's 1045 and 1698; PostgreSQL's class 28, in its words.
+        // MariaDB's errors 1045 and 1698; PostgreSQL's class 28, by its messages.
         let refusals = ["Access denied", "authentication failed", "no pg_hba.conf entry", "rejects connection"];
         refusals.iter().any(|refusal| line.contains(refusal)) || line.contains("password supplied")
     });
     told.then(|| failure.hint(hint))
 }
 
-/// `start` or `stop` of a service, with whichever manager the server has.
+/// `start` or `stop` of a service, with the server's service manager.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
     let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
-    // `postgresql@15-main` is a unit of systemd's only; everywhere Debian has a program for one cluster.
+    // `postgresql@15-main` is a systemd unit only; `pg_ctlcluster` works everywhere.
     let cluster = service.strip_prefix("postgresql@").and_then(|rest| rest.split_once('-'));
     let argv = match cluster {
         _ if systemd => vec!["systemctl", verb, service],

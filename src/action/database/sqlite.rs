@@ -1,4 +1,4 @@
-//! SQLite: a file that the application makes itself.
+//! SQLite: a file that the application creates itself.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Meta};
 use crate::undo::{UndoContext, Undone};
 
-/// Reads the database as the user and the group that are given, and prints the SHA-256 of its logical dump and the
-/// number of statements in it. A further argument names a file for the dump.
+/// Reads the database as the given user and group, and prints the SHA-256 of its logical dump and the number of
+/// statements in it. A further argument names a file for the dump.
 const DUMP: &str = r#"
 import hashlib, os, sqlite3, sys, urllib.parse
 path, uid, gid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -33,13 +33,13 @@ if out:
 print(digest.hexdigest(), statements)
 "#;
 
-/// A larger file counts by its size and time: its user may make it as large as he likes.
+/// A larger file is compared by size and time: its user may make it as large as it likes.
 const HASHED_AT_MOST: u64 = 64 << 20;
 
-/// Files that belong to a database: its own, and those of an unfinished or shared access.
+/// Files of a database: the main file, and those of an unfinished or shared access.
 const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
-/// Whether `user` can make files beside the database.
+/// Whether `user` can create files beside the database.
 pub fn is_writable(host: &dyn Host, path: &str, user: &str) -> bool {
     let Some(dir) = Path::new(path).parent() else { return false };
     let command = Command::new(["test", "-d", &dir.display().to_string(), "-a", "-w", &dir.display().to_string()]);
@@ -58,7 +58,8 @@ pub fn fingerprint_of(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     }))
 }
 
-/// Removes a database that was made since; dumped first, and with leave when its data changed since the run.
+/// Removes a database that was created since. If its data changed since the run, it is dumped first, and removed only
+/// when allowed.
 pub fn undo(cx: &UndoContext<'_>, name: &str, existed: bool) -> Outcome<Undone> {
     let path = Path::new(name);
     if existed || stat(cx.host, path)?.is_none() {
@@ -68,7 +69,7 @@ pub fn undo(cx: &UndoContext<'_>, name: &str, existed: bool) -> Outcome<Undone> 
     let (found, filled, file) = match dump(cx.host, path, Some(&file)) {
         Ok(Some((found, statements))) => (found, statements > 0, file),
         Err(failure) if failure.why.contains("locked") => return Err(failure),
-        // Without Python, and for one that is no database: its bytes are saved.
+        // Without Python, or if it is no database, its bytes are saved.
         Ok(None) | Err(_) => (of_bytes(cx.host, path)?, true, copy(cx, path, &file.with_extension("sqlite"))?),
     };
     if cx.data.is_some_and(|at_end| at_end != found) && !cx.drop_data {
@@ -119,9 +120,9 @@ fn dump(host: &dyn Host, path: &Path, to: Option<&Path>) -> Outcome<Option<(Stri
     }
 }
 
-/// As whom the database is read: as its owner, since a reader may have to write the files beside it, and they must not
-/// become root's. `None` for one of root's in a directory that another user can change: files that he puts beside it
-/// would tell SQLite, as root, what to write and what to delete.
+/// The user as whom the database is read: its owner, since a reader may have to write the files beside it, and they
+/// must not become root's. `None` for a file of root's in a directory that another user can change: files placed beside
+/// it would tell SQLite, as root, what to write and what to delete.
 fn reader(host: &dyn Host, path: &Path) -> Outcome<Option<Meta>> {
     let Some(owner) = stat(host, path)?.map(|stat| stat.meta) else { return Ok(None) };
     if owner.uid == 0 {

@@ -5,13 +5,13 @@ use super::Setting;
 /// A file's lines, each with its line break.
 pub struct Text(Vec<Vec<u8>>);
 
-/// What a line is with regard to a key.
+/// What a line means for a key.
 enum Role {
     /// Sets the key.
     Active,
     /// Would set the key if it were not commented out.
     Commented,
-    /// Has nothing to do with it.
+    /// Is unrelated to it.
     Other,
 }
 
@@ -21,12 +21,12 @@ impl Text {
         Self(content.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect())
     }
 
-    /// The file again.
+    /// The file's content.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0.concat()
     }
 
-    /// Sets a key, in the place that a reader of the file would look for it.
+    /// Sets a key where a reader of the file would look for it.
     pub fn set(&mut self, setting: &Setting) {
         let Some((start, end)) = self.section(&setting.section) else {
             if !self.0.is_empty() {

@@ -1,13 +1,13 @@
-//! Taking our change out of a file that others have changed since: a three-way merge by lines.
+//! Removes our change from a file that others have changed since: a three-way merge by lines.
 //!
-//! The common ancestor is the file as we left it; one side restores what was before us, the other
-//! what others did since. Where both touch the same lines, theirs stay.
+//! The common ancestor is the file as we left it; one side restores the state before us, the other has the changes of
+//! others. Where both touch the same lines, theirs stay.
 
 use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-/// What came of a merge.
+/// The result of a merge.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Merged {
     /// The content.
@@ -38,7 +38,7 @@ impl Hunk<'_> {
     }
 }
 
-/// `present` without what led from `before` to `ours`.
+/// `present` without the change from `before` to `ours`.
 pub fn take_out(ours: &[u8], before: &[u8], present: &[u8]) -> Merged {
     let (ours, before, present) = (lines(ours), lines(before), lines(present));
     let back = hunks(&ours, &before);
@@ -48,7 +48,7 @@ pub fn take_out(ours: &[u8], before: &[u8], present: &[u8]) -> Merged {
     let mut chosen: Vec<Hunk<'_>> = Vec::new();
     for hunk in back {
         let touched: Vec<usize> = (0..theirs.len()).filter(|at| hunk.clashes(&theirs[*at])).collect();
-        // When others have removed our lines already, there is nothing left to take out.
+        // Where others have removed our lines already, nothing is left to remove.
         let removed = |at: &usize| {
             let their = &theirs[*at];
             their.new.is_empty() && their.old.start <= hunk.old.start && hunk.old.end <= their.old.end
@@ -196,7 +196,7 @@ mod tests {
             prop_assert_eq!(merged(&ours, &before, &present), (expected, vec![]));
         }
 
-        /// Whatever the contents, a file that nobody else touched goes back byte for byte.
+        /// Whatever the contents, a file that nobody else touched is restored byte for byte.
         #[test]
         fn any_file_goes_back_to_what_it_was(before in "[ab\n]{0,30}", ours in "[ab\n]{0,30}") {
             prop_assert_eq!(merged(&ours, &before, &ours), (before, vec![]));

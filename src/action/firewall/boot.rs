@@ -1,4 +1,4 @@
-//! What loads our rules at boot: a unit, or an init script where systemd does not run.
+//! Loads our rules at boot: a unit, or an init script without systemd.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl Text {
     }
 }
 
-/// Whether all of them stand there as they shall.
+/// Whether all of them exist with the right content.
 pub(super) fn stand(host: &dyn Host, files: &[Text]) -> Outcome<bool> {
     for file in files {
         let failed = |e| Failure::new(format!("read {}", file.path.display()), e);
@@ -55,13 +55,13 @@ pub(super) struct AtBoot {
 }
 
 impl AtBoot {
-    /// With the commands (absolute paths, no quotes) that load the rules, unload them, and tell by their status
+    /// With the commands (absolute paths, no quotes) that load the rules, unload them, and report by their status
     /// whether they are loaded.
     pub(super) fn new(manager: Manager, load: &str, unload: &str, is_loaded: &str) -> Self {
         Self { manager, load: load.to_owned(), unload: unload.to_owned(), is_loaded: is_loaded.to_owned() }
     }
 
-    /// The action that has it run, now and at boot.
+    /// The action that runs it, now and at boot.
     pub(super) fn service(&self) -> Service {
         Service {
             manager: self.manager,
@@ -74,7 +74,7 @@ impl AtBoot {
         }
     }
 
-    /// Writes the files that it loads, and has it run.
+    /// Writes the files that it loads, and starts it.
     pub(super) fn keep(&self, cx: &Context<'_>, files: &[Text]) -> Outcome<()> {
         let is_known = stand(cx.host, &[self.file()])?;
         for file in files {
@@ -82,7 +82,7 @@ impl AtBoot {
         }
         let service = self.service();
         if !is_known {
-            // A unit of an older bringup runs, and would be what systemd knows until the next boot.
+            // A unit of an older bringup runs, and systemd would keep its definition until the next boot.
             self.manager.refresh(&Work { host: cx.host, log: cx.log }, &service.name)?;
         }
         service.apply(cx)
@@ -94,9 +94,9 @@ impl AtBoot {
         Ok(state.known && state.active && state.enabled)
     }
 
-    /// The way back from rules that this loads and from the files that they lie in, `rules` being the way back to the
-    /// rules themselves. It is gone from the last to the first: nothing loads them again, they go, then the files,
-    /// and the directories when they are empty, the innermost first.
+    /// The undo records of rules that this loads and of their files; `rules` are those of the rules themselves. They
+    /// are carried out from last to first: the unit is disabled, then the rules are removed, then the files, and the
+    /// directories when they are empty, the innermost first.
     pub(super) fn records(&self, cx: &Context<'_>, files: &[Text], rules: Undo) -> Outcome<Vec<Undo>> {
         let mut dirs = BTreeSet::new();
         let mut others = Vec::new();
@@ -131,12 +131,13 @@ impl AtBoot {
         }
     }
 
-    /// Before there is a network, whatever brings it up: network-pre.target, which nothing else may want, would stay
-    /// when the unit is gone. What flushes everything (Debian's nftables.service does) has us load ours again.
-    /// Nothing stops it at shutdown: the rules hold to the end.
+    /// Before there is a network, whatever configures it: network-pre.target, which nothing else may want, would stay
+    /// when the unit is removed. When other units flush all rules (Debian's nftables.service does), ours are loaded
+    /// again. Nothing stops it at shutdown: the rules stay to the end.
     ///
-    /// Its sandbox does without a mount namespace (`ProtectSystem` and the like): so early at boot systemd cannot always
-    /// make one. On a loaded Debian 11 three boots of twenty ended without rules ("Failed to set up mount namespacing").
+    /// Its sandbox does without a mount namespace (`ProtectSystem` and the like): so early at boot systemd cannot
+    /// always create one. On a loaded Debian 11 three boots of twenty ended without rules ("Failed to set up mount
+    /// namespacing").
     fn unit(&self) -> Text {
         let Self { load, unload, .. } = self;
         let content = format!(

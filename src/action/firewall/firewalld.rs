@@ -1,8 +1,7 @@
 //! firewalld, where it runs: our ports and rich rules go into the zones of this server by its own commands.
 //!
-//! They are added to what is in force first, and to what it loads at boot when they are confirmed; it is never told
-//! to reload, since that removes what others have added for the moment. It has no comments, so a note of ours
-//! says which entries are ours.
+//! They are added at runtime first, and permanently once they are confirmed; firewalld is never told to reload, since
+//! that removes runtime rules of others. It has no comments, so a file of ours records which entries are ours.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,21 +19,21 @@ use crate::system::firewall::opening::{Network, Opening, Protocol};
 use crate::system::paths;
 use crate::undo::{self, Blobs, Image, Undo, UndoContext};
 
-/// Where the notes lie.
+/// The directory of these records.
 const NOTES: &str = "/etc/bringup/firewall.d";
-/// Its own zones, and those that a person has changed.
+/// Its shipped zones, and those that an administrator has changed.
 const ZONES: &str = "/etc/firewalld/zones";
 const SHIPPED: &str = "/usr/lib/firewalld/zones";
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// firewalld, for one of those who ask for openings.
+/// firewalld, for one application's openings.
 pub(super) struct Firewalld<'a> {
     name: &'a str,
     /// Asked once.
     zones: OnceCell<Vec<String>>,
 }
 
-/// Something of ours in a zone: `public port 443/tcp`, `public rich-rule rule family="ipv4" …`.
+/// An entry of ours in a zone: `public port 443/tcp`, `public rich-rule rule family="ipv4" …`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     zone: String,
@@ -97,12 +96,12 @@ fn commands<'e>(entries: impl IntoIterator<Item = &'e Entry>, verb: &str, perman
     by_kind.into_values().collect()
 }
 
-/// What a zone lets in.
+/// What a zone allows.
 struct Zone {
     entries: BTreeSet<Entry>,
     /// Ports of its services, which are not ours.
     by_service: BTreeSet<String>,
-    /// What becomes of everything else: `default`, `ACCEPT`, `DROP`.
+    /// The target for all other traffic: `default`, `ACCEPT`, `DROP`.
     target: String,
 }
 
@@ -139,7 +138,7 @@ impl<'a> Firewalld<'a> {
         zones.iter().flat_map(|zone| openings.iter().map(move |opening| Entry::of(zone, *opening))).collect()
     }
 
-    /// What is missing, and what is of ours and wanted no more.
+    /// Missing entries, and entries of ours that are no longer wanted.
     fn difference(
         &self,
         host: &dyn Host,
@@ -263,7 +262,7 @@ impl Backend for Firewalld<'_> {
     fn load(&self, cx: &Context<'_>, openings: &BTreeSet<Opening>) -> Outcome<()> {
         let (missing, surplus) = self.difference(cx.host, openings, false)?;
         let (missing_at_boot, _) = self.difference(cx.host, openings, true)?;
-        // Noted before it is done; what goes stays noted until it is gone for good.
+        // Recorded before it is done; a removed entry stays recorded until it is removed permanently.
         let mut ours = self.ours(cx.host);
         ours.extend(missing.iter().chain(&missing_at_boot).cloned());
         self.write_note(cx.host, &ours)?;
@@ -285,8 +284,8 @@ impl Backend for Firewalld<'_> {
     }
 }
 
-/// Brings our entries back to what they were, in force and at boot. Where nobody else changed a zone, its files are
-/// afterwards exactly those of before.
+/// Restores our entries, at runtime and permanently. Where nobody else changed a zone, its files are then exactly as
+/// before.
 pub(super) fn restore(cx: &UndoContext<'_>, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
     let host = cx.host;
     let content = |image: &Option<Image>| match image.as_ref().and_then(|image| image.blob.as_deref()) {
@@ -300,7 +299,7 @@ pub(super) fn restore(cx: &UndoContext<'_>, files: &[(PathBuf, Option<Image>)]) 
     if !runs && now.is_empty() {
         return Ok(false);
     }
-    // Entries that are there already, or gone already, are no failure.
+    // Entries that already exist, or are already removed, are no failure.
     for permanent in [false, true].into_iter().filter(|_| runs) {
         let remove = commands(now.difference(&before), "remove", permanent);
         for words in remove.into_iter().chain(commands(&before, "add", permanent)) {
@@ -327,7 +326,7 @@ pub(super) fn restore(cx: &UndoContext<'_>, files: &[(PathBuf, Option<Image>)]) 
     Ok(true)
 }
 
-/// Makes a file what it was.
+/// Restores a file.
 fn put(cx: &UndoContext<'_>, path: &Path, image: Option<&Image>, content: Option<Vec<u8>>) -> Outcome<()> {
     let failed = |e| Failure::new(format!("restore {}", path.display()), e);
     let (Some(image), Some(content)) = (image, content) else {
@@ -352,8 +351,8 @@ fn entries(note: &[u8]) -> BTreeSet<Entry> {
     String::from_utf8_lossy(note).lines().filter_map(Entry::parse).collect()
 }
 
-/// The zones through which someone can come in: the default one, and those of interfaces; not those that Docker and
-/// libvirt make for their own networks, and not the one that trusts everybody.
+/// The zones through which clients come in: the default one, and those of interfaces; not those of Docker and libvirt
+/// for their own networks, and not `trusted`.
 fn zones(host: &dyn Host) -> Outcome<Vec<String>> {
     let mut zones = BTreeSet::from([ask(host, &["--get-default-zone"])?.text()]);
     let active = ask(host, &["--get-active-zones"])?.text();

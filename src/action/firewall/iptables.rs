@@ -1,7 +1,7 @@
-//! iptables, where a guide asks for it because its product adds rules of its own: two chains of ours, one in front
-//! that lets in, and one at the end that drops. Chains of others that a guide names are asked in between.
+//! iptables, where a guide asks for it because its product adds rules of its own: two chains of ours, one at the start
+//! that accepts, and one at the end that drops. Chains of others that a guide names are evaluated in between.
 //!
-//! A script with all rules loads them, now and at boot: an own chain is made anew in one transaction.
+//! A script with all rules loads them, now and at boot: an own chain is replaced in one transaction.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::undo::{Blobs, Undo};
 const SCRIPT: &str = "/etc/bringup/firewall-iptables";
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What iptables makes in the kernel where it filters through nftables, once it is to change something.
+/// The tables that iptables creates in the kernel on its first change where it filters through nftables.
 const TABLES: [&str; 2] = ["ip filter", "ip6 filter"];
 
 /// What both families let in, in the words of `iptables -S`.
@@ -55,7 +55,7 @@ const SIX: &[&str] = &[
     "-s fe80::/10 -p udp -m udp --sport 547 --dport 546 -j ACCEPT",
 ];
 
-/// Our chains, for the one who asks for openings.
+/// Our chains, for one application's openings.
 pub(super) struct Iptables<'a> {
     pub(super) name: &'a str,
     pub(super) at_boot: Manager,
@@ -247,7 +247,7 @@ impl Backend for Iptables<'_> {
 }
 
 impl Iptables<'_> {
-    /// What our chain lets in; `None` when it is not there as a whole, or not asked first and last.
+    /// What our chain allows; `None` when it is incomplete, or not evaluated first and last.
     fn loaded(&self, host: &dyn Host, program: &str, ipv6: bool) -> Outcome<Option<BTreeSet<Opening>>> {
         let list = |chain: &str| -> Outcome<Option<Vec<String>>> {
             let output = ask(host, program, &["-S", chain])?;
@@ -270,20 +270,20 @@ impl Iptables<'_> {
     }
 }
 
-/// Brings our chains back to what they were: as the script of before loads them, or gone. `made` are chains of others
-/// that were not asked before, `tables` those that were not there.
+/// Restores our chains: as the former script loads them, or removed. `made` are chains of others to which `INPUT` did
+/// not jump before, `tables` those that did not exist.
 pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], tables: &[String]) -> Outcome<bool> {
     let present = ask(host, "iptables", &["-S", "INPUT"])?.text();
     let is_asked = |chain: &str| present.lines().any(|rule| rule == format!("-A INPUT -j {chain}"));
     let ours = ["BRINGUP", "BRINGUP-END"].into_iter().chain(made.iter().map(String::as_str));
     if before.is_none() && !ours.into_iter().any(is_asked) {
-        // What loads them at boot may have unloaded them already.
+        // The unit that loads them at boot may have unloaded them already.
         return ruleset::drop_empty(host, tables).map(|()| false);
     }
     let nobody = Iptables { name: "nobody", at_boot: Manager::Systemd, chains: &[] };
     script(host, &nobody.script(&BTreeSet::new()), "stop")?;
     for chain in made {
-        // Where it is not asked any more there is nothing to remove, and one that has rules is its owner's.
+        // Without a jump there is nothing to remove, and a chain with rules is its owner's.
         let _ = ask(host, "iptables", &["-D", "INPUT", "-j", chain])?;
         let _ = ask(host, "iptables", &["-X", chain])?;
     }
@@ -294,7 +294,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>, made: &[String], t
     Ok(true)
 }
 
-/// Runs a script of ours that need not lie anywhere.
+/// Runs a script of ours without writing it to disk.
 fn script(host: &dyn Host, text: &str, verb: &str) -> Outcome<()> {
     let what = || format!("{verb} the rules of iptables");
     let command = Command::new(["sh", "-s", "--", verb]).stdin(text).timeout(PATIENCE);

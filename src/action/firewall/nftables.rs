@@ -1,7 +1,7 @@
-//! nftables: a table of our own, `inet bringup`, for IPv4 and IPv6 at once. Nothing of others is touched, and
-//! their tables still have their say: what any table drops is dropped.
+//! nftables: a table of our own, `inet bringup`, for IPv4 and IPv6 at once. Tables of others are not touched and stay
+//! in force: what any table drops is dropped.
 //!
-//! What everybody who asked shares (`input`) stands in one file, what each of them lets in in a file of its own.
+//! The shared rules (`input`) are in one file, the openings of each application in a file of its own.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -52,13 +52,13 @@ const INPUT: &[&str] = &[
     "jump open",
 ];
 
-/// Our table, for one of those who ask for openings in it.
+/// Our table, for one application's openings.
 pub(super) struct Nftables<'a> {
-    /// Who asks.
+    /// The application.
     pub(super) name: &'a str,
     /// What loads the rules at boot.
     pub(super) at_boot: Manager,
-    /// What lets in SSH besides.
+    /// Further rules for SSH.
     pub(super) knock: Option<Knock<'a>>,
 }
 
@@ -71,7 +71,7 @@ impl Nftables<'_> {
         Path::new(FRAGMENTS).join(format!("{}.nft", self.name))
     }
 
-    /// The file with what this one lets in.
+    /// The file with this application's openings.
     fn own_rules(&self, openings: &BTreeSet<Opening>) -> String {
         let mut text = format!("# What {} lets in; written by bringup.\n", self.name);
         text += &self.knock.as_ref().map_or_else(String::new, Knock::sets);
@@ -84,13 +84,14 @@ impl Nftables<'_> {
         text + "}\n"
     }
 
-    /// Who is asked, in the chain of all. What opens to knocks stands behind what is open: a visit to that is no knock.
+    /// The jumps in the shared chain. Ports to knock on come after the open ones: a connection to an open port is no
+    /// knock.
     fn reached(&self) -> Vec<String> {
         let chains = [Some(self.chain()), self.knock.as_ref().map(Knock::chain)];
         chains.iter().flatten().map(|chain| format!("jump {chain}")).collect()
     }
 
-    /// Everything that is to be loaded: our part as given, those of others as they stand in their files.
+    /// Everything to be loaded: our part as given, those of other applications from their files.
     fn whole(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<String> {
         Ok(with_fragments(host, Some(&self.fragment()))? + &self.own_rules(openings))
     }
@@ -105,9 +106,9 @@ impl Nftables<'_> {
         )
     }
 
-    /// Files as they shall be: path, content.
+    /// The files to write: path, content.
     fn files(&self, openings: &BTreeSet<Opening>) -> Vec<boot::Text> {
-        // The ports to knock on are nobody else's matter.
+        // Only root may read the ports to knock on.
         let mode = if self.knock.is_some() { "0600" } else { "0644" };
         let mut files = vec![
             boot::Text { path: self.fragment(), content: self.own_rules(openings), mode },
@@ -120,7 +121,7 @@ impl Nftables<'_> {
 
 /// The rules that everybody shares, loaded at boot with all others.
 const BASE: &str = "/etc/bringup/firewall.nft";
-/// A file for each of those who let something in.
+/// One file for each application.
 const FRAGMENTS: &str = "/etc/bringup/firewall.d";
 
 impl Backend for Nftables<'_> {
@@ -192,7 +193,7 @@ impl Backend for Nftables<'_> {
 }
 
 impl Nftables<'_> {
-    /// What of ours is in force; `None` when the table is not whole.
+    /// Our openings in force; `None` when the table is incomplete.
     fn openings(&self, table: &Table) -> Option<BTreeSet<Opening>> {
         let input = table.get("input")?;
         let ours = table.get(&self.chain())?;
@@ -209,7 +210,7 @@ impl Nftables<'_> {
     }
 }
 
-/// Brings our table back to what it was: `before` as `nft list` told it, or gone.
+/// Restores our table: `before` as `nft list` printed it, or removed.
 pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
     let present = list(host)?;
     match before {
@@ -222,7 +223,7 @@ pub(super) fn restore(host: &dyn Host, before: Option<&[u8]>) -> Outcome<bool> {
     }
 }
 
-/// Everything that stands in the files, but for one of them.
+/// The content of all files except one.
 fn with_fragments(host: &dyn Host, but: Option<&Path>) -> Outcome<String> {
     let mut text = base();
     let dir = Path::new(FRAGMENTS);
@@ -236,17 +237,17 @@ fn with_fragments(host: &dyn Host, but: Option<&Path>) -> Outcome<String> {
     Ok(text)
 }
 
-/// Has our table be what its files say, after one of those who let something in is gone.
+/// Reloads our table from its files, after one application was removed.
 pub(super) fn load_again(host: &dyn Host) -> Outcome<()> {
     feed(host, "load the rules", &with_fragments(host, None)?)
 }
 
-/// Our table, without who has knocked meanwhile.
+/// Our table, without the clients that have knocked meanwhile.
 fn list(host: &dyn Host) -> Outcome<Output> {
     nft(host, &["-t", "list", "table", "inet", "bringup"], None)
 }
 
-/// Makes the table anew in the same transaction: the first line sees to it that there is one to delete.
+/// Replaces the table in one transaction: the first line ensures that there is one to delete.
 const REPLACE: &str = "table inet bringup\ndelete table inet bringup\n";
 
 fn base() -> String {

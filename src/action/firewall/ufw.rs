@@ -1,8 +1,7 @@
-//! ufw, where it is active: our rules go in and out by its own commands, and bear our name in their comments.
+//! ufw, where it is active: our rules are added and removed by its own commands, with our name in their comments.
 //!
-//! Anyone who adds a rule that is there already, but for action or comment, changes that rule; so what others let in
-//! is left to them. Until the change is confirmed the files on the disk are the old ones, and a power cut brings
-//! those back.
+//! Adding an existing rule with another action or comment changes that rule, so what others already allow is left to
+//! them. Until the change is confirmed the files on disk are the old ones, and a power cut restores those.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,12 +18,12 @@ use crate::system::firewall::managers;
 use crate::system::firewall::opening::{Network, Opening, Ports, Protocol};
 use crate::undo::{Blobs, Image, Undo, UndoContext};
 
-/// Where it keeps its users' rules, for each family.
+/// The files of its user rules, for each family.
 const FILES: [&str; 2] = ["/etc/ufw/user.rules", "/etc/ufw/user6.rules"];
-/// It is written in Python and loads rules one by one.
+/// Timeout of ufw: it is written in Python and loads rules one by one.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// ufw, for one of those who ask for openings.
+/// ufw, for one application's openings.
 pub(super) struct Ufw<'a> {
     name: &'a str,
     /// Files as ufw wrote them, to be put in place when they are confirmed.
@@ -68,7 +67,7 @@ impl Tuple {
         self.plain && self.comment == comment(name)
     }
 
-    /// Whether it decides about everybody who comes to this port.
+    /// Whether it applies to every client of this port.
     fn meets(&self, key: &Key) -> bool {
         let protocol = [key.protocol.as_str(), "any"].contains(&self.key.protocol.as_str());
         let port = [key.port.as_str(), "any"].contains(&self.key.port.as_str());
@@ -84,7 +83,7 @@ fn comment(name: &str) -> String {
     format!("bringup {name}")
 }
 
-/// Comments are written in hexadecimal.
+/// ufw writes comments in hexadecimal.
 fn decoded(hex: &str) -> String {
     let bytes =
         hex.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
@@ -127,7 +126,7 @@ impl<'a> Ufw<'a> {
         Self { name, staged: RefCell::new(None) }
     }
 
-    /// The rules of both files, as they shall be when what is staged is confirmed.
+    /// The rules of both files, as they will be once what is staged is confirmed.
     fn tuples(&self, host: &dyn Host) -> Outcome<BTreeSet<Tuple>> {
         if let Some(staged) = &*self.staged.borrow() {
             return Ok(tuples(staged));
@@ -135,13 +134,13 @@ impl<'a> Ufw<'a> {
         contents(host).map(|contents| tuples(&contents))
     }
 
-    /// What others let in already.
+    /// What others already allow.
     fn by_others<'t>(&self, tuples: &'t BTreeSet<Tuple>) -> BTreeSet<&'t Key> {
         let lets_in = |tuple: &&Tuple| tuple.action.starts_with("allow") || tuple.action.starts_with("limit");
         tuples.iter().filter(|tuple| tuple.plain && !tuple.is_of(self.name)).filter(lets_in).map(|t| &t.key).collect()
     }
 
-    /// Rules of ours that are missing, and those that are too many.
+    /// Rules of ours that are missing, and those that are no longer wanted.
     fn difference(&self, host: &dyn Host, openings: &BTreeSet<Opening>) -> Outcome<(Vec<Key>, Vec<Key>)> {
         let tuples = self.tuples(host)?;
         let by_others = self.by_others(&tuples);
@@ -305,8 +304,7 @@ impl Backend for Ufw<'_> {
     }
 }
 
-/// Brings our rules back to what they were. Where nobody else changed anything, the files are afterwards exactly
-/// those of before.
+/// Restores our rules. Where nobody else changed anything, the files are then exactly as before.
 pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Option<Image>)]) -> Outcome<bool> {
     let host = cx.host;
     if host.stat(Path::new(FILES[0])).ok().flatten().is_none() {
@@ -356,7 +354,7 @@ pub(super) fn restore(cx: &UndoContext<'_>, name: &str, files: &[(PathBuf, Optio
             )?;
         }
     }
-    // What is loaded may be a change that was never confirmed.
+    // The loaded rules may include a change that was never confirmed.
     if is_active(host)? {
         command_runner::run_undo(
             cx,
@@ -412,7 +410,7 @@ fn is_active(host: &dyn Host) -> Outcome<bool> {
     Ok(output.text().lines().any(|line| line.trim() == "Status: active"))
 }
 
-/// The rules of a chain as the kernel has them; none where the family is not there.
+/// The rules of a chain in the kernel; none where the family does not exist.
 fn rules(host: &dyn Host, program: &str, chain: &str) -> Outcome<Vec<String>> {
     let output = host
         .run(&Command::new([program, "-w", "-S", chain]).timeout(PATIENCE))
@@ -435,7 +433,7 @@ fn is_loaded(rules: &[String], key: &Key) -> bool {
     })
 }
 
-/// Whether it does IPv6 at all.
+/// Whether it manages IPv6 at all.
 fn has_ipv6(host: &dyn Host) -> bool {
     let defaults = host.read(Path::new("/etc/default/ufw")).unwrap_or_default();
     String::from_utf8_lossy(&defaults).lines().any(|line| line.trim().eq_ignore_ascii_case("IPV6=yes"))

@@ -1,4 +1,4 @@
-//! Bringing a service back: no more is done to it than the run did, and nothing that would end it for good.
+//! Restoring a service: no more is done to it than the run did, and nothing that would end it for good.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::system::service::{Manager, ServiceState, ServiceStep, Work, config, supervisor, systemd};
 use crate::undo::{Undo, UndoContext, Undone};
 
-/// How a service was before, as its undo record tells it.
+/// The prior state of a service according to its undo record.
 #[derive(Clone, Copy, Debug)]
 pub struct PriorState<'a> {
     /// Its manager's name.
@@ -20,13 +20,13 @@ pub struct PriorState<'a> {
     pub was_active: bool,
     /// Whether it started at boot.
     pub was_enabled: bool,
-    /// What was done to it; nothing where that is not known.
+    /// What was done to it; empty where that is unknown.
     pub steps: &'a [String],
     /// The guide's own test of its configuration.
     pub test: &'a [String],
-    /// Actions whose change it takes up by a restart.
+    /// Actions whose change needs a restart.
     pub restart_after: &'a [String],
-    /// Actions whose change it takes up by a reload.
+    /// Actions whose change needs a reload.
     pub reload_after: &'a [String],
 }
 
@@ -68,9 +68,9 @@ impl<'a> PriorState<'a> {
         self.steps.is_empty() || self.steps.iter().any(|known| known == step.verb())
     }
 
-    /// What has it take up its former configuration while it runs: as much as the run did.
+    /// How it loads its former configuration while it runs: no more than the run did.
     fn step_back(self, state: &ServiceState) -> Option<ServiceStep> {
-        // Anyone who has started again what the run stopped has had it read its configuration.
+        // If it was started again after the run stopped it, it has read its configuration.
         if self.did(ServiceStep::Restart) || self.did(ServiceStep::Start) {
             Some(ServiceStep::Restart)
         } else if self.did(ServiceStep::Reload) {
@@ -85,7 +85,8 @@ impl<'a> PriorState<'a> {
     }
 }
 
-/// Stops and disables what did not run or start at boot before. What ran before goes on until [`restore_service`].
+/// Stops and disables what did not run or start at boot before. What ran before keeps running until
+/// [`restore_service`].
 pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
     let (manager, work) = prior.at_work(cx)?;
     let name = prior.name;
@@ -95,7 +96,7 @@ pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
         manager.perform(&work, name, ServiceStep::Stop)?;
         done.push("stopped");
     }
-    // A program of supervisor starts with it as long as its file is there, and that is another record's.
+    // Supervisor starts a program as long as its file exists, which is another record's.
     let by_command = manager != Manager::Supervisor;
     let enabled_by_us = (!prior.was_enabled && prior.did(ServiceStep::Enable)) || !prior.existed;
     if by_command && state.known && state.enabled && enabled_by_us {
@@ -105,9 +106,9 @@ pub fn undo(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
     Ok(if done.is_empty() { Undone::Nothing } else { Undone::Done(format!("{} {name}", done.join(" and "))) })
 }
 
-/// Called when files and packages are as they were: its manager reads its definition again, and a service that
-/// ran before runs with its former configuration. One that this run did not touch is not touched, and one that
-/// would not start again goes on with what it has read.
+/// Called when files and packages are restored: its manager reads its definition again, and a service that ran before
+/// runs with its former configuration. One that this run did not touch is not touched, and one that would not start
+/// again keeps running with its loaded configuration.
 pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<Undone> {
     let (manager, work) = prior.at_work(cx)?;
     let name = prior.name;
@@ -116,8 +117,8 @@ pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<U
     if !prior.existed || !(prior.was_active || prior.was_enabled) {
         return Ok(Undone::Nothing);
     }
-    // A package of the run's own brought it, switched on, and has taken it along. And a program of supervisor starts
-    // with it as soon as its file is there: it may have run before its action began, and goes with the file.
+    // A package of the run installed and enabled it, and removed it again. And supervisor starts a program as soon as
+    // its file exists: it may have run before its action began, and is removed with the file.
     if !state.known && (!prior.was_active || manager == Manager::Supervisor) {
         return Ok(Undone::Nothing);
     }
@@ -137,8 +138,8 @@ pub fn restore_service(cx: &UndoContext<'_>, prior: PriorState<'_>) -> Outcome<U
     step.map_or(Ok(Undone::Nothing), |step| carry(&work, manager, prior, &state, step))
 }
 
-/// After a part of what it has read was rolled back: a service that goes on takes up what is left. `restart` says
-/// whether a reload is not enough. That it cannot is no failure of the rollback, but what someone must know.
+/// After a part of its configuration was rolled back: a running service loads what is left. `restart` says whether a
+/// reload is not enough. A failure here does not fail the rollback, but is reported.
 pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Outcome<Undone> {
     let (manager, work) = prior.at_work(cx)?;
     let name = prior.name;
@@ -170,7 +171,7 @@ fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// Has it read its configuration, unless it could not start with that again.
+/// Reloads or restarts it, unless it could not start again with the present configuration.
 fn carry(
     work: &Work<'_>,
     manager: Manager,

@@ -1,7 +1,7 @@
-//! The sites that a web server has besides ours: asked before it takes up new configuration and afterwards.
+//! Other sites of a web server: requested before it loads new configuration and afterwards.
 //!
-//! They must answer as they did, or the former configuration comes back, under the dead-man switch of
-//! [`crate::undo::deadman`]. Unlike SSH a site proves itself, so nobody need confirm anything.
+//! They must answer as before, or the former configuration is restored, under the dead-man switch of
+//! [`crate::undo::deadman`]. Unlike SSH, sites can be checked without a person's confirmation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,7 +37,7 @@ const fn half_a_minute() -> u64 {
     30
 }
 
-/// Web servers whose configuration is understood.
+/// Web servers whose configuration can be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebServer {
@@ -48,7 +48,7 @@ pub enum WebServer {
 }
 
 impl WebServer {
-    /// Where the sites in its configuration can be asked.
+    /// The endpoints of the sites in its configuration.
     fn doors(self, host: &dyn Host) -> Outcome<Vec<Door>> {
         match self {
             Self::Nginx => nginx::doors(host),
@@ -65,20 +65,20 @@ impl WebServer {
     }
 }
 
-/// How often the sites are asked afterwards.
+/// How often the sites are requested afterwards.
 const PAUSE: Duration = Duration::from_millis(500);
-/// So long they must answer as before: for a moment after a reload the former processes still do.
+/// How long they must answer as before: for a moment after a reload the old processes still answer.
 const STEADY: Duration = Duration::from_secs(3);
-/// So many sites are named in a message.
+/// At most this many sites are named in a message.
 const NAMED: usize = 3;
 
-/// Where a site can be asked.
+/// An endpoint of a site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Door {
     /// The address to connect to.
     address: String,
     port: u16,
-    /// One of its names; none where it has none and answers whatever no other site does.
+    /// One of its names; none for a default site without one.
     name: Option<String>,
 }
 
@@ -105,8 +105,8 @@ impl Door {
     }
 }
 
-/// A name as a server's configuration has it, made one that can be asked for: `*.example.org` becomes
-/// `any.example.org`. None for those that nobody can type: regular expressions, `_`, addresses.
+/// A server name from the configuration as a name to request: `*.example.org` becomes `any.example.org`. None for those
+/// that cannot be requested: regular expressions, `_`, addresses.
 fn askable(name: &str) -> Option<String> {
     let name = name.to_ascii_lowercase();
     let name = match name.strip_prefix("*.") {
@@ -127,8 +127,8 @@ struct Site {
 }
 
 impl Sites {
-    /// Has `change` take place so that the former configuration comes back by `restore` unless the sites of others
-    /// answer afterwards as they do now. Where there are none, it just takes place.
+    /// Makes `change` so that `restore` reverts it unless the sites of others answer afterwards as they do now. Without
+    /// other sites, the change is simply made.
     pub fn guard(
         &self,
         cx: &Context<'_>,
@@ -180,7 +180,7 @@ impl Sites {
         doors.retain(|door| !door.name.as_deref().is_some_and(|name| self.is_own(name)));
         doors.sort();
         doors.dedup();
-        // Which ports speak TLS, as far as an answer has shown it.
+        // Ports that speak TLS, as far as an answer has shown it.
         let mut tls: BTreeMap<(String, u16), bool> = BTreeMap::new();
         let mut sites = Vec::new();
         for door in doors {
@@ -191,7 +191,7 @@ impl Sites {
                 http::glance(host, &url, &door.address).ok().map(|before| (tls, url, before))
             });
             let Some((is_tls, url, before)) = answered else { continue };
-            // A port with TLS says 400 to anyone who comes without.
+            // A port with TLS answers 400 to plain HTTP.
             if is_tls || before.status != 400 {
                 tls.insert((door.address.clone(), door.port), is_tls);
             }
@@ -202,8 +202,8 @@ impl Sites {
         Ok(sites)
     }
 
-    /// Names of ours that the server's configuration has already, on one of these ports. Where it cannot be asked
-    /// there is no such server, or nothing that could be claimed.
+    /// Our server names that the configuration already has, on one of these ports. If it cannot be read, there is no
+    /// such server, or no conflict.
     pub fn claimed(&self, host: &dyn Host, ports: &BTreeSet<u16>) -> BTreeSet<(String, u16)> {
         let doors = self.server.doors(host).unwrap_or_default().into_iter();
         let named = doors.filter_map(|door| Some((door.name?, door.port)));
@@ -221,7 +221,7 @@ impl Sites {
         })
     }
 
-    /// Waits until all of them answer as before, and go on to for `steady`; what is different when time is up.
+    /// Waits until all of them answer as before, and keep doing so for `steady`; returns what differs when time is up.
     fn await_as_before(&self, host: &dyn Host, sites: &[Site], steady: Duration) -> Vec<String> {
         let begun = host.now();
         let mut good_since = None;
@@ -240,7 +240,7 @@ impl Sites {
         }
     }
 
-    /// Adds what became of the sites when the former configuration was restored.
+    /// Adds the state of the sites after the former configuration was restored.
     fn after_return(&self, host: &dyn Host, sites: &[Site], failure: Failure) -> Failure {
         let changed = self.await_as_before(host, sites, Duration::ZERO);
         let end = match changed.as_slice() {
@@ -271,7 +271,7 @@ impl Site {
     }
 }
 
-/// What stands behind a question mark may differ from one visitor to the next.
+/// The text after a question mark may differ between visitors.
 fn is_same(before: &Glance, now: &Glance) -> bool {
     let place = |glance: &Glance| glance.location.split('?').next().unwrap_or_default().to_owned();
     before.status == now.status && place(before) == place(now) && before.names == now.names

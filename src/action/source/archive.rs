@@ -1,4 +1,4 @@
-//! Sources from a tar archive, on this server or behind a URL.
+//! Sources from a tar archive, on this server or at a URL.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     }
     let hint = "is it a tar archive? Its packer (xz-utils, bzip2, zstd) must be installed";
     let list = Command::new(["tar", "--list", "--quoting-style=escape", "--file", &name]).timeout(PATIENCE);
-    // Told as a note: the names of all files are of no use to anyone.
+    // Reported as a note: a list of all file names is of no use.
     let quiet = |_: &str| Progress::Note("reading the archive".to_owned());
     let listed = CommandRunner::new(list).telling(&quiet).hint(hint).run(cx, &what)?.text();
     let names: Vec<&str> = listed.lines().collect();
@@ -60,7 +60,7 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     Ok(sum)
 }
 
-/// The archive as a file of this server; a download lies in `dir` for the moment.
+/// The archive as a local file; a download is in `dir` for the moment.
 fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
     let url = &source.location;
     if !url.contains("://") {
@@ -68,7 +68,7 @@ fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
     }
     let file = dir.join(".bringup-download");
     let to = file.to_string_lossy().into_owned();
-    // What was asked for over TLS never comes without.
+    // A download over TLS must not be downgraded.
     let secure = url.starts_with("https://");
     let allowed = if secure { "=https" } else { "=http,https" };
     let curl: &[&str] = &[
@@ -107,7 +107,7 @@ fn fetch(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<PathBuf> {
 
 const HINT: &str = "check the address, and the proxy variables if there is a proxy";
 
-/// wget cannot be told which redirects to follow, so it follows none, and we do.
+/// wget cannot restrict which redirects to follow, so it follows none, and we do.
 fn with_wget(cx: &Context<'_>, url: &str, to: &str) -> Outcome<()> {
     let what = format!("download {url}");
     let mut next = url.to_owned();
@@ -122,11 +122,11 @@ fn with_wget(cx: &Context<'_>, url: &str, to: &str) -> Outcome<()> {
     Err(Failure::new(what, format!("it redirects more than {REDIRECTS} times")).hint(HINT))
 }
 
-/// So many redirects are followed.
+/// Limit of redirects.
 const REDIRECTS: usize = 10;
 const REFUSED: &str = "download the archive yourself and give its path, or give its final address and its SHA-256";
 
-/// Where a redirect leads; never from https to anything else.
+/// The target of a redirect; never from https to anything else.
 fn redirect(from: &str, location: &str) -> Result<String, String> {
     let (scheme, rest) = from.split_once("://").unwrap_or(("https", from));
     let to = match location {
@@ -149,8 +149,8 @@ fn strays(name: &str) -> bool {
     name.starts_with('/') || name.split('/').any(|part| part == "..")
 }
 
-/// How many leading components of every name to drop: archives that projects publish hold everything in one
-/// top directory. To tar, a `./` in front is a component too.
+/// How many leading components of every name to drop: published archives have everything in one top directory. To tar,
+/// a leading `./` is a component too.
 fn components_to_strip(names: &[&str]) -> usize {
     let dotted = names.iter().all(|name| name.starts_with("./"));
     let bare: Vec<&str> =

@@ -34,7 +34,7 @@ pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     // A repository of this server would share its files with the clone, whose owner and modes are set afterwards.
     argv.push("--no-hardlinks");
     argv.extend(["--", &source.location, &tree]);
-    // What is asked for over TLS (or SSH) never comes without, whatever a redirect or a submodule says.
+    // A redirect or a submodule must not downgrade from TLS (or SSH).
     let secure = ["https://", "ssh://"].iter().any(|scheme| source.location.starts_with(scheme));
     let git = |argv| if secure { git(argv).env("GIT_ALLOW_PROTOCOL", "https:ssh") } else { git(argv) };
     CommandRunner::new(git(argv)).telling(&progress).hint(hint).run(cx, &what)?;
@@ -48,7 +48,7 @@ pub fn clone(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     Ok(head.text())
 }
 
-/// A git that asks nothing: an unattended run cannot answer.
+/// git without prompts: an unattended run cannot answer.
 pub(super) fn git(argv: Vec<&str>) -> Command {
     let mut command = Command::new(argv)
         .env("GIT_TERMINAL_PROMPT", "0")

@@ -1,4 +1,4 @@
-//! Whether a source can be had, and whether the application could read it: looked at before anything is changed.
+//! Checks before anything is changed: whether a source can be fetched, and whether the application could read it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::host::{Command, Host, Kind};
 use crate::system::net::http;
 use crate::system::tree;
 
-/// How long asking a repository or a web server may take.
+/// Timeout of asking a repository or a web server.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long an archive's list of contents may take; a longer one is not judged.
+/// Timeout of listing an archive; one that takes longer is not judged.
 const LISTING: Duration = Duration::from_secs(30);
-/// Variables that say that the web is reached in a way of its own.
+/// Variables that configure proxies.
 const PROXIES: [&str; 6] = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
-/// Where root may keep passwords for git.
+/// Files in which root may keep passwords for git.
 const CREDENTIALS: [&str; 3] = ["/root/.netrc", "/root/.git-credentials", "/root/.gitconfig"];
 
 impl Source {
-    /// Why the source cannot be had, or is of no use, as far as that can be told without fetching it.
+    /// Why the source cannot be fetched, or is of no use, as far as can be determined without fetching it.
     pub fn obstacle(&self, host: &dyn Host) -> Option<Failure> {
         match self.from {
             From::Asset => None,
@@ -31,8 +31,8 @@ impl Source {
         }
     }
 
-    /// Refuses files that the application's user could not read: all of a tree that was made with the umask 077. What
-    /// begins with a dot is not missed by most, and a group of the application's own reads everything.
+    /// Refuses files that the application's user could not read: a tree created with umask 077. Dot files are ignored,
+    /// and a group of the application's own reads everything.
     fn unreadable(&self, closed: &[String]) -> Option<Failure> {
         let first = closed.first().filter(|_| self.group == "root" && self.owner == "root")?;
         let why = match closed.len() {
@@ -75,16 +75,16 @@ impl Source {
         self.page(host, &url, refusals)
     }
 
-    /// What git says of the repository and of the branch or tag.
+    /// Checks the repository and the branch or tag with git.
     fn listed(&self, host: &dyn Host) -> Option<Failure> {
         let mut argv = vec!["git", "ls-remote", "--quiet", "--exit-code", "--", &self.location];
         let named = !self.reference.is_empty() && !git::is_commit(&self.reference);
         argv.push(if named { &self.reference } else { "HEAD" });
         let output = host.run(&git::git(argv).timeout(TIMEOUT)).ok()?;
         match output.status {
-            // It is there; or it may only be slow.
+            // It exists; or it may only be slow.
             0 | 124 => None,
-            // Without a branch that it calls its own, an empty repository can be cloned for nothing.
+            // An empty repository without a default branch can be cloned, but has no files.
             2 if named => Some(
                 Failure::new(self.describe(), format!("the repository has no branch or tag {}", self.reference))
                     .hint(format!("`git ls-remote {}` lists them", shown(&self.location))),
@@ -98,8 +98,8 @@ impl Source {
         }
     }
 
-    /// Whether a web server refuses the address. That it cannot be reached now is no refusal: it may be reached in
-    /// another way, or again.
+    /// Whether a web server refuses the URL. A server that cannot be reached now is no refusal: it may be reached in
+    /// another way, or later.
     fn page(&self, host: &dyn Host, url: &str, refusals: &[u16]) -> Option<Failure> {
         if PROXIES.iter().any(|name| host.env(name).is_some_and(|value| !value.is_empty())) {
             return None;
@@ -115,7 +115,7 @@ impl Source {
     }
 }
 
-/// What of a directory others cannot read, by its path in it.
+/// The entries of a directory that others cannot read, by their paths in it.
 fn directory(host: &dyn Host, top: &Path) -> Vec<String> {
     let Ok(found) = tree::walk(host, top) else { return Vec::new() };
     let closed = |kind: Kind, mode: u32| match kind {
@@ -127,7 +127,7 @@ fn directory(host: &dyn Host, top: &Path) -> Vec<String> {
         let path = path.strip_prefix(top).map(Path::to_path_buf).unwrap_or(path);
         path.to_string_lossy().into_owned()
     });
-    // The top itself is opened when it is copied.
+    // The top directory itself gets its mode when it is copied.
     names.filter(|name| !name.is_empty() && !is_hidden(name)).collect()
 }
 

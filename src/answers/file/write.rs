@@ -16,7 +16,7 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
     let mut out = String::new();
     let title = guide.title.replace(['\n', '\r'], " ");
     let failure = match on_failure {
-        // A replay is unattended: nobody is there to be asked.
+        // A replay is unattended: nobody can answer questions.
         OnFailure::Rollback | OnFailure::Ask => "rollback",
         OnFailure::Pause => "pause",
     };
@@ -57,7 +57,7 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
     Ok(out)
 }
 
-/// The variable that stands for a typed secret: `BRINGUP_DATABASE_PASSWORD` for `database.password`.
+/// The variable that holds a typed secret: `BRINGUP_DATABASE_PASSWORD` for `database.password`.
 pub fn variable(path: &str) -> String {
     let name: String =
         path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();

@@ -8,7 +8,7 @@ const LONGEST_NAME: usize = 253;
 /// Longest part between two dots, in characters.
 const LONGEST_LABEL: usize = 63;
 
-/// Refuses what is no fully qualified host name, with a message for each common mistake.
+/// Refuses what is not a fully qualified host name, with a message for each common mistake.
 pub(super) fn check(name: &str) -> Result<(), Refusal> {
     if name.chars().any(char::is_whitespace) {
         return Err(refused(name, "contains a space", "write the name alone, such as app.example.org"));

@@ -8,7 +8,7 @@ use crate::guide::{Question, QuestionKind};
 use crate::system::firewall::opening::{Allow, Network, Ports, Protocol, clashes};
 
 impl Walk<'_> {
-    /// Tells what is wrong with a value of the right form, here.
+    /// Checks a value of the right form against this host.
     pub(super) fn on_host(&mut self, question: &Question, path: &str, value: &Value) {
         match question.kind {
             QuestionKind::Networks => self.networks(path, value),
@@ -32,7 +32,7 @@ impl Walk<'_> {
     fn ports(&mut self, question: &Question, path: &str, value: &Value) {
         let opened = match question.beside.as_deref().map(|beside| self.evaluate(beside, path)) {
             None => Vec::new(),
-            // What it depends on is refused, and was told.
+            // What it depends on is refused, and was reported.
             Some(None) => return,
             Some(Some(opened)) => match serde_json::from_value::<Vec<Allow>>(opened) {
                 Ok(opened) => opened,
@@ -52,7 +52,7 @@ impl Walk<'_> {
         for listener in here {
             let allowed = question.allow_taken.as_deref().map(|allowed| {
                 let context = self.context.with("value", value).with("owner", &listener.process.as_str().into());
-                // Undecided, it is judged once what it depends on is answered.
+                // It is checked once what it depends on is answered.
                 self.truth(allowed, path, &context).unwrap_or(true)
             });
             if allowed != Some(true) {
@@ -71,7 +71,7 @@ fn no_ipv6(network: Network) -> String {
     format!("{network} is IPv6, but this server has no IPv6")
 }
 
-/// What is wrong with ports to open, each by itself, or beside what the guide opens and beside SSH.
+/// Problems with ports to open, each by itself, or together with those that the guide opens and with SSH.
 fn port_problems(ports: &[&str], opened: Vec<Allow>, ssh: &[u16], ipv6: bool) -> Vec<String> {
     let mut all = opened;
     let mut problems = Vec::new();

@@ -14,12 +14,12 @@ pub(crate) const GENERATED: RangeInclusive<i64> = 16..=128;
 
 const HOW: &str = "write {file: /path}, {env: NAME} or {generate: 32}";
 
-/// Whether a secret may stand in the clear.
+/// Whether a secret may be given literally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Literals {
     /// Refused, with how to do it instead.
     Refused,
-    /// Taken: `--allow-literal-secrets`, or typed where nobody else looks.
+    /// Accepted: `--allow-literal-secrets`, or typed at a terminal.
     Allowed,
 }
 

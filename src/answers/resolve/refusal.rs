@@ -1,4 +1,4 @@
-//! Why a value is refused, in words that fit behind its path.
+//! Why a value is refused, worded to follow its path.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ impl Refusal {
         Self { message: message.into(), hint: hint.into(), item: None }
     }
 
-    /// The same, naming what is odd in the text that is refused: nobody sees a no-break space.
+    /// The same, naming invisible characters in the refused text, such as a no-break space.
     pub(crate) fn because_of(self, text: &str) -> Self {
         match visible::odd(text) {
             Some(odd) if !self.message.contains("invisible") => {

@@ -1,4 +1,4 @@
-//! Rules, which refuse answers, and notices, which say what is good to know about them.
+//! Rules, which refuse answers, and notices, which inform about them.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Says what is to be known, once or for each of a list.
+    /// Evaluates a notice, once or for each item of a list.
     pub(super) fn notice(&mut self, notice: &Notice, stage: &str) {
         let path = notice.field.as_deref().unwrap_or(stage);
         let context = self.context.clone();
@@ -46,7 +46,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What these templates say; none for a defect of the guide, which is told.
+    /// The text of these templates; none for a defect of the guide, which is reported.
     fn words(&mut self, templates: [&str; 2], path: &str, context: &Context) -> Option<[String; 2]> {
         let rendered = templates.map(|template| self.expressions.render_text(template, context));
         match rendered {

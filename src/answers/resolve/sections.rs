@@ -1,5 +1,5 @@
-//! Sections of a stage that other stages work with: what it exposes becomes part of `locals.public`, what is to be
-//! backed up `locals.backup`.
+//! Sections of a stage that other stages use: what it exposes becomes part of `locals.public`, what is to be backed up
+//! of `locals.backup`.
 
 use serde_json::{Value, json};
 

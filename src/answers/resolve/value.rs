@@ -246,7 +246,7 @@ fn entry(kind: QuestionKind, text: &str) -> Result<(), Refusal> {
 /// An entry as it is kept. Ports are written without quotes. Of a whole number nothing is lost when it is read; `1.10` would become `1.1`.
 fn as_text(value: &Value) -> Value {
     match value {
-        // Blanks around an entry mean nothing, and would mean something to whatever it is compared with.
+        // Blanks around an entry mean nothing here, but would in later comparisons.
         Value::String(text) => Value::String(text.trim().to_owned()),
         _ => value.as_u64().map_or_else(|| value.clone(), |number| Value::String(number.to_string())),
     }

@@ -1,4 +1,4 @@
-//! What is looked at for each application, and for the server. Every check only reads.
+//! The checks of each application, and of the server. They only read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use crate::system::x509::validity::validity;
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
-/// Days before its end at which a certificate should have been renewed: certbot does it 30 days before.
+/// A certificate should be renewed this many days before its end: certbot does it 30 days before.
 const RENEWED: i64 = 21;
-/// A small server builds apt's cache in some seconds.
+/// Timeout for apt: a small server needs some seconds to build its cache.
 const APT: Duration = Duration::from_secs(15);
-/// Of what may be many, so many are named.
+/// At most this many items of a list are named.
 const NAMED: usize = 3;
 
-/// Where the sources that this action puts in place are from.
+/// The origin of the sources that this action installs.
 pub(super) fn version(action: &Action) -> Option<String> {
     let Action::Source(source) = action else { return None };
     let location = crate::visible::line(&source.location);
@@ -35,14 +35,14 @@ pub(super) fn version(action: &Action) -> Option<String> {
     })
 }
 
-/// The unit of systemd that this action runs; timers say nothing of their own.
+/// The systemd unit that this action runs; timers have no check of their own.
 pub(super) fn unit(action: &Action) -> Option<String> {
     let Action::Service(service) = action else { return None };
     let is_unit = service.running && service.manager == Manager::Systemd && service.name.ends_with(".service");
     is_unit.then(|| service.name.clone())
 }
 
-/// Whether its services run.
+/// Checks that its services run.
 pub(super) fn services(host: &dyn Host, it: &Installed) -> Option<Finding> {
     let services = it.actions().filter_map(|planned| match &planned.action {
         Action::Service(service) if service.running => Some(service),
@@ -76,7 +76,7 @@ pub(super) fn certificate_of(host: &dyn Host, it: &Installed) -> Option<Finding>
     it.actions().find_map(|planned| certificate(host, &planned.action)).map(|(_, finding)| finding)
 }
 
-/// Where the certificate of this action is, and what it is in truth, whatever was planned; none for another action.
+/// The path of this action's certificate and its real kind, whatever was planned; none for another action.
 pub(super) fn certificate<'a>(host: &dyn Host, action: &'a Action) -> Option<(&'a Path, Finding)> {
     let (path, acme) = match action {
         Action::Certificate(certificate) => (&certificate.certificate, false),
@@ -118,7 +118,7 @@ fn judged(host: &dyn Host, path: &Path, acme: bool) -> Finding {
     }
 }
 
-/// How old the newest file is that a timer leaves.
+/// Checks the age of the newest file that a timer writes.
 pub(super) fn backup(host: &dyn Host, it: &Installed) -> Option<Finding> {
     let timer = it.proofs().find_map(|planned| match &planned.proof {
         Proof::Timer(timer) if timer.newest.is_some() => Some(timer),
@@ -143,7 +143,7 @@ pub(super) fn backup(host: &dyn Host, it: &Installed) -> Option<Finding> {
     })
 }
 
-/// What somebody else changed since.
+/// Checks for changes made outside bringup.
 pub(super) fn drift(host: &dyn Host, all: &[Run], it: &Installed) -> Finding {
     let title = "Drift";
     let (files, drift) = drift::drift(host, all, &it.application);
@@ -164,7 +164,7 @@ pub(super) fn drift(host: &dyn Host, all: &[Run], it: &Installed) -> Finding {
     Finding::new(title, Level::Warning, format!("{words} by somebody else"), "bringup shows it in the review")
 }
 
-/// Packages of the server that have a newer version, by the package lists that are there.
+/// Packages with a newer version, according to the server's present package lists.
 pub(super) fn updates(host: &dyn Host) -> Finding {
     let title = "Updates";
     match apt::lists(host) {
@@ -172,7 +172,7 @@ pub(super) fn updates(host: &dyn Host) -> Finding {
         Lists::Old => return Finding::unknown(title, "the package lists are older than a day", "apt-get update"),
         Lists::Fresh => {}
     }
-    // Neither a lock nor a cache file: this only looks.
+    // Neither a lock nor a cache file: the check only reads.
     let quiet = ["-o", "Debug::NoLocking=1", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="];
     let argv = ["apt-get", "--simulate"].into_iter().chain(quiet).chain(["upgrade"]);
     let output = match host.run(&Command::new(argv).timeout(APT)) {

@@ -1,4 +1,4 @@
-//! Proofs of an application, tried again; and what the last try came to.
+//! Verifies the proofs of an application again, and keeps the result.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,19 +13,19 @@ use crate::host::{Host, Stamp};
 use crate::plan::PlannedProof;
 use crate::proof::{self, not_tried};
 
-/// Where the last try by itself is kept, in the directory of the run.
+/// The result of the last verification outside a run, in the directory of the run.
 const VERIFIED: &str = "verified.json";
 
-/// What a try came to.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// When it began, in seconds since the epoch.
     pub at: i64,
-    /// Statements that were proven.
+    /// Number of proofs that passed.
     pub passed: usize,
-    /// Those that could not be tried.
+    /// Number of proofs that could not be tried.
     pub untried: usize,
-    /// Those that failed.
+    /// Number of proofs that failed.
     pub failed: Vec<String>,
 }
 
@@ -39,8 +39,8 @@ impl Verified {
     }
 }
 
-/// Tries every proof of these applications again; each result is told with the place of its application. Rows that the
-/// proofs write do not count as data of its users.
+/// Verifies every proof of these applications; each result is reported with the index of its application. Rows that the
+/// proofs write do not count as data of users.
 pub fn verify(
     host: &dyn Host,
     all: &[Run],
@@ -66,7 +66,7 @@ pub fn verify(
     data::note_again(host, &untouched)
 }
 
-/// What the proofs of an application came to the last time: at the end of its run, or when they were tried again.
+/// The last result of an application's proofs: from the end of its run, or from a later verification.
 pub fn last(host: &dyn Host, it: &Installed) -> Finding {
     let title = "Proofs";
     let Some(dir) = it.ended.as_deref().map(RunDir::of) else {
@@ -94,7 +94,7 @@ pub fn last(host: &dyn Host, it: &Installed) -> Finding {
     }
 }
 
-/// What the events of a run tell.
+/// The result according to the events of a run.
 fn of_run(host: &dyn Host, dir: &RunDir) -> Option<Verified> {
     let (mut verified, mut at) = (Verified::default(), None::<Stamp>);
     let mut known = std::collections::BTreeMap::new();

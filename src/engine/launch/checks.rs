@@ -1,5 +1,4 @@
-//! What must be right before the first change: nothing else works here, nothing is in the way, and what the guide
-//! builds on is there.
+//! Checks before the first change: no other run works, nothing conflicts, and what the guide requires exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,28 +18,28 @@ use crate::secret::Secrets;
 use crate::system::packages::apt::{self, Lists};
 use crate::system::packages::forecast::Forecast;
 
-/// What the checks before the first change came to.
+/// The result of the checks before the first change.
 #[derive(Debug)]
 pub enum Checked {
-    /// Every action is already so. `proven` is false where a proof of the run that stands had failed.
+    /// Every action is unchanged. `proven` is false where a proof of the run in place had failed.
     NothingToDo {
-        /// Whether the proofs succeeded when they were last tried.
+        /// Whether the proofs passed when they were last tried.
         proven: bool,
     },
     /// The run can start.
     Go(Ready),
 }
 
-/// What a start needs besides the plan that was checked.
+/// What a start needs besides the checked plan.
 #[derive(Debug)]
 pub struct Ready {
     /// The values of the plan's secrets.
     pub secrets: Secrets,
-    /// The runs that the check has seen: with any further one, the host is no longer the one that was checked.
+    /// The runs that the check has seen: with any further one, the checked state is out of date.
     pub(super) seen: BTreeSet<String>,
 }
 
-/// Everything that can be known before anything is changed. `sources` says how each secret is to be had
+/// Checks everything that can be known before anything is changed. `sources` says where each secret comes from
 /// ([`Resolved::secrets`]). Changes nothing.
 pub fn check(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>) -> Result<Checked, Vec<Problem>> {
     check_rotating(host, plan, sources, &BTreeSet::new())
@@ -80,8 +79,8 @@ pub(super) fn check_rotating(
     Ok(Checked::NothingToDo { proven: !runs::standing(&all).any(unproven) })
 }
 
-/// Everything that keeps a plan from being carried out on this host, by what checking its actions and its packages
-/// found. `waiting` is the run that takes the plan over, when one does. Changes nothing.
+/// Everything that prevents carrying out a plan on this host, from the results of checking its actions and packages.
+/// `waiting` is the run that continues with the plan, if any. Changes nothing.
 pub fn refused(
     host: &dyn Host,
     plan: &Plan,
@@ -94,9 +93,9 @@ pub fn refused(
     let arrivals = packages.and_then(|forecast| forecast.as_ref().ok()).map(Forecast::names).unwrap_or_default();
     let obstacles = obstacles(host, plan, verdicts, packages);
     let owned = ownership::problems(host, plan, runs, verdicts, &arrivals, waiting);
-    // A check that fails because of what is not ours says the same once more.
+    // A check that fails because a thing is not ours would report the same twice.
     let told = |id: &str| owned.iter().chain(&obstacles).any(|problem| problem.path == id);
-    // Who is not root cannot look everywhere, and that refuses nothing.
+    // Without root some things cannot be read; that alone refuses nothing.
     let unseen = |failure: &Failure| host.euid() != 0 && failure.why.to_lowercase().contains("permission denied");
     let failed = verdicts.iter().filter_map(|(id, verdict)| Some((id, verdict.as_ref().err()?)));
     let failed =
@@ -108,8 +107,8 @@ pub fn refused(
     problems
 }
 
-/// The same for those who only look, perhaps without root: then nobody can tell what is ours where anything is, and
-/// whose the things are is left out. A run that works or was interrupted is all that is said: what lies there is its.
+/// The same for a preview, perhaps without root: ownership cannot be determined then, and is left out. A run that works
+/// or was interrupted is the only problem reported: everything in place may be its.
 pub fn foreseen(
     host: &dyn Host,
     plan: &Plan,
@@ -129,8 +128,8 @@ pub fn foreseen(
     }
 }
 
-/// What would end a run although each of its actions could begin: packages that apt cannot or may not install, sources
-/// that cannot be had, engines that do not let the administrator in.
+/// What would fail a run although each of its actions could begin: packages that apt cannot or may not install, sources
+/// that cannot be fetched, engines that do not let the administrator in.
 fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option<&Outcome<Forecast>>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut asked = Vec::new();
@@ -141,7 +140,7 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
         let failure = match &planned.action {
             Action::Packages(_) => match packages {
                 Some(Ok(forecast)) => forecast.obstacle(host),
-                // A run fetches the lists that are missing or old, and then knows more.
+                // A run fetches package lists that are missing or old, and then knows more.
                 Some(Err(_)) if apt::lists(host) == Lists::Missing => None,
                 Some(Err(failure)) => Some(failure.clone()),
                 None => None,
@@ -158,12 +157,12 @@ fn obstacles(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, packages: Option
     problems
 }
 
-/// The run that works, or was interrupted.
+/// The run that works or was interrupted.
 pub(super) fn stopping(running: Option<&str>, all: &[Run]) -> Option<Problem> {
     at_work(running).or_else(|| runs::standing(all).find_map(in_the_way))
 }
 
-/// Why a run that stands keeps another one from starting, when it does.
+/// Why a run in place prevents another one from starting, if it does.
 pub(super) fn in_the_way(run: &Run) -> Option<Problem> {
     let id = &run.dir.id;
     match run.state {
@@ -176,13 +175,14 @@ pub(super) fn in_the_way(run: &Run) -> Option<Problem> {
     }
 }
 
-/// That a run works, whether its journal has begun or not.
+/// The problem that a run works, whether its journal has begun or not.
 fn at_work(running: Option<&str>) -> Option<Problem> {
     let id = running?;
     Some(Problem::new(format!("run {id} is in progress"), "`bringup attach` shows it"))
 }
 
-/// What must be so before anything is changed: remote engines answer, and what the guide builds on is there and works.
+/// What must be true before anything is changed: remote engines answer, and the software that the guide requires exists
+/// and works.
 pub(super) fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Result<(), Vec<Problem>> {
     let cx = proof::Context { host, secrets };
     let mut problems = Vec::new();
@@ -191,7 +191,7 @@ pub(super) fn beforehand(host: &dyn Host, plan: &Plan, secrets: &Secrets) -> Res
         if prover.preflight()
             && let Err(mut failure) = prover.prove(&cx)
         {
-            // There is no room for all that a program said, and its last words are the reason.
+            // There is no room for all of a program's output, and its last words are the reason.
             if let Some(last) = failure.tail.last() {
                 failure.why = format!("{}: {last}", failure.why);
             }

@@ -1,5 +1,4 @@
-//! A run that somebody asks for, from its answers to the process that works: the one way for the command line, the
-//! wizard and line mode.
+//! A requested run, from its answers to the executing process: one path for the command line, the wizard and line mode.
 
 use std::collections::BTreeSet;
 
@@ -26,19 +25,19 @@ pub struct Request {
     pub plan: Plan,
     /// What to do when the run fails.
     pub on_failure: OnFailure,
-    /// Generated secrets that shall have another value.
+    /// Generated secrets to be replaced by a new value.
     pub rotate: BTreeSet<String>,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub enum Launched {
-    /// Every action is already so. `proven` is false where a proof of the run that stands had failed.
+    /// Every action is unchanged. `proven` is false where a proof of the run in place had failed.
     NothingToDo {
-        /// Whether the proofs succeeded when they were last tried.
+        /// Whether the proofs passed when they were last tried.
         proven: bool,
     },
-    /// Its process works.
+    /// Its process runs.
     Started(RunDir),
 }
 
@@ -49,7 +48,7 @@ impl Request {
         Ok(Self { guide, resolved, plan, on_failure, rotate: BTreeSet::new() })
     }
 
-    /// Says in the plan which secrets keep a value that the answers do not ask for.
+    /// Marks in the plan which secrets keep a value that the answers do not ask for.
     pub fn note_kept_secrets(&mut self, host: &dyn Host) {
         let mut kept = secret_store::load(host, &self.plan.application());
         for name in &self.rotate {
@@ -58,7 +57,7 @@ impl Request {
         self.plan.warnings.extend(secret_store::notes(&kept, &self.resolved.secrets));
     }
 
-    /// Checks everything that can be known before the first change, and starts the process that makes it.
+    /// Checks everything that can be known before the first change, and starts the executing process.
     pub fn launch(&self, host: &dyn Host) -> Result<Launched, Vec<Problem>> {
         match check_rotating(host, &self.plan, &self.resolved.secrets, &self.rotate)? {
             Checked::NothingToDo { proven } => Ok(Launched::NothingToDo { proven }),

@@ -1,5 +1,5 @@
-//! What runs on this server already, and must go on: the configuration of every server that a plan would have read
-//! again is tested as it lies there, before anything is changed.
+//! Services that already run on this server must keep running: the configuration of every server that a plan restarts
+//! or reloads is tested before anything is changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::plan::preview::Verdicts;
 use crate::system::service::Manager;
 use crate::system::service::config::{self, Broken};
 
-/// Whose tests are made.
+/// Which configuration tests are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tests {
-    /// Those that a guide names, and else the server's own.
+    /// Those that a guide names, else the server's own.
     All,
-    /// Only those of this program: they look, whatever a guide says.
+    /// Only those built into this program: they only read, whatever a guide says.
     Own,
 }
 
@@ -30,9 +30,9 @@ struct Touched<'a> {
     test: &'a [String],
 }
 
-/// The servers whose configuration is broken on disk, when the plan would have them read it.
+/// The servers whose configuration on disk is broken, and that the plan would have read it.
 pub fn broken_servers(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, tests: Tests) -> Vec<Problem> {
-    // Nobody else may read the certificates and passwords that a configuration names.
+    // The configuration names certificates and passwords that only root may read.
     if host.euid() != 0 {
         return Vec::new();
     }
@@ -45,7 +45,7 @@ pub fn broken_servers(host: &dyn Host, plan: &Plan, verdicts: &Verdicts, tests: 
         tests.into_iter().map(|test| test.join().ok().flatten()).collect::<Vec<_>>()
     });
     let found = touched.iter().zip(tested).filter_map(|(server, broken)| Some((server, broken?)));
-    // What the plan itself puts in order need not be in order yet.
+    // What the plan itself corrects may be broken now.
     let found = found.filter(|(_, broken)| {
         let place = broken.place.iter().map(|place| place.split(':').next().unwrap_or(place).to_owned());
         let mut named = place.chain(config::paths(&broken.words));
@@ -73,7 +73,7 @@ fn problem(host: &dyn Host, server: &Touched<'_>, broken: &Broken) -> Problem {
     Problem { path: server.id.to_owned(), ..Problem::new(format!("{what}: {}", broken.told()), hint) }
 }
 
-/// Every server once, although several actions may have it read its configuration.
+/// Each server once, although several actions may reload it.
 fn touched<'a>(plan: &'a Plan, changes: &dyn Fn(&str) -> bool) -> Vec<Touched<'a>> {
     let mut known = BTreeSet::new();
     let mut servers = Vec::new();
@@ -93,7 +93,7 @@ fn touched<'a>(plan: &'a Plan, changes: &dyn Fn(&str) -> bool) -> Vec<Touched<'a
             _ => {}
         }
     }
-    // The one that names a test tells more.
+    // An action that names a test has more detail.
     servers.sort_by_key(|server| server.test.is_empty());
     servers.retain(|server| known.insert(server.name.trim_end_matches(".service")));
     servers
@@ -103,7 +103,7 @@ fn follows(service: &Service, changes: &dyn Fn(&str) -> bool) -> bool {
     service.restart_after.iter().chain(&service.reload_after).any(|id| changes(id))
 }
 
-/// Files that the plan writes anew or takes away, with what their links lead to.
+/// Files that the plan writes or removes, with the targets of their links.
 fn replaced(host: &dyn Host, plan: &Plan, changes: &dyn Fn(&str) -> bool) -> BTreeSet<PathBuf> {
     let written = plan.actions.iter().filter(|planned| changes(&planned.id)).flat_map(|planned| {
         let is_whole = matches!(
@@ -127,7 +127,7 @@ fn replaced(host: &dyn Host, plan: &Plan, changes: &dyn Fn(&str) -> bool) -> BTr
     paths
 }
 
-/// The target of a link, `..` taken away.
+/// The target of a link, with `..` resolved.
 fn absolute(link: &Path, target: &Path) -> PathBuf {
     let mut path = link.parent().unwrap_or(Path::new("/")).to_owned();
     for part in target.components() {

@@ -1,4 +1,4 @@
-//! Whose the units, programs, sites and ports are that a plan would have.
+//! Who owns the units, programs, sites and ports that a plan would use.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use crate::plan::Plan;
 use crate::proof::ports::Exposure;
 use crate::system::service::Manager;
 
-/// Where an administrator's units lie, and ours.
+/// The directory of an administrator's units, and of ours.
 const UNITS: &str = "/etc/systemd/system";
-/// Where systemd finds units besides; one of ours in [`UNITS`] would take the place of one there.
+/// Further unit directories of systemd; a unit in [`UNITS`] would override one there.
 const OTHER_UNITS: &[&str] = &[
     "/run/systemd/system",
     "/run/systemd/transient",
@@ -25,15 +25,15 @@ const OTHER_UNITS: &[&str] = &[
     "/lib/systemd/system",
     "/usr/lib/systemd/system",
 ];
-/// A unit of one of these kinds starts the service that is called like it.
+/// A unit of one of these types starts the service of the same name.
 const STARTERS: &[&str] = &["socket", "timer", "path"];
-/// Where supervisor finds programs.
+/// Supervisor's program directories.
 const PROGRAMS: &str = "/etc/supervisor/conf.d";
 /// Init scripts.
 const SCRIPTS: &str = "/etc/init.d";
 
 impl Look<'_> {
-    /// What besides its file keeps a unit's name from being ours. `meant` is a file that may take another's place.
+    /// Whether anything besides its file makes a unit's name another's. `meant` is a file that may override one.
     pub(super) fn unit_file(&mut self, id: &str, path: &Path, meant: bool) {
         let Some(unit) = is_unit(path) else { return };
         let unit = unit.to_owned();
@@ -118,7 +118,7 @@ impl Look<'_> {
         }
     }
 
-    /// A program of supervisor's in another file than that of the plan.
+    /// A supervisor program of this name in another file than the plan's.
     fn program(&mut self, id: &str, name: &str) {
         let header = format!("[program:{name}]");
         let mut files: Vec<PathBuf> = self.host.list(Path::new(PROGRAMS)).unwrap_or_default();
@@ -141,7 +141,7 @@ impl Look<'_> {
         }
     }
 
-    /// Ports on which the plan will listen and on which somebody else does now.
+    /// Ports that the plan will listen on and others listen on now.
     pub(super) fn ports(&mut self) {
         let mut listeners = None;
         let services: Vec<&str> = self

@@ -1,4 +1,4 @@
-//! The account files, line by line: our users out, everybody else's in.
+//! The account files, merged line by line: our users are removed, all others stay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ const GROUPS: &[&str] = &["/etc/group", "/etc/gshadow"];
 /// A line that a step changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountLine {
-    /// Which file.
+    /// The account file.
     pub file: PathBuf,
     /// The account.
     pub key: String,
-    /// How it was; none when it was not there.
+    /// The line before; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// How it is; none when it is gone.
+    /// The line now; none when it was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -35,7 +35,7 @@ pub fn is_backup(path: &Path) -> bool {
     path.to_str().and_then(|path| path.strip_suffix('-')).is_some_and(|file| is_merged(Path::new(file)))
 }
 
-/// The lines in which both contents of an account file differ.
+/// The lines in which two versions of an account file differ.
 pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<AccountLine> {
     let (before, after) = (text(before), text(after));
     let (old, new) = (by_key(&before), by_key(&after));
@@ -56,7 +56,8 @@ pub fn changed(file: &Path, before: &[u8], after: &[u8]) -> Vec<AccountLine> {
 }
 
 impl AccountLine {
-    /// What of the change is ours: all of it where the account is, else members of ours that joined or left a group.
+    /// The part of the change that is ours: all of it where the account is ours, else only our accounts that joined or
+    /// left a group.
     pub fn ours(self, is_ours: &dyn Fn(&str) -> bool) -> Option<Self> {
         if is_ours(&self.key) {
             return Some(self);
@@ -73,7 +74,7 @@ impl AccountLine {
     }
 }
 
-/// Numbers of users and groups that these lines brought.
+/// User and group ids that these lines added.
 pub fn numbers<'a>(lines: impl Iterator<Item = &'a AccountLine>) -> BTreeSet<u32> {
     let new =
         lines.filter(|line| line.before.is_none() && !line.file.ends_with("shadow") && !line.file.ends_with("gshadow"));
@@ -96,7 +97,7 @@ pub fn add(lines: &mut Vec<AccountLine>, later: &[AccountLine]) {
     lines.retain(|line| line.before != line.after);
 }
 
-/// A file's content without what `lines` say of it. What somebody else has made of a line of ours stays.
+/// A file's content without the changes in `lines`. Later changes by others to a line of ours stay.
 pub fn without(current: &[u8], lines: &[&AccountLine]) -> Vec<u8> {
     let current = text(current);
     let mut out = String::with_capacity(current.len());
@@ -114,7 +115,7 @@ pub fn without(current: &[u8], lines: &[&AccountLine]) -> Vec<u8> {
         out.push_str(&restored);
         out.push('\n');
     }
-    // What we removed comes back.
+    // What we removed is restored.
     for line in lines.iter().filter(|line| line.after.is_none() && !seen.contains(&line.key.as_str())) {
         if let Some(before) = &line.before {
             out.push_str(before);
@@ -124,7 +125,7 @@ pub fn without(current: &[u8], lines: &[&AccountLine]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// A line that others changed too, without the members that only we brought.
+/// A line that others changed too, without the members that only we added.
 fn without_members(now: &str, before: &str, ours: &str) -> String {
     let ((head, here), (_, old), (_, new)) = (members(now), members(before), members(ours));
     let ours_only = |name: &&str| new.contains(name) && !old.contains(name);
@@ -132,7 +133,7 @@ fn without_members(now: &str, before: &str, ours: &str) -> String {
     if kept.len() == here.len() { now.to_owned() } else { format!("{head}:{}", kept.join(",")) }
 }
 
-/// A group's line: what comes before its members, and those.
+/// A group's line: everything before its members, and the members.
 fn members(line: &str) -> (&str, Vec<&str>) {
     let (head, last) = line.rsplit_once(':').unwrap_or((line, ""));
     (head, last.split(',').filter(|name| !name.is_empty()).collect())
@@ -205,7 +206,7 @@ mod tests {
         let mut lines = vec![line(None, Some("a:1"))];
         add(&mut lines, &[line(Some("a:1"), Some("a:2"))]);
         assert_eq!(lines, [line(None, Some("a:2"))]);
-        // Somebody changed it in between: theirs is what has to come back.
+        // Others changed it in between: their version is restored.
         add(&mut lines, &[line(Some("a:3"), Some("a:4"))]);
         assert_eq!(lines, [line(Some("a:3"), Some("a:4"))]);
         add(&mut lines, &[line(Some("a:4"), Some("a:3"))]);
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!(of("/etc/passwd", "ours:x:1", "ours:x:2").as_deref(), Some("ours:x:2"));
         for file in [GROUP, "/etc/gshadow"] {
             assert_eq!(of(file, "a:x:1:alice", "a:x:1:alice,ours").as_deref(), Some("a:x:1:alice,ours"));
-            // Of whoever else joined or left meanwhile nothing is ours.
+            // Other accounts that joined or left meanwhile are not ours.
             assert_eq!(of(file, "a:x:1:alice,bob", "a:x:1:bob,ours,eve").as_deref(), Some("a:x:1:alice,bob,ours"));
             assert_eq!(of(file, "a:x:1:alice,ours", "a:x:1:").as_deref(), Some("a:x:1:alice"));
             assert_eq!(of(file, "a:x:1:alice", "a:x:1:eve"), None);

@@ -1,7 +1,7 @@
-//! The layers in which runs lie on the server.
+//! Runs as layers on the server.
 //!
-//! A run that is rolled back while later ones are in place leaves what they use, and the disk is compared with what
-//! it was before it only when the last of them is gone.
+//! Rolling back a run while later ones are in place keeps what they use; the disk is compared with its state before the
+//! run only when the last of them is rolled back.
 
 use crate::engine::journal::Journal;
 use crate::engine::rollback::shared::Used;
@@ -17,7 +17,7 @@ pub struct Layer<'a> {
     pub journal: &'a mut Journal,
 }
 
-/// Where a run lies among the others: the later, the higher.
+/// Position of a run among the others: later runs are higher.
 pub type Height = (Stamp, String);
 
 /// The height of the run with this journal.
@@ -33,7 +33,7 @@ pub struct Above {
 }
 
 impl Above {
-    /// What the runs use that are in place, later than `lowest`, and none of `but`.
+    /// What later runs than `lowest` that are in place use, except those in `but`.
     pub fn all(host: &dyn Host, all: &[Run], lowest: &Height, but: &[String]) -> Outcome<Vec<Self>> {
         let stays = |run: &&Run| run.state != RunStatus::RolledBack && !but.contains(&run.dir.id);
         all.iter()
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(above(&host, &first.1, &ids[1..2]).unwrap(), &ids[2..]);
         assert_eq!(above(&host, &second.1, &[]).unwrap(), &ids[2..]);
         assert_eq!(above(&host, &third.1, &[]).unwrap(), [""; 0]);
-        // Of what lies above the lowest, each layer has only what lies above itself.
+        // Above the lowest, each layer only has what is above itself.
         let all = Above::all(&host, &runs::all(&host, None).unwrap(), &height(&first.1), &[]).unwrap();
         assert_eq!(all.len(), 2);
         assert_eq!(Above::than(&all, &height(&second.1)).iter().map(|used| &used.run).collect::<Vec<_>>(), [&ids[2]]);
@@ -110,7 +110,7 @@ mod tests {
         let (before, first, later) = (begun(&host, "z"), finished(&host, "a"), begun(&host, "b"));
         let failure = above(&host, &first.1, &[]).unwrap_err();
         assert!(failure.why.contains(&later.0.id), "{failure}");
-        // One that is rolled back with it, or lies below, uses nothing of it.
+        // A run that is rolled back with it, or is below it, uses nothing of it.
         assert_eq!(above(&host, &first.1, std::slice::from_ref(&later.0.id)).unwrap(), [""; 0]);
         assert!(height(&before.1) < height(&first.1));
     }

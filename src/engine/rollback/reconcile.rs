@@ -1,6 +1,6 @@
-//! The disk as it was: every path that the run is known to have changed becomes what it was before.
+//! The disk as it was: every path that the run is known to have changed is restored.
 //!
-//! Asked of every such path, and of what lies in directories that the run brought; the first row that fits decides.
+//! Applied to every such path, and to everything in directories that the run made; the first row that matches decides.
 //!
 //! | # | the path | becomes |
 //! |---|---|---|
@@ -29,62 +29,62 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta};
 use crate::undo::manifest::{Contents, FileEntry, Manifest, is_log};
 
-/// Where certbot keeps certificates. It renews them by itself: one that the run brought goes with all that its
-/// renewals have made of it.
+/// Where certbot keeps certificates. It renews them by itself: one that the run had issued is removed with all its
+/// renewals.
 const RENEWED: &str = "/etc/letsencrypt";
-/// Directories there that are of no certificate alone: copies of keys and requests that certbot before 2.3 writes and
-/// never reads, and accounts.
+/// Directories there that belong to no single certificate: copies of keys and requests, which certbot before 2.3 writes
+/// and never reads, and accounts.
 const SHARED: &[&str] = &["keys", "csr", "accounts"];
 
 /// What is known of the disk.
 pub struct States<'a> {
     /// Before the first change.
     pub baseline: &'a Manifest,
-    /// At the run's end, or when it failed; none when it was killed.
+    /// At the run's end, or at its failure; none when it was killed.
     pub look: Option<&'a Manifest>,
     /// What the run is known to have changed.
     pub owned: &'a Owned,
     /// Directories that records of the run made.
     pub made: &'a BTreeSet<PathBuf>,
-    /// Those of them that hold a source or an environment, which come as a whole.
+    /// Those of them that hold a source tree or an environment, which are removed as a whole.
     pub trees: &'a BTreeSet<PathBuf>,
-    /// What records have left in place, and has been reported: nothing below is touched.
+    /// What records left in place and reported: nothing below is touched.
     pub kept: &'a BTreeSet<PathBuf>,
-    /// Paths of whatever else records name: those have decided.
+    /// Other paths that records name: the records have decided about them.
     pub recorded: &'a BTreeSet<PathBuf>,
-    /// Paths that other runs of ours changed: of those nobody is told.
+    /// Paths that other runs of ours changed: these are not reported.
     pub quiet: &'a BTreeSet<PathBuf>,
-    /// The disk as it was last seen, for the hashes of what has not changed since.
+    /// The latest snapshot, for the hashes of files that have not changed since.
     pub known: &'a Manifest,
     /// A content by its hash.
     pub content: &'a dyn Fn(&str) -> Option<Vec<u8>>,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// Left in place, and why.
     pub kept: Vec<(String, String)>,
-    /// Could not be made as it was.
+    /// Could not be restored.
     pub errors: Vec<Failure>,
 }
 
-/// What a path shall be.
+/// What a path is to become.
 #[derive(Debug, PartialEq, Eq)]
 enum Want<'a> {
     /// As it is now.
     AsIs,
-    /// As it is now, because somebody else changed it since.
+    /// As it is now, because others changed it since.
     Changed,
-    /// Not there.
+    /// Removed.
     Gone,
-    /// This.
+    /// Restored to this entry.
     This(&'a FileEntry),
     /// The account file without our lines.
     Merged,
 }
 
-/// Brings every path to what it shall be. Safe to call again.
+/// Makes every path what it is to be. Safe to call again.
 pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
     let mut contents = Contents::new();
     let now = Manifest::take(host, Some(states.known), &mut contents)?;
@@ -114,7 +114,7 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
         }
     }
     let mut full = remove(host, &gone, &now, &mut outcomes);
-    // A purge took these along with a directory that the run brought.
+    // A purge removed these along with a directory that the run made.
     full.extend(back.into_iter().filter_map(|path| outermost_new(host, states, path)));
     report_full(host, &full, &mut outcomes);
     times(host, states);
@@ -122,7 +122,7 @@ pub fn reconcile(host: &dyn Host, states: &States<'_>) -> Outcome<Outcomes> {
     Ok(outcomes)
 }
 
-/// Makes `path` what it was; says so where that is somebody else's version.
+/// Restores `path`, and reports it where that is another's version.
 fn restore(
     host: &dyn Host,
     states: &States<'_>,
@@ -166,7 +166,7 @@ fn restore(
     }
 }
 
-/// Takes our lines out of an account file; where it is then what it was, with its former times, too.
+/// Removes our lines from an account file; restores its times where it is then as before.
 fn merge(
     host: &dyn Host,
     states: &States<'_>,
@@ -180,7 +180,7 @@ fn merge(
     let lines: Vec<_> = states.owned.lines.iter().filter(|line| line.file == path).collect();
     let merged = accounts::without(&now, &lines);
     let left = states.owned.paths.get(path);
-    // Another mode than ours left is somebody's, whatever is in the file.
+    // A mode other than the one we left was set by others, whatever is in the file.
     let settings_are_ours = left.and_then(|left| left.after.as_ref()).is_none_or(|after| after.meta == here.meta);
     if let Some(before) = left.and_then(|left| left.before.as_ref())
         && settings_are_ours
@@ -188,14 +188,14 @@ fn merge(
     {
         restore(host, &States { owned: &Owned::default(), ..*states }, path, before, Some(here), outcomes);
     } else if merged != now {
-        // As it is at this moment: somebody may have changed its mode since the disk was looked at.
+        // Read again now: its mode may have changed since the scan.
         let meta = host.stat(path).map_err(failed)?.map_or(here.meta, |stat| stat.meta);
         host.write(path, &merged, meta).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Puts back what was not the run's and a purge has taken along with a directory that the run brought.
+/// Restores files that were not the run's and that a purge removed along with a directory of the run.
 pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Option<Vec<u8>>) -> Outcomes {
     let mut outcomes = Outcomes::default();
     let dirs: BTreeMap<&Path, Meta> = closed.dirs.iter().map(|(path, meta)| (path.as_path(), *meta)).collect();
@@ -213,7 +213,7 @@ pub fn put_back(host: &dyn Host, closed: &Closed, content: &dyn Fn(&str) -> Opti
     outcomes
 }
 
-/// Names what somebody else changed while the run worked, and what therefore stays.
+/// Reports what others changed while the run worked, and what therefore stays.
 fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &Guard, outcomes: &mut Outcomes) {
     let at_end = states.look.unwrap_or(now);
     let mut last: Option<&Path> = None;
@@ -229,7 +229,7 @@ fn report_others(host: &dyn Host, states: &States<'_>, now: &Manifest, guard: &G
         if told || silent || same(before, Some(entry)) || last.is_some_and(|above| path.starts_with(above)) {
             continue;
         }
-        // What is gone meanwhile, or as it was, is nobody's news.
+        // What vanished meanwhile, or is as it was, needs no report.
         if host.stat(path).ok().flatten().is_none() || same(before, now.entries.get(path)) {
             continue;
         }
@@ -246,11 +246,11 @@ fn below(dirs: &BTreeSet<PathBuf>, path: &Path) -> bool {
     path.ancestors().any(|above| dirs.contains(above))
 }
 
-/// What must not be touched: files of packages that others brought, and the package database with them.
+/// What must not be touched: files of packages that others installed, and the package database with them.
 struct Guard {
     /// Files of packages that are installed although `baseline` does not know them.
     foreign: BTreeSet<PathBuf>,
-    /// Whether the package set is not ours alone.
+    /// Whether others changed the package set, too.
     packages_changed: bool,
 }
 
@@ -321,7 +321,7 @@ impl Guard {
     }
 
     fn want_of_ours<'a>(left: &'a RunChange, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
-        // A directory that a purge took and that is there again because of what others have in it.
+        // A directory that a purge removed and that exists again because others keep something in it.
         if left.before.is_none() && left.was_dir && here.is_some_and(|here| here.kind == Kind::Dir) && !left.of_earlier
         {
             return Want::Gone;
@@ -335,7 +335,7 @@ impl Guard {
 }
 
 impl States<'_> {
-    /// Whether `path` belongs to a certificate that the run brought and certbot renews.
+    /// Whether `path` belongs to a certificate that the run had issued and certbot renews.
     fn renewed(&self, path: &Path) -> bool {
         let Ok(below) = path.strip_prefix(RENEWED) else { return false };
         let shared = SHARED.iter().any(|name| below.starts_with(name));
@@ -344,7 +344,7 @@ impl States<'_> {
         below.components().count() >= depth && self.owned.paths.get(&top).is_some_and(|left| left.before.is_none())
     }
 
-    /// Whether the run brought `path` with a whole directory of running state.
+    /// Whether `path` is in a directory of runtime state that the run made.
     fn brought(&self, path: &Path) -> bool {
         let is_new = |above: &Path| {
             let owned = self.owned.paths.get(above).is_some_and(|left| left.before.is_none() && left.was_dir);
@@ -354,8 +354,8 @@ impl States<'_> {
     }
 }
 
-/// Makes `path` what `entry` says; false when its content was not kept. `dirs` are permissions of directories above
-/// that may be missing.
+/// Makes `path` what `entry` says; false when its content was not kept. `dirs` has the permissions of parent
+/// directories that may be missing.
 fn make(
     host: &dyn Host,
     dirs: &BTreeMap<&Path, Meta>,
@@ -407,7 +407,7 @@ fn make(
     Ok(true)
 }
 
-/// Makes the directories above a path that stays although a purge took them.
+/// Recreates the parent directories of a path that stays although a purge removed them.
 fn parents(host: &dyn Host, dirs: &BTreeMap<&Path, Meta>, path: &Path) -> std::io::Result<()> {
     let mut missing = Vec::new();
     for above in path.ancestors().skip(1) {
@@ -422,7 +422,7 @@ fn parents(host: &dyn Host, dirs: &BTreeMap<&Path, Meta>, path: &Path) -> std::i
     Ok(())
 }
 
-/// Removes paths, deepest first; directories only when empty. Those that are not.
+/// Removes paths, deepest first, directories only when empty. Returns those that are not.
 fn remove<'p>(host: &dyn Host, gone: &[&'p PathBuf], now: &Manifest, outcomes: &mut Outcomes) -> BTreeSet<&'p Path> {
     let mut full: BTreeSet<&Path> = BTreeSet::new();
     for path in gone.iter().rev() {
@@ -449,13 +449,13 @@ fn remove<'p>(host: &dyn Host, gone: &[&'p PathBuf], now: &Manifest, outcomes: &
     full
 }
 
-/// The highest directory above `path` that was not there before the run, and is now.
+/// The topmost directory above `path` that did not exist before the run and does now.
 fn outermost_new<'p>(host: &dyn Host, states: &States<'_>, path: &'p Path) -> Option<&'p Path> {
     let above = path.ancestors().skip(1).take_while(|dir| !states.baseline.entries.contains_key(*dir));
     above.last().filter(|dir| host.stat(dir).ok().flatten().is_some())
 }
 
-/// Names directories that stay because of what is in them: of nested ones the outermost says enough.
+/// Reports directories that stay because of their content, the outermost of nested ones only.
 fn report_full(host: &dyn Host, full: &BTreeSet<&Path>, outcomes: &mut Outcomes) {
     for path in full {
         if !path.ancestors().skip(1).any(|above| full.contains(above)) {
@@ -496,7 +496,7 @@ fn files_below(host: &dyn Host, dir: &Path, most: usize, found: &mut Vec<PathBuf
     }
 }
 
-/// Gives directories the time they had where the same names are in them again.
+/// Restores the times of directories that have the same entries again.
 fn times(host: &dyn Host, states: &States<'_>) {
     let touched = states.owned.paths.keys().chain(states.recorded).filter_map(|path| path.parent());
     let touched: BTreeSet<&Path> = touched.collect();
@@ -514,7 +514,7 @@ fn times(host: &dyn Host, states: &States<'_>) {
         let here: BTreeSet<&std::ffi::OsStr> =
             here.iter().filter(|name| !volatile(name)).filter_map(|name| name.file_name()).collect();
         if before == here {
-            // A time that cannot be set harms nobody.
+            // Failing to set a time is harmless.
             let _ = host.set_mtime(dir, baseline.mtime);
         }
     }

@@ -1,5 +1,5 @@
-//! Services after a rollback: what ran before and was touched by the run takes up the files that are back, and what
-//! goes on takes up what is left of a run of which a part was rolled back.
+//! Services after a rollback: what ran before and was touched by the run restarts or reloads with the restored files;
+//! after a partial rollback, running services reload what is left of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) enum Of<'a> {
     Run,
     /// One stage of it.
     Stage(&'a str),
-    /// Some actions, of a run that goes on.
+    /// Some actions, of a run that continues.
     Actions(&'a BTreeSet<String>),
 }
 
@@ -36,8 +36,8 @@ impl Of<'_> {
     }
 }
 
-/// Brings services in line with the files that are back. What a former try could not is tried again. Of the services
-/// `elsewhere`, by manager and name, a record of another run that is rolled back with this one decides.
+/// Brings services in line with the restored files. What an earlier attempt failed to do is tried again. The services
+/// in `elsewhere`, by manager and name, are left to the record of another run that is rolled back with this one.
 pub(super) fn restore(
     host: &dyn Host,
     dir: &RunDir,
@@ -51,7 +51,7 @@ pub(super) fn restore(
         entries.iter().filter(|entry| entry.undone && of.holds(entry)).map(|entry| entry.action.as_str()).collect();
     let mut settled = Vec::new();
     let mut lists = Lists { dir, host, known: None };
-    // What others use goes on as it is.
+    // Services that others use keep running unchanged.
     for entry in entries.iter().filter(|entry| entry.used_by.is_empty()) {
         for record in &entry.undo {
             let Some(prior) = PriorState::of(record) else { continue };
@@ -59,7 +59,7 @@ pub(super) fn restore(
                 if elsewhere.contains(&(prior.manager.to_owned(), prior.name.to_owned())) {
                     continue;
                 }
-                // What a run that goes on could not take back is left for the next try as it is.
+                // What a continuing run could not roll back is left for the next attempt.
                 if entry.settled || (!entry.undone && matches!(of, Of::Actions(_))) {
                     continue;
                 }
@@ -69,7 +69,7 @@ pub(super) fn restore(
                 }
                 tell(&entry.action, came, report, emit);
             } else if !entry.undone && (prior.was_active || matches!(of, Of::Stage(_))) {
-                // What a run that goes on has started it will restart itself.
+                // A continuing run restarts what it has started by itself.
                 let (restart, reload) = lists.of(&entry.action, prior);
                 let any = |ids: &[String]| ids.iter().any(|id| rolled_back.contains(&id.as_str()));
                 if any(&restart) || any(&reload) {
@@ -79,7 +79,7 @@ pub(super) fn restore(
             }
         }
     }
-    // The end of a whole rollback says the same of all.
+    // The end of a whole rollback reports the same for all of them.
     if matches!(of, Of::Run) && report.errors.is_empty() {
         return;
     }
@@ -90,7 +90,7 @@ pub(super) fn restore(
     }
 }
 
-/// What was begun twice may have been done more to than its record says.
+/// An action that was begun twice may have done more than its record says.
 fn exact<'a>(prior: PriorState<'a>, entry: &JournalEntry) -> PriorState<'a> {
     if entry.begun_again { PriorState { steps: &[], ..prior } } else { prior }
 }
@@ -124,22 +124,22 @@ fn with<T>(host: &dyn Host, dir: &RunDir, does: impl FnOnce(&UndoContext<'_>) ->
         post: None,
         died: None,
     };
-    // The whole output stands in the log; the failure leads there.
+    // The log has the whole output; the failure names the log.
     does(&cx).map_err(|failure| Failure {
         log: failure.log.or_else(|| host.stat(&log).ok().flatten().map(|_| log.display().to_string())),
         ..failure
     })
 }
 
-/// After which actions services read their configuration again: from the record, or in a run of the first releases
-/// from its plan.
+/// After which actions a service reads its configuration again: from the record, or from the plan in runs of the first
+/// releases.
 struct Lists<'a> {
     dir: &'a RunDir,
     host: &'a dyn Host,
     known: Option<BTreeMap<String, After>>,
 }
 
-/// Actions whose change is taken up by a restart, and by a reload.
+/// Actions whose change needs a restart, and those that need a reload.
 type After = (Vec<String>, Vec<String>);
 
 impl Lists<'_> {
@@ -149,7 +149,7 @@ impl Lists<'_> {
         }
         let (dir, host) = (self.dir, self.host);
         let read = || -> BTreeMap<_, _> {
-            // A plan that this program does not understand any more tells nothing.
+            // A plan that this version cannot read says nothing.
             let actions = dir.plan(host).map(|plan| plan.actions).unwrap_or_default();
             let lists = actions.into_iter().filter_map(|planned| match planned.action {
                 Action::Service(service) => Some((planned.id, (service.restart_after, service.reload_after))),

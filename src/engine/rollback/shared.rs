@@ -1,9 +1,9 @@
-//! What several runs use: it stays until the last of them is rolled back.
+//! What several runs use stays until the last of them is rolled back.
 //!
-//! Runs lie on the server in layers, in the order in which they began. A run found what the earlier ones had made, so
-//! it may use it, whether or not a record says so; it cannot use what only came later. Therefore a record is carried
-//! out unless a *later* run that is still in place uses what it would take away, and what counts as use is in that
-//! run's plan: what its actions bring, who owns it, what its files name.
+//! Runs lie on the server in layers, in the order in which they started. A run may use what earlier ones made, whether
+//! or not a record says so; it cannot use what came later. A record is therefore carried out unless a *later* run that
+//! is still in place uses what it would remove. What a run uses is in its plan: what its actions add, who owns it, what
+//! its files name.
 //!
 //! | record | stays when a later run |
 //! |---|---|
@@ -44,14 +44,14 @@ pub struct Used {
     paths: BTreeSet<PathBuf>,
     firewall: bool,
     sshd: bool,
-    /// Engine and name.
+    /// Databases, as engine and name.
     databases: BTreeSet<(String, String)>,
     /// Engine and name.
     roles: BTreeSet<(String, String)>,
     broker_users: BTreeSet<String>,
     vhosts: BTreeSet<String>,
     certificates: BTreeSet<String>,
-    /// Ways back that its own commands declare.
+    /// Undo commands that its own actions declare.
     commands: BTreeSet<Vec<String>>,
 }
 
@@ -72,7 +72,7 @@ impl Used {
                 used.named(&body, "");
             }
         }
-        // What an earlier plan of it left, too.
+        // What an earlier plan of the run left counts, too.
         for undo in journal.entries().iter().filter(|entry| !entry.undone).flat_map(|entry| &entry.undo) {
             if let Some(path) = path_of(undo) {
                 used.path(path);
@@ -103,7 +103,7 @@ impl Used {
         }
     }
 
-    /// Accounts and paths that a part of an action names, in the text of files, too.
+    /// Accounts and paths that an action names, in the text of files, too.
     fn named(&mut self, value: &Value, key: &str) {
         match value {
             Value::String(text) => {
@@ -121,7 +121,7 @@ impl Used {
     }
 
     fn path(&mut self, path: &Path) {
-        // The root is in use anyway, and nobody made it.
+        // `/` is always in use, and no run made it.
         for above in path.ancestors().filter(|above| above.parent().is_some()) {
             if !self.paths.insert(above.to_owned()) {
                 break;
@@ -139,7 +139,7 @@ impl Used {
         self.services.contains(service)
     }
 
-    /// Whether what this record would take away is in use. Packages and databases are looked at one by one.
+    /// Whether what this record would remove is in use. Packages and databases are checked one by one.
     fn uses(&self, undo: &Undo) -> bool {
         match undo {
             Undo::User { name, .. } => self.accounts.contains(name),
@@ -161,7 +161,7 @@ impl Used {
         }
     }
 
-    /// Whether a word of a command is something that is in use.
+    /// Whether a word of a command names something in use.
     fn knows(&self, word: &str) -> bool {
         let service = |name: &String| name.split_once(':').is_some_and(|(_, name)| name == word);
         self.accounts.contains(word)
@@ -175,18 +175,18 @@ impl Used {
 pub struct Split {
     /// To be carried out, in their order.
     pub now: Vec<Undo>,
-    /// Left for the last that uses what they take away.
+    /// Kept until the last run that uses it is rolled back.
     pub later: Vec<Undo>,
     /// Who uses it.
     pub used_by: BTreeSet<String>,
 }
 
-/// Which of these records take away what `users` use. `packages` is what is installed now.
+/// Which of these records remove what `users` use. `packages` are those installed now.
 pub fn split(records: &[Undo], users: &[&Used], packages: &Database) -> Split {
     let mut split = Split::default();
-    // The server takes up its files when all of them are back, so half of them is worse than none.
+    // The SSH server reloads its files once all of them are restored; half of them is worse than none.
     let sshd = records.iter().any(|undo| matches!(undo, Undo::Sshd { .. }));
-    // What loads the rules at boot loads those of all.
+    // The unit that loads the rules at boot loads those of every run.
     let firewall = records.iter().any(|undo| matches!(undo, Undo::Firewall { .. }));
     let with_it = |user: &Used, undo: &Undo| {
         (sshd && user.sshd) || (firewall && user.firewall && matches!(undo, Undo::Service { .. }))
@@ -209,8 +209,8 @@ pub fn split(records: &[Undo], users: &[&Used], packages: &Database) -> Split {
                     split.now.push(undo.clone());
                     continue;
                 }
-                // The role stays as it is; the database is of this run alone.
-                // What was closed to the role stays closed as long as there is one.
+                // The role stays as it is; only the database belongs to this run.
+                // What was closed to the role stays closed as long as the role exists.
                 let of = |database_existed, role_existed, before, closed: &[_]| Undo::Database {
                     cluster: cluster.clone(),
                     closed: closed.to_vec(),
@@ -251,7 +251,7 @@ fn split_packages(
         planned: planned.iter().filter(|(name, _)| stay.contains(name) == keep).cloned().collect(),
     };
     if stay.len() < ours.len() || stay.is_empty() {
-        // For this record those that stay were there before.
+        // For this record, packages that stay count as installed before.
         split.now.push(record(false, &stay));
     }
     if !stay.is_empty() {
@@ -264,7 +264,7 @@ fn split_packages(
     }
 }
 
-/// What these records would take away, in words.
+/// What these records would remove, in words.
 pub fn words(records: &[Undo]) -> String {
     let mut packages = BTreeSet::new();
     let mut things = BTreeSet::new();
@@ -291,7 +291,7 @@ pub fn words(records: &[Undo]) -> String {
             _ => paths.extend(path_of(undo).map(|path| path.display().to_string())),
         }
     }
-    // Whoever reads this knows programs; libraries come last.
+    // Readers know programs by name; libraries come last.
     let (libraries, mut names): (Vec<&str>, Vec<&str>) = packages.into_iter().partition(|name| name.starts_with("lib"));
     names.extend(libraries);
     let packages = (!names.is_empty()).then(|| format!("the packages {}", listed(names)));
@@ -308,7 +308,7 @@ fn path_of(undo: &Undo) -> Option<&Path> {
     }
 }
 
-/// `/opt/shop/app` for `/opt/shop/app.releases`, where the trees lie that the former leads to.
+/// `/opt/shop/app` for `/opt/shop/app.releases`, the trees that the link points to.
 fn release_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?.strip_suffix(".releases")?;
     Some(path.with_file_name(name))

@@ -1,4 +1,4 @@
-//! Services that stay because others use them read their configuration again, when a part of it went with a run.
+//! Services that stay because others use them read their configuration again when a part of it was rolled back.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::secret::Secrets;
 use crate::undo::Undo;
 
-/// Closes what only this run had opened in a firewall that was left for others.
+/// Closes what only this run had opened in a firewall that stays for others.
 pub fn firewalls(host: &dyn Host, deferred: &[Undo]) -> Vec<Failure> {
     let managers: BTreeSet<&str> = deferred
         .iter()
@@ -24,24 +24,24 @@ pub fn firewalls(host: &dyn Host, deferred: &[Undo]) -> Vec<Failure> {
     managers.into_iter().filter_map(|manager| firewall::close(host, manager).err()).collect()
 }
 
-/// Restarts or reloads, as the plan of the run says, the services whose records were left for `users`, where actions
-/// of this run that they depend on were rolled back (`carried`). Tests their configuration first.
+/// Restarts or reloads, as the run's plan says, the services whose records were left for `users`, where actions of this
+/// run that they depend on were rolled back (`carried`). Tests their configuration first.
 pub fn services(host: &dyn Host, dir: &RunDir, carried: &BTreeSet<String>, users: &[&Used]) -> Vec<Failure> {
     if users.is_empty() || carried.is_empty() {
         return Vec::new();
     }
-    // Without its plan, whoever uses the service reads the rest at its next start.
+    // Without its plan, the service reads the rest at its next start.
     let Ok(plan) = dir.plan(host) else { return Vec::new() };
     let mut failures = Vec::new();
     for planned in &plan.actions {
         let Action::Service(service) = &planned.action else { continue };
         let name = format!("{}:{}", service.manager.name(), service.name);
-        // One that somebody stopped stays so.
+        // A service that an administrator stopped stays stopped.
         let runs = service.manager.state(host, &service.name).is_ok_and(|state| state.active);
         if !runs || !users.iter().any(|user| user.has(&name)) {
             continue;
         }
-        // The sites of others are theirs: nothing of ours could be taken back for their sake any more.
+        // Sites of others are not ours to check here: nothing of ours could be rolled back to repair them any more.
         let service = Service { sites: None, ..service.clone() };
         let cx = Context {
             host,

@@ -1,4 +1,4 @@
-//! A run that failed asks what to do, and waits as long as it takes.
+//! A failed run asks for a decision, and waits without a timeout.
 
 use std::time::Duration;
 
@@ -12,16 +12,15 @@ use crate::engine::rollback::{self, Options};
 use crate::engine::runs;
 use crate::error::{Exit, Outcome};
 
-/// How often the run looks whether somebody decided.
+/// How often the run polls for a decision.
 const POLL: Duration = Duration::from_millis(300);
 
-/// Asks until something is decided that ends the waiting. `at` is the step that failed, `told` the one that was
-/// named as the cause.
+/// Asks until a decision ends the waiting. `at` is the step that failed, `told` the one that was named as the cause.
 pub fn ask(run: &RunContext<'_>, journal: &mut Journal, steps: &[PlanStep<'_>], at: usize, told: &str) -> NextMove {
     let mut asking = Asking::new(steps, at, told);
     loop {
-        // Other answers are planned while it waits, for a host on which this run's packages are its own. Without the
-        // note they only find fewer of them.
+        // Other answers are planned meanwhile, for a host on which this run's packages are its own. Without this record
+        // they only find fewer of them.
         let _ = runs::note_standing(run.host, Some(&run.dir.id));
         let question = asking.question(run, journal);
         let heard = wait(run, &question);
@@ -49,7 +48,7 @@ pub fn ask(run: &RunContext<'_>, journal: &mut Journal, steps: &[PlanStep<'_>], 
         if let Err(failure) = tried {
             let step = "bringup".to_owned();
             (run.emit)(EventKind::Failed { step: step.clone(), failure: failure.clone() });
-            // As after any failure; the next question gets another number by it.
+            // Recorded as any failure; it gives the next question another number.
             let _ = journal.write(run.host, Record::Failed { step, failure });
         }
     }
@@ -64,7 +63,7 @@ enum Heard {
 fn wait(run: &RunContext<'_>, question: &Waiting) -> Heard {
     let mut asked = false;
     loop {
-        // A full disk may be what failed: the question is asked as soon as there is room for it.
+        // The disk may be full: the question is asked as soon as there is room for it.
         if !asked && decision::ask(run.host, run.dir, question).is_ok() {
             asked = true;
             (run.emit)(EventKind::Waiting(question.clone()));
@@ -81,15 +80,15 @@ fn wait(run: &RunContext<'_>, question: &Waiting) -> Heard {
     }
 }
 
-/// The failure that is asked about.
+/// The failure that the question is about.
 struct Asking<'a> {
     steps: &'a [PlanStep<'a>],
     told: &'a str,
-    /// The step that can be skipped; none where what failed is no step.
+    /// The step that can be skipped; none where the failure is not a step's.
     step: Option<PlanStep<'a>>,
-    /// The stage of the step that was told; empty where that is none of the plan's.
+    /// The stage of the step that was named; empty where the plan has no such step.
     stage: &'a str,
-    /// The step that a retry begins with.
+    /// The step that a retry starts with.
     from: usize,
     stage_rolled_back: bool,
 }
@@ -147,7 +146,7 @@ impl<'a> Asking<'a> {
         let first = self.steps.iter().position(|step| step.stage() == self.stage);
         self.from = first.map_or(self.from, |first| first.min(self.from));
         let options = Options { stage: Some(self.stage.to_owned()), ..Options::default() };
-        // What could not be taken back has been told on the way; the choice is still there.
+        // What could not be rolled back has been reported; the choice is still offered.
         rollback::roll_back(run.host, run.dir, journal, &options, run.emit).map(drop)
     }
 }

@@ -18,7 +18,7 @@ use crate::proof;
 use crate::secret::Secrets;
 use crate::undo::Undo;
 
-/// What a plan has to do, one after the other.
+/// The steps of a plan, in order.
 #[derive(Clone, Copy)]
 pub enum PlanStep<'a> {
     Action(&'a Planned),
@@ -46,7 +46,7 @@ impl<'a> PlanStep<'a> {
         }
     }
 
-    /// Why it may be left out, when it may.
+    /// Why it may be skipped, when it may.
     pub fn skip_reason(self) -> Option<&'a str> {
         match self {
             Self::Action(action) => action.skip_reason.as_deref(),
@@ -54,7 +54,7 @@ impl<'a> PlanStep<'a> {
         }
     }
 
-    /// Ids of actions whose change it may have taken back when it failed.
+    /// Ids of actions whose change it may have rolled back when it failed.
     pub fn may_revert(self) -> Vec<&'a str> {
         match self {
             Self::Action(action) => action.action.act().may_revert(),
@@ -87,7 +87,7 @@ fn act(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, p
     ended.map(|_| ())
 }
 
-/// Makes the host as the action wants it; tells whether it had to change anything in this run.
+/// Applies the action; returns whether it had to change anything in this run.
 fn make_so(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<bool> {
     let blobs = run.dir.blobs();
     let log = run.dir.log(&planned.id);
@@ -110,30 +110,30 @@ fn make_so(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_
     };
     let act = planned.action.act();
 
-    // What is left of one that was rolled back for the sake of other runs leads nowhere back from a new change.
+    // Records deferred by an earlier rollback cannot undo a new change.
     let stands = journal.entry(&planned.id).filter(|entry| !entry.undone && entry.used_by.is_empty());
     let begun = stands.is_some();
     let unfinished = stands.is_some_and(|entry| !entry.ended);
-    // It stands in the form of an earlier plan: to be begun again, and made whatever the check says.
+    // It is in place in the form of an earlier plan: begun again, and applied whatever the check says.
     let again = journal.to_apply_again().contains(&planned.id);
     let verdict = act.check(&cx)?;
     if verdict == Verdict::Unchanged && !unfinished {
         return Ok(begun);
     }
     if !begun || !unfinished || again {
-        // A second begin of an action that ended keeps the first way back: see `Journal::write`.
+        // A second begin of an action that ended keeps the first undo records: see `Journal::write`.
         let undo = if begun { act.update_undo(&cx)? } else { act.prepare(&cx)? };
         let record = Record::Begin { action: planned.id.clone(), stage: planned.stage.clone(), undo };
         journal.write(run.host, record)?;
     }
     let undo = journal.entry(&planned.id).map(|entry| entry.undo.clone()).unwrap_or_default();
     let window = tracker.open(window::Footprint::of(&planned.action, &planned.id, &undo).besides(journal))?;
-    // What a crash interrupted is made again even if it looks finished: looks are not proof.
+    // An action that a crash interrupted is applied again even if its check passes.
     let applied = act.apply(&cx);
     let closed = window.map_or(Ok(()), |window| tracker.close(window).map(drop));
     let action = planned.id.clone();
     if let Err(failure) = applied {
-        // What it left half done is known all the same, or a rollback could not tell it from what others do now.
+        // Its half-done work is recorded all the same, or a rollback would take it for changes of others.
         let _ = written_hashes(run.host, &undo)
             .and_then(|written_hashes| journal.write(run.host, Record::Halted { action, written_hashes }));
         return Err(failure);
@@ -143,7 +143,7 @@ fn make_so(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_
     Ok(true)
 }
 
-/// What stands now at the paths that an action writes, so that later changes by others are seen.
+/// The present state of the paths that an action writes, so that later changes by others are detected.
 fn written_hashes(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, String>> {
     let mut out = BTreeMap::new();
     for path in undo.iter().filter_map(Undo::path) {

@@ -1,4 +1,4 @@
-//! What dpkg knows of a package transaction: its files, its settings' hashes, and the words of its scripts.
+//! What dpkg knows of a package transaction: files, conffile hashes, and the words in maintainer scripts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use md5::{Digest as _, Md5};
 use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind};
 
-/// The list of packages.
+/// dpkg's status file.
 pub const STATUS: &str = "/var/lib/dpkg/status";
 const INFO: &str = "/var/lib/dpkg/info";
 /// The parts of a package that say what its scripts do.
 const SCRIPTS: &[&str] = &["preinst", "postinst", "prerm", "postrm", "config", "triggers", "conffiles"];
-/// Files of packages whose text names what services make: users, directories, logs.
+/// Package files whose text names what services create: users, directories, logs.
 const TELLING: &[&str] = &["/usr/lib/sysusers.d", "/usr/lib/tmpfiles.d", "/etc/logrotate.d", "/etc/init.d"];
-/// A script larger than this is not read, 256 KiB: Debian's largest has less.
+/// Scripts larger than this are not read, 256 KiB: Debian's largest is smaller.
 const SCRIPT_AT_MOST: u64 = 256 << 10;
 
 /// A package's state in the list.
@@ -25,7 +25,7 @@ struct Package {
     conffiles: BTreeMap<PathBuf, String>,
 }
 
-/// The packages on the disk before a transaction: `name:arch`.
+/// The packages on the disk before a transaction, as `name:arch`.
 #[derive(Clone, Debug, Default)]
 pub struct PriorVersions {
     packages: BTreeSet<String>,
@@ -37,33 +37,33 @@ impl PriorVersions {
         Ok(Self::of(&status(host)?))
     }
 
-    /// The packages of a list.
+    /// The packages in a status file.
     pub fn of(status: &[u8]) -> Self {
         Self { packages: parse(status).into_keys().collect() }
     }
 }
 
-/// What a transaction brought, or is about to purge.
+/// What a transaction installed, or is about to purge.
 #[derive(Clone, Debug, Default)]
 pub struct Transaction {
     /// Files, directories and links of its packages.
     listed: BTreeSet<PathBuf>,
-    /// MD5 of their settings as they were delivered.
+    /// MD5 of its conffiles as shipped.
     conffiles: BTreeMap<PathBuf, String>,
-    /// What packages have that others installed meanwhile.
+    /// Files of packages that others installed meanwhile.
     others: BTreeSet<PathBuf>,
     /// Scripts and settings of its packages.
     text: String,
 }
 
 impl Transaction {
-    /// What is there now of the packages `planned`; what else is new since `before` is somebody else's.
+    /// The present files of the packages `planned`; other packages that are new since `before` are not ours.
     pub fn read(host: &dyn Host, before: &PriorVersions, planned: &[String]) -> Outcome<Self> {
         let mut found = Self::default();
         let links = merged_directories(host);
         let packages = parse(&status(host)?);
         let paths = |name: &str| listed(host, name).into_iter().flat_map(|path| [through(&links, &path), path]);
-        // Not only those in the list: an interrupted dpkg is ahead of it.
+        // Not only those in the status file: an interrupted dpkg is ahead of it.
         for name in planned {
             found.listed.extend(paths(name));
             found.read_scripts(host, name);
@@ -78,7 +78,7 @@ impl Transaction {
         Ok(found)
     }
 
-    /// Settings that scripts keep with ucf(1), which knows whose they are and how they were delivered.
+    /// Settings that scripts manage with ucf(1), which knows their package and shipped content.
     fn read_ucf(&mut self, host: &dyn Host, planned: &[String]) {
         let text = |name: &str| {
             let path = Path::new("/var/lib/ucf").join(name);
@@ -103,7 +103,7 @@ impl Transaction {
         }
     }
 
-    /// Adds what was known of it at another time.
+    /// Merges what was known at another time.
     pub fn join(&mut self, other: Self) {
         self.listed.extend(other.listed);
         self.conffiles.extend(other.conffiles);
@@ -141,17 +141,17 @@ impl Transaction {
         self.listed.contains(path)
     }
 
-    /// Whether a package that somebody else installed has it.
+    /// Whether a package that others installed contains it.
     pub fn is_of_others(&self, path: &Path) -> bool {
         self.others.contains(path) && !self.listed.contains(path)
     }
 
-    /// The MD5 of a setting as it was delivered.
+    /// The MD5 of a conffile as shipped.
     pub fn delivered(&self, path: &Path) -> Option<&str> {
         self.conffiles.get(path).map(String::as_str)
     }
 
-    /// Whether a script names `path`, or its directory and its name apart.
+    /// Whether a script names `path`, or its directory and its name separately.
     pub fn mentions(&self, path: &Path) -> bool {
         let apart = || {
             let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
@@ -165,7 +165,7 @@ impl Transaction {
         text.len() > 4 && self.text.match_indices(&*text).any(|(at, _)| ends(&self.text[at + text.len()..]))
     }
 
-    /// Whether a script has this word: the name of an account or a service.
+    /// Whether a script contains this word: the name of an account or a service.
     pub fn mentions_word(&self, word: &str) -> bool {
         !word.is_empty()
             && self.text.match_indices(word).any(|(at, _)| {
@@ -216,7 +216,7 @@ pub fn listed(host: &dyn Host, name: &str) -> Vec<PathBuf> {
     Vec::new()
 }
 
-/// Top-level directories that are links into `/usr`: packages still list their files by the old names.
+/// Top-level directories that are links into `/usr`: packages still list their files under the old names.
 fn merged_directories(host: &dyn Host) -> Vec<(PathBuf, PathBuf)> {
     let tops = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"].map(Path::new);
     let target = |top: &Path| Some((top.to_owned(), Path::new("/").join(host.read_link(top).ok()?)));
@@ -228,7 +228,7 @@ fn through(links: &[(PathBuf, PathBuf)], path: &Path) -> PathBuf {
     moved.unwrap_or_else(|| path.to_owned())
 }
 
-/// The packages of which something is on the disk, by `name:arch`.
+/// The packages that have anything on the disk, by `name:arch`.
 fn parse(status: &[u8]) -> BTreeMap<String, Package> {
     let text = String::from_utf8_lossy(status);
     let mut out = BTreeMap::new();
@@ -246,7 +246,7 @@ fn parse(status: &[u8]) -> BTreeMap<String, Package> {
     out
 }
 
-/// The packages of a list, with their versions.
+/// The packages in a status file, with their versions.
 pub fn versions(status: &[u8]) -> BTreeMap<String, String> {
     parse(status).into_iter().map(|(name, package)| (name, package.version)).collect()
 }
@@ -256,7 +256,7 @@ fn conffiles(stanza: &str) -> BTreeMap<PathBuf, String> {
     let mut out = BTreeMap::new();
     while let Some(line) = lines.next().filter(|line| line.starts_with(' ')) {
         let mut words = line.split_whitespace();
-        // `newconffile` stands there until a package is configured.
+        // dpkg writes `newconffile` there until a package is configured.
         if let (Some(path), Some(hash)) = (words.next(), words.next().filter(|hash| hash.len() == 32)) {
             out.insert(PathBuf::from(path), hash.to_owned());
         }
@@ -356,7 +356,8 @@ mod tests {
         for named in ["/etc/shop.d/x.conf", "/etc/shop.d", "/var/lib/shop/data", "/etc/a"] {
             assert!(found.mentions(Path::new(named)), "{named}");
         }
-        // Of a directory right below the root much is said, and a name of four characters is in many others.
+        // Directories directly below the root are named everywhere, and a name of four characters is part of many
+        // others.
         for not in ["/opt/data", "/etc/shop.d/x", "/var/lib/shop/dat", "/var/lib/sho", "/opt", "/etc/b"] {
             assert!(!found.mentions(Path::new(not)), "{not}");
         }

@@ -1,4 +1,4 @@
-//! What can be known of a step before it is carried out: from its plan, or from the records that take it back.
+//! What is known of a step in advance: from its plan, or from the records that undo it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use crate::engine::journal::Journal;
 use crate::undo::Undo;
 use crate::undo::manifest::ManifestScope;
 
-/// What can be known of a step from its plan or its records.
+/// What is known of a step from its plan or its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Footprint {
     /// The action, or the action that is rolled back.
     pub action: String,
-    /// What it is.
+    /// How much it may touch.
     pub nature: Nature,
     /// Accounts and services that it makes, and words of its command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -23,7 +23,7 @@ pub struct Footprint {
     /// Packages that it was to install or purge, as `name:arch`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
-    /// Files that its records name: those decide.
+    /// Files that its records name: the records decide about these.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub recorded: BTreeSet<PathBuf>,
     /// Whether it rolls something back.
@@ -35,12 +35,12 @@ pub struct Footprint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nature {
-    /// Nothing: its records say it all.
+    /// Nothing: its records are complete.
     #[default]
     Recorded,
     /// Accounts, links that start services, directories of services.
     Settings,
-    /// Whatever the scripts of packages touch.
+    /// Anything that maintainer scripts touch.
     Packages,
     /// Anything.
     Program,
@@ -57,7 +57,7 @@ impl Nature {
 }
 
 impl Footprint {
-    /// What is known of an action before it is carried out; `undo` are its records.
+    /// What is known of an action before it is applied; `undo` are its records.
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
             Action::Packages(_) => Nature::Packages,
@@ -80,8 +80,8 @@ impl Footprint {
         step
     }
 
-    /// Leaves the files alone that records of any action of the run name, which a step may put back on its way: those
-    /// records decide. What the scripts of packages did to them is known by windows alone.
+    /// Excludes the files that records of any action of the run name, which a step may restore on its way: the records
+    /// decide about those. What maintainer scripts did to them is known from windows alone.
     #[must_use]
     pub fn besides(mut self, journal: &Journal) -> Self {
         if self.nature != Nature::Packages {
@@ -91,7 +91,7 @@ impl Footprint {
         self
     }
 
-    /// What is known of rolling an action back by these records.
+    /// What is known of rolling back an action with these records.
     pub fn back(id: &str, undo: &[Undo]) -> Self {
         let nature = undo.iter().map(|record| match record {
             Undo::Packages { .. } => Nature::Packages,

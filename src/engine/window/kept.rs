@@ -1,4 +1,4 @@
-//! What is kept of a run's windows on the disk, and what they say of the run together.
+//! A run's windows on disk, and the changes of the run that they add up to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Host, Kind, Meta, Stamp, Writer};
 use crate::undo::manifest::FileEntry;
 
-/// Below a run's directory.
+/// The subdirectory of a run's directory.
 const DIR: &str = "windows";
 
 /// A path that a step changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepChange {
-    /// Where.
+    /// The path.
     pub path: PathBuf,
     /// What was there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,20 +28,20 @@ pub struct StepChange {
     pub after: Option<FileEntry>,
 }
 
-/// One window, as it is kept.
+/// A window as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Window {
     pub(super) step: Footprint,
     /// When it was closed.
     #[serde(default)]
     pub(super) at: Stamp,
-    /// What others, or steps without a window, had changed since the window before.
+    /// What changed between the previous window and this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) drift: Vec<StepChange>,
-    /// What is ours.
+    /// Changes that are ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) ours: Vec<StepChange>,
-    /// What is not, and how that is known.
+    /// Changes that are not, and the reason for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) theirs: Vec<(StepChange, String)>,
     /// Lines of account files that are ours.
@@ -52,26 +52,26 @@ pub(super) struct Window {
 /// A path that a run is known to have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunChange {
-    /// What has to come back: what was there before the run, or what somebody else made of it between two steps.
+    /// What to restore: the state before the run, or what others made of it between two steps.
     pub before: Option<FileEntry>,
     /// What the run, or its rollback, left.
     pub after: Option<FileEntry>,
-    /// Whether `before` is somebody else's.
+    /// Whether `before` is another's version.
     pub disturbed: bool,
     /// Whether it was a directory when the run left it.
     pub was_dir: bool,
-    /// Whether an earlier run, rolled back meanwhile, changed it last: that one brings it back.
+    /// Whether an earlier run that was rolled back meanwhile changed it last: that one restores it.
     pub of_earlier: bool,
 }
 
 /// What a run is known to have changed.
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
-    /// Paths, with what was there before the run and what it left.
+    /// Paths, each with its state before the run and after it.
     pub paths: BTreeMap<PathBuf, RunChange>,
     /// Lines of account files.
     pub lines: Vec<accounts::AccountLine>,
-    /// Paths that were changed while a step worked and are not ours, each with how that is known.
+    /// Paths that changed during a step and are not ours, and the reason for each.
     pub theirs: BTreeMap<PathBuf, String>,
 }
 
@@ -80,7 +80,7 @@ impl Owned {
         for change in &window.ours {
             let StepChange { path, before, after } = change.clone();
             if let Some(left) = self.paths.get_mut(&path) {
-                // Somebody changed it between two steps of ours: theirs is what has to come back.
+                // Others changed it between two steps of ours: their version is restored.
                 if !same(left.after.as_ref(), before.as_ref()) {
                     left.before = before;
                     left.disturbed = true;
@@ -105,7 +105,7 @@ fn is_dir(entry: Option<&FileEntry>) -> bool {
     entry.is_some_and(|entry| entry.kind == Kind::Dir)
 }
 
-/// Whether both are the same thing.
+/// Whether both are the same entry.
 pub fn same(a: Option<&FileEntry>, b: Option<&FileEntry>) -> bool {
     match (a, b) {
         (None, None) => true,
@@ -114,7 +114,7 @@ pub fn same(a: Option<&FileEntry>, b: Option<&FileEntry>) -> bool {
     }
 }
 
-/// Files that others had written when the process before this one last gave a sign of life: their inodes stand there.
+/// The file with the inodes that others had written up to the last sign of life of the previous process.
 pub(super) fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
     let text = host.read(alive).unwrap_or_default();
     let inodes =
@@ -122,8 +122,9 @@ pub(super) fn others(host: &dyn Host, alive: &Path) -> BTreeMap<u64, Writer> {
     inodes.into_iter().map(|ino| (ino, Writer::Other)).collect()
 }
 
-/// What a run is known to have changed when other runs of ours worked on the same disk: what they did between its
-/// steps is nobody else's. `relatives` are those, and whether each began before it. Also the paths that they changed.
+/// What a run is known to have changed when other runs of ours worked on the same disk: what those did between its
+/// steps is ours, too. `relatives` are those runs, each with whether it began before this one. Also returns the paths
+/// that they changed.
 pub fn with_relatives(
     host: &dyn Host,
     dir: &RunDir,
@@ -155,7 +156,7 @@ pub fn with_relatives(
     Ok((owned, theirs))
 }
 
-/// Whether windows were kept for a run: programs before them kept none.
+/// Whether windows were recorded for a run: earlier versions recorded none.
 pub fn are_kept(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
     let dir = dir.file(DIR);
     Ok(host.stat(&dir).map_err(|e| Failure::new(format!("look at {}", dir.display()), e))?.is_some())
@@ -165,7 +166,7 @@ pub fn are_kept(host: &dyn Host, dir: &RunDir) -> Outcome<bool> {
 pub(super) struct Kept {
     pub(super) number: usize,
     pub(super) path: PathBuf,
-    /// It was not closed.
+    /// The suffix of a window that was not closed.
     pub(super) open: bool,
 }
 
@@ -182,14 +183,14 @@ pub(super) fn list(host: &dyn Host, dir: &RunDir) -> Outcome<Vec<Kept>> {
         (open || name.extension()? == "json").then(|| Kept { number, path: dir.join(name), open })
     };
     let mut found: Vec<Kept> = host.list(&dir).map_err(failed)?.iter().filter_map(file).collect();
-    // One that was closed, and whose open file a crash left, is closed.
+    // A window that was closed although a crash left its open file counts as closed.
     let closed: BTreeSet<usize> = found.iter().filter(|window| !window.open).map(|window| window.number).collect();
     found.retain(|window| !window.open || !closed.contains(&window.number));
     found.sort_by_key(|window| window.number);
     Ok(found)
 }
 
-/// Notes that windows are kept for this run.
+/// Marks the run as one with windows.
 pub(super) fn begin(host: &dyn Host, dir: &RunDir) -> Outcome<()> {
     let dir = dir.file(DIR);
     host.make_dir(&dir, Meta::root(0o700)).map_err(|e| Failure::new(format!("make {}", dir.display()), e))
@@ -199,7 +200,7 @@ fn name(number: usize, open: bool) -> String {
     format!("{DIR}/{number:04}.{}", if open { "open" } else { "json" })
 }
 
-/// Keeps a window as it is now.
+/// Stores a window as it is now.
 pub(super) fn write(host: &dyn Host, dir: &RunDir, number: usize, open: bool, window: &Window) -> Outcome<()> {
     let window = Window { at: host.now(), ..window.clone() };
     begin(host, dir)?;
@@ -207,7 +208,7 @@ pub(super) fn write(host: &dyn Host, dir: &RunDir, number: usize, open: bool, wi
     dir.write(host, &name(number, open), &bytes)
 }
 
-/// Forgets that a window was open: it is closed.
+/// Removes the open file of a window that is closed.
 pub(super) fn remove_open(host: &dyn Host, dir: &RunDir, number: usize) -> Outcome<()> {
     let open = dir.file(&name(number, true));
     host.remove(&open).map_err(|e| Failure::new(format!("remove {}", open.display()), e))
@@ -265,7 +266,7 @@ mod tests {
         assert_eq!((left.before, left.after, left.disturbed, left.was_dir), (file(1), file(3), false, false));
         let new = added(&[window(false, None, file(2)), window(false, file(2), None)]);
         assert_eq!((new.before, new.after, new.disturbed), (None, None, false));
-        // Somebody changed it between two steps of ours: theirs is what has to come back.
+        // Others changed it between two steps of ours: their version is restored.
         let left =
             added(&[window(false, file(1), file(2)), window(false, file(7), file(3)), window(false, file(3), file(4))]);
         assert_eq!((left.before, left.after, left.disturbed), (file(7), file(4), true));
@@ -320,7 +321,7 @@ mod tests {
         assert_eq!(list(&host, &dir).unwrap().len(), 2);
     }
 
-    /// Runs of ours beside this one: what they did between its steps is nobody else's.
+    /// Other runs of ours: what they did between this run's steps is ours, too.
     #[test]
     fn what_other_runs_of_ours_did_in_between_disturbs_nothing() {
         let host = FakeHost::new();
@@ -333,7 +334,7 @@ mod tests {
         write(&host, &own, 0, false, &window(false, file(1), file(2))).unwrap();
         write(&host, &later, 0, false, &window(false, file(2), file(3))).unwrap();
         write(&host, &own, 1, false, &window(false, file(3), file(4))).unwrap();
-        // One that is still open says nothing yet.
+        // An open window says nothing yet.
         write(&host, &own, 2, true, &window(false, file(4), file(9))).unwrap();
         let alone = owned(&[]);
         assert!(alone.0.unwrap().disturbed && !alone.1);
@@ -344,7 +345,7 @@ mod tests {
             (file(1), file(4), false, false)
         );
         assert!(theirs);
-        // The rollback of an earlier run that changed it last brings it back, and that alone.
+        // The rollback of an earlier run that changed it last restores it, and only that one does.
         for (back, is_earlier) in [(true, false), (false, true), (true, true)] {
             let last = if is_earlier { &earlier } else { &later };
             write(&host, last, 9, false, &window(back, file(4), file(5))).unwrap();

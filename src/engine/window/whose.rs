@@ -1,6 +1,6 @@
-//! Whose change it is. A change is ours only if it is known to be ours.
+//! Attribution of changes: a change is ours only if it is known to be ours.
 //!
-//! Asked of every path that changed in a window; the first row that fits decides.
+//! Applied to every path that changed in a window; the first row that matches decides.
 //!
 //! | # | the path | whose |
 //! |---|---|---|
@@ -32,14 +32,14 @@ use super::{Footprint, Nature, StepChange};
 use crate::host::{Kind, Stamp, Writer};
 use crate::undo::manifest::{Contents, is_kept, is_log};
 
-/// Where programs keep what changes while they run.
+/// Where programs keep their state at runtime.
 const STATE: &[&str] = &["/var/lib", "/var/cache", "/var/log", "/var/spool"];
-/// Below that, but people's own.
+/// Below that, but administrators' own files.
 pub const PEOPLES: &[&str] = &["/var/spool/cron"];
-/// Below [`STATE`], but what is new there came with our packages.
+/// Below [`STATE`], but new entries there came with our packages.
 pub const FETCHED: &str = "/var/cache/apt/archives";
 
-/// The package manager's own records. Put back as a whole, or left alone when others changed the package set.
+/// The package manager's own records: restored as a whole, or left alone when others changed the package set.
 const PACKAGE_STATE: &[&str] = &[
     "/var/lib/dpkg",
     "/var/lib/apt",
@@ -50,7 +50,7 @@ const PACKAGE_STATE: &[&str] = &[
     "/var/lib/systemd/deb-systemd-user-helper-enabled",
 ];
 
-/// What packages' triggers make of all packages together.
+/// What package triggers generate from all packages together.
 const MADE_BY_TRIGGERS: &[&str] = &[
     "/etc/alternatives",
     "/etc/ld.so.cache",
@@ -80,20 +80,20 @@ const MADE_BY_TRIGGERS: &[&str] = &[
     "/var/cache/fontconfig",
 ];
 
-/// Whose a change is.
+/// The author of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// The run's.
     Ours,
-    /// Somebody else's, and how that is known.
+    /// Others', and the reason.
     Theirs(&'static str),
-    /// A program's that lives here: it goes on changing.
+    /// A running program's state: it keeps changing.
     Lives,
 }
 
-/// Why a path is somebody else's: the kernel told.
+/// Reason for a change being another's: the kernel reported the writer.
 pub const WROTE: &str = "another process wrote it during the run";
-/// Why a path is somebody else's: dpkg told.
+/// Reason for a change being another's: dpkg's records.
 pub const PACKAGE: &str = "it belongs to a package that another administrator installed";
 const LATER: &str = "it was changed after the run died";
 const UNKNOWN: &str = "it was changed during the run, and nothing shows that the run changed it";
@@ -102,17 +102,17 @@ const UNKNOWN: &str = "it was changed during the run, and nothing shows that the
 pub struct Case<'a> {
     /// The step.
     pub step: &'a Footprint,
-    /// The last writer of each file; none where the kernel does not tell.
+    /// The last writer of each file; none where the kernel does not report it.
     pub writers: Option<&'a BTreeMap<u64, Writer>>,
     /// Files that others were known to have written before a crash.
     pub others: &'a BTreeMap<u64, Writer>,
     /// Its packages.
     pub transaction: Option<&'a Transaction>,
-    /// The last sign of life, where a crash ended the step.
+    /// The last sign of life, where a crash interrupted the step.
     pub crashed: Option<Stamp>,
     /// Paths that earlier steps are known to have changed.
     pub owned: &'a dyn Fn(&Path) -> bool,
-    /// Numbers of users and groups that the run brought.
+    /// User and group ids that the run added.
     pub accounts: &'a BTreeSet<u32>,
     /// Contents of settings by their hash.
     pub contents: &'a Contents,
@@ -128,8 +128,8 @@ pub fn is_package_state(path: &Path) -> bool {
     PACKAGE_STATE.iter().any(|prefix| path.starts_with(prefix))
 }
 
-/// Whether dpkg has unpacked this file and not yet put it in its place (dpkg(1)): its package's list may not be there
-/// yet, either.
+/// Whether dpkg has unpacked this file but not yet renamed it into place (dpkg(1)): its package's list may be missing,
+/// too.
 fn is_unnamed(path: &Path) -> bool {
     path.extension().is_some_and(|kind| kind == "dpkg-new" || kind == "dpkg-tmp")
 }
@@ -138,7 +138,7 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
     roots.iter().any(|root| path.starts_with(root) && path != Path::new(root))
 }
 
-/// Whose each of these changes is, in their order (sorted by path).
+/// The author of each of these changes, in their order (sorted by path).
 pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
     let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
@@ -156,7 +156,7 @@ fn is_new_dir(change: &StepChange) -> bool {
     change.before.is_none() && change.after.as_ref().is_some_and(|after| after.kind == Kind::Dir)
 }
 
-/// New directories that say nothing themselves follow what is in them.
+/// New directories without evidence of their own follow their content.
 fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> Vec<Whose> {
     let mut holds: BTreeMap<PathBuf, (bool, bool)> = BTreeMap::new();
     for at in (0..changes.len()).rev() {
@@ -180,7 +180,7 @@ fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> 
     verdicts.into_iter().map(|(whose, _)| whose).collect()
 }
 
-/// Whose one change is, and whether that is sure whatever lies below it.
+/// The author of one change, and whether that is certain whatever is below it.
 fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
     let path = &change.path;
     let packages = case.step.nature == Nature::Packages;
@@ -244,7 +244,7 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
     if (case.owned)(path) && !(later && content_changed) {
         return ours;
     }
-    // Where the kernel tells writers, it would have told this one: it was moved here.
+    // Where the kernel reports writers, it would have reported this one: the file was moved here.
     let untold = content_changed && case.writers.is_some() && writer(case, change).is_none();
     // 11
     if packages && path.starts_with("/usr") && !path.starts_with("/usr/local") && !untold {
@@ -286,7 +286,7 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
     (Whose::Theirs(UNKNOWN), false)
 }
 
-/// Whether a link leads to a file of a package of ours.
+/// Whether a link points to a file of a package of ours.
 fn leads_to_ours(case: &Case<'_>, change: &StepChange) -> bool {
     let Some(target) = change.after.as_ref().and_then(|after| after.target.as_ref()) else { return false };
     let Some(dir) = change.path.parent() else { return false };
@@ -303,7 +303,7 @@ fn leads_to_ours(case: &Case<'_>, change: &StepChange) -> bool {
     case.transaction.is_some_and(|it| it.lists(&path)) || (case.owned)(&path)
 }
 
-/// Whether a change made a new file, or another content.
+/// Whether a change made a new file, or changed its content.
 fn changed_content(change: &StepChange) -> bool {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => {
@@ -349,7 +349,7 @@ fn starts_service(change: &StepChange) -> Option<String> {
     (run_level && name.len() > 3).then(|| name[3..].to_owned())
 }
 
-/// A unit's name without its kind: init scripts have none, and may have a dot (`php8.2-fpm`).
+/// A unit's name without its type: init scripts have none, and may contain a dot (`php8.2-fpm`).
 fn stem(name: &str) -> &str {
     let kinds = [".service", ".socket", ".timer", ".path", ".target", ".mount"];
     kinds.iter().find_map(|kind| name.strip_suffix(kind)).unwrap_or(name)

@@ -96,7 +96,7 @@ fn has_key(host: &dyn Host, account: &Account, file: &str) -> bool {
         && text(host, &path).lines().any(is_key)
 }
 
-/// A public key, whatever options stand before it.
+/// A public key, whatever options precede it.
 fn is_key(line: &str) -> bool {
     let is_kind = |word: &str| ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| word.starts_with(kind));
     let mut words = line.split_whitespace();

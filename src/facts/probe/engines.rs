@@ -78,7 +78,7 @@ fn cluster(host: &dyn Host, version: &str, name: &str) -> Option<Cluster> {
     })
 }
 
-/// `key = value`, the last one counts; files that are included stand where they are named.
+/// `key = value`, the last one counts; included files are read where they are named.
 fn read_settings(host: &dyn Host, file: &Path, depth: usize, settings: &mut BTreeMap<String, String>) {
     let Some(left) = depth.checked_sub(1) else { return };
     let beside = |path: &str| file.parent().unwrap_or(Path::new("/")).join(path);
@@ -101,7 +101,7 @@ fn read_settings(host: &dyn Host, file: &Path, depth: usize, settings: &mut BTre
     }
 }
 
-/// A line of PostgreSQL's configuration: the equals sign may be missing, and a value may stand in quotes.
+/// A line of PostgreSQL's configuration: the equals sign may be missing, and a value may be quoted.
 fn setting(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     let end = line.find(|c: char| !c.is_ascii_alphanumeric() && !"_.".contains(c))?;
@@ -226,7 +226,7 @@ pub fn rabbitmq(host: &dyn Host) -> Vec<Node> {
     let dir = Path::new("/var/lib/rabbitmq/mnesia");
     let mut nodes: Vec<Node> = Vec::new();
     for name in names(host, dir) {
-        // Beside it lie `<node>.pid` and `<node>-plugins-expand`.
+        // Beside it are `<node>.pid` and `<node>-plugins-expand`.
         let is_dir = matches!(host.stat(&dir.join(&name)), Ok(Some(stat)) if stat.kind == Kind::Dir);
         if !is_dir || !name.contains('@') || name.ends_with("-plugins-expand") {
             continue;

@@ -98,7 +98,7 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Whether the connection stands, and is not only being made.
+    /// Whether the connection is established, not only being made.
     pub(super) const fn is_established(&self) -> bool {
         self.is_whole
     }
@@ -114,7 +114,7 @@ impl Socket {
     }
 }
 
-/// Every connection that stands or is just being made.
+/// Every connection that is established or just being made.
 pub(super) fn connections(host: &dyn Host) -> Vec<Socket> {
     in_state(host, &[ESTABLISHED, HALF_OPEN])
 }
@@ -146,7 +146,7 @@ fn address_from(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// Which program holds each socket: the kernel only tells through the processes' descriptors.
+/// Which program holds each socket: the kernel only shows it through the processes' descriptors.
 fn owners(host: &dyn Host, wanted: BTreeSet<u64>) -> BTreeMap<u64, String> {
     let named = |(inode, process): (u64, PathBuf)| (inode, text(host, process.join("comm")).trim().to_owned());
     processes(host, wanted).into_iter().map(named).collect()

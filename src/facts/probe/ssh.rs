@@ -29,15 +29,15 @@ pub struct Connection {
     pub local: SocketAddr,
     /// The other end.
     pub peer: SocketAddr,
-    /// Whether it stands, and is not only being made.
+    /// Whether it is established, not only being made.
     pub established: bool,
-    /// Whether someone has logged in through it. Only root can tell.
+    /// Whether someone has logged in through it. Only root can see that.
     pub logged_in: bool,
 }
 
 /// Ports and peers, as far as they can be seen: an ordinary user does not see who else is connected.
 pub fn find(host: &dyn Host, listening: &[Listener], ours: Option<&Ssh>) -> Sshd {
-    // Where nothing listens any more nobody comes in any more: the session is older than a change of the port.
+    // A session on a port where nothing listens any more is older than a change of the port.
     let open = |port: &u16| listening.is_empty() || listening.iter().any(|listener| listener.port == *port);
     let mut ports: BTreeSet<u16> = ours.map(|ssh| ssh.port).filter(open).into_iter().collect();
     let served = |listener: &&Listener| SERVERS.contains(&listener.process.as_str());
@@ -76,8 +76,8 @@ pub fn connections(host: &dyn Host, ports: &[u16]) -> Vec<Connection> {
     connections_but(host, ports, &[])
 }
 
-/// Connections to these ports, but for those that are known, ours and the other end. Where all are, that is told
-/// without a look at every process.
+/// Connections to these ports, except the known ones, ours and the other end. When all are known, the processes need
+/// not be searched.
 pub fn connections_but(host: &dyn Host, ports: &[u16], known: &[(SocketAddr, SocketAddr)]) -> Vec<Connection> {
     let mut sockets = listening::connections(host);
     sockets.retain(|socket| ports.contains(&socket.local.port()) && !known.contains(&(socket.local, socket.peer)));
@@ -96,8 +96,8 @@ pub fn own(host: &dyn Host) -> Option<(SocketAddr, SocketAddr)> {
     connection::ends(host)
 }
 
-/// Sockets through which someone has logged in: held by a process that calls itself `sshd: alice@pts/0`. Before
-/// that it is `sshd: [accepted]` or `sshd: alice [net]`, and anyone can have such a one.
+/// Sockets through which someone has logged in: held by a process that calls itself `sshd: alice@pts/0`. Before the
+/// login it is `sshd: [accepted]` or `sshd: alice [net]`, which anyone can cause.
 fn logged_in(host: &dyn Host) -> BTreeSet<u64> {
     let mut inodes = BTreeSet::new();
     for process in host.list(Path::new("/proc")).unwrap_or_default() {
@@ -107,7 +107,7 @@ fn logged_in(host: &dyn Host) -> BTreeSet<u64> {
         let process = Path::new("/proc").join(process);
         let title = text(host, process.join("cmdline")).replace('\0', " ");
         let session = title.split_once(": ").filter(|(server, _)| server.rsplit('/').next().is_some_and(is_server));
-        // dropbear does not tell: its children are counted as they are.
+        // dropbear does not show it: its children are counted as they are.
         let is_dropbear = text(host, process.join("comm")).trim() == "dropbear";
         if session.is_some_and(|(_, who)| who.contains('@') && !who.contains('[')) || is_dropbear {
             inodes.extend(held(host, &process));

@@ -1,5 +1,5 @@
-//! Filters for the formats that guides write. Each leaves marks of secrets alone: the characters a secret may
-//! have (letters, digits, `-`, `_`, `.`) mean nothing special in any of these formats.
+//! Filters for the formats that guides write. Each leaves placeholders of secrets alone: the characters of a secret
+//! (letters, digits, `-`, `_`, `.`) are not special in any of these formats.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -141,8 +141,8 @@ fn url_quote(text: &str) -> String {
     })
 }
 
-/// A fully qualified host name made from whatever this server calls itself: `Web_1` becomes
-/// `web-1.internal` (`.internal` is the top-level domain that ICANN keeps free for private use).
+/// A fully qualified host name made from this server's host name: `Web_1` becomes `web-1.internal` (`.internal` is the
+/// top-level domain that ICANN reserves for private use).
 fn hostname(text: &str) -> String {
     let lower = text.to_ascii_lowercase();
     let labels: Vec<String> = lower
@@ -163,7 +163,7 @@ fn hostname(text: &str) -> String {
     if name.len() > 253 { "server.internal".to_owned() } else { name }
 }
 
-/// Applies `escape` to what stands between the marks, and to nothing of the marks themselves.
+/// Applies `escape` to the text between placeholders, and leaves the placeholders alone.
 fn around_marks(text: &str, escape: fn(&str) -> String) -> String {
     if !text.contains(OPEN) {
         return escape(text);

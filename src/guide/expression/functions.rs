@@ -1,4 +1,4 @@
-//! Functions over facts, so that no guide searches lists of them by itself.
+//! Functions over facts, so that no guide has to search their lists.
 
 use std::ops::RangeInclusive;
 
@@ -13,7 +13,7 @@ use crate::sizing;
 /// Ports that [`first_free_port`] tries.
 const TRIED: u16 = 100;
 
-/// The functions, and the facts that each looks at: anyone who calls one depends on them.
+/// The functions, and the facts that each depends on.
 const FUNCTIONS: &[(&str, &[&str])] = &[
     ("applied", &["facts.applied", "facts.applications"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
@@ -73,15 +73,15 @@ fn installed(state: &State<'_, '_>, packages: Rest<String>) -> Result<Vec<String
     Ok(packages.iter().filter(|package| found.contains_key(*package)).cloned().collect())
 }
 
-/// `port_owner(8000)`: the program that listens on this TCP port, `another program` where its name is not known; none
-/// where nobody does.
+/// `port_owner(8000)`: the program that listens on this TCP port, `another program` where its name is unknown; none
+/// where nothing listens.
 fn port_owner(state: &State<'_, '_>, port: Option<u16>) -> Result<Option<String>, Error> {
     let Some(port) = port else { return Ok(None) };
     let found = fact::<Vec<Listener>>(state, "listening")?.into_iter().find(|listener| listener.port == port);
     Ok(found.map(|found| found.owner().to_owned()))
 }
 
-/// `taken_port([5672, 4369])`: the first of these on which someone listens; none where nobody does.
+/// `taken_port([5672, 4369])`: the first of these on which something listens; none where nothing does.
 #[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn taken_port(state: &State<'_, '_>, ports: Vec<u16>) -> Result<Option<u16>, Error> {
     let listening: Vec<Listener> = fact(state, "listening")?;
@@ -107,8 +107,8 @@ fn ports_of(state: &State<'_, '_>, process: &str, options: Kwargs) -> Result<Vec
     Ok(ports)
 }
 
-/// `first_free_port(5432, application.port)`: the first port from 5432 on that is none of the others, that nobody
-/// listens on and that no database server has in its settings, whether it runs or not.
+/// `first_free_port(5432, application.port)`: the first port from 5432 on that is none of the others, on which nothing
+/// listens, and that no database server has in its settings, whether it runs or not.
 #[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
 fn first_free_port(state: &State<'_, '_>, from: u16, others: Rest<Option<u16>>) -> Result<u16, Error> {
     let mut taken: Vec<u16> = others.iter().copied().flatten().collect();

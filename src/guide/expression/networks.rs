@@ -1,5 +1,5 @@
-//! Filters over networks and ports that people wrote: each tells what is wrong, in words, so that a rule can refuse
-//! an answer before anything is changed.
+//! Filters over networks and ports in answers: each returns what is wrong, in words, so that a rule can refuse an
+//! answer before anything is changed.
 
 use std::net::{IpAddr, SocketAddr};
 

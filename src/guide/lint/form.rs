@@ -18,7 +18,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// Of an expression; what stands in its texts does not count.
+    /// The form of an expression, ignoring its string literals.
     pub fn of(expression: &str) -> Self {
         let mut form = Self::default();
         // The chain at each depth of brackets, and whether it belongs to what follows the bracket, too.

@@ -1,5 +1,4 @@
-//! What kinds of actions need beyond fields that they know: content with the readers that it may have, a way back, actions
-//! that exist.
+//! What kinds of actions need beyond known fields: content with its readers, an undo, existing actions.
 
 use std::collections::BTreeSet;
 

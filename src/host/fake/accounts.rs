@@ -61,7 +61,7 @@ impl World {
         self.rewrite(file, &kept.fold(String::new(), |all, line| all + line + "\n"));
     }
 
-    /// Like the real tools: the old content goes to the `-` file beside it.
+    /// As the real tools do: the old content is kept in the `-` file beside it.
     fn rewrite(&mut self, file: &str, text: &str) {
         let now = self.tick();
         let meta = self.files.stat(Path::new(file)).map_or(Meta::root(0o644), |stat| stat.meta);
@@ -202,7 +202,7 @@ pub(super) fn userdel(program: &mut Program<'_>) -> i32 {
     for file in ["/etc/passwd", "/etc/shadow"] {
         program.world.remove_line(file, &name);
     }
-    // USERGROUPS_ENAB: its own group goes with it.
+    // USERGROUPS_ENAB: its own group is removed with it.
     if program.world.number("/etc/group", &name).map(|gid| gid.to_string()) == fields.get(3).cloned() {
         program.world.remove_line("/etc/group", &name);
         program.world.remove_line("/etc/gshadow", &name);

@@ -11,7 +11,7 @@ use super::{FakeHost, World};
 /// What no server understands.
 pub(super) const WRONG: &str = "no-such-directive";
 
-/// Where the configuration of each lies.
+/// The configuration files of each server.
 const DIRS: &[(&str, &str)] = &[
     ("nginx", "/etc/nginx"),
     ("apache2", "/etc/apache2"),
@@ -27,12 +27,12 @@ impl FakeHost {
         self.put_file(path, format!("# somebody's\n{WRONG} on;\n"), 0o644);
     }
 
-    /// The files that a server read when it last took up its configuration, with their content: `path: content`.
+    /// The files that a server read when it last loaded its configuration, with their content: `path: content`.
     pub fn has_read(&self, unit: &str) -> Vec<String> {
         self.world().services.read.get(unit).cloned().unwrap_or_default()
     }
 
-    /// How often a unit took up its configuration without being started.
+    /// How often a unit reloaded its configuration.
     pub fn reloads(&self, unit: &str) -> u32 {
         self.world().services.reloads.get(unit).copied().unwrap_or(0)
     }
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-/// `nginx -t`, `apache2ctl configtest` and the like, each in its server's words.
+/// `nginx -t`, `apache2ctl configtest` and the like, each with its server's messages.
 pub(super) fn test(program: &mut Program<'_>) -> i32 {
     let unit = match program.name.as_str() {
         "apache2ctl" => "apache2",

@@ -18,7 +18,7 @@ pub(super) struct Databases {
     pub(super) owned: BTreeSet<(String, String, String)>,
     /// PostgreSQL databases in which an object of another role depends on what a role owns.
     pub(super) entangled: BTreeSet<String>,
-    /// PostgreSQL databases whose schema `public` takes everybody's objects.
+    /// PostgreSQL databases whose schema `public` lets every role create objects.
     pub(super) open: BTreeSet<String>,
     /// Users of the broker.
     pub(super) broker_users: BTreeSet<String>,
@@ -117,7 +117,7 @@ pub(super) fn client(program: &mut Program<'_>) -> i32 {
     0
 }
 
-/// The words of SQL, quotes taken off; a word from quotes begins with `'`.
+/// The tokens of SQL without their quotes; a quoted one begins with `'`.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
@@ -194,8 +194,8 @@ fn execute(program: &mut Program<'_>, engine: &str, statement: &[String]) -> i32
     }
 }
 
-/// The one row that tells of a role and a database together: role, login, privileged, database, owned by the
-/// role, open to everybody, encoding.
+/// The one row about a role and a database together: role, login, privileged, database, owned by the role, open to
+/// every role, encoding.
 fn state_of(databases: &Databases, statement: &[String]) -> String {
     let compared_with = |column: &str| {
         statement
@@ -211,7 +211,7 @@ fn state_of(databases: &Databases, statement: &[String]) -> String {
     [flag(role), flag(role), "f", flag(database), flag(role && database), "f", encoding].join("|")
 }
 
-/// Answers questions about what there is; `SELECT 1` proves that the engine runs.
+/// Answers queries about the catalog; `SELECT 1` proves that the engine runs.
 fn select(program: &mut Program<'_>, engine: &str, statement: &[String], words: &[String]) {
     let about = |names: &[&str]| words.iter().any(|word| names.iter().any(|name| word.contains(name)));
     if about(&["PG_ROLES"]) && about(&["PG_DATABASE"]) {

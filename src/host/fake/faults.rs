@@ -13,7 +13,7 @@ pub enum Cut {
     Before,
     /// Half of it was done, where that can be: a torn line, half of a package transaction. Else nothing.
     Halfway,
-    /// All of it was done, but nobody heard of it.
+    /// All of it was done, but the caller gets an error.
     After,
 }
 
@@ -91,7 +91,7 @@ impl FakeHost {
         self.world().faults.dead
     }
 
-    /// Starts the program anew; planned faults are forgotten, its locks are free.
+    /// Restarts the program: planned faults are cleared, its locks are released.
     pub fn revive(&self) {
         self.leave_sign_of_life();
         let mut world = self.world();

@@ -11,7 +11,7 @@ use crate::host::{Kind, Meta, Stamp, Stat, Writer, settled};
 /// How many links are followed before it is called a loop, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// Paths to what stands there.
+/// The entry at each path.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     nodes: BTreeMap<PathBuf, Node>,
@@ -62,7 +62,7 @@ impl Files {
         result
     }
 
-    /// As [`Files::stat`]; an error when the way leads through a link that is not followed.
+    /// As [`Files::stat`]; an error when the path goes through a link that is not followed.
     pub(super) fn lstat(&self, path: &Path) -> io::Result<Option<Stat>> {
         match self.locate(path) {
             Err(e) if !is_absent(&e) => Err(e),
@@ -70,7 +70,7 @@ impl Files {
         }
     }
 
-    /// Every path with what stands there, sorted.
+    /// Every path with its entry, sorted.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Node)> {
         self.nodes.iter()
     }
@@ -115,7 +115,7 @@ impl Files {
         self.follow(path).ok().and_then(|path| self.nodes.get(&path)).is_some_and(|node| node.meta.mode & 0o004 != 0)
     }
 
-    /// Whether nobody but root can change this file.
+    /// Whether only root can change this file.
     pub(super) fn only_ours_change(&self, path: &Path) -> bool {
         self.follow(path).is_ok_and(|path| self.is_ours(&path))
     }
@@ -170,7 +170,7 @@ impl Files {
             }
             return Ok(());
         }
-        // Where a link leads to nothing, the new file is what it names.
+        // Writing through a dangling link creates its target.
         self.write(&target, content, Meta::root(0o600), now)
     }
 
@@ -181,7 +181,7 @@ impl Files {
         }
         let path = self.locate(path)?;
         if self.nodes.contains_key(&path) {
-            // A link that leads to nothing.
+            // A dangling link.
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.insert(path, Kind::Dir, meta, now);
@@ -267,7 +267,7 @@ impl Files {
         }
     }
 
-    /// Removes whatever stands at `path`, with all below.
+    /// Removes what is at `path`, with everything below.
     pub(super) fn remove_tree(&mut self, path: &Path, now: Stamp) {
         let Ok(path) = self.locate(path) else { return };
         for below in self.below(&path) {
@@ -357,7 +357,7 @@ impl Files {
     pub(super) fn follow(&self, path: &Path) -> io::Result<PathBuf> {
         let mut links = 0;
         let mut done = PathBuf::from("/");
-        // Whether nobody but root can change anything on the way.
+        // Whether only root can change anything on the path.
         let mut is_ours = self.is_ours(&done);
         let mut rest: Vec<PathBuf> = parts(path);
         while let Some(part) = rest.pop() {
@@ -398,7 +398,7 @@ impl Files {
         Ok(done)
     }
 
-    /// Whether nobody but root can put anything else in the place of what this directory holds of root's.
+    /// Whether only root can replace what this directory holds of root's.
     fn is_ours(&self, dir: &Path) -> bool {
         self.nodes.get(dir).is_none_or(|dir| {
             let others = dir.meta.mode & 0o002 != 0 || (dir.meta.mode & 0o020 != 0 && dir.meta.gid != 0);

@@ -1,5 +1,4 @@
-//! `nft`, for the few words that the engine writes: tables with chains, rules of plain comparisons, sets that nobody
-//! ever comes into.
+//! `nft`, for the syntax that the engine writes: tables with chains, rules of plain comparisons, sets that stay empty.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,7 +24,7 @@ pub(super) struct Chain {
 }
 
 impl FakeHost {
-    /// Loads rules, in the words of `nft -f`, as someone else would.
+    /// Loads rules in the syntax of `nft -f`, as another program would.
     pub fn load_rules(&self, text: &str) {
         let mut world = self.world();
         let mut ruleset = world.nft.clone();

@@ -17,14 +17,14 @@ const STATUS: &str = "/var/lib/dpkg/status";
 const INSTALLED: &str = "install ok installed";
 const UNPACKED: &str = "install ok unpacked";
 const CONFIG_FILES: &str = "deinstall ok config-files";
-/// Servers that read their configuration again when they are told so.
+/// Servers that reload their configuration on request.
 const RELOADED: [&str; 3] = ["nginx", "apache2", "postgresql"];
 
 /// The order in which a stanza's fields are written.
 const FIELDS: &[&str] =
     &["Package", "Status", "Priority", "Section", "Architecture", "Version", "Depends", "Description"];
 
-/// A package that can be had.
+/// A package in the archive.
 #[derive(Clone, Debug, Default)]
 pub struct Package {
     name: String,
@@ -53,7 +53,7 @@ impl Package {
         self
     }
 
-    /// Brings these unless told not to.
+    /// Its recommended packages.
     #[must_use]
     pub fn recommends(mut self, names: &[&str]) -> Self {
         self.recommends = names.iter().map(|name| (*name).to_owned()).collect();
@@ -114,7 +114,7 @@ impl Package {
     }
 }
 
-/// What can be had, and what goes wrong with it.
+/// The archive, and its planned faults.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
     offers: BTreeMap<String, Package>,
@@ -126,7 +126,7 @@ pub(super) struct Archive {
 }
 
 impl FakeHost {
-    /// Puts a package into the archive. Packages that nobody described can be had too; they are empty.
+    /// Puts a package into the archive. Packages that were not described are available too; they are empty.
     pub fn offer(&self, package: Package) {
         self.world().packages.offers.insert(package.name.clone(), package);
     }
@@ -246,7 +246,7 @@ impl World {
         above.pop();
         order.push(package.clone());
         for liked in package.recommends.iter().filter(|_| recommends) {
-            // A recommended package that cannot be had is done without.
+            // A recommended package that is not available is skipped.
             let _ = self.add_missing(liked, recommends, installed, above, order);
         }
         Ok(())
@@ -503,7 +503,7 @@ fn apt_install(program: &mut Program<'_>, names: &[String], simulate: bool) -> i
     0
 }
 
-/// A line of `APT::Status-Fd`, when it was asked for on stdout, or on a descriptor that leads to stderr.
+/// A line of `APT::Status-Fd`, when it was requested on stdout, or on a descriptor that is stderr.
 fn status_line(program: &mut Program<'_>, done: usize, all: usize, what: &str, name: &str) {
     let percent = done * 100 / all.max(1);
     let line = format!("pmstatus:{name}:{percent}.0000:{what}\n");

@@ -242,7 +242,7 @@ fn program(argv: &[String]) -> Option<Main> {
         "printenv" => tools::printenv,
         "sleep" => tools::sleep,
         "test" | "[" => tools::test,
-        // A timer that a test lets go off by itself.
+        // Fires a timer, for tests.
         "true" | "sync" | ":" | "systemd-run" => |_| 0,
         "false" => |_| 1,
         "tar" => tools::tar,
@@ -269,7 +269,7 @@ fn inner(argv: &[String]) -> &[String] {
     let rest = match base_name(first) {
         "runuser" | "sudo" if argv.len() > 3 => &argv[3..],
         "timeout" if argv.len() > 2 => &argv[2..],
-        // `sh -c 'exec "$@" >>"$0" 2>&1' LOG …`, which only says where output goes.
+        // `sh -c 'exec "$@" >>"$0" 2>&1' LOG …`, which only redirects output.
         "sh" if argv.len() > 4 && argv[2].starts_with("exec \"$@\"") => &argv[4..],
         _ if is_wrapper => &argv[1..],
         _ => return argv,

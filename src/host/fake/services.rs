@@ -15,7 +15,7 @@ const UNIT_DIRS: &[&str] =
 /// What runs. What starts at boot is links in the file system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Services {
-    /// Active units (`nginx.service`), whatever manages them.
+    /// Active units (`nginx.service`), under any manager.
     pub(super) active: BTreeSet<String>,
     failed: BTreeSet<String>,
     defects: BTreeMap<String, Defect>,
@@ -23,7 +23,7 @@ pub(super) struct Services {
     known_programs: BTreeMap<String, String>,
     /// Supervisor's running programs.
     pub(super) running_programs: BTreeSet<String>,
-    /// How often each was started, to tell a restart from none.
+    /// How often each was started, to detect a restart.
     starts: BTreeMap<String, u32>,
     /// The same of configuration that was taken up by a reload.
     pub(super) reloads: BTreeMap<String, u32>,
@@ -64,7 +64,7 @@ impl FakeHost {
         self.world().services.starts.get(name).copied().unwrap_or(0)
     }
 
-    /// Boots it again: what is enabled runs, what is in memory is gone.
+    /// Reboots it: what is enabled runs, and what was in memory is lost.
     pub fn reboot(&self) {
         let mut world = self.world();
         let now = world.tick();
@@ -253,7 +253,7 @@ impl World {
         programs
     }
 
-    /// Supervisor's `update`: starts what is new or changed, stops what is gone. Says what it did.
+    /// Supervisor's `update`: starts what is new or changed, stops what was removed. Returns what it did.
     fn reread_programs(&mut self) -> Vec<String> {
         let now_known = self.programs_in_files();
         let before = std::mem::take(&mut self.services.known_programs);
@@ -284,7 +284,7 @@ impl World {
         self.unit_file(unit).is_some_and(|file| self.files.text(file).contains("ExecReload="))
     }
 
-    /// A server that is told so reads its configuration again, and goes on with the former where that is broken.
+    /// A reload: the server reads its configuration again, and keeps the former where the new one is broken.
     fn reload(&mut self, unit: &str) -> i32 {
         if self.wrong_line(unit).is_some() {
             return 1;

@@ -28,7 +28,7 @@ pub struct Snapshot {
 }
 
 impl FakeHost {
-    /// Looks at everything except what lies below `without`, the kernel's file systems and memory.
+    /// Records everything except what is below `without`, the kernel's file systems and memory.
     pub fn snapshot(&self, without: &[&str]) -> Snapshot {
         let rules = self.loaded_rules().lines().map(str::to_owned).collect();
         let world = self.world();

@@ -16,10 +16,10 @@ pub(super) struct Sockets {
     of_units: BTreeMap<String, Vec<SocketAddr>>,
     /// Programs that no unit knows.
     of_programs: BTreeMap<SocketAddr, String>,
-    /// The numbers of their sockets: one that is opened anew has another.
+    /// The numbers of their sockets: a reopened one gets another.
     numbers: BTreeMap<SocketAddr, usize>,
     opened: usize,
-    /// Connections that stand: our end, the other, the title of the process that holds it.
+    /// Established connections: our end, the other, the title of the process that holds it.
     established: Vec<(SocketAddr, SocketAddr, String)>,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::programs::Program;
 use crate::host::{Kind, Meta};
 
-/// What stands at the head of a repository.
+/// The commit at the head of a repository.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 fn mode(text: Option<String>, default: u32) -> u32 {

@@ -19,7 +19,7 @@ pub(super) struct Watching {
     pub(super) alive: Option<PathBuf>,
     /// When the program last did something.
     pub(super) last_alive: Stamp,
-    /// The kernel tells nothing.
+    /// The kernel reports nothing.
     pub(super) blind: bool,
 }
 
@@ -89,7 +89,7 @@ impl FakeHost {
     }
 }
 
-/// A watch that tells everything, or nothing.
+/// A watch that reports everything, or nothing.
 pub(super) struct Told(pub(super) FakeHost);
 
 impl Drop for Told {

@@ -1,4 +1,4 @@
-//! Runs a command to its end, whatever its children do.
+//! Runs a command until it ends, whatever its children do.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -26,7 +26,7 @@ const TERM_GRACE: Duration = Duration::from_secs(5);
 /// already there is taken until nothing came for this long: long enough for a reader that a busy machine does not
 /// let run, since output that is lost leads to wrong decisions...
 const QUIET: Duration = Duration::from_secs(1);
-/// ...or until this has passed, for a daemon that goes on talking.
+/// ...or until this has passed, for a daemon that keeps writing.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(3);
 
 /// Runs `command`; see [`crate::host::Host::run_with`].
@@ -75,8 +75,8 @@ enum Event {
 impl Child {
     fn start(command: &Command, account: Option<&Account>) -> io::Result<Self> {
         let argv = wrapped(command, account);
-        // By descriptor, so that no link that another user can turn leads elsewhere. The child changes its directory
-        // before it loses its copy of ours.
+        // By descriptor, so that no link that another user can change is followed. The child changes its directory
+        // before it closes its copy of ours.
         let cwd = super::path::directory(&command.cwd)?;
         let (stdout, stdout_end) = io::pipe()?;
         let (stderr, stderr_end) = io::pipe()?;
@@ -177,8 +177,8 @@ impl Child {
     }
 }
 
-/// Reads a stream on a thread. When the reader of the events has gone, a daemon may still hold the stream: its
-/// output is thrown away then, so that it neither blocks nor gets SIGPIPE while we live.
+/// Reads a stream on a thread. When the receiver of the events has stopped, a daemon may still hold the stream: its
+/// output is discarded then, so that it neither blocks nor gets SIGPIPE while we live.
 fn read_aside(mut from: io::PipeReader, stream: Stream, events: SyncSender<Event>) {
     thread::spawn(move || {
         let mut buffer = vec![0; 16 * 1024];
@@ -213,9 +213,9 @@ struct Kept {
 
 /// So much of the beginning and of the end of each stream is kept.
 const KEPT: usize = 4 << 20;
-/// A longer line is told in pieces.
+/// A longer line is reported in pieces.
 const LONGEST_LINE: usize = 64 << 10;
-/// So much of a command's output goes to its log.
+/// Limit of a command's output in its log, in bytes.
 const LOGGED: usize = 64 << 20;
 
 impl Kept {

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// So often it may be met there.
 const LOOKS: u32 = 5;
 
-/// Takes the lock, when nobody has it. It is ours until the file is closed.
+/// Takes the lock if it is free. It is held until the file is closed.
 pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
     let file = open_for_append(path)?;
     if !flock_shared(&file)? {
@@ -46,7 +46,7 @@ pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     if lock.l_type != kind(libc::F_UNLCK) {
         return Ok(true);
     }
-    // An earlier version may have it, and then goes on having it.
+    // An earlier version may hold it, and then keeps it.
     for look in 0..LOOKS {
         if look > 0 {
             sleep(LOOK);
@@ -58,7 +58,7 @@ pub(super) fn is_held(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// A shared lock of flock(2), in nobody's way but that of an earlier version; false when one has its own.
+/// A shared lock of flock(2), which only conflicts with an earlier version's; false when one is held.
 fn flock_shared(file: &File) -> io::Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(true),
@@ -122,7 +122,7 @@ mod tests {
                 }
             };
             let looking: Vec<_> = (0..3).map(|_| scope.spawn(look)).collect();
-            // Taken and given back at once it may be seen; taken by anyone who also looks it may not.
+            // A lock that is briefly held may be observed; a probe must never be taken for a holder.
             for _ in 0..2_000 {
                 assert!(!is_held(&path).unwrap());
             }

@@ -32,7 +32,7 @@ pub(super) struct Place {
     pub(super) dir: OwnedFd,
     /// The last part of the path; `.` for a path that has none. Below /proc it may have more parts than one.
     pub(super) name: OsString,
-    /// Whether nobody but root can have changed anything on the way.
+    /// Whether only root can have changed anything on the path.
     pub(super) is_ours: bool,
     /// Whether the rest is for the kernel to resolve: links in /proc are no texts.
     in_proc: bool,
@@ -70,7 +70,7 @@ pub(super) fn directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(OwnedFd::from(walk(path, true)?.open(DIRECTORY)?))
 }
 
-/// Opens what `path` names; links that nobody else can turn are followed.
+/// Opens what `path` names; links that no other user can change are followed.
 pub(super) fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let flags = flags | OFlags::CLOEXEC;
     if let Some(found) = at_once(path, flags)? {
@@ -91,10 +91,10 @@ fn mode(flags: OFlags) -> Mode {
     if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() }
 }
 
-/// Opens a path that leads through no link; `None` when it leads through one, or the kernel cannot tell.
+/// Opens a path without links; `None` when it has one, or the kernel cannot tell.
 fn at_once(path: &Path, flags: OFlags) -> io::Result<Option<OwnedFd>> {
     if !is_root() {
-        // Anyone who is not root can be led to nothing but what is open to them anyway.
+        // Without root, a link only leads to what is accessible anyway.
         return Ok(Some(openat(CWD, path, flags, mode(flags))?));
     }
     #[cfg(test)]
@@ -153,7 +153,7 @@ fn walk(path: &Path, follow_last: bool) -> io::Result<Place> {
             }
             rest.extend(parts(&target));
         } else if about.is_dir() {
-            // Up from a directory that is ours leads to one that is.
+            // The parent of a directory that is ours is one that is.
             is_ours = is_ours && (name == ".." || only_ours_change(&about));
             dir = OwnedFd::from(found);
             if name == ".." {
@@ -196,7 +196,7 @@ fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw() || caller() == Some(uid)
 }
 
-/// Whether nobody else can put anything else in the place of what the directory holds of ours.
+/// Whether no other user can replace what the directory holds of ours.
 pub(super) fn only_ours_change(dir: &Metadata) -> bool {
     let mode = dir.mode();
     let others = mode & 0o002 != 0 || (mode & 0o020 != 0 && dir.gid() != 0);

@@ -1,5 +1,5 @@
-//! Connections that come to an end: all of an exchange has one deadline and a size, or a server that sends a byte now
-//! and then, or bytes without end, would hold anyone who asks it.
+//! Connections with a deadline and a size limit for the whole exchange: a server that sends a byte now and then, or
+//! endlessly, would otherwise block its client.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

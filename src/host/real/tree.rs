@@ -1,4 +1,4 @@
-//! Whole trees, by open descriptors: anyone who can change them meanwhile leads us nowhere else.
+//! Whole trees, by open descriptors: a concurrent change cannot lead us elsewhere.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -17,8 +17,8 @@ use crate::host::{Kind, Meta, settled};
 const LIST: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Directories are opened so deep; what lies deeper is moved up first. Their user can nest them without end, and the
-/// number of descriptors has one.
+/// Depth to which directories are opened; deeper ones are moved up first. A user can nest them without limit, and the
+/// number of descriptors is limited.
 const DEEPEST: usize = 64;
 /// So many names of a directory are held at once.
 const BATCH: usize = 4096;
@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 3;
 /// Someone may make files faster than they are removed.
 const LONGEST: Duration = Duration::from_mins(30);
 
-/// Removes whatever stands at `path`, with all below.
+/// Removes what is at `path`, with everything below.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let place = path::place(path)?;
     match unlinkat(&place.dir, &place.name, AtFlags::empty()) {
@@ -71,7 +71,7 @@ impl Removal {
         }
     }
 
-    /// Whether it has gone. What someone puts in its place meanwhile is seen the next time.
+    /// Whether it was removed. What replaces it meanwhile is handled the next time.
     fn take(&mut self, dir: &OwnedFd, name: &CString, depth: usize) -> io::Result<bool> {
         match unlinkat(dir, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => return Ok(true),

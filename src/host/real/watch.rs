@@ -30,7 +30,7 @@ pub struct Watcher {
 
 struct Shared {
     ended: AtomicBool,
-    /// None where the kernel does not tell.
+    /// None where the kernel does not report it.
     seen: Option<Mutex<Seen>>,
 }
 
@@ -42,10 +42,10 @@ struct Seen {
     lost: bool,
 }
 
-/// What tells our own processes from those of others.
+/// What distinguishes our own processes from others.
 struct Own {
     pid: i32,
-    /// Our control group, where that is not everybody's.
+    /// Our control group, unless it is the root group.
     cgroup: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Watch for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        // Its thread ends by itself at the next event, or beat.
+        // Its thread ends at the next event, or beat.
         self.shared.ended.store(true, Ordering::Relaxed);
     }
 }
@@ -86,7 +86,7 @@ impl Shared {
     }
 
     fn work(&self, alive: &Path) {
-        // Of its own, so that waiting keeps nobody from asking.
+        // A separate mutex, so that waiting does not block queries.
         let descriptor = self.seen.as_ref().and_then(|seen| {
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.group.as_fd().try_clone_to_owned().ok()
@@ -190,7 +190,7 @@ impl Own {
         }
         match unit(&group) {
             Some(unit) => Writer::Unit(unit),
-            // Where control groups tell nothing, a daemon may be ours or another's.
+            // Without control groups, a daemon may be ours or another's.
             None if self.cgroup.is_none() && parent(pid) == Some(1) => Writer::Unknown,
             None => Writer::Other,
         }
@@ -213,8 +213,8 @@ fn cgroup(pid: i32) -> Option<String> {
     cgroup_in(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
-/// The same from the text of `/proc/PID/cgroup`. Of a process that has just ended the group may be gone already, which
-/// the kernel appends to its name ("Control Group v2", the kernel's documentation).
+/// The same from the text of `/proc/PID/cgroup`. The group of a process that has just ended may already be removed,
+/// which the kernel appends to its name ("Control Group v2", the kernel's documentation).
 fn cgroup_in(text: &str) -> Option<String> {
     let of = |prefix: &str| text.lines().find_map(|line| Some(line.split_once(prefix)?.1));
     let group = of(":name=systemd:").or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(of("0::/user.slice/user-0.slice/session-3.scope (deleted)\n"), None);
     }
 
-    /// Needs root and a kernel that tells: elsewhere it says so.
+    /// Needs root and a kernel that reports writers: elsewhere it says so.
     #[test]
     fn what_we_write_is_ours_and_what_another_writes_is_not() {
         let dir = std::env::current_dir().unwrap().join(format!("target/watch-{}", std::process::id()));
@@ -295,7 +295,7 @@ mod tests {
         let writers = watcher.writers().unwrap();
         let of = |name: &str| writers.get(&fs::metadata(dir.join(name)).unwrap().ino()).cloned();
         assert_eq!(of("own"), Some(Writer::Ours));
-        // A process that is gone before it could be looked at is nobody's.
+        // A process that ended before it could be inspected is attributed to nobody.
         for name in ["child", "copy"] {
             assert!([Some(Writer::Ours), Some(Writer::Unknown)].contains(&of(name)), "{name}: {:?}", of(name));
         }

@@ -21,7 +21,7 @@ const WIDEST: usize = 110;
 /// The column where the summary's values begin.
 const VALUES: usize = 17;
 
-/// Per stage every action with its reason and its diff, then the summary. Colours only repeat what the marks say.
+/// Per stage every action with its reason and its diff, then the summary. Colors only repeat what the signs say.
 pub fn render(
     plan: &Plan,
     verdicts: &Verdicts,
@@ -193,7 +193,7 @@ impl Page {
     }
 }
 
-/// Whether the check's summary tells a reader anything that the description does not.
+/// Whether the check's summary says more than the description.
 fn says_more(summary: &str, describe: &str) -> bool {
     !summary.is_empty() && !summary.starts_with(describe) && summary != describe
 }

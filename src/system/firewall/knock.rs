@@ -8,11 +8,11 @@ use super::opening::{Allow, Ports, Protocol};
 
 /// Seconds within which the next knock must come.
 const NEXT: u32 = 15;
-/// Seconds for which SSH is let in after the last knock; a connection that was made in them goes on.
+/// Seconds for which SSH is open after the last knock; established connections continue.
 const OPEN: u32 = 30;
 /// So many ports at least: fewer are found by chance.
 const FEWEST: usize = 3;
-/// The most that anyone types.
+/// The longest sequence that is reasonable to type.
 const MOST: usize = 8;
 /// How many addresses a set holds. Anyone who forges more than that within seconds delays the knocks of others.
 const SIZE: u32 = 65535;
@@ -82,7 +82,7 @@ impl Knock<'_> {
         sets.concat()
     }
 
-    /// The rules, in the words of `nft list`.
+    /// The rules, in the syntax of `nft list`.
     pub(crate) fn rules(&self) -> Vec<String> {
         let mut rules = Vec::new();
         for (family, _) in FAMILIES {

@@ -1,4 +1,4 @@
-//! What is let in: ports, for everybody or for some networks.
+//! Openings: ports, for everybody or for some networks.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! What the kernel has loaded, as `nft -j` tells it, in the words of `nft list`. The JSON is the same on Debian 11,
-//! 12 and 13, while the text is not.
+//! The kernel's loaded rules, from `nft -j`, in the syntax of `nft list`. The JSON is the same on Debian 11, 12 and 13,
+//! while the text is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::host::{Command, Host};
 /// A chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chain {
-    /// `filter input 0 drop`: type, hook, priority and policy of one that the kernel calls by itself.
+    /// `filter input 0 drop`: type, hook, priority and policy of a base chain.
     pub(crate) hook: Option<String>,
     /// Its rules.
     pub(crate) rules: Vec<String>,
@@ -32,7 +32,7 @@ pub(crate) fn table(host: &dyn Host) -> Outcome<Option<Table>> {
     Ok(tables.into_iter().find(|(name, _)| name == "inet bringup").map(|(_, table)| table))
 }
 
-/// The tables that are loaded, by family and name; none where there is no `nft` to tell.
+/// The loaded tables, by family and name; none where `nft` is not installed.
 pub(crate) fn tables(host: &dyn Host) -> Outcome<BTreeSet<String>> {
     let output = nft(host, &["-j", "list", "ruleset"], None)?;
     if !output.ok() {
@@ -145,8 +145,8 @@ fn plain(value: &Value) -> Option<String> {
     }
 }
 
-/// Rules of others that drop whatever comes in and is not let in by themselves: our opening a port would mean
-/// nothing. Rules for single ports or addresses, as fail2ban's, are their own matter.
+/// Rules of others that drop all incoming traffic that they do not allow themselves: our opening a port would have no
+/// effect. Rules for single ports or addresses, as fail2ban's, do not matter here.
 pub(crate) fn others_that_drop(host: &dyn Host) -> Outcome<Vec<String>> {
     let output = nft(host, &["-j", "list", "ruleset"], None)?;
     let mut found = Vec::new();
@@ -202,7 +202,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Of nft 0.9.8 (Debian 11), shortened; 1.0.6 and 1.1.3 tell the same in another order.
+    /// From nft 0.9.8 (Debian 11), shortened; 1.0.6 and 1.1.3 have the same in another order.
     const LISTED: &str = r#"{"nftables": [{"metainfo": {"version": "0.9.8", "json_schema_version": 1}},
         {"table": {"family": "inet", "name": "bringup", "handle": 2}},
         {"chain": {"family": "inet", "table": "bringup", "name": "input", "handle": 2, "type": "filter",

@@ -25,7 +25,7 @@ pub struct Request<'a> {
     pub stand_in: &'a str,
     /// Names and values.
     pub headers: &'a [(String, String)],
-    /// What is sent; its length is told unless a header tells one, as of a body that is sent later.
+    /// The body; its length is sent unless a header has one, as for a body that is sent later.
     pub body: &'a [u8],
 }
 
@@ -75,8 +75,8 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    /// Connects to where a request goes, which must show who it is, and sends it. Connecting, and each reading or
-    /// writing, may take `timeout`.
+    /// Connects to the request's server, which must authenticate itself, and sends the request. Connecting, and each
+    /// read or write, may take `timeout`.
     pub(crate) fn new(host: &dyn Host, request: &Request<'_>, timeout: Duration) -> Outcome<Self> {
         let failed = |e: io::Error| failure(what(request), request.url, timeout, &e);
         let url = Url::parse(request.url).map_err(|why| Failure::new(what(request), why))?;
@@ -112,13 +112,13 @@ fn what(request: &Request<'_>) -> String {
 pub struct Glance {
     /// Status code.
     pub status: u16,
-    /// Where it leads; empty where it does not.
+    /// The redirect's target; empty without one.
     pub location: String,
     /// What the server's certificate is good for; empty without TLS.
     pub names: Vec<String>,
 }
 
-/// Gets the beginning of a page from `connect`, whatever certificate the server shows.
+/// Gets the beginning of a page from `connect`, accepting any certificate.
 pub fn glance(host: &dyn Host, url: &str, connect: &str) -> Outcome<Glance> {
     let request = Request { method: "GET", url, connect, trust: "", stand_in: "", headers: &[], body: b"" };
     let what = || what(&request);
@@ -159,7 +159,7 @@ impl<'a> Url<'a> {
             None => (rest, "/"),
         };
         let default = if tls { 443 } else { 80 };
-        // The colons of an IPv6 address stand in brackets.
+        // An IPv6 address is in brackets because of its colons.
         let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
         let (host, port) = match colon {
             Some(at) => {
@@ -227,7 +227,7 @@ fn read(stream: &mut dyn Duplex, find: Find) -> io::Result<Response> {
     }
 }
 
-/// The answer, once it is complete. `ended` tells that nothing more will come.
+/// The answer, once it is complete. `ended` says that nothing more will come.
 fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response>, String> {
     let Some(response) = parse_head(bytes, ended)? else { return Ok(None) };
     let end = head_end(bytes).unwrap_or(bytes.len());

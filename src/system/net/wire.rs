@@ -40,9 +40,8 @@ pub struct Login<'a> {
 pub enum Channel {
     /// It does not leave this server.
     Local,
-    /// It does: TLS is used where the server offers it, as `libpq` and the MySQL clients do by default
-    /// (encrypted, the certificate not verified). Anyone who answers may be someone else: the password itself is not
-    /// told, only proven.
+    /// It does: TLS is used where the server offers it, as `libpq` and the MySQL clients do by default (encrypted, the
+    /// certificate not verified). The server may be an impostor: the password itself is never sent, only a proof of it.
     Remote,
 }
 
@@ -106,7 +105,7 @@ pub enum WireError {
     /// The server wants something that is not spoken here.
     #[error("{0}")]
     Unable(String),
-    /// Any other refusal, in the server's words.
+    /// Any other refusal, with the server's message.
     #[error("{0}")]
     Server(String),
 }

@@ -34,12 +34,12 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("UCF_FORCE_CONFFOLD", "1"),
 ];
 
-/// Gives apt a descriptor of its own for its status lines, which come to us by way of stderr. It cannot be
-/// stderr itself: apt closes the status descriptor for dpkg, and a dpkg without stderr fails at the first
-/// warning, or worse, writes it into whatever file got its number.
+/// Gives apt a descriptor of its own for its status lines, which we receive on stderr. It cannot be stderr itself: apt
+/// closes the status descriptor for dpkg, and a dpkg without stderr fails at the first warning, or worse, writes it
+/// into whatever file got its number.
 const WITH_STATUS: &[&str] = &["sh", "-c", "exec \"$@\" 9>&2", "apt-get"];
 
-/// For whatever changes packages.
+/// For commands that change packages.
 const CHANGING: &[&str] = &[
     "-y",
     "-o",
@@ -60,7 +60,7 @@ const CHANGING: &[&str] = &[
 
 /// The package tools of this server.
 pub struct Apt<'a> {
-    /// The machine.
+    /// The server.
     pub host: &'a dyn Host,
     /// Takes the whole output.
     pub log: &'a Path,
@@ -69,7 +69,7 @@ pub struct Apt<'a> {
 }
 
 impl Apt<'_> {
-    /// Waits until nobody else changes packages.
+    /// Waits until no other program changes packages.
     pub fn wait(&self) -> Outcome<()> {
         lock::wait(self.host, self.progress)
     }
@@ -78,8 +78,7 @@ impl Apt<'_> {
     pub fn update(&self) -> Outcome<()> {
         self.wait()?;
         (self.progress)(Progress::Note("fetching the package lists".to_owned()));
-        // Translated descriptions are half of what there is to fetch, and nobody reads them here; those
-        // that are there stay.
+        // Translated descriptions are half of the download, and nobody reads them here; existing ones stay.
         let argv = ["apt-get", "update", "-o", "Acquire::Languages=none", "-o", "APT::Get::List-Cleanup=false"];
         let transcript = self.run(&argv, "fetch the package lists")?;
         if transcript.status != 0 && lists(self.host) == Lists::Missing {
@@ -123,7 +122,7 @@ impl Apt<'_> {
         }
     }
 
-    /// Installs `names` without starting what they bring.
+    /// Installs `names` without starting their services.
     pub fn install(&self, names: &[&str], recommends: bool) -> Outcome<()> {
         let what =
             if let [name] = names { format!("install {name}") } else { format!("install {} packages", names.len()) };
@@ -214,13 +213,13 @@ impl Apt<'_> {
         })
     }
 
-    /// The log helps a reader and nobody else: when it cannot be written, the work goes on.
+    /// The log is only for readers: when it cannot be written, the work continues.
     fn note_down(&self, line: &str) {
         let _ = self.host.append_lazily(self.log, format!("{line}\n").as_bytes());
     }
 }
 
-/// The command that tells what installing `names` would do.
+/// The command that simulates installing `names`.
 pub fn simulation(names: &[&str], recommends: bool) -> Vec<String> {
     let command = ["apt-get", "--simulate", "install", recommend(recommends)];
     command.iter().chain(names).map(|word| (*word).to_owned()).collect()
@@ -232,7 +231,7 @@ pub fn lists(host: &dyn Host) -> Lists {
     if !entries.iter().any(|entry| entry.to_string_lossy().contains("_Packages")) {
         return Lists::Missing;
     }
-    // A list's own time is the mirror's; the directories' tell when it was fetched.
+    // A list's own time is the mirror's; the directories' times show when it was fetched.
     let fetched = [LISTS.to_owned(), format!("{LISTS}/partial")]
         .iter()
         .filter_map(|dir| host.stat(Path::new(dir)).ok().flatten())
@@ -269,7 +268,8 @@ impl Transcript {
         self.lines.iter().any(|line| line.contains(text))
     }
 
-    /// Whether fetching the lists again may help: they know nothing of a package, or of one that is gone.
+    /// Whether fetching the lists again may help: they do not have a package, or have one that the mirror no longer
+    /// has.
     fn lists_are_stale(&self) -> bool {
         const SIGNS: &[&str] = &[
             "Unable to locate package",

@@ -1,5 +1,5 @@
-//! What a transaction would bring: every package, the new dependencies too, with its version, the bytes to download
-//! and those it takes on disk. Only looks, and needs no root.
+//! What a transaction would install: every package, new dependencies included, with its version, the bytes to download
+//! and those on disk. Only reads, and needs no root.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -18,10 +18,10 @@ use crate::human_bytes::human;
 
 /// Where apt keeps the archives that it has fetched.
 const ARCHIVES: &str = "/var/cache/apt/archives";
-/// A small machine builds apt's cache in some seconds.
+/// A small server builds apt's cache in some seconds.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What a transaction would bring.
+/// What a transaction would install.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
     /// What it puts on the host, sorted by name.
@@ -102,7 +102,7 @@ impl fmt::Display for Forecast {
     }
 }
 
-/// What installing those of `names` that are missing would bring, by the package lists that are there.
+/// What installing the missing ones of `names` would add, according to the present package lists.
 pub fn forecast(host: &dyn Host, names: &[String], recommends: bool) -> Outcome<Forecast> {
     let database = Database::read(host)?;
     let missing = database.missing(names);
@@ -141,7 +141,7 @@ pub fn forecast(host: &dyn Host, names: &[String], recommends: bool) -> Outcome<
     Ok(forecast)
 }
 
-/// Asks apt, and says why it refuses in words that name the package, the hold, the pin or the line that is the cause.
+/// Asks apt, and explains a refusal by the package, hold, pin or source line that causes it.
 fn simulate(
     host: &dyn Host,
     database: &Database,
@@ -205,7 +205,7 @@ fn simulate(
     Err(failure(why).hint("`apt-get update`, then read apt's output"))
 }
 
-/// Packages on hold that a transaction would change: apt then refuses to go on without being asked.
+/// Packages on hold that a transaction would change: apt then refuses to continue without confirmation.
 fn held_but_wanted(text: &str) -> Vec<&str> {
     let after = text.lines().skip_while(|line| !line.starts_with("The following held packages will be changed"));
     after.skip(1).take_while(|line| line.starts_with(' ')).flat_map(str::split_whitespace).collect()
@@ -350,7 +350,7 @@ mod tests {
         assert!(failure.hint.unwrap().contains("`apt-get update`"), "the lists are old");
     }
 
-    /// What apt of Debian 12 says, and what is told of it.
+    /// Messages of Debian 12's apt, and how they are reported.
     #[test]
     fn what_apt_refuses_is_told_with_its_cause() {
         let refused = |stdout: &'static str, stderr: &'static str, policy: &'static str| {

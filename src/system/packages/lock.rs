@@ -7,12 +7,12 @@ use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::progress::Progress;
 
-/// Locked by anyone who changes packages, and by anyone who refreshes the lists.
+/// Locked by every program that changes packages or refreshes the lists.
 const LOCKS: &[&str] = &["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock", "/var/lib/apt/lists/lock"];
-/// Unattended upgrades of a release's worth of packages take this long on a small machine.
+/// Unattended upgrades of a point release take this long on a small server.
 const PATIENCE: Duration = Duration::from_mins(15);
 
-/// Waits until nobody else changes packages, and says for whom it waits.
+/// Waits until no other program changes packages, and reports which one it waits for.
 pub fn wait(host: &dyn Host, progress: &(dyn Fn(Progress) + Sync)) -> Outcome<()> {
     let pause = Duration::from_millis(250);
     let mut waited = Duration::ZERO;

@@ -1,6 +1,6 @@
-//! Services that outlive their package. Most packages stop theirs when they are removed; some do not, such as Debian's
-//! unattended-upgrades, and a boot in the middle of a run has started it. One that could not start then is still called
-//! failed when it is gone.
+//! Services that outlive their package. Most packages stop theirs on removal; some do not, such as Debian's
+//! unattended-upgrades, which a boot in the middle of a run has started. One that failed to start is still listed as
+//! failed after its removal.
 
 use std::collections::BTreeSet;
 use std::path::Path;

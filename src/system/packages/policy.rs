@@ -23,7 +23,7 @@ pub enum Policy {
     StopOnly,
 }
 
-/// Runs `work` while `policy` is in force; afterwards all is as before, whatever came of `work`.
+/// Runs `work` while `policy` is in force; afterwards the former state is restored, even if `work` failed.
 pub fn hold<T>(host: &dyn Host, policy: Policy, work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     put(host, policy).map_err(|e| failed(&e))?;
     let outcome = work();
@@ -51,7 +51,7 @@ fn put(host: &dyn Host, policy: Policy) -> io::Result<()> {
         Policy::Nothing => "exit 101",
         Policy::StopOnly => "case \"$2\" in *stop) exit 0 ;; esac\nexit 101",
     };
-    // A link would be followed by nobody: the write replaces it, and it waits in SAVED.
+    // A link is not followed: the write replaces it, and it is kept in SAVED.
     host.write(Path::new(PATH), format!("#!/bin/sh\n{COMMENT}\n{rule}\n").as_bytes(), Meta::root(0o755))
 }
 

@@ -1,4 +1,4 @@
-//! What a transaction would do, as `apt-get --simulate` tells it.
+//! What a transaction would do, parsed from `apt-get --simulate`.
 
 /// The effects of a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! dpkg's database, read directly: `dpkg-query` would cost a process for what is one file.
+//! dpkg's database, read directly: `dpkg-query` would cost a process to read one file.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -103,7 +103,7 @@ impl Database {
         names
     }
 
-    /// Names of packages that stand between two states.
+    /// Names of packages that are not completely installed or removed.
     pub fn broken(&self) -> Vec<&str> {
         let half = |package: &&Package| package.state == PackageState::Half || package.reinstall;
         self.packages.iter().filter(half).map(|package| package.name.as_str()).collect()
@@ -121,7 +121,7 @@ impl Database {
         self.interrupted || !self.broken().is_empty() || self.packages.iter().any(open)
     }
 
-    /// The package called `name:arch`, in whatever state.
+    /// The package `name:arch`, in any state.
     pub fn get(&self, full_name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.is(full_name))
     }
@@ -186,7 +186,7 @@ impl Database {
         }
         let mut removable = wanted.clone();
         let mut kept: Vec<(String, String)> = Vec::new();
-        // Keeping a package keeps what it depends on, so go on until nothing more is found.
+        // Keeping a package keeps its dependencies, so repeat until nothing more is found.
         loop {
             let mut needed: Option<(String, String)> = None;
             'search: for package in present.iter().filter(|package| !removable.contains(&package.full_name())) {
@@ -215,8 +215,8 @@ impl Database {
 }
 
 impl Database {
-    /// What of `wanted` has to stay as long as `asked` shall be there: what these names mean, and what is needed by it
-    /// or by packages outside of `wanted`.
+    /// Which of `wanted` must stay as long as `asked` stay: the packages of these names, and those needed by them or by
+    /// packages outside of `wanted`.
     pub fn needed(&self, wanted: &BTreeSet<String>, asked: &BTreeSet<&str>) -> BTreeSet<String> {
         let asked: BTreeSet<&str> =
             asked.iter().map(|name| name.split_once(':').map_or(*name, |(name, _)| name)).collect();

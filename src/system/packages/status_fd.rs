@@ -21,7 +21,7 @@ pub struct Follower {
     /// Packages that it installs or upgrades, and those that it removes.
     arriving: u64,
     leaving: u64,
-    /// How many they are was told.
+    /// Their number was reported.
     announced: bool,
     unpacked: HashSet<String>,
     configured: HashSet<String>,
@@ -36,7 +36,7 @@ pub struct Follower {
 pub enum Line {
     /// Progress that is worth telling.
     Progress(Progress),
-    /// A status line that tells nothing new.
+    /// A status line without news.
     Quiet,
     /// Not a status line: output for the log.
     Output,
@@ -98,7 +98,7 @@ impl Follower {
     fn step(&mut self, package: &str, text: &str) -> DpkgStep {
         let Some((verb, _)) = text.split_once(' ') else { return DpkgStep::Quiet };
         let set = match verb {
-            // Told when it is unpacked, when it is configured, and when it is gone.
+            // Reported when it is unpacked, configured, or removed.
             "Installing" => &mut self.unpacked,
             "Installed" => &mut self.configured,
             "Removed" => &mut self.removed,
@@ -134,9 +134,9 @@ impl Follower {
     }
 }
 
-/// A step of dpkg: each is announced before it begins, and told again when it has ended.
+/// A step of dpkg: each is announced before it begins, and reported again when it has ended.
 enum DpkgStep {
-    /// It tells nothing to a reader.
+    /// Of no use to a reader.
     Quiet,
     /// It begins; how many are done before it, where that is known.
     Told(Option<Amount>),
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_download_tells_its_bytes() {
-        // As apt 2.6 tells it: two archives of 820,928 and 2,055,000 bytes of 10,040,000 in 33 files.
+        // As apt 2.6 reports it: two archives of 820,928 and 2,055,000 bytes of 10,040,000 in 33 files.
         let mut follower = after(&["Need to get 10.0 MB/45.6 MB of archives."]);
         let (percent, text) = progress(&mut follower, "dlstatus:1:0.0000:Retrieving file 1 of 33");
         assert!((percent, text.as_str()) == (0.0, "fetching 0.0 of 10.0 MB"), "{percent} {text}");
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_purge_tells_how_many_are_gone() {
-        // As apt 2.6 tells it.
+        // As apt 2.6 reports it.
         let mut follower = after(&["0 upgraded, 0 newly installed, 2 to remove and 0 not upgraded."]);
         assert_eq!(progress(&mut follower, "pmstatus:nginx:7.6:Removing nginx (amd64)").1, "0 of 2, removing nginx");
         let (_, text) = progress(&mut follower, "pmstatus:nginx:23.0:Completely removing nginx (amd64)");

@@ -19,7 +19,7 @@ pub use place::paths;
 
 /// No test takes longer, unless the server is at its end; and then it says nothing about the configuration.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// So much of what a test said is told.
+/// Lines of a test's output that are reported.
 const LINES: usize = 20;
 
 /// What a test says is wrong.
@@ -29,7 +29,7 @@ pub struct Broken {
     pub by: String,
     /// The file, with its line where that is known.
     pub place: Option<String>,
-    /// The server's own words, the decisive one.
+    /// The decisive line of the server's message.
     pub words: String,
     /// All it said.
     pub lines: Vec<String>,
@@ -103,11 +103,11 @@ pub fn broken_servers(host: &dyn Host) -> Vec<(&'static str, Broken)> {
 fn by_command(host: &dyn Host, argv: &[String], log: Option<&Path>) -> Option<Broken> {
     let command = Command::new(argv.iter().cloned()).timeout(TIMEOUT);
     let output = host.run(&Command { log: log.map(Path::to_owned), ..command }).ok()?;
-    // One that was killed because of the time it took, or could not be executed, has tested nothing.
+    // A test that timed out, or could not be executed, has tested nothing.
     (!output.ok() && !matches!(output.status, 124 | 126 | 127)).then(|| Broken::new(&argv.join(" "), &output))
 }
 
-/// Where programs of servers lie.
+/// Directories of server programs.
 const DIRS: [&str; 6] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 
 /// Whether a program is there: one that is not has no configuration to be broken.

@@ -48,7 +48,7 @@ pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
         known: !processes.is_empty(),
         active: !processes.is_empty() && states.iter().all(|state| matches!(*state, "RUNNING" | "STARTING")),
         at_rest: states.iter().all(|state| matches!(*state, "STOPPED" | "EXITED" | "FATAL")),
-        // What stands in its configuration starts with supervisord.
+        // Programs in its configuration start with supervisord.
         enabled: !processes.is_empty(),
         masked: false,
         reloads: false,
@@ -75,7 +75,7 @@ pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<bool> {
     Ok(true)
 }
 
-/// After its configuration file has gone or is as before: has supervisord see that.
+/// After its configuration file was removed or restored: makes supervisord read it again.
 pub fn forget_removed(work: &Work<'_>, name: &str) -> Outcome<()> {
     let what = "unload";
     let daemon = match Supervisord::find(work.host) {

@@ -12,18 +12,19 @@ const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemo
     Result,FragmentPath,DropInPaths,TasksCurrent,ControlGroup,CanReload,Triggers";
 /// Above systemd's own limit for a start (90 s) and `MariaDB`'s (15 min is only for recovery).
 const JOB_TIMEOUT: Duration = Duration::from_mins(5);
-/// How long a service may take to stand after its start job is done.
+/// How long a service may take to become stable after its start job is done.
 const STAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// systemd calls a `simple` service started when it has forked; one that dies of its configuration does so
 /// within this time.
 const CALM_SIMPLE: Duration = Duration::from_millis(500);
 /// Services that report readiness have got further when their start job is done.
 const CALM_READY: Duration = Duration::from_millis(200);
-/// While a service still computes it is not calm: gunicorn says that it is ready before its workers have loaded the
-/// application, and on a slow machine these die of it seconds later. One that always computes is believed after this.
+/// A service that still uses the CPU is not stable: gunicorn reports that it is ready before its workers have loaded
+/// the application, and on a slow server they may die of it seconds later. After this long it counts as stable all the
+/// same.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// So many lines of a service's last words are shown as they are, on any screen.
+/// Number of a service's last log lines that are shown, on any screen.
 const FEW_LINES: usize = 8;
 
 /// What systemd knows of a unit.
@@ -86,8 +87,8 @@ impl Unit {
         unit
     }
 
-    /// Whether a drop-in lies there that systemd has not read. It looks for them only in directories that it
-    /// knew at its last reload, and calls a unit up to date that has its first drop-in since.
+    /// Whether there is a drop-in that systemd has not read. It only looks in directories that existed at its last
+    /// reload, and calls a unit up to date whose first drop-in was added since.
     fn lacks_drop_in(&self, host: &dyn Host, name: &str) -> bool {
         let known: Vec<&str> = self.drop_ins.split_whitespace().collect();
         let dir = format!("/etc/systemd/system/{name}.d");
@@ -138,8 +139,8 @@ impl Unit {
 /// What systemd knows of `name`.
 pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let mut unit = Unit::read(host, name)?;
-    // What it says of the links is what it saw when someone asked first: they may have come or gone since by the
-    // hand of someone who did not tell it. What starts at boot is what is on disk.
+    // systemd caches the links from when it was first asked; they may have changed since without its knowledge. What
+    // starts at boot is what is on disk.
     if matches!(unit.file.as_str(), "enabled" | "disabled")
         && let Ok(output) = host.run(&Command::new(["systemctl", "is-enabled", "--", name]))
     {
@@ -177,8 +178,8 @@ pub fn forget_failure(work: &Work<'_>, name: &str) {
 pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     let what = format!("{} {name}", step.verb());
     match step {
-        // The links on disk are what counts at boot; systemd need not read everything again for them now, unless it
-        // has seen them before, and would go on telling everybody what it saw.
+        // The links on disk are what counts at boot; systemd need not reload for them now, unless it has cached them
+        // and would keep reporting the old state.
         ServiceStep::Enable => {
             systemctl(work, &["--no-reload", "enable", "--", name], &what)?;
             let seen = Unit::read(work.host, name)?;

@@ -9,7 +9,7 @@ use crate::host::{Command, Host, Kind};
 
 /// A first start may have to set a data directory up.
 const TIMEOUT: Duration = Duration::from_mins(5);
-/// Scripts that start daemons in the background return before these stand.
+/// Scripts that start daemons in the background return before these are ready.
 const STAND_TIMEOUT: Duration = Duration::from_secs(15);
 /// A daemon that dies of its configuration does so within this time.
 const CALM: Duration = Duration::from_millis(300);
@@ -119,7 +119,7 @@ fn is_enabled(host: &dyn Host, name: &str) -> bool {
     })
 }
 
-/// Whether its script knows the word `reload`, as a pattern of its own: `reload|force-reload)`.
+/// Whether its script has `reload` as a pattern of its own: `reload|force-reload)`.
 fn reloads(host: &dyn Host, name: &str) -> bool {
     let text = String::from_utf8_lossy(&host.read(&script(name)).unwrap_or_default()).into_owned();
     let patterns = text.lines().filter_map(|line| line.trim().split_once(')')).map(|(patterns, _)| patterns);

@@ -13,7 +13,7 @@ use crate::host::Host;
 const MAIN: &str = "/etc/ssh/sshd_config";
 /// Ours: read before all others that follow Debian's names.
 pub(crate) const OURS: &str = "/etc/ssh/sshd_config.d/00-bringup.conf";
-/// What stands before a line of another's that would add to ours.
+/// The comment before others' lines that would add to ours.
 const TAKEN_OUT: &str = "#bringup: ";
 /// Settings whose values add up.
 const ADDING_UP: [&str; 2] = ["port", "listenaddress"];
@@ -25,7 +25,7 @@ struct Source {
     text: String,
 }
 
-/// A setting, where it stands.
+/// A setting and its place.
 #[derive(Debug)]
 struct Statement<'a> {
     path: &'a Path,
@@ -89,7 +89,8 @@ impl Config {
         std::iter::once(&self.main).chain(&self.others)
     }
 
-    /// Refuses a configuration in which these settings of ours, as keyword and value, would not count for everybody.
+    /// Refuses a configuration in which these settings of ours, as keyword and value, would not apply to every
+    /// connection.
     pub(crate) fn refuse(&self, settings: &[(&str, &str)]) -> Outcome<()> {
         let refused = |why: String, hint: String| Err(Failure::new("change SSH's configuration", why).hint(hint));
         let mut before = Vec::new();
@@ -159,7 +160,7 @@ impl Config {
         self.files(&lines, settings)
     }
 
-    /// Ours first: anyone who is interrupted between two files has a server that listens on both ports.
+    /// Ours first: an interruption between two files leaves a server that listens on both ports.
     fn files(&self, listening: &[String], settings: &[(&str, &str)]) -> Vec<FileContent> {
         let mut lines = listening.to_vec();
         lines.extend(settings.iter().map(|(keyword, value)| format!("{keyword} {value}")));
@@ -224,7 +225,7 @@ fn statements(source: &Source) -> impl Iterator<Item = Statement<'_>> {
     })
 }
 
-/// The patterns of an Include: what is not absolute lies in /etc/ssh.
+/// The patterns of an Include; relative ones are in /etc/ssh.
 fn patterns(value: &str) -> Vec<PathBuf> {
     value.split_whitespace().map(|pattern| Path::new("/etc/ssh").join(pattern.trim_matches('"'))).collect()
 }

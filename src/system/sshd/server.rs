@@ -19,7 +19,7 @@ pub(crate) const AFTER_NETWORK: &str =
     "# Written by bringup.\n[Unit]\nWants=network-online.target\nAfter=network-online.target\n";
 /// Privilege separation needs it; systemd makes it with the service.
 const RUN: &str = "/run/sshd";
-/// How long the server may take to listen anew.
+/// How long the server may take to listen again.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -53,7 +53,7 @@ pub(crate) fn make_run(host: &dyn Host) -> Outcome<()> {
 }
 
 impl Effective {
-    /// Asks the server's program, which also finds what is wrong with the files.
+    /// Asks the server's program, which also reports errors in the files.
     pub(crate) fn read(host: &dyn Host) -> Outcome<Self> {
         let what = "have sshd check its configuration";
         let output = host.run(&Command::new(["/usr/sbin/sshd", "-T"])).map_err(|e| Failure::new(what, e))?;
@@ -166,7 +166,7 @@ impl StartedBy {
             Self::Script => run(host, log, &["service", "ssh", "reload"])?,
             Self::Socket => {
                 run(host, log, &["systemctl", "daemon-reload"])?;
-                // Sessions live on: systemd ends the main process only. A socket cannot be opened anew under it.
+                // Sessions survive: systemd ends the main process only. A socket cannot be reopened under it.
                 run(host, log, &["systemctl", "stop", "ssh.service"])?;
                 run(host, log, &["systemctl", "restart", "ssh.socket"])?;
                 run(host, log, &["systemctl", "start", "ssh.service"])?;
@@ -217,7 +217,7 @@ fn held_at(host: &dyn Host) -> Vec<String> {
     output.lines().filter_map(at).collect()
 }
 
-/// Carries out [`crate::undo::Undo::Sshd`] for the running server: it takes up the files that are back.
+/// Carries out [`crate::undo::Undo::Sshd`] for the running server: it reloads the restored files.
 pub(crate) fn come_back(host: &dyn Host, log: &Path, server_ran: bool) -> Outcome<bool> {
     let Ok(server) = StartedBy::find(host) else { return Ok(false) };
     make_run(host)?;

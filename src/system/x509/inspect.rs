@@ -26,7 +26,7 @@ const TRUST_STORE: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Shortest RSA key that is taken, in bits (NIST SP 800-57, the CA/Browser Forum's baseline requirements 6.1.5).
 const SHORTEST_RSA: usize = 2048;
 
-/// The files of a certificate that someone brings.
+/// The files of a provided certificate.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Provided {
     /// The certificate, perhaps followed by its chain, PEM.
@@ -139,7 +139,7 @@ pub fn key_matches(certificate: &CertificateDer<'_>, key: &[u8]) -> Option<bool>
 }
 
 /// What keeps tools from reading a PEM file that looks right: a byte order mark before a block (OpenSSL and every
-/// server overlook the whole block), another encoding, or the signs that a word processor makes of dashes.
+/// server skip the whole block), another encoding, or the typographic dashes of a word processor.
 fn garbled(what: &str, content: &[u8]) -> Option<Problem> {
     if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
         let hint = "save it as plain text: iconv -f UTF-16 -t ASCII FILE > NEW";

@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 pub struct Validity {
     /// Seconds since the epoch.
     pub until: i64,
-    /// It is signed with its own key: no browser trusts it by itself.
+    /// It is signed with its own key: browsers do not trust it.
     pub self_signed: bool,
     /// Who issued it.
     pub issuer: String,

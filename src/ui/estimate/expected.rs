@@ -36,7 +36,7 @@ pub(super) struct Likely {
 }
 
 /// How long the steps of a run are likely to take: as long as the same ones took on this host, else as those of their
-/// kind did, else what is typical of the kind. Of kinds that depend on the network nothing is typical.
+/// kind did, else a typical time. Kinds that depend on the network have no typical time.
 #[derive(Clone, Debug, Default)]
 pub struct Expected {
     steps: BTreeMap<String, Likely>,
@@ -104,7 +104,7 @@ fn typical(action: &Action) -> Option<f64> {
         Action::User(_) | Action::Certificate(_) => Some(10.0),
         Action::Source(source) if matches!(source.from, From::Asset | From::Directory) => Some(10.0),
         Action::Database(_) => Some(300.0),
-        // Without the time in which somebody confirms it: 0.32 s with nftables on trixie; others unmeasured.
+        // Without the wait for a confirmation: 0.32 s with nftables on trixie; others unmeasured.
         Action::Firewall(_) => Some(350.0),
         // Without that time, too; not measured.
         Action::Sshd(_) => Some(500.0),
@@ -114,7 +114,7 @@ fn typical(action: &Action) -> Option<f64> {
     }
 }
 
-/// What earlier runs took.
+/// The times of earlier runs.
 #[derive(Default)]
 struct Measured<'a> {
     /// The latest time of each step, and for an action what it was.
@@ -172,7 +172,7 @@ impl<'a> Measured<'a> {
                 EventKind::ProofEnded { proof, failure: None, millis, .. } => {
                     self.steps.entry(proof).or_insert((float(*millis), None));
                 }
-                // Times of the way back tell nothing of the way there.
+                // Times of a rollback say nothing about a run.
                 EventKind::RollbackStarted { .. } => return,
                 _ => {}
             }

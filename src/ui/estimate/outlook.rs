@@ -1,5 +1,5 @@
-//! How long a run is likely to take, told before it begins: from what earlier runs on this server took, from the sizes
-//! of the packages, and else from typical times. What nothing is known of is named, not guessed.
+//! How long a run is likely to take, shown before it starts: from earlier runs on this server, from the sizes of the
+//! packages, and else from typical times. Steps without any of these are named, not guessed.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub struct Outlook {
 }
 
 impl Outlook {
-    /// For the actions of a plan that change something, or may. `packages` is what apt would bring.
+    /// For the actions of a plan that change something, or may. `packages` is what apt would install.
     pub fn of(plan: &Plan, expected: &Expected, effect: impl Fn(usize) -> Effect, packages: Option<&Forecast>) -> Self {
         let (mut millis, mut measured, mut unknown) = (FINISH, 0.0, Vec::new());
         let mut add = |time: f64, is_measured: bool| {
@@ -54,14 +54,14 @@ impl Outlook {
         Self { about: Duration::from_secs_f64(millis / 1_000.0), measured: measured * 2.0 >= millis, unknown }
     }
 
-    /// "about 2 min, as before on this server".
+    /// "about 2 min, as measured on this server".
     pub fn words(&self) -> String {
         let about = messages::about(self.about);
-        let from = if self.measured { "as before on this server" } else { "by typical times" };
+        let from = if self.measured { "as measured on this server" } else { "based on typical times" };
         let mut words = format!("{about}, {from}");
         if !self.unknown.is_empty() {
             let named: Vec<&str> = self.unknown.iter().take(NAMED).map(String::as_str).collect();
-            words = format!("{words}; longer for what never ran here: {}", named.join("; "));
+            words = format!("{words}; longer for steps that never ran here: {}", named.join("; "));
             let more = self.unknown.len().saturating_sub(NAMED);
             if more > 0 {
                 words = format!("{words}; and {more} more");

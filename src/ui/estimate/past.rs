@@ -1,4 +1,4 @@
-//! What earlier runs on this server tell of a plan before it is carried out.
+//! What earlier runs on this server mean for a plan.
 
 use super::Expected;
 use crate::engine::drift::{Drift, drift};
@@ -6,14 +6,14 @@ use crate::engine::runs;
 use crate::host::Host;
 use crate::plan::Plan;
 
-/// What earlier runs tell of a plan.
+/// What earlier runs mean for a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     /// How long its steps are likely to take.
     pub expected: Expected,
-    /// What somebody else changed since, of what the runs wrote for this application.
+    /// Files of this application that were changed outside bringup since the runs wrote them.
     pub drift: Vec<Drift>,
-    /// Why that cannot be told.
+    /// Why that is unknown.
     pub untold: Option<String>,
 }
 
@@ -33,6 +33,6 @@ impl Past {
             return Some(format!("Cannot tell what others changed since the last run: {why}"));
         }
         let words: Vec<String> = self.drift.iter().map(Drift::words).collect();
-        (!words.is_empty()).then(|| format!("{} by somebody else since the last run", words.join("; ")))
+        (!words.is_empty()).then(|| format!("{} outside bringup since the last run", words.join("; ")))
     }
 }

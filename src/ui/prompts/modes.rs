@@ -56,7 +56,7 @@ pub fn restore() {
     }
 }
 
-/// The modes from before, put back; those that were there instead.
+/// Restores the former modes; returns those that were set.
 fn go_back() -> Option<Termios> {
     let now = tcgetattr(io::stdin()).ok()?;
     let before = BEFORE.try_lock().ok()?;
@@ -70,7 +70,7 @@ fn go_back() -> Option<Termios> {
 fn wait_for_signals(mut signals: Signals) {
     for signal in signals.forever() {
         if !ASKING.load(Ordering::Relaxed) {
-            // Between questions an interruption is the business of whoever follows a run.
+            // Between questions an interruption is handled by the follower of the run.
             if signal != SIGINT {
                 let _ = emulate_default_handler(signal);
             }
@@ -85,8 +85,8 @@ fn wait_for_signals(mut signals: Signals) {
     }
 }
 
-/// Stops this process as its terminal asked, with the terminal as it was, and goes on as before. Not where
-/// nobody would have it go on.
+/// Stops this process as its terminal requested, with the former terminal modes, and continues afterwards. Not where no
+/// process would continue it.
 fn stop() {
     if !controlled() {
         return;
@@ -94,7 +94,7 @@ fn stop() {
     let now = go_back();
     let _ = emulate_default_handler(SIGTSTP);
     if let Some(now) = now {
-        // What stood there before has gone by, and a half-typed line with it.
+        // The prompt has scrolled away, and a half-typed line with it.
         let raw = !now.local_modes.contains(LocalModes::ICANON);
         if raw {
             stdio::mode(stdio::Mode::EditingGoesOn);
@@ -107,14 +107,14 @@ fn stop() {
 
 fn wait_for_the_end_of_the_terminal() {
     let stdin = io::stdin();
-    // Asked for nothing, it returns only when the other end is gone.
+    // Polled for no events, it returns only when the other end is closed.
     while let Err(rustix::io::Errno::INTR) = poll(&mut [PollFd::new(&stdin, PollFlags::empty())], None) {}
     if ASKING.load(Ordering::Relaxed) {
         leave(Exit::HungUp);
     }
 }
 
-/// The thread that asks waits for a key that may never come, so there is nobody to return to.
+/// The asking thread waits for a key that may never come, so we cannot return to it.
 fn leave(exit: Exit) {
     restore();
     if exit == Exit::Interrupted {
@@ -123,8 +123,8 @@ fn leave(exit: Exit) {
     #[expect(clippy::exit, clippy::disallowed_methods, reason = "the other thread waits for a key")]
     std::process::exit(i32::from(exit.code()));
 }
-/// Whether somebody would continue us if we stopped: a process of our session outside our group that waits for
-/// it, as a shell does. (An orphaned process group would stand still for ever: POSIX 3.264.)
+/// Whether another process would continue us if we stopped: one of our session outside our group that waits for it, as
+/// a shell does. (An orphaned process group would stay stopped forever: POSIX 3.264.)
 fn controlled() -> bool {
     let Some(us) = Kin::of(getpid()) else { return false };
     let mut parent = us.parent;

@@ -61,8 +61,8 @@ pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Resu
 fn tell_offered(voice: &mut Voice<'_>, interview: &Interview, before: Option<&str>) {
     match interview.previous_run() {
         now if now == before => {}
-        Some(run) => voice.prose(2, &format!("The answers of run {run} are offered again.")),
-        None => voice.prose(2, "This is another application: its questions begin with the defaults."),
+        Some(run) => voice.prose(2, &format!("The answers of run {run} are the defaults.")),
+        None => voice.prose(2, "This is another application: its questions start with the defaults."),
     }
 }
 
@@ -82,7 +82,7 @@ fn put(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: 
     told(voice, interview, question, path);
 }
 
-/// Every choice with its number; a star marks the answer so far.
+/// Every choice with its number; a star marks the current answer.
 fn choices(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: &str) {
     let standing = field_of(interview, path).and_then(|field| field.value).map(text_of);
     let offers = interview.offers(question);
@@ -134,11 +134,11 @@ fn help(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path:
     let nothing = if question.optional && !allowed.ends_with("or nothing") { ", or nothing" } else { "" };
     voice.prose(2, &format!("Allowed: {allowed}{auto}{nothing}."));
     if question.optional {
-        voice.prose(2, "A single - answers with nothing.");
+        voice.prose(2, "A single - leaves it empty.");
     }
     voice.prose(
         2,
-        "< goes back to the question before, ! leaves. Where one of these is the answer itself, put \\ before it.",
+        "< goes back to the previous question, ! leaves. To answer with one of these characters, put \\ before it.",
     );
     told(voice, interview, question, path);
 }
@@ -170,7 +170,7 @@ fn refused(interview: &Interview, path: &str, text: &str) -> Option<(String, Str
     interview.question(path).map(|question| words(question, &problem))
 }
 
-/// A problem's words, without the question that was just read.
+/// A problem's message, without the question that was just read.
 fn words(question: &Question, problem: &Problem) -> (String, String) {
     let hint = problem.hint.strip_prefix(&question.ask).unwrap_or(&problem.hint).trim();
     if question.kind == QuestionKind::Bool {
@@ -197,7 +197,7 @@ fn shown(question: &Question, value: Option<&Value>) -> String {
 /// Where a secret comes from, for people.
 fn kept(source: &SecretSource) -> String {
     match source {
-        SecretSource::Generate(length) => format!("made here, {length} characters long"),
+        SecretSource::Generate(length) => format!("generated, {length} characters long"),
         SecretSource::File(path) => format!("the first line of {path}"),
         SecretSource::Env(name) => format!("the variable {name}"),
         SecretSource::Literal(_) => "what you typed".to_owned(),

@@ -19,7 +19,7 @@ use crate::ui::estimate::{Outlook, Past};
 use crate::ui::prompts::voice::{Heard, Pick};
 use crate::ui::prompts::{Decision, Dialogue, Way};
 
-/// A plan as it stands against the machine.
+/// A plan compared with the server.
 struct Seen {
     plan: Plan,
     verdicts: Verdicts,
@@ -30,7 +30,7 @@ struct Seen {
     refused: Vec<Problem>,
 }
 
-/// What earlier runs tell of a plan, in the words of the wizard.
+/// What earlier runs mean for a plan, as the wizard words it.
 fn past(
     host: &dyn Host,
     plan: &Plan,
@@ -123,7 +123,7 @@ impl Dialogue<'_, '_> {
         }
     }
 
-    /// The plan, checked against the machine; or everything that is missing.
+    /// The plan, checked against the server; or all missing answers.
     fn look(&mut self) -> Result<Seen, Vec<Gap>> {
         let gaps = self.interview.gaps();
         if !gaps.is_empty() {
@@ -142,7 +142,7 @@ impl Dialogue<'_, '_> {
         let mut plan = plan;
         plan.warnings.extend(secret_store::notes(&known, &resolved.secrets));
         self.voice.blank();
-        self.voice.line("Comparing the plan with this machine ...");
+        self.voice.line("Comparing the plan with this server ...");
         let verdicts = preview(self.host, &plan, &secrets, GuideChecks::Leave);
         let packages = preview::packages(self.host, &plan);
         let refused = launch::foreseen(self.host, &plan, &verdicts, packages.as_ref());
@@ -166,12 +166,12 @@ impl Dialogue<'_, '_> {
             let recorded = Path::new(STATE_DIR).join("runs").join(run).join("answers.yaml");
             let also = self.means.save.as_ref().map(|path| format!(" and {}", path.display())).unwrap_or_default();
             self.voice.hanging("  Answers  ", &format!("{}{also} (for root only)", recorded.display()));
-            self.voice.hanging("  Replay   ", "sudo bringup --answers THAT-FILE, here or on another server");
+            self.voice.hanging("  Replay   ", "sudo bringup --answers FILE, here or on another server");
         }
         self.tell_typed_secrets();
     }
 
-    /// Typed secrets are in no file, so whoever replays the answers must bring them.
+    /// Typed secrets are in no file, so a replay needs them from elsewhere.
     fn tell_typed_secrets(&mut self) {
         let secrets = &self.interview.resolved().secrets;
         let typed = secrets.iter().filter(|(_, source)| matches!(source, SecretSource::Literal(_)));
@@ -184,7 +184,7 @@ impl Dialogue<'_, '_> {
 
     fn tell_gaps(&mut self, gaps: &[Gap]) {
         self.voice.blank();
-        self.voice.line("This is missing:");
+        self.voice.line("Missing answers:");
         for gap in gaps {
             let about = match (&gap.stage, &gap.question) {
                 (Some(stage), Some(question)) => format!("{stage}.{question}: "),
@@ -221,7 +221,7 @@ impl Dialogue<'_, '_> {
         items.push((Next::Leave, "leave"));
         let texts: Vec<String> = items.iter().map(|(_, text)| (*text).to_owned()).collect();
         loop {
-            // A line typed too early must not start anything: nobody had seen the plan.
+            // A line typed too early must not start anything: it was typed before the plan was shown.
             self.voice.forget_typed_ahead();
             self.voice.blank();
             self.voice.line("What now?");
@@ -308,7 +308,7 @@ impl Dialogue<'_, '_> {
             None => PathBuf::from(format!("{}-answers.yaml", self.interview.guide().id)),
         };
         self.voice.blank();
-        self.voice.line("Into which file? It must not exist yet.");
+        self.voice.line("Save to which file? It must not exist yet.");
         self.voice.enter(&offered.display().to_string());
         loop {
             let path = match self.voice.hear("")? {
@@ -316,7 +316,7 @@ impl Dialogue<'_, '_> {
                 Heard::Text(text) => PathBuf::from(text),
                 Heard::Back | Heard::Leave => return Ok(None),
                 Heard::Help => {
-                    self.voice.prose(2, "A path; the file is made for you alone to read. < goes back.");
+                    self.voice.prose(2, "A path; only you can read the file. < goes back.");
                     continue;
                 }
             };
@@ -339,7 +339,7 @@ impl Dialogue<'_, '_> {
         } else {
             format!("sudo bringup --answers {path} --ask")
         };
-        self.voice.hanging("  Go on with  ", &command);
+        self.voice.hanging("  Continue with  ", &command);
         self.tell_typed_secrets();
     }
 

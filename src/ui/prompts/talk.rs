@@ -1,4 +1,4 @@
-//! The person at the other end: text goes there, one line at a time comes back.
+//! The console: text is written to it, one line at a time is read.
 
 use std::io::{self, BufRead};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, tcflu
 use crate::host::Host;
 use crate::ui::{stdio, tty_caps};
 
-/// What stands before every answer.
+/// The prompt of every answer.
 pub const PROMPT: &str = ">";
 
 /// Asks to leave.
@@ -23,13 +23,13 @@ pub trait Talk {
     /// Shows text, line breaks included.
     fn tell(&mut self, text: &str);
 
-    /// Reads a line. What was typed `before` and refused can be had again to be edited, where the terminal can do that.
+    /// Reads a line. Where the terminal supports it, the refused input `before` can be recalled for editing.
     fn line(&mut self, before: &str) -> Result<String, Gone>;
 
     /// Reads a line that is not shown.
     fn secret(&mut self) -> Result<String, Gone>;
 
-    /// Forgets what was typed before it could be an answer to what stands here now.
+    /// Discards what was typed before the present question was shown.
     fn forget_typed_ahead(&mut self) {}
 }
 
@@ -86,8 +86,7 @@ fn hide() -> Result<Termios, Errno> {
     Ok(shown)
 }
 
-/// One line without its end. What is not UTF-8 is kept as the sign that stands for such, which no question takes
-/// for more than text.
+/// One line without its end. Invalid UTF-8 becomes the replacement character, which no question accepts except as text.
 fn read(from: &mut dyn BufRead) -> Result<String, Gone> {
     let mut line = Vec::new();
     match from.read_until(b'\n', &mut line) {
@@ -122,7 +121,7 @@ impl Talk for Edited {
 
     fn forget_typed_ahead(&mut self) {
         let _ = tcflush(io::stdin(), QueueSelector::IFlush);
-        // Keys that were read already; at most as many as one read brings.
+        // Keys that were already read; at most those of one read.
         for _ in 0..1024 {
             if !matches!(event::poll(Duration::ZERO), Ok(true)) || event::read().is_err() {
                 break;

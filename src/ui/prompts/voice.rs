@@ -1,4 +1,4 @@
-//! How the dialogue speaks: wrapped lines, numbered choices, and the few words that are no answers.
+//! Output of the dialogue: wrapped lines, numbered choices, and the few commands that are not answers.
 
 use crate::error::Exit;
 use crate::ui::prompts::talk::{Gone, Talk};
@@ -22,7 +22,7 @@ pub struct Voice<'a> {
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Nothing: what stands is taken.
+    /// Empty: the suggested answer is accepted.
     Enter,
     /// An answer.
     Text(String),
@@ -46,7 +46,7 @@ pub enum Pick {
 }
 
 impl Heard {
-    /// Understands a line. A backslash before one of the words makes it an answer.
+    /// Parses a line. A backslash before a command makes it an answer.
     pub fn of(line: &str) -> Self {
         match line.trim() {
             "" => Self::Enter,
@@ -85,7 +85,7 @@ impl<'a> Voice<'a> {
         }
     }
 
-    /// Paragraphs, wrapped anew; blank lines between them stay.
+    /// Paragraphs, wrapped; blank lines between them stay.
     pub fn prose(&mut self, indent: usize, text: &str) {
         for (n, paragraph) in text.trim().split("\n\n").enumerate() {
             if n > 0 {
@@ -120,7 +120,7 @@ impl<'a> Voice<'a> {
         self.hanging("  [Enter] ", what);
     }
 
-    /// Hears a line; what was typed `before` can be had again.
+    /// Reads a line; the refused input `before` can be recalled.
     pub fn hear(&mut self, before: &str) -> Result<Heard, Exit> {
         let line = self.talk.line(before);
         self.understood(line)

@@ -20,16 +20,16 @@ pub fn welcome(host: &dyn Host, voice: &mut Voice<'_>, facts: &Facts) {
         voice.line(line);
     }
     voice.blank();
-    voice.prose(0, "Nothing is changed before you have seen the plan and said so.");
-    voice.prose(0, "Enter takes what is offered, ? explains, < goes back, ! leaves.");
+    voice.prose(0, "Nothing is changed until you have seen the plan and confirmed it.");
+    voice.prose(0, "Enter accepts the suggested answer, ? explains, < goes back, ! leaves.");
     if !facts.root {
         voice.blank();
-        let what = "You are not root. Everything can be answered, planned and saved; only `sudo bringup` can start it.";
+        let what = "You are not root. You can plan and save the answers; only `sudo bringup` can start.";
         voice.prose(0, what);
     }
 }
 
-/// The id of the guide that is wanted. One that stands here is what Enter takes, or the only one there is.
+/// Asks for a guide; returns its id. Enter accepts the applied one, or the only one.
 pub fn choose_guide(voice: &mut Voice<'_>, facts: &Facts) -> Result<String, Exit> {
     let guides = load::list();
     let standing = guides.iter().position(|guide| facts.applied.contains(&guide.id));

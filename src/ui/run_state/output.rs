@@ -14,7 +14,7 @@ pub enum Kind {
     Output,
     /// The engine said it.
     Note,
-    /// Something was taken back.
+    /// A change was rolled back.
     Undone,
     /// Something was left in place.
     Kept,
@@ -52,7 +52,7 @@ impl Output {
         if self.lines.len() == LINES {
             self.lines.pop_front();
         }
-        // What a tool overwrites in its line stands after the last carriage return.
+        // A tool that overwrites its line writes the latest text after the last carriage return.
         let text = text.trim_end().rsplit('\r').next().unwrap_or(text);
         let text = text.chars().take(LONGEST).collect();
         self.lines.push_back(Said { number: self.next, kind, text, step: step.to_owned() });

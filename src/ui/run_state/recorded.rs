@@ -62,7 +62,7 @@ fn proven(proof: &str, evidence: &str) -> EventKind {
     EventKind::ProofEnded { proof: proof.to_owned(), evidence: Some(evidence.to_owned()), failure: None, millis: 42 }
 }
 
-/// A run that goes well.
+/// A run that succeeds.
 pub fn recorded() -> Vec<Event> {
     let page = "200, 1,204 bytes, TLSv1.3, certificate valid for app.example.org until 2027-11-21";
     [
@@ -123,7 +123,7 @@ pub fn waiting(number: usize) -> Waiting {
     }
 }
 
-/// A run that fails, takes its stage back, tries again in vain, and goes on without the step.
+/// A run that fails, rolls its stage back, retries in vain, and continues without the step.
 pub fn decided() -> Vec<Event> {
     let decided = |choice| EventKind::Decided { choice };
     let wrong: Vec<EventKind> = gone_wrong().into_iter().map(|event| event.what).collect();

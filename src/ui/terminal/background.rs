@@ -1,10 +1,10 @@
-//! Whether the terminal is light or dark: asked for by xterm's sequence (OSC 11), told by its answer.
+//! Whether the terminal is light or dark: queried with xterm's sequence (OSC 11).
 
 /// The question, and one that every terminal answers (DA1, ECMA-48 8.3.24), in the same order: what does not know its
 /// background is not waited for longer than its line takes.
 pub(super) const QUESTION: &[u8] = b"\x1b]11;?\x1b\\\x1b[c";
 
-/// What text stands on.
+/// The background of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Background {
     /// Nearer to black.

@@ -9,7 +9,7 @@ use crate::ui::terminal::attr::Attr;
 use crate::ui::text;
 use crate::visible;
 
-/// What stands in one column.
+/// The content of one column.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Glyph {
     /// One character, one or two columns wide.
@@ -37,7 +37,7 @@ impl Cell {
         self.glyph == Glyph::Char(' ')
     }
 
-    /// Blank is blank, whatever the colour of its letters would be.
+    /// A blank is a blank, whatever its foreground color.
     fn new(glyph: Glyph, attr: Attr, width: u16) -> Self {
         let attr = if glyph == Glyph::Char(' ') { attr.on_blank() } else { attr };
         Self { glyph, attr, width }

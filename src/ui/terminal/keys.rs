@@ -28,7 +28,7 @@ pub(super) struct Parser {
     held: Vec<u8>,
     /// The answers to [`super::background::QUESTION`] are listened for.
     pub asked: bool,
-    /// The terminal has told its background.
+    /// The terminal has reported its background.
     pub background: Option<Background>,
     /// It has answered what every terminal answers: nothing more is on its way.
     pub answered: bool,
@@ -86,7 +86,7 @@ impl Parser {
         }
     }
 
-    /// Nothing has followed: what has come is taken as it stands.
+    /// Nothing has followed: the input so far is processed as it is.
     pub fn give_up(&mut self) {
         match self.state {
             State::Escape => self.key(KeyCode::Esc, KeyModifiers::NONE),
@@ -272,7 +272,7 @@ impl Parser {
                 None => return,
             },
             b'Z' => return self.key(KeyCode::BackTab, modifiers | KeyModifiers::SHIFT),
-            // With other parameters R is a position of the cursor, which nobody has asked for.
+            // With other parameters R is a cursor position report, which we do not request.
             b'R' if first == 1 && numbers.len() == 2 => KeyCode::F(3),
             b'P' => KeyCode::F(1),
             b'Q' => KeyCode::F(2),
@@ -367,7 +367,7 @@ fn numbered_key(number: u32) -> Option<KeyCode> {
     }
 }
 
-/// The key of a character code, as terminals name it that can tell all keys apart.
+/// The key of a character code, in the protocol of terminals that distinguish all keys.
 fn char_key(code: u32) -> Option<KeyCode> {
     Some(match char::from_u32(code)? {
         '\r' | '\n' => KeyCode::Enter,

@@ -15,7 +15,7 @@ const SHORT: usize = 64;
 #[derive(Debug)]
 pub(in crate::ui) struct Painter {
     pen: Pen,
-    /// `None` when the screen has to be painted anew.
+    /// `None` when the screen has to be painted completely.
     shown: Option<Grid>,
     cursor_visible: bool,
 }
@@ -55,8 +55,7 @@ impl Painter {
     }
 }
 
-/// The shortest of the ways: change what stands there (moving whole rows where that helps), or clear the screen
-/// first.
+/// The shortest update: change the present content (moving whole rows where that helps), or clear the screen first.
 fn shortest(pen: &Pen, shown: &Grid, wanted: &Grid) -> Pen {
     let mut best = pen.clone();
     difference(&mut best, shown, wanted);

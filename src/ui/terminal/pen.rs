@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::ui::terminal::attr::Attr;
 use crate::ui::terminal::grid::{Cell, Glyph};
 
-/// Where the cursor stands. After the last column, or after a sign of uncertain width, the column is unknown.
+/// The cursor's position. After the last column, or after a character of uncertain width, the column is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct At {
     pub row: u16,
@@ -20,7 +20,7 @@ pub(super) struct At {
 pub(super) struct Pen {
     /// What has been written.
     pub out: Vec<u8>,
-    /// Where the cursor stands; `None` when nobody knows.
+    /// The cursor's position; `None` when unknown.
     pub at: Option<At>,
     /// How the next letter looks.
     pub attr: Attr,
@@ -34,15 +34,15 @@ impl Pen {
         Self { out: Vec::new(), at: None, attr: Attr::PLAIN, width }
     }
 
-    /// Moves the cursor to `column` of `row` in the fewest bytes. `cells` is what stands in that row: up to
-    /// `column` it can be written again where that is shorter than a sequence.
+    /// Moves the cursor to `column` of `row` in the fewest bytes. `cells` is that row's content: up to `column` it can
+    /// be written again where that is shorter than a sequence.
     pub fn go(&mut self, column: u16, row: u16, cells: &[Cell]) {
         if self.at == Some(At { row, column: Some(column) }) {
             return;
         }
         let mut best = absolute(column, row);
         if let Some(at) = self.at {
-            // From the left edge, after a CR, or from where the cursor stands.
+            // From the left edge, after a CR, or from the cursor's position.
             let mut starts = vec![(b"\r".as_slice(), 0)];
             if let Some(known) = at.column {
                 starts.push((b"", known));
@@ -102,7 +102,7 @@ impl Pen {
         self.out.extend_from_slice(b"\x1b[J");
     }
 
-    /// Clears the screen, whatever stands on it.
+    /// Clears the screen, whatever is on it.
     pub fn clear(&mut self) {
         self.out.extend_from_slice(b"\x1b[m\x1b[H\x1b[2J");
         self.attr = Attr::PLAIN;

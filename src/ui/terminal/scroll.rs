@@ -37,7 +37,7 @@ pub(super) fn find(shown: &Grid, wanted: &Grid) -> Option<Shift> {
                 if wanted[to] != shown[from] {
                     break;
                 }
-                // Rows that stand there already gain nothing, blank ones hardly.
+                // Rows that are in place already gain nothing, blank ones hardly anything.
                 kept += usize::from(shown[to] != wanted[to] && wanted[to] != 0);
                 end += 1;
             }

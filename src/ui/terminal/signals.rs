@@ -24,7 +24,7 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM, or SIGQUIT.
     Terminate,
-    /// SIGHUP, or the terminal is gone.
+    /// SIGHUP, or the terminal was closed.
     HangUp,
 }
 
@@ -48,7 +48,7 @@ impl Waker {
 /// Who has the terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// We: signals are told by the methods of [`Signals`].
+    /// By ourselves: signals are reported by the methods of [`Signals`].
     Terminal,
     /// A child for which we wait: signals are noted, but the one that suspends has its usual effect.
     Child,

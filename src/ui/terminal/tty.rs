@@ -1,5 +1,5 @@
-//! The terminal itself: opened anew, so that reading and writing never block and nobody else notices, switched
-//! to raw mode and back.
+//! The terminal device: opened again, so that reading and writing never block and no other process is affected, and
+//! switched to raw mode and back.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios}
 
 /// The other screen, pastes marked as such, no cursor.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l";
-/// The way back, from whatever state. Once more changes nothing.
+/// Restores the former modes, from any state. Idempotent.
 const RESTORE: &[u8] = b"\x1b[m\x1b[?25h\x1b[?2004l\x1b[?1049l";
 /// How long a terminal that takes nothing is waited for before it is left as it is.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -38,7 +38,8 @@ pub fn restore() {
     };
     if let Some(Before { tty, modes }) = before.take() {
         let foreground = foreground(&tty);
-        // In the background, writing or changing modes may stop us for good; the terminal is somebody else's.
+        // In the background, writing or changing modes may stop us for good; the terminal belongs to another process
+        // group.
         if !foreground && modes.local_modes.contains(LocalModes::TOSTOP) {
             return;
         }
@@ -51,7 +52,7 @@ pub fn restore() {
     }
 }
 
-/// Whether to go on waiting for a terminal that takes nothing.
+/// Whether to keep waiting for a terminal that accepts no output.
 pub(super) trait Wait {
     fn more(&mut self) -> bool;
 }

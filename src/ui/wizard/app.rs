@@ -18,7 +18,7 @@ use crate::ui::wizard::page::page;
 use crate::ui::wizard::theme::Theme;
 use crate::ui::wizard::view::{Focus, View, ViewBuilder};
 
-/// What says that somebody was asked and is sure.
+/// The button of a confirmed act.
 pub const SURE: &str = "sure";
 
 mod draw;
@@ -26,7 +26,7 @@ mod scroll;
 mod typing;
 mod update;
 
-/// Where the pointer stands on a page, and how far it is scrolled.
+/// The pointer's place on a page, and its scroll position.
 #[derive(Clone, Debug, Default)]
 struct Viewport {
     focus: Option<Focus>,
@@ -118,7 +118,7 @@ impl App {
         self.settle();
     }
 
-    /// The terminal has told its background.
+    /// The terminal has reported its background.
     pub fn on(&mut self, background: Background) {
         self.model.theme = Theme::on(self.model.look, Some(background));
         self.settle();
@@ -195,7 +195,7 @@ impl App {
                 let stop = stop.clone();
                 self.point_at(stop);
             }
-            // What stands above the first stop, and below the last, can be read too.
+            // Text above the first stop, and below the last, can be scrolled to.
             None => return self.scroll(if forward { 1 } else { -1 }),
         }
         true
@@ -248,7 +248,7 @@ impl App {
         key_hints.extend(moves.map(|act| key_hint(act, "")));
         if self.overlay.is_none() {
             key_hints.extend([key_hint(Act::Next, ""), key_hint(Act::Previous, ""), key_hint(Act::Help, "help")]);
-            // Nothing else can be gone to from the run.
+            // From the run no other page can be reached.
             key_hints.extend((self.route != Route::Run).then(|| key_hint(Act::GoTo, "pages")));
         }
         key_hints.push(key_hint(Act::Quit, "leave"));
@@ -265,7 +265,7 @@ impl App {
         }
     }
 
-    /// Makes the page anew after anything may have changed, and keeps the pointer on something that is there.
+    /// Lays the page out again after a change, and keeps the pointer on something that exists.
     fn settle(&mut self) {
         if let Route::Stage(_) = &self.route
             && !self.model.places().contains(&self.route)
@@ -288,7 +288,7 @@ impl App {
             let stop = self.chosen(self.doc.stops[near].0.clone());
             self.point_at(stop);
         }
-        // What the comparison finds in the way comes to stand above the first action, and is to be read first.
+        // Problems found by the comparison are shown above the first action, and are to be read first.
         if self.overlay.is_none()
             && self.route == Route::Review
             && before == Some(0)

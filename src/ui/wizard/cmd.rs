@@ -27,7 +27,7 @@ use crate::ui::wizard::run_cmd::{RunCmd, RunMsg};
 /// Work on the host, done beside the wizard.
 #[derive(Clone, Debug)]
 pub enum Cmd {
-    /// Look at the machine.
+    /// Probe the server.
     Probe,
     /// Read a guide and open its questions.
     Open {
@@ -35,7 +35,7 @@ pub enum Cmd {
         guide: String,
         /// The run whose answers are wanted; else those of the newest.
         run: Option<String>,
-        /// The machine.
+        /// The server.
         facts: Box<Facts>,
     },
     /// Look at the applications that are applied here.
@@ -54,15 +54,15 @@ pub enum Cmd {
     },
     /// What concerns the run.
     Run(RunCmd),
-    /// Look for what keeps the machine from being changed.
+    /// Look for what prevents changing the server.
     Check(Box<Facts>),
-    /// Compare what every guide requires with the machine.
+    /// Compare what every guide requires with the server.
     Guides(Box<Facts>),
-    /// Compare a plan with the machine.
+    /// Compare a plan with the server.
     Preview {
         /// The plan.
         plan: Box<Plan>,
-        /// How its secrets are to be had.
+        /// The sources of its secrets.
         secrets: BTreeMap<String, SecretSource>,
     },
     /// Write an answers file that is not there yet.
@@ -77,31 +77,31 @@ pub enum Cmd {
 /// What came of it.
 #[derive(Debug)]
 pub enum Msg {
-    /// The machine.
+    /// The server.
     Facts(Box<Facts>),
-    /// What a check of the machine came to.
+    /// The result of a check of the server.
     Check(Check),
-    /// The runs that stand on it, oldest first.
+    /// The runs in place on it, oldest first.
     Runs(Vec<Earlier>),
-    /// How every guide fits the machine, by its id.
+    /// How every guide fits the server, by its id.
     Fits(BTreeMap<String, Fit>),
     /// The questions of the chosen guide.
     Opened(Box<Interview>),
     /// The guide cannot be read.
     NotOpened(String),
-    /// What is told of the run.
+    /// A message of the run.
     Run(RunMsg),
-    /// What each action of the plan with this hash would change, and the secrets that cannot be had.
+    /// What each action of the plan with this hash would change, and the secrets that are not available.
     Compared(String, Verdicts, Vec<Problem>),
-    /// The packages that the plan with this hash would bring; none where it needs none.
+    /// The packages that the plan with this hash would install; none where it needs none.
     Forecast(String, Option<Outcome<Forecast>>),
-    /// What earlier runs tell of the plan with this hash.
+    /// What earlier runs mean for the plan with this hash.
     Past(String, Past),
     /// The applications that are applied here.
     Home(Outcome<Vec<Installed>>),
     /// Something was found about one of them, or about the server.
     Health(Option<usize>, Finding),
-    /// All was told that was to be found about them.
+    /// All findings about them were reported.
     Looked,
     /// What services wrote, and whose.
     Logs(String, String),
@@ -112,7 +112,7 @@ pub enum Msg {
 }
 
 impl Cmd {
-    /// Does the work; every result is told as it is known.
+    /// Carries it out; every result is reported as it is known.
     pub fn work(self, host: &dyn Host, tell: &(dyn Fn(Msg) + Sync)) {
         match self {
             Self::Run(task) => task.work(host, &|msg| tell(Msg::Run(msg))),
@@ -134,7 +134,7 @@ impl Cmd {
 
 /// The questions of a guide, with the answers of an earlier run.
 fn open(host: &dyn Host, guide: &str, run: Option<&str>, facts: Facts) -> Msg {
-    // An application of somebody's own guide is asked by that.
+    // An application of a custom guide is asked with that guide.
     let own = run.and_then(|run| RunDir::of(run).settings(host).ok()?.guide);
     match own.map_or_else(|| load::load(guide), |own| load::load_dir(host, &own)) {
         Ok(guide) => {
@@ -142,7 +142,7 @@ fn open(host: &dyn Host, guide: &str, run: Option<&str>, facts: Facts) -> Msg {
             let name = run.and_then(|run| RunDir::of(run).plan(host).ok()).map(|plan| plan.application().name);
             earlier.sort_by_key(|known| name.as_ref().is_some_and(|name| known.application() != name));
             let mut interview = Interview::new(guide, facts, Given::default()).offering(earlier);
-            // What today's guide does not ask is no concern of whoever answers now.
+            // Answers that the present guide does not ask for need no message here.
             interview.drop_pointless();
             Msg::Opened(Box::new(interview))
         }
@@ -150,8 +150,8 @@ fn open(host: &dyn Host, guide: &str, run: Option<&str>, facts: Facts) -> Msg {
     }
 }
 
-/// The packages take apt a while: they are looked for beside the rest. What keeps a run from starting is told when all
-/// is known, as `bringup plan` tells it.
+/// apt takes a while to look up the packages: that runs in parallel. What prevents a run is reported when all is known,
+/// as `bringup plan` does.
 fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource>, tell: &(dyn Fn(Msg) + Sync)) {
     let hash = plan.hash();
     std::thread::scope(|scope| {
@@ -180,7 +180,7 @@ fn compare(host: &dyn Host, plan: &Plan, sources: &BTreeMap<String, SecretSource
     });
 }
 
-/// Makes a file that only its owner can read. One that exists is somebody's, and stays.
+/// Creates a file that only its owner can read. An existing one is left alone.
 fn save(host: &dyn Host, path: PathBuf, text: &str) -> Msg {
     let path = match (path.strip_prefix("~"), host.env("HOME")) {
         (Ok(rest), Some(home)) => Path::new(&home).join(rest),

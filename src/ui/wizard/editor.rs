@@ -36,8 +36,8 @@ impl Editor {
         &self.text
     }
 
-    /// Puts text in at the cursor. Line breaks and other control characters, as a paste may bring them, are left
-    /// out; at its end they mean nothing, within it they become blanks.
+    /// Inserts text at the cursor. Line breaks and other control characters, as in a paste, are dropped at its end, and
+    /// become blanks within it.
     pub fn insert(&mut self, text: &str) {
         let text = text::typed(text.trim_end_matches(['\n', '\r']));
         if text.is_empty() {
@@ -115,8 +115,8 @@ impl Editor {
         self.fresh
     }
 
-    /// The part of the text around the cursor that fits into `columns`, with `cut` where more is hidden; `show` says
-    /// how each character is shown. The window moves by halves, so that it mostly stands still while one types.
+    /// The part of the text around the cursor that fits into `columns`, with `cut` where more is hidden; `show` draws
+    /// each character. The window moves by halves, so that it rarely moves while one types.
     pub fn window(&self, columns: usize, show: impl Fn(&str) -> String, cut: &str) -> Window {
         let mut cells = Vec::new();
         let (mut used, mut cursor) = (0, 0);

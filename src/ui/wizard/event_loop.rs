@@ -11,15 +11,15 @@ use crate::ui::stdio;
 use crate::ui::terminal::{Input, Signal, Terminal};
 use crate::ui::wizard::{App, Leave, Msg};
 
-/// Makes the door to the machine for a command: each has one of its own.
+/// Opens a host handle for a command: each has its own.
 pub type MakeHost = fn() -> Box<dyn Host>;
 
-/// Runs the wizard until it is left. The terminal is given back when this returns; commands that still wait for the
-/// host then are of no use to anyone and end with the program.
+/// Runs the wizard until it is left. The terminal is restored when this returns; commands that still wait for the host
+/// then are abandoned and end with the program.
 pub fn event_loop(app: &mut App, mut terminal: Terminal, host: MakeHost) -> io::Result<Exit> {
     let (tell, told) = mpsc::channel::<Msg>();
     loop {
-        // The first frame comes before the first look at the machine.
+        // The first frame is drawn before the server is probed.
         if !terminal.pending() {
             terminal.draw(|frame| app.draw(frame))?;
         }

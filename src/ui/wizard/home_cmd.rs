@@ -9,7 +9,7 @@ use crate::ui::wizard::cmd::Msg;
 /// Lines of the applications' journal that are shown.
 const LINES: &str = "300";
 
-/// Reads the runs, then looks at everything; each finding is told as it comes.
+/// Reads the runs, then checks everything; each finding is reported as it is known.
 pub fn look(host: &dyn Host, tell: &(dyn Fn(Msg) + Sync)) {
     let running = detach::running(host);
     let all = match runs::all(host, running.as_deref()) {
@@ -21,7 +21,7 @@ pub fn look(host: &dyn Host, tell: &(dyn Fn(Msg) + Sync)) {
     };
     let installed = health::installed(host, &all);
     tell(Msg::Home(Ok(installed.clone())));
-    // While a run works nothing would be told that is so a moment later.
+    // While a run works, any finding would be out of date at once.
     if running.is_none() {
         health::look(host, &all, &installed, &|at, finding| tell(Msg::Health(at, finding)));
     }
@@ -52,7 +52,7 @@ pub fn logs(host: &dyn Host, it: &Installed) -> String {
     let argv = ["journalctl", "--no-pager", "-o", "short-iso", "-n", LINES].into_iter().map(str::to_owned);
     let argv = argv.chain(units.iter().flat_map(|unit| ["-u".to_owned(), unit.clone()]));
     if units.is_empty() {
-        return "Cannot tell: none of its services is a unit of systemd; see its files below /var/log.".to_owned();
+        return "No logs here: none of its services is a systemd unit; see its files under /var/log.".to_owned();
     }
     match host.run(&Command::new(argv).timeout(std::time::Duration::from_secs(10))) {
         Ok(output) if output.status == 0 => String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -23,7 +23,7 @@ pub enum Act {
     Previous,
     /// Go on, open, press.
     Enter,
-    /// Choose or toggle without going on.
+    /// Choose or toggle without moving to the next question.
     Pick,
     /// To the page before, or close.
     Back,
@@ -95,17 +95,17 @@ const KEYS: &[(&str, &[Binding])] = &[
         &[
             bind(Act::Help, &[control('g'), plain(KeyCode::F(1))], "help and all keys"),
             bind(Act::GoTo, &[control('t'), plain(KeyCode::F(2))], "the list of pages"),
-            bind(Act::Quit, &[control('c')], "leave; pressed twice, without further question"),
-            bind(Act::Back, &[plain(KeyCode::Esc)], "to the page before; closes what lies over a page"),
-            bind(Act::Enter, &[plain(KeyCode::Enter)], "choose, or on to what follows"),
+            bind(Act::Quit, &[control('c')], "leave; press it twice to skip the question"),
+            bind(Act::Back, &[plain(KeyCode::Esc)], "to the previous page; closes an overlay"),
+            bind(Act::Enter, &[plain(KeyCode::Enter)], "choose, or continue"),
             bind(Act::Next, &[plain(KeyCode::Tab)], "to the next question or list"),
-            bind(Act::Previous, &[plain(KeyCode::BackTab)], "to the one before"),
-            bind(Act::Up, &[plain(KeyCode::Up), control('p')], "a line up"),
-            bind(Act::Down, &[plain(KeyCode::Down), control('n')], "a line down"),
-            bind(Act::PageUp, &[plain(KeyCode::PageUp), control('b')], "a screen up"),
-            bind(Act::PageDown, &[plain(KeyCode::PageDown), control('f')], "a screen down"),
-            bind(Act::First, &[plain(KeyCode::Home)], "to the top; in a field to its beginning"),
-            bind(Act::Last, &[plain(KeyCode::End)], "to the bottom; in a field to its end"),
+            bind(Act::Previous, &[plain(KeyCode::BackTab)], "to the previous one"),
+            bind(Act::Up, &[plain(KeyCode::Up), control('p')], "one line up"),
+            bind(Act::Down, &[plain(KeyCode::Down), control('n')], "one line down"),
+            bind(Act::PageUp, &[plain(KeyCode::PageUp), control('b')], "one screen up"),
+            bind(Act::PageDown, &[plain(KeyCode::PageDown), control('f')], "one screen down"),
+            bind(Act::First, &[plain(KeyCode::Home)], "to the top; in a field, to its start"),
+            bind(Act::Last, &[plain(KeyCode::End)], "to the bottom; in a field, to its end"),
         ],
     ),
     (
@@ -114,8 +114,8 @@ const KEYS: &[(&str, &[Binding])] = &[
             bind(Act::Pick, &[letter(' ')], "choose, or switch between yes and no"),
             bind(Act::More, &[letter('+')], "a larger number"),
             bind(Act::Less, &[letter('-')], "a smaller number"),
-            bind(Act::Default, &[control('d')], "the default again"),
-            bind(Act::Generate, &[control('y')], "have a password generated"),
+            bind(Act::Default, &[control('d')], "restore the default"),
+            bind(Act::Generate, &[control('y')], "generate a password"),
             bind(Act::Reveal, &[control('r')], "show or hide a password"),
         ],
     ),
@@ -123,8 +123,8 @@ const KEYS: &[(&str, &[Binding])] = &[
         "Long texts",
         &[
             bind(Act::Search, &[letter('/')], "search"),
-            bind(Act::SearchNext, &[letter('n')], "the next place found"),
-            bind(Act::SearchPrevious, &[letter('N')], "the place found before"),
+            bind(Act::SearchNext, &[letter('n')], "the next match"),
+            bind(Act::SearchPrevious, &[letter('N')], "the previous match"),
         ],
     ),
     (
@@ -133,7 +133,7 @@ const KEYS: &[(&str, &[Binding])] = &[
             bind(Act::Save, &[letter('s')], "save the answers"),
             bind(Act::Retry, &[letter('r')], "check again; retry a step that failed"),
             bind(Act::Log, &[letter('l')], "the log of a step"),
-            bind(Act::Detach, &[letter('d')], "leave, and the run goes on"),
+            bind(Act::Detach, &[letter('d')], "leave; the run continues"),
             bind(Act::Change, &[letter('c')], "change an answer and retry"),
             bind(Act::Skip, &[letter('k')], "skip this step"),
             bind(Act::RollBackStage, &[letter('b')], "roll back this stage"),
@@ -150,9 +150,9 @@ type Edit = fn(&mut Editor);
 
 /// The keys that edit a field, with what they do.
 const EDITS: &[(Edit, &[Key], &str)] = &[
-    (Editor::left, &[plain(KeyCode::Left)], "a character to the left"),
-    (Editor::right, &[plain(KeyCode::Right)], "a character to the right"),
-    (Editor::home, &[plain(KeyCode::Home), control('a')], "to the beginning"),
+    (Editor::left, &[plain(KeyCode::Left)], "one character to the left"),
+    (Editor::right, &[plain(KeyCode::Right)], "one character to the right"),
+    (Editor::home, &[plain(KeyCode::Home), control('a')], "to the start"),
     (Editor::end, &[plain(KeyCode::End), control('e')], "to the end"),
     (Editor::backspace, &[plain(KeyCode::Backspace)], "removes the character before the cursor"),
     (Editor::delete, &[plain(KeyCode::Delete)], "removes the character under the cursor"),
@@ -161,7 +161,7 @@ const EDITS: &[(Edit, &[Key], &str)] = &[
 ];
 
 /// What is said above the keys of a field.
-const TYPING: &str = "The first character typed replaces what stands in a field; an arrow, Home or End edits it.";
+const TYPING: &str = "The first character you type replaces the field's value; an arrow, Home or End edits it.";
 
 const fn plain(code: KeyCode) -> Key {
     (code, KeyModifiers::NONE)
@@ -179,7 +179,7 @@ fn bindings() -> impl Iterator<Item = &'static Binding> {
     KEYS.iter().flat_map(|(_, bindings)| *bindings)
 }
 
-/// A capital says by itself that Shift was held; terminals disagree on telling it once more.
+/// A capital already implies Shift; terminals differ in whether they report it as well.
 fn pressed(key: KeyEvent) -> Key {
     (key.code, key.modifiers.difference(KeyModifiers::SHIFT))
 }
@@ -217,7 +217,7 @@ fn types((code, modifiers): (KeyCode, KeyModifiers)) -> bool {
     matches!(code, KeyCode::Char(_)) && modifiers.is_empty()
 }
 
-/// Columns of the first key, whose word changes most: what stands behind it stays where it is.
+/// Columns of the first key, whose label changes most, so that what follows it does not move.
 const FIRST: usize = 14;
 
 /// The bottom line: the key of each act with its word, as many as fit. What every page has comes at the same place,
@@ -378,7 +378,7 @@ mod tests {
         }
     }
 
-    /// The table of keys in the manual. `KEYS=write cargo test --lib keys` writes it anew.
+    /// The table of keys in the manual. `KEYS=write cargo test --lib keys` rewrites it.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a page of the manual, on no host")]
     fn the_manual_has_these_keys() {

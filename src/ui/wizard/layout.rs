@@ -1,4 +1,4 @@
-//! Where things stand on the screen, for every size from 40x12 (and below, as far as it goes) to wide ones.
+//! The layout of the screen, for every size from 40x12 (and below, as far as possible) to wide ones.
 
 use ratatui::layout::Rect;
 
@@ -26,7 +26,7 @@ pub struct Layout {
     pub aside: Rect,
     /// Lines above the page that do not scroll with it.
     pub top: Rect,
-    /// Text below or beside the page that scrolls by itself.
+    /// A pane below or beside the page that scrolls by itself.
     pub pane: Rect,
     /// The last line: the keys.
     pub foot: Rect,
@@ -35,11 +35,11 @@ pub struct Layout {
 /// What a page wants of the screen beyond its own text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Panes {
-    /// The list of pages goes: nothing else can be gone to.
+    /// The list of pages is hidden: no other page can be reached.
     pub whole: bool,
     /// Lines that do not scroll.
     pub top: bool,
-    /// Text that scrolls by itself.
+    /// A pane that scrolls by itself.
     pub pane: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Everything that the wizard's pages share: what is known of the machine, the answers, the run.
+//! The state that the wizard's pages share: the server, the answers, the run.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub use change::Change;
 pub enum Route {
     /// The applications of this server.
     Home,
-    /// What was found on this machine.
+    /// What was found on this server.
     Welcome,
     /// The choice of a guide.
     Product,
@@ -43,7 +43,7 @@ pub enum Route {
     Run,
 }
 
-/// How a page stands.
+/// The state of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Nothing is left to do on it.
@@ -73,7 +73,7 @@ pub struct Model {
     pub look: Look,
     /// Styles and signs.
     pub theme: Theme,
-    /// What was found on this machine; none while it is looked at.
+    /// What was found on this server; none while it is being probed.
     pub facts: Option<Facts>,
     /// Whether we may change it.
     pub root: bool,
@@ -81,7 +81,7 @@ pub struct Model {
     pub products: Vec<Offered>,
     /// The applications that are applied here, where there are any.
     pub home: Option<Home>,
-    /// What else is known of the machine.
+    /// What else is known of the server.
     pub server: ServerStatus,
     /// The answers, once a guide is chosen.
     pub interview: Option<Interview>,
@@ -97,7 +97,7 @@ pub struct Model {
     pub visit: Visit,
     /// The run that is followed.
     pub run_view: Option<Box<RunView>>,
-    /// Work to be done outside, in order; taken by whoever drives the wizard.
+    /// Work to be done outside, in order; taken by the event loop.
     pub cmds: Vec<Cmd>,
 }
 
@@ -131,7 +131,7 @@ impl Model {
         self
     }
 
-    /// The machine was looked at.
+    /// The server was probed.
     pub fn found(&mut self, facts: Facts) {
         for interview in self.interview.iter_mut().chain(self.shelf.values_mut()) {
             interview.found(facts.clone());
@@ -144,7 +144,7 @@ impl Model {
         self.facts = Some(facts);
     }
 
-    /// Looks at the machine anew.
+    /// Probes the server again.
     pub fn look_again(&mut self) {
         self.server.forget();
         self.review.forget();
@@ -217,7 +217,7 @@ impl Model {
         self.places().into_iter().map(of).map(|(title, readiness, place)| (place, title, readiness)).collect()
     }
 
-    /// The pages that can be gone to, in order.
+    /// The pages that can be reached, in order.
     pub fn places(&self) -> Vec<Route> {
         let mut places: Vec<Route> = self.home.iter().map(|_| Route::Home).collect();
         places.extend([Route::Welcome, Route::Product]);
@@ -239,7 +239,7 @@ impl Model {
         places.get(to).cloned()
     }
 
-    /// How a page stands.
+    /// The state of a page.
     pub fn readiness(&self, place: &Route) -> Readiness {
         let done = |done: bool| if done { Readiness::Ready } else { Readiness::Open };
         match (place, &self.interview) {

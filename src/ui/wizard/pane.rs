@@ -14,7 +14,7 @@ use crate::ui::wizard::view::{View, ViewBuilder};
 pub struct Pane {
     /// What is looked for in it.
     pub search: Search,
-    /// The step whose lines stand still, and the number of the last one shown; none where it follows the end.
+    /// The step whose lines do not scroll, and the number of the last one shown; none where it follows the end.
     still: Option<(String, usize)>,
 }
 
@@ -76,7 +76,7 @@ impl Pane {
         let last = self.last(step, &lines, room);
         rule(step, lines.len() - last, &mut writer);
         if lines.is_empty() {
-            let nothing = writer.span(Role::Dim, "nothing so far");
+            let nothing = writer.span(Role::Dim, "no output yet");
             writer.line(vec![nothing]);
         }
         for line in &lines[last.saturating_sub(room)..last] {

@@ -1,4 +1,4 @@
-//! What the run's page has others do, and what they tell: starting, following, asking to stop, reading logs.
+//! Commands of the run's page and their messages: starting, following, asking to stop, reading logs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,7 @@ use crate::ui::Renderer;
 use crate::ui::estimate::Expected;
 use crate::ui::follow::{Asked, Followed, follow};
 
-/// Of a log, so many of its last bytes are shown: more than anybody reads, and soon sent.
+/// Bytes shown from the end of a log: more than anybody reads, and quickly sent.
 const LOG: u64 = 1 << 20;
 /// Looks at the events between two reports: at most ten reports a second.
 const LOOKS: u32 = 2;
@@ -54,7 +54,7 @@ pub enum RunCmd {
         /// What was decided.
         decision: Decision,
     },
-    /// Have it go on with other answers.
+    /// Continue it with other answers.
     Replan {
         /// The run.
         run: String,
@@ -68,7 +68,7 @@ pub enum RunCmd {
         /// The run.
         run: String,
     },
-    /// Ask it to take everything back.
+    /// Ask it to roll back everything.
     Abort {
         /// The run.
         run: String,
@@ -101,20 +101,20 @@ pub enum RunCmd {
 pub struct Launch {
     /// The guide.
     pub guide: Guide,
-    /// The machine.
+    /// The server.
     pub facts: Facts,
     /// Every answer.
     pub resolved: Resolved,
 }
 
-/// What is told of the run.
+/// A message about the run.
 #[derive(Debug)]
 pub enum RunMsg {
     /// It was not started.
     Refused(Vec<Problem>),
     /// There is nothing to change.
     NothingToDo {
-        /// The plan that stands.
+        /// The plan in place.
         plan: Box<Plan>,
         /// Whether the proofs had succeeded.
         proven: bool,
@@ -204,7 +204,7 @@ fn start(host: &dyn Host, launch: Launch) -> Result<RunMsg, Vec<Problem>> {
 fn replan(host: &dyn Host, dir: &RunDir, number: usize, with: &Launch) -> Outcome<()> {
     build(&with.guide, &with.facts, &with.resolved)
         .and_then(|plan| launch::replan(host, dir, number, &with.guide, &with.resolved, &plan))
-        .map_err(|problems| told("go on with these answers", &problems))
+        .map_err(|problems| told("continue with these answers", &problems))
 }
 
 fn told(what: &str, problems: &[Problem]) -> Failure {
@@ -285,7 +285,7 @@ fn run_view(host: &dyn Host, dir: &RunDir, leave: &AtomicBool, tell: &(dyn Fn(Ru
         if let Ok(plan) = dir.plan(host) {
             tell(RunMsg::Outputs(health::outputs(host, &plan)));
         }
-        // Its last lines of bookkeeping: whoever types the next command must not meet its lock.
+        // Its last lines of bookkeeping: the next command must not find it locked.
         for _ in 0..250 {
             if left() || !alive() {
                 break;
@@ -303,8 +303,8 @@ fn again(host: &dyn Host, dir: &RunDir, back: bool) -> Outcome<()> {
         let ahead = rollback::ahead(host, &all, std::slice::from_ref(&dir.id), &Options::default())?;
         let at_risk = data::at_risk(host, &ahead, &Options::default())?;
         if !at_risk.is_empty() {
-            let why = format!("this data changed since, and would be dropped: {}", at_risk.join(", "));
-            return Err(Failure::new("take the run back", why)
+            let why = format!("this data changed since the run and would be dropped: {}", at_risk.join(", "));
+            return Err(Failure::new("roll back the run", why)
                 .hint("`bringup rollback --drop-data` saves it to a file first, then drops it"));
         }
     }

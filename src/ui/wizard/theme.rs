@@ -61,7 +61,7 @@ pub enum Sign {
     Half,
     Empty,
     Secret,
-    /// A column of a field where nothing stands.
+    /// An empty column of a field.
     Blank,
     Up,
     Down,
@@ -81,7 +81,7 @@ pub enum Sign {
     Changed,
     /// Something stays as it is.
     Same,
-    /// It cannot be told.
+    /// Unknown.
     Untold,
     Bullet,
 }

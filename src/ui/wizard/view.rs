@@ -1,4 +1,4 @@
-//! What a page shows: lines, those of them that can be stopped at, and where the cursor stands.
+//! The view of a page: lines, the stops among them, and the cursor's place.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use crate::ui::text;
 use crate::ui::wizard::theme::{Role, Sign, Theme};
 
-/// Something on a page that the pointer can stand on.
+/// Something on a page that the pointer can be on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Focus {
     /// A question that is typed or toggled, by its path.
@@ -36,7 +36,7 @@ impl Focus {
         }
     }
 
-    /// Whether one key press leads past both: choices of one question, lines of one list.
+    /// Whether one key press moves past both: choices of one question, lines of one list.
     pub fn beside(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Line(list, _), Self::Line(others, _)) => list == others,
@@ -45,7 +45,7 @@ impl Focus {
     }
 }
 
-/// A page's text, made anew for each frame and cut to the screen by whoever shows it.
+/// A page's text, built for each frame and cut to the screen when it is drawn.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     /// The lines.
@@ -110,7 +110,7 @@ impl<'a> ViewBuilder<'a> {
         self.doc.lines.len()
     }
 
-    /// Whether the pointer stands on this.
+    /// Whether the pointer is on this.
     pub fn at(&self, stop: &Focus) -> bool {
         self.focus == Some(stop)
     }
@@ -212,7 +212,7 @@ impl<'a> ViewBuilder<'a> {
         }
     }
 
-    /// The cursor stands in the last line, at this column.
+    /// The cursor is in the last line, at this column.
     pub fn cursor(&mut self, column: usize) {
         let row = self.doc.lines.len().saturating_sub(1);
         self.doc.cursor = Some((row, u16::try_from(column).unwrap_or(u16::MAX)));

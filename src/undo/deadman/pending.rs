@@ -1,4 +1,4 @@
-//! What is written down of a change under the switch, and the lock under which it is decided what happens.
+//! The record of a guarded change on disk, and the lock that decides what happens to it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,20 +12,19 @@ use crate::host::{Host, Meta, Stamp};
 use crate::state_dir::STATE_DIR;
 use crate::undo::Undo;
 
-/// Whoever puts everything back holds the lock meanwhile, which takes seconds; so does whoever makes the change. The
-/// timer waits longer than any of that can take.
+/// Making or reverting the change holds the lock for seconds; the timer waits longer than either can take.
 const HELD: Duration = Duration::from_mins(1);
 pub(super) const HELD_LONG: Duration = Duration::from_mins(15);
 
-/// Where the switch stands.
+/// The state of the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum GuardState {
-    /// The time runs.
+    /// Armed: waiting for a confirmation.
     Armed,
-    /// The change stays.
+    /// Confirmed.
     Confirmed,
-    /// The time was up, and everything was put back.
+    /// The time was up, and the change was reverted.
     #[serde(rename = "fired")]
     Expired,
     /// Its timer could not be started, and nothing was changed.
@@ -40,38 +39,39 @@ pub(super) struct Pending {
     pub(super) what: String,
     /// What to do when nobody confirmed it.
     pub(super) hint: String,
-    /// A reboot ends everything: rules that are not confirmed are not on the disk.
+    /// A reboot ends the guard: unconfirmed rules are not on the disk.
     pub(super) boot: String,
-    /// When this was written down first: what tells it from another.
+    /// When this was first written; identifies the change.
     pub(super) since: Stamp,
-    /// When everything is put back.
+    /// When the change is reverted.
     pub(super) deadline: Stamp,
     pub(super) seconds: u64,
     pub(super) confirm: Confirm,
     /// TCP ports of SSH.
     pub(super) ports: Vec<u16>,
-    /// The way in on which somebody must log in; none: any, and who was logged in before need only connect.
+    /// The endpoint on which somebody must log in; with none, any login counts, and so does a connection from where an
+    /// administrator was logged in.
     #[serde(rename = "way", default)]
     pub(super) endpoint: Option<SshEndpoint>,
-    /// TCP ports to knock on before, in order.
+    /// TCP ports to knock on first, in order.
     #[serde(default)]
     pub(super) knock: Vec<u16>,
-    /// Addresses from which somebody was logged in: a new connection from there counts by itself.
+    /// Addresses from which administrators were logged in: a new connection from one counts by itself.
     pub(super) peers: Vec<IpAddr>,
-    /// Connections that were there already, ours and the other end.
+    /// Connections that existed before the change: our end and the other.
     pub(super) known: Vec<(SocketAddr, SocketAddr)>,
-    /// The way back.
+    /// The records that revert it.
     pub(super) restore: Vec<Undo>,
-    /// Where its before-images lie.
+    /// The directory of its before-images.
     pub(super) blobs: PathBuf,
-    /// Takes the output of commands.
+    /// The log file for the output of commands.
     pub(super) log: PathBuf,
-    /// What could not be put back.
+    /// What could not be reverted.
     #[serde(default)]
     pub(super) errors: Vec<Failure>,
 }
 
-/// Tells one boot from the next.
+/// The kernel's boot id.
 pub(super) fn boot(host: &dyn Host) -> String {
     let id = host.read(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
     String::from_utf8_lossy(&id).trim().to_owned()
@@ -103,13 +103,12 @@ pub(super) fn end(host: &dyn Host, state: GuardState) -> Outcome<()> {
     })
 }
 
-/// Works on what is written down while nobody else does; what `works` changes in it is written down, also when it
-/// fails.
+/// Runs `works` on the record under the lock; what it changes is written, also when it fails.
 pub(super) fn under_lock<T>(host: &dyn Host, works: impl FnOnce(&mut Pending) -> Outcome<T>) -> Outcome<T> {
     under_lock_within(host, HELD, works)
 }
 
-/// The same, with more or less patience.
+/// As [`under_lock`], with a timeout.
 pub(super) fn under_lock_within<T>(
     host: &dyn Host,
     patience: Duration,

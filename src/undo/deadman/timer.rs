@@ -1,4 +1,4 @@
-//! The timers of the switch, held by PID 1; processes of their own where systemd does not run.
+//! The timers of the switch: held by PID 1, or processes of their own without systemd.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
 use crate::undo::Blobs;
 
-/// The transient timer and its service are called so.
+/// Name of the transient timer and its service.
 pub(super) const UNIT: &str = "bringup-deadman";
-/// The timer that is started before the change is made, and its time beyond that of the other: making the change
-/// takes seconds where the manager is slow.
+/// The timer that is started before the change is made, and its extra seconds: making the change takes seconds where
+/// the manager is slow.
 pub(super) const EARLY_UNIT: &str = "bringup-deadman-early";
 pub(super) const EARLY: u64 = 120;
 
-/// Starts one that goes off after so many seconds.
+/// Starts a timer that fires after so many seconds.
 pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seconds: u64) -> Outcome<()> {
     let what = || format!("start the timer that would revert {}", guard.what);
     let program = program(host, guard.blobs);
@@ -38,18 +38,18 @@ pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seco
     Err(Failure::new(what(), format!("{} ended with status {}", command.argv[0], output.status)).tail(output.tail(5)))
 }
 
-/// Stops the timers, but not what they started: it may be us. Where they are not systemd's, their processes see by
-/// themselves that they are not needed any more.
+/// Stops the timers, but not the service they started: it may be us. Timer processes notice by themselves that they are
+/// no longer needed.
 pub(super) fn stop(host: &dyn Host) {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return;
     }
     let timers = [EARLY_UNIT, UNIT].map(|unit| format!("{unit}.timer"));
-    // Of one that is not there nothing needs to be stopped.
+    // Stopping a timer that does not exist is no error.
     let _ = host.run(&Command::new(["systemctl", "stop", "--"].into_iter().chain(timers.iter().map(String::as_str))));
 }
 
-/// Stops the timers, and has systemd forget how they ended.
+/// Stops the timers and clears their failed state in systemd.
 pub(super) fn forget(host: &dyn Host) {
     stop(host);
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
@@ -60,8 +60,8 @@ pub(super) fn forget(host: &dyn Host) {
     let _ = host.run(&Command::new(["systemctl", "reset-failed", "--"].into_iter().chain(all)));
 }
 
-/// The copy of this program that lies with the run and that nobody replaces; this one itself where there is none, or
-/// where it cannot be started, since the file system is mounted so.
+/// The run's own copy of this program, which no upgrade replaces; the running one where there is no copy, or where it
+/// is on a `noexec` file system.
 fn program(host: &dyn Host, blobs: &Blobs) -> String {
     let copy = blobs.dir().with_file_name("bringup").display().to_string();
     let there = host.stat(Path::new(&copy)).ok().flatten().is_some_and(|stat| stat.kind == Kind::File);

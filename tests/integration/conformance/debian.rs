@@ -1,4 +1,4 @@
-//! Accounts, packages and services, asserted of the machine in memory here, and of a Debian by `tests/hosts`.
+//! Accounts, packages and services, asserted of the host in memory here, and of a Debian by `tests/hosts`.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Links: followed where nobody else can turn them, replaced and removed themselves, and never walked through in a
-//! place that another user can change.
+//! Links: followed where no other user can change them, replaced and removed themselves, and never followed in a place
+//! that another user can change.
 
 use std::io::ErrorKind;
 use std::path::Path;

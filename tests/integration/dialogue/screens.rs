@@ -117,12 +117,12 @@ fn leaving_is_asked_once_and_changes_nothing() {
       [Enter] 1
     > 2
 
-    Into which file? It must not exist yet.
+    Save to which file? It must not exist yet.
       [Enter] webapp-answers.yaml
     > /root/half.yaml
 
     The answers are in /root/half.yaml. Nothing else was changed.
-      Go on with  sudo bringup --answers /root/half.yaml
+      Continue with  sudo bringup --answers /root/half.yaml
     ");
     assert!(host.text("/root/half.yaml").unwrap().contains("name: webapp"));
     assert_eq!(host.calls().iter().filter(|call| call.changes).count(), 1);
@@ -150,10 +150,10 @@ fn another_application_is_offered_no_answers_of_the_first() {
     let same = screen("||||||!|3");
     assert!(same.contains("8044 (from the previous run)") && !same.contains("another application"), "{same}");
     let other = screen("blog||||||!|3");
-    assert!(other.contains("This is another application: its questions begin with the defaults."), "{other}");
+    assert!(other.contains("This is another application: its questions start with the defaults."), "{other}");
     assert!(!other.contains("8044") && other.contains("8000 (default)"), "{other}");
     let back = screen("blog|<|shop||||||!|3");
-    assert!(back.contains("The answers of run 20260101-000000-webapp are offered again."), "{back}");
+    assert!(back.contains("The answers of run 20260101-000000-webapp are the defaults."), "{back}");
     assert!(back.contains("8044 (from the previous run)"), "{back}");
 }
 

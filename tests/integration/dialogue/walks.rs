@@ -1,4 +1,4 @@
-//! The same questions in the same order as the interview tells them, the same answers taken and refused, and a
+//! The same questions in the same order as the interview asks them, the same answers accepted and refused, and a
 //! recorded file that replays to the same plan: random walks through every guide.
 
 use std::collections::VecDeque;

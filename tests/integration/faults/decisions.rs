@@ -1,4 +1,4 @@
-//! A run that fails asks, and every answer leads where it says.
+//! A run that fails asks, and every answer has its stated effect.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

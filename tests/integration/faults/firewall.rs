@@ -1,5 +1,5 @@
-//! Every fault and every kill point of a change of the firewall, on a machine in memory: whatever happens, the
-//! rules are those of before or all of ours, and nobody is cut off.
+//! Every fault and every kill point of a change of the firewall, on a host in memory: whatever happens, the rules are
+//! the former ones or all of ours, and nobody is locked out.
 
 use bringup::host::fake::FakeHost;
 use bringup::plan::Plan;

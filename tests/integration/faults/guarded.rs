@@ -1,5 +1,5 @@
-//! What holds for every change under the dead-man switch that a person confirms, on a machine in memory: killed,
-//! failed or forgotten at any of its changes, it leads on or back, and nobody is cut off meanwhile.
+//! What holds for every guarded change that a person confirms, on a host in memory: killed, failed or unconfirmed at
+//! any of its steps, it is completed or reverted, and nobody is locked out meanwhile.
 
 use bringup::action::carry::CARRY;
 use bringup::answers::OnFailure;

@@ -1,4 +1,4 @@
-//! Things of the planned names that are somebody else's: refused, or handed over and given back.
+//! Things with the planned names that belong to others: refused, or handed over and restored.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Another administrator at work at random moments: before, in, between and after run, failure, rollback, second
-//! rollback, resume and crash. Nothing of his is lost, everything of ours is gone.
+//! Another administrator works at random moments: before, in, between and after run, failure, rollback, second
+//! rollback, resume and crash. Nothing of theirs is lost, and everything of ours is removed.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,5 @@
-//! A web server of somebody's, that runs: whatever becomes of the run, it is not ended, nothing is done to it that the
-//! run did not do, and what it has in its memory at the end is what lies on the disk.
+//! Another's running web server: whatever happens to the run, it is not stopped, nothing is done to it that the run did
+//! not do, and in the end its loaded configuration is the one on disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

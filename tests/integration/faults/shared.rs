@@ -1,5 +1,5 @@
-//! Two guides on one server, in every order: each run is rolled back alone, what the other one uses stays until the
-//! last one goes, and then the server is what it was before the first.
+//! Two guides on one server, in every order: each run is rolled back separately, what the other one uses stays until
+//! the last rollback, and then the server is as it was before the first.
 
 use bringup::answers::OnFailure;
 use bringup::engine::data;

@@ -1,5 +1,5 @@
-//! Every kill point of a web server that takes our site up beside one that it has: whatever happens, the other site
-//! is served as before, by the timer at the latest.
+//! Every kill point of a web server that loads our site beside an existing one: whatever happens, the other site is
+//! served as before, after the timer at the latest.
 
 use std::sync::{Arc, Mutex};
 

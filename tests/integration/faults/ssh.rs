@@ -1,5 +1,5 @@
-//! Every fault and every kill point of a change of SSH itself, on a machine in memory: whatever happens, the server
-//! listens where it did or where somebody has logged in, and what nobody tried is not on the disk.
+//! Every fault and every kill point of a change of SSH itself, on a host in memory: whatever happens, the server
+//! listens where it did or where somebody has logged in, and untested settings are not on the disk.
 
 use bringup::host::fake::FakeHost;
 use bringup::plan::Plan;

@@ -18,8 +18,8 @@ pub(super) fn doors(host: &dyn Host) -> Outcome<Vec<Door>> {
     Ok(parse(&String::from_utf8_lossy(&output.stdout), &|file, line| has_name(host, file, line)))
 }
 
-/// `named` tells whether the virtual host at a line of a file has a name of its own: without one it is shown with
-/// the name of the whole server.
+/// `named` tells whether the virtual host at a line of a file has a name of its own: without one it is shown with the
+/// server's global name.
 fn parse(text: &str, named: &dyn Fn(&str, usize) -> bool) -> Vec<Door> {
     let mut doors = Vec::new();
     let mut at: Option<(String, u16)> = None;

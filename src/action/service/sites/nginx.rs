@@ -14,7 +14,7 @@ pub(super) fn doors(host: &dyn Host) -> Outcome<Vec<Door>> {
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
-/// Files are shown one after the other, so that `server` stands at the top of its file or within `http`.
+/// Files are shown one after the other, so that `server` is at the top of its file or within `http`.
 fn parse(text: &str) -> Vec<Door> {
     let mut doors = Vec::new();
     let mut blocks: Vec<String> = Vec::new();
@@ -57,7 +57,7 @@ fn site(names: &[String], listens: &[Vec<String>]) -> Vec<Door> {
     let default = [vec!["80".to_owned()]];
     let listens = if listens.is_empty() { &default } else { listens };
     let mut known: Vec<Option<String>> = names.iter().filter_map(|name| askable(name)).map(Some).collect();
-    // A site with nothing but regular expressions is not asked: nobody knows what they match.
+    // A site with only regular expressions is not requested: no matching name is known.
     if known.is_empty() && !names.iter().any(|name| name.starts_with('~')) {
         known.push(None);
     }

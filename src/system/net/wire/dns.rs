@@ -43,7 +43,7 @@ pub fn start_of_authority(stream: &mut dyn Duplex, id: [u8; 2], name: &str) -> R
         return Err(garbled());
     }
     Ok(match head[3] & 0x0f {
-        // No error, or no such name: both are said of one's own zone.
+        // No error, or no such name: both are answers for the server's own zone.
         0 | 3 if head[2] & AUTHORITATIVE != 0 => Answer::Authoritative,
         0 | 3 => Answer::NotAuthoritative,
         2 => Answer::Refused("SERVFAIL".to_owned()),

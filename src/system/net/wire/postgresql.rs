@@ -142,7 +142,8 @@ impl Session {
                 let offered = |name: &str| offers.contains(&name.as_bytes());
                 let (method, binding) = match (&self.binding, offered(SCRAM_SHA_256_PLUS)) {
                     (Some(hash), true) => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash.clone())),
-                    // A server that could bind, and is told that it did not offer it, knows that someone is between.
+                    // A server that supports channel binding, and is told that it did not offer it, detects a man in
+                    // the middle.
                     (Some(_), false) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unrequested()),
                     (None, _) if offered(SCRAM_SHA_256) => (SCRAM_SHA_256, ChannelBinding::unsupported()),
                     _ => return Err(unspoken(login.user, method)),
@@ -190,7 +191,7 @@ impl Session {
     }
 }
 
-/// The least iterations that RFC 7677 allows, and what PostgreSQL takes unless told otherwise.
+/// The fewest iterations that RFC 7677 allows, and PostgreSQL's default.
 const SCRAM_ROUNDS: u32 = 4096;
 
 fn unspoken(user: &str, method: u32) -> WireError {
@@ -218,7 +219,7 @@ fn row(body: &[u8]) -> Option<Vec<Option<String>>> {
     let mut values = Vec::new();
     for _ in 0..count {
         let length = i32::from_be_bytes(fields.array()?);
-        // -1 stands for NULL.
+        // -1 means NULL.
         values.push(match usize::try_from(length) {
             Ok(length) => Some(String::from_utf8_lossy(fields.bytes(length)?).into_owned()),
             Err(_) => None,

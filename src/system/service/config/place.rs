@@ -1,6 +1,6 @@
-//! The file and the line that a test's output names, in the words of each server.
+//! The file and the line that a test's output names, in each server's format.
 
-/// Those that say how it ended, and not what is wrong.
+/// Lines about the outcome, not about the fault.
 const VERDICTS: [&str; 6] = [
     "test failed",
     "contains errors",
@@ -10,7 +10,7 @@ const VERDICTS: [&str; 6] = [
     "Action 'configtest' failed",
 ];
 
-/// The place (`file:line`, or the file alone) and the words that name the fault.
+/// The place (`file:line`, or the file alone) and the description of the fault.
 pub(crate) fn find(lines: &[&str]) -> (Option<String>, Option<String>) {
     let telling: Vec<&str> = lines.iter().copied().filter(|line| !is_verdict(line) && !is_harmless(line)).collect();
     let at = telling.iter().position(|line| place(line).is_some_and(|place| place.contains(':')));

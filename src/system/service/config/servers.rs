@@ -24,7 +24,7 @@ pub enum Server {
 /// PostgreSQL's programs and clusters, by major version.
 const PG_PROGRAMS: &str = "/usr/lib/postgresql";
 const PG_CLUSTERS: &str = "/etc/postgresql";
-/// Where its sockets lie.
+/// Directory of its sockets.
 const PG_SOCKETS: &str = "/var/run/postgresql";
 
 const MARIADB: &str = "/etc/mysql";
@@ -134,7 +134,7 @@ fn mariadb(host: &dyn Host) -> Option<Broken> {
     // The help goes to stdout, and is long.
     let output = tried(host, &Command::new(argv).timeout(TIMEOUT))?;
     let errors = Output { stdout: Vec::new(), ..output };
-    // A file that is no option file is only told, although the server does not start with it.
+    // An option file with a syntax error is only a warning, although the server does not start with it.
     let malformed = String::from_utf8_lossy(&errors.stderr).contains("in config file");
     if errors.ok() && !malformed {
         return None;
@@ -146,13 +146,13 @@ fn mariadb(host: &dyn Host) -> Option<Broken> {
     Some(broken)
 }
 
-/// What stands between single quotes in a message: `unknown variable 'nosuch=3'`.
+/// The text between single quotes in a message: `unknown variable 'nosuch=3'`.
 fn quoted(words: &str) -> Vec<String> {
     let parts = words.split('\'').skip(1).step_by(2);
     parts.map(|part| part.trim_start_matches('-').split('=').next().unwrap_or(part).trim().to_owned()).collect()
 }
 
-/// The file and line in which an option of `MariaDB` stands. Hyphens and underscores are the same to it.
+/// The file and line that set an option of `MariaDB`. Hyphens and underscores are the same to it.
 fn find_option(host: &dyn Host, option: &str) -> Option<String> {
     let same = |name: &str| name.trim().trim_start_matches("loose-").replace('-', "_") == option.replace('-', "_");
     let mut files: Vec<PathBuf> = below(host, Path::new(MARIADB), "cnf", 3);
@@ -331,7 +331,7 @@ fn supervisor(host: &dyn Host) -> Option<Broken> {
     }
     let argv = ["/usr/bin/python3", "-I", "-c", READ_AS_SUPERVISORD, SUPERVISOR];
     let output = tried(host, &Command::new(argv).timeout(TIMEOUT))?;
-    // 2 is what it says of a configuration; with anything else the test itself went wrong.
+    // Status 2 is about the configuration; with anything else the test itself failed.
     if output.status != 2 {
         return None;
     }

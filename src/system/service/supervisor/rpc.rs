@@ -31,7 +31,7 @@ pub enum Error {
     Unreachable(String),
     /// It wants to know who we are.
     Refused(String),
-    /// It could not do it: the code and its words.
+    /// The call failed: its code and message.
     Fault(i64, String),
 }
 

@@ -61,7 +61,7 @@ impl<'x> Reader<'x> {
             let text = self.until(&format!("</{kind}>"))?;
             scalar(kind, text)
         } else {
-            // A text may stand without a tag of its own.
+            // A text may appear without a tag of its own.
             let text = self.until("</value>")?;
             return Ok(Value::String(unescape(text)));
         };

@@ -1,4 +1,4 @@
-//! The frame: head, rail, page or overlay with what stands beside it, and the bottom line.
+//! The frame: head, rail, page or overlay with the side pane, and the bottom line.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -50,7 +50,7 @@ impl App {
         }
     }
 
-    /// What stands above the page, and what scrolls by itself below or beside it.
+    /// The text above the page, and the pane that scrolls by itself below or beside it.
     fn draw_panes(&self, parts: &Layout, buffer: &mut Buffer) {
         if self.overlay.is_some() {
             return;

@@ -20,19 +20,19 @@ impl App {
         app
     }
 
-    /// The run that was started or attached to, and how it ended, when it did. For whoever says the last words once
-    /// the terminal is back.
+    /// The run that was started or attached to, and how it ended, if it did. For the message after the screen was
+    /// closed.
     pub fn run(&self) -> Option<(&str, Option<Exit>)> {
         let run_view = self.model.run_view.as_ref()?;
         Some((run_view.run.as_deref()?, run_view.exit()))
     }
 
-    /// Whether the page shows a time that passes: then it wants to be told [`News::Time`] about once a second.
+    /// Whether the page shows a running clock: then it needs [`News::Time`] about once a second.
     pub fn ticks(&self) -> bool {
         self.route == Route::Run && self.model.run_view.as_ref().is_some_and(|run_view| run_view.ticks())
     }
 
-    /// News of the run. The pointer goes with the work while it stands on it.
+    /// Events of the run. The pointer follows the current step while it is on it.
     pub(super) fn update_run(&mut self, msg: RunMsg) {
         let of = |model: &Model| model.run_view.as_ref().map(|run_view| (run_view.face(), run_view.pointer()));
         let (before, focus) = (of(&self.model), self.views.get(&Route::Run).and_then(|view| view.focus.clone()));

@@ -56,7 +56,7 @@ impl App {
         let height = usize::from(self.layout().main.height);
         let Some(at) = self.focused() else { return };
         let lines = self.doc.stops[at].1.clone();
-        // What stands above the first stop and below the last is seen with them, as far as that goes.
+        // Text above the first stop and below the last is shown with them, as far as it fits.
         let top = at == 0 && lines.end <= height;
         let first = if top { 0 } else { lines.start };
         let last = if at + 1 == self.doc.stops.len() && !top {

@@ -1,4 +1,4 @@
-//! What is typed: into the field under the pointer, or into what lies over the page.
+//! Typed text: into the field under the pointer, or into the overlay.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::ui::wizard::page::step;
 use crate::ui::wizard::run_cmd::RunMsg;
 use crate::ui::wizard::view::Focus;
 
-/// How often a time that passes is shown anew.
+/// How often a running clock is redrawn.
 const TICK: Duration = Duration::from_secs(1);
 /// Who stops typing for so long wants to see what comes of it.
 const PAUSE: Duration = Duration::from_millis(400);
@@ -130,8 +130,8 @@ impl App {
         let Some(question) = interview.question(path) else { return };
         match step::from(editor.text(), question, up) {
             Some(number) => self.change(|editor| *editor = Editor::new(number.to_string())),
-            None if up => "There is no larger number".clone_into(&mut self.said),
-            None => "There is no smaller number".clone_into(&mut self.said),
+            None if up => "This is the largest number allowed".clone_into(&mut self.said),
+            None => "This is the smallest number allowed".clone_into(&mut self.said),
         }
     }
 
@@ -144,7 +144,7 @@ impl App {
         }
     }
 
-    /// After how long without input it wants to be told by [`App::paused`].
+    /// The pause in typing after which it needs [`App::paused`].
     pub fn pause(&self) -> Option<Duration> {
         if self.unread { Some(PAUSE) } else { self.ticks().then_some(TICK) }
     }
@@ -161,7 +161,7 @@ impl App {
 
     /// The editor belongs to the field under the pointer.
     pub(super) fn settle_editor(&mut self) {
-        // What lies over the page for a while ends no editing.
+        // A temporary overlay ends no editing.
         let focus = self.views.get(&self.route).and_then(|view| view.focus.as_ref());
         let path = match (focus, &self.model.interview) {
             (Some(Focus::Field(path)), Some(interview)) => interview

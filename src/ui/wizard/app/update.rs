@@ -116,7 +116,7 @@ impl App {
         self.follow(step)
     }
 
-    /// What leaving means now: a run goes on, answers may be lost.
+    /// What leaving means now: a run continues, answers may be lost.
     fn leaving(&mut self) -> Transition {
         if self.model.run_view.is_some() {
             return self.act_on_run(Act::Quit, None);

@@ -8,22 +8,22 @@ use crate::ui::health::Health;
 /// The applications of this server.
 #[derive(Debug, Default)]
 pub struct Home {
-    /// As anybody may read them; shown until more is known.
+    /// From the world-readable record; shown until more is known.
     pub noted: Vec<Application>,
-    /// As their runs tell; none before these were read.
+    /// From their runs; none before these were read.
     pub installed: Option<Vec<Installed>>,
     /// Why they cannot be read.
     pub trouble: Option<String>,
     /// How well they are.
     pub health: Health,
-    /// All that was to be found has been told.
+    /// All findings were reported.
     pub done: bool,
 }
 
 impl Home {
     /// For applications of which only names and addresses are known; none without any.
     pub fn of(mut noted: Vec<Application>) -> Option<Self> {
-        // The newest first, as their runs are told.
+        // The newest first, as in their runs.
         noted.reverse();
         (!noted.is_empty()).then(|| Self { noted, ..Self::default() })
     }

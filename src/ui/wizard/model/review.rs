@@ -1,5 +1,5 @@
-//! The plan that the answers come to, and what is known of it: what it would change here, and which packages it
-//! would bring. Made anew whenever the answers are others.
+//! The plan made from the answers, and what is known of it: what it would change here, and which packages it would
+//! install. Made again whenever the answers change.
 
 use std::collections::BTreeSet;
 
@@ -38,11 +38,11 @@ struct Made {
     plan: Result<Plan, Vec<Problem>>,
     hash: String,
     verdicts: Option<Verdicts>,
-    /// Secrets that cannot be had.
+    /// Secrets that are not available.
     missing: Vec<Problem>,
     #[expect(clippy::option_option, reason = "not known yet, or known: none is needed")]
     forecast: Option<Option<Outcome<Forecast>>>,
-    /// What earlier runs tell of it, once that was read.
+    /// What earlier runs mean for it, once that was read.
     past: Option<Past>,
 }
 
@@ -58,7 +58,7 @@ pub struct Obstacle {
 }
 
 impl Review {
-    /// Makes the plan anew when the answers or the machine are others; tells what is to be found out then.
+    /// Makes the plan again when the answers or the server changed; returns what has to be looked up then.
     pub fn look_at(&mut self, interview: &Interview) -> Option<Cmd> {
         self.begun = true;
         if interview.gaps().iter().any(|gap| gap.stage.is_some()) {
@@ -93,21 +93,21 @@ impl Review {
         }
     }
 
-    /// What packages it would bring.
+    /// Sets the packages that it would install.
     pub fn forecast(&mut self, hash: &str, forecast: Option<Outcome<Forecast>>) {
         if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
             made.forecast = Some(forecast);
         }
     }
 
-    /// What earlier runs tell of it.
+    /// Sets what earlier runs mean for it.
     pub fn remembered(&mut self, hash: &str, past: Past) {
         if let Some(made) = self.made.as_mut().filter(|made| made.hash == hash) {
             made.past = Some(past);
         }
     }
 
-    /// What earlier runs tell of it; none before that was read.
+    /// What earlier runs mean for it; none before that was read.
     pub fn past(&self) -> Option<&Past> {
         self.made.as_ref()?.past.as_ref()
     }
@@ -120,7 +120,7 @@ impl Review {
         known.then(|| Outlook::of(plan, &past.expected, |at| self.effect(at), packages))
     }
 
-    /// Whether somebody looked at it.
+    /// Whether it was looked at.
     pub fn is_begun(&self) -> bool {
         self.begun
     }
@@ -130,12 +130,12 @@ impl Review {
         self.made.as_ref()?.plan.as_ref().ok()
     }
 
-    /// Whether the machine is still being compared with it.
+    /// Whether the server is still being compared with it.
     pub fn is_looking(&self) -> bool {
         self.made.as_ref().is_some_and(|made| made.plan.is_ok() && made.verdicts.is_none())
     }
 
-    /// Whether it was compared with the machine.
+    /// Whether it was compared with the server.
     pub fn is_compared(&self) -> bool {
         self.made.as_ref().is_some_and(|made| made.verdicts.is_some())
     }
@@ -179,7 +179,7 @@ impl Review {
         here.partition(|at| self.effect(*at) != Effect::Unchanged)
     }
 
-    /// The actions that cannot be taken back.
+    /// The actions that cannot be rolled back.
     pub fn for_good(&self) -> Vec<&Planned> {
         let actions = self.plan().map(|plan| plan.actions.as_slice()).unwrap_or_default();
         let lost = actions.iter().enumerate().filter(|(at, planned)| {
@@ -219,7 +219,7 @@ impl Reviewed<'_> {
     pub fn obstacles(self) -> Vec<Obstacle> {
         let Some(interview) = self.interview else { return Vec::new() };
         let mut found: Vec<Obstacle> = interview.gaps().iter().map(|gap| self.of_gap(gap)).collect();
-        // The run that waits for these answers is in nobody's way.
+        // The run that waits for these answers prevents nothing.
         let problems = self.server.problems().filter(|check| check.id != "runs" || !self.waits());
         found.extend(problems.map(|check| Obstacle {
             says: format!("{}: {}", check.title, check.found),
@@ -266,7 +266,7 @@ impl Reviewed<'_> {
         let path = gap.question.as_ref().map(|question| format!("{stage}.{question}"));
         let question = path.as_ref().and_then(|path| self.interview?.question(path));
         let ask = question.map(|question| question.ask.as_str()).unwrap_or_default();
-        // What is missing is told with its question anyway.
+        // Missing answers are shown with their questions anyway.
         let hint = gap.hint.strip_prefix(ask).unwrap_or(&gap.hint).trim_start();
         Obstacle {
             says: format!("{}: {ask} {}", title_of(self.interview, stage), gap.message).replace(":  ", ": "),

@@ -34,7 +34,7 @@ pub enum Face {
     Live,
     /// It waits for a decision after a failure.
     Waiting,
-    /// The run's process is gone before its time.
+    /// The run's process ended early.
     Lost,
     /// The end.
     Result,
@@ -47,25 +47,25 @@ pub struct RunView {
     pub run: Option<String>,
     /// Its plan, once it was read.
     pub plan: Option<Box<Plan>>,
-    /// What its events told.
+    /// The state from its events.
     pub running: RunState,
     /// What keeps it from being started.
     pub refused: Vec<Problem>,
     /// Nothing is to be done; whether the proofs had succeeded.
     pub idle: Option<bool>,
-    /// Its process is gone.
+    /// Its process ended early.
     pub lost: bool,
-    /// The time, as told once a second while a step works.
+    /// The time, updated once a second while a step works.
     pub now: Option<Stamp>,
     /// Stages that were opened (true) or closed by hand.
     pub folds: BTreeMap<String, bool>,
     /// The output.
     pub pane: Pane,
-    /// Something that was asked for and could not be had.
+    /// A request that failed.
     pub trouble: Option<Failure>,
     /// Somebody here asked it to stop.
     pub stopping: bool,
-    /// What somebody here decided, until the run takes it up.
+    /// The decision made here, until the run acts on it.
     pub decided: Option<Choice>,
     /// Its answers are being read, to be changed.
     pub changing: bool,
@@ -74,7 +74,7 @@ pub struct RunView {
     follower: Follower,
 }
 
-/// Tells the command that follows the run that nobody looks any more.
+/// Stops the command that follows the run.
 #[derive(Debug, Default)]
 struct Follower(Arc<AtomicBool>);
 
@@ -142,21 +142,21 @@ impl RunView {
     /// What the page is called.
     pub fn title(&self) -> &'static str {
         match (self.face(), &self.running.phase) {
-            (Face::Checking, _) => "Last checks",
+            (Face::Checking, _) => "Final checks",
             (Face::Refused, _) => "Not started",
             (Face::NothingToDo, _) => "Nothing to do",
             (Face::Lost, _) => "Interrupted",
             (Face::Waiting, _) => "What now?",
-            (_, Phase::Back) => "Taking back",
+            (_, Phase::Back) => "Rolling back",
             (_, Phase::Ended(Exit::Done)) if !self.running.title.is_empty() => "Done",
-            (_, Phase::Ended(Exit::Done | Exit::RolledBack)) => "Taken back",
+            (_, Phase::Ended(Exit::Done | Exit::RolledBack)) => "Rolled back",
             (_, Phase::Ended(Exit::ProofFailed)) => "A proof failed",
             (_, Phase::Ended(_)) => "Paused",
-            _ => "At work",
+            _ => "Running",
         }
     }
 
-    /// Where the pointer belongs while it goes with the work.
+    /// The pointer's place while it follows the current step.
     pub fn pointer(&self) -> Option<Focus> {
         if self.face() != Face::Live {
             return None;
@@ -222,11 +222,11 @@ impl RunView {
     /// What is said before a shell gets the terminal.
     pub fn note(&self) -> String {
         let what = self.running.failure().map(|(_, failure, _)| format!("The run waits: {failure}\n"));
-        format!("{}This is a shell on this server. `exit` leads back to bringup.\n", what.unwrap_or_default())
+        format!("{}This is a shell on this server. `exit` returns to bringup.\n", what.unwrap_or_default())
     }
 }
 
-/// Starts a run with the answers on the model; a run that waits goes on with them.
+/// Starts a run with the model's answers; a waiting run continues with them.
 pub fn start(model: &mut Model) {
     let Some(interview) = &model.interview else { return };
     let launch = Launch {
@@ -245,7 +245,7 @@ pub fn start(model: &mut Model) {
     model.cmds.push(Cmd::Run(RunCmd::Launch(Box::new(launch))));
 }
 
-/// Follows a run that stands on this machine, or has it go on first.
+/// Follows a run on this server, or resumes it first.
 pub fn attend(model: &mut Model, run: &str, attend: Attend) {
     let (run_view, follow) = RunView::of(run);
     model.run_view = Some(Box::new(run_view));
@@ -285,7 +285,7 @@ pub fn update(model: &mut Model, msg: RunMsg) {
         }
         RunMsg::Events(events) => {
             for event in events {
-                // A decision was taken up, this one or somebody else's.
+                // A decision was acted on, made here or elsewhere.
                 if matches!(event.what, EventKind::Waiting(_) | EventKind::Decided { .. }) {
                     run_view.decided = None;
                     run_view.trouble = None;
@@ -306,7 +306,7 @@ pub fn update(model: &mut Model, msg: RunMsg) {
             (run_view.decided, run_view.stopping, run_view.changing) = (None, false, false);
         }
         RunMsg::Secret(name, secret) => run_view.revealed = Some((name, secret)),
-        // Shown by whoever asked for it; an end is told by the events.
+        // The requester shows it; the events report an end.
         RunMsg::Followed(_) | RunMsg::Log { .. } | RunMsg::Reopened(_) => {}
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of the machine beside its facts: the checks, the runs that stand, what guides miss here.
+//! What is known of the server besides its facts: the checks, the runs in place, what guides lack here.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::preflight::{self, Check, checks};
 use crate::ui::fit::Fit;
 
-/// A run whose changes stand on this machine.
+/// A run in place on this server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Earlier {
     /// Its id.
@@ -17,12 +17,12 @@ pub struct Earlier {
     pub guide: String,
     /// What has become of it.
     pub state: RunStatus,
-    /// How many changes of it stand.
+    /// Number of its changes in place.
     pub changes: usize,
 }
 
 impl Earlier {
-    /// Every run that stands, oldest first; none for who may not see them. What cannot be read is told by a check.
+    /// Every run in place, oldest first; none without permission to read them. A check reports what cannot be read.
     pub fn all(host: &dyn Host) -> Vec<Self> {
         let all = runs::all(host, detach::running(host).as_deref()).unwrap_or_default();
         runs::standing(&all)
@@ -35,10 +35,10 @@ impl Earlier {
             .collect()
     }
 
-    /// How it stands, in a few words.
+    /// Its status, in a few words.
     pub const fn words(&self) -> &'static str {
         match self.state {
-            RunStatus::Running => "is at work now",
+            RunStatus::Running => "is running now",
             RunStatus::Unfinished => "was interrupted",
             RunStatus::RollbackUnfinished => "was interrupted during its rollback",
             RunStatus::ProofFailed => "in place, but a proof failed",
@@ -47,16 +47,16 @@ impl Earlier {
     }
 }
 
-/// What is known of the machine so far.
+/// What is known of the server so far.
 #[derive(Debug, Default)]
 pub struct ServerStatus {
     /// The checks that are done, in any order.
     checks: Vec<Check>,
-    /// The runs that stand, oldest first.
+    /// The runs in place, oldest first.
     pub runs: Vec<Earlier>,
     /// How every guide fits it, by the guide's id; none before that is known.
     pub fits: BTreeMap<String, Fit>,
-    /// The guide that was chosen while the machine was still looked at, or that is being read.
+    /// The guide that was chosen while the server was being probed, or that is being read.
     pub wanted: Option<String>,
     /// Whose answers are wanted then: an application's, by its run.
     pub wanted_run: Option<String>,

@@ -77,14 +77,14 @@ fn offered(waiting: &Waiting) -> impl Iterator<Item = (Act, Option<Choice>, &'st
 /// What a choice means here.
 fn about(run_view: &RunView, waiting: &Waiting, act: Act) -> String {
     match act {
-        Act::Retry if waiting.retry_from == waiting.step => "this step once more, then the rest".to_owned(),
+        Act::Retry if waiting.retry_from == waiting.step => "this step again, then the rest".to_owned(),
         Act::Retry => format!("from {} on", waiting.retry_from),
-        Act::Change => "all others are kept; only what differs is done again".to_owned(),
+        Act::Change => "all other answers are kept; only what differs is applied again".to_owned(),
         Act::Skip => waiting.skip.as_ref().map(|skip| skip.reason.clone()).unwrap_or_default(),
         Act::RollBackStage => format!("{}, then ask again", run_view.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
-        Act::Shell => "look around; the run waits; `exit` comes back here".to_owned(),
-        Act::Pause => "leave everything as it is; `bringup resume` goes on".to_owned(),
+        Act::Shell => "look around; the run waits; `exit` returns here".to_owned(),
+        Act::Pause => "leave everything as it is; `bringup resume` continues".to_owned(),
         _ => String::new(),
     }
 }
@@ -196,7 +196,7 @@ fn ask(run_view: &RunView, waiting: &Waiting, act: Act) -> Overlay {
     let (title, text, says) = match act {
         Act::RollBackStage => (
             format!("Roll back the stage {}?", run_view.title_of(&waiting.stage)),
-            "The changes of this stage are undone. Then the run asks again, and can apply the stage anew.",
+            "The changes of this stage are undone. Then the run asks again, and can apply the stage again.",
             "Roll back this stage",
         ),
         Act::RollBack => (
@@ -206,7 +206,7 @@ fn ask(run_view: &RunView, waiting: &Waiting, act: Act) -> Overlay {
         ),
         _ => (
             "Pause?".to_owned(),
-            "Changes made so far are kept, though they are not complete. `sudo bringup resume` goes on, \
+            "Changes made so far are kept, but the set-up is incomplete. `sudo bringup resume` continues, \
              `sudo bringup rollback` rolls them back.",
             "Pause",
         ),

@@ -299,7 +299,9 @@ fn placeholder(interview: &Interview, field: &Field<'_>) -> String {
     let question = field.question;
     match (question.kind, field.value) {
         (QuestionKind::Secret, Some(_)) => match interview.secret(&field.path) {
-            Some(SecretSource::Generate(length)) => format!("{length} random characters, made when the run starts"),
+            Some(SecretSource::Generate(length)) => {
+                format!("{length} random characters, generated when the run starts")
+            }
             Some(SecretSource::File(path)) => format!("from the file {path}"),
             Some(SecretSource::Env(name)) => format!("from the variable {name}"),
             _ => "none".to_owned(),

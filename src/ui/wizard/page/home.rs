@@ -38,7 +38,7 @@ impl Page for HomePage<'_> {
         let Some(home) = self.home else { return writer.done() };
         if let Some(why) = &home.trouble {
             let sudo = if self.root { "" } else { "; `sudo bringup` can" };
-            let says = format!("Cannot tell how the applications are: {why}{sudo}");
+            let says = format!("Cannot read the state of the applications: {why}{sudo}");
             writer.note(Role::Warning, Sign::Untold, 0, &says);
             writer.blank();
         }
@@ -145,16 +145,16 @@ fn row(sign: Option<(Role, Sign)>, label: &str, value: &str, writer: &mut ViewBu
 fn menu(it: &Installed, at: usize) -> Overlay {
     let to = |says: &str, attend| Entry::new(says, Target::Attend(it.run.clone(), attend));
     let mut entries = match it.state {
-        RunStatus::Running => vec![to("Watch its run", Attend::Look)],
-        RunStatus::Unfinished => vec![to("Go on with its run", Attend::Resume), to("Look at its run", Attend::Look)],
-        RunStatus::RollbackUnfinished => vec![to("Go on with the rollback", Attend::RollBack)],
+        RunStatus::Running => vec![to("Watch the run", Attend::Look)],
+        RunStatus::Unfinished => vec![to("Resume the run", Attend::Resume), to("Show the run", Attend::Look)],
+        RunStatus::RollbackUnfinished => vec![to("Continue the rollback", Attend::RollBack)],
         RunStatus::Done | RunStatus::ProofFailed | RunStatus::RolledBack => vec![
             Entry::new("Change its answers", Target::Answers(it.run.clone(), it.application.guide.clone())),
             Entry::new("Verify it", Target::Application(at, Wanted::Verify)),
         ],
     };
-    entries.push(Entry::new("Its logs", Target::Application(at, Wanted::Logs)));
-    entries.push(Entry::new("Where everything is", Target::Application(at, Wanted::Details)));
+    entries.push(Entry::new("Show its logs", Target::Application(at, Wanted::Logs)));
+    entries.push(Entry::new("Show its details", Target::Application(at, Wanted::Details)));
     if it.state != RunStatus::Running {
         entries.push(Entry::new("Roll back its last run", Target::Application(at, Wanted::RollBack)));
     }
@@ -176,8 +176,8 @@ pub fn application(at: usize, it: &Installed, wanted: Wanted) -> Transition {
 /// Whether its newest run is to be rolled back.
 fn roll_back(it: &Installed) -> Overlay {
     let text = format!(
-        "Run {} is rolled back, and {} is as it was before that run. It has {} in place, those of earlier runs \
-         included. What somebody else changed since is kept.",
+        "Run {} will be rolled back, and {} will be as it was before that run. It has {} in place, including \
+         those of earlier runs. Changes made by others since then are kept.",
         it.run,
         it.name(),
         number(it.changes, "change"),

@@ -58,7 +58,7 @@ impl Page for ProductPage<'_> {
 impl ProductPage<'_> {
     fn list(&self, mut writer: ViewBuilder<'_>, whole: bool) -> View {
         let key = keys::name(writer.theme(), Act::Help, true).unwrap_or_default();
-        let more = if whole { String::new() } else { format!(" ({key} says more about each)") };
+        let more = if whole { String::new() } else { format!(" ({key} explains each)") };
         writer.prose(Role::Value, 0, &format!("What shall this server become?{more}"));
         if let Some(why) = &self.server.refused {
             writer.note(Role::Bad, Sign::Bad, 0, why);
@@ -100,7 +100,7 @@ impl ProductPage<'_> {
             }
         }
         if self.server.wanted.as_ref() == Some(&product.id) {
-            let says = if self.facts.is_none() { "one moment: this server is still looked at" } else { "opening" };
+            let says = if self.facts.is_none() { "still checking this server" } else { "opening" };
             writer.note(Role::Dim, Sign::Working, 6, says);
         }
     }

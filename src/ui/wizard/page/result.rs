@@ -70,7 +70,7 @@ fn buttons(run_view: &RunView, face: Face, asked: bool) -> Vec<(&'static str, &'
     }
     let unfinished = face == Face::Lost || exit == Some(Exit::Incomplete);
     if unfinished && !run_view.running.rolling_back {
-        buttons.insert(0, ("resume", "Go on with the run"));
+        buttons.insert(0, ("resume", "Resume the run"));
     }
     if unfinished {
         buttons.insert(buttons.len() - 1, ("back", "Roll back everything"));
@@ -133,8 +133,8 @@ pub fn act(act: Act, focus: Option<&Focus>, run_view: &RunView, asked: bool) -> 
         (Act::RollBack, _) | (Act::Enter, Some(Focus::Button("back"))) => {
             return Transition::Open(Box::new(Overlay::Menu(Menu {
                 title: "Roll back everything?".to_owned(),
-                text: "Every change of this run is undone, and the server is as it was before. What somebody else \
-                       changed since is kept."
+                text: "Every change of this run is undone, and the server is as it was before. Changes made by \
+                       others since then are kept."
                     .to_owned(),
                 entries: vec![
                     Entry::new("Leave it as it is", Target::Here),
@@ -226,9 +226,14 @@ fn labels(lines: &[&OutputLine]) -> String {
 
 fn nothing_to_do(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     let title = run_view.plan.as_ref().map_or("Everything", |plan| &plan.title);
-    headline(Role::Good, Sign::Good, &format!("{title} is already as the answers say. Nothing was changed."), writer);
+    headline(Role::Good, Sign::Good, &format!("{title} already matches the answers. Nothing was changed."), writer);
     if run_view.idle == Some(false) {
-        writer.note(Role::Warning, Sign::Warning, 0, "A proof had failed the last time: `bringup verify` tries again.");
+        writer.note(
+            Role::Warning,
+            Sign::Warning,
+            0,
+            "A proof failed the last time: `bringup verify` runs the proofs again.",
+        );
     }
     writer.blank();
     let outputs = outputs(run_view);
@@ -274,7 +279,7 @@ fn failed(run_view: &RunView, exit: Exit, writer: &mut ViewBuilder<'_>) {
 }
 
 fn refused(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    headline(Role::Bad, Sign::Bad, "It was not started, and nothing was changed:", writer);
+    headline(Role::Bad, Sign::Bad, "The run was not started, and nothing was changed:", writer);
     for problem in &run_view.refused {
         let path = if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
         writer.blank();
@@ -286,11 +291,11 @@ fn refused(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
 }
 
 fn lost(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
-    let says = "The run's process is gone before its end: it was killed, or the server restarted. Nothing is lost: what \
-                it did is written down.";
+    let says = "The run's process ended early: it was killed, or the server restarted. Nothing is lost: the \
+                journal records what it did.";
     headline(Role::Bad, Sign::Bad, says, writer);
     if let Some(step) = run_view.running.current() {
-        writer.prose(Role::Dim, 4, &format!("It was last at: {}", step.describe));
+        writer.prose(Role::Dim, 4, &format!("Last step: {}", step.describe));
     }
     next(run_view, messages::commands_after(&run_view.running, Exit::Incomplete), writer);
 }
@@ -345,7 +350,7 @@ fn proofs(running: &RunState, writer: &mut ViewBuilder<'_>) {
 fn skipped(running: &RunState, writer: &mut ViewBuilder<'_>) {
     for step in running.skipped() {
         let reason = step.evidence.as_deref().unwrap_or_default();
-        writer.note(Role::Warning, Sign::Warning, 2, &format!("left out: {}: {reason}", step.describe));
+        writer.note(Role::Warning, Sign::Warning, 2, &format!("skipped: {}: {reason}", step.describe));
     }
 }
 

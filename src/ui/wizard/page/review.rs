@@ -40,7 +40,7 @@ impl Page for ReviewPage<'_> {
             actions(self.0.review, plan, &mut writer);
             proofs(plan, &mut writer);
         } else {
-            writer.prose(Role::Dim, 0, "The plan is shown when every question has its answer.");
+            writer.prose(Role::Dim, 0, "The plan is shown once every question is answered.");
         }
         writer.blank();
         buttons(self.0, obstacles.len(), &mut writer);
@@ -106,8 +106,8 @@ impl Page for ReviewPage<'_> {
 fn in_the_way(obstacles: &[Obstacle], writer: &mut ViewBuilder<'_>) {
     let says = match obstacles.len() {
         0 => return,
-        1 => "One thing is in the way of a start:".to_owned(),
-        n => format!("{n} things are in the way of a start:"),
+        1 => "1 problem prevents the start:".to_owned(),
+        n => format!("{n} problems prevent the start:"),
     };
     writer.prose(Role::Heading, 0, &says);
     for (at, obstacle) in obstacles.iter().enumerate() {
@@ -249,7 +249,7 @@ fn proofs(plan: &Plan, writer: &mut ViewBuilder<'_>) {
         return;
     }
     writer.blank();
-    let title = writer.span(Role::Heading, "Then it is proven that");
+    let title = writer.span(Role::Heading, "Then it is verified that");
     writer.line(vec![title]);
     for proof in &plan.proofs {
         writer.note(Role::Value, Sign::Bullet, 2, &proof.describe);
@@ -258,10 +258,10 @@ fn proofs(plan: &Plan, writer: &mut ViewBuilder<'_>) {
 
 fn buttons(reviewed: Reviewed<'_>, obstacles: usize, writer: &mut ViewBuilder<'_>) {
     if obstacles > 0 {
-        let says = if obstacles == 1 { "one thing is" } else { "some things are" };
-        writer.note(Role::Dim, Sign::Bad, 0, &format!("No start yet: {says} in the way, see the top of this page."));
+        let says = if obstacles == 1 { "one problem" } else { "some problems" };
+        writer.note(Role::Dim, Sign::Bad, 0, &format!("Cannot start yet: {says}, see the top of this page."));
     } else if !reviewed.review.is_compared() {
-        writer.note(Role::Dim, Sign::Working, 0, "Start comes when this server was compared with the plan.");
+        writer.note(Role::Dim, Sign::Working, 0, "You can start once the plan has been compared with this server.");
     } else if reviewed.can_start() {
         start(reviewed, writer);
     }
@@ -275,8 +275,8 @@ fn start(reviewed: Reviewed<'_>, writer: &mut ViewBuilder<'_>) {
     let from = writer.row();
     let role = if writer.at(&stop) { Role::Focus } else { Role::Value };
     let (label, says) = if reviewed.waits() {
-        let says = "The run goes on with them. What they no longer ask for is rolled back.";
-        ("[ Go on with these answers ]", says.to_owned())
+        let says = "The run continues with them. What they no longer ask for is rolled back.";
+        ("[ Continue with these answers ]", says.to_owned())
     } else {
         let all = reviewed.review.for_good().is_empty();
         let undo = if all { "`bringup rollback` undoes them" } else { "most can be undone" };

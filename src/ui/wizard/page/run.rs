@@ -35,7 +35,12 @@ impl Page for RunPage<'_> {
         let Some(run_view) = self.run_view else { return writer.done() };
         match run_view.face() {
             Face::Checking => {
-                writer.note(Role::Value, Sign::Working, 0, "Checking everything once more. Nothing is changed yet.");
+                writer.note(
+                    Role::Value,
+                    Sign::Working,
+                    0,
+                    "Checking the server once more. Nothing has been changed yet.",
+                );
             }
             Face::Live => steps(run_view, &mut writer),
             Face::Waiting => {
@@ -153,10 +158,13 @@ fn stage_of<'a>(run_view: &'a RunView, focus: Option<&'a Focus>) -> Option<&'a s
 fn abort() -> Overlay {
     Overlay::Menu(Menu {
         title: "Abort and roll back everything?".to_owned(),
-        text: "The step that works now is finished first. Then every change is undone, and the server is as it was \
+        text: "The current step is finished first. Then every change is undone, and the server is as it was \
                before."
             .to_owned(),
-        entries: vec![Entry::new("Go on", Target::Here), Entry::new("Abort and roll back", Target::Sure(Act::Abort))],
+        entries: vec![
+            Entry::new("Continue", Target::Here),
+            Entry::new("Abort and roll back", Target::Sure(Act::Abort)),
+        ],
     })
 }
 
@@ -164,15 +172,15 @@ fn abort() -> Overlay {
 fn detach(run_view: &RunView) -> Overlay {
     let title = if run_view.waiting().is_some() { "Leave it waiting?" } else { "Leave it running?" };
     let text = if run_view.waiting().is_some() {
-        "It waits for a decision for as long as it takes. What was changed so far stays.\n\n\
+        "It waits for a decision for as long as it takes. Changes made so far are kept.\n\n\
          `sudo bringup attach` shows it again, from any terminal; `sudo bringup decide` answers it.\n\n\
          `sudo bringup abort` rolls everything back."
     } else if run_view.run.is_some() {
-        "It goes on by itself, also when this terminal is closed or its connection is lost.\n\n\
+        "It continues on its own, even if this terminal is closed or its connection is lost.\n\n\
          `sudo bringup attach` shows it again, from any terminal.\n\n\
          `sudo bringup abort` ends it and rolls everything back."
     } else {
-        "Nothing was changed yet. If the checks are passed meanwhile, it starts all the same: `bringup attach` shows it."
+        "Nothing has been changed yet. If the checks pass in the meantime, the run starts; `bringup attach` shows it."
     };
     Overlay::Menu(Menu {
         title: title.to_owned(),
@@ -212,9 +220,9 @@ fn present(run_view: &RunView, writer: &mut ViewBuilder<'_>) {
     let running = &run_view.running;
     let Some(step) = running.current() else {
         let says = match running.phase {
-            Phase::Silent => "waiting for its process",
-            Phase::Back => "looking at the server as it is now",
-            _ => "looking at the server before the first change",
+            Phase::Silent => "waiting for the run's process",
+            Phase::Back => "reading the server's current state",
+            _ => "recording the server's state before the first change",
         };
         let piece = writer.span(Role::Dim, says);
         writer.line(vec![piece]);
@@ -331,7 +339,7 @@ fn line(step: &Work, writer: &mut ViewBuilder<'_>) {
     let right = match step.state {
         StepState::Unchanged => "unchanged".to_owned(),
         StepState::Failed => "failed".to_owned(),
-        StepState::Skipped => "left out".to_owned(),
+        StepState::Skipped => "skipped".to_owned(),
         StepState::Undone => "rolled back".to_owned(),
         StepState::Done => messages::duration(step.millis),
         StepState::Pending | StepState::Working => String::new(),

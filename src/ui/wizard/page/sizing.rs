@@ -81,7 +81,7 @@ fn memory(sizing: &Sizing, stale: bool, to: &mut ViewBuilder<'_>) {
     let missing = sizing.missing_mib();
     if missing > 0 {
         let warning = to.theme().sign(Sign::Warning).to_owned();
-        head.push(to.span(Role::Bad, &format!("  {warning} {} MiB short: it would swap", grouped(missing))));
+        head.push(to.span(Role::Bad, &format!("  {warning} {} MiB short: the server would swap", grouped(missing))));
     } else if stale {
         head.push(to.span(Role::Dim, "  (before this change)"));
     }

@@ -12,7 +12,7 @@ pub fn write(why: &str, lines: usize, to: &mut ViewBuilder<'_>) {
     let paragraph = why.split("\n\n").next().unwrap_or_default();
     let sentence = paragraph.find(". ").or_else(|| paragraph.find(".\n")).map_or(paragraph, |end| &paragraph[..=end]);
     let key = keys::name(to.theme(), Act::Help, true).unwrap_or_default();
-    let with_hint = |part: &str| if part == why { part.to_owned() } else { format!("{part} ({key} tells more)") };
+    let with_hint = |part: &str| if part == why { part.to_owned() } else { format!("{part} ({key} for more)") };
     let height = |part: &str| {
         let parts: Vec<&str> = part.split("\n\n").collect();
         parts.len() - 1 + parts.iter().map(|part| text::wrap(part, to.width().max(8)).len()).sum::<usize>()
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn as_much_as_fits_and_the_rest_by_a_key() {
         assert_eq!(written(4), ["First of all, this. It goes on", "and on for more than a line.", "And more."]);
-        assert_eq!(written(3).last().map(String::as_str), Some("(^G tells more)"));
-        assert_eq!(written(1), ["First of all, this. (^G tells", "more)"]);
+        assert_eq!(written(3).last().map(String::as_str), Some("(^G for more)"));
+        assert_eq!(written(1), ["First of all, this. (^G for", "more)"]);
     }
 }

@@ -131,7 +131,7 @@ fn a_choice_that_is_not_on_offer_says_why_and_cannot_be_taken() {
 fn a_typed_secret_is_seen_on_demand_only_and_a_generated_one_never() {
     let mut app = webapp();
     stand(&mut app, "application.proof_token");
-    assert!(screen(&app).contains("32 random characters, made when the run starts"));
+    assert!(screen(&app).contains("32 random characters, generated when the run starts"));
     assert!(!screen(&app).contains("^Y") && !screen(&app).contains("^R"), "{}", screen(&app));
     write(&mut app, "hunter2");
     assert!(screen(&app).contains("•••••••") && !screen(&app).contains("hunter2"), "{}", screen(&app));
@@ -354,9 +354,9 @@ fn numbers_move_by_keys_and_the_drawing_follows_and_warns() {
     stand(&mut app, "workers.worker_mib");
     write(&mut app, "900");
     stand(&mut app, "workers.web");
-    assert!(!screen(&app).contains("it would swap"), "{}", screen(&app));
+    assert!(!screen(&app).contains("the server would swap"), "{}", screen(&app));
     let mut presses = 0;
-    while !screen(&app).contains("it would swap") {
+    while !screen(&app).contains("the server would swap") {
         write(&mut app, "+");
         pause(&mut app);
         presses += 1;

@@ -110,7 +110,7 @@ fn whoever_may_not_read_the_runs_is_told_that_and_sees_the_names() {
     settle_on(&mut app, &host);
     let page = screen(&app);
     assert!(
-        page.contains("Cannot tell how the applications are") && page.contains("https://shop.example.org/"),
+        page.contains("Cannot read the state of the applications") && page.contains("https://shop.example.org/"),
         "{page}"
     );
     assert!(!page.contains('✓'), "{page}");

@@ -63,7 +63,7 @@ fn a_machine_that_is_not_fit_blocks_the_start_until_it_was_mended_and_checked_ag
     host.put_file("/etc/resolv.conf", "", 0o644);
     host.on(&["getent", "ahosts", "--", "deb.debian.org"], |_, _| crate::host::fake::output(2, "", ""));
     let mut app = reviewing(&host, SIZE, &[]);
-    assert!(screen(&app).contains("One thing is in the way of a start:"), "{}", screen(&app));
+    assert!(screen(&app).contains("1 problem prevents the start:"), "{}", screen(&app));
     press_on(&mut app, &host, "Enter");
     assert_eq!(app.route, Route::Welcome);
     app.follow(Transition::Go(Route::Review, None));
@@ -194,7 +194,7 @@ fn a_product_chosen_too_early_opens_when_the_machine_is_known_and_not_when_one_w
     let mut app = App::new(Model::new(look, true, load::list()), SIZE);
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
     app.key(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
-    assert!(screen(&app).contains("one moment"), "{}", screen(&app));
+    assert!(screen(&app).contains("still checking this server"), "{}", screen(&app));
     settle_on(&mut app, &host);
     assert_eq!(app.route, Route::Stage("application".to_owned()));
     let interview = app.model.interview.clone().unwrap();
@@ -284,7 +284,7 @@ fn what_others_changed_since_is_said_before_anything_starts() {
     let wrote = [("/etc/webapp/env".into(), hash)].into();
     journal.write(&host, Record::End { action: "services.env".into(), written_hashes: wrote }).unwrap();
     journal.write(&host, Record::Finished { exit: Exit::Done, data: BTreeMap::new() }).unwrap();
-    let since = "/etc/webapp/env was changed by somebody else since";
+    let since = "/etc/webapp/env was changed outside bringup since";
     assert!(!screen(&reviewing(&host, (120, 40), &[])).contains(since));
     host.put_file("/etc/webapp/env", "theirs", 0o640);
     let page = screen(&reviewing(&host, (120, 40), &[]));

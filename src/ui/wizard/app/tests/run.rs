@@ -316,7 +316,7 @@ fn when_somebody_else_decided_this_page_follows() {
     assert!(decisions(&keys(&mut app, "r")).is_empty());
     tell(&mut app, RunMsg::Events(vec![at(EventKind::ActionStarted { action: "database.role".to_owned() })]));
     assert_eq!(focus(&app), Some(Focus::Step("database.role".to_owned())));
-    assert!(screen(&app).contains("At work"));
+    assert!(screen(&app).contains("Running"));
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn an_answer_is_changed_on_its_stage_and_the_start_goes_on_with_it() {
         "{cmds:?}"
     );
     assert_eq!(app.route, Route::Run);
-    assert!(screen(&app).contains("decided: go on with other answers"), "{}", screen(&app));
+    assert!(screen(&app).contains("decided: continue with other answers"), "{}", screen(&app));
 }
 
 #[test]
@@ -398,13 +398,13 @@ fn a_secret_is_shown_only_when_asked_for_and_hidden_again() {
 fn a_run_whose_process_is_gone_can_go_on_or_go_back() {
     let mut app = told((80, 24), &recorded()[..7]);
     tell(&mut app, RunMsg::Followed(Followed::Died));
-    assert!(screen(&app).contains("bringup resume") && screen(&app).contains("Go on with the run"));
+    assert!(screen(&app).contains("bringup resume") && screen(&app).contains("Resume the run"));
     app.views.entry(Route::Run).or_default().focus = Some(Focus::Button("resume"));
     let cmds = keys(&mut app, "Enter");
     assert!(matches!(&cmds[..], [Cmd::Run(RunCmd::Again { back: false, .. })]));
     tell(&mut app, RunMsg::Started(RUN.to_owned()));
     assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Follow { .. })]));
-    assert!(screen(&app).contains("waiting for its process"), "{}", screen(&app));
+    assert!(screen(&app).contains("waiting for the run's process"), "{}", screen(&app));
 }
 
 #[test]
@@ -414,7 +414,7 @@ fn what_keeps_it_from_starting_is_said_and_leads_back() {
     app.follow(Transition::Start);
     assert!(matches!(app.cmds()[..], [Cmd::Run(RunCmd::Launch(_))]));
     app.resize(80, 24);
-    assert!(screen(&app).contains("Nothing is changed yet"));
+    assert!(screen(&app).contains("Nothing has been changed yet"));
     let problem = Problem::new("changing this server needs root", "run it again with sudo");
     tell(&mut app, RunMsg::Refused(vec![problem]));
     assert!(screen(&app).contains("changing this server needs root"));

@@ -29,16 +29,16 @@ pub fn lines(review: &Review, at: usize) -> Vec<Line> {
     match &planned.reversible {
         Reversible::Yes => {}
         Reversible::WithData => {
-            lines.push(Line::Prose(Role::Dim, "Taking it back saves the data to a file first.".to_owned()));
+            lines.push(Line::Prose(Role::Dim, "Rolling it back saves the data to a file first.".to_owned()));
         }
         Reversible::No(why) => lines.push(Line::Prose(Role::Warning, format!("This cannot be rolled back: {why}"))),
     }
     match review.verdict(at) {
         None => lines.push(Line::Prose(Role::Dim, "Being compared with this server.".to_owned())),
-        Some(Err(failure)) => lines.push(Line::Prose(Role::Warning, format!("Cannot be told yet: {}", failure.why))),
-        Some(Ok(Verdict::Unchanged)) => lines.push(Line::Prose(Role::Good, "It is so already.".to_owned())),
+        Some(Err(failure)) => lines.push(Line::Prose(Role::Warning, format!("Cannot tell yet: {}", failure.why))),
+        Some(Ok(Verdict::Unchanged)) => lines.push(Line::Prose(Role::Good, "Already in place.".to_owned())),
         Some(Ok(Verdict::NotAsked(_))) => {
-            let told = "Whether it is so already is asked when the run begins, by a command of the guide's.";
+            let told = "A command of the guide checks this when the run starts.";
             lines.push(Line::Prose(Role::Dim, told.to_owned()));
         }
         Some(Ok(Verdict::WouldChange(change))) => {
@@ -67,7 +67,7 @@ fn packages(forecast: &Outcome<Forecast>, lines: &mut Vec<Line>) {
     };
     lines.push(Line::Prose(Role::Value, format!("{forecast}.")));
     let (asked, needed): (Vec<&Arrival>, Vec<&Arrival>) = forecast.packages.iter().partition(|package| package.asked);
-    for (title, group) in [("Asked for", asked), ("What these need", needed)] {
+    for (title, group) in [("Requested", asked), ("Their dependencies", needed)] {
         if group.is_empty() {
             continue;
         }

@@ -34,14 +34,14 @@ pub fn write(reviewed: Reviewed<'_>, plan: &Plan, ready: bool, writer: &mut View
     let open = ports(Exposure::Any);
     entry(
         "Open",
-        &if open.is_empty() { "no port to anybody".to_owned() } else { format!("to everybody: {open}") },
+        &if open.is_empty() { "no port to the outside".to_owned() } else { format!("to everybody: {open}") },
         writer,
     );
     let local = ports(Exposure::Loopback);
     if !local.is_empty() {
         entry("", &format!("to this server only: {local}"), writer);
     }
-    let firewall = plan.firewall().map_or_else(|| "none is set up".to_owned(), Firewall::summary);
+    let firewall = plan.firewall().map_or_else(|| "not set up".to_owned(), Firewall::summary);
     entry("Firewall", &firewall, writer);
     entry("Users", &brings.users.join(", "), writer);
     let services: Vec<&str> =
@@ -64,13 +64,13 @@ fn headline(review: &Review, plan: &Plan, ready: bool, writer: &mut ViewBuilder<
     let tally = review.tally();
     let total = tally.total();
     if review.is_looking() {
-        let says = format!("Checking this server: {} actions are compared with it.", plan.actions.len());
+        let says = format!("Comparing {} actions with this server.", plan.actions.len());
         writer.note(Role::Dim, Sign::Working, 0, &says);
     } else if review.is_idle() {
-        let says = format!("Nothing to change: {tally} ({total}). `bringup verify` tries the proofs again.");
+        let says = format!("Nothing to change: {tally} ({total}). `bringup verify` runs the proofs again.");
         writer.note(Role::Good, Sign::Good, 0, &says);
     } else if ready {
-        let says = format!("Ready: {tally} ({total}). Tab leads to the start.");
+        let says = format!("Ready: {tally} ({total}). Press Tab for Start.");
         writer.note(Role::Good, Sign::Good, 0, &says);
     } else {
         writer.prose(Role::Value, 0, &format!("The plan: {tally} ({total})."));
@@ -103,10 +103,10 @@ fn undo(review: &Review, writer: &mut ViewBuilder<'_>) {
 fn replay(interview: Option<&Interview>) -> String {
     let secrets = interview.map(typed_secrets).unwrap_or_default();
     if secrets.is_empty() {
-        return "sudo bringup --answers THAT-FILE".to_owned();
+        return "sudo bringup --answers FILE".to_owned();
     }
     let keep = secrets.join(",");
-    format!("sudo --preserve-env={keep} bringup --answers THAT-FILE, with typed passwords in these variables")
+    format!("sudo --preserve-env={keep} bringup --answers FILE, with typed passwords in these variables")
 }
 
 /// A label with its value beside it, in as many lines as it takes; nothing without a value.
