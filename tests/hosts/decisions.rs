@@ -75,7 +75,7 @@ fn a_question_outlives_terminals_and_a_power_cut() {
     host.cut();
     host.boot();
     let status = host.exec(&["bringup", "status"]).expect(0).stdout;
-    assert!(status.contains("interrupted") && !status.contains("waiting"), "{status}");
+    assert!(status.contains("interrupted") && !status.contains("waiting for a decision"), "{status}");
     host.exec(&["bringup", "decide", "retry"]).expect(1);
     // Repaired, the failed step is tried again, by whoever resumes.
     host.sh("sed -i 1d /opt/webapp/app/app.py").expect(0);

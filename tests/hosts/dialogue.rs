@@ -43,7 +43,7 @@ fn line_mode_leads_from_the_first_question_to_the_proofs_and_its_answers_replay(
         say shop.example.test '' '' '' '' '' '' '' '' '' ''
         await 'how SSH is reached'
         say '' '' '' ''
-        await 'security updates install'
+        await 'Install security updates'
         say '' '' '' '' '' '' ''
         # Typed too early: this must not start anything.
         await 'Comparing the plan'

@@ -59,7 +59,7 @@ fn a_full_disk() {
     // systemd learns of a mount a moment later: the manifest before must show it too.
     let spoil = "mount -t tmpfs -o size=200k tmpfs /var/cache/apt/archives && mkdir /var/cache/apt/archives/partial && \
                  until systemctl -q is-active var-cache-apt-archives.mount; do sleep 0.2; done";
-    refused(spoil, &base(&[]), "are to be downloaded, and /var/cache/apt/archives has");
+    refused(spoil, &base(&[]), "to download, but /var/cache/apt/archives has");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn what_somebody_breaks_ends_no_server_and_what_he_turns_off_the_next_run_turns_
     // Broken before, and not yet loaded: nothing is begun.
     host.sh(&format!("printf '{BROKEN}' > /etc/nginx/conf.d/zz.conf")).expect(0);
     let said = host.sh(RUN).expect(1).words();
-    assert!(said.contains("nginx.service runs, but it would not start again"), "{said}");
+    assert!(said.contains("nginx.service is running, but could not start again"), "{said}");
     assert!(said.contains("/etc/nginx/conf.d/zz.conf:2"), "{said}");
     let planned = host.sh(&RUN.replace("bringup --plain", "bringup plan")).expect(1).words();
     assert!(planned.contains("/etc/nginx/conf.d/zz.conf:2"), "{planned}");
@@ -107,7 +107,7 @@ fn what_somebody_breaks_ends_no_server_and_what_he_turns_off_the_next_run_turns_
             systemctl show --value -p UnitFileState,NeedDaemonReload app; bringup verify | tail -1")
                 .stdout,
         );
-        assert_eq!(state, "enabled active enabled no 1 proven, 0 failed.", "{by_hand}");
+        assert_eq!(state, "enabled active enabled no 1 passed, 0 failed.", "{by_hand}");
     }
     host.sh("ln -sf /dev/null /etc/systemd/system/nginx.service").expect(0);
     let said = host.sh(RUN).expect(1).words();

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::host::{Host, Init};
-use crate::session::{ENTER, Session, TAB, untouched};
+use crate::session::{CTRL_C, ENTER, Session, TAB, untouched};
 
 /// For what needs downloads, installs and proofs.
 const INSTALL: Duration = Duration::from_mins(10);
@@ -191,7 +191,7 @@ fn the_wizard_leads_to_production_over_lines_that_are_cut_and_its_answers_replay
     line.be_patient(INSTALL);
     line.wait_for("is in production");
     assert!(line.screen().contains("https://shop.example.test/"), "{}", line.screen());
-    line.keys("q");
+    line.keys(CTRL_C);
     assert_eq!(line.exit_status(), 0);
     let said = line.screen();
     assert!(said.contains("Roll back     bringup rollback"), "the last words stay on the terminal:\n{said}");
