@@ -119,7 +119,7 @@ fn a_wrong_host_name_is_said_at_once_and_corrected() {
 
 fn a_port_that_is_taken_leads_back_to_its_question() {
     let mut session = at_first_question("busy");
-    to_review(&mut session, "in the way");
+    to_review(&mut session, "the start:");
     picture(&mut session, "port-taken-review");
     session.keys(ENTER);
     session.wait_for("Which port for http");

@@ -79,7 +79,7 @@ fn about(run_view: &RunView, waiting: &Waiting, act: Act) -> String {
     match act {
         Act::Retry if waiting.retry_from == waiting.step => "this step again, then the rest".to_owned(),
         Act::Retry => format!("from {} on", waiting.retry_from),
-        Act::Change => "all other answers are kept; only what differs is applied again".to_owned(),
+        Act::Change => "all others are kept; only what differs is redone".to_owned(),
         Act::Skip => waiting.skip.as_ref().map(|skip| skip.reason.clone()).unwrap_or_default(),
         Act::RollBackStage => format!("{}, then ask again", run_view.title_of(&waiting.stage)),
         Act::RollBack => "the server will be as it was before".to_owned(),
