@@ -125,7 +125,7 @@ fn whoever_would_be_locked_out_is_refused_before_anything_is_changed() {
     for (answers, expected) in [
         ("port: 80", "port 80 is already taken by nginx"),
         ("port: 0", "1 to 65535"),
-        ("listen: [10.99.99.99]", "has no address 10.99.99.99"),
+        ("listen: [10.99.99.99]", "does not have the address 10.99.99.99"),
         ("root_login: never", "no administrator could log in any longer"),
     ] {
         let ended = pair.server.sh(pair.hardened(answers)).expect(1);

@@ -79,19 +79,26 @@ fn to_review(session: &mut Session, shown: &str) {
     session.settle();
 }
 
-/// Compares the screen with the picture of this name, or keeps it.
+/// Waits until the screen is the picture of this name, or keeps it.
 #[track_caller]
 fn picture(session: &mut Session, name: &str) {
     session.settle();
-    let screen: Vec<String> = session.screen().lines().map(|line| plain(line.trim_end())).collect();
-    let now = screen.join("\n").trim_end().to_owned() + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pty/tour").join(format!("{name}.txt"));
     if std::env::var_os("TOUR").is_some() {
+        // What is found out beside may change the page once more.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        session.settle();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &now).unwrap();
+        std::fs::write(&path, now(session)).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(kept == now, "{} is not what is shown now:\n{now}", path.display());
+    session.wait_until(&format!("the picture {}", path.display()), |session| now(session) == kept);
+}
+
+/// The screen, without what differs from run to run.
+fn now(session: &Session) -> String {
+    let screen: Vec<String> = session.screen().lines().map(|line| plain(line.trim_end())).collect();
+    screen.join("\n").trim_end().to_owned() + "\n"
 }
 
 /// Without the time of a run in its name.
