@@ -26,7 +26,9 @@ mod plan;
 mod plan_inputs;
 mod preflight;
 mod probe;
+mod rollback;
 mod runs;
+mod status;
 mod tls;
 mod wizard;
 
@@ -392,8 +394,8 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         },
         Some(Verb::Facts) => answers::facts(host, output),
         Some(Verb::Preflight { guide, dir }) => preflight::show(host, guide.as_deref(), dir.as_deref(), output),
-        Some(Verb::Status) => runs::status(host, output),
-        Some(Verb::History) => runs::history(host, output),
+        Some(Verb::Status) => status::status(host, output),
+        Some(Verb::History) => status::history(host, output),
         Some(Verb::Verify) => runs::verify(host, output),
         Some(Verb::Confirm) => guard::confirm(host),
         Some(Verb::Deadman { wait }) => guard::deadman(host, wait),
@@ -407,8 +409,8 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
         Some(Verb::Decide { what }) => decide::decide(host, &what.into(), output),
         Some(Verb::Resume { on_failure, yes }) => runs::resume(host, yes, on_failure.map(Into::into), output),
         Some(Verb::Rollback { stage, run, all, yes, drop_data }) => {
-            let scope = runs::RollbackScope { run, all, yes, options: Options { stage, drop_data } };
-            runs::rollback(host, &scope, output)
+            let scope = rollback::RollbackScope { run, all, yes, options: Options { stage, drop_data } };
+            rollback::rollback(host, &scope, output)
         }
         Some(Verb::Execute { id, rollback, with, stage, drop_data }) => {
             let options = Options { stage, drop_data };

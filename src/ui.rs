@@ -18,7 +18,7 @@ mod style;
 mod text;
 
 pub mod ask;
-mod fit;
+pub mod fit;
 pub mod follow;
 pub mod health;
 pub mod json;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::answers::file::typed;
-use crate::answers::resolve::{requirements, survey_with};
+use crate::answers::resolve::{UNANSWERED, requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::{Application, Facts};
@@ -265,7 +265,7 @@ impl Interview {
 
     /// Whether a problem is only a missing answer; nothing was refused.
     pub fn is_open(&self, problem: &Problem) -> bool {
-        !self.given.values.contains_key(&problem.path) && problem.message.starts_with("must be answered")
+        !self.given.values.contains_key(&problem.path) && problem.message.starts_with(UNANSWERED)
     }
 
     /// Whether something in a stage was refused, rather than not answered yet.

@@ -32,6 +32,9 @@ pub use refusal::Refusal;
 pub use value::{allowed, check as check_value};
 pub(crate) use value::{is_empty, nothing};
 
+/// How the message about a question without an answer begins: those that are shown differently are told by it.
+pub const UNANSWERED: &str = "must be answered";
+
 /// Every answer, complete and valid; or everything that is wrong.
 ///
 /// `place` tells where an answer from a file stands (`file:line:column`), or where it would, for one that is
@@ -267,7 +270,7 @@ impl<'a> Walk<'a> {
             if question.optional {
                 return Some((value::nothing(question), Origin::Default));
             }
-            self.refuse(path, "must be answered", asked(question));
+            self.refuse(path, UNANSWERED, asked(question));
             return None;
         };
         let names = self.names_in(default);
@@ -285,7 +288,7 @@ impl<'a> Walk<'a> {
             if question.optional {
                 return Some((value::nothing(question), Origin::Default));
             }
-            self.refuse(path, "must be answered", asked(question));
+            self.refuse(path, UNANSWERED, asked(question));
             return None;
         }
         let detected = names
@@ -295,7 +298,7 @@ impl<'a> Walk<'a> {
         let before = self.problems.len();
         let accepted = self.accept(question, path, &rendered, origin);
         for problem in &mut self.problems[before..] {
-            problem.message = format!("must be answered, because the default is not valid: {}", problem.message);
+            problem.message = format!("{UNANSWERED}, because the default is not valid: {}", problem.message);
         }
         accepted
     }

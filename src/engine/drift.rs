@@ -32,12 +32,12 @@ pub enum How {
 }
 
 impl Drift {
-    /// "/etc/nginx/nginx.conf was changed".
+    /// "/etc/nginx/nginx.conf was changed outside bringup".
     pub fn words(&self) -> String {
         let path = self.path.display();
         match &self.how {
-            How::Changed => format!("{path} was changed"),
-            How::Removed => format!("{path} was removed"),
+            How::Changed => format!("{path} was changed outside bringup"),
+            How::Removed => format!("{path} was removed outside bringup"),
             How::Unknown(why) => format!("cannot tell about {path}: {why}"),
         }
     }
@@ -114,12 +114,12 @@ mod tests {
         assert_eq!(of("shop"), (3, vec![]));
         host.put_file("/etc/other", "theirs", 0o644);
         host.remove(Path::new("/etc/gone")).unwrap();
-        assert_eq!(of("shop").1, ["/etc/gone was removed", "/etc/other was changed"]);
+        assert_eq!(of("shop").1, ["/etc/gone was removed outside bringup", "/etc/other was changed outside bringup"]);
         assert_eq!(of("nobody"), (0, vec![]));
         let all = runs::all(&host, None).unwrap();
         assert_eq!(super::drift(&host, &all, &Plan::new("shop", "").application()).1[0].run, shop);
         // A run of another application wrote it since: that is not drift.
         wrote(&host, "wiki", &["/etc/other"]);
-        assert_eq!(of("shop").1, ["/etc/gone was removed"]);
+        assert_eq!(of("shop").1, ["/etc/gone was removed outside bringup"]);
     }
 }

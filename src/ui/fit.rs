@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::answers::Given;
 use crate::answers::interview::{Gap, Interview};
-use crate::answers::resolve::requirements;
+use crate::answers::resolve::{UNANSWERED, requirements};
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::Guide;
@@ -55,9 +55,6 @@ fn need(interview: &Interview, gap: &Gap) -> String {
     }
 }
 
-/// What is said of a question that has no answer.
-const UNANSWERED: &str = "must be answered";
-
 fn joined(message: &str, hint: &str) -> String {
     if hint.is_empty() { message.to_owned() } else { format!("{message}: {hint}") }
 }
@@ -69,19 +66,41 @@ fn first_sentence(help: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::facts::probe::probe;
     use crate::host::fake::FakeHost;
+    use crate::yaml;
+
+    fn guide(requires: &str, question: &str) -> Guide {
+        let stage = format!(
+            "id: shop\ntitle: Shop\nwhy: It sells.\nquestions:\n  - {{id: name, ask: Which name?, type: text, default: a}}\n  - {question}\n"
+        );
+        Guide {
+            id: "shop".to_owned(),
+            requires: yaml::from_slice("guide.yaml", requires.as_bytes()).unwrap(),
+            stages: vec![yaml::from_slice("stage.yaml", stage.as_bytes()).unwrap()],
+            ..Guide::default()
+        }
+    }
 
     #[test]
     fn what_a_guide_needs_of_this_server_is_known_before_its_first_question() {
-        let on = |release: &str| fits(&probe(&FakeHost::debian(release)));
-        let (bookworm, bullseye) = (on("bookworm"), on("bullseye"));
-        let python =
-            |fits: &BTreeMap<String, Fit>| fits["flectra"].needs.iter().any(|need| need.contains("Python 3.7 to 3.9"));
-        assert!(python(&bookworm) && !python(&bullseye), "{bookworm:?}");
-        assert!(bookworm["weblab-deusto"].needs[0].contains("no Python 2.7"), "{bookworm:?}");
-        assert!(bullseye["weblab-deusto"].is_whole() && bookworm["webapp"].is_whole());
-        assert!(!on("sid")["flectra"].unmet.is_empty());
+        let on = |question: &str| {
+            let rule = "[{that: \"facts.os.codename == 'bookworm'\", message: not supported, hint: use Debian 12}]";
+            let fits = |release| fit(guide(rule, question), &probe(&FakeHost::debian(release)));
+            (fits("bookworm"), fits("bullseye"))
+        };
+        let (here, elsewhere) = on("{id: more, ask: More?, type: bool, default: false}");
+        assert!(here.is_whole());
+        assert_eq!((elsewhere.unmet, elsewhere.needs.len()), (vec!["not supported: use Debian 12".to_owned()], 0));
+        let (here, _) = on("{id: mail, ask: Whose address?, type: email, help: 'It is written to. Often.'}");
+        assert_eq!(
+            (here.needs.as_slice(), here.is_whole()),
+            (&["have ready: Whose address? It is written to.".to_owned()][..], false)
+        );
+        let (here, _) = on("{id: size, ask: How large?, type: integer, max: 5, default: 9}");
+        assert!(here.needs[0].contains("9 is out of range"), "a default that does not fit is a need: {here:?}");
     }
 }

@@ -52,7 +52,7 @@ fn what_an_administrator_changed_is_kept_and_reported() {
     host.sh("id alice && test -f /etc/sysctl.d/99-alice.conf && which tree && grep -q alice /etc/motd").expect(0);
     host.sh(&format!("grep -q 'by hand' {site} && test -L /etc/nginx/sites-enabled/alice")).expect(0);
     let told = ended.both().split_whitespace().collect::<Vec<_>>().join(" ");
-    for name in [site.as_str(), "/etc/nginx — it holds entries that bringup did not create", "sites-enabled/alice"] {
+    for name in [site.as_str(), "/etc/nginx — it is not empty", "sites-enabled/alice"] {
         assert!(told.contains(name), "{name} is not reported:\n{}", ended.both());
     }
     host.sh("! id webapp && ! id postgres && ! dpkg -l postgresql | grep -q ^ii && dpkg -l tree | grep -q ^ii")

@@ -104,7 +104,7 @@ fn answer(session: &mut Session, question: &str, text: &str) {
 /// From the first page to the first question.
 fn begin(session: &mut Session) {
     session.wait_for("[ Choose a product ]");
-    let looked = ["All preflight checks passed.", "You can go on."];
+    let looked = ["All preflight checks passed.", "You can continue."];
     session.wait_until("the checks", |session| looked.iter().any(|says| session.screen().contains(says)));
     press(session, ENTER);
     session.wait_for("What shall this server become?");

@@ -1,5 +1,7 @@
 //! Every guide that ships loads without a problem, and every example answers file plans.
 
+use std::collections::BTreeMap;
+
 use bringup::answers::file::peek_guide;
 use bringup::answers::resolve::requirements;
 use bringup::assets;
@@ -7,6 +9,7 @@ use bringup::error::Problem;
 use bringup::guide::QuestionKind;
 use bringup::guide::lint::form::{self, Form};
 use bringup::guide::load::{self, Offered};
+use bringup::ui::fit::{Fit, fits};
 use bringup::yaml;
 use serde_json::Value;
 
@@ -26,6 +29,19 @@ fn every_guide_loads_and_lints_clean() {
             panic!("{id}:\n{}", told(&problems));
         }
     }
+}
+
+/// What the list of products says of each release, before anybody goes through the pages.
+#[test]
+fn what_a_shipped_guide_needs_of_a_release_is_known_before_its_first_question() {
+    let on = |codename: &str| fits(&facts(codename, "systemd"));
+    let (bookworm, bullseye) = (on("bookworm"), on("bullseye"));
+    let python =
+        |fits: &BTreeMap<String, Fit>| fits["flectra"].needs.iter().any(|need| need.contains("Python 3.7 to 3.9"));
+    assert!(python(&bookworm) && !python(&bullseye), "{bookworm:?}");
+    assert!(bookworm["weblab-deusto"].needs[0].contains("no Python 2.7"), "{bookworm:?}");
+    assert!(bullseye["weblab-deusto"].is_whole() && bookworm["webapp"].is_whole());
+    assert!(!on("sid")["flectra"].unmet.is_empty());
 }
 
 #[test]

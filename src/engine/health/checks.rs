@@ -161,7 +161,7 @@ pub(super) fn drift(host: &dyn Host, all: &[Run], it: &Installed) -> Finding {
     if drift.iter().all(|one| matches!(one.how, How::Unknown(_))) {
         return Finding::unknown(title, words, "");
     }
-    Finding::new(title, Level::Warning, format!("{words} by somebody else"), "bringup shows it in the review")
+    Finding::new(title, Level::Warning, words, "bringup shows it in the review")
 }
 
 /// Packages with a newer version, according to the server's present package lists.

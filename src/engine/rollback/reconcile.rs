@@ -12,6 +12,8 @@
 //! | 5 | below a directory of running state that the run brought, and nobody else's | goes, with all that has become of it |
 //! | 6 | of a certificate that the run brought and certbot renews | goes |
 //! | 7 | ours, and as we left it | what was before, even where somebody else had made that between two steps of ours |
+//! | 7a | the same, but its content was not kept, it came after the run, and it went with a directory that a record made | stays gone |
+//! | 7b | a directory that the run brought, and that is there again after a purge | goes when nothing is left in it, else it is reported with what is |
 //! | 8 | ours, and already what was before | stays |
 //! | 9 | ours, and changed since: the package manager's | stays |
 //! | 10 | ours, and changed since | stays, and is reported |
@@ -137,7 +139,7 @@ fn restore(
         match make(host, &dirs, states.content, path, entry, here) {
             Ok(true) => {}
             Ok(false) if disturbed && lives(path) => return,
-            // A service of ours wrote it after the run; the record of the directory around it removed it.
+            // 7a: a service of ours wrote it after the run; the record of the directory around it removed it.
             Ok(false) if !disturbed && !states.baseline.entries.contains_key(path) && below(states.made, path) => {
                 return;
             }
@@ -321,7 +323,7 @@ impl Guard {
     }
 
     fn want_of_ours<'a>(left: &'a RunChange, path: &Path, here: Option<&FileEntry>) -> Want<'a> {
-        // A directory that a purge removed and that exists again because others keep something in it.
+        // 7b
         if left.before.is_none() && left.was_dir && here.is_some_and(|here| here.kind == Kind::Dir) && !left.of_earlier
         {
             return Want::Gone;
@@ -476,7 +478,7 @@ fn held(host: &dyn Host, dir: &Path) -> String {
         .map(|path| path.display().to_string())
         .collect();
     let more = if found.len() > SHOWN { " and more" } else { "" };
-    format!("it holds entries that bringup did not create: {}{more}", names.join(", "))
+    format!("it is not empty: {}{more}", names.join(", "))
 }
 
 /// Files below `dir`, and directories with nothing in them, at most `most`.

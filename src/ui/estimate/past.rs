@@ -33,6 +33,6 @@ impl Past {
             return Some(format!("Cannot tell what others changed since the last run: {why}"));
         }
         let words: Vec<String> = self.drift.iter().map(Drift::words).collect();
-        (!words.is_empty()).then(|| format!("{} outside bringup since the last run", words.join("; ")))
+        (!words.is_empty()).then(|| format!("{} since the last run", words.join("; ")))
     }
 }

@@ -431,8 +431,8 @@ fn a_directory_that_stays_names_the_first_five_that_it_holds() {
         disk.host.put_file(format!("/etc/dir/{name}"), "", 0o644);
         told.push(held(&disk.host, Path::new("/etc/dir")));
     }
-    assert_eq!(told[4], "it holds entries that bringup did not create: a, b, c, d, e");
-    assert_eq!(told[5], "it holds entries that bringup did not create: a, b, c, d, e and more");
+    assert_eq!(told[4], "it is not empty: a, b, c, d, e");
+    assert_eq!(told[5], "it is not empty: a, b, c, d, e and more");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use ratatui::text::Span;
 
 use crate::answers::interview::{Field, Interview, text_of};
+use crate::answers::resolve::UNANSWERED;
 use crate::answers::{Origin, SecretSource};
 use crate::error::Problem;
 use crate::guide::{Question, QuestionKind};
@@ -73,7 +74,7 @@ pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str],
         } else if let Some((_, why)) = problem.message.split_once(", because ") {
             to.note(Role::Dim, Sign::Pending, indent - 2, why);
         } else if row || matches!(field.question.kind, QuestionKind::Choice | QuestionKind::Bool) {
-            to.note(Role::Dim, Sign::Pending, indent - 2, "must be answered");
+            to.note(Role::Dim, Sign::Pending, indent - 2, UNANSWERED);
         } else {
             noted = false;
         }
@@ -309,11 +310,11 @@ fn placeholder(interview: &Interview, field: &Field<'_>) -> String {
         (_, Some(value)) if !text_of(value).is_empty() => text_of(value),
         (_, Some(_)) => "none".to_owned(),
         (QuestionKind::Secret, None) if field.problem.is_some() => {
-            "must be answered: type it, or file:/path, or env:NAME".to_owned()
+            format!("{UNANSWERED}: type it, or file:/path, or env:NAME")
         }
         (_, None) if field.problem.is_some() => {
             let allowed = question.pattern_hint.clone().unwrap_or_else(|| help::in_words(question));
-            format!("must be answered: {allowed}")
+            format!("{UNANSWERED}: {allowed}")
         }
         (_, None) => "depends on an answer above".to_owned(),
     }
