@@ -178,7 +178,7 @@ impl Own {
         if pid == self.pid {
             return Writer::Ours;
         }
-        let Some(group) = cgroup(pid) else { return Writer::Unknown };
+        let Some(group) = group_of(pid, &proc_file) else { return Writer::Unknown };
         if self.cgroup.as_ref().is_some_and(|own| group == *own || group.starts_with(&format!("{own}/"))) {
             return Writer::Ours;
         }
@@ -210,7 +210,7 @@ impl Own {
 
 /// The control group of a process: systemd's, or that of the unified hierarchy.
 fn cgroup(pid: i32) -> Option<String> {
-    cgroup_in(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+    cgroup_in(&proc_file(pid, "cgroup")?)
 }
 
 /// The same from the text of `/proc/PID/cgroup`. The group of a process that has just ended may already be removed,
@@ -221,10 +221,46 @@ fn cgroup_in(text: &str) -> Option<String> {
     Some(group.strip_suffix(" (deleted)").unwrap_or(group).to_owned())
 }
 
+/// The control group that a process works for; none when nothing tells any more. The traditional hierarchies show each
+/// process that is ending in the root group ("Control Groups version 1", and `proc_cgroup_show` in the kernel), and it
+/// is then that files which it had open are closed: its parent's group is looked at instead.
+fn group_of(pid: i32, read: &dyn Fn(i32, &str) -> Option<String>) -> Option<String> {
+    let mut pid = pid;
+    for _ in 0..GENERATIONS {
+        let group = cgroup_in(&read(pid, "cgroup")?)?;
+        let stat = read(pid, "stat")?;
+        if group != "/" || !is_ending(&stat) {
+            return Some(group);
+        }
+        pid = parent_in(&stat).filter(|above| *above > 1)?;
+    }
+    None
+}
+
+fn proc_file(pid: i32, name: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/{pid}/{name}")).ok()
+}
+
 fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in brackets, may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    parent_in(&proc_file(pid, "stat")?)
+}
+
+fn parent_in(stat: &str) -> Option<i32> {
+    after_name(stat)?.nth(1)?.parse().ok()
+}
+
+/// Whether the kernel's flags of a process have `PF_EXITING` (`include/linux/sched.h`), in the text of
+/// `/proc/PID/stat`.
+fn is_ending(stat: &str) -> bool {
+    const PF_EXITING: u64 = 0x4;
+    let flags = after_name(stat).and_then(|mut fields| fields.nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & PF_EXITING != 0)
+}
+
+/// The fields of `/proc/PID/stat` from the third on (proc_pid_stat(5)): the name before them, in brackets, may hold
+/// anything.
+fn after_name(stat: &str) -> Option<std::str::SplitWhitespace<'_>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
 }
 
 /// The system service that a control group belongs to. SSH's and the user managers' are those of people.
@@ -276,6 +312,36 @@ mod tests {
         let hybrid = "2:cpu:/\n1:name=systemd:/system.slice/nginx.service (deleted)\n0::/system.slice/nginx.service\n";
         assert_eq!(of(hybrid), Some("nginx.service".to_owned()));
         assert_eq!(of("0::/user.slice/user-0.slice/session-3.scope (deleted)\n"), None);
+    }
+
+    #[test]
+    fn a_process_that_is_ending_works_for_its_parents_group() {
+        const RUNNING: u64 = 0x40_0000;
+        const ENDING: u64 = 0x40_000c;
+        let stat = |pid: i32, parent: i32, flags: u64| format!("{pid} (a) b) S {parent} 5 5 0 -1 {flags} 1 2 3\n");
+        let session = "1:name=systemd:/user.slice/user-0.slice/session-3.scope\n";
+        let service = "1:name=systemd:/system.slice/nginx.service\n";
+        let root = "1:name=systemd:/\n";
+        let processes = [
+            (7, stat(7, 1, ENDING), root),
+            (8, stat(8, 9, ENDING), root),
+            (9, stat(9, 1, RUNNING), session),
+            (10, stat(10, 1, RUNNING), service),
+            (11, stat(11, 1, RUNNING), root),
+            (12, stat(12, 8, ENDING), root),
+            (13, stat(13, 14, ENDING), root),
+        ];
+        let read = |pid: i32, name: &str| {
+            let (_, stat, cgroup) = processes.iter().find(|(known, ..)| *known == pid)?;
+            Some(if name == "stat" { stat.clone() } else { (*cgroup).to_owned() })
+        };
+        let of = |pid: i32| group_of(pid, &read);
+        assert_eq!(of(7), None, "a daemon that ends: nothing tells which");
+        assert_eq!(of(8).as_deref(), Some("/user.slice/user-0.slice/session-3.scope"));
+        assert_eq!(of(12).as_deref(), Some("/user.slice/user-0.slice/session-3.scope"));
+        assert_eq!(of(10).as_deref(), Some("/system.slice/nginx.service"));
+        assert_eq!(of(11).as_deref(), Some("/"), "one that runs is where it says");
+        assert_eq!(of(13), None, "its parent is gone");
     }
 
     /// Needs root and a kernel that reports writers: elsewhere it says so.
