@@ -5,11 +5,22 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
 /// A running Debian machine, destroyed when dropped.
 pub struct Host {
     name: String,
     scratch: PathBuf,
+    started: Instant,
+}
+
+/// Whether large matrices are asked for: `tests/run --long`. Says so where not.
+pub fn is_long() -> bool {
+    let long = std::env::var_os("BRINGUP_TEST_LONG").is_some();
+    if !long {
+        println!("skipped: long");
+    }
+    long
 }
 
 /// Runs the guide that a test has put there: [`Host::write_guide`], [`crate::pair::Pair`].
@@ -73,6 +84,7 @@ impl Host {
 
     /// Starts a fresh machine with further options for `machine start`.
     pub fn start_with(release: &str, init: Init, options: &[&str]) -> Self {
+        let started = Instant::now();
         let name = format!("t{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let scratch = std::env::temp_dir().join(format!("bringup-{name}"));
         std::fs::create_dir_all(&scratch).unwrap();
@@ -83,10 +95,23 @@ impl Host {
         args.extend(options);
         let out = machine(&args, None);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        let host = Self { name, scratch };
+        let host = Self { name, scratch, started };
         host.push(&binary(), "/usr/local/bin/bringup");
         host.sh("chmod 0755 /usr/local/bin/bringup").expect(0);
         host
+    }
+
+    /// Adds how long this host lived, in seconds, and its test to the list that `tests/run` sums up.
+    fn note_time(&self) {
+        let Some(list) = std::env::var_os("BRINGUP_TEST_TIMES") else { return };
+        let thread = std::thread::current();
+        let line = format!("{} {}\n", self.started.elapsed().as_secs(), thread.name().unwrap_or("?"));
+        // The list is only shown.
+        let _ = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(list)
+            .and_then(|mut list| list.write_all(line.as_bytes()));
     }
 
     /// Runs a command inside.
@@ -267,6 +292,7 @@ impl Drop for Host {
         }
         machine(&["destroy", &self.name], None);
         let _ = std::fs::remove_dir_all(&self.scratch);
+        self.note_time();
     }
 }
 

@@ -133,7 +133,11 @@ pub(super) fn backup(host: &dyn Host, it: &Installed) -> Option<Finding> {
         return Some(Finding::new(title, Level::Problem, format!("there is none in {place}"), "bringup verify"));
     };
     let hours = (host.now().sec - at).max(0) / 3_600;
-    let age = if hours < 48 { format!("{hours} h old") } else { format!("{} days old", hours / 24) };
+    let age = match hours {
+        0 => "less than 1 h old".to_owned(),
+        ..48 => format!("{hours} h old"),
+        _ => format!("{} days old", hours / 24),
+    };
     let found = format!("{age}: {place}/{name}");
     let is_late = hours > i64::try_from(timer.max_age).unwrap_or(i64::MAX);
     Some(match is_late {
