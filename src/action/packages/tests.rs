@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, FakeHost, Package};
-use crate::host::{Host as _, Meta};
+use crate::host::{Command, Host as _, Meta};
 use crate::secret::Secrets;
 use crate::system::packages::lock;
 use crate::undo::Blobs;
@@ -79,6 +79,29 @@ fn installing_starts_nothing_and_leaves_no_policy() {
         .iter()
         .any(|progress| matches!(progress, Progress::Percent { note, .. } if note == "unpacking nginx-common"));
     assert!(told, "no progress was told");
+}
+
+#[test]
+fn systemd_reads_its_units_once_after_an_installation_and_hears_the_scripts_of_a_purge() {
+    let host = FakeHost::debian("bookworm");
+    let offline = |command: &Command| command.env.iter().any(|(name, value)| name == "SYSTEMD_OFFLINE" && value == "1");
+    let from = host.commands().len();
+    let records = install(&host, &wanted(&["nginx"]));
+    let commands = host.commands();
+    let installs = |command: &Command| command.argv.iter().any(|arg| arg == "install") && !is_simulated(command);
+    let at = commands.iter().position(installs).unwrap();
+    assert!(at >= from && offline(&commands[at]));
+    let reloads: Vec<&Command> =
+        commands[at..].iter().filter(|command| command.argv == ["systemctl", "daemon-reload"]).collect();
+    assert_eq!(reloads.len(), 1);
+    assert!(!offline(reloads[0]));
+    let from = commands.len();
+    take_back(&host, &records).unwrap();
+    assert!(host.commands()[from..].iter().all(|command| !offline(command)));
+}
+
+fn is_simulated(command: &Command) -> bool {
+    command.argv.iter().any(|arg| arg == "--simulate")
 }
 
 #[test]

@@ -34,6 +34,13 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("UCF_FORCE_CONFFOLD", "1"),
 ];
 
+/// Keeps systemctl from talking to systemd: each of a dozen maintainer scripts has systemd read all units again, and
+/// [`Apt::offline`] has it do so once ("Environment", systemd's `docs/ENVIRONMENT.md`; since 233). Not for purging, where scripts
+/// stop services.
+const OFFLINE: (&str, &str) = ("SYSTEMD_OFFLINE", "1");
+/// The program of PID 1.
+const SYSTEMD: &str = "/lib/systemd/systemd";
+
 /// Gives apt a descriptor of its own for its status lines, which we receive on stderr. It cannot be stderr itself: apt
 /// closes the status descriptor for dpkg, and a dpkg without stderr fails at the first warning, or worse, writes it
 /// into whatever file got its number.
@@ -131,11 +138,11 @@ impl Apt<'_> {
         argv.extend(CHANGING);
         argv.extend(names);
         self.mark();
-        policy::hold(self.host, policy::Policy::Nothing, || {
-            let mut transcript = self.run(&argv, &what)?;
+        self.offline(|| {
+            let mut transcript = self.run_with(&argv, &what, &[OFFLINE])?;
             if transcript.status != 0 && transcript.lists_are_stale() {
                 self.update()?;
-                transcript = self.run(&argv, &what)?;
+                transcript = self.run_with(&argv, &what, &[OFFLINE])?;
             }
             transcript.expect_success(&what)
         })
@@ -165,14 +172,27 @@ impl Apt<'_> {
         self.mark();
         (self.progress)(Progress::Note("finishing an interrupted package transaction".to_owned()));
         let what = "finish an interrupted package transaction";
-        policy::hold(self.host, policy::Policy::Nothing, || {
+        self.offline(|| {
             // What it cannot configure for want of a dependency, apt fetches next.
-            self.run(&["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"], what)?;
+            self.run_with(&["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"], what, &[OFFLINE])?;
             let mut argv = WITH_STATUS.to_vec();
             argv.extend(["apt-get", "--fix-broken", "install", recommend(false)]);
             argv.extend(CHANGING);
-            self.run(&argv, what)?.expect_success(what)
+            self.run_with(&argv, what, &[OFFLINE])?.expect_success(what)
         })
+    }
+
+    /// Changes packages while their scripts start no service and systemd reads no units, which it does once at the end.
+    fn offline(&self, change: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
+        let program = || self.host.stat(Path::new(SYSTEMD)).ok().flatten().map(|stat| stat.ino);
+        let before = program();
+        let changed = policy::hold(self.host, policy::Policy::Nothing, change);
+        if self.host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
+            let verb = if program() == before { "daemon-reload" } else { "daemon-reexec" };
+            // As in the scripts, no reason to fail: who starts a service has it read where it must be.
+            drop(self.run(&["systemctl", verb], "have systemd read its units"));
+        }
+        changed
     }
 
     /// Whether a transaction of ours has begun with this log.
@@ -185,8 +205,12 @@ impl Apt<'_> {
     }
 
     fn run(&self, argv: &[&str], what: &str) -> Outcome<Transcript> {
+        self.run_with(argv, what, &[])
+    }
+
+    fn run_with(&self, argv: &[&str], what: &str, besides: &[(&str, &str)]) -> Outcome<Transcript> {
         let mut command = Command::new(argv.iter().copied()).timeout(TIMEOUT);
-        for (name, value) in ENVIRONMENT {
+        for (name, value) in ENVIRONMENT.iter().chain(besides) {
             command = command.env(*name, *value);
         }
         let plain = argv.strip_prefix(WITH_STATUS).unwrap_or(argv);
