@@ -384,6 +384,8 @@ pub trait Host: Send + Sync {
     fn now(&self) -> Stamp;
     /// Waits.
     fn sleep(&self, duration: Duration);
+    /// How many things that mostly wait may be tried at once.
+    fn parallelism(&self) -> usize;
     /// Fills `bytes` from the kernel's random number generator.
     fn random(&self, bytes: &mut [u8]) -> io::Result<()>;
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Outcome;
-use crate::host::{Host, Stamp};
+use crate::host::Host;
 use crate::secret::Secrets;
 
 pub mod command;
 pub mod database_roundtrip;
 mod firewall;
 pub mod http;
+pub mod lanes;
 pub mod ports;
 pub mod queue_roundtrip;
 pub mod renewal;
@@ -47,6 +48,10 @@ pub trait Prove {
     /// How long to keep trying, since services need time to come up.
     fn retry_for(&self) -> Duration {
         Duration::from_secs(30)
+    }
+    /// Whether it depends on no other proof, and can be tried at the same time as any.
+    fn independent(&self) -> bool {
+        false
     }
     /// Whether it is also tried before anything is changed.
     fn preflight(&self) -> bool {
@@ -109,54 +114,5 @@ impl Proof {
             Self::Timer(p) => p,
             Self::Upload(p) => p,
         }
-    }
-
-    /// Tries until it succeeds or the timeout is over; then returns the last failure.
-    pub fn prove(&self, cx: &Context<'_>) -> Outcome<String> {
-        self.prove_since(cx, cx.host.now())
-    }
-
-    /// The same with a timeout that started at `start`, tried at least once. Consecutive proofs share one timeout this
-    /// way: what makes a dozen of them fail is waited for once.
-    pub fn prove_since(&self, cx: &Context<'_>, start: Stamp) -> Outcome<String> {
-        let prover = self.prover();
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let last = match prover.prove(cx) {
-                Ok(evidence) => return Ok(evidence),
-                Err(failure) => failure,
-            };
-            let waited = cx.host.now().sec.saturating_sub(start.sec);
-            if u64::try_from(waited).unwrap_or(0) >= prover.retry_for().as_secs() {
-                return Err(last);
-            }
-            cx.host.sleep(pause);
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::host::fake::FakeHost;
-
-    #[test]
-    fn proofs_that_follow_one_another_wait_only_once() {
-        let host = FakeHost::debian("bookworm");
-        let cx = Context { host: &host, secrets: &Secrets::default() };
-        let proof: Proof =
-            serde_json::from_str(r#"{"tcp": {"protocol": "redis", "host": "127.0.0.1", "port": 1}}"#).unwrap();
-        let start = host.now();
-        let waited = || host.now().since(start).as_secs();
-        proof.prove_since(&cx, start).unwrap_err();
-        let first = waited();
-        assert!((30..40).contains(&first), "{first}");
-        proof.prove_since(&cx, start).unwrap_err();
-        assert_eq!(waited(), first, "the second waited again");
-        proof.prove(&cx).unwrap_err();
-        assert!(waited() >= first + 30);
     }
 }

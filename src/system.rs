@@ -2,6 +2,7 @@
 //! and what is spoken on its networks. Nothing here knows an action, a guide or a run.
 
 pub mod accounts;
+pub mod boot;
 pub mod firewall;
 pub mod net;
 pub mod packages;

@@ -20,7 +20,9 @@ use crate::engine::window::Tracker;
 use crate::engine::{data, decision, replan};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedProof};
+use crate::proof::lanes::{self, Patience};
+use crate::proof::{self, Proof};
 use crate::secret::Secrets;
 use crate::undo::deadman;
 use crate::undo::manifest::{Contents, Manifest};
@@ -183,26 +185,76 @@ fn run_steps(
     steps: &[PlanStep<'_>],
     at: &mut usize,
 ) -> Result<Exit, StepError> {
-    while let Some(step) = steps.get(*at) {
-        let error = |failure, cause| StepError { step: step.id().to_owned(), failure: Box::new(failure), cause };
-        match (run.stop)() {
-            Some(Stop::Pause) => return Ok(paused(run)),
-            Some(Stop::Abort) => {
-                return Err(error(Failure::new("go on", "an abort was requested"), Cause::Aborted));
-            }
-            None => {}
+    while let Some(PlanStep::Action(action)) = steps.get(*at) {
+        if stop_between(run, &action.id)? {
+            return Ok(paused(run));
         }
-        if journal.is_skipped(step.id()) {
-            let reason = step.skip_reason().unwrap_or_default().to_owned();
-            (run.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
-        } else {
-            let cause = if matches!(step, PlanStep::Proof(_)) { Cause::Proof } else { Cause::Action };
-            step.perform(run, journal, tracker).map_err(|failure| error(failure, cause))?;
+        if !skip(run, journal, steps[*at]) {
+            step::act(run, journal, tracker, action).map_err(StepError::in_step(&action.id))?;
         }
         *at += 1;
     }
+    if !run_proofs(run, journal, steps, at)? {
+        return Ok(paused(run));
+    }
     finish(run, journal, tracker, Exit::Done).map_err(StepError::in_step("bringup"))?;
     Ok(Exit::Done)
+}
+
+/// Tries the proofs from `at` on, side by side, and reports them in their order; false where a pause was requested.
+fn run_proofs(
+    run: &RunContext<'_>,
+    journal: &Journal,
+    steps: &[PlanStep<'_>],
+    at: &mut usize,
+) -> Result<bool, StepError> {
+    let to_try: Vec<&PlannedProof> = steps[*at..]
+        .iter()
+        .filter_map(|step| match step {
+            PlanStep::Proof(proof) if !journal.is_skipped(&proof.id) => Some(*proof),
+            _ => None,
+        })
+        .collect();
+    let proofs: Vec<&Proof> = to_try.iter().map(|planned| &planned.proof).collect();
+    let cx = proof::Context { host: run.host, secrets: run.secrets };
+    lanes::prove_all(&cx, &proofs, Patience::Each, |result_of| {
+        let mut to_try = to_try.iter().enumerate();
+        while let Some(step) = steps.get(*at) {
+            if stop_between(run, step.id())? {
+                return Ok(false);
+            }
+            if !skip(run, journal, *step)
+                && let Some((index, proof)) = to_try.next()
+            {
+                let failed = |failure| StepError { cause: Cause::Proof, ..StepError::in_step(&proof.id)(failure) };
+                step::prove(run, proof, || result_of(index)).map_err(failed)?;
+            }
+            *at += 1;
+        }
+        Ok(true)
+    })
+}
+
+/// Whether the run is to be paused before this step; an abort is an error.
+fn stop_between(run: &RunContext<'_>, step: &str) -> Result<bool, StepError> {
+    match (run.stop)() {
+        Some(Stop::Pause) => Ok(true),
+        Some(Stop::Abort) => {
+            let aborted = StepError::in_step(step)(Failure::new("go on", "an abort was requested"));
+            Err(StepError { cause: Cause::Aborted, ..aborted })
+        }
+        None => Ok(false),
+    }
+}
+
+/// Reports a step that is skipped by decision; false for any other.
+fn skip(run: &RunContext<'_>, journal: &Journal, step: PlanStep<'_>) -> bool {
+    let skipped = journal.is_skipped(step.id());
+    if skipped {
+        let reason = step.skip_reason().unwrap_or_default().to_owned();
+        (run.emit)(EventKind::Skipped { step: step.id().to_owned(), reason });
+    }
+    skipped
 }
 
 /// Ends between two steps, to be resumed.

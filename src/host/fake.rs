@@ -519,6 +519,11 @@ impl Host for FakeHost {
         self.world().tick()
     }
 
+    /// Everything in order: each kill point stays what it is, and its clock is moved by whoever waits.
+    fn parallelism(&self) -> usize {
+        1
+    }
+
     fn sleep(&self, duration: Duration) {
         let mut world = self.world();
         world.clock += u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4);

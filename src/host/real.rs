@@ -378,6 +378,11 @@ impl Host for RealHost {
         std::thread::sleep(duration);
     }
 
+    fn parallelism(&self) -> usize {
+        // Small servers have one processor and little memory; what is tried waits for others.
+        8
+    }
+
     fn random(&self, bytes: &mut [u8]) -> io::Result<()> {
         File::open("/dev/urandom")?.read_exact(bytes)
     }

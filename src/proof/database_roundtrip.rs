@@ -93,6 +93,10 @@ impl Prove for DatabaseRoundtrip {
             }
         }
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl DatabaseRoundtrip {

@@ -116,6 +116,10 @@ impl Prove for Http {
         let evidence = self.judge(cx, &response?)?;
         Ok(format!("{evidence}, while {} clients sent slowly", held.len()))
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl Http {

@@ -79,6 +79,10 @@ impl Prove for QueueRoundtrip {
             pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl QueueRoundtrip {

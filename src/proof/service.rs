@@ -36,6 +36,10 @@ impl Prove for Running {
             self.names.iter().map(|name| self.prove_one(cx.host, name)).collect::<Outcome<_>>()?;
         Ok(evidence.join("; "))
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl Running {

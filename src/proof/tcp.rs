@@ -122,6 +122,10 @@ impl Prove for Tcp {
     fn retry_for(&self) -> Duration {
         if self.preflight { Duration::ZERO } else { Duration::from_secs(30) }
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl Tcp {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
 use crate::proof::{Context, NOT_TRIED, Prove};
+use crate::system::boot;
 
 /// What a timer starts works, worked lately, and will be started again.
 ///
@@ -177,7 +178,7 @@ impl Timer {
     fn recent(&self, host: &dyn Host, at: i64, why: &str) -> Outcome<()> {
         let age = host.now().sec.saturating_sub(at);
         let limit = i64::try_from(self.max_age).unwrap_or(i64::MAX).saturating_mul(3600);
-        if age <= limit || uptime(host).is_some_and(|up| up < SETTLED) {
+        if age <= limit || boot::seconds_since(host).is_some_and(|up| up < SETTLED) {
             return Ok(());
         }
         let why = format!("{why}, {} h ago; expected at most {} h", age / 3600, self.max_age);
@@ -257,12 +258,6 @@ impl Unit {
 /// `2026-11-29 02:31 UTC`.
 fn minute(at: i64) -> String {
     jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string())
-}
-
-/// Seconds since the boot.
-fn uptime(host: &dyn Host) -> Option<i64> {
-    let text = host.read(Path::new("/proc/uptime")).ok()?;
-    String::from_utf8_lossy(&text).split('.').next()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -57,6 +57,10 @@ impl Prove for Upload {
     fn retry_for(&self) -> Duration {
         Duration::ZERO
     }
+
+    fn independent(&self) -> bool {
+        true
+    }
 }
 
 impl Upload {

@@ -1,5 +1,7 @@
 //! Verifies the proofs of an application again, and keeps the result.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::checks::minute;
@@ -11,10 +13,19 @@ use crate::engine::{data, runs};
 use crate::error::Outcome;
 use crate::host::{Host, Stamp};
 use crate::plan::PlannedProof;
-use crate::proof::{self, not_tried};
+use crate::proof::lanes::{self, Patience};
+use crate::proof::{self, Proof, not_tried};
+use crate::system::boot;
 
 /// The result of the last verification outside a run, in the directory of the run.
 const VERIFIED: &str = "verified.json";
+
+/// For how long proofs are tried that fail at first, all of them together.
+const RUNNING: Duration = Duration::from_secs(5);
+/// The same on a server that was booted a moment ago, whose services need time to come up.
+const STARTING: Duration = Duration::from_secs(30);
+/// How long after its boot a server counts as starting, in seconds.
+const BOOT: i64 = 180;
 
 /// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,21 +60,30 @@ pub fn verify(
 ) -> Outcome<()> {
     let untouched = data::untouched(host, runs::standing(all));
     let start = host.now();
+    let patience = Patience::Shared(start, if is_starting(host) { STARTING } else { RUNNING });
     for (at, it) in installed.iter().enumerate() {
         let Some(ended) = &it.ended else { continue };
         let secrets = secret_store::load(host, &it.application);
         let cx = proof::Context { host, secrets: &secrets };
         let mut verified = Verified { at: start.sec, ..Verified::default() };
-        for planned in it.proofs() {
-            let result = planned.proof.prove_since(&cx, start);
-            verified.count(&planned.describe, &result);
-            tell(at, planned, &result);
-        }
+        let planned: Vec<&PlannedProof> = it.proofs().collect();
+        let proofs: Vec<&Proof> = planned.iter().map(|planned| &planned.proof).collect();
+        lanes::prove_all(&cx, &proofs, patience, |result_of| {
+            for (index, planned) in planned.iter().enumerate() {
+                let (result, _) = result_of(index);
+                verified.count(&planned.describe, &result);
+                tell(at, planned, &result);
+            }
+        });
         if let Ok(bytes) = serde_json::to_vec(&verified) {
             RunDir::of(ended).write(host, VERIFIED, &bytes)?;
         }
     }
     data::note_again(host, &untouched)
+}
+
+fn is_starting(host: &dyn Host) -> bool {
+    boot::seconds_since(host).is_none_or(|up| up < BOOT)
 }
 
 /// The last result of an application's proofs: from the end of its run, or from a later verification.

@@ -14,7 +14,7 @@ use crate::error::Outcome;
 use crate::host::{Host, Stamp};
 use crate::plan::{Plan, Planned, PlannedProof};
 use crate::progress::Progress;
-use crate::proof;
+use crate::proof::lanes::Tried;
 use crate::secret::Secrets;
 use crate::undo::Undo;
 
@@ -61,16 +61,9 @@ impl<'a> PlanStep<'a> {
             Self::Proof(_) => Vec::new(),
         }
     }
-
-    pub fn perform(self, run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>) -> Outcome<()> {
-        match self {
-            Self::Action(action) => act(run, journal, tracker, action),
-            Self::Proof(proof) => prove(run, proof),
-        }
-    }
 }
 
-fn act(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
+pub fn act(run: &RunContext<'_>, journal: &mut Journal, tracker: &mut Tracker<'_>, planned: &Planned) -> Outcome<()> {
     let start = run.host.now();
     (run.emit)(EventKind::ActionStarted { action: planned.id.clone() });
     let ended = make_so(run, journal, tracker, planned);
@@ -154,18 +147,16 @@ fn written_hashes(host: &dyn Host, undo: &[Undo]) -> Outcome<BTreeMap<PathBuf, S
     Ok(out)
 }
 
-fn prove(run: &RunContext<'_>, planned: &PlannedProof) -> Outcome<()> {
-    let start = run.host.now();
+/// Reports a proof, whose result `result` waits for.
+pub fn prove(run: &RunContext<'_>, planned: &PlannedProof, result: impl FnOnce() -> Tried) -> Outcome<()> {
     (run.emit)(EventKind::ProofStarted { proof: planned.id.clone() });
-    let result = planned
-        .proof
-        .prove(&proof::Context { host: run.host, secrets: run.secrets })
-        .map_err(|f| conceal(run.secrets, f));
+    let (result, millis) = result();
+    let result = result.map_err(|f| conceal(run.secrets, f));
     (run.emit)(EventKind::ProofEnded {
         proof: planned.id.clone(),
         evidence: result.as_ref().ok().map(|evidence| run.secrets.conceal(evidence)),
         failure: result.as_ref().err().cloned(),
-        millis: millis(start, run.host.now()),
+        millis,
     });
     result.map(|_| ())
 }
