@@ -41,7 +41,7 @@ pub struct QueueRoundtrip {
 }
 
 /// Timeout of one job. Then another is tried, until the proof's timeout.
-const LONGEST: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(8);
 
 impl Prove for QueueRoundtrip {
     fn describe(&self) -> String {
