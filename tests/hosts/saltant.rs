@@ -154,7 +154,8 @@ fn saltant_with_its_database_on_another_server() {
         .expect(0);
     host.write("/root/password", "wrong\n");
     let before = host.manifest("before");
-    let remote = format!("database: {{place: remote, host: {there}, name: jobs, password: {{file: /root/password}}}}\n");
+    let remote =
+        format!("database: {{place: remote, host: {there}, name: jobs, password: {{file: /root/password}}}}\n");
     let answers = answers(&source, &remote);
     let refused = bringup(&host, &answers).expect(1).both();
     assert!(refused.contains("password"), "{refused}");
@@ -164,7 +165,8 @@ fn saltant_with_its_database_on_another_server() {
     let before = host.manifest("before");
     bringup(&host, &answers).expect(0);
     assert_again_unchanged(&host, &answers);
-    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND datname = 'jobs'";
+    let encrypted =
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND datname = 'jobs'";
     let seen = engine.sh(&format!("cd / && runuser -u postgres -- psql -XAtqc \"{encrypted}\"")).expect(0);
     assert_eq!(seen.stdout.trim(), "0", "saltant talks to its database in clear text");
     host.cut();
@@ -173,6 +175,88 @@ fn saltant_with_its_database_on_another_server() {
     let told = host.exec(&ROLLBACK).both();
     assert!(told.contains("stay in the database on the other server"), "{told}");
     host.assert_identical(&before);
+}
+
+/// Where the main server's run leaves what a worker needs, and where its answers look for it.
+const HANDED_OVER: &str = "/etc/saltant/workers";
+const TAKEN: &str = "/root/saltant-workers";
+
+/// Celery on the worker, as its user, with this bundle of authorities: whether it gets through to the broker.
+fn reaches_the_broker(worker: &Host, authorities: &str) -> Ended {
+    worker.sh(&format!(
+        "cd /opt/saltant/worker && install -m 0644 {authorities} /tmp/authorities.pem && timeout 60 runuser -u saltant-worker -- \
+         env REQUESTS_CA_BUNDLE=/tmp/authorities.pem /opt/saltant/venv/bin/python -B -c 'import saltant_worker; \
+         saltant_worker.app.connection().ensure_connection(max_retries=1, interval_start=0)' 2>&1; \
+         status=$?; rm -f /tmp/authorities.pem; exit $status"
+    ))
+}
+
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn saltant_with_a_worker_on_another_server() {
+    let Some(source) = upstream() else { return };
+    let (main, from) = host_with(&source);
+    let worker = Host::start("bookworm", Init::Systemd);
+    worker.push(&source, "/srv/saltant");
+    let (before_main, before_worker) = (main.manifest("before"), worker.manifest("before"));
+    let network = format!("broker: {{reach: network, plain: false, networks: [{}/32]}}\n", worker.ip());
+    let answers = answers(&from, &network);
+    bringup(&main, &answers).expect(0);
+    assert_again_unchanged(&main, &answers);
+
+    let put = |name: &str| {
+        let content = main.sh(&format!("cat {HANDED_OVER}/{name}")).expect(0).stdout;
+        worker.write(&format!("{TAKEN}/{name}"), &content);
+        content
+    };
+    worker.sh(&format!("mkdir -m 0700 {TAKEN}; echo {} jobs.example.test >> /etc/hosts", main.ip())).expect(0);
+    put("token");
+    put("authority.pem");
+    let here = format!("{}{FIREWALL}", put("answers.yaml"));
+    // A wrong password, and no authority, are seen before anything is changed.
+    worker.write(&format!("{TAKEN}/password"), "wrong\n");
+    let refused = bringup(&worker, &here).expect(1).both();
+    assert!(refused.contains("server.broker") || refused.contains("password"), "{refused}");
+    let password = put("password");
+    let unknown = here.replace(&format!("  authority: {TAKEN}/authority.pem\n"), "");
+    let refused = bringup(&worker, &unknown).expect(1).both();
+    assert!(refused.contains("certificate"), "{refused}");
+
+    let told = bringup(&worker, &here).expect(0).both();
+    assert!(told.contains("jobs submitted to jobs.example.test"), "{told}");
+    assert_again_unchanged(&worker, &here);
+    worker.assert_confined();
+    let seen = worker.sh(&format!("cat /proc/*/cmdline | tr '\\0' ' ' | grep -c '{}'", password.trim()));
+    assert_eq!(seen.stdout.trim(), "0", "a command line shows the broker's password");
+    reaches_the_broker(&worker, "/run/saltant-worker-trust/ca.pem").expect(0);
+    let refused = reaches_the_broker(&worker, "/etc/ssl/certs/ca-certificates.crt");
+    assert!(refused.status != 0 && refused.both().contains("certificate verify failed"), "{}", refused.both());
+
+    // From the worker's address 5671 is open, from this machine's it is not; nothing else of the broker's is anywhere.
+    let address = main.ip();
+    for (port, open) in [(5671, true), (5672, false), (15672, false), (25672, false), (4369, false), (5555, false)] {
+        let tried = worker.sh(&format!("timeout 3 bash -c ': < /dev/tcp/{address}/{port}' 2>/dev/null && echo open"));
+        assert_eq!(tried.stdout.contains("open"), open, "port {port}");
+        assert!(!reachable(&main, port), "port {port} is open for everybody");
+    }
+    let spoken = |version: &str| {
+        let client = "openssl s_client -connect jobs.example.test:5671 -cipher DEFAULT@SECLEVEL=0";
+        worker.sh(&format!("{client} -{version} </dev/null 2>&1")).both().contains("Cipher is ECDHE")
+    };
+    assert!(spoken("tls1_2") && !spoken("tls1_1"), "TLS 1.2 is not spoken, or 1.1 is");
+
+    for host in [&main, &worker] {
+        host.cut();
+        host.boot();
+    }
+    for host in [&main, &worker] {
+        host.exec(&["bringup", "verify"]).expect(0);
+    }
+    worker.exec(&ROLLBACK).expect(0);
+    worker.sh(&format!("rm -r {TAKEN}; sed -i '/jobs.example.test/d' /etc/hosts")).expect(0);
+    worker.assert_identical(&before_worker);
+    main.exec(&ROLLBACK).expect(0);
+    main.assert_identical(&before_main);
 }
 
 #[test]

@@ -15,6 +15,18 @@ const LOGIN: &str = "project: {login: operator}\n";
 const SITE: &str = "/etc/nginx/sites-available/saltant";
 const ENV: &str = "/etc/saltant/env";
 const WORKER_ENV: &str = "/etc/saltant-worker/env";
+/// Actions whose files are in a picture.
+const SHOWN: [&str; 9] = [
+    "services.env",
+    "services.flower_env",
+    "services.production",
+    "services.unit[0]",
+    "services.uwsgi",
+    "services.worker_env",
+    "services.worker_unit",
+    "services.workers_answers",
+    "web.nginx_site",
+];
 
 fn saltant(facts: &Facts, sections: &str) -> Result<Plan, Vec<Problem>> {
     planned(facts, "answers.yaml", format!("version: 1\nguide: saltant\n{sections}").as_bytes())
@@ -44,7 +56,7 @@ fn on_one_server() {
 
 #[test]
 fn the_files_on_one_server() {
-    insta::assert_snapshot!(files(&example("saltant-single.yaml"), None, |path| !path.ends_with("requirements.txt")));
+    insta::assert_snapshot!(files(&example("saltant-single.yaml"), None, |id| SHOWN.contains(&id)));
 }
 
 #[test]
@@ -55,8 +67,29 @@ fn with_workers_on_other_servers_and_a_remote_database() {
          broker: {{reach: network, plain: false, networks: [10.1.0.0/16]}}\n"
     );
     let plan = plan(&bookworm(), &answers);
-    let written = files(&plan, Some(&example("saltant-single.yaml")), |_| true);
+    let written = files(&plan, Some(&example("saltant-single.yaml")), |id| SHOWN.contains(&id));
     insta::assert_snapshot!(format!("{}{written}", outline(&plan)));
+}
+
+#[test]
+fn a_worker_elsewhere() {
+    let plan = example("saltant-worker.yaml");
+    let written = files(&plan, None, |id| ["services.env", "services.module", "services.unit"].contains(&id));
+    insta::assert_snapshot!(format!("{}{written}", outline(&plan)));
+}
+
+/// What the main server writes for it.
+#[test]
+fn the_answers_for_a_worker_are_right() {
+    let main =
+        plan(&bookworm(), &format!("{LOGIN}broker: {{reach: network}}\nworkers: {{queues: [default, \"a+b\"]}}\n"));
+    let written = file(&main, "/etc/saltant/workers/answers.yaml");
+    let plan = planned(&bookworm(), "answers.yaml", written.as_bytes()).unwrap();
+    let unit = file(&plan, "/etc/systemd/system/saltant-worker.service");
+    assert!(unit.contains("-Q default,a+b,bringup-web "), "{unit}");
+    assert!(file(&plan, "/opt/saltant/bin/trust").contains(" /root/saltant-workers/authority.pem;"));
+    let env = file(&plan, WORKER_ENV);
+    assert!(env.contains("@web.example.org:5671/saltant'"), "{env}");
 }
 
 #[test]
@@ -85,7 +118,10 @@ fn jobs_know_the_broker_and_a_token_and_nothing_else() {
     }
     assert!(jobs.contains("broker.password") && jobs.contains("project.token"));
     let unit = file(&plan, "/etc/systemd/system/saltant-worker.service");
-    assert!(unit.contains("User=saltant-worker\n") && unit.contains("-Q default,bringup-web -c 2 -n saltant@%%h"), "{unit}");
+    assert!(
+        unit.contains("User=saltant-worker\n") && unit.contains("-Q default,bringup-web -c 2 -n saltant@%%h"),
+        "{unit}"
+    );
 }
 
 #[test]
@@ -96,7 +132,8 @@ fn nothing_but_the_web_server_listens_for_others_unless_workers_are_elsewhere() 
             Proof::Ports(expected) => Some(expected.ports.clone()),
             _ => None,
         });
-        let mut open: Vec<u16> = ports.flatten().filter(|port| port.on == Exposure::Any).map(|port| port.port).collect();
+        let mut open: Vec<u16> =
+            ports.flatten().filter(|port| port.on == Exposure::Any).map(|port| port.port).collect();
         open.sort_unstable();
         open
     };
@@ -162,7 +199,11 @@ fn what_does_not_fit_is_told_before_anything_is_changed() {
         (bookworm(), project("time_zone: \"Europe/Vienna'\""), "a name of the time zone database"),
         (bookworm(), project("access_days: 30, refresh_days: 7"), "at least as long as an access token"),
         (bookworm(), project("rollbar: true"), "project.rollbar_token"),
-        (bookworm(), project("rollbar: true, rollbar_token: {env: R}, rollbar_url: \"https://r.example/$x\""), "$ and quotes"),
+        (
+            bookworm(),
+            project("rollbar: true, rollbar_token: {env: R}, rollbar_url: \"https://r.example/$x\""),
+            "$ and quotes",
+        ),
         (bookworm(), more("workers: {queues: [\"with space\"]}\n"), "saltant's own rule"),
         (bookworm(), more("workers: {here: false}\n"), "the broker is closed to workers on other servers"),
         (bookworm(), more("web: {processes: 1}\n"), "web.processes"),
@@ -201,7 +242,8 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
     for package in ["nginx", "postgresql", "postgresql-15", "python3", "rabbitmq-server"] {
         later.installed.insert(package.to_owned(), "1".to_owned());
     }
-    let held = [(80, "nginx"), (443, "nginx"), (5432, "postgres"), (5555, "celery"), (5672, "beam.smp"), (4369, "epmd")];
+    let held =
+        [(80, "nginx"), (443, "nginx"), (5432, "postgres"), (5555, "celery"), (5672, "beam.smp"), (4369, "epmd")];
     for (port, process) in held {
         later.listening.push(Listener { port, address: "127.0.0.1".to_owned(), process: process.to_owned() });
     }

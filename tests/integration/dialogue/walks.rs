@@ -220,6 +220,8 @@ fn host() -> FakeHost {
     host.put_file("/root/secret", "fromthefile1\n", 0o600);
     // What an example names.
     host.put_file("/root/flectra-db-password", "fromthefile1\n", 0o600);
+    host.put_file("/root/saltant-workers/password", "fromthefile1\n", 0o600);
+    host.put_file("/root/saltant-workers/token", "0123456789012345678901234567890123456789\n", 0o600);
     host.set_env("SECRET", "fromtheenvironment12");
     host
 }
