@@ -91,7 +91,8 @@ fn moving_and_typing_write_little() {
 #[test]
 fn a_row_in_the_list_of_products_is_cheap() {
     let look = Look { width: 80, unicode: true, colour: true };
-    let mut app = App::new(Model::new(look, true, load::list()), (80, 24));
+    // High enough for all of them: a page that scrolls is drawn anew.
+    let mut app = App::new(Model::new(look, true, load::list()), (80, 48));
     settle(&mut app);
     app.follow(Transition::Go(Route::Product, None));
     app.settle();
