@@ -217,7 +217,7 @@ fn saltant_with_a_worker_on_another_server() {
     worker.write(&format!("{TAKEN}/password"), "wrong\n");
     let refused = bringup(&worker, &here).expect(1).both();
     assert!(refused.contains("server.broker") || refused.contains("password"), "{refused}");
-    let password = put("password");
+    put("password");
     let unknown = here.replace(&format!("  authority: {TAKEN}/authority.pem\n"), "");
     let refused = bringup(&worker, &unknown).expect(1).both();
     assert!(refused.contains("certificate"), "{refused}");
@@ -226,7 +226,7 @@ fn saltant_with_a_worker_on_another_server() {
     assert!(told.contains("jobs submitted to jobs.example.test"), "{told}");
     assert_again_unchanged(&worker, &here);
     worker.assert_confined();
-    let seen = worker.sh(&format!("cat /proc/*/cmdline | tr '\\0' ' ' | grep -c '{}'", password.trim()));
+    let seen = worker.sh(&format!("cat /proc/*/cmdline | tr '\\0' ' ' | grep -c -F -f {TAKEN}/password"));
     assert_eq!(seen.stdout.trim(), "0", "a command line shows the broker's password");
     reaches_the_broker(&worker, "/run/saltant-worker-trust/ca.pem").expect(0);
     let refused = reaches_the_broker(&worker, "/etc/ssl/certs/ca-certificates.crt");
