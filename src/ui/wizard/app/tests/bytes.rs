@@ -91,8 +91,7 @@ fn moving_and_typing_write_little() {
 #[test]
 fn a_row_in_the_list_of_products_is_cheap() {
     let look = Look { width: 80, unicode: true, colour: true };
-    // High enough for all of them: a page that scrolls is drawn anew.
-    let mut app = App::new(Model::new(look, true, load::list()), (80, 48));
+    let mut app = App::new(Model::new(look, true, load::list()), (80, 24));
     settle(&mut app);
     app.follow(Transition::Go(Route::Product, None));
     app.settle();
@@ -101,7 +100,8 @@ fn a_row_in_the_list_of_products_is_cheap() {
     let mut seat = Seat { app, painter: TestPainter::new() };
     seat.paint();
     let moves: Vec<usize> = (1..rows).map(|_| seat.press(KeyCode::Down)).collect();
-    assert!(rows > 2 && moves.iter().all(|bytes| *bytes <= 60), "{moves:?}");
+    // Where the page scrolls, it is drawn anew.
+    assert!(rows > 2 && median(moves.clone()) <= 60 && moves.iter().all(|bytes| *bytes <= 1500), "{moves:?}");
 }
 
 /// Every key on the page that draws what the answers come to; the drawing follows when nothing is pressed for a while.
