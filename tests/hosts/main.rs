@@ -35,6 +35,7 @@ mod others;
 mod pair;
 mod preflight;
 mod running;
+mod saltant;
 #[path = "../pty/session.rs"]
 mod session;
 mod several;

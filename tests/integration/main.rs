@@ -25,5 +25,6 @@ mod outline;
 mod plans;
 mod receipts;
 mod reference;
+mod saltant;
 mod support;
 mod weblab;

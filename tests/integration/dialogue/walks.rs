@@ -217,10 +217,12 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
 /// A host where the secrets that the walks refer to can be had; they are Base64, too.
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
-    host.put_file("/root/secret", "fromthefile1\n", 0o600);
+    host.put_file("/root/secret", "fromthefile1fromthefile1fromthefile1from\n", 0o600);
     // What an example names.
     host.put_file("/root/flectra-db-password", "fromthefile1\n", 0o600);
-    host.set_env("SECRET", "fromtheenvironment12");
+    host.put_file("/root/saltant-workers/password", "fromthefile1\n", 0o600);
+    host.put_file("/root/saltant-workers/token", "0123456789012345678901234567890123456789\n", 0o600);
+    host.set_env("SECRET", "fromtheenvironment12fromtheenvironment12");
     host
 }
 
