@@ -13,6 +13,8 @@ use crate::error::{Failure, Outcome};
 pub const OPEN: &str = "⟦secret:";
 /// End of a placeholder.
 pub const CLOSE: &str = "⟧";
+/// What fails when a placeholder has no value.
+pub const FILL_IN: &str = "fill in a secret";
 
 /// The placeholder of the secret `name` in a plan.
 pub fn mark(name: &str) -> String {
@@ -90,12 +92,12 @@ impl Secrets {
             out.push_str(&rest[..start]);
             let after = &rest[start + OPEN.len()..];
             let Some(end) = after.find(CLOSE) else {
-                return Err(Failure::new("fill in a secret", "a placeholder is not closed"));
+                return Err(Failure::new(FILL_IN, "a placeholder is not closed"));
             };
             let name = &after[..end];
             let value = self
                 .get(name)
-                .ok_or_else(|| Failure::new("fill in a secret", format!("no value is known for {name}")))?;
+                .ok_or_else(|| Failure::new(FILL_IN, format!("no value is known for {name}")))?;
             out.push_str(value.expose());
             rest = &after[end + CLOSE.len()..];
         }

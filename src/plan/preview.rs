@@ -10,7 +10,7 @@ use crate::action::{Action, Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::secret::Secrets;
+use crate::secret::{FILL_IN, Secrets};
 use crate::system::packages::forecast::{Forecast, forecast};
 use crate::undo::Blobs;
 
@@ -70,6 +70,11 @@ pub fn preview(host: &dyn Host, plan: &Plan, secrets: &Secrets, checks: GuideChe
                         Action::Command(command) if checks == GuideChecks::Leave => command.question(),
                         action => action.act().check(&cx),
                     };
+                    // What contains a secret that has no value yet cannot be in place.
+                    let verdict = match verdict {
+                        Err(failure) if failure.what == FILL_IN => Ok(Verdict::change(&planned.describe)),
+                        verdict => verdict,
+                    };
                     if let Ok(mut found) = found.lock() {
                         found.insert(at, verdict);
                     }
@@ -116,6 +121,21 @@ mod tests {
             }
         };
         Plan { actions: vec![command(1), command(2)], ..Plan::new("t", "T") }
+    }
+
+    #[test]
+    fn what_has_no_password_yet_would_change() {
+        let host = FakeHost::debian("bookworm");
+        let mut plan = plan();
+        plan.actions[0].action = serde_json::from_value(serde_json::json!({"rabbitmq": {
+            "user": "shop", "vhost": "shop", "password": crate::secret::mark("broker.password"),
+        }}))
+        .unwrap();
+        let verdict = |secrets: &Secrets| preview(&host, &plan, secrets, GuideChecks::Leave)[0].1.clone();
+        assert!(matches!(verdict(&Secrets::default()), Ok(Verdict::WouldChange(_))));
+        let mut secrets = Secrets::default();
+        secrets.insert("broker.password", crate::secret::Secret::new("x"));
+        assert!(matches!(verdict(&secrets), Ok(Verdict::WouldChange(_))));
     }
 
     #[test]
