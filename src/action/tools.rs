@@ -43,14 +43,13 @@ impl<'a> Tools<'a> {
 
     /// Does the work while they are installed. Where it fails they stay, for the next attempt or the rollback.
     pub(super) fn with(&self, cx: &Context<'_>, work: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
-        let ours = match noted(cx.host, cx.blobs, &self.note) {
-            Some(ours) => ours,
-            None => {
-                let ours: Vec<(String, String)> = self.records(cx)?.into_iter().flat_map(new).collect();
-                let text = serde_json::to_vec(&ours).map_err(|e| Failure::new("note the packages of a command", e))?;
-                self.write(cx, &text)?;
-                ours
-            }
+        let ours = if let Some(ours) = noted(cx.host, cx.blobs, &self.note) {
+            ours
+        } else {
+            let ours: Vec<(String, String)> = self.records(cx)?.into_iter().flat_map(new).collect();
+            let text = serde_json::to_vec(&ours).map_err(|e| Failure::new("note the packages of a command", e))?;
+            self.write(cx, &text)?;
+            ours
         };
         self.packages().apply(cx)?;
         work()?;

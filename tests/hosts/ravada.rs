@@ -110,7 +110,7 @@ fn there_and_back(release: &str) {
     assert!(told.contains("no KVM") || server.sh("test -e /dev/kvm").status == 0, "{told}");
     nothing_left_to_do(&server, &file);
     // The tools of the build are gone.
-    let tools = server.sh("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' make perl-doc rsync unzip").stdout;
+    let tools = server.sh("dpkg-query -W -f '${Package} ${db:Status-Status}\\n' make perl-doc unzip").stdout;
     assert!(!tools.contains(" installed"), "{tools}");
     assert_eq!(open_from_outside(&server, &[22, 80, 443, 3306, 8081]), [80, 443]);
     displays(&server, &admin, &viewer);
@@ -203,11 +203,11 @@ fn ravada_goes_away_when_the_build_or_one_of_the_last_proofs_fails() {
     let Some(source) = upstream() else { return };
     let server = server("bookworm", &source);
     // Early: the package cannot be built, while its tools are installed.
-    server.sh("mkdir -p /usr/local/bin && printf '#!/bin/sh\\nexit 7\\n' > /usr/local/bin/rsync && chmod 755 /usr/local/bin/rsync").expect(0);
+    server.sh("mkdir -p /usr/local/bin && printf '#!/bin/sh\\nexit 7\\n' > /usr/local/bin/make && chmod 755 /usr/local/bin/make").expect(0);
     let before = server.manifest("before");
     failing(&server, &answers("ravada.yaml", &[]), "build Ravada's package");
     server.assert_identical(&before);
-    server.sh("rm /usr/local/bin/rsync").expect(0);
+    server.sh("rm /usr/local/bin/make").expect(0);
     // Late: security updates do not install themselves.
     server.write("/etc/apt/apt.conf.d/99-never", "APT::Periodic::Unattended-Upgrade \"0\";\n");
     let before = server.manifest("before");

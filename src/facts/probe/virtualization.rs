@@ -14,7 +14,7 @@ pub(super) fn find(host: &dyn Host) -> Virtualization {
     let cpuinfo = text(host, "/proc/cpuinfo");
     let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
     let cpu = ["vmx", "svm"].into_iter().find(|flag| flags.split_whitespace().any(|word| word == *flag));
-    let module = |name: &str| text(host, &format!("/sys/module/{name}/parameters/nested"));
+    let module = |name: &str| text(host, format!("/sys/module/{name}/parameters/nested"));
     let nested = ["kvm_intel", "kvm_amd"].into_iter().any(|name| matches!(module(name).trim(), "Y" | "1"));
     let interfaces = host.list(Path::new(INTERFACES)).unwrap_or_default().into_iter();
     let names = interfaces.filter_map(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()));
