@@ -132,7 +132,10 @@ fn there_and_back(release: &str) {
     let secrets = || server.sh("cat /etc/ravada/secrets").expect(0).stdout;
     let former = secrets();
     let rotated = message.replace("ravada:\n  login", "ravada:\n  rotate: true\n  login");
-    change(&rotated, &["restart rvd_front.service"]);
+    let pid = || server.exec(&["systemctl", "show", "-p", "MainPID", "--value", "rvd_front"]).expect(0).stdout;
+    let front = pid();
+    change(&rotated, &[]);
+    assert_ne!(pid(), front, "the front end reads its secrets when it starts");
     let now = secrets();
     assert!(now.ends_with(&former) && now.lines().count() == 3, "the former secrets still count, behind a new one");
     nothing_left_to_do(&server, &rotated);
