@@ -13,8 +13,15 @@ pub(crate) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return BTreeSet::new();
     }
-    let argv =
-        ["systemctl", "list-units", "--plain", "--no-legend", "--full", "--type=service,socket", "--state=active,failed"];
+    let argv = [
+        "systemctl",
+        "list-units",
+        "--plain",
+        "--no-legend",
+        "--full",
+        "--type=service,socket",
+        "--state=active,failed",
+    ];
     let output = host.run(&Command::new(argv).timeout(Duration::from_secs(30)));
     let text = output.map_or_else(|_| String::new(), |output| output.text());
     let unit = |line: &str| {
