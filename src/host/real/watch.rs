@@ -257,7 +257,7 @@ fn is_ending(stat: &str) -> bool {
     flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
-/// The fields of `/proc/PID/stat` from the third on (proc_pid_stat(5)): the name before them, in brackets, may hold
+/// The fields of `/proc/PID/stat` from the third on (`proc_pid_stat(5)`): the name before them, in brackets, may hold
 /// anything.
 fn after_name(stat: &str) -> Option<std::str::SplitWhitespace<'_>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace())
