@@ -17,6 +17,7 @@ pub mod command;
 mod command_runner;
 pub mod contract;
 pub mod database;
+pub mod deb;
 pub mod directory;
 pub mod edit;
 pub mod file;
@@ -32,6 +33,7 @@ pub mod sshd;
 pub mod symlink;
 #[cfg(test)]
 mod testing;
+mod tools;
 pub mod user;
 
 /// Every kind of action, in the form it has in a plan.
@@ -47,6 +49,7 @@ pub enum Action {
     #[serde(rename = "absent", alias = "remove")]
     Remove(remove::Remove),
     User(user::User),
+    Deb(deb::Deb),
     Source(source::Source),
     PythonEnv(python_env::PythonEnv),
     Service(service::Service),
@@ -69,6 +72,7 @@ impl Action {
         "symlink",
         "remove",
         "user",
+        "deb",
         "source",
         "python_env",
         "service",
@@ -88,6 +92,7 @@ impl Action {
         match (self, earlier) {
             // A purge leaves accounts and data behind: only rolling back the whole run removes those.
             (Self::Packages(new), Self::Packages(old)) => old.names.iter().all(|name| new.names.contains(name)),
+            (Self::Deb(new), Self::Deb(old)) => new.package == old.package,
             (Self::File(new), Self::File(old)) => new.path == old.path,
             (Self::Directory(new), Self::Directory(old)) => new.path == old.path && new.user_data == old.user_data,
             (Self::Symlink(new), Self::Symlink(old)) => new.path == old.path,
@@ -109,6 +114,7 @@ impl Action {
             Self::Symlink(a) => a,
             Self::Remove(a) => a,
             Self::User(a) => a,
+            Self::Deb(a) => a,
             Self::Source(a) => a,
             Self::PythonEnv(a) => a,
             Self::Service(a) => a,

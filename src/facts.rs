@@ -60,6 +60,22 @@ pub struct Facts {
     pub redis: Vec<Instance>,
     /// Nodes of RabbitMQ.
     pub rabbitmq: Vec<Node>,
+    /// Whether virtual machines can run here.
+    pub virtualization: Virtualization,
+}
+
+/// What virtual machines on this server need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Virtualization {
+    /// Whether there is `/dev/kvm`.
+    pub kvm: bool,
+    /// What the processors offer: `vmx` (Intel), `svm` (AMD), or nothing.
+    pub cpu: String,
+    /// Whether virtual machines can run virtual machines of their own.
+    pub nested: bool,
+    /// Bridges of the network, sorted.
+    pub bridges: Vec<String>,
 }
 
 /// A cluster of PostgreSQL: a server with its own port, data and databases.

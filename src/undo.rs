@@ -69,6 +69,16 @@ pub enum Undo {
         /// What the transaction was to install, by simulation: `(name:arch, version)`.
         planned: Vec<(String, String)>,
     },
+    /// Purge the packages that only one command needed, where it was cut off: a note beside the blobs says whether they
+    /// are gone already.
+    Tools {
+        /// `name:arch` of every package that was installed before.
+        before: Vec<String>,
+        /// What was to be installed: `(name:arch, version)`.
+        planned: Vec<(String, String)>,
+        /// The note's name.
+        note: String,
+    },
     /// Remove a user we made (and the group of the same name if it came with it).
     User {
         /// Its name.

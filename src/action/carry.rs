@@ -5,7 +5,7 @@ use std::path::Path;
 pub mod data;
 
 use crate::action::service::PriorState;
-use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, user};
+use crate::action::{acme, database, edit, firewall, packages, rabbitmq, service, sshd, tools, user};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Stat};
@@ -29,6 +29,7 @@ pub fn carry_out(record: &Undo, cx: &UndoContext<'_>) -> Outcome<Undone> {
             data::save_databases(cx, planned)?;
             packages::undo(cx, before, planned)
         }
+        Undo::Tools { before, planned, note } => tools::undo(cx, before, planned, note),
         Undo::User { name, with_group } => user::undo_user(cx, name, *with_group),
         Undo::Membership { user, group } => user::undo_membership(cx, user, group),
         Undo::Service { .. } => PriorState::of(record).map_or(Ok(Undone::Nothing), |prior| service::undo(cx, prior)),

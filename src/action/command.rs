@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Context, Reversible, Verdict};
+use crate::action::tools::Tools;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, outside};
 use crate::progress::Progress;
@@ -33,6 +34,9 @@ pub struct RawCommand {
     /// The action whose rollback removes what this changes (instead of `undo`): `database.database` for rows in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub covered_by: String,
+    /// Packages that only it needs: installed before it, and purged after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<String>,
     /// User to run as; root when empty.
     #[serde(default)]
     pub user: String,
@@ -77,21 +81,10 @@ impl Act for RawCommand {
         }
     }
 
-    fn prepare(&self, _cx: &Context<'_>) -> Outcome<Vec<Undo>> {
-        if !self.covered_by.is_empty() {
-            return Ok(Vec::new());
-        }
-        if self.undo.is_empty() {
-            // The host is as it was before; the report names what cannot be rolled back.
-            let Reversible::No(why) = self.reversible() else { return Ok(Vec::new()) };
-            return Ok(vec![Undo::Stays { what: self.describe.clone(), why }]);
-        }
-        Ok(vec![Undo::Command {
-            argv: self.undo.clone(),
-            user: self.user.clone(),
-            cwd: self.cwd.clone(),
-            describe: self.describe.clone(),
-        }])
+    fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
+        let mut records = if self.tools.is_empty() { Vec::new() } else { self.toolbox().records(cx)? };
+        records.extend(self.own_record());
+        Ok(records)
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
@@ -105,8 +98,8 @@ impl Act for RawCommand {
             );
             (cx.progress)(Progress::Warning(why));
         }
-        CommandRunner::new(self.command(cx, &self.run)?).run(cx, &self.describe)?;
-        Ok(())
+        let run = || CommandRunner::new(self.command(cx, &self.run)?).run(cx, &self.describe).map(drop);
+        if self.tools.is_empty() { run() } else { self.toolbox().with(cx, run) }
     }
 
     fn reversible(&self) -> Reversible {
@@ -121,6 +114,28 @@ impl Act for RawCommand {
 }
 
 impl RawCommand {
+    fn toolbox(&self) -> Tools<'_> {
+        Tools::new(&self.tools, &self.describe)
+    }
+
+    /// The record that undoes what it does itself.
+    fn own_record(&self) -> Option<Undo> {
+        if !self.covered_by.is_empty() {
+            return None;
+        }
+        if self.undo.is_empty() {
+            // The host is as it was before; the report names what cannot be rolled back.
+            let Reversible::No(why) = self.reversible() else { return None };
+            return Some(Undo::Stays { what: self.describe.clone(), why });
+        }
+        Some(Undo::Command {
+            argv: self.undo.clone(),
+            user: self.user.clone(),
+            cwd: self.cwd.clone(),
+            describe: self.describe.clone(),
+        })
+    }
+
     /// The command of its check, for those who do not run it.
     pub fn question(&self) -> Outcome<Verdict> {
         self.validate()?;

@@ -46,24 +46,7 @@ impl Act for Packages {
         let database = Database::read(cx.host)?;
         refuse_broken(cx, &database)?;
         let missing = database.missing(&self.names);
-        let simulation = if missing.is_empty() {
-            Simulation::default()
-        } else {
-            apt(cx).simulate_install(&missing, self.recommends)?
-        };
-        if !simulation.removes.is_empty() {
-            return Err(Failure::new(
-                format!("install {}", listed(&missing)),
-                format!("apt would remove {}, which is installed", listed(&simulation.removes)),
-            )
-            .hint("remove it yourself if nothing needs it any longer, then run this again"));
-        }
-        for (name, old, new) in &simulation.upgrades {
-            (cx.progress)(Progress::Note(format!(
-                "{name} changes from {old} to {new} because a new package needs it; this is not rolled back"
-            )));
-        }
-        Ok(vec![Undo::Packages { before: database.installed(), planned: simulation.planned() }])
+        Ok(vec![record(cx, &database, &missing, self.recommends)?])
     }
 
     /// The first transaction does not know packages that are requested later.
@@ -101,6 +84,25 @@ impl Act for Packages {
     fn brings(&self) -> Brings {
         Brings { packages: self.names.clone(), ..Brings::default() }
     }
+}
+
+/// The record of a transaction that installs `what`, names or files, which must not remove anything.
+pub(super) fn record(cx: &Context<'_>, database: &Database, what: &[&str], recommends: bool) -> Outcome<Undo> {
+    let simulation =
+        if what.is_empty() { Simulation::default() } else { apt(cx).simulate_install(what, recommends)? };
+    if !simulation.removes.is_empty() {
+        return Err(Failure::new(
+            format!("install {}", listed(what)),
+            format!("apt would remove {}, which is installed", listed(&simulation.removes)),
+        )
+        .hint("remove it yourself if nothing needs it any longer, then run this again"));
+    }
+    for (name, old, new) in &simulation.upgrades {
+        (cx.progress)(Progress::Note(format!(
+            "{name} changes from {old} to {new} because a new package needs it; this is not rolled back"
+        )));
+    }
+    Ok(Undo::Packages { before: database.installed(), planned: simulation.planned() })
 }
 
 /// Purges the packages that our transaction added: those of `planned` that were not installed `before`, and what was
@@ -184,7 +186,7 @@ fn purge(apt: &Apt<'_>, names: &[&str]) -> Outcome<()> {
 
 /// A host with broken packages is for its administrator to repair, who knows the cause; the rest of an interrupted
 /// transaction of ours is different.
-fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
+pub(super) fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
     let broken = database.broken();
     if (broken.is_empty() && !database.interrupted) || policy::is_left(cx.host)? || apt(cx).has_begun() {
         return Ok(());
@@ -197,7 +199,7 @@ fn refuse_broken(cx: &Context<'_>, database: &Database) -> Outcome<()> {
     Err(Failure::new("install packages", why).hint(format!("repair it first: {REPAIR}")))
 }
 
-fn apt<'a>(cx: &'a Context<'_>) -> Apt<'a> {
+pub(super) fn apt<'a>(cx: &'a Context<'_>) -> Apt<'a> {
     Apt { host: cx.host, log: cx.log, progress: cx.progress }
 }
 

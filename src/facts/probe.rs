@@ -14,6 +14,7 @@ pub mod installed;
 mod listening;
 mod memory;
 pub mod ssh;
+mod virtualization;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -79,6 +80,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         mariadb: engines::mariadb(host),
         redis: engines::redis(host),
         rabbitmq: engines::rabbitmq(host),
+        virtualization: virtualization::find(host),
         ipv6: !text(host, "/proc/net/if_inet6").trim().is_empty(),
         applied: noted(host, STANDING),
         installed_by_us: noted(host, BROUGHT),

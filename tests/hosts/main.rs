@@ -34,6 +34,7 @@ mod names;
 mod others;
 mod pair;
 mod preflight;
+mod ravada;
 mod running;
 mod saltant;
 #[path = "../pty/session.rs"]

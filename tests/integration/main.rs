@@ -23,6 +23,7 @@ mod guides;
 mod layers;
 mod outline;
 mod plans;
+mod ravada;
 mod receipts;
 mod reference;
 mod saltant;

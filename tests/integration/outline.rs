@@ -49,6 +49,7 @@ pub fn outline(plan: &Plan) -> String {
             }
             Action::Acme(a) => format!("{} {} {}", a.name, a.directory, a.reload.join(" ")),
             Action::Sshd(a) => format!("{} {:?} {} {:?} {:?}", a.port, a.listen, a.keys_only, a.root_login, a.confirm),
+            Action::Deb(a) => format!("{} {}", a.package, a.file.display()),
             Action::Command(a) => a.run.join(" "),
         };
         writeln!(out, "{} | {}", planned.id, about.trim_end()).unwrap();

@@ -247,6 +247,14 @@ impl Backend for Iptables<'_> {
 }
 
 impl Iptables<'_> {
+    /// Whether a rule may be evaluated before ours: a jump to a chain of others, as libvirt puts one first whenever
+    /// one of its networks starts; but not to one that is to be evaluated after ours.
+    fn may_precede(&self, rule: &str) -> bool {
+        const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "QUEUE", "RETURN"];
+        let target = rule.strip_prefix("-j ").filter(|target| !target.contains(' '));
+        target.is_some_and(|target| !VERDICTS.contains(&target) && !self.chains.iter().any(|chain| chain == target))
+    }
+
     /// What our chain allows; `None` when it is incomplete, or not evaluated first and last.
     fn loaded(&self, host: &dyn Host, program: &str, ipv6: bool) -> Outcome<Option<BTreeSet<Opening>>> {
         let list = |chain: &str| -> Outcome<Option<Vec<String>>> {
@@ -259,7 +267,8 @@ impl Iptables<'_> {
         let (Some(input), Some(ours), Some(end)) = (list("INPUT")?, list("BRINGUP")?, list("BRINGUP-END")?) else {
             return Ok(None);
         };
-        let is_first = input.first().is_some_and(|rule| rule == "-j BRINGUP");
+        let at = input.iter().position(|rule| rule == "-j BRINGUP");
+        let is_first = at.is_some_and(|at| input[..at].iter().all(|rule| self.may_precede(rule)));
         let is_last = input.last().is_some_and(|rule| rule == "-j BRINGUP-END");
         let asked = ipv6 || self.chains.iter().all(|chain| input.contains(&format!("-j {chain}")));
         let fixed = rules(&BTreeSet::new(), ipv6);
@@ -334,5 +343,15 @@ mod tests {
         let back: BTreeSet<Opening> = all(false).iter().chain(&all(true)).filter_map(|rule| opening(rule)).collect();
         assert_eq!(back, wanted);
         assert_eq!(opening("-i lo -j ACCEPT"), None);
+    }
+
+    #[test]
+    fn a_chain_of_libvirt_may_come_first_and_nothing_that_decides() {
+        let chains = ["THEIRS".to_owned()];
+        let ours = Iptables { name: "x", at_boot: Manager::Systemd, chains: &chains };
+        assert!(ours.may_precede("-j LIBVIRT_INP"));
+        for rule in ["-j THEIRS", "-j DROP", "-p tcp -m tcp --dport 22 -j DROP", "-s 192.0.2.7/32 -j LIBVIRT_INP"] {
+            assert!(!ours.may_precede(rule), "{rule}");
+        }
     }
 }

@@ -151,7 +151,7 @@ impl Used {
             Undo::Sshd { .. } => self.sshd,
             Undo::AcmeCertificate { name } => self.certificates.contains(name),
             Undo::Command { argv, .. } => self.commands.contains(argv) || argv.iter().any(|word| self.knows(word)),
-            Undo::Packages { .. } | Undo::Stays { .. } => false,
+            Undo::Packages { .. } | Undo::Tools { .. } | Undo::Stays { .. } => false,
             Undo::Restore { path, .. }
             | Undo::Remove { path }
             | Undo::RemoveDir { path }

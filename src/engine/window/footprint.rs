@@ -60,7 +60,8 @@ impl Footprint {
     /// What is known of an action before it is applied; `undo` are its records.
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
-            Action::Packages(_) => Nature::Packages,
+            Action::Packages(_) | Action::Deb(_) => Nature::Packages,
+            Action::Command(command) if !command.tools.is_empty() => Nature::Packages,
             Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) => Nature::Program,
             Action::User(_)
             | Action::Service(_)
@@ -94,7 +95,7 @@ impl Footprint {
     /// What is known of rolling back an action with these records.
     pub fn back(id: &str, undo: &[Undo]) -> Self {
         let nature = undo.iter().map(|record| match record {
-            Undo::Packages { .. } => Nature::Packages,
+            Undo::Packages { .. } | Undo::Tools { .. } => Nature::Packages,
             Undo::Command { .. } | Undo::AcmeCertificate { .. } => Nature::Program,
             Undo::User { .. }
             | Undo::Membership { .. }
@@ -123,7 +124,7 @@ impl Footprint {
             step.recorded.extend(record.path().map(Path::to_owned));
             match record {
                 Undo::Firewall { files, .. } => step.recorded.extend(files.iter().map(|(path, _)| path.clone())),
-                Undo::Packages { before, planned } => {
+                Undo::Packages { before, planned } | Undo::Tools { before, planned, .. } => {
                     let new = planned.iter().map(|(name, _)| name).filter(|name| !before.contains(name));
                     step.packages.extend(new.cloned());
                 }

@@ -1,6 +1,6 @@
 //! Services that outlive their package. Most packages stop theirs on removal; some do not, such as Debian's
 //! unattended-upgrades, which a boot in the middle of a run has started. One that failed to start is still listed as
-//! failed after its removal.
+//! failed after its removal, and one that ran once as active; sockets go on listening.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,13 +8,20 @@ use std::time::Duration;
 
 use crate::host::{Command, Host};
 
-/// The services of systemd that run or have failed, with a unit file (`loaded`) or without one any more (`not-found`).
+/// The services and sockets of systemd that are active or have failed, with a unit file (`loaded`) or without one any more (`not-found`).
 pub(crate) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
         return BTreeSet::new();
     }
-    let argv =
-        ["systemctl", "list-units", "--plain", "--no-legend", "--full", "--type=service", "--state=running,failed"];
+    let argv = [
+        "systemctl",
+        "list-units",
+        "--plain",
+        "--no-legend",
+        "--full",
+        "--type=service,socket",
+        "--state=active,failed",
+    ];
     let output = host.run(&Command::new(argv).timeout(Duration::from_secs(30)));
     let text = output.map_or_else(|_| String::new(), |output| output.text());
     let unit = |line: &str| {

@@ -126,6 +126,11 @@ impl Database {
         self.packages.iter().find(|package| package.is(full_name))
     }
 
+    /// The installed package of this name, of any architecture.
+    pub fn present(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name && package.present())
+    }
+
     /// Whether anything is left of `name:arch`: the package, or its configuration.
     pub fn has_traces(&self, full_name: &str) -> bool {
         self.get(full_name).is_some_and(|package| package.state != PackageState::Absent)

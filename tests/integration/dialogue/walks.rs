@@ -58,7 +58,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
         }
         QuestionKind::Hostname => same(&["app.example.org", "Wrong Name", "a", "xn--bcher-kva.example"]),
         QuestionKind::Email => same(&["admin@example.org", "nobody"]),
-        QuestionKind::Path => same(&["/etc/ssl/own.pem", "relative/path", "/srv/../etc"]),
+        QuestionKind::Path => same(&["/etc/ssl/own.pem", "/srv/shop_1.0_all.deb", "relative/path", "/srv/../etc"]),
         QuestionKind::Url => same(&[
             "https://example.org/shop.git",
             "https://user:word@example.org/shop.git",
