@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::packages::{apt, record, refuse_broken};
 use crate::error::{Failure, Outcome};
-use crate::host::{Command, Host};
+use crate::host::{Command, Host, Kind};
 use crate::system::packages::policy;
 use crate::system::packages::status::Database;
+use crate::system::paths;
 use crate::undo::Undo;
 
 /// Installs a Debian package from its file, with what it needs from the archives, and starts none of its services.
 ///
 /// An earlier action may make the file. Where another version is installed, that of the file replaces it. Once the
-/// package is installed, the file may go.
+/// package is installed, the file may go. One that users other than root can change is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deb {
@@ -27,7 +28,7 @@ pub struct Deb {
 }
 
 /// Reading a control file takes no time.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Act for Deb {
     fn describe(&self) -> String {
@@ -102,11 +103,29 @@ impl Deb {
             .ok_or_else(|| Failure::new(self.describe(), "the path is not absolute").hint("begin it with /"))
     }
 
+    /// Refuses a file that another user could exchange: scripts in it run as root.
+    fn belongs_to_root(&self, host: &dyn Host) -> Outcome<()> {
+        let hint = "copy it to a directory of root's, such as /root, and give it to root with mode 0644";
+        let refused = |why: String| Failure::new(self.describe(), why).hint(hint);
+        paths::only_root_changes(host, &self.file).map_err(|failure| refused(failure.why))?;
+        let shown = self.file.display();
+        match host.stat(&self.file).map_err(|e| Failure::new(self.describe(), e))? {
+            Some(stat) if stat.kind != Kind::File => Err(refused(format!("{shown} is not a regular file"))),
+            Some(stat) if stat.meta.uid != 0 || stat.meta.mode & 0o022 != 0 => Err(refused(format!(
+                "users other than root can change {shown} (user id {}, mode {:04o})",
+                stat.meta.uid, stat.meta.mode
+            ))),
+            // That none is there, dpkg-deb says.
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The version in the file, which must hold this package.
     fn offered(&self, host: &dyn Host) -> Outcome<String> {
         let failed = |why: String| Failure::new(self.describe(), why);
+        self.belongs_to_root(host)?;
         let command = Command::new(["dpkg-deb", "--show", "--showformat=${Package} ${Version}", &self.name()?]);
-        let output = host.run(&command.timeout(PATIENCE)).map_err(|e| failed(format!("dpkg-deb: {e}")))?;
+        let output = host.run(&command.timeout(TIMEOUT)).map_err(|e| failed(format!("dpkg-deb: {e}")))?;
         if !output.ok() {
             return Err(failed("the file is missing, or no Debian package".to_owned()).tail(output.tail(3)));
         }

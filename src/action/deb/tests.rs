@@ -3,6 +3,7 @@
 use super::*;
 use crate::action::testing::Bench;
 use crate::host::fake::{Package, output};
+use crate::host::Meta;
 
 const FILE: &str = "/srv/shop.deb";
 
@@ -56,4 +57,24 @@ fn another_package_and_none_are_refused() {
     // An earlier action may make the file.
     broken.host.take_away(FILE);
     assert_eq!(broken.summary(&shop("shop")), format!("install shop from {FILE}"));
+}
+
+#[test]
+fn a_file_that_another_user_can_exchange_is_refused() {
+    let refused = |change: &dyn Fn(&Bench)| {
+        let bench = bench(FILE, "1.0");
+        change(&bench);
+        let failure = bench.try_to_make(&shop(FILE)).err().unwrap();
+        assert!(!bench.host.packages().contains_key("perl"));
+        failure.why
+    };
+    let why = refused(&|bench| bench.host.put_file(FILE, "", 0o664));
+    assert!(why.contains("users other than root can change /srv/shop.deb"), "{why}");
+    let why = refused(&|bench| bench.host.set_meta(Path::new("/srv"), Meta::root(0o777)).unwrap());
+    assert!(why.contains("users other than root can change /srv"), "{why}");
+    let why = refused(&|bench| {
+        bench.host.take_away(FILE);
+        bench.host.make_symlink(Path::new(FILE), Path::new("/home/else/shop.deb")).unwrap();
+    });
+    assert!(why.contains("not a regular file"), "{why}");
 }
