@@ -59,10 +59,28 @@ pub struct Plan {
 /// The form of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretForm {
-    /// The regular expression that it must match.
+    /// The regular expression that it must match; the usual characters when empty.
     pub pattern: String,
     /// The same as text.
     pub words: String,
+    /// The least number of characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// The greatest number of characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+}
+
+impl SecretForm {
+    /// What is allowed, when a secret of so many characters is too short or too long.
+    pub fn length_refused(&self, characters: usize) -> Option<String> {
+        let length = i64::try_from(characters).unwrap_or(i64::MAX);
+        let (min, max) = (self.min.unwrap_or(1), self.max.unwrap_or(i64::MAX));
+        (length < min || length > max).then(|| match self.max {
+            Some(max) => format!("use {min} to {max} characters"),
+            None => format!("use at least {min} characters"),
+        })
+    }
 }
 
 impl Plan {

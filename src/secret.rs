@@ -95,9 +95,7 @@ impl Secrets {
                 return Err(Failure::new(FILL_IN, "a placeholder is not closed"));
             };
             let name = &after[..end];
-            let value = self
-                .get(name)
-                .ok_or_else(|| Failure::new(FILL_IN, format!("no value is known for {name}")))?;
+            let value = self.get(name).ok_or_else(|| Failure::new(FILL_IN, format!("no value is known for {name}")))?;
             out.push_str(value.expose());
             rest = &after[end + CLOSE.len()..];
         }

@@ -243,7 +243,10 @@ fn value(
     if secret.expose().is_empty() {
         return Err(("the secret is empty".to_owned(), "give it at least one character".to_owned()));
     }
-    match form {
+    if let Some(allowed) = form.and_then(|form| form.length_refused(secret.expose().chars().count())) {
+        return Err(("the length of the secret is not allowed".to_owned(), allowed));
+    }
+    match form.filter(|form| !form.pattern.is_empty()) {
         Some(form) if !has_form(secret.expose(), &form.pattern) => {
             Err(("the secret does not have the required form".to_owned(), form.words.clone()))
         }
@@ -455,7 +458,8 @@ mod tests {
         let told = gather(BTreeMap::new()).unwrap_err();
         assert!(told[0].message.contains("characters that are not safe"), "{told:?}");
         let form = |pattern: &str| {
-            let form = SecretForm { pattern: pattern.to_owned(), words: "in words".to_owned() };
+            let form =
+                SecretForm { pattern: pattern.to_owned(), words: "in words".to_owned(), min: Some(4), max: None };
             BTreeMap::from([("a.key".to_owned(), form)])
         };
         assert_eq!(gather(form("[A-Za-z0-9+/=]+")).unwrap().get("a.key").unwrap().expose(), "c2Vj+/8=");
@@ -466,6 +470,16 @@ mod tests {
                 && !format!("{told:?}").contains("c2Vj"),
             "{told:?}"
         );
+        host.set_env("KEY", "abc");
+        for pattern in ["", "[a-z]+"] {
+            let told = gather(form(pattern)).unwrap_err();
+            assert_eq!(
+                (told[0].message.as_str(), told[0].hint.as_str()),
+                ("the length of the secret is not allowed", "use at least 4 characters")
+            );
+        }
+        host.set_env("KEY", "abcd");
+        assert!(gather(form("")).is_ok());
     }
 
     #[test]

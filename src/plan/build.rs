@@ -11,7 +11,7 @@ use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions, drop_absent};
-use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Stage};
+use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, Stage};
 use crate::plan::{Answered, OutputLine, Plan, Planned, PlannedProof, PlannedStage, SecretForm};
 use crate::proof::Proof;
 
@@ -56,8 +56,10 @@ fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, Secre
     let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
     let forms = questions.filter_map(|(stage, question)| {
         let words = question.pattern_hint.clone().unwrap_or_default();
-        let form = SecretForm { pattern: question.pattern.clone()?, words };
-        Some((format!("{}.{}", stage.id, question.id), form))
+        let Question { min, max, .. } = *question;
+        let is_free = question.pattern.is_none() && min.is_none() && max.is_none();
+        let form = SecretForm { pattern: question.pattern.clone().unwrap_or_default(), words, min, max };
+        (!is_free).then(|| (format!("{}.{}", stage.id, question.id), form))
     });
     forms.filter(|(path, _)| resolved.secrets.contains_key(path)).collect()
 }
