@@ -100,8 +100,7 @@ fn a_row_in_the_list_of_products_is_cheap() {
     let mut seat = Seat { app, painter: TestPainter::new() };
     seat.paint();
     let moves: Vec<usize> = (1..rows).map(|_| seat.press(KeyCode::Down)).collect();
-    // Where the page scrolls, it is drawn anew.
-    assert!(rows > 2 && median(moves.clone()) <= 60 && moves.iter().all(|bytes| *bytes <= 1500), "{moves:?}");
+    assert!(rows > 5 && moves.iter().all(|bytes| *bytes <= 60), "{moves:?}");
 }
 
 /// Every key on the page that draws what the answers come to; the drawing follows when nothing is pressed for a while.
