@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::action::testing::Bench;
-use crate::host::fake::{Package, output};
 use crate::host::Meta;
+use crate::host::fake::{Package, output};
 
 const FILE: &str = "/srv/shop.deb";
 
