@@ -218,9 +218,13 @@ fn guide_question<'g>(guide: &'g Guide, path: &str) -> &'g Question {
 fn host() -> FakeHost {
     let host = FakeHost::debian("bookworm");
     host.put_file("/root/secret", "fromthefile1fromthefile1fromthefile1from\n", 0o600);
-    // What an example names.
-    host.put_file("/root/flectra-db-password", "fromthefile1\n", 0o600);
-    host.put_file("/root/saltant-workers/password", "fromthefile1\n", 0o600);
+    // What the examples name.
+    for bytes in assets::examples().values() {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        for path in text.split("{file: ").skip(1).filter_map(|rest| rest.split('}').next()) {
+            host.put_file(path, "fromthefile1\n", 0o600);
+        }
+    }
     host.put_file("/root/saltant-workers/token", "0123456789012345678901234567890123456789\n", 0o600);
     host.set_env("SECRET", "fromtheenvironment12fromtheenvironment12");
     host
