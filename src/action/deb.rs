@@ -96,7 +96,7 @@ impl Act for Deb {
 }
 
 impl Deb {
-    /// The file as apt takes it: without a `/` it would be the name of a package.
+    /// The file as an argument of apt: without a `/` it would be the name of a package.
     fn name(&self) -> Outcome<String> {
         let path = self.file.to_str().filter(|path| Path::new(path).is_absolute());
         path.map(str::to_owned)

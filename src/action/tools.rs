@@ -133,7 +133,7 @@ mod tests {
             .unwrap();
         assert_eq!(during, before.len() + 3);
         assert_eq!(bench.host.packages(), before);
-        // Somebody installs one of them for themselves.
+        // An administrator installs one of them.
         let theirs = Packages { names: vec!["make".to_owned()], recommends: false };
         bench.make(&theirs);
         assert_eq!(carry_out(&bench, &records), Undone::Nothing);

@@ -519,7 +519,7 @@ impl Host for FakeHost {
         self.world().tick()
     }
 
-    /// Everything in order: each kill point stays what it is, and its clock is moved by whoever waits.
+    /// Everything in order: each kill point stays what it is, and each wait moves its clock.
     fn parallelism(&self) -> usize {
         1
     }
