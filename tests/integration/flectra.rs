@@ -8,7 +8,7 @@ use bringup::proof::Proof;
 use bringup::secret;
 
 use crate::outline::{file, files, outline};
-use crate::support::{facts, planned};
+use crate::support::{facts, planned, right};
 
 const CONF: &str = "/etc/flectra/flectra.conf";
 const SITE: &str = "/etc/nginx/sites-available/flectra";
@@ -24,10 +24,7 @@ fn flectra(facts: &Facts, sections: &str) -> Result<Plan, Vec<Problem>> {
 /// As [`flectra`], for answers that are right.
 #[track_caller]
 fn plan(facts: &Facts, sections: &str) -> Plan {
-    flectra(facts, sections).unwrap_or_else(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        panic!("{sections}{}", told.join("\n"));
-    })
+    right(flectra(facts, sections), sections)
 }
 
 /// What Debian's package makes.

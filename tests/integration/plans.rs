@@ -12,7 +12,7 @@ use bringup::proof::Proof;
 use bringup::secret;
 
 use crate::outline::{file, files, outline};
-use crate::support::{facts, planned};
+use crate::support::{facts, planned, right};
 
 const DATABASES: [&str; 3] = ["sqlite", "postgresql", "mariadb"];
 const QUEUES: [&str; 3] = ["embedded", "redis", "rabbitmq"];
@@ -27,10 +27,7 @@ fn webapp(facts: &Facts, sections: &str) -> Result<Plan, Vec<Problem>> {
 /// As [`webapp`], for answers that are right.
 #[track_caller]
 fn plan(facts: &Facts, sections: &str) -> Plan {
-    webapp(facts, sections).unwrap_or_else(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        panic!("{sections}{}", told.join("\n"));
-    })
+    right(webapp(facts, sections), sections)
 }
 
 #[test]

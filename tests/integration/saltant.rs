@@ -9,7 +9,7 @@ use bringup::proof::ports::Exposure;
 use bringup::secret;
 
 use crate::outline::{file, files, outline};
-use crate::support::{facts, planned};
+use crate::support::{facts, planned, right};
 
 const LOGIN: &str = "project: {login: operator}\n";
 const SITE: &str = "/etc/nginx/sites-available/saltant";
@@ -35,10 +35,7 @@ fn saltant(facts: &Facts, sections: &str) -> Result<Plan, Vec<Problem>> {
 /// As [`saltant`], for answers that are right.
 #[track_caller]
 fn plan(facts: &Facts, sections: &str) -> Plan {
-    saltant(facts, sections).unwrap_or_else(|problems| {
-        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        panic!("{sections}{}", told.join("\n"));
-    })
+    right(saltant(facts, sections), sections)
 }
 
 fn bookworm() -> Facts {

@@ -51,6 +51,15 @@ pub fn facts(codename: &str, init: &str) -> Facts {
     facts
 }
 
+/// The plan that these answers came to, which must be right.
+#[track_caller]
+pub fn right(made: Result<Plan, Vec<Problem>>, answers: &str) -> Plan {
+    made.unwrap_or_else(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        panic!("{answers}{}", told.join("\n"));
+    })
+}
+
 /// The plan of an answers file on a host, all the way that the program goes.
 pub fn planned(facts: &Facts, name: &str, answers: &[u8]) -> Result<Plan, Vec<Problem>> {
     // Reading a guide takes longer than everything after it, and there are hundreds of plans here.
