@@ -130,7 +130,10 @@ mod tests {
     #[test]
     fn a_missing_record_and_one_of_another_server_are_told() {
         let failure = prove(&host("192.0.2.7", ""), &[]).unwrap_err();
-        assert!(failure.what.contains("resolve the name bringup-") && failure.why.contains("no address"), "{failure:?}");
+        assert!(
+            failure.what.contains("resolve the name bringup-") && failure.why.contains("no address"),
+            "{failure:?}"
+        );
         assert_eq!(failure.hint.as_deref(), Some("make both records"));
         let failure = prove(&host("198.51.100.9", "192.0.2.7"), &[]).unwrap_err();
         assert_eq!(failure.why, "its address is 198.51.100.9, and not 192.0.2.7");

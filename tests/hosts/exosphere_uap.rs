@@ -3,6 +3,10 @@
 //! Nothing of upstream's is needed. One test there and back, and one with an authority, run always; the others with
 //! `tests/run --long`.
 
+use std::path::Path;
+
+use crate::acme::{Authority, NAME, from_the_authority, renew_in_time};
+use crate::acme_dns::{PORT, SECRET, name_server};
 use crate::host::{Host, Init, is_long, moved};
 use crate::pair::install;
 
@@ -97,7 +101,8 @@ fn proxies(server: &Host, instance: &Host) {
     // What is passed on, over both protocols.
     let told = get("200", &format!("http-{label}-8888.{UAP}"), "-H 'X-Forwarded-For: 192.0.2.1' -H 'Cookie: a=b'");
     let host = format!("Host: http-{label}-8888.{UAP}\n");
-    for line in [&host, "X-Forwarded-Proto: https\n", &format!("X-Forwarded-For: {}\n", instance.ip()), "Cookie: a=b\n"] {
+    for line in [&host, "X-Forwarded-Proto: https\n", &format!("X-Forwarded-For: {}\n", instance.ip()), "Cookie: a=b\n"]
+    {
         assert!(told.contains(line), "{line} is missing:\n{told}");
     }
     assert!(!told.contains("192.0.2.1") && !told.contains("Access-Control"), "{told}");
@@ -188,22 +193,29 @@ fn proxies(server: &Host, instance: &Host) {
     }
     // Plain http leads to https, for names of ours only.
     let plain = |name: &str| {
-        instance.sh(&format!("curl -si --max-time 5 --connect-to '::{to}:' 'http://{name}/a?b=c'")).stdout.to_lowercase()
+        instance
+            .sh(&format!("curl -si --max-time 5 --connect-to '::{to}:' 'http://{name}/a?b=c'"))
+            .stdout
+            .to_lowercase()
     };
     assert!(plain(&real).contains(&format!("location: https://{real}/a?b=c\r\n")), "{}", plain(&real));
     assert_eq!(plain("explore.example.test"), "");
-    let errors = server.sh("grep -E 'emerg|alert|crit|invalid port|no host in upstream' /var/log/nginx/error.log").stdout;
+    let errors =
+        server.sh("grep -E 'emerg|alert|crit|invalid port|no host in upstream' /var/log/nginx/error.log").stdout;
     assert_eq!(errors, "");
 }
 
 /// The ports of the server that another host reaches.
-fn open_from(other: &Host, server: &Host) -> String {
+fn open_from(other: &Host, server: &Host) -> Vec<u16> {
     let to = server.ip();
+    // All at once: a packet that is dropped is waited for.
     let script = format!(
         "for port in 21 22 25 53 80 111 443 3306 5432 8080 8443 8888; do \
-         timeout 1 bash -c '</dev/tcp/{to}/'$port 2>/dev/null && printf '%s ' $port; done; true"
+         (timeout 2 bash -c '</dev/tcp/{to}/'$port 2>/dev/null && echo $port) & done; wait"
     );
-    other.sh(&script).stdout.trim().to_owned()
+    let mut ports: Vec<u16> = other.sh(&script).stdout.lines().map(|line| line.parse().unwrap()).collect();
+    ports.sort_unstable();
+    ports
 }
 
 #[track_caller]
@@ -222,26 +234,21 @@ fn there_and_back(release: &str) {
     server.bringup(&file).expect(0);
     nothing_left_to_do(&server, &file);
     proxies(&server, &instance);
-    assert_eq!(open_from(&instance, &server), "80 443");
+    assert_eq!(open_from(&instance, &server), [80, 443]);
 
     server.cut();
     server.boot();
     server.exec(&["bringup", "verify", "--plain"]).expect(0);
-    assert_eq!(open_from(&instance, &server), "80 443");
+    assert_eq!(open_from(&instance, &server), [80, 443]);
     answers_with("200", &instance, &server.ip(), &format!("http-{}-8888.{UAP}", label(&instance)), "");
 
-    // One answer after the other is changed, and moves nothing else.
-    let change = |file: &str| {
-        let told = server.bringup(file).expect(0).both();
-        assert_eq!(moved(&told), ["reload nginx.service"], "{told}");
-    };
+    // One answer is changed, and moves nothing else.
     let main = file.replace("explore.", "cloud.");
-    change(&main);
-    // Without the instance's address its name leads nowhere.
-    let left_out = main.replace("  own: true", &format!("  own: true\n  left_out: [{}]", instance.ip()));
-    let fewer = left_out.replace(&format!("  instance: http://{}:8888/\n  status: 101\n", instance.ip()), "");
-    change(&fewer);
-    answers_with("404", &instance, &server.ip(), &format!("http-{}-8888.{UAP}", label(&instance)), "");
+    let told = server.bringup(&main).expect(0).both();
+    assert_eq!(moved(&told), ["reload nginx.service"], "{told}");
+    let origin = "-X OPTIONS -H 'Origin: https://explore.example.test'";
+    let told = answers_with("204", &instance, &server.ip(), UAP, origin).to_lowercase();
+    assert!(!told.contains("access-control"), "{told}");
     server.roll_back_all();
     server.assert_identical(&before);
 }
@@ -266,4 +273,68 @@ fn exosphere_uap_there_and_back_on_bullseye() {
     if is_long() {
         there_and_back("bullseye");
     }
+}
+
+/// A shipped answers file for an authority of the test, and some of its lines replaced.
+fn shipped(authority: &Authority, way: &str, changes: &[(&str, &str)]) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/answers").join(way);
+    let mut text = std::fs::read_to_string(file).unwrap();
+    let directory = format!(
+        "  mode: acme\n  directory: https://{}:14000/dir\n  authority: /root/authority.pem\n  propagation: 1\n",
+        authority.address
+    );
+    let own = [("uap.example.org", NAME), ("  mode: acme\n", &directory)];
+    for (from, to) in own.iter().chain(changes) {
+        assert!(text.contains(from), "{way} has no {from:?}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+/// What the certificate names that is shown for a name below the proxy's.
+fn certificate_names(server: &Host) -> String {
+    let script = format!(
+        "openssl s_client -connect 127.0.0.1:443 -servername http-198-51-100-7-8888.{NAME} </dev/null 2>/dev/null | \
+         openssl x509 -noout -ext subjectAltName"
+    );
+    server.sh(&script).expect(0).stdout
+}
+
+/// Issued through the DNS, and renewed.
+#[track_caller]
+fn certified(server: &Host, file: &str) {
+    server.bringup(file).expect(0);
+    from_the_authority(server);
+    let names = certificate_names(server);
+    assert!(names.contains(&format!("DNS:{NAME}")) && names.contains(&format!("DNS:*.{NAME}")), "{names}");
+    nothing_left_to_do(server, file);
+    renew_in_time(server);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn exosphere_uap_with_a_certificate_through_a_name_server() {
+    let Some(mut authority) = Authority::start() else { return };
+    name_server(&mut authority);
+    let server = authority.server("bookworm");
+    server.write("/root/uap-tsig", &format!("{SECRET}\n"));
+    let before = server.manifest("before");
+    let server_line = format!("dns_server: {}\n  dns_port: {PORT}", authority.address);
+    let file = shipped(&authority, "exosphere-uap-rfc2136.yaml", &[("dns_server: 192.0.2.53", &server_line)]);
+    // Both records are looked for before anything is changed: there is none, then one, then one that leads elsewhere.
+    let said = server.bringup(&file).expect(1).words();
+    assert!(said.contains(&format!("make a record for {NAME} and one for *.{NAME}")), "{said}");
+    authority.name(NAME, &server.address());
+    let said = server.bringup(&file).expect(1).words();
+    assert!(said.contains("resolve the name bringup-"), "{said}");
+    authority.name_others(&authority.address);
+    let said = server.bringup(&file).expect(1).words();
+    assert!(said.contains(&format!("its address is {}", authority.address)), "{said}");
+    server.assert_identical(&before);
+    authority.name_others(&server.address());
+    certified(&server, &file);
+    let kept = format!("/etc/ssl/{NAME}/dns.ini");
+    assert_eq!(server.sh(&format!("stat -c '%a %U:%G' {kept}")).expect(0).stdout.trim(), "600 root:root");
+    server.roll_back_all();
+    server.assert_identical(&before);
 }
