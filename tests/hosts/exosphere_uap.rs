@@ -338,3 +338,100 @@ fn exosphere_uap_with_a_certificate_through_a_name_server() {
     server.roll_back_all();
     server.assert_identical(&before);
 }
+
+/// Through certbot's real plugin, which asks a stand-in of Cloudflare's API: a token that is refused, then one that is
+/// right.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn exosphere_uap_with_a_certificate_through_cloudflare() {
+    if !is_long() {
+        return;
+    }
+    let Some(authority) = Authority::start() else { return };
+    install(&authority.host, "python3");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/cloudflare.py");
+    authority.host.push(&program, "/root/cloudflare.py");
+    authority
+        .host
+        .sh("systemd-run -q --unit=cloudflare python3 /root/cloudflare.py example.test right-token")
+        .expect(0);
+    authority.await_port(8080);
+    let server = authority.server("bookworm");
+    let api = format!("[CloudFlare]\nbase_url = http://{}:8080/client/v4\n", authority.address);
+    server.sh("mkdir -m 0700 /root/.cloudflare").expect(0);
+    server.write("/root/.cloudflare/cloudflare.cfg", &api);
+    authority.name_others("198.51.100.9");
+    server.write("/root/uap-cloudflare", "wrong-token\n");
+    let before = server.manifest("before");
+    let file = shipped(&authority, "exosphere-uap-cloudflare.yaml", &[]);
+    let told = server.bringup(&file).expect(0).words();
+    assert!(told.contains("self-signed certificate for now") && told.contains("Cloudflare refused"), "{told}");
+    server.write("/root/uap-cloudflare", "right-token\n");
+    certified(&server, &file);
+    server.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
+    server.write("/root/uap-cloudflare", "wrong-token\n");
+    let difference = server.difference(&before);
+    let others: Vec<&str> = difference.lines().filter(|line| !line.contains("/root/uap-cloudflare")).collect();
+    assert!(others.is_empty(), "{difference}");
+}
+
+/// nginx with a site of others that has no name, and so gets what nobody else does; and a long name of ours.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn exosphere_uap_beside_sites_of_others() {
+    if !is_long() {
+        return;
+    }
+    let (server, instance) = (Host::start("bookworm", Init::Systemd), instance());
+    install(&server, "nginx curl");
+    server.sh("rm /etc/nginx/sites-enabled/default").expect(0);
+    server.write("/etc/nginx/sites-enabled/shop", "server { listen 80; location / { return 200 shop; } }\n");
+    server.sh("chmod 644 /etc/nginx/sites-enabled/shop && systemctl restart nginx").expect(0);
+    let before = server.manifest("before");
+    let long = format!("{}.example.test", "a".repeat(60));
+    let file = answers(&instance, "").replace(UAP, &long);
+    let told = server.bringup(&file).expect(0).words();
+    assert!(told.contains("serves other sites here"), "{told}");
+    nothing_left_to_do(&server, &file);
+    let name = format!("http-{}-8888.{long}", label(&instance));
+    answers_with("200", &instance, &server.ip(), &name, "");
+    answers_with("404", &instance, &server.ip(), &format!("http-127-0-0-1-22.{long}"), "");
+    // Theirs answers as before, and names of nobody on https lead nowhere.
+    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.ip())).stdout, "shop");
+    answers_with("404", &instance, &server.ip(), "explore.example.test", "");
+    server.roll_back_all();
+    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.ip())).stdout, "shop");
+    server.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn exosphere_uap_goes_away_when_nginx_or_one_of_the_last_proofs_fails() {
+    if !is_long() {
+        return;
+    }
+    let (server, instance) = (Host::start("trixie", Init::Systemd), instance());
+    let file = answers(&instance, "");
+    let fails = |because: &str| {
+        let before = server.manifest("before");
+        let told = server.bringup(&file);
+        assert_eq!(told.status, 3, "{}", told.both());
+        assert!(told.words().contains(because), "{}", told.both());
+        server.assert_identical(&before);
+    };
+    // Early: nginx does not take the configuration.
+    server.sh("printf '#!/bin/sh\\nexit 7\\n' > /usr/local/sbin/nginx && chmod 755 /usr/local/sbin/nginx").expect(0);
+    fails("nginx -t -q");
+    server.sh("rm /usr/local/sbin/nginx").expect(0);
+    // Late: the instance does not answer as it should.
+    instance.sh("systemctl stop plain").expect(0);
+    fails("it answers 502 instead of 101");
+    // What is in the way is refused, and left alone.
+    server
+        .sh("mkdir -p /etc/nginx/sites-available && ln -s /etc/passwd /etc/nginx/sites-available/exosphere-uap")
+        .expect(0);
+    let before = server.manifest("before");
+    let told = server.bringup(&file).expect(1).words();
+    assert!(told.contains("/etc/nginx/sites-available/exosphere-uap"), "{told}");
+    server.assert_identical(&before);
+}
