@@ -419,10 +419,10 @@ fn exosphere_uap_goes_away_when_nginx_or_one_of_the_last_proofs_fails() {
         assert!(told.words().contains(because), "{}", told.both());
         server.assert_identical(&before);
     };
-    // Early: nginx does not take the configuration.
-    server.sh("printf '#!/bin/sh\\nexit 7\\n' > /usr/local/sbin/nginx && chmod 755 /usr/local/sbin/nginx").expect(0);
+    // Early: nginx, once installed, does not take what others have put there.
+    server.sh("mkdir -p /etc/nginx/conf.d && echo 'nonsense;' > /etc/nginx/conf.d/theirs.conf").expect(0);
     fails("nginx -t -q");
-    server.sh("rm /usr/local/sbin/nginx").expect(0);
+    server.sh("rm -r /etc/nginx").expect(0);
     // Late: the instance does not answer as it should.
     instance.sh("systemctl stop plain").expect(0);
     fails("it answers 502 instead of 101");
