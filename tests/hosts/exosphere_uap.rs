@@ -406,7 +406,7 @@ fn exosphere_uap_beside_sites_of_others() {
 
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
-fn exosphere_uap_goes_away_when_the_firewall_or_the_last_proof_fails() {
+fn exosphere_uap_goes_away_when_nginx_or_the_last_proof_fails() {
     if !is_long() {
         return;
     }
@@ -419,10 +419,10 @@ fn exosphere_uap_goes_away_when_the_firewall_or_the_last_proof_fails() {
         assert!(told.words().contains(because), "{}", told.both());
         server.assert_identical(&before);
     };
-    // Early: the firewall's program fails, when only packages and certificate are there.
-    server.sh("printf '#!/bin/sh\\nexit 7\\n' > /usr/local/sbin/nft && chmod 755 /usr/local/sbin/nft").expect(0);
-    fails("firewall.rules");
-    server.sh("rm /usr/local/sbin/nft").expect(0);
+    // Early: nginx, once installed, does not take what others have put there before. That is theirs, and stays.
+    server.sh("mkdir -p /etc/nginx/conf.d && echo 'nonsense;' > /etc/nginx/conf.d/theirs.conf").expect(0);
+    fails("nginx -t -q");
+    server.sh("rm -r /etc/nginx").expect(0);
     // Late: the instance does not answer as it should.
     instance.sh("systemctl stop plain").expect(0);
     fails("it answers 502 instead of 101");

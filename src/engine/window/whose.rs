@@ -259,11 +259,8 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
     }
     // 13
     // A purge removes a directory with what others have put there.
-    let swept = || {
-        let of_a_named = |it: &Transaction| path.ancestors().skip(1).any(|above| it.mentions(above));
-        packages && change.after.is_none() && case.transaction.is_some_and(of_a_named)
-    };
-    if case.transaction.is_some_and(|it| it.mentions(path)) && !untold || swept() {
+    let swept = packages && change.after.is_none() && case.transaction.is_some_and(|it| it.sweeps(path));
+    if case.transaction.is_some_and(|it| it.mentions(path)) && !untold || swept {
         return ours;
     }
     // 14

@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_pattern_is_as_short_as_a_person_would_write_it() {
         let of = |networks: &str, between: &str| eval(&format!("{networks} | ipv4_pattern('{between}')"));
-        assert_eq!(of("['198.51.100.16/28']", "-"), r"(?:198\-51\-100\-(?:1[6-9]|2[0-9]|3[01]))");
+        assert_eq!(of("['198.51.100.16/28']", "-"), "(?:198-51-100-(?:1[6-9]|2[0-9]|3[01]))");
         assert_eq!(of("['10.0.0.7', '10.0.0.6', '::/0']", "."), r"(?:10\.0\.0\.[67])");
         let any = "(?:[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5])";
         assert_eq!(of("['10.0.0.0/8']", "_"), format!("(?:10_{any}_{any}_{any})"));
