@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::acme::{Authority, NAME, from_the_authority, renew_in_time};
 use crate::acme_dns::{PORT, SECRET, name_server};
+use crate::crashes::killed_and_resumed;
 use crate::host::{Host, Init, is_long, moved};
 use crate::pair::install;
 
@@ -272,6 +273,16 @@ fn exosphere_uap_there_and_back_on_trixie() {
 fn exosphere_uap_there_and_back_on_bullseye() {
     if is_long() {
         there_and_back("bullseye");
+    }
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn exosphere_uap_killed_at_twenty_boundaries() {
+    if is_long() {
+        let (server, instance) = (Host::start("bookworm", Init::Systemd), instance());
+        let rollback = ["bringup", "rollback", "--all", "--yes", "--plain"];
+        killed_and_resumed(&server, &[], &answers(&instance, ""), &rollback);
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::engine::window::Nature;
 use crate::engine::window::dpkg::PriorVersions;
 use crate::host::Meta;
 use crate::host::fake::FakeHost;
@@ -147,6 +148,16 @@ fn rows_3_and_4_the_last_writer_decides() {
     assert!(Window::of_packages().written_by(unit("nginx.service")).ours(file("/etc/x")));
     let remembered = Window { others: [(INO, Writer::Other)].into(), ..Window::of(Nature::Program).blind() };
     assert!(remembered.theirs(file("/etc/x")), "from before a crash");
+}
+
+#[test]
+fn what_a_program_with_packages_of_its_own_makes_is_ours() {
+    // Nobody tells who makes an empty directory or a link.
+    for made in [new("/opt/shop/build/empty", Kind::Dir), link("/opt/shop/build/all.sql", "../all.sql")] {
+        assert!(Window::of_packages().theirs(made.clone()), "{made:?}");
+        let step = Footprint { nature: Nature::ProgramWithPackages, ..Window::of_packages().step };
+        assert!(Window { step, ..Window::of_packages() }.ours(made));
+    }
 }
 
 #[test]
