@@ -17,6 +17,7 @@ use crate::system::{accounts, paths, tree};
 use crate::undo::Undo;
 
 mod archive;
+mod content;
 mod git;
 mod reach;
 
@@ -40,6 +41,13 @@ pub struct Source {
     /// Expected SHA-256 of an archive; unchecked when empty.
     #[serde(default)]
     pub sha256: String,
+    /// Files that it must hold, by their paths in it; an empty one does not count. A directory or an archive on this
+    /// server is checked before anything changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_hold: Vec<String>,
+    /// Whether links are refused, as in files that a web server serves: a link can lead out of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_links: bool,
     /// Owner's name.
     #[serde(default = "root")]
     pub owner: String,
@@ -115,6 +123,9 @@ impl Act for Source {
                 From::Archive => archive::unpack(self, cx, dir)?,
                 From::Git => git::clone(self, cx, dir)?,
             };
+            if let Some(failure) = content::directory(cx.host, dir).and_then(|entries| self.unfit(&entries)) {
+                return Err(failure);
+            }
             self.settle(cx, dir, meta)?;
             Ok(resolved)
         })
