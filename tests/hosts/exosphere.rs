@@ -261,6 +261,8 @@ fn there_and_back(release: &str) {
 
     server.cut();
     server.boot();
+    // The server's network card is another one now.
+    cloud.host.sh("ip neigh flush all").expect(0);
     server.exec(&["bringup", "verify", "--plain"]).expect(0);
     works(&server, &cloud);
     nothing_left_to_do(&server, &file);
