@@ -140,10 +140,10 @@ pub struct Question {
     /// Whether `auto` is a legal answer (it then means the default).
     #[serde(default)]
     pub auto: bool,
-    /// Smallest integer allowed (or shortest text, in characters).
+    /// Smallest integer allowed (or shortest text, in characters; or fewest entries or rows).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<i64>,
-    /// Largest integer allowed (or longest text, in characters).
+    /// Largest integer allowed (or longest text, in characters; or most entries or rows).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
     /// A regular expression that the whole text must match, described by `pattern_hint`. For a secret it replaces the
@@ -159,6 +159,9 @@ pub struct Question {
     /// Whether an absolute path of this server is a `url`, too (and `user@host:path`, with the scheme `ssh`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub or_path: bool,
+    /// The columns of a `table`: questions without conditions and rules of their own, whose defaults are literals.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Question>,
     /// What is open besides `ports`: an expression that gives a list such as `locals.public.ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<String>,
@@ -218,6 +221,8 @@ pub enum QuestionKind {
     FreePort,
     /// A regular expression.
     Regex,
+    /// A list of rows, each a mapping with the keys that `columns` says.
+    Table,
 }
 
 impl QuestionKind {

@@ -53,7 +53,8 @@ impl AnswersFile {
     /// Where an answer (`web.host`, `web.names[2]`), or else its section, or else the file begins:
     /// `file:line:column`.
     pub fn place_of(&self, path: &str) -> String {
-        let (path, item) = path.split_once('[').unwrap_or((path, ""));
+        let at = path.find('[').unwrap_or(path.len());
+        let (path, within) = path.split_at(at);
         let (stage, question) = path.split_once('.').unwrap_or((path, ""));
         let Some((section, questions)) = self.document.root().get(stage) else {
             return self.document.start();
@@ -61,12 +62,7 @@ impl AnswersFile {
         let Some((key, node)) = questions.get(question) else {
             return self.document.place(section.at);
         };
-        let index = item.strip_suffix(']').and_then(|index| index.parse::<usize>().ok());
-        let at = match &node.content {
-            Content::Seq(items) => index.and_then(|index| items.get(index)).map_or(key.at, |item| item.at),
-            _ => place_of_value(key, node),
-        };
-        self.document.place(at)
+        self.document.place(place_within(key, node, within))
     }
 }
 
@@ -169,6 +165,25 @@ fn place_of_value(key: &Key, node: &Node) -> u32 {
         Content::Null | Content::Seq(_) | Content::Map(_) => key.at,
         _ => node.at,
     }
+}
+
+/// Where a part of a value stands, such as `[1]` of a list or `[1].name` of a table; of a cell that is missing, its row.
+fn place_within(key: &Key, node: &Node, within: &str) -> u32 {
+    let entry = within.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let entry = entry.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
+    match (&node.content, entry) {
+        (Content::Seq(items), Some((index, rest))) => match items.get(index) {
+            Some(item) => cell_within(item, rest),
+            None => key.at,
+        },
+        _ => place_of_value(key, node),
+    }
+}
+
+fn cell_within(row: &Node, within: &str) -> u32 {
+    let Some(cell) = within.strip_prefix('.') else { return row.at };
+    let (column, rest) = cell.split_at(cell.find('[').unwrap_or(cell.len()));
+    row.get(column).map_or(row.at, |(key, node)| place_within(key, node, rest))
 }
 
 struct Reader<'a> {
@@ -326,16 +341,11 @@ impl<'a> Reader<'a> {
             Ok(value) => {
                 self.given.values.insert(path, (value, Origin::File));
             }
-            Err(refusal) => {
-                let item = match (&node.content, refusal.item) {
-                    (Content::Seq(items), Some(index)) => items.get(index).map(|item| (index, item.at)),
-                    _ => None,
-                };
-                let (shown, at) = match item {
-                    Some((index, at)) => (format!("{path}[{index}]"), at),
-                    None => (path.clone(), place_of_value(key, node)),
-                };
-                self.find(at, &shown, refusal.message, refusal.hint);
+            Err(refusals) => {
+                for refusal in refusals {
+                    let at = place_within(key, node, &refusal.within);
+                    self.find(at, &format!("{path}{}", refusal.within), refusal.message, refusal.hint);
+                }
                 self.refused.insert(path);
             }
         }
@@ -379,12 +389,12 @@ impl<'a> Reader<'a> {
 }
 
 /// A value as [`Given`] holds it. Null and `auto` are judged with the other answers.
-fn accepted(question: &Question, value: &Value, literals: Literals) -> Result<Value, Refusal> {
+fn accepted(question: &Question, value: &Value, literals: Literals) -> Result<Value, Vec<Refusal>> {
     if value.is_null() || (question.auto && value == "auto") {
         return Ok(value.clone());
     }
     if question.kind == QuestionKind::Secret && !(question.optional && is_empty(value)) {
-        let source = secret_source(question, value, literals)?;
+        let source = secret_source(question, value, literals).map_err(|refusal| vec![refusal])?;
         return Ok(serde_json::to_value(source).unwrap_or_default());
     }
     check_value(question, value)

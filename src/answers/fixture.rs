@@ -24,6 +24,12 @@ pub(crate) fn tiny() -> Guide {
     }
 }
 
+/// A guide whose only question is a table.
+pub(crate) fn table() -> Guide {
+    let stage = include_bytes!("../../tests/fixtures/guides/tiny/table.yaml");
+    Guide { stages: vec![yaml::from_slice("table.yaml", stage).unwrap()], ..tiny() }
+}
+
 /// Debian on 2 processors and 2 GiB.
 pub(crate) fn facts() -> Facts {
     Facts {

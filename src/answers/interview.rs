@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answers::file::typed;
+use crate::answers::interview::cell::{Cell, answer_of, rows_in};
 use crate::answers::resolve::{UNANSWERED, requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::{Application, Facts};
 use crate::guide::expression::Expressions;
 use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
+
+mod cell;
 
 const NAME: &str = Application::NAME;
 
@@ -46,10 +49,10 @@ impl Earlier {
     }
 }
 
-/// A question that is asked now.
+/// A question that is asked now, or a cell of a table.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {
-    /// `database.engine`.
+    /// `database.engine`; of a cell `exosphere.clouds[0].name`.
     pub path: String,
     /// The question.
     pub question: &'a Question,
@@ -77,7 +80,7 @@ pub struct Gap {
 impl Gap {
     /// A problem, with the stage and the question that its path names.
     pub fn of(problem: &Problem) -> Self {
-        let path = problem.path.split('[').next().unwrap_or_default();
+        let path = answer_of(&problem.path);
         let (stage, question) = path.split_once('.').unwrap_or((path, ""));
         Self {
             stage: (!stage.is_empty()).then(|| stage.to_owned()),
@@ -185,7 +188,18 @@ impl Interview {
 
     /// Answers a question; `None` takes the answer away, so that the default holds. Refused values are kept and
     /// reported as the field's problem.
+    ///
+    /// A cell of a table is answered likewise, by its path `stage.question[0].column`, and a row is taken away as
+    /// `stage.question[0]`.
     pub fn answer(&mut self, path: &str, value: Option<Value>) {
+        let (path, value) = match Cell::parse(path) {
+            Some(cell) => {
+                let rows = cell.put(rows_in(self.standing_value(cell.table)), value);
+                let required = self.question(cell.table).is_some_and(|question| !question.optional);
+                (cell.table, (!(rows.is_empty() && required)).then(|| json!(rows)))
+            }
+            None => (path, value),
+        };
         match value {
             Some(value) => {
                 self.given.values.insert(path.to_owned(), (value, Origin::Typed));
@@ -246,6 +260,60 @@ impl Interview {
         fields
     }
 
+    /// A question that is asked now, or a cell of a table, by its path.
+    pub fn field(&self, path: &str) -> Option<Field<'_>> {
+        match Cell::parse(path) {
+            Some(cell) => self.rows(cell.table).into_iter().flatten().find(|field| field.path == path),
+            None => self.fields(stage_of(path)).into_iter().find(|field| field.path == path),
+        }
+    }
+
+    /// The cells of a table, row by row. A table that must be answered has at least one row, to be filled in.
+    pub fn rows(&self, table: &str) -> Vec<Vec<Field<'_>>> {
+        let Some(question) = self.question(table).filter(|question| question.kind == QuestionKind::Table) else {
+            return Vec::new();
+        };
+        let origin = self.given.values.get(table).map(|(_, origin)| *origin);
+        let given = self.standing_value(table).as_array();
+        let count = given.map_or(0, Vec::len).max(usize::from(!question.optional));
+        let row = |at: usize| given.and_then(|rows| rows.get(at));
+        (0..count)
+            .map(|at| question.columns.iter().map(|column| self.cell(table, at, column, row(at), origin)).collect())
+            .collect()
+    }
+
+    fn cell<'a>(
+        &'a self,
+        table: &str,
+        row: usize,
+        column: &'a Question,
+        cells: Option<&'a Value>,
+        origin: Option<Origin>,
+    ) -> Field<'a> {
+        static OPEN: Value = Value::Null;
+        let path = format!("{table}[{row}].{}", column.id);
+        let given = cells.and_then(|cells| cells.get(&column.id));
+        let value = given.or(column.default.as_ref());
+        // A row that is not begun is missing as a whole.
+        let whole = || self.problems.iter().find(|problem| problem.path == table);
+        let problem = match cells {
+            Some(_) => self.problems.iter().find(|problem| about(problem, &path)),
+            None if value.is_none() && !column.optional => whole(),
+            None => None,
+        };
+        let value = if problem.is_some() { None } else { value.or(Some(&OPEN)) };
+        let origin = if given.is_some() { origin } else { Some(Origin::Default) };
+        Field { path, question: column, value, origin, problem }
+    }
+
+    /// What was given to a question, or else the answer that holds; null for none.
+    fn standing_value(&self, path: &str) -> &Value {
+        static NONE: Value = Value::Null;
+        let (stage, id) = path.split_once('.').unwrap_or((path, ""));
+        let given = self.given.values.get(path).map(|(value, _)| value);
+        given.or_else(|| self.resolved.values.get(stage)?.get(id)).unwrap_or(&NONE)
+    }
+
     /// The choices of a question with whether each is available here.
     pub fn offers<'a>(&self, question: &'a Question) -> Vec<(&'a Choice, bool)> {
         if question.choices.iter().all(|choice| choice.when.is_none()) {
@@ -265,7 +333,18 @@ impl Interview {
 
     /// Whether a problem is only a missing answer; nothing was refused.
     pub fn is_open(&self, problem: &Problem) -> bool {
-        !self.given.values.contains_key(&problem.path) && problem.message.starts_with(UNANSWERED)
+        !self.is_given(&problem.path) && problem.message.starts_with(UNANSWERED)
+    }
+
+    /// Whether a question or a cell was answered, so that there is something to take away.
+    pub fn is_given(&self, path: &str) -> bool {
+        match Cell::parse(path) {
+            Some(Cell { table, row, column: Some(column) }) => {
+                let given = self.given.values.get(table).and_then(|(rows, _)| rows.get(row)?.get(column));
+                given.is_some_and(|value| !value.is_null())
+            }
+            _ => self.given.values.contains_key(path),
+        }
     }
 
     /// Whether something in a stage was refused, rather than not answered yet.
@@ -277,6 +356,9 @@ impl Interview {
     pub fn default_of(&self, path: &str) -> Option<(String, Vec<String>)> {
         let question = self.question(path)?;
         let default = question.default.as_ref()?;
+        if Cell::parse(path).is_some() {
+            return Some((text_of(default), Vec::new()));
+        }
         let names = default.as_str().and_then(|template| self.expressions.names_in_template(template).ok());
         let mut other = self.clone();
         other.answer(path, None);
@@ -302,8 +384,12 @@ impl Interview {
         of_host.chain(self.problems.iter().map(Gap::of)).collect()
     }
 
-    /// A question by its path.
+    /// A question by its path; of a cell, its column.
     pub fn question(&self, path: &str) -> Option<&Question> {
+        if let Some(cell) = Cell::parse(path) {
+            let table = self.question(cell.table)?;
+            return table.columns.iter().find(|column| Some(column.id.as_str()) == cell.column);
+        }
         let (stage, question) = path.split_once('.')?;
         let stage = self.guide.stages.iter().find(|candidate| candidate.id == stage)?;
         stage.questions.iter().find(|candidate| candidate.id == question)
@@ -322,10 +408,9 @@ impl Interview {
                 _ => String::new(),
             };
         }
-        let (stage, id) = path.split_once('.').unwrap_or((path, ""));
-        let given = self.given.values.get(path).map(|(value, _)| value);
-        let known = self.resolved.values.get(stage).and_then(|answers| answers.get(id));
-        text_of(given.or(known).unwrap_or(&Value::Null))
+        let Some(cell) = Cell::parse(path) else { return text_of(self.standing_value(path)) };
+        let given = cell.column.and_then(|column| self.standing_value(cell.table).get(cell.row)?.get(column));
+        given.or(question.default.as_ref()).map(text_of).unwrap_or_default()
     }
 
     /// The source of a secret.
@@ -370,14 +455,21 @@ pub fn text_of(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text_of).collect::<Vec<_>>().join(", "),
+        Value::Array(items) => {
+            let between = if items.iter().any(Value::is_object) { "; " } else { ", " };
+            items.iter().map(text_of).collect::<Vec<_>>().join(between)
+        }
+        Value::Object(cells) => {
+            let cells = cells.values().map(text_of).filter(|text| !text.is_empty());
+            cells.collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     }
 }
 
-/// Whether a problem concerns this answer, or an entry of it.
+/// Whether a problem concerns this answer, or an entry or a cell of it.
 fn about(problem: &Problem, path: &str) -> bool {
-    problem.path.split('[').next() == Some(path)
+    answer_of(&problem.path) == path || problem.path.split('[').next() == Some(path)
 }
 
 fn stage_of(path: &str) -> &str {

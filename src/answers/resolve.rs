@@ -23,6 +23,7 @@ mod reference;
 mod refusal;
 mod rules;
 mod sections;
+mod table;
 mod url;
 mod value;
 
@@ -106,6 +107,7 @@ fn odd_in(value: &Value) -> Option<visible::Odd> {
     match value {
         Value::String(text) => visible::odd(text),
         Value::Array(items) => items.iter().find_map(odd_in),
+        Value::Object(cells) => cells.values().find_map(odd_in),
         _ => None,
     }
 }
@@ -258,9 +260,9 @@ impl<'a> Walk<'a> {
     fn undecided(&mut self, question: &Question, path: String) {
         if let Some((value, Origin::Flag | Origin::File)) = self.given.values.get(&path)
             && !(value.is_null() || self.refused.contains(&path) || (question.auto && value == "auto"))
-            && let Err(refusal) = value::check(question, value)
+            && let Err(refusals) = value::check(question, value)
         {
-            self.refuse_value(&path, refusal);
+            self.refuse_values(&path, refusals);
         }
         self.unknown.insert(path);
     }
@@ -312,15 +314,15 @@ impl<'a> Walk<'a> {
                     Value::String(secret::mark(path))
                 }
                 Err(refusal) => {
-                    self.refuse_value(path, refusal);
+                    self.refuse_values(path, vec![refusal]);
                     return None;
                 }
             }
         } else {
             match value::check(question, given) {
                 Ok(value) => value,
-                Err(refusal) => {
-                    self.refuse_value(path, refusal);
+                Err(refusals) => {
+                    self.refuse_values(path, refusals);
                     return None;
                 }
             }
@@ -485,9 +487,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn refuse_value(&mut self, path: &str, refusal: Refusal) {
-        let path = refusal.item.map_or_else(|| path.to_owned(), |item| format!("{path}[{item}]"));
-        self.refuse(&path, refusal.message, refusal.hint);
+    fn refuse_values(&mut self, path: &str, refusals: Vec<Refusal>) {
+        for refusal in refusals {
+            self.refuse(&format!("{path}{}", refusal.within), refusal.message, refusal.hint);
+        }
     }
 
     fn defect(&mut self, path: &str, what: &str, error: &str) {

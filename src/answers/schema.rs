@@ -153,6 +153,7 @@ fn form(question: &Question) -> Value {
             }
             return form;
         }
+        QuestionKind::Table => return table(question),
         QuestionKind::Hostname => json!({"type": "string", "format": "hostname"}),
         QuestionKind::Email => json!({"type": "string", "format": "email"}),
         QuestionKind::Url if !question.or_path => json!({"type": "string", "format": "uri"}),
@@ -167,6 +168,17 @@ fn form(question: &Question) -> Value {
         form["pattern"] = format!("^(?:{pattern})$").into();
     } else if question.kind == QuestionKind::Path {
         form["pattern"] = "^/".into();
+    }
+    form
+}
+
+fn table(question: &Question) -> Value {
+    let columns: Map<_, _> = question.columns.iter().map(|column| (column.id.clone(), property(column))).collect();
+    let required: Vec<_> = question.columns.iter().filter(|column| is_required(column)).map(|it| &it.id).collect();
+    let row = json!({"type": "object", "properties": columns, "required": required, "additionalProperties": false});
+    let mut form = json!({"type": "array", "items": row, "minItems": question.min.unwrap_or(1).max(1)});
+    if let Some(max) = question.max {
+        form["maxItems"] = max.into();
     }
     form
 }
@@ -220,6 +232,12 @@ fn sample_question(out: &mut String, stage: &Stage, question: &Question) {
         if question.auto {
             comment(out, indent, "- auto: the default");
         }
+    }
+    for column in &question.columns {
+        let default = column.default.as_ref().map(|default| format!(", {} where it is left out", inline(default)));
+        let open = if column.optional { ", or nothing" } else { "" };
+        let words = format!("- {}: {} {}{open}{}", column.id, column.ask, allowed(column), default.unwrap_or_default());
+        comment(out, indent, &words);
     }
     if let Some(when) = &question.when {
         comment(out, indent, &format!("Only when: {when}"));

@@ -168,11 +168,47 @@ impl Linter {
 
     fn question(&mut self, stage: &Stage, question: &Question) {
         let at = format!("{}.{}", stage.id, question.id);
-        self.id(&at, &question.id);
-        self.require(&at, !question.ask.trim().is_empty(), "`ask` is missing");
         self.require(&at, !question.help.trim().is_empty(), "`help` is missing: say what the answer means");
         self.expression(&at, question.when.as_deref(), &[]);
         self.require(&at, !question.auto || question.default.is_some(), "`auto` means the default, but there is none");
+        self.expression(&format!("{at}.beside"), question.beside.as_deref(), &[]);
+        self.expression(&format!("{at}.allow_taken"), question.allow_taken.as_deref(), &["value", "owner"]);
+        self.typed(&at, question);
+        if question.kind != QuestionKind::Table {
+            return self.require(&at, question.columns.is_empty(), "only a `table` has `columns`");
+        }
+        self.require(&at, !question.columns.is_empty(), "a `table` needs `columns`");
+        let at = format!("{at}.columns");
+        self.unique(&at, question.columns.iter().map(|column| column.id.as_str()));
+        for column in &question.columns {
+            self.column(&format!("{at}.{}", column.id), column);
+        }
+    }
+
+    /// A cell is judged alone, before any expression can see it.
+    fn column(&mut self, at: &str, column: &Question) {
+        self.typed(at, column);
+        let alone = !matches!(column.kind, QuestionKind::Table | QuestionKind::Secret);
+        self.require(at, alone, "a column is neither a `table` nor a `secret`");
+        let literal = column.default.as_ref().is_none_or(|default| default.as_str().is_none_or(|it| !is_template(it)));
+        self.require(at, literal, "the default of a column is a literal");
+        for (field, written) in [
+            ("when", column.when.is_some() || column.choices.iter().any(|choice| choice.when.is_some())),
+            ("auto", column.auto),
+            ("rules", !column.rules.is_empty()),
+            ("columns", !column.columns.is_empty()),
+            ("beside", column.beside.is_some()),
+            ("allow_taken", column.allow_taken.is_some()),
+        ] {
+            self.require(at, !written, &format!("a column has no `{field}`; write a rule for the table"));
+        }
+    }
+
+    /// What a question and a column have alike.
+    fn typed(&mut self, at: &str, question: &Question) {
+        let at = at.to_owned();
+        self.id(&at, &question.id);
+        self.require(&at, !question.ask.trim().is_empty(), "`ask` is missing");
         let bounded = question.min.zip(question.max).is_none_or(|(min, max)| min <= max);
         self.require(&at, bounded, "`min` is larger than `max`");
         let told = question.pattern.is_none() || question.pattern_hint.is_some();
@@ -181,8 +217,6 @@ impl Linter {
             let used = self.template_leaves(&format!("{at}.default"), default, &[]);
             self.no_secret(&format!("{at}.default"), &used);
         }
-        self.expression(&format!("{at}.beside"), question.beside.as_deref(), &[]);
-        self.expression(&format!("{at}.allow_taken"), question.allow_taken.as_deref(), &["value", "owner"]);
         for (field, written, kind) in [
             ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
             ("or_path", question.or_path, QuestionKind::Url),

@@ -59,8 +59,8 @@ fn facts() -> Facts {
 }
 
 /// A plausible answer, as it stands in a file.
-fn plausible(question: &Question) -> &str {
-    match question.kind {
+fn plausible(question: &Question) -> String {
+    let text = match question.kind {
         QuestionKind::Choice => &question.choices[0].value,
         QuestionKind::Text => "example",
         QuestionKind::Integer => "12",
@@ -75,7 +75,13 @@ fn plausible(question: &Question) -> &str {
         QuestionKind::Ports => "[8443]",
         QuestionKind::Networks => "[192.0.2.0/24]",
         QuestionKind::Regex => "^x$",
-    }
+        QuestionKind::Table => {
+            let required = question.columns.iter().filter(|column| column.default.is_none() && !column.optional);
+            let cells: Vec<_> = required.map(|column| format!("{}: {}", column.id, plausible(column))).collect();
+            return format!("[{{{}}}]", cells.join(", "));
+        }
+    };
+    text.to_owned()
 }
 
 /// The sample with every open answer filled in.
@@ -94,7 +100,7 @@ fn filled(guide: &Guide) -> String {
             out.push_str("  ");
             out.push_str(name);
             out.push_str(": ");
-            out.push_str(plausible(question));
+            out.push_str(&plausible(question));
         }
         out.push('\n');
     }

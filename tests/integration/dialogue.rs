@@ -56,6 +56,13 @@ fn guides() -> &'static BTreeMap<String, Guide> {
     &GUIDES
 }
 
+/// A guide whose only question is a table.
+fn table() -> Guide {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/guides/tiny/table.yaml");
+    let stage = yaml::from_slice("table.yaml", &std::fs::read(file).unwrap()).unwrap();
+    Guide { stages: vec![stage], ..tiny() }
+}
+
 /// One question of every type. Its help is missing, so it is put together without being linted.
 fn tiny() -> Guide {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/guides/tiny");

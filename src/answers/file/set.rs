@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::answers::file::accepted;
-use crate::answers::resolve::Literals;
+use crate::answers::resolve::{Literals, Refusal};
 use crate::error::Problem;
 use crate::guide::{Guide, Question, QuestionKind};
 use crate::suggest::did_you_mean;
-use crate::yaml::quoted;
+use crate::yaml::{self, quoted};
 
 /// The path and the value of `stage.question=value`, for [`crate::answers::Given`] with the origin flag.
 ///
-/// Text is taken as it is; the entries of a list are separated by commas; a secret is `file:/path`, `env:NAME`
+/// Text is taken as it is; the entries of a list are separated by commas; a table is YAML on one line; a secret is `file:/path`, `env:NAME`
 /// or `generate:32`. The message of an error never repeats what stands behind the `=`, unless the question is
 /// known and no secret.
 pub fn parse_set(guide: &Guide, text: &str, literals: Literals) -> Result<(String, Value), Problem> {
@@ -31,10 +31,10 @@ pub fn parse_set(guide: &Guide, text: &str, literals: Literals) -> Result<(Strin
         let hint = form() + &did_you_mean(path, known.iter().map(String::as_str));
         return Err(problem("", format!("{} is not a question of the guide {}", quoted(path), guide.id), hint));
     };
-    match accepted(question, &typed(question, value), literals) {
-        Ok(value) => Ok((path.to_owned(), value)),
-        Err(refusal) => Err(problem(path, refusal.message, refusal.hint)),
-    }
+    accepted(question, &typed(question, value), literals).map(|value| (path.to_owned(), value)).map_err(|refusals| {
+        let first = refusals.into_iter().next().unwrap_or_else(|| Refusal::new("is refused", ""));
+        problem(&format!("{path}{}", first.within), first.message, first.hint)
+    })
 }
 
 fn find<'g>(guide: &'g Guide, path: &str) -> Option<&'g Question> {
@@ -60,6 +60,9 @@ pub(crate) fn typed(question: &Question, text: &str) -> Value {
         kind if kind.is_number() => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         QuestionKind::Bool => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         kind if kind.is_list() => text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect(),
+        QuestionKind::Table => {
+            yaml::parse("", text.as_bytes()).map_or_else(|_| text.into(), |rows| rows.root().to_json())
+        }
         QuestionKind::Secret => match text.split_once(':') {
             Some(("file", path)) => json!({"file": path}),
             Some(("env", name)) => json!({"env": name}),

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::answers::fixture::{facts, tiny};
+use crate::answers::fixture::{facts, table, tiny};
+use crate::answers::resolve::Literals;
 
 fn begun() -> Interview {
     Interview::new(tiny(), facts(), Given::default())
@@ -194,4 +195,56 @@ fn a_secret_is_edited_as_it_was_typed_and_not_told_where_it_is_generated() {
         interview.type_in("database.password", typed);
         assert_eq!(interview.text("database.password"), typed);
     }
+}
+
+#[test]
+fn a_table_is_answered_cell_by_cell() {
+    let mut interview = Interview::new(table(), facts(), Given::default());
+    let problems = |interview: &Interview| -> Vec<String> {
+        let of = |field: Field<'_>| field.problem.map(|problem| format!("{}: {}", field.path, problem.message));
+        interview.rows("clouds.list").into_iter().flatten().filter_map(of).collect()
+    };
+    // The first row is there to be filled in, and nothing is wrong yet.
+    assert_eq!(problems(&interview), ["clouds.list[0].host: must be answered"]);
+    assert!(!interview.refuses("clouds"));
+    interview.type_in("clouds.list[0].regions", "north, south");
+    assert_eq!(problems(&interview), ["clouds.list[0].host: must be answered"]);
+    assert_eq!(interview.gaps()[0].question.as_deref(), Some("list[0].host"));
+    assert!(!interview.refuses("clouds"));
+    interview.type_in("clouds.list[0].host", "nowhere");
+    assert!(interview.refuses("clouds") && problems(&interview).len() == 1);
+    assert_eq!(interview.text("clouds.list[0].host"), "nowhere");
+    interview.type_in("clouds.list[0].host", "a.example.org");
+    assert_eq!(problems(&interview), [""; 0]);
+    interview.type_in("clouds.list[1].host", "b.example.org");
+    interview.type_in("clouds.list[1].port", "0");
+    assert_eq!(problems(&interview), ["clouds.list[1].port: 0 is out of range"]);
+    // An empty text is the default again.
+    interview.type_in("clouds.list[1].port", "");
+    assert_eq!(interview.text("clouds.list[1].port"), "5000");
+    let rows = json!([
+        {"host": "a.example.org", "port": 5000, "regions": ["north", "south"]},
+        {"host": "b.example.org", "port": 5000, "regions": []},
+    ]);
+    assert_eq!(interview.resolved().values["clouds"]["list"], rows);
+    assert_eq!(text_of(&rows), "a.example.org, 5000, north, south; b.example.org, 5000");
+    interview.answer("clouds.list[0]", None);
+    assert_eq!(interview.resolved().values["clouds"]["list"], json!([rows[1]]));
+    interview.answer("clouds.list[0]", None);
+    assert_eq!(interview.standing("clouds"), Standing::Missing(1));
+}
+
+#[test]
+fn a_table_that_is_wrong_in_a_file_is_told_at_its_cells() {
+    let text = "version: 1\nguide: tiny\nclouds:\n  list:\n    - host: a.example.org\n      prot: 5000\n    - port: 0\n      regions: [x, '']\n    - c\n";
+    let told = crate::answers::file::read("a.yaml", text.as_bytes(), &table(), Literals::Refused).unwrap_err();
+    let places: Vec<_> = told.iter().map(|problem| format!("{} {}", problem.place, problem.path)).collect();
+    let wanted = [
+        "a.yaml:5:7 clouds.list[0]",
+        "a.yaml:7:7 clouds.list[1].host",
+        "a.yaml:7:13 clouds.list[1].port",
+        "a.yaml:8:20 clouds.list[1].regions[1]",
+        "a.yaml:9:7 clouds.list[2]",
+    ];
+    assert_eq!(places, wanted);
 }

@@ -12,13 +12,14 @@ pub struct Refusal {
     pub message: String,
     /// What is allowed, or what to do.
     pub hint: String,
-    /// Which entry of a list it concerns, from 0.
-    pub item: Option<usize>,
+    /// Which part of the answer it concerns: `[1]` is the second entry of a list, `[1].name` a cell of a table; the
+    /// whole of it where it is empty.
+    pub within: String,
 }
 
 impl Refusal {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), item: None }
+        Self { message: message.into(), hint: hint.into(), within: String::new() }
     }
 
     /// The same, naming invisible characters in the refused text, such as a no-break space.

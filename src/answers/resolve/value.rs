@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::answers::resolve::hostname;
 use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
-use crate::answers::resolve::url;
+use crate::answers::resolve::{table, url};
 use crate::guide::{Question, QuestionKind};
 use crate::secret;
 use crate::suggest::did_you_mean;
@@ -18,14 +18,19 @@ pub(super) const PORTS: &str = "write \"8443\", \"60000-61000/udp\" or \"5671 fr
 /// How networks are written.
 pub(super) const NETWORKS: &str = "write networks such as 192.0.2.0/24, or single addresses";
 
-/// The value as it is kept, or why it is refused. A secret is not a value; see [`super::secret_source`].
-pub fn check(question: &Question, value: &Value) -> Result<Value, Refusal> {
+/// The value as it is kept, or why it is refused: once, but for each cell of a table. A secret is not a value; see
+/// [`super::secret_source`].
+pub fn check(question: &Question, value: &Value) -> Result<Value, Vec<Refusal>> {
+    if question.kind == QuestionKind::Table && !(question.optional && is_empty(value)) {
+        return table::check_rows(question, value);
+    }
     judge(question, value).map_err(|refusal| {
-        let culprit = match (value, refusal.item) {
-            (Value::Array(items), Some(item)) => items.get(item),
+        let entry = refusal.within.trim_matches(['[', ']']).parse::<usize>();
+        let culprit = match (value, entry) {
+            (Value::Array(items), Ok(entry)) => items.get(entry),
             _ => Some(value),
         };
-        refusal.because_of(culprit.and_then(Value::as_str).unwrap_or_default())
+        vec![refusal.because_of(culprit.and_then(Value::as_str).unwrap_or_default())]
     })
 }
 
@@ -42,7 +47,7 @@ fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
         }
         QuestionKind::Bool => boolean(value),
         QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => list(question, value),
-        QuestionKind::Secret => Ok(value.clone()),
+        QuestionKind::Secret | QuestionKind::Table => Ok(value.clone()),
         QuestionKind::Text
         | QuestionKind::Hostname
         | QuestionKind::Email
@@ -93,6 +98,7 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::List => ("a list of texts", range(question.min, question.max, " entries")),
         QuestionKind::Ports => ("a list of ports", range(question.min, question.max, " entries")),
         QuestionKind::Networks => ("a list of networks", range(question.min, question.max, " entries")),
+        QuestionKind::Table => ("a table", range(question.min, question.max, " rows")),
         QuestionKind::Url if question.or_path => ("a URL or an absolute path", String::new()),
         QuestionKind::Url => ("a URL", String::new()),
         QuestionKind::Regex => ("a regular expression", String::new()),
@@ -121,7 +127,9 @@ pub(crate) fn nothing(question: &Question) -> Value {
         | QuestionKind::Path
         | QuestionKind::Url
         | QuestionKind::Regex => "".into(),
-        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => Value::Array(Vec::new()),
+        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks | QuestionKind::Table => {
+            Value::Array(Vec::new())
+        }
         QuestionKind::Choice
         | QuestionKind::Integer
         | QuestionKind::Bool
@@ -224,7 +232,7 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
             }
             other => Err(not_text(other)),
         };
-        checked.map_err(|refusal| Refusal { item: Some(index), ..refusal })?;
+        checked.map_err(|refusal| Refusal { within: format!("[{index}]"), ..refusal })?;
     }
     let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let few = question.min.is_some_and(|min| count < min);
@@ -366,7 +374,7 @@ mod tests {
     fn told(kind: &str, value: &Value) -> Result<Value, String> {
         let text = format!("{{id: x, ask: Which?, type: {kind}}}");
         let question: Question = crate::yaml::from_slice("question.yaml", text.as_bytes()).unwrap();
-        check(&question, value).map_err(|refusal| format!("{} ({})", refusal.message, refusal.hint))
+        check(&question, value).map_err(|all| format!("{} ({})", all[0].message, all[0].hint))
     }
 
     fn refused(kind: &str, value: &Value, why: &str) {

@@ -204,6 +204,20 @@ fn questions_are_complete() {
         ),
         "none of its choices",
     );
+    one(&problems("questions: [{id: q, ask: a?, type: table, help: h}]\n"), "a `table` needs `columns`");
+    one(
+        &problems("questions: [{id: q, ask: a?, type: text, help: h, columns: [{id: c, ask: a, type: text}]}]\n"),
+        "only a `table` has `columns`",
+    );
+    for (column, why) in [
+        ("type: secret", "neither a `table` nor a `secret`"),
+        ("type: text, default: '{{ facts.fqdn }}'", "is a literal"),
+        ("type: text, when: 'true'", "a column has no `when`"),
+        ("type: text, pattern: x", "needs a `pattern_hint`"),
+    ] {
+        let columns = format!("columns: [{{id: c, ask: a, {column}}}]");
+        one(&problems(&format!("questions: [{{id: q, ask: a?, type: table, help: h, {columns}}}]\n")), why);
+    }
     one(&problems("questions: [{id: Q, ask: a?, type: text, help: h}]\n"), "an id is lower case");
 }
 

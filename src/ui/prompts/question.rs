@@ -2,13 +2,15 @@
 
 use serde_json::Value;
 
-use crate::answers::interview::{Field, Interview, text_of};
+use crate::answers::interview::{Interview, text_of};
 use crate::answers::resolve::allowed;
 use crate::answers::{Origin, SecretSource};
 use crate::error::{Exit, Problem};
 use crate::guide::{Choice, Question, QuestionKind};
 use crate::ui::prompts::voice::{Heard, Voice, number};
 use crate::ui::style::MARK;
+
+mod table;
 
 /// What came of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +26,11 @@ pub enum Step {
 /// Asks until there is an answer that does, or something else is wanted.
 pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Result<Step, Exit> {
     let Some(question) = interview.question(path).cloned() else { return Ok(Step::On) };
+    if question.kind == QuestionKind::Table {
+        return table::ask(voice, interview, &question, path);
+    }
     put(voice, interview, &question, path);
-    let standing = |interview: &Interview| field_of(interview, path).is_some_and(|field| field.problem.is_none());
+    let standing = |interview: &Interview| interview.field(path).is_some_and(|field| field.problem.is_none());
     let mut typed_before = if standing(interview) { String::new() } else { interview.text(path) };
     loop {
         let heard = match question.kind {
@@ -84,7 +89,7 @@ fn put(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: 
 
 /// Every choice with its number; a star marks the current answer.
 fn choices(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: &str) {
-    let standing = field_of(interview, path).and_then(|field| field.value).map(text_of);
+    let standing = interview.field(path).and_then(|field| field.value).map(text_of);
     let offers = interview.offers(question);
     for (n, (choice, offered)) in offers.iter().enumerate() {
         let mut lead = number(n, offers.len());
@@ -104,9 +109,12 @@ fn described(choice: &Choice, offered: bool) -> String {
 
 /// What Enter takes and where that comes from, or why it takes nothing.
 fn told(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: &str) {
-    let Some(field) = field_of(interview, path) else { return };
+    let Some(field) = interview.field(path) else { return };
     if let Some(problem) = field.problem {
         let (message, hint) = words(question, problem);
+        // Of a row that is not begun the whole table is missing.
+        let hint =
+            if problem.path == path || !path.contains('[') { hint } else { format!("Allowed: {}", allowed(question)) };
         return voice.refusal(&message, &hint);
     }
     let value = match interview.secret(path).filter(|_| question.kind == QuestionKind::Secret) {
@@ -202,11 +210,6 @@ fn kept(source: &SecretSource) -> String {
         SecretSource::Env(name) => format!("the variable {name}"),
         SecretSource::Literal(_) => "what you typed".to_owned(),
     }
-}
-
-fn field_of<'i>(interview: &'i Interview, path: &str) -> Option<Field<'i>> {
-    let stage = path.split('.').next().unwrap_or(path);
-    interview.fields(stage).into_iter().find(|field| field.path == path)
 }
 
 /// What is to be known although nothing is refused, without the path that begins it.

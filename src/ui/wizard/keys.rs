@@ -112,8 +112,8 @@ const KEYS: &[(&str, &[Binding])] = &[
         "Answers",
         &[
             bind(Act::Pick, &[letter(' ')], "choose, or switch between yes and no"),
-            bind(Act::More, &[letter('+')], "a larger number"),
-            bind(Act::Less, &[letter('-')], "a smaller number"),
+            bind(Act::More, &[letter('+')], "a larger number; another row of a table"),
+            bind(Act::Less, &[letter('-')], "a smaller number; remove a row"),
             bind(Act::Default, &[control('d')], "restore the default"),
             bind(Act::Generate, &[control('y')], "generate a password"),
             bind(Act::Reveal, &[control('r')], "show or hide a password"),

@@ -11,7 +11,7 @@ use bringup::ui::prompts::{Decision, Dialogue, Means, Voice, choose_guide, welco
 use insta::assert_snapshot;
 use serde_json::json;
 
-use super::{Script, guides, tiny};
+use super::{Script, guides, table, tiny};
 
 /// Line mode from its first line on, as `bringup` goes through it.
 fn talked(host: &FakeHost, look: Look, lines: &str) -> (Result<Decision, Exit>, String) {
@@ -202,4 +202,16 @@ fn what_a_change_leaves_open_is_named_and_asked() {
     let screen = script.screen;
     assert_snapshot!(screen);
     assert!(ended.is_ok(), "{ended:?}");
+}
+
+#[test]
+fn a_table_is_asked_row_by_row() {
+    let host = FakeHost::debian("bookworm");
+    // The first row is asked for at once, with a wrong port; then a second one, which goes, and the first is changed.
+    let mut script = Script::of("a.example.org|0||north, south|+|<|+|b.example.org|<|<|-2|9|1||5001||?||4|!");
+    let mut voice = Voice::new(&mut script, at(80), 24);
+    let interview = Interview::new(table(), probe(&host), Given::default());
+    let ended = Dialogue::new(&host, &mut voice, interview, Means::default()).run();
+    assert!(ended.is_err(), "{ended:?}");
+    assert_snapshot!(without_hashes(&script.screen));
 }

@@ -95,6 +95,8 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "requirements.txt",
             "/health",
         ]),
+        // Its cells are questions of their own.
+        QuestionKind::Table => Vec::new(),
     };
     if question.auto {
         found.extend(same(&["auto"]));
@@ -111,6 +113,23 @@ struct Walk {
     put: Vec<String>,
 }
 
+impl Walk {
+    /// Fills in what must be filled in of a table's first row, which is asked for at once.
+    fn first_row(&mut self, interview: &mut Interview, table: &Question, path: &str) {
+        for column in &table.columns {
+            let cell = format!("{path}[0].{}", column.id);
+            if column.default.is_some() || column.optional {
+                self.lines.push_back(String::new());
+                continue;
+            }
+            let right = candidates(column).into_iter().find(|(_, text)| interview.refusal(&cell, text).is_none());
+            let (line, text) = right.unwrap_or_else(|| panic!("nothing answers {cell}"));
+            self.lines.push_back(line);
+            interview.type_in(&cell, &text);
+        }
+    }
+}
+
 fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
     let order = |interview: &Interview| -> Vec<String> {
         let stages = interview.stages();
@@ -122,11 +141,18 @@ fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
     'questions: while let Some(path) = at.take() {
         walk.put.push(path.clone());
         let question = interview.question(&path).unwrap().clone();
+        if question.kind == QuestionKind::Table && problem(interview, &path).is_some() {
+            walk.first_row(interview, &question, &path);
+        }
         let candidates = candidates(&question);
         for tries in 0.. {
             assert!(tries < 500, "nothing answers {path}");
             let before = order(interview).iter().position(|candidate| *candidate == path).unwrap().checked_sub(1);
             match dice.roll(9) {
+                _ if question.kind == QuestionKind::Table => {
+                    walk.lines.push_back(String::new());
+                    break;
+                }
                 0 if steps_back > 0 && before.is_some() => {
                     steps_back -= 1;
                     walk.lines.push_back(["<", "back"][dice.roll(2)].to_owned());

@@ -166,7 +166,9 @@ impl App {
         let path = match (focus, &self.model.interview) {
             (Some(Focus::Field(path)), Some(interview)) => interview
                 .question(path)
-                .filter(|question| !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice))
+                .filter(|question| {
+                    !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice | QuestionKind::Table)
+                })
                 .map(|_| path.clone()),
             _ => None,
         };

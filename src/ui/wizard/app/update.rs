@@ -107,7 +107,7 @@ impl App {
             (None, Act::Help) if !matches!(self.route, Route::Stage(_) | Route::Product) => {
                 Transition::Open(Box::new(Overlay::keys(&self.model.theme)))
             }
-            (None, Act::Less | Act::More) if focus.as_ref().is_some_and(|focus| focus.path().is_some()) => {
+            (None, Act::Less | Act::More) if self.model.editor.is_some() => {
                 self.step_number(act == Act::More);
                 Transition::Stay
             }

@@ -34,6 +34,8 @@ pub enum Form {
     Lines,
     /// A number in front of its question, for pages of figures.
     Row,
+    /// A cell of a table: the answer behind its question, which has so many columns.
+    Cell(usize),
 }
 
 /// What questions are drawn from.
@@ -56,21 +58,36 @@ pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str],
     match field.question.kind {
         QuestionKind::Choice => choice(asked, field, to),
         QuestionKind::Bool => toggle(asked, field, to),
+        QuestionKind::Table => rows(asked, field, to),
         _ if row => local(asked, field, to),
-        _ => typed(asked, field, to),
+        _ => match form {
+            Form::Cell(ask) => cell(asked, field, ask, to),
+            Form::Lines | Form::Row => typed(asked, field, to),
+        },
     }
-    let indent = if row { NUMBER + INDENT } else { INDENT };
+    let is_cell = matches!(form, Form::Cell(_));
+    let indent = match form {
+        Form::Cell(ask) => ask + 6,
+        Form::Row if row => NUMBER + INDENT,
+        Form::Lines | Form::Row => INDENT,
+    };
     let mut noted = false;
     if let Some(problem) = field.problem {
         noted = true;
-        if !asked.interview.is_open(problem) {
+        if field.question.kind == QuestionKind::Table && problem.path != field.path {
+            // It stands at its cell.
+            noted = false;
+        } else if !asked.interview.is_open(problem) {
             // The answer itself stands above.
             let words = in_words(problem);
+            // A cell stands in its row.
+            let row = words.split_once([':', ',']).filter(|_| is_cell && words.starts_with("row "));
+            let words = row.map_or(words.as_str(), |(_, rest)| rest.trim_start());
             let answer = asked.interview.text(&field.path);
             let short = [quoted(&answer), answer].into_iter().find_map(|answer| {
                 words.strip_prefix(&answer).and_then(|rest| rest.strip_prefix(' ')).filter(|_| !answer.is_empty())
             });
-            to.note(Role::Bad, Sign::Bad, indent - 2, short.unwrap_or(&words));
+            to.note(Role::Bad, Sign::Bad, indent - 2, short.unwrap_or(words));
         } else if let Some((_, why)) = problem.message.split_once(", because ") {
             to.note(Role::Dim, Sign::Pending, indent - 2, why);
         } else if row || matches!(field.question.kind, QuestionKind::Choice | QuestionKind::Bool) {
@@ -86,17 +103,23 @@ pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str],
     if noted {
         to.extend_stop();
     }
-    if noted || !row {
+    if !is_cell && (noted || !row) {
         to.blank();
     }
 }
 
-/// A problem in one sentence. Of a list, it says which entry.
+/// A problem in one sentence. It says which row of a table and which entry of a list.
 pub fn in_words(problem: &Problem) -> String {
-    let entry = problem.path.split_once('[').and_then(|(_, item)| item.trim_end_matches(']').parse::<usize>().ok());
-    let entry = entry.map_or_else(String::new, |at| format!("entry {}: ", at + 1));
+    let mut place = Vec::new();
+    let mut parts = problem.path.split('[').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        let (at, cell) = part.split_once(']').unwrap_or((part, ""));
+        let what = if cell.is_empty() && parts.peek().is_none() { "entry" } else { "row" };
+        place.extend(at.parse::<usize>().map(|at| format!("{what} {}", at + 1)));
+    }
+    let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(", ")) };
     let hint = if problem.hint.is_empty() { String::new() } else { format!("; {}", problem.hint) };
-    format!("{entry}{}{hint}", problem.message)
+    format!("{place}{}{hint}", problem.message)
 }
 
 /// Where an answer came from, in a word or two; what was typed needs none.
@@ -227,6 +250,54 @@ fn local(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
         to.line(vec![Span::raw(" ".repeat(hang)), ask]);
     }
     to.stop(stop, from);
+}
+
+/// A cell: its question, which was shortened to `ask` columns, and the answer behind it.
+fn cell(asked: Asked<'_>, field: &Field<'_>, ask: usize, to: &mut ViewBuilder<'_>) {
+    let stop = Focus::Field(field.path.clone());
+    let from = to.row();
+    let before = INDENT + ask + 2;
+    let room = to.width().saturating_sub(before).max(2);
+    let usual = if field.question.kind.is_number() { NUMBER + 1 } else { TEXT };
+    let columns = usual.max(text::width(&asked.interview.text(&field.path)) + 1).min(room);
+    let shown = shown(asked, field, columns, room, to);
+    let cursor = shown.cursor;
+    let cut = to.theme().sign(Sign::Ellipsis);
+    let label = text::pad(&text::shorten(&to.clean(&field.question.ask), ask, cut), ask);
+    let role = if to.at(&stop) { Role::Focus } else { Role::Value };
+    let mut pieces = vec![Span::raw(" ".repeat(INDENT - 2)), to.span(role, &label), Span::raw("  ")];
+    pieces.extend(shown.pieces(columns, false, to));
+    to.stop_line(&stop, pieces, None);
+    if let Some(cursor) = cursor {
+        to.cursor(before + cursor);
+    }
+    to.stop(stop, from);
+}
+
+/// A table: the question, its rows, each with a line of its own that can be taken away, and a line to add another.
+fn rows(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
+    heading(asked, field, None, to);
+    let asks = field.question.columns.iter().map(|column| text::width(&to.clean(&column.ask))).max().unwrap_or(0);
+    let ask = asks.min(to.width() / 3);
+    let rows = asked.interview.rows(&field.path);
+    for (at, row) in rows.iter().enumerate() {
+        let stop = Focus::Field(format!("{}[{at}]", field.path));
+        line(&stop, INDENT - 2, &format!("Row {} of {}", at + 1, rows.len()), to);
+        for cell in row {
+            write(asked, cell, Form::Cell(ask), &[], to);
+        }
+        to.blank();
+    }
+    line(&Focus::Field(field.path.clone()), INDENT - 2, "+ another row", to);
+}
+
+/// A line that can be stopped at.
+fn line(stop: &Focus, indent: usize, says: &str, to: &mut ViewBuilder<'_>) {
+    let from = to.row();
+    let role = if to.at(stop) { Role::Focus } else { Role::Dim };
+    let says = to.span(role, says);
+    to.stop_line(stop, vec![Span::raw(" ".repeat(indent - 2)), says], None);
+    to.stop(stop.clone(), from);
 }
 
 /// The question in as many lines as it takes, and at the end of the first where the answer came from.

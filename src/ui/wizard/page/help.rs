@@ -9,12 +9,11 @@ use crate::ui::wizard::overlay::{Line, Overlay, Pager};
 use crate::ui::wizard::theme::{Role, Theme};
 
 /// What a question means, what may be answered, where its default comes from; then why the stage matters, and the keys.
-pub fn overlay(interview: &Interview, stage: &Stage, question: Option<&Question>, theme: &Theme) -> Overlay {
+pub fn overlay(interview: &Interview, stage: &Stage, path: Option<&str>, theme: &Theme) -> Overlay {
     let mut parts = Vec::new();
-    if let Some(question) = question {
-        let path = format!("{}.{}", stage.id, question.id);
+    if let Some((path, question)) = path.and_then(|path| Some((path, interview.question(path)?))) {
         parts.extend(about(interview, question));
-        if let Some((value, names)) = interview.default_of(&path) {
+        if let Some((value, names)) = interview.default_of(path) {
             let value = if value.is_empty() { String::new() } else { format!(": {value}") };
             let from = if names.is_empty() { String::new() } else { format!(" (from {})", names.join(", ")) };
             if !(value.is_empty() && from.is_empty()) {

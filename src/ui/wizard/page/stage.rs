@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::answers::interview::Interview;
 use crate::guide::{QuestionKind, Stage};
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
-use crate::ui::wizard::model::Change;
+use crate::ui::wizard::model::{Change, Route};
 use crate::ui::wizard::page::field::{self, Asked, Form};
 use crate::ui::wizard::page::{Page, Status, Transition, help, sizing, why};
 use crate::ui::wizard::theme::{Role, Sign, Theme};
@@ -103,7 +103,7 @@ impl Page for StagePage<'_> {
         let path = focus.and_then(Focus::path);
         let question = path.and_then(|path| interview.question(path));
         let kind = question.map(|question| question.kind);
-        let given = path.is_some_and(|path| interview.given().values.contains_key(path));
+        let given = path.is_some_and(|path| interview.is_given(path));
         let has_default = question.is_some_and(|question| question.default.is_some());
         let default = given.then(|| key_hint(Act::Default, if has_default { "default" } else { "clear" }));
         let mut key_hints = Vec::new();
@@ -132,9 +132,16 @@ impl Page for StagePage<'_> {
                 ]);
                 key_hints.extend(default);
             }
+            (_, Some(QuestionKind::Table)) => {
+                key_hints.extend([key_hint(Act::Enter, "next"), key_hint(Act::More, "add a row")]);
+                key_hints.extend(default);
+            }
             (_, Some(_)) => {
                 key_hints.push(key_hint(Act::Enter, "next"));
                 key_hints.extend(default);
+            }
+            (Some(Focus::Field(_)), None) => {
+                key_hints.extend([key_hint(Act::Enter, "next"), key_hint(Act::Less, "remove this row")]);
             }
             (_, None) => key_hints.push(key_hint(Act::Enter, "continue")),
         }
@@ -165,6 +172,12 @@ impl Page for StagePage<'_> {
             (Act::Pick, Some(Focus::Field(path))) => {
                 let yes = interview.text(path) == "true";
                 answer(path, Some(Value::Bool(!yes)))
+            }
+            (Act::More, Some(Focus::Field(path))) => self.add_row(interview, path),
+            // The pointer stays: at the row that takes its place, or behind the last.
+            (Act::Less, Some(Focus::Field(path))) => {
+                let left = interview.question(path).is_none().then(|| answer(path, None));
+                left.unwrap_or(Transition::Stay)
             }
             (Act::Enter, Some(Focus::Field(_))) => Transition::Next,
             (Act::Enter, Some(Focus::Button(_))) => Transition::Forward,
@@ -217,12 +230,22 @@ impl StagePage<'_> {
         writer.done()
     }
 
+    /// Another row at the end of a table, with the pointer on its first cell.
+    fn add_row(&self, interview: &Interview, table: &str) -> Transition {
+        let Some(question) = interview.question(table).filter(|question| question.kind == QuestionKind::Table) else {
+            return Transition::Stay;
+        };
+        let row = format!("{table}[{}]", interview.rows(table).len());
+        let first = question.columns.first().map(|column| Focus::Field(format!("{row}.{}", column.id)));
+        let go = Transition::Go(Route::Stage(self.id.to_owned()), first);
+        Transition::Change(Change::Answer(row, Some(json!({}))), Box::new(go))
+    }
+
     fn help(&self, interview: &Interview, path: Option<&str>) -> Transition {
         let Some(stage) = interview.guide().stages.iter().find(|stage| stage.id == self.id) else {
             return Transition::Stay;
         };
-        let question = path.and_then(|path| interview.question(path));
-        Transition::Open(Box::new(help::overlay(interview, stage, question, self.theme)))
+        Transition::Open(Box::new(help::overlay(interview, stage, path, self.theme)))
     }
 }
 

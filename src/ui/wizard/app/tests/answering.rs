@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::stage::{at, facts, open};
 use super::*;
-use crate::answers::fixture::tiny;
+use crate::answers::fixture::{table, tiny};
 use crate::guide::load;
 
 const SIZE: (u16, u16) = (80, 24);
@@ -413,4 +413,31 @@ fn on_a_small_screen_every_question_can_be_seen_under_the_pointer() {
         app.follow(Transition::Go(next, None));
         app.settle();
     }
+}
+
+#[test]
+fn a_table_is_typed_row_by_row() {
+    let mut app = at(table(), SIZE, true, &[]);
+    stand(&mut app, "clouds.list[0].host");
+    write(&mut app, "a.example.org");
+    code(&mut app, KeyCode::Enter);
+    code(&mut app, KeyCode::Enter);
+    write(&mut app, "north, south");
+    code(&mut app, KeyCode::Enter);
+    assert!(screen(&app).contains("add a row"), "{}", screen(&app));
+    write(&mut app, "+b");
+    let refused = screen(&app);
+    assert!(refused.contains("Row 2 of 2") && refused.contains("✗"), "{refused}");
+    insta::assert_snapshot!(refused);
+    write(&mut app, ".example.org");
+    assert_eq!(value(&app, "clouds.list"), "a.example.org, north, south; b.example.org");
+    // Back to the first row, which goes.
+    for _ in 0..4 {
+        code(&mut app, KeyCode::Up);
+    }
+    code(&mut app, KeyCode::Up);
+    assert!(screen(&app).contains("remove this row"), "{}", screen(&app));
+    write(&mut app, "-");
+    assert_eq!(value(&app, "clouds.list"), "b.example.org");
+    assert_eq!(app.model.interview.as_ref().unwrap().gaps(), []);
 }
