@@ -76,7 +76,8 @@ impl Act for Build {
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate()?;
         let release = self.required_release(cx.host)?;
-        let mut records = if self.tools.is_empty() { Vec::new() } else { self.toolbox(&self.describe()).records(cx)? };
+        let mut records =
+            if self.tools.is_empty() { Vec::new() } else { self.toolbox(&self.describe()).records(cx)? };
         records.extend(release.prepare(cx)?);
         records.push(Undo::RemoveTree { path: ground(&release) });
         Ok(records)
@@ -88,7 +89,11 @@ impl Act for Build {
         let ground = ground(&release);
         release.install(cx, |dir| {
             let build = || self.build(cx, &ground, dir);
-            if self.tools.is_empty() { build()? } else { self.toolbox(&self.describe()).with(cx, build)? }
+            if self.tools.is_empty() {
+                build()?
+            } else {
+                self.toolbox(&self.describe()).with(cx, build)?
+            }
             Ok(self.from.display().to_string())
         })
     }
@@ -137,7 +142,10 @@ impl Build {
 
     fn required_release(&self, host: &dyn Host) -> Outcome<Release<'_>> {
         let missing = || {
-            Failure::new(self.describe(), format!("{} or {} does not exist", self.from.display(), self.program.display()))
+            Failure::new(
+                self.describe(),
+                format!("{} or {} does not exist", self.from.display(), self.program.display()),
+            )
         };
         self.release(host)?.ok_or_else(missing)
     }

@@ -43,11 +43,9 @@ fn public(host: &Host, upstream: &Path) {
     assert!(git.arg("HEAD").args(COPIED).status().unwrap().success());
     host.push(&archive, "/root/public.tar");
     host.write("/root/stub.js", STUB);
-    host.sh(
-        "umask 022 && mkdir /root/public && tar -xf /root/public.tar -C /root/public --no-same-owner && \
-         chmod 0644 /root/stub.js && cp -p /root/stub.js /root/public/elm-web.js && rm /root/public.tar",
-    )
-    .expect(0);
+    host.sh("umask 022 && mkdir /root/public && tar -xf /root/public.tar -C /root/public --no-same-owner && \
+         chmod 0644 /root/stub.js && cp -p /root/stub.js /root/public/elm-web.js && rm /root/public.tar")
+        .expect(0);
 }
 
 /// A host with the APIs of a cloud and a DNS that knows their names.
@@ -61,15 +59,13 @@ impl Cloud {
         let host = Host::start("bookworm", Init::Systemd);
         packages(&host, "python3 openssl dnsmasq");
         let address = host.ip();
-        host.sh(
-            "mkdir /root/ca && cd /root/ca && for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes \
+        host.sh("mkdir /root/ca && cd /root/ca && for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes \
              -subj /CN=$ca -days 30 -keyout $ca-key.pem -out $ca.pem 2>/dev/null; done && \
              openssl req -newkey rsa:2048 -nodes -subj /CN=keystone -keyout key.pem -out request.pem 2>/dev/null && \
              echo subjectAltName=DNS:cloud.example.test,DNS:nova.cloud.example.test > names && \
              for pair in 'ca cert' 'other wrong'; do set -- $pair; openssl x509 -req -in request.pem -CA $1.pem \
-             -CAkey $1-key.pem -CAcreateserial -days 30 -extfile names -out $2.pem 2>/dev/null; done",
-        )
-        .expect(0);
+             -CAkey $1-key.pem -CAcreateserial -days 30 -extfile names -out $2.pem 2>/dev/null; done")
+            .expect(0);
         host.push(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/keystone.py"), "/root/ca/keystone.py");
         host.sh("systemd-run -q --unit=keystone --working-directory=/root/ca python3 keystone.py").expect(0);
         // A tenant's name below the cloud's may lead anywhere.
@@ -188,11 +184,18 @@ fn works(server: &Host, cloud: &Cloud) {
     let forged = ["-H", "X-Forwarded-For: 192.0.2.1", "-H", "Cookie: a=1", "-H", "X-Auth-Token: t"];
     let echo = browser.api(path, &forged).stdout;
     assert!(echo.contains(&format!("\"path\": \"{path}\"")), "{echo}");
-    assert!(echo.contains("\"host\": \"cloud.example.test:5000\"") && echo.contains("\"x-auth-token\": \"t\""), "{echo}");
+    assert!(
+        echo.contains("\"host\": \"cloud.example.test:5000\"") && echo.contains("\"x-auth-token\": \"t\""),
+        "{echo}"
+    );
     assert!(!echo.contains("192.0.2.1") && !echo.contains("cookie") && !echo.contains("exo-proxy"), "{echo}");
     // Larger than nginx's limit of 1 MiB, with and without its length.
     cloud.host.sh("head -c 30000000 /dev/zero > /root/image").expect(0);
-    for how in [&["-T", "/root/image"][..], &["-T", "/root/image", "-H", "Transfer-Encoding: chunked"], &["--http1.1", "-T", "/root/image"]] {
+    for how in [
+        &["-T", "/root/image"][..],
+        &["-T", "/root/image", "-H", "Transfer-Encoding: chunked"],
+        &["--http1.1", "-T", "/root/image"],
+    ] {
         let sent = browser.api("/v2/images/1/file", how).stdout;
         assert!(sent.contains("\"length\": 30000000"), "{how:?}: {sent}");
     }
@@ -222,7 +225,13 @@ fn works(server: &Host, cloud: &Cloud) {
         assert_eq!(browser.proxied(host, port, "/v3"), expected, "{host}, port {port}");
     }
     assert_eq!(browser.status("/proxy/v3", &[]), "403");
-    assert_eq!(browser.status("/%70roxy/v3", &["-H", "exo-proxy-orig-host: cloud.example.test", "-H", "exo-proxy-orig-port: 5000"]), "400");
+    assert_eq!(
+        browser.status(
+            "/%70roxy/v3",
+            &["-H", "exo-proxy-orig-host: cloud.example.test", "-H", "exo-proxy-orig-port: 5000"]
+        ),
+        "400"
+    );
 }
 
 /// The redirector: a token that Keystone's form posts, and nothing of it in the log.
@@ -230,7 +239,9 @@ fn works(server: &Host, cloud: &Cloud) {
 fn redirects(server: &Host, cloud: &Cloud) {
     let browser = Browser { cloud, server: server.ip() };
     let post = |body: &str| {
-        browser.get("/oidc-redirector", &["-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", "--data-binary", body]).stdout
+        browser
+            .get("/oidc-redirector", &["-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", "--data-binary", body])
+            .stdout
     };
     let target = format!("302 https://{HOST}/auth/oidc-login?token=gAAAAAB-secret_1");
     assert_eq!(post("token=gAAAAAB-secret_1"), target);
@@ -240,7 +251,10 @@ fn redirects(server: &Host, cloud: &Cloud) {
         assert_eq!(post(bad), "401 ", "{bad}");
     }
     assert_eq!(browser.status("/oidc-redirector?token=x", &[]), "401");
-    assert_eq!(browser.status("/oidc-redirector", &["-H", "Content-Type: application/json", "--data", "token=x"]), "401");
+    assert_eq!(
+        browser.status("/oidc-redirector", &["-H", "Content-Type: application/json", "--data", "token=x"]),
+        "401"
+    );
     let page = browser.get("/auth/oidc-login?token=gAAAAAB-secret_1", &["-i"]).stdout;
     assert!(page.contains("elm-web.js") && page.to_lowercase().contains("referrer-policy: strict-origin"), "{page}");
     server.sh("! grep -r gAAAAAB-secret /var/log/nginx").expect(0);
@@ -321,4 +335,155 @@ fn exosphere_from_a_finished_build_to_the_cloud_and_back_on_trixie() {
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_from_a_finished_build_to_the_cloud_and_back_on_bullseye() {
     there_and_back("bullseye");
+}
+
+/// A finished build in an archive: its checksum counts, and what could lead out of it, or is incomplete, is refused
+/// before anything changes.
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
+fn exosphere_from_an_archive_and_what_is_refused_in_one() {
+    let Some(upstream) = upstream() else { return };
+    let cloud = Cloud::start();
+    let server = server("bookworm", &upstream, &cloud);
+    server
+        .sh("cd /root && tar -czf good.tgz public && \
+             cp -r public linked && ln -s /etc/shadow linked/assets/shadow.txt && tar -cf linked.tar linked && \
+             cp -r public hard && ln hard/index.html hard/other.html && tar -cf hard.tar hard && \
+             tar -cPf absolute.tar public /etc/hostname && tar -cPf climbing.tar public /root/../etc/hostname && \
+             cp -r public empty && : > empty/elm-web.js && tar -cf empty.tar empty && \
+             tar -cf without.tar --exclude=elm-web.js public && head -c 1000 good.tgz > cut.tgz")
+        .expect(0);
+    let sum = server.sh("sha256sum < /root/good.tgz | cut -c -64").expect(0).stdout.trim().to_owned();
+    let with = |from: &str, location: &str, sum: &str| {
+        let source = format!("  from: {from}\n  location: /root/{location}\n{sum}");
+        answers(&[("  from: directory\n  location: /root/public\n", &source)])
+    };
+    let before = server.manifest("before");
+    for (from, location, expected) in [
+        ("archive", "linked.tar", "assets/shadow.txt in it is a link"),
+        ("directory", "linked", "assets/shadow.txt in it is a link"),
+        ("archive", "hard.tar", "in it is a link"),
+        ("archive", "empty.tar", "lacks elm-web.js"),
+        ("directory", "empty", "lacks elm-web.js"),
+        ("archive", "without.tar", "lacks elm-web.js"),
+        ("directory", "nowhere", "on this server before the run"),
+    ] {
+        let told = server.bringup(&with(from, location, "")).expect(1).words();
+        assert!(told.contains(expected), "{location}: {told}");
+    }
+    for (location, expected) in
+        [("absolute.tar", "outside the directory"), ("climbing.tar", "outside the directory"), ("cut.tgz", "")]
+    {
+        let ended = server.bringup(&with("archive", location, ""));
+        assert!([1, 3].contains(&ended.status) && ended.words().contains(expected), "{location}: {}", ended.both());
+    }
+    let wrong = format!("  sha256: {}\n", "0".repeat(64));
+    let told = server.bringup(&with("archive", "good.tgz", &wrong)).expect(3).words();
+    assert!(told.contains("SHA-256"), "{told}");
+    server.assert_identical(&before);
+
+    let file = with("archive", "good.tgz", &format!("  sha256: {sum}\n"));
+    server.bringup(&file).expect(0);
+    nothing_left_to_do(&server, &file);
+    works(&server, &cloud);
+    server.roll_back_all();
+    server.assert_identical(&before);
+}
+
+#[track_caller]
+fn failing(host: &Host, answers: &str, because: &str) -> String {
+    let told = host.bringup(answers).expect(3).words();
+    assert!(told.contains(because), "{told}");
+    told
+}
+
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
+fn exosphere_goes_away_when_the_cloud_is_not_trusted_or_does_not_answer() {
+    let Some(upstream) = upstream() else { return };
+    let cloud = Cloud::start();
+    let server = server("bookworm", &upstream, &cloud);
+    let before = server.manifest("before");
+    // The proxy trusts the system's authorities only.
+    let public = answers(&[("proxy:\n  authority: /root/cloud-ca.pem\n", "")]);
+    failing(&server, &public, "answers 502 through the proxy");
+    server.assert_identical(&before);
+    // A file without a certificate is refused before anything changes.
+    let key = cloud.host.sh("cat /root/ca/ca-key.pem").expect(0).stdout;
+    server.write("/root/other.pem", &key);
+    let before = server.manifest("before");
+    let other = answers(&[("/root/cloud-ca.pem", "/root/other.pem")]);
+    let told = server.bringup(&other).expect(1).words();
+    assert!(told.contains("it holds a private key"), "{told}");
+    server.assert_identical(&before);
+    // Late: security updates do not install themselves.
+    server.write("/etc/apt/apt.conf.d/99-never", "APT::Periodic::Unattended-Upgrade \"0\";\n");
+    let before = server.manifest("before");
+    failing(&server, &answers(&[]), "apt installs security updates automatically");
+    server.assert_identical(&before);
+}
+
+/// The build, with upstream's files and a stub of its compiler: npm's registry is all that it reaches.
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
+fn exosphere_is_built_by_a_user_without_rights() {
+    let Some(upstream) = upstream() else { return };
+    let cloud = Cloud::start();
+    let server = server("bookworm", &upstream, &cloud);
+    packages(&server, "git");
+    let package = |compile: &str| {
+        format!(
+            "{{\"name\": \"stub\", \"version\": \"1.0.0\", \"scripts\": {{\"elm:sideload\": \"id -un > who\", \
+             \"elm:git\": \"test ! -w /opt/exosphere\", \"elm\": \"{compile}\"}}}}"
+        )
+    };
+    let lock = r#"{"name": "stub", "version": "1.0.0", "lockfileVersion": 2, "packages": {"": {"name": "stub", "version": "1.0.0"}}}"#;
+    let commit = |compile: &str| {
+        server.write("/root/public/package.json", &package(compile));
+        server.write("/root/public/package-lock.json", lock);
+        let git = "git -C /root/public -c user.name=a -c user.email=a@example.org";
+        server
+            .sh(&format!(
+                "cd /root/public && chmod 644 package*.json && {{ [ -d .git ] || git init -q; }} && git add -A && \
+                 {git} commit -qm stub && git rev-parse HEAD"
+            ))
+            .expect(0)
+            .stdout
+            .trim()
+            .to_owned()
+    };
+    let with = |commit: &str| {
+        let source = format!("  from: git\n  location: /root/public\n  reference: {commit}\n");
+        answers(&[("  from: directory\n  location: /root/public\n", &source)])
+    };
+    server.sh("rm /root/public/elm-web.js").expect(0);
+    let good = commit("cp who elm-web.js");
+    let failing_one = commit("echo the compiler says no; exit 3");
+    let empty = commit("touch elm-web.js");
+    let linked = commit("ln -s /etc/shadow assets/shadow; cp who elm-web.js");
+    let second = commit("cp who elm-web.js; echo 2 >> elm-web.js; (setsid sleep 1000 &)");
+    let before = server.manifest("before");
+
+    let told = failing(&server, &with(&failing_one), "step 4 of 5 failed with status 3");
+    assert!(told.contains("the compiler says no"), "{told}");
+    server.assert_identical(&before);
+    failing(&server, &with(&empty), "lacks elm-web.js");
+    failing(&server, &with(&linked), "assets/shadow in it is a link");
+    server.assert_identical(&before);
+
+    server.bringup(&with(&good)).expect(0);
+    nothing_left_to_do(&server, &with(&good));
+    let page = || server.sh("cat /opt/exosphere/public/elm-web.js").expect(0).stdout;
+    assert_eq!(page(), "exosphere-build\n");
+    server.sh("[ -z \"$(find /opt/exosphere ! -user root)\" ]").expect(0);
+    server.sh("! command -v npm && ! command -v node && [ ! -e /opt/exosphere/public/package.json ]").expect(0);
+    assert_eq!(server.sh("ls /opt/exosphere/public.releases | wc -l").expect(0).stdout.trim(), "1");
+    // Another commit takes its place in one step; what the build has left running is ended.
+    server.bringup(&with(&second)).expect(0);
+    assert_eq!(page(), "exosphere-build\n2\n");
+    server.sh("! pgrep -u exosphere-build sleep 2>/dev/null; ! grep -l '^sleep' /proc/[0-9]*/comm").expect(0);
+    server.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    assert_eq!(page(), "exosphere-build\n");
+    server.roll_back_all();
+    server.assert_identical(&before);
 }

@@ -17,6 +17,7 @@ mod bounds;
 mod conformance;
 mod dialogue;
 mod documents;
+mod exosphere;
 mod faults;
 mod flectra;
 mod guides;

@@ -3,7 +3,7 @@
 // The clouds, written by bringup: change the answers and run it again.
 var cloud_configs = {
   "clouds": [
-{% for cloud in locals.clouds %}
+{% for cloud in config.clouds %}
     {
       "keystoneHostname": {{ cloud.keystone | part('/', 2) | part(':', 0) | json }},
       "friendlyName": {{ cloud.name | json }},

@@ -38,8 +38,7 @@ impl Source {
         let is_there = |name: &String| {
             entries.iter().any(|entry| entry.path == **name && entry.kind == Kind::File && entry.size > 0)
         };
-        let missing: Vec<&str> =
-            self.must_hold.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+        let missing: Vec<&str> = self.must_hold.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
         if missing.is_empty() {
             return None;
         }
@@ -84,7 +83,11 @@ pub(super) fn archived(host: &dyn Host, location: &str) -> Option<Vec<Entry>> {
     let entry = |(kind, size, name): (Kind, u64, &str)| {
         // As `--strip-components` counts, for which a leading `./` is one; without any it means nothing.
         let name = if strip == 0 { name.strip_prefix("./").unwrap_or(name) } else { name };
-        Entry { path: name.splitn(strip + 1, '/').nth(strip).unwrap_or_default().trim_end_matches('/').to_owned(), kind, size }
+        Entry {
+            path: name.splitn(strip + 1, '/').nth(strip).unwrap_or_default().trim_end_matches('/').to_owned(),
+            kind,
+            size,
+        }
     };
     Some(listed.into_iter().map(entry).collect())
 }

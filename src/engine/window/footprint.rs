@@ -63,11 +63,9 @@ impl Footprint {
             Action::Packages(_) | Action::Deb(_) => Nature::Packages,
             Action::Command(command) if !command.tools.is_empty() => Nature::Packages,
             Action::Build(build) if !build.tools.is_empty() => Nature::Packages,
-            Action::Command(_)
-            | Action::Acme(_)
-            | Action::PythonEnv(_)
-            | Action::Source(_)
-            | Action::Build(_) => Nature::Program,
+            Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) | Action::Build(_) => {
+                Nature::Program
+            }
             Action::User(_)
             | Action::Service(_)
             | Action::Database(_)
