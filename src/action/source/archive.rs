@@ -151,7 +151,7 @@ fn redirect(from: &str, location: &str) -> Result<String, String> {
 }
 
 /// Whether an archive's entry would lie outside the directory that it is unpacked into.
-fn strays(name: &str) -> bool {
+pub(super) fn strays(name: &str) -> bool {
     name.starts_with('/') || name.split('/').any(|part| part == "..")
 }
 

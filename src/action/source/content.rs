@@ -30,6 +30,10 @@ impl Source {
     /// Why this content is not what the guide needs.
     pub(super) fn unfit(&self, entries: &[Entry]) -> Option<Failure> {
         let refuse = |why: String, hint: &str| Some(Failure::new(self.describe(), why).hint(hint));
+        if let Some(stray) = entries.iter().find(|entry| archive::strays(&entry.path)) {
+            let why = format!("it holds {:?}, which would lie outside the directory", stray.path);
+            return refuse(why, "do not use this archive");
+        }
         let link = entries.iter().find(|entry| !matches!(entry.kind, Kind::File | Kind::Dir)).filter(|_| self.no_links);
         if let Some(link) = link {
             let why = format!("{} in it is a link, a device or a pipe", link.path);
@@ -82,6 +86,7 @@ pub(super) fn archived(host: &dyn Host, location: &str) -> Option<Vec<Entry>> {
     let strip = archive::components_to_strip(&listed.iter().map(|(_, _, name)| *name).collect::<Vec<_>>());
     let entry = |(kind, size, name): (Kind, u64, &str)| {
         // As `--strip-components` counts, for which a leading `./` is one; without any it means nothing.
+        let strip = if archive::strays(name) { 0 } else { strip };
         let name = if strip == 0 { name.strip_prefix("./").unwrap_or(name) } else { name };
         Entry {
             path: name.splitn(strip + 1, '/').nth(strip).unwrap_or_default().trim_end_matches('/').to_owned(),
@@ -144,6 +149,8 @@ mod tests {
         assert!(why(GOOD.replace(" 5 2026", " 0 2026")).unwrap().contains("lacks index.html, js/app.js"));
         let symbolic = format!("{GOOD}lrwxrwxrwx 0/0 0 2026-01-01 12:00 public/logo.png -> /etc/shadow\n");
         assert!(why(symbolic).unwrap().starts_with("logo.png in it is a link"));
+        let stray = format!("{GOOD}-rw-r--r-- 0/0 0 2026-01-01 12:00 /etc/hostname\n");
+        assert!(why(stray).unwrap().contains("outside the directory"));
         let hard = format!("{GOOD}hrw-r--r-- 0/0 0 2026-01-01 12:00 public/b link to public/index.html\n");
         assert!(why(hard).unwrap().starts_with("b in it is a link"));
     }

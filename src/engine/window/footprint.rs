@@ -26,6 +26,9 @@ pub struct Footprint {
     /// Files that its records name: the records decide about these.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub recorded: BTreeSet<PathBuf>,
+    /// Trees that its records remove as a whole: what is new below them is the step's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trees: Vec<PathBuf>,
     /// Whether it rolls something back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
@@ -132,6 +135,7 @@ impl Footprint {
                     step.packages.extend(new.cloned());
                 }
                 Undo::User { name, .. } | Undo::Service { name, .. } => step.names.push(name.clone()),
+                Undo::RemoveTree { path } => step.trees.push(path.clone()),
                 Undo::Membership { user, .. } => step.names.push(user.clone()),
                 Undo::Command { argv, .. } => {
                     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');

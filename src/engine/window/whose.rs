@@ -18,7 +18,7 @@
 //! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours, but for commands |
 //! | 13 | named in a script of a package of ours | ours |
 //! | 14 | a link to what a package of ours has | ours in a package step |
-//! | 15 | new below a new directory of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
+//! | 15 | new below a new directory or a tree of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
 //! | 16 | in a command's step, or of its name; not a file whose writer should have been told | ours |
 //! | 17 | everything else | theirs |
 //!
@@ -140,7 +140,7 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
 
 /// The author of each of these changes, in their order (sorted by path).
 pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
-    let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
+    let mut new_dirs: BTreeSet<&Path> = case.step.trees.iter().map(PathBuf::as_path).collect();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
     for change in changes {
         let verdict = one(case, change, &new_dirs);

@@ -250,6 +250,19 @@ fn row_15_below_a_new_directory_of_ours() {
     assert_eq!(Window::of_packages().blind().sort(&state), [Whose::Ours, Whose::Ours], "running state");
 }
 
+/// A build's empty directories have no writer, and its files may be anything.
+#[test]
+fn row_15_below_a_tree_that_the_steps_records_remove() {
+    let mut window = Window::of(Nature::Packages);
+    let empty = || new("/opt/shop.releases/1.build/tree/refs/tags", Kind::Dir);
+    assert!(window.theirs(empty()));
+    window.step.trees.push("/opt/shop.releases/1.build".into());
+    assert!(window.ours(empty()));
+    assert!(window.theirs(new("/opt/shop.releases/2.build/tree", Kind::Dir)));
+    let window = window.written_by(Writer::Other);
+    assert!(window.theirs(file("/opt/shop.releases/1.build/tree/x")), "a writer who is known decides");
+}
+
 #[test]
 fn rows_16_and_17_commands_and_everything_else() {
     assert!(Window::of(Nature::Program).blind().ours(file("/etc/x")));
