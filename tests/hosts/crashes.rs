@@ -10,7 +10,7 @@ fn quickstart() -> String {
 
 /// Where a kill leaves a state that no other kill leaves: with a change announced and not made (after a
 /// `begin`), and with a change made and not recorded (before an `end`). Taken from a real run's journal.
-fn kill_points(host: &Host) -> Vec<String> {
+pub fn kill_points(host: &Host) -> Vec<String> {
     let journal = host.sh("cat $(ls -d /var/lib/bringup/runs/*/ | tail -1)journal.jsonl").expect(0).stdout;
     let points: Vec<String> = journal
         .lines()

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::crashes::kill_points;
 use crate::host::{Ended, Host, Init, moved};
 use crate::pair::install as packages;
 
@@ -57,7 +58,7 @@ struct Cloud {
 impl Cloud {
     fn start() -> Self {
         let host = Host::start("bookworm", Init::Systemd);
-        packages(&host, "python3 openssl dnsmasq");
+        packages(&host, "python3 openssl dnsmasq curl");
         let address = host.ip();
         host.sh("mkdir /root/ca && cd /root/ca && for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes \
              -subj /CN=$ca -days 30 -keyout $ca-key.pem -out $ca.pem 2>/dev/null; done && \
@@ -263,13 +264,16 @@ fn redirects(server: &Host, cloud: &Cloud) {
 fn there_and_back(release: &str) {
     let Some(upstream) = upstream() else { return };
     let cloud = Cloud::start();
-    packages(&cloud.host, "curl");
     let server = server(release, &upstream, &cloud);
     let before = server.manifest("before");
     let file = answers(&[]);
     server.bringup(&file).expect(0);
     nothing_left_to_do(&server, &file);
     works(&server, &cloud);
+    // The authority's certificate was copied.
+    server.sh("mv /root/cloud-ca.pem /root/moved.pem").expect(0);
+    nothing_left_to_do(&server, &file);
+    server.sh("mv /root/moved.pem /root/cloud-ca.pem").expect(0);
     let ports: Vec<u16> = (1..1024).chain([3306, 5000, 8080, 8443]).collect();
     assert_eq!(open_from_outside(&server, &ports), [80, 443]);
 
@@ -421,6 +425,28 @@ fn exosphere_goes_away_when_the_cloud_is_not_trusted_or_does_not_answer() {
     let before = server.manifest("before");
     failing(&server, &answers(&[]), "apt installs security updates automatically");
     server.assert_identical(&before);
+}
+
+/// Ten places in the run, half of them with a change announced and not made, half with one made and not recorded.
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
+fn exosphere_killed_at_ten_boundaries_is_rolled_back() {
+    let Some(upstream) = upstream() else { return };
+    let cloud = Cloud::start();
+    let server = server("bookworm", &upstream, &cloud);
+    let before = server.manifest("before");
+    server.bringup(&answers(&[])).expect(0);
+    let points = kill_points(&server);
+    server.roll_back_all();
+    server.assert_identical(&before);
+    for at in 0..10 {
+        // An odd distance takes turns between both kinds.
+        let point = &points[at * ((points.len() / 10) | 1) % points.len()];
+        server.bringup_env(&[&format!("BRINGUP_KILL={point}")], &answers(&[])).expect(4);
+        server.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+        let difference = server.difference(&before);
+        assert!(difference.is_empty(), "killed {point}, the host is not as it was:\n{difference}");
+    }
 }
 
 /// The build, with upstream's files and a stub of its compiler: npm's registry is all that it reaches.
