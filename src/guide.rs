@@ -93,9 +93,10 @@ pub struct Stage {
     /// `locals.<name>`.
     #[serde(default)]
     pub locals: Vec<Local>,
-    /// What the firewall lets in for this stage; `locals.public` has that of all stages so far.
-    #[serde(default)]
-    pub exposes: Vec<Exposed>,
+    /// What the firewall lets in for this stage; `locals.public` has that of all stages so far. `[]` says that it is
+    /// nothing, for a guide that opens no port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposes: Option<Vec<Exposed>>,
     /// What a backup of the application holds, as `locals.backup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,

@@ -131,10 +131,10 @@ impl<'a> Tracker<'a> {
         let drift = if fresh { Vec::new() } else { self.look(scope)? };
         self.keep_contents(drift.iter().filter(|change| is_followed(&change.path)), false)?;
         let (drift, theirs) = self.told(drift);
-        if step.nature == Nature::Packages {
+        if step.nature.has_packages() {
             self.keep_neighbors()?;
         }
-        let dpkg = if step.nature == Nature::Packages {
+        let dpkg = if step.nature.has_packages() {
             let before = dpkg::PriorVersions::read(self.host)?;
             let there = Transaction::read(self.host, &before, &step.packages)?;
             Some((before, there))
@@ -319,7 +319,7 @@ impl<'a> Tracker<'a> {
         let changes = self.look(scope)?;
         let mut crashed = self.died;
         let mut transaction = None;
-        if window.step.nature == Nature::Packages {
+        if window.step.nature.has_packages() {
             let before = status.and_then(|entry| self.content(entry.hash.as_ref()?)).unwrap_or_default();
             transaction = Some(Transaction::read(self.host, &dpkg::PriorVersions::of(&before), &window.step.packages)?);
             // dpkg may have continued without us for a while.

@@ -131,12 +131,12 @@ impl Linter {
     }
 
     fn sections(&mut self, stage: &Stage) {
-        for (index, exposed) in stage.exposes.iter().enumerate() {
+        for (index, exposed) in stage.exposes.iter().flatten().enumerate() {
             let at = format!("{}.exposes[{index}]", stage.id);
             self.expression(&at, exposed.when.as_deref(), &[]);
             self.section(&at, exposed);
         }
-        if !stage.exposes.is_empty() {
+        if stage.exposes.is_some() {
             self.names.add_local("public", false);
         }
         let Some(backup) = &stage.backup else { return };

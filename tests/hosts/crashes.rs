@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::dice::Dice;
 use crate::host::{Ended, Host, Init, answers};
 
 fn quickstart() -> String {
@@ -10,7 +11,7 @@ fn quickstart() -> String {
 
 /// Where a kill leaves a state that no other kill leaves: with a change announced and not made (after a
 /// `begin`), and with a change made and not recorded (before an `end`). Taken from a real run's journal.
-pub fn kill_points(host: &Host) -> Vec<String> {
+fn kill_points(host: &Host) -> Vec<String> {
     let journal = host.sh("cat $(ls -d /var/lib/bringup/runs/*/ | tail -1)journal.jsonl").expect(0).stdout;
     let points: Vec<String> = journal
         .lines()
@@ -67,6 +68,40 @@ fn killed_at_every_boundary_a_resumed_run_ends_like_an_undisturbed_one() {
     assert_eq!(shape(&host), shape(&undisturbed));
     let again = host.bringup(&quickstart()).expect(0);
     assert!(again.both().contains("othing to do"), "{}", again.both());
+}
+
+/// A whole guide: its run is killed at ten boundaries of the journal and its rollback at ten more, each somewhere within
+/// its tenth, as `BRINGUP_TEST_SEED` has it. What is resumed ends like an undisturbed run, and goes without a trace.
+pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[&str]) {
+    let seed = std::env::var("BRINGUP_TEST_SEED").map_or(1, |seed| seed.parse().expect("a number"));
+    println!("BRINGUP_TEST_SEED={seed}");
+    let mut dice = Dice(seed);
+    let before = host.manifest("before");
+    host.bringup_env(&[env, &["BRINGUP_KILL=before:2"]].concat(), answers).expect(4);
+    let plan = host.sh("cat $(ls -d /var/lib/bringup/runs/*/ | tail -1)plan.json").expect(0).stdout;
+    let actions = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["actions"].as_array().unwrap().len();
+    // An action begins and ends.
+    let mut killed = |from: usize, command: &[&str]| {
+        let mut at = Vec::new();
+        loop {
+            let line = (from + (2 * actions * at.len() + dice.roll(2 * actions)) / 10).max(host.journal_lines() + 1);
+            let wish = format!("BRINGUP_KILL={}:{line}", ["before", "after"][dice.roll(2)]);
+            let ended = host.exec_env(&[env, &[&wish]].concat(), command);
+            if ended.status == 0 {
+                break;
+            }
+            assert_eq!(ended.status, 4, "{wish}: {}", ended.both());
+            at.push(line);
+        }
+        println!("{} of {actions} actions: killed at {at:?}", command.join(" "));
+        assert!(at.len() >= 10, "{at:?}");
+    };
+    killed(0, &["bringup", "resume", "--yes", "--plain"]);
+    host.exec(&["bringup", "verify", "--plain"]).expect(0);
+    let again = host.bringup_env(env, answers).expect(0);
+    assert!(again.both().contains("othing to do"), "{}", again.both());
+    killed(host.journal_lines(), rollback);
+    host.assert_identical(&before);
 }
 
 /// Every third kill point of one kind: the points of both kinds take turns, beginning with `first`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::crashes::kill_points;
+use crate::crashes::killed_and_resumed;
 use crate::host::{Ended, Host, Init, moved};
 use crate::pair::install as packages;
 
@@ -427,26 +427,13 @@ fn exosphere_goes_away_when_the_cloud_is_not_trusted_or_does_not_answer() {
     server.assert_identical(&before);
 }
 
-/// Ten places in the run, half of them with a change announced and not made, half with one made and not recorded.
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
-fn exosphere_killed_at_ten_boundaries_is_rolled_back() {
+fn exosphere_killed_at_twenty_boundaries() {
     let Some(upstream) = upstream() else { return };
     let cloud = Cloud::start();
     let server = server("bookworm", &upstream, &cloud);
-    let before = server.manifest("before");
-    server.bringup(&answers(&[])).expect(0);
-    let points = kill_points(&server);
-    server.roll_back_all();
-    server.assert_identical(&before);
-    for at in 0..10 {
-        // An odd distance takes turns between both kinds.
-        let point = &points[at * ((points.len() / 10) | 1) % points.len()];
-        server.bringup_env(&[&format!("BRINGUP_KILL={point}")], &answers(&[])).expect(4);
-        server.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
-        let difference = server.difference(&before);
-        assert!(difference.is_empty(), "killed {point}, the host is not as it was:\n{difference}");
-    }
+    killed_and_resumed(&server, &[], &answers(&[]), &["bringup", "rollback", "--all", "--yes", "--plain"]);
 }
 
 /// The build, with upstream's files and a stub of its compiler: npm's registry is all that it reaches.

@@ -23,6 +23,7 @@ mod crashes;
 mod databases;
 mod decisions;
 mod dialogue;
+mod dice;
 mod exosphere;
 mod failures;
 mod firewall;

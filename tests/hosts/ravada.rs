@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::crashes::killed_and_resumed;
 use crate::host::{Ended, Host, Init, moved};
 use crate::pair::install as packages;
 
@@ -160,6 +161,14 @@ fn ravada_from_source_to_login_and_back_on_trixie() {
     there_and_back("trixie");
 }
 
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_RAVADA: tests/run"]
+fn ravada_killed_at_twenty_boundaries() {
+    let Some(source) = upstream() else { return };
+    let server = server("bookworm", &source);
+    killed_and_resumed(&server, &[], &answers("ravada.yaml", &[]), &ROLLBACK);
+}
+
 /// In the order in which packets are asked, whoever is in charge of the rest.
 fn beside(manager: &str, setup: &str) {
     let Some(source) = upstream() else { return };
@@ -212,7 +221,7 @@ fn ravada_goes_away_when_the_build_or_one_of_the_last_proofs_fails() {
     // Early: the package cannot be built, while its tools are installed.
     server.sh("mkdir -p /usr/local/bin && printf '#!/bin/sh\\nexit 7\\n' > /usr/local/bin/make && chmod 755 /usr/local/bin/make").expect(0);
     let before = server.manifest("before");
-    failing(&server, &answers("ravada.yaml", &[]), "build Ravada's package");
+    println!("{}", failing(&server, &answers("ravada.yaml", &[]), "build Ravada's package").both());
     server.assert_identical(&before);
     server.sh("rm /usr/local/bin/make").expect(0);
     // Late: security updates do not install themselves.
@@ -256,6 +265,7 @@ fn ravada_with_its_database_on_another_server() {
     server.boot();
     server.exec(&["bringup", "verify", "--plain"]).expect(0);
     let told = server.exec(&ROLLBACK).both();
+    println!("{told}");
     assert!(told.contains("stay in the database on the other server"), "{told}");
     server.assert_identical(&before);
 }

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::crashes::killed_and_resumed;
 use crate::host::{Ended, Host, Init, moved};
 use crate::pair::install;
 
@@ -44,6 +45,14 @@ fn answers(source: &str, more: &str) -> String {
         "version: 1\nguide: saltant\n{source}project: {{login: operator}}\nweb: {{host: jobs.example.test}}\n\
          {FIREWALL}{more}"
     )
+}
+
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn saltant_killed_at_twenty_boundaries() {
+    let Some(source) = upstream() else { return };
+    let (host, source) = host_with(&source);
+    killed_and_resumed(&host, &[PIP_CERT], &answers(&source, "broker: {management: true}\n"), &ROLLBACK);
 }
 
 /// Main processes of services, which are others after a restart.

@@ -16,6 +16,8 @@ mod answers;
 mod bounds;
 mod conformance;
 mod dialogue;
+#[path = "../hosts/dice.rs"]
+mod dice;
 mod documents;
 mod exosphere;
 mod faults;

@@ -16,8 +16,8 @@ pub const BACKUP: &str = "backup";
 impl Walk<'_> {
     /// Makes the locals of a stage's sections; they are unknown where it is not `known` whether the stage applies.
     pub(super) fn sections(&mut self, stage: &Stage, known: bool) {
-        if !stage.exposes.is_empty() {
-            let value = known.then(|| self.public(&stage.exposes)).flatten();
+        if let Some(exposes) = &stage.exposes {
+            let value = known.then(|| self.public(exposes)).flatten();
             self.section(PUBLIC, value);
         }
         if let Some(backup) = &stage.backup {
@@ -27,7 +27,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn sections_do_not_apply(&mut self, stage: &Stage) {
-        if !stage.exposes.is_empty() {
+        if stage.exposes.is_some() {
             self.local_does_not_apply(PUBLIC);
         }
         if stage.backup.is_some() {
@@ -137,6 +137,11 @@ backup:
         );
         assert_eq!(locals(json!(8443))["public"], json!({"name": "shop", "ports": [{"port": 8443, "name": "https"}]}));
         assert!(!locals(json!(0)).contains_key("public"), "the port is refused");
+        // A guide that opens nothing has a list, too.
+        let nothing = crate::yaml::from_slice("a.yaml", b"{id: w, title: W, why: w, exposes: []}").unwrap();
+        let guide = Guide { id: "worker".to_owned(), stages: vec![nothing], ..Guide::default() };
+        let (resolved, _) = survey(&guide, &Facts::default(), &Given::default(), &|_| String::new());
+        assert_eq!(resolved.locals["public"], json!({"name": "worker", "ports": []}));
     }
 
     #[test]

@@ -26,9 +26,6 @@ pub struct Footprint {
     /// Files that its records name: the records decide about these.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub recorded: BTreeSet<PathBuf>,
-    /// Trees that its records remove as a whole: what is new below them is the step's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trees: Vec<PathBuf>,
     /// Whether it rolls something back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub back: bool,
@@ -47,6 +44,8 @@ pub enum Nature {
     Packages,
     /// Anything.
     Program,
+    /// A program, and the packages that only it needs.
+    ProgramWithPackages,
 }
 
 impl Nature {
@@ -54,8 +53,18 @@ impl Nature {
         match self {
             Self::Recorded => None,
             Self::Settings => Some(ManifestScope::Settings),
-            Self::Packages | Self::Program => Some(ManifestScope::Disk),
+            Self::Packages | Self::Program | Self::ProgramWithPackages => Some(ManifestScope::Disk),
         }
+    }
+
+    /// Whether maintainer scripts run.
+    pub(super) const fn has_packages(self) -> bool {
+        matches!(self, Self::Packages | Self::ProgramWithPackages)
+    }
+
+    /// Whether a program runs that may touch anything.
+    pub(super) const fn has_program(self) -> bool {
+        matches!(self, Self::Program | Self::ProgramWithPackages)
     }
 }
 
@@ -64,8 +73,8 @@ impl Footprint {
     pub fn of(action: &Action, id: &str, undo: &[Undo]) -> Self {
         let nature = match action {
             Action::Packages(_) | Action::Deb(_) => Nature::Packages,
-            Action::Command(command) if !command.tools.is_empty() => Nature::Packages,
-            Action::Build(build) if !build.tools.is_empty() => Nature::Packages,
+            Action::Command(command) if !command.tools.is_empty() => Nature::ProgramWithPackages,
+            Action::Build(build) if !build.tools.is_empty() => Nature::ProgramWithPackages,
             Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) | Action::Build(_) => {
                 Nature::Program
             }
@@ -91,7 +100,7 @@ impl Footprint {
     /// decide about those. What maintainer scripts did to them is known from windows alone.
     #[must_use]
     pub fn besides(mut self, journal: &Journal) -> Self {
-        if self.nature != Nature::Packages {
+        if !self.nature.has_packages() {
             let records = journal.entries().iter().flat_map(|entry| &entry.undo);
             self.recorded.extend(records.filter_map(Undo::path).map(Path::to_owned));
         }
@@ -118,8 +127,7 @@ impl Footprint {
             | Undo::Unedit { .. }
             | Undo::Stays { .. } => Nature::Recorded,
         });
-        let strongest = |a: Nature, b: Nature| if a.rank() >= b.rank() { a } else { b };
-        let nature = nature.fold(Nature::Recorded, strongest);
+        let nature = nature.fold(Nature::Recorded, Nature::and);
         Self { action: id.to_owned(), nature, back: true, ..Self::names(undo) }
     }
 
@@ -135,7 +143,6 @@ impl Footprint {
                     step.packages.extend(new.cloned());
                 }
                 Undo::User { name, .. } | Undo::Service { name, .. } => step.names.push(name.clone()),
-                Undo::RemoveTree { path } => step.trees.push(path.clone()),
                 Undo::Membership { user, .. } => step.names.push(user.clone()),
                 Undo::Command { argv, .. } => {
                     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
@@ -150,12 +157,16 @@ impl Footprint {
 }
 
 impl Nature {
-    const fn rank(self) -> u8 {
-        match self {
-            Self::Recorded => 0,
-            Self::Settings => 1,
-            Self::Program => 2,
-            Self::Packages => 3,
+    /// That of a step that does both.
+    const fn and(self, other: Self) -> Self {
+        let packages = self.has_packages() || other.has_packages();
+        let program = self.has_program() || other.has_program();
+        match (packages, program) {
+            (true, true) => Self::ProgramWithPackages,
+            (true, false) => Self::Packages,
+            (false, true) => Self::Program,
+            (false, false) if matches!((self, other), (Self::Recorded, Self::Recorded)) => Self::Recorded,
+            (false, false) => Self::Settings,
         }
     }
 }
@@ -195,7 +206,7 @@ mod tests {
         assert_eq!(step.packages, ["b:amd64"]);
         let recorded: Vec<_> = step.recorded.iter().map(|path| path.display().to_string()).collect();
         assert_eq!(recorded, ["/etc/ufw/user.rules", "/etc/x"]);
-        assert_eq!((step.action.as_str(), step.nature, step.back), ("web.x", Nature::Packages, true));
+        assert_eq!((step.action.as_str(), step.nature, step.back), ("web.x", Nature::ProgramWithPackages, true));
     }
 
     #[test]
@@ -214,8 +225,9 @@ mod tests {
         }
         assert_eq!(
             (nature(&[&command, &packages]), nature(&[&packages, &command])),
-            (Nature::Packages, Nature::Packages)
+            (Nature::ProgramWithPackages, Nature::ProgramWithPackages)
         );
+        assert_eq!(nature(&[&packages, &user]), Nature::Packages);
         let scopes = [Nature::Recorded, Nature::Settings, Nature::Program, Nature::Packages].map(Nature::scope);
         assert_eq!(scopes, [None, Some(ManifestScope::Settings), Some(ManifestScope::Disk), Some(ManifestScope::Disk)]);
     }

@@ -18,8 +18,8 @@
 //! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours, but for commands |
 //! | 13 | named in a script of a package of ours | ours |
 //! | 14 | a link to what a package of ours has | ours in a package step |
-//! | 15 | new below a new directory or a tree of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
-//! | 16 | in a command's step, or of its name; not a file whose writer should have been told | ours |
+//! | 15 | new below a new directory of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
+//! | 16 | in a command's step, also one with packages of its own, or of its name; not a file whose writer should have been told | ours |
 //! | 17 | everything else | theirs |
 //!
 //! A new directory follows what is in it where it says nothing itself: it is theirs when all of it is.
@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::dpkg::{Transaction, md5_hex};
-use super::{Footprint, Nature, StepChange};
+use super::{Footprint, StepChange};
 use crate::host::{Kind, Stamp, Writer};
 use crate::undo::manifest::{Contents, is_kept, is_log};
 
@@ -140,7 +140,7 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
 
 /// The author of each of these changes, in their order (sorted by path).
 pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
-    let mut new_dirs: BTreeSet<&Path> = case.step.trees.iter().map(PathBuf::as_path).collect();
+    let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
     for change in changes {
         let verdict = one(case, change, &new_dirs);
@@ -183,7 +183,7 @@ fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> 
 /// The author of one change, and whether that is certain whatever is below it.
 fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
     let path = &change.path;
-    let packages = case.step.nature == Nature::Packages;
+    let packages = case.step.nature.has_packages();
     let new = change.before.is_none();
     let file = change.after.as_ref().is_some_and(|after| after.kind == Kind::File);
     let content_changed = file && changed_content(change);
@@ -251,7 +251,10 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
         return ours;
     }
     // 12
-    if case.step.nature != Nature::Program && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made)) && !untold {
+    if (packages || !case.step.nature.has_program())
+        && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made))
+        && !untold
+    {
         return ours;
     }
     if packages && fetched {
@@ -279,7 +282,7 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
     }
     // 16
     let named = || path.file_name().is_some_and(|name| case.step.names.iter().any(|known| name == known.as_str()));
-    if !packages && !untold && (case.step.nature == Nature::Program || named()) {
+    if !untold && (case.step.nature.has_program() || !packages && named()) {
         return (Whose::Ours, false);
     }
     // 17

@@ -13,6 +13,7 @@ use bringup::host::{Command, Host};
 
 use super::tally::{self, Tally};
 use super::{fresh, newest, run};
+use crate::dice::Dice;
 
 /// What he does, how, and a path that shows it.
 type Act = (&'static str, fn(&FakeHost), &'static str);
@@ -80,16 +81,6 @@ const ACTS: &[Act] = &[
         "/etc/htoprc",
     ),
 ];
-
-/// Random numbers that come again with their seed (Knuth's linear congruential generator).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-}
 
 fn without_backups(host: &FakeHost) -> Snapshot {
     let backups = ["/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-"];

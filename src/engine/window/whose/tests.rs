@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::engine::window::Nature;
 use crate::engine::window::dpkg::PriorVersions;
 use crate::host::Meta;
 use crate::host::fake::FakeHost;
@@ -150,6 +151,16 @@ fn rows_3_and_4_the_last_writer_decides() {
 }
 
 #[test]
+fn what_a_program_with_packages_of_its_own_makes_is_ours() {
+    // Nobody tells who makes an empty directory or a link.
+    for made in [new("/opt/shop/build/empty", Kind::Dir), link("/opt/shop/build/all.sql", "../all.sql")] {
+        assert!(Window::of_packages().theirs(made.clone()), "{made:?}");
+        let step = Footprint { nature: Nature::ProgramWithPackages, ..Window::of_packages().step };
+        assert!(Window { step, ..Window::of_packages() }.ours(made));
+    }
+}
+
+#[test]
 fn row_5_after_the_last_sign_of_life() {
     let died = |sec| Some(Stamp { sec, nsec: 0 });
     assert!(Window { crashed: died(98), ..Window::of(Nature::Program).blind() }.theirs(file("/etc/x")));
@@ -248,19 +259,6 @@ fn row_15_below_a_new_directory_of_ours() {
     assert_eq!(both(&of_nginx, file("/etc/nginx/a")), Whose::Ours, "an account of ours");
     let state = [new("/var/lib/nginx", Kind::Dir), file("/var/lib/nginx/a")];
     assert_eq!(Window::of_packages().blind().sort(&state), [Whose::Ours, Whose::Ours], "running state");
-}
-
-/// A build's empty directories have no writer, and its files may be anything.
-#[test]
-fn row_15_below_a_tree_that_the_steps_records_remove() {
-    let mut window = Window::of(Nature::Packages);
-    let empty = || new("/opt/shop.releases/1.build/tree/refs/tags", Kind::Dir);
-    assert!(window.theirs(empty()));
-    window.step.trees.push("/opt/shop.releases/1.build".into());
-    assert!(window.ours(empty()));
-    assert!(window.theirs(new("/opt/shop.releases/2.build/tree", Kind::Dir)));
-    let window = window.written_by(Writer::Other);
-    assert!(window.theirs(file("/opt/shop.releases/1.build/tree/x")), "a writer who is known decides");
 }
 
 #[test]
