@@ -447,7 +447,7 @@ fn exosphere_is_built_by_a_user_without_rights() {
     let package = |compile: &str| {
         format!(
             "{{\"name\": \"stub\", \"version\": \"1.0.0\", \"scripts\": {{\"elm:sideload\": \"id -un > who\", \
-             \"elm:git\": \"test ! -w /opt/exosphere\", \"elm\": \"{compile}\"}}}}"
+             \"elm:git\": \"test ! -w /opt/exosphere\", \"elm\": \"{compile}; :\"}}}}"
         )
     };
     let lock = r#"{"name": "stub", "version": "1.0.0", "lockfileVersion": 2, "packages": {"": {"name": "stub", "version": "1.0.0"}}}"#;
