@@ -336,14 +336,15 @@ impl Interview {
         !self.is_given(&problem.path) && problem.message.starts_with(UNANSWERED)
     }
 
-    /// Whether a question or a cell was answered, so that there is something to take away.
+    /// Whether a question or a cell was answered, or a row is there, so that there is something to take away.
     pub fn is_given(&self, path: &str) -> bool {
         match Cell::parse(path) {
             Some(Cell { table, row, column: Some(column) }) => {
                 let given = self.given.values.get(table).and_then(|(rows, _)| rows.get(row)?.get(column));
                 given.is_some_and(|value| !value.is_null())
             }
-            _ => self.given.values.contains_key(path),
+            Some(Cell { table, row, column: None }) => self.standing_value(table).get(row).is_some(),
+            None => self.given.values.contains_key(path),
         }
     }
 

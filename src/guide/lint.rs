@@ -102,6 +102,7 @@ impl Linter {
         self.require(&at, !RESERVED.contains(&stage.id.as_str()), "this name is taken by the format; choose another");
         self.require(&at, !stage.title.trim().is_empty(), "a stage needs a title");
         self.require(&at, !stage.why.trim().is_empty(), "a stage needs `why`, the reason it matters");
+        self.plain(&at, &[("title", &stage.title), ("why", &stage.why)]);
         self.expression(&format!("{at}.when"), stage.when.as_deref(), &[]);
         self.unique(&format!("{at}.questions"), stage.questions.iter().map(|question| question.id.as_str()));
         for question in &stage.questions {
@@ -209,6 +210,7 @@ impl Linter {
         let at = at.to_owned();
         self.id(&at, &question.id);
         self.require(&at, !question.ask.trim().is_empty(), "`ask` is missing");
+        self.plain(&at, &[("ask", &question.ask), ("help", &question.help)]);
         let bounded = question.min.zip(question.max).is_none_or(|(min, max)| min <= max);
         self.require(&at, bounded, "`min` is larger than `max`");
         let told = question.pattern.is_none() || question.pattern_hint.is_some();
@@ -234,6 +236,7 @@ impl Linter {
         for choice in &question.choices {
             let at = format!("{at}.choices.{}", choice.value);
             self.expression(&at, choice.when.as_deref(), &[]);
+            self.plain(&at, &[("label", &choice.label), ("note", &choice.note)]);
             let told = choice.when.is_none() || !choice.note.is_empty();
             self.require(&at, told, "a choice that is not always available needs a `note` saying why");
         }
@@ -242,6 +245,14 @@ impl Linter {
             && !question.choices.iter().any(|choice| choice.value == *default)
         {
             self.tell(&at, format!("its default `{default}` is none of its choices"), String::new());
+        }
+    }
+
+    /// Texts that are shown as they are written.
+    fn plain(&mut self, at: &str, texts: &[(&str, &str)]) {
+        for (field, text) in texts {
+            let told = format!("`{field}` is shown as it is written, and not a template");
+            self.require(at, !is_template(text), &told);
         }
     }
 

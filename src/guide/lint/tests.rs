@@ -218,6 +218,13 @@ fn questions_are_complete() {
         let columns = format!("columns: [{{id: c, ask: a, {column}}}]");
         one(&problems(&format!("questions: [{{id: q, ask: a?, type: table, help: h, {columns}}}]\n")), why);
     }
+    one(&problems("questions: [{id: q, ask: '{{ x }}?', type: text, help: h}]\n"), "`ask` is shown as it is written");
+    one(
+        &problems(
+            "questions: [{id: q, ask: a?, type: choice, help: h, choices: [{value: x, label: X, note: '{{ y }}'}]}]\n",
+        ),
+        "`note` is shown as it is written",
+    );
     one(&problems("questions: [{id: Q, ask: a?, type: text, help: h}]\n"), "an id is lower case");
 }
 

@@ -278,25 +278,32 @@ fn cell(asked: Asked<'_>, field: &Field<'_>, ask: usize, to: &mut ViewBuilder<'_
 fn rows(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     heading(asked, field, None, to);
     let asks = field.question.columns.iter().map(|column| text::width(&to.clean(&column.ask))).max().unwrap_or(0);
-    let ask = asks.min(to.width() / 3);
+    let ask = asks.min(to.width() * 2 / 5);
     let rows = asked.interview.rows(&field.path);
     for (at, row) in rows.iter().enumerate() {
-        let stop = Focus::Field(format!("{}[{at}]", field.path));
-        line(&stop, INDENT - 2, &format!("Row {} of {}", at + 1, rows.len()), to);
+        let path = format!("{}[{at}]", field.path);
+        let says = format!("Row {} of {}", at + 1, rows.len());
+        // One that is only there to be filled in cannot be taken away.
+        if asked.interview.is_given(&path) {
+            line(&Focus::Field(path), &says, to);
+        } else {
+            let says = to.span(Role::Dim, &says);
+            to.line(vec![Span::raw("  "), says]);
+        }
         for cell in row {
             write(asked, cell, Form::Cell(ask), &[], to);
         }
         to.blank();
     }
-    line(&Focus::Field(field.path.clone()), INDENT - 2, "+ another row", to);
+    line(&Focus::Field(field.path.clone()), "+ another row", to);
 }
 
 /// A line that can be stopped at.
-fn line(stop: &Focus, indent: usize, says: &str, to: &mut ViewBuilder<'_>) {
+fn line(stop: &Focus, says: &str, to: &mut ViewBuilder<'_>) {
     let from = to.row();
     let role = if to.at(stop) { Role::Focus } else { Role::Dim };
     let says = to.span(role, says);
-    to.stop_line(stop, vec![Span::raw(" ".repeat(indent - 2)), says], None);
+    to.stop_line(stop, vec![says], None);
     to.stop(stop.clone(), from);
 }
 
