@@ -474,7 +474,7 @@ fn exosphere_is_built_by_a_user_without_rights() {
     let failing_one = commit("echo the compiler says no; exit 3");
     let empty = commit("touch elm-web.js");
     let linked = commit("ln -s /etc/shadow assets/shadow; cp who elm-web.js");
-    let second = commit("cp who elm-web.js; echo 2 >> elm-web.js; (setsid sleep 1000 &)");
+    let second = commit("cp who elm-web.js; echo 2 >> elm-web.js; (setsid sleep 1000 > /dev/null 2>&1 < /dev/null &)");
     let before = server.manifest("before");
 
     let told = failing(&server, &with(&failing_one), "step 4 of 5 failed with status 3");
