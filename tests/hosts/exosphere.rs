@@ -73,7 +73,7 @@ impl Cloud {
         host.write(
             "/etc/dnsmasq.d/cloud.conf",
             &format!(
-                "address=/cloud.example.test/{address}\naddress=/other.example.test/{address}\n\
+                "local=/example.test/\naddress=/cloud.example.test/{address}\naddress=/other.example.test/{address}\n\
                  address=/tenant.cloud.example.test/127.0.0.1\n"
             ),
         );

@@ -17,6 +17,7 @@ const FINISHED: &str = "source: {from: directory, location: /root/public}\n";
 fn server(codename: &str) -> Facts {
     let mut facts = facts(codename, "systemd");
     facts.name_servers = ["192.0.2.53", "2001:db8::53"].map(str::to_owned).to_vec();
+    facts.addresses = ["127.0.0.1", "192.0.2.10", "::1", "2001:db8::10"].map(str::to_owned).to_vec();
     facts
 }
 
@@ -155,7 +156,7 @@ fn the_proxy_knows_its_domains_and_name_servers() {
     assert!(usual.contains("proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;"), "{usual}");
     assert!(!usual.contains("js_import"), "{usual}");
     let mut old = server("bookworm");
-    old.ipv6 = false;
+    old.addresses.pop();
     let private = site(&old, "proxy: {authority: /root/ca.pem, name_servers: [198.51.100.1]}\n");
     assert!(private.contains("resolver 198.51.100.1 valid=30s ipv6=off;"), "{private}");
     assert!(private.contains("proxy_ssl_trusted_certificate /etc/exosphere/authority.pem;"), "{private}");
