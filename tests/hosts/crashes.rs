@@ -80,11 +80,10 @@ pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[
     host.bringup_env(&[env, &["BRINGUP_KILL=before:2"]].concat(), answers).expect(4);
     let plan = host.sh("cat $(ls -d /var/lib/bringup/runs/*/ | tail -1)plan.json").expect(0).stdout;
     let actions = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["actions"].as_array().unwrap().len();
-    // An action begins and ends.
-    let mut killed = |from: usize, command: &[&str]| {
+    let mut killed = |from: usize, records: usize, command: &[&str]| {
         let mut at = Vec::new();
         loop {
-            let line = (from + (2 * actions * at.len() + dice.roll(2 * actions)) / 10).max(host.journal_lines() + 1);
+            let line = (from + (records * at.len() + dice.roll(records)) / 10).max(host.journal_lines() + 1);
             let wish = format!("BRINGUP_KILL={}:{line}", ["before", "after"][dice.roll(2)]);
             let ended = host.exec_env(&[env, &[&wish]].concat(), command);
             if ended.status == 0 {
@@ -96,11 +95,12 @@ pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[
         println!("{} of {actions} actions: killed at {at:?}", command.join(" "));
         assert!(at.len() >= 10, "{at:?}");
     };
-    killed(0, &["bringup", "resume", "--yes", "--plain"]);
+    // An action begins and ends, and is undone at once.
+    killed(0, 2 * actions, &["bringup", "resume", "--yes", "--plain"]);
     host.exec(&["bringup", "verify", "--plain"]).expect(0);
     let again = host.bringup_env(env, answers).expect(0);
     assert!(again.both().contains("othing to do"), "{}", again.both());
-    killed(host.journal_lines(), rollback);
+    killed(host.journal_lines(), actions, rollback);
     host.assert_identical(&before);
 }
 

@@ -170,7 +170,7 @@ fn ravada_killed_at_twenty_boundaries() {
 }
 
 /// In the order in which packets are asked, whoever is in charge of the rest.
-fn beside(manager: &str, setup: &str) {
+fn beside(manager: &str, setup: &str, reload: &str) {
     let Some(source) = upstream() else { return };
     let server = server("bookworm", &source);
     let (admin, viewer) = (Host::start("bookworm", Init::Systemd), Host::start("bookworm", Init::Systemd));
@@ -184,6 +184,9 @@ fn beside(manager: &str, setup: &str) {
     server.bringup(&file).expect(0);
     nothing_left_to_do(&server, &file);
     displays(&server, &admin, &viewer);
+    // Somebody else reloads it: a display that was open closes, and no other opens.
+    server.sh(reload).expect(0);
+    displays(&server, &admin, &viewer);
     server.cut();
     server.boot();
     server.exec(&["bringup", "verify", "--plain"]).expect(0);
@@ -196,14 +199,14 @@ fn beside(manager: &str, setup: &str) {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_RAVADA: tests/run"]
 fn ravada_keeps_its_displays_closed_beside_ufw() {
-    beside("ufw", "ufw allow 22/tcp && ufw --force enable");
+    beside("ufw", "ufw allow 22/tcp && ufw --force enable", "ufw reload");
 }
 
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_RAVADA: tests/run"]
 fn ravada_keeps_its_displays_closed_beside_firewalld() {
     // firewalld needs /etc/protocols, which every server has.
-    beside("firewalld netbase", "systemctl enable firewalld");
+    beside("firewalld netbase", "systemctl enable firewalld", "firewall-cmd --reload");
 }
 
 fn failing(host: &Host, answers: &str, because: &str) -> Ended {

@@ -98,14 +98,16 @@ fn what_upstreams_tools_choke_on_is_refused_with_the_reason() {
     }
 }
 
-/// The firewall's manager and chains, and whether the displays have rules of their own.
-fn in_charge(facts: &Facts, sections: &str) -> (Option<(Manager, String)>, bool) {
+/// The firewall's manager and chains, and what loads rules of the displays' own.
+fn in_charge(facts: &Facts, sections: &str) -> (Option<(Manager, String)>, &'static str) {
     let plan = plan(facts, sections);
     let firewall = plan.actions.iter().find_map(|planned| match &planned.action {
         Action::Firewall(firewall) => Some((firewall.manager, firewall.chains.join(" "))),
         _ => None,
     });
-    (firewall, plan.actions.iter().any(|planned| planned.id == "displays.rules"))
+    let by = ["displays.rules", "displays.direct"].into_iter();
+    let by: Vec<_> = by.filter(|id| plan.actions.iter().any(|planned| planned.id == *id)).collect();
+    (firewall, by.first().copied().unwrap_or_default())
 }
 
 #[test]
@@ -115,12 +117,14 @@ fn one_place_decides_about_the_displays() {
         manager.clone_into(&mut facts.firewall);
         facts
     };
-    let ours = (Some((Manager::Iptables, "RAVADA".to_owned())), false);
+    let ours = (Some((Manager::Iptables, "RAVADA".to_owned())), "");
     assert_eq!(in_charge(&on("none"), ""), ours);
     assert_eq!(in_charge(&on("nftables"), ""), ours);
-    assert_eq!(in_charge(&on("ufw"), ""), (Some((Manager::Ufw, String::new())), true));
-    assert_eq!(in_charge(&on("firewalld"), ""), (Some((Manager::Firewalld, String::new())), true));
-    assert_eq!(in_charge(&on("none"), "firewall: {manage: false}\n"), (None, true));
+    assert_eq!(in_charge(&on("ufw"), ""), (Some((Manager::Ufw, String::new())), "displays.rules"));
+    // It removes the rules of others when it is reloaded.
+    let direct = (Some((Manager::Firewalld, String::new())), "displays.direct");
+    assert_eq!(in_charge(&on("firewalld"), ""), direct);
+    assert_eq!(in_charge(&on("none"), "firewall: {manage: false}\n"), (None, "displays.rules"));
     // firewalld is asked after the rules of iptables: what they let in must get through there, too.
     let open = |manager: &str, sections: &str| {
         let plan = plan(&on(manager), sections);
