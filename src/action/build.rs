@@ -90,9 +90,9 @@ impl Act for Build {
         release.install(cx, |dir| {
             let build = || self.build(cx, &ground, dir);
             if self.tools.is_empty() {
-                build()?
+                build()?;
             } else {
-                self.toolbox(&self.describe()).with(cx, build)?
+                self.toolbox(&self.describe()).with(cx, build)?;
             }
             Ok(self.from.display().to_string())
         })

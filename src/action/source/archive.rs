@@ -35,10 +35,10 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
         return Err(Failure::new(what, why).hint("do not use this archive; nothing was unpacked"));
     }
     // A link could lead the entries after it elsewhere, so it is looked for before anything is unpacked.
-    if source.is_particular() {
-        if let Some(failure) = content::archived(cx.host, &name).and_then(|entries| source.unfit(&entries)) {
-            return Err(failure);
-        }
+    if source.is_particular()
+        && let Some(failure) = content::archived(cx.host, &name).and_then(|entries| source.unfit(&entries))
+    {
+        return Err(failure);
     }
     let strip = format!("--strip-components={}", components_to_strip(&names));
     let directory = dir.to_string_lossy();

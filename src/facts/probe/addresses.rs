@@ -32,10 +32,10 @@ pub fn name_servers(host: &dyn Host) -> Vec<String> {
     for line in text.lines() {
         let mut words = line.split_whitespace();
         let address = words.next().filter(|word| *word == "nameserver").and(words.next());
-        if let Some(address) = address.and_then(|word| word.parse::<IpAddr>().ok()).map(|ip| ip.to_string()) {
-            if !all.contains(&address) {
-                all.push(address);
-            }
+        if let Some(address) = address.and_then(|word| word.parse::<IpAddr>().ok()).map(|ip| ip.to_string())
+            && !all.contains(&address)
+        {
+            all.push(address);
         }
     }
     all
