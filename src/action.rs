@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use contract::{Act, Brings, Change, Context, Reversible, Verdict};
 
 pub mod acme;
+pub mod build;
 pub mod carry;
 pub mod certificate;
 pub mod command;
@@ -52,6 +53,7 @@ pub enum Action {
     Deb(deb::Deb),
     Source(source::Source),
     PythonEnv(python_env::PythonEnv),
+    Build(build::Build),
     Service(service::Service),
     Database(database::Database),
     Rabbitmq(rabbitmq::Rabbitmq),
@@ -75,6 +77,7 @@ impl Action {
         "deb",
         "source",
         "python_env",
+        "build",
         "service",
         "database",
         "rabbitmq",
@@ -117,6 +120,7 @@ impl Action {
             Self::Deb(a) => a,
             Self::Source(a) => a,
             Self::PythonEnv(a) => a,
+            Self::Build(a) => a,
             Self::Service(a) => a,
             Self::Database(a) => a,
             Self::Rabbitmq(a) => a,

@@ -46,6 +46,8 @@ pub struct Facts {
     pub ipv6: bool,
     /// Addresses of this server, except link-local ones.
     pub addresses: Vec<String>,
+    /// Addresses of the name servers that programs ask here, as `/etc/resolv.conf` lists them.
+    pub name_servers: Vec<String>,
     /// Guides with a run in place, by id.
     pub applied: Vec<String>,
     /// Packages that these runs installed, sorted.

@@ -17,6 +17,7 @@ use crate::system::{accounts, paths, tree};
 use crate::undo::Undo;
 
 mod archive;
+mod content;
 mod git;
 mod reach;
 
@@ -40,6 +41,13 @@ pub struct Source {
     /// Expected SHA-256 of an archive; unchecked when empty.
     #[serde(default)]
     pub sha256: String,
+    /// Files that it must hold, by their paths in it; an empty one does not count. A directory or an archive on this
+    /// server is checked before anything changes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub must_hold: Vec<String>,
+    /// Whether links are refused, as in files that a web server serves: a link can lead out of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_links: bool,
     /// Owner's name.
     #[serde(default = "root")]
     pub owner: String,
@@ -106,18 +114,8 @@ impl Act for Source {
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
-        let meta = accounts::require_meta(cx.host, "0755", &self.owner, &self.group)?;
         let release = self.release(self.required_identity(cx.host)?)?;
-        release.install(cx, |dir| {
-            let resolved = match self.from {
-                From::Asset => self.write_assets(cx, dir)?,
-                From::Directory => self.copy(cx, dir)?,
-                From::Archive => archive::unpack(self, cx, dir)?,
-                From::Git => git::clone(self, cx, dir)?,
-            };
-            self.settle(cx, dir, meta)?;
-            Ok(resolved)
-        })
+        release.install(cx, |dir| self.fill(cx, dir))
     }
 
     fn brings(&self) -> Brings {
@@ -126,6 +124,38 @@ impl Act for Source {
 }
 
 impl Source {
+    /// An archive in which nothing but these files and others is: no links.
+    pub(super) fn of_archive(path: &Path, archive: &str, must_hold: &[String]) -> Self {
+        Self {
+            path: path.to_owned(),
+            from: From::Archive,
+            location: archive.to_owned(),
+            reference: String::new(),
+            sha256: String::new(),
+            must_hold: must_hold.to_vec(),
+            no_links: true,
+            owner: root(),
+            group: root(),
+            files: BTreeMap::new(),
+        }
+    }
+
+    /// Fills an empty directory, and returns what the source was resolved to, such as a commit.
+    pub(super) fn fill(&self, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
+        let meta = accounts::require_meta(cx.host, "0755", &self.owner, &self.group)?;
+        let resolved = match self.from {
+            From::Asset => self.write_assets(cx, dir)?,
+            From::Directory => self.copy(cx, dir)?,
+            From::Archive => archive::unpack(self, cx, dir)?,
+            From::Git => git::clone(self, cx, dir)?,
+        };
+        if let Some(failure) = content::directory(cx.host, dir).and_then(|entries| self.unfit(&entries)) {
+            return Err(failure);
+        }
+        self.settle(cx, dir, meta)?;
+        Ok(resolved)
+    }
+
     /// Checks of the source that need no look at the host.
     fn validate(&self) -> Outcome<()> {
         let refuse = |why: &str, hint: &str| Err(Failure::new(self.describe(), why).hint(hint));

@@ -24,6 +24,8 @@ const PASSED_ON: &[&str] = &[
     "PIP_FIND_LINKS",
     "REQUESTS_CA_BUNDLE",
     "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_registry",
 ];
 
 /// How long the rest of a run's dead process gets to end by itself: systemd has asked it to.

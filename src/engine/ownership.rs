@@ -136,6 +136,7 @@ impl<'a> Look<'a> {
             Action::Directory(dir) if !dir.may_exist => self.directory(id, &dir.path, dir.user_data, identical),
             Action::Source(source) if !identical => self.path(id, &source.path),
             Action::PythonEnv(env) if !identical => self.path(id, &env.path),
+            Action::Build(build) if !identical => self.path(id, &build.path),
             Action::Certificate(certificate) if !identical => {
                 for path in [&certificate.certificate, &certificate.key] {
                     self.path(id, path);

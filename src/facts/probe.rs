@@ -71,6 +71,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         root,
         sshd: Sshd { admins: admins::find(host, &ssh::key_files(host)), ..ssh::find(host, &listening, ssh.as_ref()) },
         addresses: addresses::find(host),
+        name_servers: addresses::name_servers(host),
         listening,
         firewall: firewall::find(host).to_owned(),
         netfilter: firewall::netfilter(host),

@@ -24,6 +24,8 @@ pub const VARIABLES: &[&str] = &[
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_registry",
 ];
 
 /// The value without names and passwords in the addresses that it holds.

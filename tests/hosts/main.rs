@@ -24,6 +24,7 @@ mod databases;
 mod decisions;
 mod dialogue;
 mod dice;
+mod exosphere;
 mod exosphere_uap;
 mod failures;
 mod firewall;

@@ -19,6 +19,7 @@ mod dialogue;
 #[path = "../hosts/dice.rs"]
 mod dice;
 mod documents;
+mod exosphere;
 mod exosphere_uap;
 mod faults;
 mod flectra;

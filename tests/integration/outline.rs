@@ -30,6 +30,9 @@ pub fn outline(plan: &Plan) -> String {
             Action::Source(a) => {
                 format!("{} {:?} {} ({} files)", a.path.display(), a.from, a.location, a.files.len())
             }
+            Action::Build(a) => {
+                format!("{} from {} by {} as {}", a.path.display(), a.from.display(), a.program.display(), a.user)
+            }
             Action::PythonEnv(a) => format!("{} {}", a.path.display(), a.requirements),
             Action::Service(a) => format!(
                 "{:?} {}{} restart[{}] reload[{}]",

@@ -41,6 +41,7 @@ pub fn facts(codename: &str, init: &str) -> Facts {
         netfilter: Netfilter { allowed: true, nft: true },
         sshd: Sshd { ports: vec![22], listening: vec!["0.0.0.0:22".to_owned()], peers: Vec::new(), admins: Vec::new() },
         ipv6: true,
+        name_servers: vec!["192.0.2.53".to_owned()],
         ..Facts::default()
     };
     if id == "ubuntu" {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{PATIENCE, Source};
+use super::{PATIENCE, Source, content};
 use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Context};
 use crate::error::{Failure, Outcome};
@@ -33,6 +33,12 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     if let Some(stray) = names.iter().find(|name| strays(name)) {
         let why = format!("it holds {stray:?}, which would lie outside the directory");
         return Err(Failure::new(what, why).hint("do not use this archive; nothing was unpacked"));
+    }
+    // A link could lead the entries after it elsewhere, so it is looked for before anything is unpacked.
+    if source.is_particular()
+        && let Some(failure) = content::archived(cx.host, &name).and_then(|entries| source.unfit(&entries))
+    {
+        return Err(failure);
     }
     let strip = format!("--strip-components={}", components_to_strip(&names));
     let directory = dir.to_string_lossy();
@@ -145,13 +151,13 @@ fn redirect(from: &str, location: &str) -> Result<String, String> {
 }
 
 /// Whether an archive's entry would lie outside the directory that it is unpacked into.
-fn strays(name: &str) -> bool {
+pub(super) fn strays(name: &str) -> bool {
     name.starts_with('/') || name.split('/').any(|part| part == "..")
 }
 
 /// How many leading components of every name to drop: published archives have everything in one top directory. To tar,
 /// a leading `./` is a component too.
-fn components_to_strip(names: &[&str]) -> usize {
+pub(super) fn components_to_strip(names: &[&str]) -> usize {
     let dotted = names.iter().all(|name| name.starts_with("./"));
     let bare: Vec<&str> =
         names.iter().map(|name| if dotted { &name[2..] } else { name }).filter(|name| !name.is_empty()).collect();

@@ -24,8 +24,12 @@ impl Source {
     pub fn obstacle(&self, host: &dyn Host) -> Option<Failure> {
         match self.from {
             From::Asset => None,
-            From::Directory => self.unreadable(&directory(host, Path::new(&self.location))),
-            From::Archive if self.location.starts_with('/') => self.unreadable(&archive(host, &self.location)),
+            From::Directory => {
+                self.unreadable(&directory(host, Path::new(&self.location))).or_else(|| self.unfit_here(host))
+            }
+            From::Archive if self.location.starts_with('/') => {
+                self.unreadable(&archive(host, &self.location)).or_else(|| self.unfit_here(host))
+            }
             From::Archive => self.page(host, &self.location, &[401, 403, 404, 410]),
             From::Git => self.repository(host),
         }

@@ -74,7 +74,10 @@ impl Footprint {
         let nature = match action {
             Action::Packages(_) | Action::Deb(_) => Nature::Packages,
             Action::Command(command) if !command.tools.is_empty() => Nature::ProgramWithPackages,
-            Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) => Nature::Program,
+            Action::Build(build) if !build.tools.is_empty() => Nature::ProgramWithPackages,
+            Action::Command(_) | Action::Acme(_) | Action::PythonEnv(_) | Action::Source(_) | Action::Build(_) => {
+                Nature::Program
+            }
             Action::User(_)
             | Action::Service(_)
             | Action::Database(_)

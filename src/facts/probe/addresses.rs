@@ -25,6 +25,22 @@ pub fn find(host: &dyn Host) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
+/// `resolv.conf(5)`; a link-local address, which names its interface after a `%`, is left out.
+pub fn name_servers(host: &dyn Host) -> Vec<String> {
+    let text = text(host, "/etc/resolv.conf");
+    let mut all: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let address = words.next().filter(|word| *word == "nameserver").and(words.next());
+        if let Some(address) = address.and_then(|word| word.parse::<IpAddr>().ok()).map(|ip| ip.to_string())
+            && !all.contains(&address)
+        {
+            all.push(address);
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +57,15 @@ mod tests {
                      fe80000000000000d0ecf0fffe000001 02 40 20 80     eth0\n";
         host.put_file("/proc/net/if_inet6", inet6, 0o444);
         assert_eq!(find(&host), ["10.0.0.5", "::1", "2001:db8::5"]);
+    }
+
+    #[test]
+    fn name_servers_are_read_as_the_resolver_reads_them() {
+        let host = FakeHost::new();
+        assert!(name_servers(&host).is_empty());
+        let text = "# nameserver 192.0.2.1\nsearch example.org\nnameserver 192.0.2.53\nnameserver\t2001:db8::53 # ours\n\
+                    nameserver fe80::1%eth0\n; nameserver 192.0.2.2\nnameserver 192.0.2.53\nnameserver name\n";
+        host.put_file("/etc/resolv.conf", text, 0o644);
+        assert_eq!(name_servers(&host), ["192.0.2.53", "2001:db8::53"]);
     }
 }

@@ -69,7 +69,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
         QuestionKind::Regex => same(&["^%d$", "^shop.*$", "(", "a b"]),
         QuestionKind::Ports => same(&["8443", "60000-61000/udp, 5671 from 10.0.0.0/8", "22", "many"]),
         QuestionKind::Networks => same(&["192.0.2.0/24", "192.0.2.7/24, 2001:db8::/32", "nowhere"]),
-        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b", "192.0.2.0/24"]),
+        QuestionKind::List => same(&["git, curl", "nodejs", ",", "Ä, b", "192.0.2.0/24", "192.0.2.53, 2001:db8::53"]),
         QuestionKind::Secret => same(&[
             "a-long-enough-secret_1.2",
             "file:/root/secret",
