@@ -93,7 +93,8 @@ pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[
             at.push(line);
         }
         println!("{} of {actions} actions: killed at {at:?}", command.join(" "));
-        assert!(at.len() >= 10, "{at:?}");
+        // A rollback writes nothing about actions that changed nothing: in a small plan it is shorter.
+        assert!(at.len() >= 8, "{at:?}");
     };
     // An action begins and ends, and is undone at once.
     killed(0, 2 * actions, &["bringup", "resume", "--yes", "--plain"]);

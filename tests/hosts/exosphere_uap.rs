@@ -278,7 +278,7 @@ fn exosphere_uap_there_and_back_on_bullseye() {
 
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
-fn exosphere_uap_killed_at_twenty_boundaries() {
+fn exosphere_uap_killed_at_boundaries_of_the_journal() {
     if is_long() {
         let (server, instance) = (Host::start("bookworm", Init::Systemd), instance());
         let rollback = ["bringup", "rollback", "--all", "--yes", "--plain"];
