@@ -151,6 +151,13 @@ fn rows_3_and_4_the_last_writer_decides() {
 }
 
 #[test]
+fn what_triggers_make_below_var_lib_is_kept_so_that_it_can_be_restored() {
+    for path in MADE_BY_TRIGGERS.iter().filter(|path| path.starts_with("/var/lib/")) {
+        assert!(is_kept(Path::new(path)), "{path}");
+    }
+}
+
+#[test]
 fn what_a_program_with_packages_of_its_own_makes_is_ours() {
     // Nobody tells who makes an empty directory or a link.
     for made in [new("/opt/shop/build/empty", Kind::Dir), link("/opt/shop/build/all.sql", "../all.sql")] {
