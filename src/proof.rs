@@ -16,6 +16,7 @@ pub mod lanes;
 pub mod ports;
 pub mod queue_roundtrip;
 pub mod renewal;
+pub mod resolves;
 pub mod service;
 mod sshd;
 pub mod tcp;
@@ -72,6 +73,7 @@ pub enum Proof {
     #[serde(rename = "listens", alias = "ports")]
     Ports(ports::Ports),
     Renewal(renewal::Renewal),
+    Resolves(resolves::Resolves),
     #[serde(rename = "row", alias = "database_roundtrip")]
     DatabaseRoundtrip(database_roundtrip::DatabaseRoundtrip),
     Service(service::Running),
@@ -91,6 +93,7 @@ impl Proof {
         "ports",
         "queue_roundtrip",
         "renewal",
+        "resolves",
         "service",
         "sshd",
         "tcp",
@@ -107,6 +110,7 @@ impl Proof {
             Self::QueueRoundtrip(p) => p,
             Self::Ports(p) => p,
             Self::Renewal(p) => p,
+            Self::Resolves(p) => p,
             Self::DatabaseRoundtrip(p) => p,
             Self::Service(p) => p,
             Self::Sshd(p) => p,

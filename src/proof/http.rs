@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct Http {
     /// The body to POST; may contain placeholders. A GET when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub body: String,
+    /// The method; `GET`, or `POST` with a body, when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
     /// Headers; values may contain placeholders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -46,6 +50,12 @@ pub struct Http {
     /// What the `Location` header must be; for redirects (they are never followed).
     #[serde(default)]
     pub location: String,
+    /// Headers that the answer must have, by name; it must not have one whose value is empty here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answer_headers: BTreeMap<String, String>,
+    /// Whether the server must close the connection without an answer. For plain http.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
     /// Slow clients at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<Stalled>,
@@ -80,6 +90,9 @@ impl Prove for Http {
         if let Some(stalled) = &self.stalled {
             return format!("{} answers while {} clients send slowly", self.url, stalled.clients);
         }
+        if self.closed {
+            return format!("{} is closed without an answer", self.url);
+        }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
             ("", false) => format!("{} answers {}", self.url, self.status),
@@ -95,7 +108,11 @@ impl Prove for Http {
             .map(|(name, value)| Ok((name.clone(), cx.secrets.reveal(value)?)))
             .collect::<Outcome<_>>()?;
         let request = Request {
-            method: if body.is_empty() { "GET" } else { "POST" },
+            method: match self.method.as_str() {
+                "" if body.is_empty() => "GET",
+                "" => "POST",
+                named => named,
+            },
             url: &self.url,
             connect: &self.connect,
             trust: &self.trust,
@@ -103,6 +120,9 @@ impl Prove for Http {
             headers: &headers,
             body: body.as_bytes(),
         };
+        if self.closed {
+            return self.is_closed(cx, &request);
+        }
         let Some(stalled) = &self.stalled else { return self.judge(cx, &http::send(cx.host, &request)?) };
         let held = self.stall(cx, stalled, &headers)?;
         cx.host.sleep(STUCK);
@@ -134,6 +154,20 @@ impl Http {
         (0..stalled.clients).map(|_| Begun::new(cx.host, &request, wire::TIMEOUT)).collect()
     }
 
+    fn is_closed(&self, cx: &Context<'_>, request: &Request<'_>) -> Outcome<String> {
+        let mut begun = Begun::new(cx.host, request, wire::TIMEOUT)?;
+        match begun.stream.read(&mut [0; 64]) {
+            Ok(0) => {}
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
+            Ok(_) => {
+                return Err(Failure::new(format!("have {} closed", self.url), "it is answered")
+                    .hint("check which site the web server uses for names that none has"));
+            }
+            Err(e) => return Err(Failure::new(format!("have {} closed", self.url), e)),
+        }
+        Ok("closed without an answer".to_owned())
+    }
+
     fn judge(&self, cx: &Context<'_>, response: &Response) -> Outcome<String> {
         let body = String::from_utf8_lossy(&response.body);
         let wrong = |why: String| {
@@ -156,6 +190,12 @@ impl Http {
         }
         if !self.contains.is_empty() && !body.contains(&self.contains) {
             return wrong(format!("its content does not contain {:?}", self.contains));
+        }
+        for (name, value) in &self.answer_headers {
+            let shown = response.header(&name.to_ascii_lowercase()).unwrap_or_default();
+            if shown != value {
+                return wrong(format!("its header {name} is {shown:?} instead of {value:?}"));
+            }
         }
         let mut evidence = format!("{}, {} bytes", response.status, grouped(response.body.len() as u64));
         if !location.is_empty() {

@@ -100,6 +100,11 @@ impl Authority {
         self.names(name, &[address]);
     }
 
+    /// Gives all other names this address.
+    pub fn name_others(&self, address: &str) {
+        self.tell_dns("set-default-ipv4", &format!(r#"{{"ip": "{address}"}}"#));
+    }
+
     fn names(&self, name: &str, addresses: &[&str]) {
         let addresses = serde_json::json!(addresses);
         self.tell_dns("clear-a", &format!(r#"{{"host": "{name}"}}"#));

@@ -6,13 +6,13 @@ use crate::acme::{Authority, NAME, from_the_authority, renew_in_time};
 use crate::host::Host;
 
 /// The port of BIND; the host's other DNS, that of the servers under test, is at 53 and does not know [`NAME`].
-const PORT: u16 = 5353;
+pub const PORT: u16 = 5353;
 /// The secret of the key `acme`, with all the characters that Base64 has besides letters and digits.
-const SECRET: &str = "+//7//v/+//7//v/+//7//v/+//7//v/+//7//v/+/8=";
+pub const SECRET: &str = "+//7//v/+//7//v/+//7//v/+//7//v/+//7//v/+/8=";
 
 /// Gives the authority's host a name server for `example.test` that lets a key change the one record, and has Pebble
 /// ask it.
-fn name_server(authority: &mut Authority) {
+pub fn name_server(authority: &mut Authority) {
     let host = &authority.host;
     host.sh("DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends bind9 >/dev/null 2>&1")
         .expect(0);

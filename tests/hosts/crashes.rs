@@ -70,8 +70,8 @@ fn killed_at_every_boundary_a_resumed_run_ends_like_an_undisturbed_one() {
     assert!(again.both().contains("othing to do"), "{}", again.both());
 }
 
-/// A whole guide: its run is killed at ten boundaries of the journal and its rollback at ten more, each somewhere within
-/// its tenth, as `BRINGUP_TEST_SEED` has it. What is resumed ends like an undisturbed run, and goes without a trace.
+/// A whole guide: its run is killed at ten boundaries of the journal or more and its rollback at ten more, spread over
+/// it as `BRINGUP_TEST_SEED` has it. What is resumed ends like an undisturbed run, and goes without a trace.
 pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[&str]) {
     let seed = std::env::var("BRINGUP_TEST_SEED").map_or(1, |seed| seed.parse().expect("a number"));
     println!("BRINGUP_TEST_SEED={seed}");
@@ -83,7 +83,7 @@ pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[
     let mut killed = |from: usize, records: usize, command: &[&str]| {
         let mut at = Vec::new();
         loop {
-            let line = (from + (records * at.len() + dice.roll(records)) / 10).max(host.journal_lines() + 1);
+            let line = (from + (records * at.len() + dice.roll(records)) / 12).max(host.journal_lines() + 1);
             let wish = format!("BRINGUP_KILL={}:{line}", ["before", "after"][dice.roll(2)]);
             let ended = host.exec_env(&[env, &[&wish]].concat(), command);
             if ended.status == 0 {

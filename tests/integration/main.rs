@@ -20,6 +20,7 @@ mod dialogue;
 mod dice;
 mod documents;
 mod exosphere;
+mod exosphere_uap;
 mod faults;
 mod flectra;
 mod guides;

@@ -68,6 +68,7 @@ pub fn outline(plan: &Plan) -> String {
                 ports.join(", ")
             }
             Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.dry_run),
+            Proof::Resolves(p) => format!("{} [{}] before={}", p.names.join(" "), p.addresses.join(" "), p.preflight),
             Proof::DatabaseRoundtrip(p) => {
                 format!("{:?} {} {} {}:{} {}", p.engine, p.name, p.role, p.host, p.port, p.user)
             }

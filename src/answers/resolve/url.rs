@@ -45,6 +45,11 @@ pub fn check(question: &Question, text: &str) -> Result<(), Refusal> {
     if empty && scheme != "file" {
         return Err(Refusal::new(format!("{} names no host", quoted(text)), write));
     }
+    // The colons in the brackets are those of an address of IPv6.
+    let port = host.rsplit(']').next().unwrap_or_default().split_once(':').map(|(_, port)| port);
+    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) && scheme != "file" {
+        return Err(Refusal::new(format!("{} has no valid port", quoted(text)), "write one from 1 to 65535"));
+    }
     Ok(())
 }
 
@@ -74,6 +79,9 @@ mod tests {
             ("ftp://example.org/", "does not begin with https:// or http://"),
             ("https:///x", "names no host"),
             ("https://:443/", "names no host"),
+            ("https://example.org:65536/", "has no valid port"),
+            ("https://example.org:0/", "has no valid port"),
+            ("https://[2001:db8::1]:x/", "has no valid port"),
             ("https://example.org/a b", "contains a space"),
         ] {
             let refusal = check(&web, bad).unwrap_err();

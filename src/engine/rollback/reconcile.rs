@@ -343,7 +343,9 @@ impl States<'_> {
         let shared = SHARED.iter().any(|name| below.starts_with(name));
         let depth = if shared { 1 } else { 2 };
         let top: PathBuf = Path::new(RENEWED).join(below.components().take(depth).collect::<PathBuf>());
-        below.components().count() >= depth && self.owned.paths.get(&top).is_some_and(|left| left.before.is_none())
+        // Not by what was there before the step that removed it: renewals had changed that.
+        let brought = self.owned.paths.contains_key(&top) && !self.baseline.entries.contains_key(&top);
+        below.components().count() >= depth && brought
     }
 
     /// Whether `path` is in a directory of runtime state that the run made.

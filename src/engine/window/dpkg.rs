@@ -160,6 +160,16 @@ impl Transaction {
         self.names(path) || apart() == Some(true)
     }
 
+    /// Whether a script names a directory above `path` itself, as one that removes it with all that is in it.
+    pub fn sweeps(&self, path: &Path) -> bool {
+        let is_named = |above: &Path| {
+            let text = above.to_string_lossy();
+            let whole = |rest: &str| ends(rest) && !rest.starts_with('/');
+            self.text.match_indices(&*text).any(|(at, _)| whole(&self.text[at + text.len()..]))
+        };
+        path.ancestors().skip(1).filter(|above| above.components().count() > 2).any(is_named)
+    }
+
     fn names(&self, path: &Path) -> bool {
         let text = path.to_string_lossy();
         text.len() > 4 && self.text.match_indices(&*text).any(|(at, _)| ends(&self.text[at + text.len()..]))

@@ -16,7 +16,7 @@
 //! | 10 | known to be ours from an earlier step, and not written after our last sign of life | ours |
 //! | 11 | below `/usr` (without `/usr/local`), in a package step | ours: nobody else writes there |
 //! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours, but for commands |
-//! | 13 | named in a script of a package of ours | ours |
+//! | 13 | named in a script of a package of ours, or gone in a package step with a directory that is | ours |
 //! | 14 | a link to what a package of ours has | ours in a package step |
 //! | 15 | new below a new directory of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
 //! | 16 | in a command's step, also one with packages of its own, or of its name; not a file whose writer should have been told | ours |
@@ -261,7 +261,9 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
         return ours;
     }
     // 13
-    if case.transaction.is_some_and(|it| it.mentions(path)) && !untold {
+    // A purge removes a directory with what others have put there.
+    let swept = packages && change.after.is_none() && case.transaction.is_some_and(|it| it.sweeps(path));
+    if case.transaction.is_some_and(|it| it.mentions(path)) && !untold || swept {
         return ours;
     }
     // 14

@@ -57,7 +57,7 @@ fn ini_escape(text: &str) -> String {
 }
 
 /// A text that a regular expression matches literally.
-fn regex_escape(text: &str) -> String {
+pub(super) fn regex_escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut out, c| {
         if r"\.+*?()|[]{}^$#&-~/".contains(c) {
             out.push('\\');

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -123,6 +123,24 @@ impl Network {
     /// Whether the address is in it.
     pub fn contains(self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
+    }
+
+    /// Whether the two have an address in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.contains(other.0.network()) || other.contains(self.0.network())
+    }
+
+    /// How many of their first bits its addresses have in common.
+    pub fn prefix_len(self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Its first and last address; none for one of IPv6.
+    pub fn ipv4_range(self) -> Option<(Ipv4Addr, Ipv4Addr)> {
+        match self.0 {
+            IpNet::V4(net) => Some((net.network(), net.broadcast())),
+            IpNet::V6(_) => None,
+        }
     }
 
     /// The smallest list of networks with the same addresses.

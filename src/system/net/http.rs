@@ -13,7 +13,7 @@ const LIMIT: usize = 1 << 20;
 
 /// A request.
 pub struct Request<'a> {
-    /// `GET` or `POST`.
+    /// `GET`, `POST` or another.
     pub method: &'a str,
     /// `http://` or `https://`; the host in it is the name that the certificate must be good for.
     pub url: &'a str,
@@ -177,12 +177,16 @@ impl<'a> Url<'a> {
 
 fn compose(request: &Request<'_>, url: &Url<'_>) -> Result<Vec<u8>, String> {
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bringup\r\nAccept: */*\r\nConnection: close\r\n",
+        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bringup\r\nAccept: */*\r\n",
         request.method, url.target, url.authority
     );
-    let tells_length =
-        |name: &str| ["content-length", "transfer-encoding"].iter().any(|it| name.eq_ignore_ascii_case(it));
-    if request.method != "GET" && !request.headers.iter().any(|(name, _)| tells_length(name)) {
+    let tells = |names: &[&str]| {
+        request.headers.iter().any(|(name, _)| names.iter().any(|known| name.eq_ignore_ascii_case(known)))
+    };
+    if !tells(&["connection"]) {
+        head.push_str("Connection: close\r\n");
+    }
+    if request.method != "GET" && !tells(&["content-length", "transfer-encoding"]) {
         let _ = write!(head, "Content-Length: {}\r\n", request.body.len());
     }
     for (name, value) in request.headers {
@@ -232,7 +236,10 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response>, String> {
     let Some(response) = parse_head(bytes, ended)? else { return Ok(None) };
     let end = head_end(bytes).unwrap_or(bytes.len());
     let rest = bytes.get(end + 4..).unwrap_or_default();
-    let body = if response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
+    let body = if matches!(response.status, 101 | 204 | 304) {
+        // These have none (RFC 9110, section 6.4.1); after 101 the connection goes on in another protocol.
+        Some(Vec::new())
+    } else if response.header("transfer-encoding").is_some_and(|v| v.eq_ignore_ascii_case("chunked")) {
         unchunk(rest)?
     } else if let Some(length) = response.header("content-length") {
         let length: usize = length.parse().map_err(|_| nonsense())?;

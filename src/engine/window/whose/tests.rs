@@ -237,6 +237,11 @@ fn row_13_what_a_script_names() {
     assert!(Window::of_packages().ours(new("/var/www/html", Kind::Dir)));
     assert!(Window::of_packages().theirs(file("/etc/default/nginx")), "its writer should have been told");
     assert!(Window::of_packages().blind().theirs(file("/etc/default/mine")));
+    // A purge takes the whole directory.
+    let removed = |path: &str| StepChange { after: None, ..changed(path) };
+    assert!(Window::of_packages().ours(removed("/var/www/html/shop/index.html")));
+    assert!(Window::of_packages().theirs(removed("/var/www/shop/index.html")));
+    assert!(Window::of(Nature::Settings).theirs(removed("/var/www/html/shop/index.html")));
 }
 
 #[test]
