@@ -63,14 +63,10 @@ impl Act for Build {
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         self.validate()?;
-        let Some(release) = self.release(cx.host)? else {
-            return Ok(Verdict::change(self.describe()));
-        };
-        if release.is_current(cx.host)? {
-            return Ok(Verdict::Unchanged);
+        match self.release(cx.host)? {
+            Some(release) => release.verdict(cx.host, self.describe(), "version"),
+            None => Ok(Verdict::change(self.describe())),
         }
-        let instead = if release.replaces(cx.host)? { ", replacing the existing version" } else { "" };
-        Ok(Verdict::change(format!("{}{instead}", self.describe())))
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

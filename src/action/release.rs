@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::action::command_runner::CommandRunner;
-use crate::action::contract::Context;
+use crate::action::contract::{Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Meta};
@@ -40,13 +40,22 @@ impl<'a> Release<'a> {
     }
 
     /// Whether it is complete, and the link at the path points to it.
-    pub fn is_current(&self, host: &dyn Host) -> Outcome<bool> {
+    fn is_current(&self, host: &dyn Host) -> Outcome<bool> {
         Ok(self.standing(host)?.as_ref() == Some(&self.target()) && self.is_complete(host)?)
     }
 
     /// Whether the link at the path points to another version.
-    pub fn replaces(&self, host: &dyn Host) -> Outcome<bool> {
+    fn replaces(&self, host: &dyn Host) -> Outcome<bool> {
         Ok(self.standing(host)?.is_some())
+    }
+
+    /// Whether there is anything to do, which is described so; `instead` names what a former version is called.
+    pub fn verdict(&self, host: &dyn Host, describe: String, instead: &str) -> Outcome<Verdict> {
+        if self.is_current(host)? {
+            return Ok(Verdict::Unchanged);
+        }
+        let instead = if self.replaces(host)? { format!(", replacing the existing {instead}") } else { String::new() };
+        Ok(Verdict::change(describe + &instead))
     }
 
     /// Its undo records.

@@ -99,12 +99,7 @@ impl Act for Source {
             let why = "only root can check the current state";
             return Ok(Verdict::change(format!("{} ({why})", self.describe())));
         };
-        let release = self.release(identity)?;
-        if release.is_current(cx.host)? {
-            return Ok(Verdict::Unchanged);
-        }
-        let instead = if release.replaces(cx.host)? { ", replacing the existing version" } else { "" };
-        Ok(Verdict::change(format!("{}{instead}", self.describe())))
+        self.release(identity)?.verdict(cx.host, self.describe(), "version")
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {

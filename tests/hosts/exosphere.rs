@@ -3,13 +3,11 @@
 //! `BRINGUP_TEST_EXOSPHERE` names a repository of Exosphere (any that git can read, bare or not); without it the tests
 //! print `skipped:`. Its Elm program is not compiled: a stub of one line takes the place of elm-web.js.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::crashes::killed_and_resumed;
-use crate::host::{Ended, Host, Init, moved};
+use crate::host::{Ended, Host, Init, moved, nothing_left_to_do, open_from_outside};
 use crate::pair::install as packages;
 
 const HOST: &str = "exosphere.example.org";
@@ -110,22 +108,6 @@ fn answers(changes: &[(&str, &str)]) -> String {
         text = text.replace(from, to);
     }
     text
-}
-
-#[track_caller]
-fn nothing_left_to_do(host: &Host, answers: &str) {
-    let again = host.bringup(answers).expect(0).both();
-    assert!(again.contains("othing to do"), "a second run changed something:\n{again}");
-}
-
-/// Which of these ports this machine, which is another one, reaches.
-fn open_from_outside(host: &Host, ports: &[u16]) -> Vec<u16> {
-    let address = host.ip();
-    let reached = |port: &u16| {
-        let to: SocketAddr = format!("{address}:{port}").parse().unwrap();
-        TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
-    };
-    ports.iter().copied().filter(reached).collect()
 }
 
 /// A browser on the cloud's host, without a look at the certificate of the site.

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::acme::{Authority, NAME, from_the_authority, renew_in_time};
 use crate::acme_dns::{PORT, SECRET, name_server};
 use crate::crashes::killed_and_resumed;
-use crate::host::{Host, Init, is_long, moved};
+use crate::host::{Host, Init, is_long, moved, nothing_left_to_do};
 use crate::pair::install;
 
 const UAP: &str = "uap.example.test";
@@ -217,12 +217,6 @@ fn open_from(other: &Host, server: &Host) -> Vec<u16> {
     let mut ports: Vec<u16> = other.sh(&script).stdout.lines().map(|line| line.parse().unwrap()).collect();
     ports.sort_unstable();
     ports
-}
-
-#[track_caller]
-fn nothing_left_to_do(server: &Host, answers: &str) {
-    let again = server.bringup(answers).expect(0).both();
-    assert!(again.contains("othing to do"), "a second run changed something:\n{again}");
 }
 
 fn there_and_back(release: &str) {

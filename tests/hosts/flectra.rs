@@ -4,11 +4,9 @@
 //! the tests that install say "skipped". `BRINGUP_TEST_WHEELS` may name a directory of wheels for pip, which saves it
 //! the compiling; what is missing there comes from the package index.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use crate::host::{Ended, Host, Init, moved};
+use crate::host::{Ended, Host, Init, moved, open_from_outside};
 use crate::pair::install;
 
 const PIP_CERT: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
@@ -53,8 +51,7 @@ fn pids(host: &Host, services: &[&str]) -> Vec<String> {
 
 /// Whether this machine, which is another one, gets through to a port.
 fn reachable(host: &Host, port: u16) -> bool {
-    let address: SocketAddr = format!("{}:{port}", host.address()).parse().unwrap();
-    TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok()
+    !open_from_outside(host, &[port]).is_empty()
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A running Debian machine, destroyed when dropped.
 pub struct Host {
@@ -21,6 +22,23 @@ pub fn is_long() -> bool {
         println!("skipped: long");
     }
     long
+}
+
+/// A second run with the same answers changes nothing.
+#[track_caller]
+pub fn nothing_left_to_do(host: &Host, answers: &str) {
+    let again = host.bringup(answers).expect(0).both();
+    assert!(again.contains("othing to do"), "a second run changed something:\n{again}");
+}
+
+/// Which of these ports this machine, which is another one, reaches.
+pub fn open_from_outside(host: &Host, ports: &[u16]) -> Vec<u16> {
+    let address = host.ip();
+    let reached = |port: &u16| {
+        let to: SocketAddr = format!("{address}:{port}").parse().unwrap();
+        TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
+    };
+    ports.iter().copied().filter(reached).collect()
 }
 
 /// Runs the guide that a test has put there: [`Host::write_guide`], [`crate::pair::Pair`].

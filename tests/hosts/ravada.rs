@@ -3,12 +3,10 @@
 //! `BRINGUP_TEST_RAVADA` names a repository with the tag v2.4.6 (any that can be cloned, bare or not); without it the
 //! tests that install print `skipped:`.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::crashes::killed_and_resumed;
-use crate::host::{Ended, Host, Init, moved};
+use crate::host::{Ended, Host, Init, moved, nothing_left_to_do, open_from_outside};
 use crate::pair::install as packages;
 
 const ROLLBACK: [&str; 6] = ["bringup", "rollback", "--all", "--yes", "--plain", "--drop-data"];
@@ -49,22 +47,6 @@ fn answers(way: &str, changes: &[(&str, &str)]) -> String {
         text = text.replace(from, to);
     }
     text
-}
-
-#[track_caller]
-fn nothing_left_to_do(host: &Host, answers: &str) {
-    let again = host.bringup(answers).expect(0).both();
-    assert!(again.contains("othing to do"), "a second run changed something:\n{again}");
-}
-
-/// Which of these ports this machine, which is another one, reaches.
-fn open_from_outside(host: &Host, ports: &[u16]) -> Vec<u16> {
-    let address = host.ip();
-    let reached = |port: &u16| {
-        let to: SocketAddr = format!("{address}:{port}").parse().unwrap();
-        TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
-    };
-    ports.iter().copied().filter(reached).collect()
 }
 
 /// Whether one host gets through to a port of another.

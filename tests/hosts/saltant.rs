@@ -3,12 +3,10 @@
 //! `BRINGUP_TEST_SALTANT` names a repository (or a directory with a checkout) that has the commit of the guide's default;
 //! without it the tests that install say "skipped". The Python packages come from the package index.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::crashes::killed_and_resumed;
-use crate::host::{Ended, Host, Init, moved};
+use crate::host::{Ended, Host, Init, moved, open_from_outside};
 use crate::pair::install;
 
 const PIP_CERT: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
@@ -63,8 +61,7 @@ fn pids(host: &Host, services: &[&str]) -> Vec<String> {
 
 /// Whether this machine, which is another one, gets through to a port.
 fn reachable(host: &Host, port: u16) -> bool {
-    let address: SocketAddr = format!("{}:{port}", host.address()).parse().unwrap();
-    TcpStream::connect_timeout(&address, Duration::from_secs(3)).is_ok()
+    !open_from_outside(host, &[port]).is_empty()
 }
 
 #[track_caller]

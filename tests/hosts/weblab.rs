@@ -3,13 +3,11 @@
 //! `BRINGUP_TEST_WEBLAB` names a checkout of the upstream repository on this machine; without one these tests say
 //! `skipped:`. A package index must be within reach.
 
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::acme::Authority;
-use crate::host::{Host, Init, moved};
+use crate::host::{Host, Init, moved, open_from_outside};
 use crate::pair::install as packages;
 
 /// Where pip finds the authorities of this machine: Python 2.7 does not look at the system's.
@@ -78,16 +76,6 @@ fn install(host: &Host, answers: &str) -> String {
 #[track_caller]
 fn verified(host: &Host) {
     host.exec(&["bringup", "verify", "--plain"]).expect(0);
-}
-
-/// Which of these ports another machine reaches.
-fn open_from_outside(host: &Host, ports: &[u16]) -> Vec<u16> {
-    let address = host.ip();
-    let reached = |port: &u16| {
-        let to: SocketAddr = format!("{address}:{port}").parse().unwrap();
-        TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
-    };
-    ports.iter().copied().filter(reached).collect()
 }
 
 #[track_caller]
