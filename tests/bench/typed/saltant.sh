@@ -52,8 +52,9 @@ RABBITMQ_MANAGEMENT_URL='https://$name/rabbitmq/'
 FLOWER_URL='https://$name/flower/'
 API_AUTH_TOKEN=''
 CONF
-while IFS= read -r key; do grep -q "^$key=" /etc/saltant/env || echo "$key=''" >>/etc/saltant/env
-done < <(sed -n 's/^\([A-Z_0-9]*\)=.*/\1/p' /opt/saltant/src/.env.example)
+# The rest as upstream's example has it.
+while IFS= read -r line; do grep -q "^${line%%=*}=" /etc/saltant/env || echo "$line" >>/etc/saltant/env
+done < <(grep '^[A-Z_0-9]*=' /opt/saltant/src/.env.example)
 chown root:saltant /etc/saltant/env
 chmod 0640 /etc/saltant/env
 ln -s /etc/saltant/env /opt/saltant/src/.env
