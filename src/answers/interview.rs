@@ -52,7 +52,7 @@ impl Earlier {
 /// A question that is asked now, or a cell of a table.
 #[derive(Clone, Debug)]
 pub struct Field<'a> {
-    /// `database.engine`; of a cell `exosphere.clouds[0].name`.
+    /// `database.engine`; of a cell `stage.question[0].column`.
     pub path: String,
     /// The question.
     pub question: &'a Question,

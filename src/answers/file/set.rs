@@ -11,8 +11,8 @@ use crate::yaml::{self, quoted};
 
 /// The path and the value of `stage.question=value`, for [`crate::answers::Given`] with the origin flag.
 ///
-/// Text is taken as it is; the entries of a list are separated by commas; a table is YAML on one line; a secret is `file:/path`, `env:NAME`
-/// or `generate:32`. The message of an error never repeats what stands behind the `=`, unless the question is
+/// Text is taken as it is; the entries of a list are separated by commas; a table is YAML on one line; a secret is
+/// `file:/path`, `env:NAME` or `generate:32`. The message of an error never repeats what stands behind the `=`, unless the question is
 /// known and no secret.
 pub fn parse_set(guide: &Guide, text: &str, literals: Literals) -> Result<(String, Value), Problem> {
     let problem = |path: &str, message: String, hint: String| Problem {

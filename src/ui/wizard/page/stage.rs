@@ -174,7 +174,7 @@ impl Page for StagePage<'_> {
                 answer(path, Some(Value::Bool(!yes)))
             }
             (Act::More, Some(Focus::Field(path))) => self.add_row(interview, path),
-            // The pointer stays: at the row that takes its place, or behind the last.
+            // The focus moves to the row that follows, or behind the last.
             (Act::Less, Some(Focus::Field(path))) => {
                 let left = interview.question(path).is_none().then(|| answer(path, None));
                 left.unwrap_or(Transition::Stay)
