@@ -248,3 +248,16 @@ fn a_table_that_is_wrong_in_a_file_is_told_at_its_cells() {
     ];
     assert_eq!(places, wanted);
 }
+
+#[test]
+fn a_table_can_be_given_on_the_command_line_and_is_described_to_editors() {
+    let set = |text: &str| crate::answers::file::parse_set(&table(), &format!("clouds.list={text}"), Literals::Refused);
+    let rows = json!([{"host": "a.example.org", "port": 5000, "regions": []}]);
+    assert_eq!(set("[{host: a.example.org}]").unwrap().1, rows);
+    assert_eq!(set("[{host: a.example.org, port: 0}]").unwrap_err().path, "clouds.list[0].port");
+    assert!(set("a.example.org").unwrap_err().message.contains("where rows are expected"));
+    let schema = crate::answers::schema::schema(&table());
+    let form = &schema["properties"]["clouds"]["properties"]["list"];
+    assert_eq!((&form["maxItems"], &form["items"]["required"]), (&json!(3), &json!(["host"])));
+    assert_eq!(form["items"]["properties"]["port"]["default"], json!(5000));
+}
