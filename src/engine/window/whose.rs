@@ -15,7 +15,7 @@
 //! | 9 | in the list of a package of ours; a setting also has its delivered content | ours, else theirs |
 //! | 10 | known to be ours from an earlier step, and not written after our last sign of life | ours |
 //! | 11 | below `/usr` (without `/usr/local`), in a package step | ours: nobody else writes there |
-//! | 12 | made of what packages bring: alternatives, certificates' links, caches | ours, but for commands |
+//! | 12 | made of what packages bring: alternatives, certificates' links, caches; also what a trigger renames to keep it | ours, but for commands |
 //! | 13 | named in a script of a package of ours, or gone in a package step with a directory that is | ours |
 //! | 14 | a link to what a package of ours has | ours in a package step |
 //! | 15 | new below a new directory of ours; a file whose writer nobody told is also running state, or of an account of ours | ours |
@@ -141,9 +141,12 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
 /// The author of each of these changes, in their order (sorted by path).
 pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
     let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
+    let replaced: BTreeSet<_> =
+        changes.iter().filter_map(|change| Some((change.path.parent(), change.before.as_ref()?.ino))).collect();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
     for change in changes {
-        let verdict = one(case, change, &new_dirs);
+        let renamed = change.after.as_ref().is_some_and(|after| replaced.contains(&(change.path.parent(), after.ino)));
+        let verdict = one(case, change, &new_dirs, renamed);
         if verdict.0 == Whose::Ours && is_new_dir(change) {
             new_dirs.insert(&change.path);
         }
@@ -180,8 +183,9 @@ fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> 
     verdicts.into_iter().map(|(whose, _)| whose).collect()
 }
 
-/// The author of one change, and whether that is certain whatever is below it.
-fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
+/// The author of one change, and whether that is certain whatever is below it. `renamed`: another name in this
+/// directory had this file before.
+fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>, renamed: bool) -> (Whose, bool) {
     let path = &change.path;
     let packages = case.step.nature.has_packages();
     let new = change.before.is_none();
@@ -251,9 +255,10 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Who
         return ours;
     }
     // 12
+    // update-catalog(8) keeps the former catalog by renaming it, which nobody reports as written.
     if (packages || !case.step.nature.has_program())
         && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made))
-        && !untold
+        && (!untold || packages && renamed)
     {
         return ours;
     }

@@ -238,6 +238,21 @@ fn rows_11_and_12_where_only_packages_write() {
     assert!(Window::of_packages().blind().ours(file("/var/cache/apt/archives/x.deb")));
 }
 
+/// update-catalog(8) writes a new catalog beside the old one and keeps that under another name.
+#[test]
+fn row_12_what_a_trigger_renames_to_keep_it() {
+    let catalog = |name: &str, before, after| {
+        let entry = |ino| FileEntry { ino, ..entry(Kind::File) };
+        let path = Path::new("/var/lib/sgml-base").join(name);
+        StepChange { path, before: Some(FileEntry { size: 9, ..entry(before) }), after: Some(entry(after)) }
+    };
+    let window = Window::of_packages().written_by(Writer::Ours);
+    let changes = [catalog("supercatalog", 3, INO), catalog("supercatalog.old", 4, 3)];
+    assert_eq!(window.sort(&changes), [Whose::Ours, Whose::Ours]);
+    let elsewhere = [catalog("supercatalog", 8, INO), catalog("supercatalog.old", 4, 3)];
+    assert!(matches!(window.sort(&elsewhere)[1], Whose::Theirs(_)), "moved there from another place");
+}
+
 #[test]
 fn row_13_what_a_script_names() {
     assert!(Window::of_packages().blind().ours(file("/etc/default/nginx")));
