@@ -329,7 +329,7 @@ fn saltant_with_an_authoritys_certificate_its_logs_elsewhere_and_its_errors_repo
     host.sh("logger -t saltant a-line-of-saltant").expect(0);
     arrives(&receiver, "a-line-of-saltant");
     host.exec(&["systemctl", "restart", "saltant-worker.service"]).expect(0);
-    arrives(&receiver, "celery@");
+    arrives(&receiver, "MainProcess. saltant@.* ready");
 
     // A page that fails is reported with the token, by the middleware that upstream has for it. The name of its server
     // is real: only the authority behind it is ours.

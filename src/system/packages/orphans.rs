@@ -14,7 +14,7 @@ use crate::host::{Command, Host};
 /// As long as systemd waits for a service to end before it kills it (`DefaultTimeoutStopSec`, 90 s), and more.
 const STOP: Duration = Duration::from_mins(2);
 
-/// The services, sockets, timers and watched paths of systemd that run, are about to or have failed, with a unit file
+/// The services of systemd, and what starts them, that run, are about to or have failed, with a unit file
 /// (`loaded`) or without one any more (`not-found`).
 pub(crate) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
     if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
@@ -26,7 +26,7 @@ pub(crate) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
         "--plain",
         "--no-legend",
         "--full",
-        "--type=service,socket,timer,path",
+        "--type=service,socket,timer,path,target",
         "--state=active,activating,reloading,deactivating,failed",
     ];
     let output = host.run(&Command::new(argv).timeout(Duration::from_secs(30)));
