@@ -35,7 +35,7 @@ pub fn upstream() -> Option<PathBuf> {
 }
 
 /// A finished public/ from the repository, with a stub of the compiled program, at `/root/public` of the server.
-fn public(host: &Host, upstream: &Path) {
+pub fn public(host: &Host, upstream: &Path) {
     let archive = host.scratch().join("public.tar");
     let mut git = Command::new("git");
     git.args(["-c", "safe.directory=*", "-C"]).arg(upstream).args(["archive", "--output"]).arg(&archive);
@@ -50,7 +50,7 @@ fn public(host: &Host, upstream: &Path) {
 /// A host with the APIs of a cloud and a DNS that knows their names.
 pub struct Cloud {
     pub host: Host,
-    address: String,
+    pub address: String,
 }
 
 impl Cloud {
@@ -81,14 +81,18 @@ impl Cloud {
     }
 
     /// The root certificate of its authority.
-    fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         self.host.sh("cat /root/ca/ca.pem").expect(0).stdout
     }
 }
 
 /// A server with public/ on it that asks the cloud's DNS and has its authority in a file.
 pub fn server(release: &str, upstream: &Path, cloud: &Cloud) -> Host {
-    let host = Host::start(release, Init::Systemd);
+    server_with(release, &[], upstream, cloud)
+}
+
+fn server_with(release: &str, options: &[&str], upstream: &Path, cloud: &Cloud) -> Host {
+    let host = Host::start_with(release, Init::Systemd, options);
     public(&host, upstream);
     host.write("/root/cloud-ca.pem", &cloud.authority());
     host.sh(&format!("echo 'nameserver {}' > /etc/resolv.conf", cloud.address)).expect(0);
@@ -486,4 +490,16 @@ fn exosphere_is_built_by_a_user_without_rights() {
     assert_eq!(page(), "exosphere-build\n");
     server.roll_back_all();
     server.assert_identical(&before);
+}
+
+/// The smallest server that the guide takes.
+#[test]
+#[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
+fn exosphere_fits_256_mib() {
+    let Some(upstream) = upstream() else { return };
+    let cloud = Cloud::start();
+    let server = server_with("trixie", &["--memory", "256M"], &upstream, &cloud);
+    server.bringup(&answers(&[])).expect(0);
+    works(&server, &cloud);
+    server.roll_back_all();
 }

@@ -7,7 +7,7 @@ use crate::exosphere::{Cloud, redirects, server, shipped, upstream, works};
 use crate::host::{Host, Init, moved, nothing_left_to_do, open_from_outside};
 use crate::pair::install as packages;
 
-const IMAGE: &str = "registry.example.org/nginx:1.26.3";
+pub const IMAGE: &str = "registry.example.org/nginx:1.26.3";
 const NEXT: &str = "registry.example.org/nginx:1.26.4";
 /// What the image leaves out of a Debian.
 const LEFT_OUT: &str = "for dir in proc sys dev run tmp var/cache var/lib/apt var/log usr/share/doc usr/share/man \
@@ -23,7 +23,7 @@ exec unshare -m --propagation slave sh -c '
 ";
 
 /// Lets Docker, once it is installed, run containers in a test host.
-fn docker_can_run(host: &Host) {
+pub fn docker_can_run(host: &Host) {
     host.write("/usr/local/sbin/in-cgroup2", CGROUPS);
     host.sh("chmod 0755 /usr/local/sbin/in-cgroup2 && cd /etc/systemd/system && \
          mkdir docker.service.d containerd.service.d && printf '[Service]\\nExecStart=\\nExecStart=%s\\n' \
@@ -35,7 +35,7 @@ fn docker_can_run(host: &Host) {
 }
 
 /// Puts two archives of images on the server, `nginx.tar` and `next.tar` in /root.
-fn images(server: &Host) {
+pub fn images(server: &Host) {
     let maker = Host::start("trixie", Init::Systemd);
     packages(&maker, "nginx libnginx-mod-http-js");
     maker
@@ -139,7 +139,7 @@ fn exosphere_in_a_container_beside_those_of_others() {
     packages(&server, "docker.io docker-cli");
     server
         .sh("docker load -q -i /root/next.tar && docker run --detach --name other --publish 8080:80 --restart always \
-             --tmpfs /var/log/nginx --tmpfs /var/lib/nginx registry.example.org/nginx:1.26.4 nginx -g 'daemon off;'")
+             --tmpfs /run --tmpfs /var/log/nginx --tmpfs /var/lib/nginx registry.example.org/nginx:1.26.4 nginx -g 'daemon off;'")
         .expect(0);
     let state = || {
         let rules = "iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'";
@@ -151,6 +151,7 @@ fn exosphere_in_a_container_beside_those_of_others() {
             .expect(0)
             .stdout
     };
+    assert_eq!(open_from_outside(&server, &[80, 443, 8080]), [8080]);
     let before = server.manifest("before");
     let others = state();
     let file = answers(&[("web:\n", "firewall:\n  manage: false\nweb:\n")]);
