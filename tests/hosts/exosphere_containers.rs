@@ -69,7 +69,11 @@ fn exosphere_in_a_container_and_back() {
     docker_can_run(&server);
     images(&server);
     let before = server.manifest("before");
-    let rules = || server.sh("nft list ruleset 2>/dev/null; ip -o link; cat /proc/sys/net/ipv4/ip_forward").stdout;
+    // A boot gives the network card another number.
+    let rules = || {
+        let links = "ip -o -brief link | sed 's/@if[0-9]*//'";
+        server.sh(&format!("nft list ruleset 2>/dev/null; {links}; cat /proc/sys/net/ipv4/ip_forward")).stdout
+    };
     let network = rules();
     let file = answers(&[]);
     server.bringup(&file).expect(0);
