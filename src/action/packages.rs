@@ -1,11 +1,15 @@
 //! `packages`: installs Debian packages in one transaction, and purges exactly those again.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::error::{Failure, Outcome};
+use crate::host::{Host, Kind};
 use crate::progress::Progress;
 use crate::system::packages::apt::Apt;
 use crate::system::packages::simulation::Simulation;
@@ -105,6 +109,29 @@ pub(super) fn record(cx: &Context<'_>, database: &Database, what: &[&str], recom
     Ok(Undo::Packages { before: database.installed(), planned: simulation.planned() })
 }
 
+/// Where others keep data that goes with a package: `package directory`.
+static PURGED_DATA: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let lines = include_str!("../../assets/purged-data").lines();
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect()
+});
+
+/// Refuses to purge a package whose scripts would remove data of others with it.
+fn refuse_others_data(host: &dyn Host, names: &BTreeSet<String>) -> Outcome<()> {
+    for (package, dir) in PURGED_DATA.iter().filter(|(package, _)| names.iter().any(|name| short(name) == *package)) {
+        let entries = match host.list(Path::new(dir)) {
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            listed => listed.map_err(|e| Failure::new(format!("look for data in {dir}"), e))?,
+        };
+        let is_dir = |path: &PathBuf| matches!(host.stat(path), Ok(Some(stat)) if stat.kind == Kind::Dir);
+        if let Some(found) = entries.iter().map(|name| Path::new(dir).join(name)).find(is_dir) {
+            let why = format!("the run did not create {}, which would be lost with it", found.display());
+            return Err(Failure::new(format!("purge {package}"), why)
+                .hint("save it elsewhere or remove it, then roll back again"));
+        }
+    }
+    Ok(())
+}
+
 /// Purges the packages that our transaction added: those of `planned` that were not installed `before`, and what was
 /// installed with them. What others need by now stays. May be called again after it was interrupted.
 pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)]) -> Outcome<Undone> {
@@ -131,6 +158,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     let came_along = database.came_along(cx.host, &ours, &is_new);
     let wanted: BTreeSet<String> = ours.union(&came_along).filter(|name| database.has_traces(name)).cloned().collect();
     let (removable, kept) = database.removable(&wanted);
+    refuse_others_data(cx.host, &removable)?;
     let names: Vec<&str> = removable.iter().map(String::as_str).collect();
     if !names.is_empty() {
         let services = orphans::known(cx.host, "loaded");

@@ -185,6 +185,12 @@ impl Host {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
+    /// Copies a file out.
+    pub fn pull(&self, from: &str, to: &Path) {
+        let out = machine(&["pull", &self.name, from, &to.display().to_string()], None);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+
     /// A directory of this machine for files of the test; it goes with the host.
     pub fn scratch(&self) -> &Path {
         &self.scratch

@@ -25,6 +25,8 @@ mod decisions;
 mod dialogue;
 mod dice;
 mod exosphere;
+mod exosphere_acme;
+mod exosphere_containers;
 mod exosphere_uap;
 mod failures;
 mod firewall;

@@ -56,6 +56,7 @@ fn each_answers_file_fits_every_release_that_it_names() {
             &["bookworm", "trixie", "noble"][..],
         ),
         ("prebuilt", include_bytes!("../../assets/answers/exosphere-prebuilt.yaml"), &RELEASES),
+        ("containers", include_bytes!("../../assets/answers/exosphere-containers.yaml"), &["trixie"]),
     ] {
         for release in releases {
             let plan = right(planned(&server(release), file, answers), file);
@@ -75,6 +76,61 @@ fn the_files_of_a_server_with_two_clouds() {
     let answers = include_bytes!("../../assets/answers/exosphere-native.yaml");
     let plan = right(planned(&server("trixie"), "native", answers), "native");
     insta::assert_snapshot!(outline::files(&plan, None, |id| !id.starts_with("upkeep.") && !id.starts_with("logs.")));
+}
+
+#[test]
+fn in_a_container_on_trixie() {
+    let answers = include_bytes!("../../assets/answers/exosphere-containers.yaml");
+    let plan = right(planned(&server("trixie"), "containers", answers), "containers");
+    insta::assert_snapshot!(outline::outline(&plan));
+    insta::assert_snapshot!(
+        "the_files_of_a_container",
+        outline::files(&plan, None, |id| {
+            ["containers.", "services."].iter().any(|stage| id.starts_with(stage)) && id != "services.prove_program"
+        })
+    );
+}
+
+#[test]
+fn a_container_needs_compose_2_and_a_place_of_its_own() {
+    let contained = |more: &str| format!("{CLOUDS}{FINISHED}web: {{way: containers}}\n{more}");
+    for codename in RELEASES.iter().filter(|codename| **codename != "trixie") {
+        let said = refused(&server(codename), &contained(""));
+        assert!(said.contains("needs version 2 of Compose, so Debian 13"), "{codename}: {said}");
+    }
+    let with = |package: &str| {
+        let mut facts = server("trixie");
+        facts.installed.insert(package.to_owned(), "1".to_owned());
+        facts
+    };
+    assert!(refused(&with("nginx"), &contained("")).contains("nginx is installed on this server"));
+    assert!(refused(&with("podman-docker"), &contained("")).contains("Docker would replace it"));
+    // A Docker of others keeps its settings and its place.
+    let own = outline::outline(&plan(&server("trixie"), &contained("")));
+    assert!(own.contains("/etc/docker/daemon.json") && own.contains("docker.io"), "{own}");
+    for package in ["docker.io", "docker-ce"] {
+        let beside = outline::outline(&plan(&with(package), &contained("")));
+        assert!(!beside.contains("daemon.json") && !beside.contains("/var/lib/docker"), "{package}: {beside}");
+    }
+    for (more, expected) in [
+        ("containers: {image: nginx}\n", "a name with a tag"),
+        ("containers: {image: 'nginx:latest'}\n", "another image every few weeks"),
+        ("containers: {image: 'nginx:1.30.6;reboot'}\n", "a name with a tag"),
+        (
+            "containers: {image: 'nginx:1.30.6@sha256:0000000000000000000000000000000000000000000000000000000000000000', \
+             archive: /root/nginx.tar}\n",
+            "no digest of a registry",
+        ),
+        ("containers: {archive: nginx.tar}\n", "containers.archive"),
+    ] {
+        let said = refused(&server("trixie"), &contained(more));
+        assert!(said.contains(expected), "{more}{said}");
+    }
+    // With an authority's certificate the container sees what certbot renews.
+    let acme = contained("tls: {mode: acme, terms: true}\n")
+        .replace("way: containers", "way: containers, host: a.example.org");
+    let files = text(&plan(&server("trixie"), &acme), "services.compose");
+    assert!(files.contains("source: \"/etc/letsencrypt\"") && files.contains("source: \"/var/www/acme\""), "{files}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::action::carry::CARRY;
 use crate::host::fake::{Cut, FakeHost, Package};
-use crate::host::{Command, Host as _, Meta};
+use crate::host::{Command, Meta};
 use crate::secret::Secrets;
 use crate::system::packages::lock;
 use crate::undo::Blobs;
@@ -345,4 +345,19 @@ fn a_lock_that_is_never_freed_is_given_up() {
     let failure = on(&host, |cx| wanted(&["nginx"]).apply(cx)).unwrap_err();
     assert!(failure.why.contains("has held the lock"), "{failure}");
     assert!(!host.packages().contains_key("nginx"));
+}
+
+#[test]
+fn a_package_is_not_purged_together_with_data_of_others() {
+    let host = FakeHost::debian("trixie");
+    let records = install(&host, &wanted(&["docker.io"]));
+    let volume = Path::new("/var/lib/docker/volumes/shop");
+    host.put_file(volume.join("_data/orders"), "1", 0o600);
+    let refused = take_back(&host, &records).unwrap_err();
+    assert!(refused.why.contains("/var/lib/docker/volumes/shop"), "{refused:?}");
+    assert!(on(&host, |cx| wanted(&["docker.io"]).check(cx)).is_ok_and(|verdict| verdict == Verdict::Unchanged));
+    // Files there are the program's own.
+    host.remove_tree(volume).unwrap();
+    host.put_file("/var/lib/docker/volumes/metadata.db", "", 0o600);
+    assert!(matches!(take_back(&host, &records), Ok(Undone::Done(_))));
 }

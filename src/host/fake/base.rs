@@ -183,6 +183,7 @@ fn archive() -> Vec<Package> {
             .depends(&["erlang-base"])
             .service("rabbitmq-server", &["0.0.0.0:5672"])
             .user("rabbitmq"),
+        Package::new("docker.io", "26.1.5-1").service("docker", &[]),
         Package::new("supervisor", "4.2.5-1")
             .service("supervisor", &[])
             .file("/etc/supervisor/supervisord.conf", "[supervisord]\n", 0o644)
