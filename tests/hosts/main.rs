@@ -35,6 +35,7 @@ mod life;
 mod logs;
 mod names;
 mod others;
+mod own_app;
 mod pair;
 mod preflight;
 mod ravada;
