@@ -122,6 +122,9 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
         database = Database::read(cx.host)?;
     }
     if !traces(&database) {
+        if policy::is_left(cx.host)? {
+            orphans::reload(cx.host);
+        }
         policy::clean(cx.host)?;
         return Ok(Undone::Nothing);
     }

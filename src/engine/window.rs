@@ -32,6 +32,8 @@ pub struct Tracker<'a> {
     watch: Box<dyn Watch>,
     /// The latest scan of the disk.
     known: Manifest,
+    /// What triggers made that another name in its directory had at the scan before the latest.
+    renamed: BTreeSet<PathBuf>,
     /// When the latest full scan was.
     seen: Option<Stamp>,
     /// Contents that the scans have read.
@@ -75,6 +77,7 @@ impl<'a> Tracker<'a> {
             dir,
             watch: host.watch(&alive),
             known,
+            renamed: BTreeSet::new(),
             seen: None,
             contents,
             in_base,
@@ -278,6 +281,10 @@ impl<'a> Tracker<'a> {
             }
         }
         changes.sort_by(|a, b| a.path.cmp(&b.path));
+        // Not from the changes: a name that has a new file with the same content has not changed.
+        let renamed =
+            changes.iter().filter(|change| whose::is_made_by_triggers(&change.path) && self.is_renamed(change));
+        self.renamed = renamed.map(|change| change.path.clone()).collect();
         if scope == ManifestScope::Disk {
             self.known = now;
         } else {
@@ -288,6 +295,14 @@ impl<'a> Tracker<'a> {
             self.known.entries.extend(now.entries);
         }
         Ok(changes)
+    }
+
+    /// Whether another name in the same directory had this file.
+    fn is_renamed(&self, change: &StepChange) -> bool {
+        let (Some(dir), Some(after)) = (change.path.parent(), &change.after) else { return false };
+        let within = self.known.entries.range(dir.to_owned()..).take_while(|(path, _)| path.starts_with(dir));
+        let mut others = within.filter(|(path, _)| **path != change.path && path.parent() == Some(dir));
+        others.any(|(_, entry)| entry.ino == after.ino && entry.kind == after.kind)
     }
 
     /// Closes a window: its changes are attributed to us or others, and stored durably.
@@ -353,6 +368,7 @@ impl<'a> Tracker<'a> {
             transaction: judged.transaction,
             crashed: judged.crashed,
             owned: &owned,
+            renamed: &self.renamed,
             contents: &self.contents,
         };
         let verdicts = whose::sort(&case, &changes);

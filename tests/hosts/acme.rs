@@ -157,9 +157,14 @@ impl Authority {
     /// A server that asks this DNS and has been given the roots.
     pub fn server(&self, release: &str) -> Host {
         let server = Host::start(release, Init::Systemd);
+        self.introduce(&server);
+        server
+    }
+
+    /// Has a server ask this DNS, and gives it the roots.
+    pub fn introduce(&self, server: &Host) {
         server.sh(&format!("echo nameserver {} > /etc/resolv.conf", self.address)).expect(0);
         server.write("/root/authority.pem", &self.roots());
-        server
     }
 
     pub fn answers(&self, more: &[(&str, &str)]) -> String {

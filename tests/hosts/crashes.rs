@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::dice::Dice;
-use crate::host::{Ended, Host, Init, answers};
+use crate::host::{Ended, Host, Init, answers, every};
 
 fn quickstart() -> String {
     answers(&[("web.host", "app.example.test")])
@@ -48,19 +48,14 @@ fn killed_at_every_boundary_a_resumed_run_ends_like_an_undisturbed_one() {
     let mut line = 2;
     let mut ended = host.bringup_env(&["BRINGUP_KILL=before:2"], &quickstart());
     let mut kills = 0;
+    // After a line nothing of the next one is done yet, before that all of it is. Otherwise both take turns.
     while ended.status != 0 {
         assert_eq!(ended.status, 4, "{}", ended.both());
         kills += 1;
         assert!(kills < 400, "the run does not get anywhere");
-        let wish = format!("BRINGUP_KILL=after:{line}");
-        ended = host.exec_env(&[&wish], &["bringup", "resume", "--yes", "--plain"]);
-        if ended.status == 0 {
-            break;
-        }
-        assert_eq!(ended.status, 4, "{}", ended.both());
-        line += 1;
-        let wish = format!("BRINGUP_KILL=before:{line}");
-        ended = host.exec_env(&[&wish], &["bringup", "resume", "--yes", "--plain"]);
+        let wish = if kills % 2 == 1 { format!("after:{line}") } else { format!("before:{}", line + 1) };
+        ended = host.exec_env(&[&format!("BRINGUP_KILL={wish}")], &["bringup", "resume", "--yes", "--plain"]);
+        line += if kills % 2 == 0 { 1 } else { every(3) - 1 };
     }
     println!("killed at {kills} boundaries");
     assert!(kills > 10);
@@ -105,7 +100,7 @@ pub fn killed_and_resumed(host: &Host, env: &[&str], answers: &str, rollback: &[
     host.assert_identical(&before);
 }
 
-/// Every third kill point of one kind: the points of both kinds take turns, beginning with `first`.
+/// Every fourth kill point of one kind: the points of both kinds take turns, beginning with `first`.
 /// `tests/integration/faults` has all of them on a machine in memory; here each costs a run and its rollback.
 fn rolled_back_after_kills(first: usize) {
     let host = Host::start("bookworm", Init::Systemd);
@@ -114,7 +109,7 @@ fn rolled_back_after_kills(first: usize) {
     let points = kill_points(&host);
     host.roll_back_all();
     host.assert_identical(&before);
-    for point in points.iter().skip(first).step_by(6) {
+    for point in points.iter().skip(first).step_by(2 * every(4)) {
         let wish = format!("BRINGUP_KILL={point}");
         host.bringup_env(&[&wish], &quickstart()).expect(4);
         host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
@@ -149,7 +144,7 @@ fn a_killed_rollback_goes_on() {
         assert_eq!(ended.status, 4, "{}", ended.both());
         let wish = format!("BRINGUP_KILL=after:{line}");
         ended = host.exec_env(&[&wish], &["bringup", "rollback", "--yes", "--plain"]);
-        line += 2;
+        line += 2 * every(3);
         assert!(line < lines + 400, "the rollback does not get anywhere");
     }
     host.assert_identical(&before);
@@ -228,9 +223,10 @@ fn without_power_at_some_boundaries_it_goes_on_or_back() {
     host.bringup(&quickstart()).expect(0);
     let points = kill_points(&host);
     host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
-    for at in [0, points.len() / 3, 2 * points.len() / 3, points.len() - 1] {
+    let last = points.len() - 1;
+    for (n, at) in [0, last / 3, 2 * last / 3, last].into_iter().enumerate() {
         let wish = format!("BRINGUP_KILL={}", points[at]);
-        for resumed in [true, false] {
+        for resumed in [n % 2 == 0, n % 2 == 1].into_iter().step_by(every(2)) {
             host.bringup_env(&[&wish], &quickstart()).expect(4);
             cut(&host);
             if resumed {
@@ -246,7 +242,7 @@ fn without_power_at_some_boundaries_it_goes_on_or_back() {
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
 fn the_run_survives_the_death_of_its_follower() {
-    for signal in ["HUP", "KILL", "TERM", "INT"] {
+    for signal in ["HUP", "KILL", "INT", "TERM"].into_iter().step_by(every(2)) {
         let host = Host::start("bookworm", Init::Systemd);
         host.write("/tmp/answers.yaml", &quickstart());
         // In the background a shell's children would ignore INT.

@@ -110,12 +110,16 @@ fn exit_codes_are_as_documented() {
     host.sh("bringup plan --answers /nonexistent").expect(1);
     host.bringup_env(&[], "version: 1\nguide: webapp\n"); // answers are in place for the next line
     host.sh("bringup rollback --all").expect(2);
+    // A proof that fails later.
+    host.sh("systemctl stop nginx").expect(0);
+    host.exec(&["bringup", "verify"]).expect(6);
     host.exec(&["bringup", "rollback", "--all", "--yes", "--plain"]).expect(0);
     host.exec(&["bringup", "plan", "--answers", "/tmp/answers.yaml"]).expect(7);
     host.assert_identical(&before);
 
     // A proof that fails with `on_failure: pause` leaves the changes, and says so.
     host.sh("mkdir /root/app && echo 'raise SystemExit(1)' > /root/app/app.py").expect(0);
+    let before = host.manifest("with the application");
     let file = base(&[("application.source", "directory"), ("application.location", "/root/app")]);
     host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: pause\n")).expect(6);
     host.bringup(&file).expect(6);
@@ -125,11 +129,7 @@ fn exit_codes_are_as_documented() {
     host.bringup_env(&["BRINGUP_KILL=after:3"], &base(&[])).expect(4);
     host.bringup(&base(&[])).expect(1);
     host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
-
-    // A proof that fails later.
-    host.bringup(&base(&[])).expect(0);
-    host.sh("systemctl stop nginx").expect(0);
-    host.exec(&["bringup", "verify"]).expect(6);
+    host.assert_identical(&before);
 }
 
 #[test]

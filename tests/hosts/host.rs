@@ -17,11 +17,16 @@ pub struct Host {
 
 /// Whether large matrices are asked for: `tests/run --long`. Says so where not.
 pub fn is_long() -> bool {
-    let long = std::env::var_os("BRINGUP_TEST_LONG").is_some();
+    let long = every(2) == 1;
     if !long {
         println!("skipped: long");
     }
     long
+}
+
+/// Of many cases alike: all of them with `tests/run --long`, else one of `n`.
+pub fn every(n: usize) -> usize {
+    if std::env::var_os("BRINGUP_TEST_LONG").is_some() { 1 } else { n }
 }
 
 /// A second run with the same answers changes nothing.

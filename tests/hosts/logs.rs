@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::host::{Host, Init, answers};
 
 /// What takes logs: an authority, a certificate for `logs.example.test`, and a rsyslog that wants TLS.
-const RECEIVER: &str = r#"set -e; mkdir /root/ca; cd /root/ca
+pub const RECEIVER: &str = r#"set -e; mkdir /root/ca; cd /root/ca
 openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=test-ca -days 30 -keyout ca-key.pem -out ca.pem 2>/dev/null
 openssl req -newkey rsa:2048 -nodes -subj /CN=logs -keyout key.pem -out request.pem 2>/dev/null
 echo subjectAltName=DNS:logs.example.test > names
@@ -30,7 +30,7 @@ fn file(host: &str, authority: &str) -> String {
 }
 
 /// Waits until the receiver has got a line.
-fn arrives(receiver: &Host, line: &str) {
+pub fn arrives(receiver: &Host, line: &str) {
     let deadline = Instant::now() + Duration::from_mins(2);
     while receiver.sh(&format!("grep -q '{line}' /var/log/taken")).status != 0 {
         let taken = || receiver.sh("tail -n 5 /var/log/taken; journalctl -u rsyslog -n 5 --no-pager").both();

@@ -5,8 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::acme::{Authority, NAME, from_the_authority, renew_in_time};
 use crate::crashes::killed_and_resumed;
 use crate::host::{Ended, Host, Init, moved, open_from_outside};
+use crate::logs::{RECEIVER, arrives};
 use crate::pair::install;
 
 const PIP_CERT: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
@@ -263,6 +265,92 @@ fn saltant_with_a_worker_on_another_server() {
     worker.assert_identical(&before_worker);
     main.exec(&ROLLBACK).expect(0);
     main.assert_identical(&before_main);
+}
+
+/// What takes reports of errors on the authority's host, where its DNS leads Rollbar's name: it keeps what it is sent.
+const ROLLBAR: &str = r#"set -e; cd /root/ca; apt-get install -qq -y --no-install-recommends python3 >/dev/null 2>&1
+openssl req -newkey rsa:2048 -nodes -subj /CN=rollbar -keyout rollbar.key -out request.pem 2>/dev/null
+echo subjectAltName=DNS:api.rollbar.com > names
+openssl x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 30 -extfile names -out rollbar.pem 2>/dev/null
+cat > rollbar.py <<'END'
+import http.server, ssl
+class Take(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        report = self.rfile.read(int(self.headers["Content-Length"]))
+        with open("/root/ca/reports", "ab") as kept:
+            kept.write(self.headers.get("X-Rollbar-Access-Token", "").encode() + b" " + report + b"\n")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"err": 0, "result": {}}')
+server = http.server.HTTPServer(("", 443), Take)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/root/ca/rollbar.pem", "/root/ca/rollbar.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+END
+systemd-run -q --unit=rollbar python3 /root/ca/rollbar.py"#;
+
+#[test]
+#[ignore = "needs root, test hosts and upstream's source: tests/run"]
+fn saltant_with_an_authoritys_certificate_its_logs_elsewhere_and_its_errors_reported() {
+    let Some(source) = upstream() else { return };
+    let Some(authority) = Authority::start() else { return };
+    let receiver = Host::start("bookworm", Init::Systemd);
+    receiver.sh(RECEIVER).expect(0);
+    authority.host.sh(ROLLBAR).expect(0);
+    authority.await_port(443);
+    let (host, source) = host_with(&source);
+    authority.introduce(&host);
+    authority.name(NAME, &host.address());
+    authority.name("logs.example.test", &receiver.address());
+    authority.name("api.rollbar.com", &authority.address);
+    host.write("/root/logs.pem", &receiver.sh("cat /root/ca/ca.pem").expect(0).stdout);
+    host.write("/root/rollbar", "0123456789abcdef0123456789abcdef\n");
+    let before = host.manifest("before");
+
+    let answers = answers(
+        &source,
+        &format!(
+            "tls: {{mode: acme, terms: true, directory: 'https://{}:14000/dir', authority: /root/authority.pem}}\n\
+             logs: {{remote: 'logs.example.test:6514', authority: /root/logs.pem}}\n",
+            authority.address
+        ),
+    )
+    .replace("login: operator", "login: operator, rollbar: true, rollbar_token: {file: /root/rollbar}")
+    .replace("jobs.example.test", NAME);
+    let told = bringup(&host, &answers).expect(0).both();
+    assert!(told.contains("renewed, and served at once"), "{told}");
+    from_the_authority(&host);
+    assert_again_unchanged(&host, &answers);
+    renew_in_time(&host);
+    host.exec(&["bringup", "verify"]).expect(0);
+
+    // What saltant's services write to the journal goes along.
+    host.sh("logger -t saltant a-line-of-saltant").expect(0);
+    arrives(&receiver, "a-line-of-saltant");
+    host.exec(&["systemctl", "restart", "saltant-worker.service"]).expect(0);
+    arrives(&receiver, "MainProcess. saltant@.* ready");
+
+    // A page that fails is reported with the token, by the middleware that upstream has for it. The name of its server
+    // is real: only the authority behind it is ours.
+    let trust = "mkdir -p /run/systemd/system/saltant.service.d && printf '[Service]\\nEnvironment=REQUESTS_CA_BUNDLE=\
+                 /run/rollbar.pem\\n' > /run/systemd/system/saltant.service.d/trust.conf && systemctl daemon-reload && \
+                 systemctl restart saltant.service && systemctl stop postgresql@15-main.service && curl -sk -o /dev/null \
+                 --max-time 60 -w '%{http_code}' --resolve app.example.test:443:127.0.0.1 \
+                 -b sessionid=abcdefghijklmnopqrstuvwxyz012345 https://app.example.test/admin/login/";
+    host.write("/run/rollbar.pem", &authority.host.sh("cat /root/ca/ca.pem").expect(0).stdout);
+    host.sh("chmod 0644 /run/rollbar.pem").expect(0);
+    println!("{}", host.sh(trust).both());
+    let reported =
+        "for n in $(seq 60); do grep -aq 0123456789abcdef /root/ca/reports && exit 0; sleep 0.5; done; exit 1";
+    let seen = authority.host.sh(reported);
+    println!("{}", authority.host.sh("head -c 1500 /root/ca/reports").both());
+    seen.expect(0);
+    host.sh("rm -r /run/systemd/system/saltant.service.d && systemctl daemon-reload && systemctl start postgresql@15-main.service")
+        .expect(0);
+    host.exec(&["bringup", "verify"]).expect(0);
+    host.exec(&ROLLBACK).expect(0);
+    host.assert_identical(&before);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn installing_starts_nothing_and_leaves_no_policy() {
 }
 
 #[test]
-fn systemd_reads_its_units_once_after_an_installation_and_hears_the_scripts_of_a_purge() {
+fn systemd_reads_its_units_once_after_an_installation_and_once_after_a_purge() {
     let host = FakeHost::debian("bookworm");
     let offline = |command: &Command| command.env.iter().any(|(name, value)| name == "SYSTEMD_OFFLINE" && value == "1");
     let from = host.commands().len();
@@ -95,9 +95,14 @@ fn systemd_reads_its_units_once_after_an_installation_and_hears_the_scripts_of_a
         commands[at..].iter().filter(|command| command.argv == ["systemctl", "daemon-reload"]).collect();
     assert_eq!(reloads.len(), 1);
     assert!(!offline(reloads[0]));
-    let from = commands.len();
+    host.run(&Command::new(["systemctl", "start", "nginx.service"])).unwrap();
+    let from = host.commands().len();
     take_back(&host, &records).unwrap();
-    assert!(host.commands()[from..].iter().all(|command| !offline(command)));
+    let commands = host.commands();
+    let reloads = commands[from..].iter().filter(|command| command.argv == ["systemctl", "daemon-reload"]).count();
+    assert_eq!(reloads, 1);
+    assert!(commands[from..].iter().any(|command| command.argv.contains(&"purge".to_owned()) && offline(command)));
+    assert!(!host.is_running("nginx.service"));
 }
 
 fn is_simulated(command: &Command) -> bool {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::host::Command;
 use crate::host::fake::FakeHost;
 use crate::plan::Plan;
 
@@ -176,4 +177,21 @@ fn what_others_put_into_a_directory_that_the_run_brought_is_kept_before_a_purge(
     let taken: Vec<String> = purged.taken.iter().map(|change| change.path.display().to_string()).collect();
     assert_eq!(taken, ["/etc/pkg/beside"]);
     assert_eq!(purged.dirs[Path::new("/etc/pkg")], Meta::root(0o755));
+}
+
+/// update-catalog(8) writes a new catalog, here with what was in it before, and keeps the former one by renaming it.
+#[test]
+fn what_a_trigger_keeps_under_another_name_is_known_for_it() {
+    let (catalog, former) = ("/var/lib/sgml-base/supercatalog", "/var/lib/sgml-base/supercatalog.old");
+    let begun = Begun::with(&[(catalog, "now"), (former, "before")]);
+    let host = &begun.host;
+    let mut tracker = begun.tracker();
+    does(&mut tracker, step(Nature::Packages), || {
+        host.run(&Command::new(["mv", catalog, former])).unwrap();
+        host.put_file(catalog, "now", 0o644);
+    });
+    assert_eq!(paths(tracker.renamed.iter()), [former]);
+    assert_eq!(paths(tracker.owned().paths.keys()), [former]);
+    does(&mut tracker, step(Nature::Packages), || host.put_file(former, "new", 0o644));
+    assert!(tracker.renamed.is_empty());
 }

@@ -112,6 +112,8 @@ pub struct Case<'a> {
     pub crashed: Option<Stamp>,
     /// Paths that earlier steps are known to have changed.
     pub owned: &'a dyn Fn(&Path) -> bool,
+    /// What triggers make that another name in the same directory had before the step.
+    pub renamed: &'a BTreeSet<PathBuf>,
     /// User and group ids that the run added.
     pub accounts: &'a BTreeSet<u32>,
     /// Contents of settings by their hash.
@@ -121,6 +123,11 @@ pub struct Case<'a> {
 /// Whether what is at `path` changes without packages and actions.
 pub fn lives(path: &Path) -> bool {
     lies_below(STATE, path)
+}
+
+/// Whether package triggers generate what is at `path`.
+pub fn is_made_by_triggers(path: &Path) -> bool {
+    MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made))
 }
 
 /// Whether `path` belongs to the package manager's records.
@@ -141,12 +148,9 @@ fn lies_below(roots: &[&str], path: &Path) -> bool {
 /// The author of each of these changes, in their order (sorted by path).
 pub fn sort(case: &Case<'_>, changes: &[StepChange]) -> Vec<Whose> {
     let mut new_dirs: BTreeSet<&Path> = BTreeSet::new();
-    let replaced: BTreeSet<_> =
-        changes.iter().filter_map(|change| Some((change.path.parent(), change.before.as_ref()?.ino))).collect();
     let mut verdicts: Vec<(Whose, bool)> = Vec::with_capacity(changes.len());
     for change in changes {
-        let renamed = change.after.as_ref().is_some_and(|after| replaced.contains(&(change.path.parent(), after.ino)));
-        let verdict = one(case, change, &new_dirs, renamed);
+        let verdict = one(case, change, &new_dirs);
         if verdict.0 == Whose::Ours && is_new_dir(change) {
             new_dirs.insert(&change.path);
         }
@@ -183,9 +187,8 @@ fn follow_contents(changes: &[StepChange], mut verdicts: Vec<(Whose, bool)>) -> 
     verdicts.into_iter().map(|(whose, _)| whose).collect()
 }
 
-/// The author of one change, and whether that is certain whatever is below it. `renamed`: another name in this
-/// directory had this file before.
-fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>, renamed: bool) -> (Whose, bool) {
+/// The author of one change, and whether that is certain whatever is below it.
+fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>) -> (Whose, bool) {
     let path = &change.path;
     let packages = case.step.nature.has_packages();
     let new = change.before.is_none();
@@ -257,8 +260,8 @@ fn one(case: &Case<'_>, change: &StepChange, new_dirs: &BTreeSet<&Path>, renamed
     // 12
     // update-catalog(8) keeps the former catalog by renaming it, which nobody reports as written.
     if (packages || !case.step.nature.has_program())
-        && MADE_BY_TRIGGERS.iter().any(|made| path.starts_with(made))
-        && (!untold || packages && renamed)
+        && is_made_by_triggers(path)
+        && (!untold || packages && case.renamed.contains(path))
     {
         return ours;
     }

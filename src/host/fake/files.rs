@@ -278,6 +278,22 @@ impl Files {
         }
     }
 
+    /// rename(2): the file stays the same, with its inode.
+    pub(super) fn rename(&mut self, from: &Path, to: &Path, now: Stamp) -> io::Result<()> {
+        let (from, to) = (self.locate(from)?, self.locate(to)?);
+        let node = self.nodes.remove(&from).ok_or(io::ErrorKind::NotFound)?;
+        self.remove_tree(&to, now);
+        for path in self.below(&from) {
+            if let (Some(node), Ok(rest)) = (self.nodes.remove(&path), path.strip_prefix(&from)) {
+                self.nodes.insert(to.join(rest), node);
+            }
+        }
+        self.nodes.insert(to.clone(), Node { ctime: now, ..node });
+        self.touch_parent(&from, now);
+        self.touch_parent(&to, now);
+        Ok(())
+    }
+
     pub(super) fn xattrs(&self, path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
         Ok(self.node(&self.locate(path)?)?.xattrs.clone().into_iter().collect())
     }

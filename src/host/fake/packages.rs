@@ -332,11 +332,14 @@ impl World {
         }
     }
 
-    fn take_off(&mut self, name: &str, purge: bool) {
+    /// `offline`: its scripts do not reach systemd.
+    fn take_off(&mut self, name: &str, purge: bool, offline: bool) {
         let now = self.tick();
         if let Some(service) = self.packages.offers.get(name).and_then(|package| package.service.clone()) {
             let unit = format!("{service}.service");
-            self.stop(&unit);
+            if !offline {
+                self.stop(&unit);
+            }
             if purge {
                 self.disable(&unit);
                 self.link_init_script(&service, false);
@@ -532,8 +535,9 @@ fn apt_remove(program: &mut Program<'_>, names: &[String], purge: bool, simulate
     automatic.retain(|name| !gone.contains(name));
     program.world.set_automatic(&automatic);
     let count = if program.is_cut { gone.len().div_ceil(2) } else { gone.len() };
+    let offline = program.is_offline();
     for name in &gone[..count] {
-        program.world.take_off(name, purge);
+        program.world.take_off(name, purge, offline);
     }
     0
 }

@@ -92,6 +92,11 @@ impl Program<'_> {
         self.values(options).into_iter().next()
     }
 
+    /// Whether its children, as those of dpkg, do not reach systemd.
+    pub(super) fn is_offline(&self) -> bool {
+        self.world.services.has_systemd && self.env.get("SYSTEMD_OFFLINE").is_some_and(|value| value == "1")
+    }
+
     /// A path as the program sees it.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.cwd.join(path)

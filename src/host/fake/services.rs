@@ -29,7 +29,7 @@ pub(super) struct Services {
     pub(super) reloads: BTreeMap<String, u32>,
     /// What each has read.
     pub(super) read: BTreeMap<String, Vec<String>>,
-    has_systemd: bool,
+    pub(super) has_systemd: bool,
 }
 
 /// What is wrong with a service.

@@ -107,16 +107,19 @@ fn copy(program: &mut Program<'_>, from: &Path, to: &Path) {
 }
 
 pub(super) fn mv(program: &mut Program<'_>) -> i32 {
-    let operands = program.operands(&[]);
-    let status = cp(program);
-    if status == 0 {
+    let mut operands = program.operands(&[]);
+    let Some(to) = operands.pop() else { return 1 };
+    let to = program.path(&to);
+    let into = program.world.files.list(&to).is_ok() && !program.has(&["-T", "--no-target-directory"]);
+    for from in operands {
+        let from = program.path(&from);
+        let to = if into { to.join(from.file_name().unwrap_or_default()) } else { to.clone() };
         let now = program.world.tick();
-        for from in operands.iter().take(operands.len().saturating_sub(1)) {
-            let from = program.path(from);
-            program.world.files.remove_tree(&from, now);
+        if let Err(error) = program.world.files.rename(&from, &to, now) {
+            return program.fail(1, format!("mv: cannot move '{}': {error}", from.display()));
         }
     }
-    status
+    0
 }
 
 /// `rm [-r] [-f]`, `rmdir`.

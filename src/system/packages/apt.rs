@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::simulation::Simulation;
 use super::status_fd::{Follower, Line};
-use super::{lock, policy};
+use super::{lock, orphans, policy};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 use crate::progress::Progress;
@@ -35,8 +35,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 ];
 
 /// Keeps systemctl from talking to systemd: each of a dozen maintainer scripts has systemd read all units again, and
-/// [`Apt::offline`] has it do so once ("Environment", systemd's `docs/ENVIRONMENT.md`; since 233). Not for purging, where scripts
-/// stop services.
+/// [`Apt::offline`] has it do so once ("Environment", systemd's `docs/ENVIRONMENT.md`; since 233). Scripts that purge
+/// cannot stop services then: [`Apt::purging`] has stopped them.
 const OFFLINE: (&str, &str) = ("SYSTEMD_OFFLINE", "1");
 /// The program of PID 1.
 const SYSTEMD: &str = "/lib/systemd/systemd";
@@ -148,14 +148,14 @@ impl Apt<'_> {
         })
     }
 
-    /// Purges exactly `names`, letting their scripts stop services but start none.
+    /// Purges exactly `names`. Their services stop, and none starts.
     pub fn purge(&self, names: &[&str]) -> Outcome<()> {
         let what = format!("purge {} packages", names.len());
         let mut argv = WITH_STATUS.to_vec();
         argv.extend(["apt-get", "purge"]);
         argv.extend(CHANGING);
         argv.extend(names);
-        policy::hold(self.host, policy::Policy::StopOnly, || self.run(&argv, &what)?.expect_success(&what))
+        self.purging(names, &argv, &what)
     }
 
     /// Purges exactly `names` with dpkg alone, which needs no dependency to be in order.
@@ -163,7 +163,18 @@ impl Apt<'_> {
         let what = format!("purge {} packages", names.len());
         let mut argv = vec!["dpkg", "--purge", "--force-depends", "--force-remove-reinstreq"];
         argv.extend(names);
-        policy::hold(self.host, policy::Policy::StopOnly, || self.run(&argv, &what)?.expect_success(&what))
+        self.purging(names, &argv, &what)
+    }
+
+    /// Stops what `names` run, all together, and purges them with `argv`, whose scripts have nothing left to tell systemd.
+    fn purging(&self, names: &[&str], argv: &[&str], what: &str) -> Outcome<()> {
+        orphans::stop_those_of(self.host, names);
+        policy::hold(self.host, policy::Policy::StopOnly, || {
+            let transcript = self.run_with(argv, what, &[OFFLINE]);
+            // While the policy stands: who finds that left knows that systemd may not have read its units.
+            orphans::reload(self.host);
+            transcript?.expect_success(what)
+        })
     }
 
     /// Brings an interrupted transaction to an end.

@@ -36,8 +36,9 @@ pub(in crate::host::fake) fn dpkg(program: &mut Program<'_>) -> i32 {
     if program.has(&["--purge", "--remove"]) || program.args.first().is_some_and(|arg| arg == "-P" || arg == "-r") {
         let purge = program.args.iter().any(|arg| arg == "--purge" || arg == "-P");
         let names: Vec<String> = operands.iter().map(|name| bare(name)).collect();
+        let offline = program.is_offline();
         for name in program.world.with_dependents(&names) {
-            program.world.take_off(&name, purge);
+            program.world.take_off(&name, purge, offline);
         }
         return 0;
     }
