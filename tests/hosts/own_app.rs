@@ -33,11 +33,29 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
     assert_eq!(page(&host, "/"), "three lines\n");
     host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
     nothing_left_to_do(&host, &answers(&defaults));
-    // An application that never opens its database has one, which belongs to it.
-    let sqlite = answers(&[&defaults[..], &[("database.engine", "sqlite")]].concat());
-    host.bringup(&sqlite).expect(0);
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn an_application_that_never_opens_its_sqlite_database_has_one() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    let before = host.manifest("before");
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask]"),
+        ("database.engine", "sqlite"),
+        ("web.host", "app.example.test"),
+    ]);
+    host.bringup(&file).expect(0);
     assert_eq!(host.sh("stat -c '%U %a' /var/lib/webapp/webapp.db").expect(0).stdout, "webapp 640\n");
-    nothing_left_to_do(&host, &sqlite);
+    nothing_left_to_do(&host, &file);
     host.roll_back_all();
     host.assert_identical(&before);
 }
