@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod column;
 pub mod expression;
 pub mod lint;
 pub mod load;
@@ -163,6 +164,9 @@ pub struct Question {
     /// The columns of a `table`: questions without conditions and rules of their own, whose defaults are literals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<Question>,
+    /// Names that a `map` must not have; one that ends with `*` stands for all that begin so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<String>,
     /// What is open besides `ports`: an expression that gives a list such as `locals.public.ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<String>,
@@ -224,12 +228,59 @@ pub enum QuestionKind {
     Regex,
     /// A list of rows, each a mapping with the keys that `columns` says.
     Table,
+    /// Names with values, such as `{DEBUG: "0", SECRET_KEY: {generate: 50}}`: each a text or a reference to a secret.
+    /// `pattern` is for the names.
+    Map,
+}
+
+impl Question {
+    /// A question without further conditions.
+    pub fn new(id: &str, ask: &str, kind: QuestionKind) -> Self {
+        Self {
+            id: id.to_owned(),
+            ask: ask.to_owned(),
+            kind,
+            choices: Vec::new(),
+            default: None,
+            auto: false,
+            min: None,
+            max: None,
+            pattern: None,
+            pattern_hint: None,
+            schemes: Vec::new(),
+            or_path: false,
+            columns: Vec::new(),
+            reserved: Vec::new(),
+            beside: None,
+            allow_taken: None,
+            taken_hint: None,
+            optional: false,
+            when: None,
+            help: String::new(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// The cells of its rows: a table's own, or a map's name, value and secret.
+    pub fn row(&self) -> &[Self] {
+        if self.kind == QuestionKind::Map { column::row() } else { &self.columns }
+    }
 }
 
 impl QuestionKind {
     /// Whether an answer is a list.
     pub const fn is_list(self) -> bool {
         matches!(self, Self::List | Self::Ports | Self::Networks)
+    }
+
+    /// Whether an answer is typed row by row.
+    pub const fn has_rows(self) -> bool {
+        matches!(self, Self::Table | Self::Map)
+    }
+
+    /// Whether an answer can hold secrets.
+    pub const fn holds_secrets(self) -> bool {
+        matches!(self, Self::Secret | Self::Map)
     }
 
     /// Whether an answer is a number.

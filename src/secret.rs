@@ -21,9 +21,27 @@ pub fn mark(name: &str) -> String {
     format!("{OPEN}{name}{CLOSE}")
 }
 
+/// Ends the name in a placeholder whose value is written as one word for a shell.
+pub(crate) const QUOTED: &str = "|shell_quote";
+
+/// The placeholder for the secret's value as one word for a POSIX shell.
+pub fn quoted_mark(name: &str) -> String {
+    mark(&format!("{name}{QUOTED}"))
+}
+
+/// One word for a POSIX shell.
+pub fn shell_quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// Text with its placeholders in readable form: `«secret: database.password»`.
 pub fn legible(text: &str) -> String {
-    text.replace(OPEN, "«secret: ").replace(CLOSE, "»")
+    text.replace(OPEN, "«secret: ").replace(&format!("{QUOTED}{CLOSE}"), "»").replace(CLOSE, "»")
 }
 
 /// Whether a secret survives in URLs and configuration files: letters, digits, `-`, `_` and `.`.
@@ -61,27 +79,39 @@ impl fmt::Debug for Secret {
 
 /// The secrets of one guide on this server, by name (`database.password`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Secrets(BTreeMap<String, Secret>);
+pub struct Secrets {
+    now: BTreeMap<String, Secret>,
+    /// Those of before, which are still hidden: present files hold them.
+    former: BTreeMap<String, Secret>,
+}
 
 impl Secrets {
     /// Adds or replaces one.
     pub fn insert(&mut self, name: impl Into<String>, value: Secret) {
-        self.0.insert(name.into(), value);
+        self.now.insert(name.into(), value);
+    }
+
+    /// Adds those of before that have another value now, or none: they are hidden, and never revealed.
+    pub fn hide_former(&mut self, before: &Self) {
+        let stays = |(name, value): &(&str, &Secret)| self.get(name) != Some(value);
+        let former: Vec<_> =
+            before.iter().filter(stays).map(|(name, value)| (name.to_owned(), value.clone())).collect();
+        self.former.extend(former);
     }
 
     /// Takes one away.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.now.remove(name);
     }
 
     /// One by name.
     pub fn get(&self, name: &str) -> Option<&Secret> {
-        self.0.get(name)
+        self.now.get(name)
     }
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.now.iter().map(|(name, value)| (name.as_str(), value))
     }
 
     /// Replaces every placeholder in `text` by its value.
@@ -94,9 +124,16 @@ impl Secrets {
             let Some(end) = after.find(CLOSE) else {
                 return Err(Failure::new(FILL_IN, "a placeholder is not closed"));
             };
-            let name = &after[..end];
+            let (name, quoted) = match after[..end].strip_suffix(QUOTED) {
+                Some(name) => (name, true),
+                None => (&after[..end], false),
+            };
             let value = self.get(name).ok_or_else(|| Failure::new(FILL_IN, format!("no value is known for {name}")))?;
-            out.push_str(value.expose());
+            if quoted {
+                out.push_str(&shell_quote(value.expose()));
+            } else {
+                out.push_str(value.expose());
+            }
             rest = &after[end + CLOSE.len()..];
         }
         out.push_str(rest);
@@ -106,8 +143,13 @@ impl Secrets {
     /// Replaces every known value in `text` by its placeholder, for output of tools that may have echoed it.
     pub fn conceal(&self, text: &str) -> String {
         let mut out = text.to_owned();
-        for (name, value) in self.iter() {
-            if value.expose().len() >= 6 && out.contains(value.expose()) {
+        let former = self.former.iter().map(|(name, value)| (name.as_str(), value));
+        for (name, value) in self.iter().chain(former).filter(|(_, value)| value.expose().len() >= 6) {
+            let quoted = shell_quote(value.expose());
+            if quoted != value.expose() && out.contains(&quoted) {
+                out = out.replace(&quoted, &quoted_mark(name));
+            }
+            if out.contains(value.expose()) {
                 out = out.replace(value.expose(), &mark(name));
             }
         }
@@ -139,5 +181,28 @@ mod tests {
         assert!(secrets.reveal("⟦secret:open").is_err());
         assert_eq!(secrets.conceal("pw=hunter22"), "pw=⟦secret:db.pw⟧");
         assert!(!format!("{secrets:?}").contains("hunter22"));
+    }
+
+    #[test]
+    fn a_secret_is_quoted_for_a_shell_when_it_is_filled_in_and_hidden_in_that_form_too() {
+        let mut secrets = Secrets::default();
+        secrets.insert("env.A", Secret::new("it's $5 #1"));
+        secrets.insert("env.B", Secret::new("plain-one"));
+        let text = format!("A={}\nB={}\n", quoted_mark("env.A"), quoted_mark("env.B"));
+        let file = "A='it'\\''s $5 #1'\nB=plain-one\n";
+        assert_eq!(secrets.reveal(&text).as_deref(), Ok(file));
+        assert!(!secrets.conceal(file).contains("$5") && !secrets.conceal(file).contains("plain-one"));
+        assert_eq!(legible(&quoted_mark("env.A")), "«secret: env.A»");
+    }
+
+    #[test]
+    fn a_secret_of_before_is_hidden_and_never_filled_in() {
+        let (mut before, mut secrets) = (Secrets::default(), Secrets::default());
+        before.insert("db.pw", Secret::new("hunter22"));
+        before.insert("db.key", Secret::new("the same"));
+        secrets.insert("db.key", Secret::new("the same"));
+        secrets.hide_former(&before);
+        assert_eq!(secrets.conceal("pw=hunter22"), "pw=⟦secret:db.pw⟧");
+        assert!(secrets.reveal("⟦secret:db.pw⟧").is_err() && secrets.iter().count() == 1);
     }
 }

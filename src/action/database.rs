@@ -47,6 +47,10 @@ pub struct Database {
     /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cluster: String,
+    /// Whether an empty SQLite file is created, for an application that may never open it. Otherwise the application
+    /// creates its file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_file: bool,
 }
 
 /// Database engines.
@@ -102,6 +106,7 @@ pub enum Auth {
 impl Act for Database {
     fn describe(&self) -> String {
         match self.engine {
+            Engine::Sqlite if self.create_file => format!("create the SQLite database {}", self.name),
             Engine::Sqlite => format!("check that {} can write {}", self.role, self.name),
             engine => format!("create the {} database {} and its role {}", engine.title(), self.name, self.role),
         }
@@ -109,7 +114,11 @@ impl Act for Database {
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let so = match self.engine {
-            Engine::Sqlite => sqlite::is_writable(cx.host, &self.name, &self.role),
+            Engine::Sqlite => {
+                let exists =
+                    || crate::system::paths::stat(cx.host, Path::new(&self.name)).is_ok_and(|stat| stat.is_some());
+                sqlite::is_writable(cx.host, &self.name, &self.role) && (!self.create_file || exists())
+            }
             Engine::Postgresql => {
                 let wanted = self.wanted(cx)?;
                 postgresql::is_so(cx.host, &wanted)
@@ -150,7 +159,13 @@ impl Act for Database {
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         match self.engine {
-            Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => Ok(()),
+            Engine::Sqlite if sqlite::is_writable(cx.host, &self.name, &self.role) => {
+                if self.create_file {
+                    sqlite::create(cx.host, &self.name, &self.role)
+                } else {
+                    Ok(())
+                }
+            }
             Engine::Sqlite => {
                 Err(Failure::new(self.describe(), "its directory is missing, or the user may not write there")
                     .hint("create the directory, owned by that user, in an earlier action"))

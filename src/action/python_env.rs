@@ -33,6 +33,9 @@ pub struct PythonEnv {
     /// A requirements file to install; none when empty.
     #[serde(default)]
     pub requirements: String,
+    /// Whether the requirements file may be missing: the environment is then made without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_present: bool,
     /// Further requirements, as pip takes them. One that is an absolute path is a directory or an archive; where it
     /// is a link, as those that `source` makes, another target is another package.
     #[serde(default)]
@@ -87,12 +90,14 @@ impl Act for PythonEnv {
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
+        let found = !self.if_present || paths::stat(cx.host, Path::new(&self.requirements))?.is_some();
+        let act = if found { self.clone() } else { Self { requirements: String::new(), ..self.clone() } };
         self.required_release(cx.host)?.install(cx, |dir| {
-            self.make(cx, dir)?;
-            if self.installs() {
-                self.install(cx, dir)?;
+            act.make(cx, dir)?;
+            if act.installs() {
+                act.install(cx, dir)?;
             }
-            Ok(format!("{} packages asked for", self.packages.len()))
+            Ok(format!("{} packages asked for", act.packages.len()))
         })
     }
 
@@ -126,6 +131,7 @@ impl PythonEnv {
         } else {
             match host.read(Path::new(&self.requirements)) {
                 Ok(content) => sha256_hex(&content),
+                Err(e) if self.if_present && e.kind() == ErrorKind::NotFound => String::new(),
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
                     return Ok(None);
                 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::answers::resolve::map::entries;
 use crate::answers::resolve::{Literals, Refusal, check_value, is_empty, secret_source};
 use crate::answers::{Given, OnFailure, Origin};
 use crate::error::Problem;
@@ -167,8 +168,13 @@ fn place_of_value(key: &Key, node: &Node) -> u32 {
     }
 }
 
-/// Where a part of a value stands, such as `[1]` of a list or `[1].name` of a table; of a cell that is missing, its row.
+/// Where a part of a value stands, such as `[1]` of a list, `[1].name` of a table or `[NAME]` of a map; of a cell that is
+/// missing, its row.
 fn place_within(key: &Key, node: &Node, within: &str) -> u32 {
+    let name = within.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    if let Some((key, value)) = name.and_then(|name| node.get(name)) {
+        return place_of_value(key, value);
+    }
     let entry = within.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let entry = entry.and_then(|(index, rest)| Some((index.parse::<usize>().ok()?, rest)));
     match (&node.content, entry) {
@@ -328,7 +334,7 @@ impl<'a> Reader<'a> {
     fn answer(&mut self, stage: &Stage, question: &Question, key: &Key, node: &Node) {
         let path = format!("{}.{}", stage.id, question.id);
         if let Some((first, again)) = node.duplicates().first() {
-            if question.kind == QuestionKind::Secret {
+            if question.kind.holds_secrets() {
                 // The value may be the secret itself.
                 self.find(again.at, &path, "a key is given twice", "keep one of them");
             } else {
@@ -396,6 +402,11 @@ fn accepted(question: &Question, value: &Value, literals: Literals) -> Result<Va
     if question.kind == QuestionKind::Secret && !(question.optional && is_empty(value)) {
         let source = secret_source(question, value, literals).map_err(|refusal| vec![refusal])?;
         return Ok(serde_json::to_value(source).unwrap_or_default());
+    }
+    if question.kind == QuestionKind::Map && !(question.optional && is_empty(value)) {
+        // Rows are for those who type; only the mapping says where an entry stands.
+        let given = if value.is_array() { &Value::Bool(true) } else { value };
+        return entries(question, given, literals).map(|_| value.clone());
     }
     check_value(question, value)
 }

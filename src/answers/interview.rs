@@ -1,18 +1,21 @@
 //! A guide's questions, answered in any order: which are asked, each answer so far and its origin, and what is missing.
 //! The wizard and line mode are both built on it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
 use crate::answers::file::typed;
 use crate::answers::interview::cell::{Cell, answer_of, rows_in};
-use crate::answers::resolve::{UNANSWERED, requirements, survey_with};
+use crate::answers::resolve::map::{self, path_of};
+use crate::answers::resolve::{UNANSWERED, is_empty, requirements, survey_with};
 use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::{Application, Facts};
 use crate::guide::expression::Expressions;
-use crate::guide::{Choice, Guide, Question, QuestionKind, Stage};
+use crate::guide::{Choice, Guide, Question, QuestionKind, Stage, column};
+use crate::secret;
 
 mod cell;
 
@@ -28,6 +31,8 @@ pub struct Interview {
     resolved: Resolved,
     problems: Vec<Problem>,
     unmet: Vec<Problem>,
+    /// The rows of maps that nobody answered yet.
+    defaults: BTreeMap<String, Value>,
     /// What may be offered again, and for which application that was last decided.
     earlier: Vec<Earlier>,
     offered: Option<String>,
@@ -107,8 +112,12 @@ impl Interview {
     pub fn new(guide: Guide, facts: Facts, given: Given) -> Self {
         let unmet = requirements(&guide, &facts);
         let expressions = Arc::new(Expressions::new(&guide));
-        let (resolved, problems) = survey_with(&expressions, &guide, &facts, &given, &|_| String::new());
-        Self { guide, expressions, facts, given, resolved, problems, unmet, earlier: Vec::new(), offered: None }
+        let (resolved, problems, defaults) = (Resolved::default(), Vec::new(), BTreeMap::new());
+        let (earlier, offered) = (Vec::new(), None);
+        let mut interview =
+            Self { guide, expressions, facts, given, resolved, problems, unmet, defaults, earlier, offered };
+        interview.look_again();
+        interview
     }
 
     /// Offers the answers of earlier runs: those of the application that is named so far, or else the first ones. An
@@ -270,7 +279,7 @@ impl Interview {
 
     /// The cells of a table, row by row. A table that must be answered has at least one row, to be filled in.
     pub fn rows(&self, table: &str) -> Vec<Vec<Field<'_>>> {
-        let Some(question) = self.question(table).filter(|question| question.kind == QuestionKind::Table) else {
+        let Some(question) = self.question(table).filter(|question| question.kind.has_rows()) else {
             return Vec::new();
         };
         let origin = self.given.values.get(table).map(|(_, origin)| *origin);
@@ -278,7 +287,7 @@ impl Interview {
         let count = given.map_or(0, Vec::len).max(usize::from(!question.optional));
         let row = |at: usize| given.and_then(|rows| rows.get(at));
         (0..count)
-            .map(|at| question.columns.iter().map(|column| self.cell(table, at, column, row(at), origin)).collect())
+            .map(|at| question.row().iter().map(|column| self.cell(table, at, column, row(at), origin)).collect())
             .collect()
     }
 
@@ -291,6 +300,7 @@ impl Interview {
         origin: Option<Origin>,
     ) -> Field<'a> {
         static OPEN: Value = Value::Null;
+        static HIDDEN: LazyLock<Value> = LazyLock::new(|| json!("a secret"));
         let path = format!("{table}[{row}].{}", column.id);
         let given = cells.and_then(|cells| cells.get(&column.id));
         let value = given.or(column.default.as_ref());
@@ -302,6 +312,8 @@ impl Interview {
             None => None,
         };
         let value = if problem.is_some() { None } else { value.or(Some(&OPEN)) };
+        let is_secret = column.kind == QuestionKind::Secret && value.is_some_and(|value| !is_empty(value));
+        let value = if is_secret { Some(&*HIDDEN) } else { value };
         let origin = if given.is_some() { origin } else { Some(Origin::Default) };
         Field { path, question: column, value, origin, problem }
     }
@@ -311,7 +323,7 @@ impl Interview {
         static NONE: Value = Value::Null;
         let (stage, id) = path.split_once('.').unwrap_or((path, ""));
         let given = self.given.values.get(path).map(|(value, _)| value);
-        given.or_else(|| self.resolved.values.get(stage)?.get(id)).unwrap_or(&NONE)
+        given.or_else(|| self.defaults.get(path)).or_else(|| self.resolved.values.get(stage)?.get(id)).unwrap_or(&NONE)
     }
 
     /// The choices of a question with whether each is available here.
@@ -389,7 +401,7 @@ impl Interview {
     pub fn question(&self, path: &str) -> Option<&Question> {
         if let Some(cell) = Cell::parse(path) {
             let table = self.question(cell.table)?;
-            return table.columns.iter().find(|column| Some(column.id.as_str()) == cell.column);
+            return table.row().iter().find(|column| Some(column.id.as_str()) == cell.column);
         }
         let (stage, question) = path.split_once('.')?;
         let stage = self.guide.stages.iter().find(|candidate| candidate.id == stage)?;
@@ -399,10 +411,19 @@ impl Interview {
     /// The text to begin editing with: what was typed, though it be refused, else the answer that holds.
     pub fn text(&self, path: &str) -> String {
         let Some(question) = self.question(path) else { return String::new() };
+        if question.kind == QuestionKind::Map {
+            let name = |row: &Value| row.get(column::NAME).map(text_of).unwrap_or_default();
+            let rows = self.standing_value(path).as_array();
+            return rows.map(|rows| rows.iter().map(name).collect::<Vec<_>>().join(", ")).unwrap_or_default();
+        }
         if question.kind == QuestionKind::Secret {
-            return match self.given.values.get(path) {
-                Some((Value::String(literal), _)) => literal.clone(),
-                Some((Value::Object(source), _)) => match source.iter().next() {
+            let given = match Cell::parse(path) {
+                Some(cell) => self.cell_value(&cell),
+                None => self.given.values.get(path).map(|(value, _)| value),
+            };
+            return match given {
+                Some(Value::String(literal)) => literal.clone(),
+                Some(Value::Object(source)) => match source.iter().next() {
                     Some((kind, Value::String(place))) => format!("{kind}:{place}"),
                     _ => String::new(),
                 },
@@ -410,13 +431,19 @@ impl Interview {
             };
         }
         let Some(cell) = Cell::parse(path) else { return text_of(self.standing_value(path)) };
-        let given = cell.column.and_then(|column| self.standing_value(cell.table).get(cell.row)?.get(column));
-        given.or(question.default.as_ref()).map(text_of).unwrap_or_default()
+        self.cell_value(&cell).or(question.default.as_ref()).map(text_of).unwrap_or_default()
     }
 
     /// The source of a secret.
     pub fn secret(&self, path: &str) -> Option<&SecretSource> {
-        self.resolved.secrets.get(path)
+        let Some(cell) = Cell::parse(path) else { return self.resolved.secrets.get(path) };
+        let name = self.standing_value(cell.table).get(cell.row)?.get(column::NAME)?.as_str()?;
+        self.resolved.secrets.get(&path_of(cell.table, name)).filter(|_| cell.column == Some(column::SECRET))
+    }
+
+    /// What stands in a cell.
+    fn cell_value(&self, cell: &Cell<'_>) -> Option<&Value> {
+        self.standing_value(cell.table).get(cell.row)?.get(cell.column?)
     }
 
     /// Drops the answers of a file or of flags to questions that are not asked; what was to be said of each.
@@ -446,6 +473,34 @@ impl Interview {
     }
 
     fn look_again(&mut self) {
+        let questions = |stage: &Stage| {
+            let maps = stage.questions.iter().filter(|question| question.kind == QuestionKind::Map);
+            maps.map(|question| format!("{}.{}", stage.id, question.id)).collect::<Vec<_>>()
+        };
+        let maps: Vec<String> = self.guide.stages.iter().flat_map(questions).collect();
+        for path in &maps {
+            if let Some((value, _)) = self.given.values.get_mut(path)
+                && let Value::Object(entries) = value
+            {
+                *value = map::rows(entries);
+            }
+        }
+        self.survey_again();
+        self.defaults.clear();
+        for path in maps {
+            let Some((stage, id)) = path.split_once('.') else { continue };
+            let value = self.resolved.values.get(stage).and_then(|answers| answers.get(id));
+            let Some(Value::Object(entries)) = value else { continue };
+            let sources = entries.iter().map(|(name, text)| {
+                let source = self.resolved.secrets.get(&path_of(&path, name));
+                (name.clone(), source.map_or_else(|| text.clone(), |source| json!(source)))
+            });
+            let rows = map::rows(&sources.collect());
+            self.defaults.insert(path, rows);
+        }
+    }
+
+    fn survey_again(&mut self) {
         let (guide, facts, given) = (&self.guide, &self.facts, &self.given);
         (self.resolved, self.problems) = survey_with(&self.expressions, guide, facts, given, &|_| String::new());
     }
@@ -458,14 +513,24 @@ pub fn text_of(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => {
             let between = if items.iter().any(Value::is_object) { "; " } else { ", " };
-            items.iter().map(text_of).collect::<Vec<_>>().join(between)
+            items.iter().map(in_row).collect::<Vec<_>>().join(between)
         }
-        Value::Object(cells) => {
-            let cells = cells.values().map(text_of).filter(|text| !text.is_empty());
-            cells.collect::<Vec<_>>().join(", ")
+        Value::Object(entries) => {
+            let entry = |(name, value): (&String, &Value)| match text_of(value) {
+                text if text.contains(secret::OPEN) => format!("{name} (secret)"),
+                text => format!("{name}={text}"),
+            };
+            entries.iter().map(entry).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
     }
+}
+
+/// An entry of a list, or a row of a table.
+fn in_row(value: &Value) -> String {
+    let Value::Object(cells) = value else { return text_of(value) };
+    let cells = cells.values().map(text_of).filter(|text| !text.is_empty());
+    cells.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a problem concerns this answer, or an entry or a cell of it.

@@ -3,7 +3,7 @@
 //! What depends on a refused answer is neither asked nor judged, so one mistake is told once and not ten times
 //! over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -18,6 +18,7 @@ use crate::secret;
 use crate::visible;
 
 mod hostname;
+pub(crate) mod map;
 mod on_host;
 mod reference;
 mod refusal;
@@ -318,6 +319,14 @@ impl<'a> Walk<'a> {
                     return None;
                 }
             }
+        } else if question.kind == QuestionKind::Map {
+            match map::entries(question, given, Literals::Allowed) {
+                Ok(entries) => self.entries(path, entries),
+                Err(refusals) => {
+                    self.refuse_values(path, refusals);
+                    return None;
+                }
+            }
         } else {
             match value::check(question, given) {
                 Ok(value) => value,
@@ -343,6 +352,20 @@ impl<'a> Walk<'a> {
             }
         }
         (self.problems.len() == before).then_some((value, origin))
+    }
+
+    /// A map with placeholders for its secrets.
+    fn entries(&mut self, path: &str, entries: BTreeMap<String, map::Entry>) -> Value {
+        let entries = entries.into_iter().map(|(name, entry)| match entry {
+            map::Entry::Text(text) => (name, Value::String(text)),
+            map::Entry::Secret(source) => {
+                let path = map::path_of(path, &name);
+                let mark = secret::mark(&path);
+                self.resolved.secrets.insert(path, source);
+                (name, Value::String(mark))
+            }
+        });
+        Value::Object(entries.collect())
     }
 
     fn is_on_offer(&mut self, question: &Question, path: &str, value: &Value) -> bool {

@@ -109,7 +109,9 @@ fn property(question: &Question) -> Value {
         others.push(json!({"const": "auto", "description": "The default."}));
     }
     if question.optional {
-        others.push(json!({"enum": [null, "", []], "description": "None."}));
+        let map = (question.kind == QuestionKind::Map).then(|| json!({}));
+        let nothing: Vec<Value> = [Value::Null, json!(""), json!([])].into_iter().chain(map).collect();
+        others.push(json!({"enum": nothing, "description": "None."}));
     }
     if !others.is_empty() {
         others.insert(0, form);
@@ -154,6 +156,7 @@ fn form(question: &Question) -> Value {
             return form;
         }
         QuestionKind::Table => return table(question),
+        QuestionKind::Map => return map(question),
         QuestionKind::Hostname => json!({"type": "string", "format": "hostname"}),
         QuestionKind::Email => json!({"type": "string", "format": "email"}),
         QuestionKind::Url if !question.or_path => json!({"type": "string", "format": "uri"}),
@@ -179,6 +182,29 @@ fn table(question: &Question) -> Value {
     let mut form = json!({"type": "array", "items": row, "minItems": question.min.unwrap_or(1).max(1)});
     if let Some(max) = question.max {
         form["maxItems"] = max.into();
+    }
+    form
+}
+
+fn map(question: &Question) -> Value {
+    let pattern = question.pattern.as_deref().unwrap_or("[A-Za-z_][A-Za-z0-9_]*");
+    let mut form = json!({
+        "type": "object",
+        "propertyNames": {"pattern": format!("^(?:{pattern})$")},
+        "additionalProperties": {"anyOf": [{"type": "string"}, reference()]},
+    });
+    if !question.reserved.is_empty() {
+        let reserved = question.reserved.iter().map(|name| match name.strip_suffix('*') {
+            Some(start) => format!("{start}.*"),
+            None => name.clone(),
+        });
+        form["propertyNames"]["not"] = json!({"pattern": format!("^(?:{})$", reserved.collect::<Vec<_>>().join("|"))});
+    }
+    if let Some(min) = question.min.or((!question.optional).then_some(1)) {
+        form["minProperties"] = min.into();
+    }
+    if let Some(max) = question.max {
+        form["maxProperties"] = max.into();
     }
     form
 }

@@ -217,6 +217,7 @@ pub fn gather(
             }
         }
     }
+    secrets.hide_former(kept);
     if problems.is_empty() { Ok(secrets) } else { Err(problems) }
 }
 

@@ -111,7 +111,7 @@ impl Linter {
             for (index, rule) in question.rules.iter().enumerate() {
                 self.rule(&format!("{at}.{}.rules[{index}]", question.id), rule, &["value"]);
             }
-            self.names.add_answer(&stage.id, &question.id, question.kind == QuestionKind::Secret);
+            self.names.add_answer(&stage.id, &question.id, question.kind.holds_secrets());
         }
         self.unique(&format!("{at}.locals"), stage.locals.iter().map(|local| local.name.as_str()));
         for local in &stage.locals {
@@ -189,8 +189,8 @@ impl Linter {
     /// A cell is judged alone, before any expression can see it.
     fn column(&mut self, at: &str, column: &Question) {
         self.typed(at, column);
-        let alone = !matches!(column.kind, QuestionKind::Table | QuestionKind::Secret);
-        self.require(at, alone, "a column is neither a `table` nor a `secret`");
+        let alone = !(column.kind.has_rows() || column.kind.holds_secrets());
+        self.require(at, alone, "a column is neither a `table`, a `map` nor a `secret`");
         let literal = column.default.as_ref().is_none_or(|default| default.as_str().is_none_or(|it| !is_template(it)));
         self.require(at, literal, "the default of a column is a literal");
         for (field, written) in [
@@ -222,6 +222,7 @@ impl Linter {
         for (field, written, kind) in [
             ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
             ("or_path", question.or_path, QuestionKind::Url),
+            ("reserved", !question.reserved.is_empty(), QuestionKind::Map),
             ("beside", question.beside.is_some(), QuestionKind::Ports),
             ("allow_taken", question.allow_taken.is_some(), QuestionKind::FreePort),
             ("taken_hint", question.taken_hint.is_some(), QuestionKind::FreePort),

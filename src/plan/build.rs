@@ -11,7 +11,7 @@ use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions, drop_absent};
-use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, Stage};
+use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, QuestionKind, Stage, column};
 use crate::plan::{Answered, OutputLine, Plan, Planned, PlannedProof, PlannedStage, SecretForm};
 use crate::proof::Proof;
 
@@ -54,12 +54,20 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
 /// The forms of the secrets that are asked for.
 fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, SecretForm> {
     let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
-    let forms = questions.filter_map(|(stage, question)| {
+    let of = |question: &Question, path: &str| {
         let words = question.pattern_hint.clone().unwrap_or_default();
         let Question { min, max, .. } = *question;
         let is_free = question.pattern.is_none() && min.is_none() && max.is_none();
         let form = SecretForm { pattern: question.pattern.clone().unwrap_or_default(), words, min, max };
-        (!is_free).then(|| (format!("{}.{}", stage.id, question.id), form))
+        (!is_free).then(|| (path.to_owned(), form))
+    };
+    let forms = questions.flat_map(|(stage, question)| {
+        let path = format!("{}.{}", stage.id, question.id);
+        if question.kind == QuestionKind::Map {
+            let paths = resolved.secrets.keys().filter(|secret| secret.starts_with(&format!("{path}.")));
+            return paths.filter_map(|path| of(column::secret(), path)).collect::<Vec<_>>();
+        }
+        of(question, &path).into_iter().collect()
     });
     forms.filter(|(path, _)| resolved.secrets.contains_key(path)).collect()
 }

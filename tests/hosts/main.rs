@@ -37,6 +37,7 @@ mod life;
 mod logs;
 mod names;
 mod others;
+mod own_app;
 mod pair;
 mod preflight;
 mod ravada;

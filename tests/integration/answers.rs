@@ -70,6 +70,7 @@ fn plausible(question: &Question) -> String {
         QuestionKind::Email => "admin@example.org",
         QuestionKind::Path => "/srv/example",
         QuestionKind::Secret => "{generate: 32}",
+        QuestionKind::Map => "{NAME: text, KEY: {generate: 32}}",
         QuestionKind::List => "[example]",
         QuestionKind::Url => "https://example.org/x",
         QuestionKind::Ports => "[8443]",

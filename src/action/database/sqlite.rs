@@ -47,6 +47,16 @@ pub fn is_writable(host: &dyn Host, path: &str, user: &str) -> bool {
     host.run(&command).is_ok_and(|output| output.ok())
 }
 
+/// An empty database, unless there is one. Its user makes it: what stands there may be a link of the user's.
+pub fn create(host: &dyn Host, path: &str, user: &str) -> Outcome<()> {
+    let what = || format!("create the SQLite database {path}");
+    let command = Command::new(["touch", "--", path]);
+    let mut command = if user.is_empty() { command } else { command.user(user) };
+    command.umask = Some(0o027);
+    let output = host.run(&command).map_err(|e| Failure::new(what(), e))?;
+    if output.ok() { Ok(()) } else { Err(Failure::new(what(), "its user cannot create it").tail(output.tail(10))) }
+}
+
 /// SHA-256 of the database's logical dump; of its bytes where Python is not installed.
 pub fn fingerprint_of(host: &dyn Host, path: &Path) -> Outcome<Option<String>> {
     if stat(host, path)?.is_none() {

@@ -35,6 +35,7 @@ fn database(engine: Engine) -> Database {
         createdb: None,
         owner: String::new(),
         cluster: String::new(),
+        create_file: false,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::yaml::{self, quoted};
 
 /// The path and the value of `stage.question=value`, for [`crate::answers::Given`] with the origin flag.
 ///
-/// Text is taken as it is; the entries of a list are separated by commas; a table is YAML on one line; a secret is
+/// Text is taken as it is; the entries of a list are separated by commas; a table or a map is YAML on one line; a secret is
 /// `file:/path`, `env:NAME` or `generate:32`. The message of an error never repeats what stands behind the `=`, unless the question is
 /// known and no secret.
 pub fn parse_set(guide: &Guide, text: &str, literals: Literals) -> Result<(String, Value), Problem> {
@@ -60,7 +60,7 @@ pub(crate) fn typed(question: &Question, text: &str) -> Value {
         kind if kind.is_number() => text.parse::<i64>().map_or_else(|_| text.into(), Value::from),
         QuestionKind::Bool => text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
         kind if kind.is_list() => text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect(),
-        QuestionKind::Table => {
+        kind if kind.has_rows() => {
             yaml::parse("", text.as_bytes()).map_or_else(|_| text.into(), |rows| rows.root().to_json())
         }
         QuestionKind::Secret => match text.split_once(':') {

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::answers::file::VERSION;
+use crate::answers::resolve::map::path_of;
 use crate::answers::{OnFailure, Resolved, SecretSource};
 use crate::error::Outcome;
-use crate::guide::Guide;
+use crate::guide::{Guide, QuestionKind};
 use crate::yaml;
 
 /// The file for these answers, with where each came from. Secrets stay references; one that was typed is
@@ -34,13 +35,26 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
             let (Some(value), Some(origin)) = (value, resolved.origins.get(&path)) else {
                 continue;
             };
-            let (value, note) = match resolved.secrets.get(&path) {
-                Some(SecretSource::Literal(_)) => {
-                    (json!({"env": variable(&path)}), "; not recorded: set this variable to replay")
-                }
-                Some(source) => (serde_json::to_value(source).unwrap_or(Value::Null), ""),
-                None => (value.clone(), ""),
+            let mut typed = false;
+            let mut secret = |path: &str| {
+                resolved.secrets.get(path).map(|source| match source {
+                    SecretSource::Literal(_) => {
+                        typed = true;
+                        json!({"env": variable(path)})
+                    }
+                    source => serde_json::to_value(source).unwrap_or(Value::Null),
+                })
             };
+            let value = match value {
+                Value::Object(entries) if question.kind == QuestionKind::Map => {
+                    let entry = |(name, text): (&String, &Value)| {
+                        (name.clone(), secret(&path_of(&path, name)).unwrap_or_else(|| text.clone()))
+                    };
+                    Value::Object(entries.iter().map(entry).collect())
+                }
+                value => secret(&path).unwrap_or_else(|| value.clone()),
+            };
+            let note = if typed { "; not recorded: set this variable to replay" } else { "" };
             let comment = format!("# {}{note}", origin.words());
             lines.push((format!("  {}: {}", question.id, yaml::inline(&value)?), comment));
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::answers::resolve::hostname;
 use crate::answers::resolve::refusal::{Refusal, kind_of, shown};
-use crate::answers::resolve::{table, url};
+use crate::answers::resolve::{Literals, map, table, url};
 use crate::guide::{Question, QuestionKind};
 use crate::secret;
 use crate::suggest::did_you_mean;
@@ -23,6 +23,9 @@ pub(super) const NETWORKS: &str = "write networks such as 192.0.2.0/24, or singl
 pub fn check(question: &Question, value: &Value) -> Result<Value, Vec<Refusal>> {
     if question.kind == QuestionKind::Table && !(question.optional && is_empty(value)) {
         return table::check_rows(question, value);
+    }
+    if question.kind == QuestionKind::Map && !(question.optional && is_empty(value)) {
+        return map::entries(question, value, Literals::Allowed).map(|_| value.clone());
     }
     judge(question, value).map_err(|refusal| {
         let entry = refusal.within.trim_matches(['[', ']']).parse::<usize>();
@@ -47,7 +50,7 @@ fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
         }
         QuestionKind::Bool => boolean(value),
         QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => list(question, value),
-        QuestionKind::Secret | QuestionKind::Table => Ok(value.clone()),
+        QuestionKind::Secret | QuestionKind::Table | QuestionKind::Map => Ok(value.clone()),
         QuestionKind::Text
         | QuestionKind::Hostname
         | QuestionKind::Email
@@ -99,6 +102,9 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Ports => ("a list of ports", range(question.min, question.max, " entries")),
         QuestionKind::Networks => ("a list of networks", range(question.min, question.max, " entries")),
         QuestionKind::Table => ("a table", range(question.min, question.max, " rows")),
+        QuestionKind::Map => {
+            ("names with values, each a text or a secret", range(question.min, question.max, " entries"))
+        }
         QuestionKind::Url if question.or_path => ("a URL or an absolute path", String::new()),
         QuestionKind::Url => ("a URL", String::new()),
         QuestionKind::Regex => ("a regular expression", String::new()),
@@ -108,12 +114,13 @@ pub fn allowed(question: &Question) -> String {
     words.join(", ")
 }
 
-/// Whether a value says nothing: null, `""`, `[]`.
+/// Whether a value says nothing: null, `""`, `[]`, `{}`.
 pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
         _ => false,
     }
 }
@@ -130,6 +137,7 @@ pub(crate) fn nothing(question: &Question) -> Value {
         QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks | QuestionKind::Table => {
             Value::Array(Vec::new())
         }
+        QuestionKind::Map => Value::Object(serde_json::Map::new()),
         QuestionKind::Choice
         | QuestionKind::Integer
         | QuestionKind::Bool

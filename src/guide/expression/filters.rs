@@ -1,21 +1,23 @@
 //! Filters for the formats that guides write. Each leaves placeholders of secrets alone: the characters of a secret
-//! (letters, digits, `-`, `_`, `.`) are not special in any of these formats.
+//! (letters, digits, `-`, `_`, `.`) are not special in any of these formats; `shell_quote` has any other quoted when it is
+//! filled in.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use crate::secret::{CLOSE, OPEN};
+use crate::secret::{CLOSE, OPEN, QUOTED, shell_quote};
 
 /// Makes the filters known.
 pub fn add(environment: &mut Environment<'static>) {
     environment.add_filter("octal", octal);
-    environment.add_filter("shell_quote", |text: String| around_marks(&text, shell_quote));
-    environment.add_filter("ini_escape", |text: String| around_marks(&text, ini_escape));
-    environment.add_filter("regex_escape", |text: String| around_marks(&text, regex_escape));
-    environment.add_filter("systemd_escape", |text: String| around_marks(&text, systemd_escape));
-    environment.add_filter("url_quote", |text: String| around_marks(&text, url_quote));
+    environment.add_filter("shell_quote", |text: String| around_marks(&text, shell_quote, QUOTED));
+    environment.add_filter("ini_escape", |text: String| around_marks(&text, ini_escape, ""));
+    environment.add_filter("regex_escape", |text: String| around_marks(&text, regex_escape, ""));
+    environment.add_filter("systemd_escape", |text: String| around_marks(&text, systemd_escape, ""));
+    environment.add_filter("url_quote", |text: String| around_marks(&text, url_quote, ""));
+    environment.add_test("secret", |text: &str| text.contains(OPEN));
     environment.add_filter("json", json);
     environment.add_filter("hostname", |text: String| hostname(&text));
     environment.add_filter("matches", |text: String, pattern: String| matches(&text, &pattern));
@@ -39,16 +41,6 @@ fn octal(mode: u32) -> Result<String, Error> {
         return Err(Error::new(ErrorKind::InvalidOperation, "octal: permission bits are at most 07777"));
     }
     Ok(format!("{mode:04o}"))
-}
-
-/// One word for a POSIX shell.
-pub(crate) fn shell_quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 /// A value in an INI file in which `%` begins an interpolation, such as supervisor's.
@@ -163,19 +155,22 @@ fn hostname(text: &str) -> String {
     if name.len() > 253 { "server.internal".to_owned() } else { name }
 }
 
-/// Applies `escape` to the text between placeholders, and leaves the placeholders alone.
-fn around_marks(text: &str, escape: fn(&str) -> String) -> String {
+/// Applies `escape` to the text between placeholders, whose names get `suffix`.
+fn around_marks(text: &str, escape: fn(&str) -> String, suffix: &str) -> String {
     if !text.contains(OPEN) {
         return escape(text);
     }
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find(OPEN) {
-        let end = rest[start..].find(CLOSE).map_or(rest.len(), |at| start + at + CLOSE.len());
+        let close = rest[start..].find(CLOSE).map_or(rest.len(), |at| start + at);
+        let end = (close + CLOSE.len()).min(rest.len());
         if start > 0 {
             out.push_str(&escape(&rest[..start]));
         }
-        out.push_str(&rest[start..end]);
+        out.push_str(&rest[start..close]);
+        out.push_str(suffix);
+        out.push_str(&rest[close..end]);
         rest = &rest[end..];
     }
     if !rest.is_empty() {
@@ -209,12 +204,15 @@ mod tests {
     #[test]
     fn marks_stay_whole_whatever_stands_around_them() {
         let text = format!("redis://:{}@127.0.0.1/0?x=50%", mark("queue.password"));
-        assert_eq!(around_marks(&text, ini_escape), format!("redis://:{}@127.0.0.1/0?x=50%%", mark("queue.password")));
         assert_eq!(
-            around_marks(&text, shell_quote),
+            around_marks(&text, ini_escape, ""),
+            format!("redis://:{}@127.0.0.1/0?x=50%%", mark("queue.password"))
+        );
+        assert_eq!(
+            around_marks(&text, shell_quote, ""),
             format!("redis://:{}'@127.0.0.1/0?x=50%'", mark("queue.password"))
         );
-        assert_eq!(around_marks("⟦secret:open", shell_quote), "⟦secret:open");
+        assert_eq!(around_marks("⟦secret:open", shell_quote, ""), "⟦secret:open");
     }
 
     #[test]

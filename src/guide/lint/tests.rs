@@ -210,7 +210,7 @@ fn questions_are_complete() {
         "only a `table` has `columns`",
     );
     for (column, why) in [
-        ("type: secret", "neither a `table` nor a `secret`"),
+        ("type: secret", "neither a `table`, a `map` nor a `secret`"),
         ("type: text, default: '{{ facts.fqdn }}'", "is a literal"),
         ("type: text, when: 'true'", "a column has no `when`"),
         ("type: text, pattern: x", "needs a `pattern_hint`"),

@@ -26,7 +26,7 @@ pub enum Step {
 /// Asks until there is an answer that does, or something else is wanted.
 pub fn ask(voice: &mut Voice<'_>, interview: &mut Interview, path: &str) -> Result<Step, Exit> {
     let Some(question) = interview.question(path).cloned() else { return Ok(Step::On) };
-    if question.kind == QuestionKind::Table {
+    if question.kind.has_rows() {
         return table::ask(voice, interview, &question, path);
     }
     put(voice, interview, &question, path);

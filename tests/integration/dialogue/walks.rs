@@ -96,7 +96,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "/health",
         ]),
         // Its cells are questions of their own.
-        QuestionKind::Table => Vec::new(),
+        QuestionKind::Table | QuestionKind::Map => Vec::new(),
     };
     if question.auto {
         found.extend(same(&["auto"]));
@@ -149,7 +149,7 @@ fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
             assert!(tries < 500, "nothing answers {path}");
             let before = order(interview).iter().position(|candidate| *candidate == path).unwrap().checked_sub(1);
             match dice.roll(9) {
-                _ if question.kind == QuestionKind::Table => {
+                _ if question.kind.has_rows() => {
                     walk.lines.push_back(String::new());
                     break;
                 }

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{Step, help, words};
-use crate::answers::interview::{Interview, text_of};
+use crate::answers::interview::{Field, Interview, text_of};
+use crate::answers::resolve::is_empty;
 use crate::error::Exit;
-use crate::guide::Question;
+use crate::guide::{Question, QuestionKind};
 use crate::ui::prompts::voice::{Heard, Voice};
 
 /// What is typed for another row.
@@ -50,8 +51,7 @@ pub(super) fn ask(
                 interview.answer(&at, Some(json!({})));
                 let step = row(voice, interview, question, &at)?;
                 // Not wanted after all.
-                if step == Step::Back
-                    && !question.columns.iter().any(|it| interview.is_given(&format!("{at}.{}", it.id)))
+                if step == Step::Back && !question.row().iter().any(|it| interview.is_given(&format!("{at}.{}", it.id)))
                 {
                     interview.answer(&at, None);
                 }
@@ -80,11 +80,14 @@ pub(super) fn ask(
 
 /// Says each row in a line; how many there are. A row that is still to be begun is none.
 fn listed(voice: &mut Voice<'_>, interview: &Interview, path: &str) -> usize {
+    let is_map = interview.question(path).is_some_and(|question| question.kind == QuestionKind::Map);
     let rows = interview.rows(path);
     let begun = interview.is_given(path) || interview.field(path).is_some_and(|field| field.problem.is_none());
     let rows = if begun { rows } else { Vec::new() };
     for (at, row) in rows.iter().enumerate() {
-        let cells = row.iter().map(|cell| match cell.value.map(text_of) {
+        // Of a map's value and secret one is empty.
+        let is_open = |cell: &&Field<'_>| !(is_map && cell.value.is_some_and(is_empty));
+        let cells = row.iter().filter(is_open).map(|cell| match cell.value.map(text_of) {
             Some(text) if text.is_empty() => "nothing".to_owned(),
             Some(text) => text,
             None => "?".to_owned(),
@@ -97,7 +100,7 @@ fn listed(voice: &mut Voice<'_>, interview: &Interview, path: &str) -> usize {
 /// Asks for the cells of a row.
 fn row(voice: &mut Voice<'_>, interview: &mut Interview, question: &Question, path: &str) -> Result<Step, Exit> {
     let mut at = 0;
-    while let Some(column) = question.columns.get(at) {
+    while let Some(column) = question.row().get(at) {
         match super::ask(voice, interview, &format!("{path}.{}", column.id))? {
             Step::On => at += 1,
             Step::Back if at == 0 => return Ok(Step::Back),

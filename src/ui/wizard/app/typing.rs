@@ -167,7 +167,7 @@ impl App {
             (Some(Focus::Field(path)), Some(interview)) => interview
                 .question(path)
                 .filter(|question| {
-                    !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice | QuestionKind::Table)
+                    !matches!(question.kind, QuestionKind::Bool | QuestionKind::Choice) && !question.kind.has_rows()
                 })
                 .map(|_| path.clone()),
             _ => None,

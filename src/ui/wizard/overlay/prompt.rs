@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use crate::answers::interview::Interview;
 use crate::answers::{SecretSource, file};
-use crate::guide::expression::shell_quote;
+use crate::secret::shell_quote;
 use crate::ui::wizard::editor::Editor;
 use crate::ui::wizard::keys::{Act, KeyHint, key_hint};
 use crate::ui::wizard::page::Transition;

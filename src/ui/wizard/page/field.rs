@@ -58,7 +58,7 @@ pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str],
     match field.question.kind {
         QuestionKind::Choice => choice(asked, field, to),
         QuestionKind::Bool => toggle(asked, field, to),
-        QuestionKind::Table => rows(asked, field, to),
+        kind if kind.has_rows() => rows(asked, field, to),
         _ if row => local(asked, field, to),
         _ => match form {
             Form::Cell(ask) => cell(asked, field, ask, to),
@@ -74,7 +74,7 @@ pub fn write(asked: Asked<'_>, field: &Field<'_>, form: Form, warnings: &[&str],
     let mut noted = false;
     if let Some(problem) = field.problem {
         noted = true;
-        if field.question.kind == QuestionKind::Table && problem.path != field.path {
+        if field.question.kind.has_rows() && problem.path != field.path {
             // It stands at its cell.
             noted = false;
         } else if !asked.interview.is_open(problem) {
@@ -277,7 +277,7 @@ fn cell(asked: Asked<'_>, field: &Field<'_>, ask: usize, to: &mut ViewBuilder<'_
 /// A table: the question, its rows, each with a line of its own that can be taken away, and a line to add another.
 fn rows(asked: Asked<'_>, field: &Field<'_>, to: &mut ViewBuilder<'_>) {
     heading(asked, field, None, to);
-    let asks = field.question.columns.iter().map(|column| text::width(&to.clean(&column.ask))).max().unwrap_or(0);
+    let asks = field.question.row().iter().map(|column| text::width(&to.clean(&column.ask))).max().unwrap_or(0);
     let ask = asks.min(to.width() * 2 / 5);
     let rows = asked.interview.rows(&field.path);
     for (at, row) in rows.iter().enumerate() {

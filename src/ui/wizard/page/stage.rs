@@ -132,7 +132,7 @@ impl Page for StagePage<'_> {
                 ]);
                 key_hints.extend(default);
             }
-            (_, Some(QuestionKind::Table)) => {
+            (_, Some(kind)) if kind.has_rows() => {
                 key_hints.extend([key_hint(Act::Enter, "next"), key_hint(Act::More, "add a row")]);
                 key_hints.extend(default);
             }
@@ -232,11 +232,11 @@ impl StagePage<'_> {
 
     /// Another row at the end of a table, with the pointer on its first cell.
     fn add_row(&self, interview: &Interview, table: &str) -> Transition {
-        let Some(question) = interview.question(table).filter(|question| question.kind == QuestionKind::Table) else {
+        let Some(question) = interview.question(table).filter(|question| question.kind.has_rows()) else {
             return Transition::Stay;
         };
         let row = format!("{table}[{}]", interview.rows(table).len());
-        let first = question.columns.first().map(|column| Focus::Field(format!("{row}.{}", column.id)));
+        let first = question.row().first().map(|column| Focus::Field(format!("{row}.{}", column.id)));
         let go = Transition::Go(Route::Stage(self.id.to_owned()), first);
         Transition::Change(Change::Answer(row, Some(json!({}))), Box::new(go))
     }

@@ -1,0 +1,158 @@
+//! Applications of people's own, as they deploy them: with defaults, then with settings, steps and static files.
+
+use std::path::Path;
+
+use crate::host::{Host, Init, answers, is_long, nothing_left_to_do};
+
+/// Copies an application of `tests/hosts/apps` to `/root/app`.
+fn push_app(host: &Host, name: &str) {
+    host.sh("rm -rf /root/app").expect(0);
+    host.push(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/apps").join(name), "/root/app");
+    host.sh("chown -R root:root /root/app").expect(0);
+}
+
+/// What the application answers for a page, over TLS and through the web server.
+fn page(host: &Host, path: &str) -> String {
+    let fetch = format!("curl -sk --resolve app.example.test:443:127.0.0.1 https://app.example.test{path}");
+    host.sh(&fetch).expect(0).stdout
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn three_lines_of_flask_need_a_source_and_a_host_name() {
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    let before = host.manifest("before");
+    let defaults = [
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask, curl]"),
+        ("web.host", "app.example.test"),
+    ];
+    host.bringup(&answers(&defaults)).expect(0);
+    assert_eq!(page(&host, "/"), "three lines\n");
+    host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
+    nothing_left_to_do(&host, &answers(&defaults));
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn an_application_that_never_opens_its_sqlite_database_has_one() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    let before = host.manifest("before");
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask]"),
+        ("database.engine", "sqlite"),
+        ("web.host", "app.example.test"),
+    ]);
+    host.bringup(&file).expect(0);
+    assert_eq!(host.sh("stat -c '%U %a' /var/lib/webapp/webapp.db").expect(0).stdout, "webapp 640\n");
+    nothing_left_to_do(&host, &file);
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
+/// pip inside trusts what this machine trusts.
+const PIP: &str = "PIP_CERT=/etc/ssl/certs/ca-certificates.crt";
+
+/// A value that a shell and an env file choke on.
+const GREETING: &str = "it's $HOME #1\n\"two\" \\ lines";
+const PASSWORD: &str = "p'a$s w#o\"r`d\\";
+
+fn sha256(text: &str) -> String {
+    bringup::hash::sha256_hex(text.as_bytes())
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_django_project_is_in_production_with_its_settings_migrations_and_static_files() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "django");
+    host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null").expect(0);
+    host.write("/root/smtp", &format!("{PASSWORD}\n"));
+    let before = host.manifest("before");
+    let greeting = serde_json::to_string(GREETING).unwrap();
+    let env = format!("{{SECRET_KEY: {{generate: 50}}, SMTP_PASSWORD: {{file: /root/smtp}}, GREETING: {greeting}}}");
+    let with = |env: &str| {
+        answers(&[
+            ("application.source", "directory"),
+            ("application.location", "/root/app"),
+            ("application.env", env),
+            ("application.release", "python manage.py migrate --noinput"),
+            ("application.static", "staticfiles"),
+            ("application.static_build", "python manage.py collectstatic --noinput"),
+            ("database.engine", "postgresql"),
+            ("web.host", "app.example.test"),
+        ])
+    };
+    let run = |env: &str| host.bringup_env(&[PIP], &with(env));
+    run(&env).expect(0);
+    // It writes and reads, and knows its settings to the last character.
+    host.sh("curl -sk --resolve app.example.test:443:127.0.0.1 -d text=hello https://app.example.test/").expect(0);
+    assert_eq!(page(&host, "/"), "release one: hello\n");
+    let seen: serde_json::Value = serde_json::from_str(&page(&host, "/settings")).unwrap();
+    assert_eq!(
+        (seen["GREETING"].as_str(), seen["SMTP_PASSWORD"].as_str()),
+        (Some(&*sha256(GREETING)), Some(&*sha256(PASSWORD)))
+    );
+    // Its static files come from the web server, which follows no link out of them.
+    let style = host
+        .sh("cd /opt/webapp/static && ls notes/style.*.css && test \"$(stat -L -c %U notes)\" = root")
+        .expect(0)
+        .stdout;
+    let fetch = "curl -ski --resolve app.example.test:443:127.0.0.1 https://app.example.test/static";
+    let hashed = host.sh(&format!("{fetch}/{}", style.trim())).expect(0).stdout;
+    assert!(hashed.contains("color: #123") && hashed.contains("immutable"), "{hashed}");
+    let plain = host.sh(&format!("{fetch}/notes/style.css")).expect(0).stdout;
+    assert!(plain.contains("color: #123") && plain.contains("max-age=3600"), "{plain}");
+    host.sh("ln -s /etc/passwd $(readlink -f /opt/webapp/static)/leak").expect(0);
+    assert!(!host.sh(&format!("{fetch}/leak")).expect(0).stdout.contains("root:"), "a link was followed");
+    host.sh("rm $(readlink -f /opt/webapp/static)/leak").expect(0);
+    // No secret where others read: neither in files, nor in the journal and the plan, nor in command lines.
+    host.write("/root/patterns", "p'a$s w#o\np'\\''a$s w#o\n");
+    let read = "/var/lib/bringup/runs /var/log /opt/webapp /proc/[0-9]*/cmdline";
+    host.sh(&format!("! grep -r -l -F -f /root/patterns {read} 2>/dev/null")).expect(0);
+    host.sh("rm /root/patterns").expect(0);
+    let again = run(&env).expect(0).both();
+    assert!(again.contains("othing to do"), "{again}");
+    // A changed value restarts what reads it; a generated one stays.
+    let key = seen["SECRET_KEY"].clone();
+    let told = run(&env.replace("GREETING: ", "DEBUG: \"0\", GREETING: ")).expect(0).both();
+    assert_eq!(crate::host::moved(&told), ["restart webapp.service"], "{told}");
+    let seen: serde_json::Value = serde_json::from_str(&page(&host, "/settings")).unwrap();
+    assert_eq!(seen["SECRET_KEY"], key);
+    let env = env.replace("GREETING: ", "DEBUG: \"0\", GREETING: ");
+    // A secret that goes is not shown by the plan, either.
+    host.write("/tmp/answers.yaml", &with("{SECRET_KEY: {generate: 50}}"));
+    let plan = host.sh("bringup plan --answers /tmp/answers.yaml").both();
+    assert!(!plan.contains("w#o"), "{plan}");
+    // The next release: its migration fails, and the former one goes on.
+    host.sh("cd /root/app && sed -i 's/RELEASE = \"one\"/RELEASE = \"two\"/' notes/views.py && \
+         sed 's/initial = True/dependencies = [(\"notes\", \"0001_initial\")]/; s/migrations.CreateModel/broken(/' \
+         notes/migrations/0001_initial.py > notes/migrations/0002_broken.py")
+        .expect(0);
+    let failed = run(&env).expect(3).both();
+    assert!(failed.contains("prepare the release"), "{failed}");
+    assert_eq!(page(&host, "/"), "release one: hello\n");
+    host.exec(&["bringup", "verify"]).expect(0);
+    // Mended, it is in place, with the rows of before.
+    host.sh("rm /root/app/notes/migrations/0002_broken.py").expect(0);
+    run(&env).expect(0);
+    assert_eq!(page(&host, "/"), "release two: hello\n");
+    host.sh("bringup rollback --all --yes --drop-data --plain").expect(0);
+    let difference = host.difference(&before);
+    // The test itself changed the sources.
+    let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app/")).collect();
+    assert!(left.is_empty(), "{difference}");
+}
