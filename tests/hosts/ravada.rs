@@ -165,6 +165,7 @@ fn beside(manager: &str, setup: &str, reload: &str) {
     let file = answers("ravada.yaml", &[("administrators: []", &format!("administrators: [{}]", admin.ip()))]);
     server.bringup(&file).expect(0);
     nothing_left_to_do(&server, &file);
+    server.sh("grep -q XML::LibXML::SAX /etc/perl/XML/SAX/ParserDetails.ini").expect(0);
     displays(&server, &admin, &viewer);
     // Somebody else reloads it: a display that was open closes, and no other opens.
     server.sh(reload).expect(0);

@@ -91,6 +91,8 @@ fn systemd_reads_its_units_once_after_an_installation_and_once_after_a_purge() {
     let installs = |command: &Command| command.argv.iter().any(|arg| arg == "install") && !is_simulated(command);
     let at = commands.iter().position(installs).unwrap();
     assert!(at >= from && offline(&commands[at]));
+    // ucf would keep the first content of a setting that several packages of the transaction update.
+    assert!(commands[at].env.iter().all(|(name, _)| name != "UCF_FORCE_CONFFOLD"));
     let reloads: Vec<&Command> =
         commands[at..].iter().filter(|command| command.argv == ["systemctl", "daemon-reload"]).collect();
     assert_eq!(reloads.len(), 1);

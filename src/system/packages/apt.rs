@@ -23,7 +23,8 @@ const TAIL: usize = 20;
 /// Written to the log before the first change, so that a later look knows the transaction for ours.
 pub const MARK: &str = "# bringup: package transaction";
 
-/// For apt and dpkg, and what their hooks look at.
+/// For apt and dpkg, and what their hooks look at. Not `UCF_FORCE_CONFFOLD`: ucf(1) would keep what nobody has changed, such
+/// as Perl's list of SAX parsers, which each of them updates; what somebody changed it keeps anyway where nobody can be asked.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
@@ -31,7 +32,6 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("NEEDRESTART_MODE", "l"),
     ("APT_LISTCHANGES_FRONTEND", "none"),
     ("APT_LISTBUGS_FRONTEND", "none"),
-    ("UCF_FORCE_CONFFOLD", "1"),
 ];
 
 /// Keeps systemctl from talking to systemd: each of a dozen maintainer scripts has systemd read all units again, and
@@ -166,11 +166,13 @@ impl Apt<'_> {
         self.purging(names, &argv, &what)
     }
 
-    /// Stops what `names` run, all together, and purges them with `argv`, whose scripts have nothing left to tell systemd.
+    /// Stops what `names` run, all together, and purges them with `argv`, whose scripts then have nothing to tell systemd,
+    /// but for some.
     fn purging(&self, names: &[&str], argv: &[&str], what: &str) -> Outcome<()> {
         orphans::stop_those_of(self.host, names);
+        let offline = (!orphans::have_their_say(self.host, names)).then_some(OFFLINE);
         policy::hold(self.host, policy::Policy::StopOnly, || {
-            let transcript = self.run_with(argv, what, &[OFFLINE]);
+            let transcript = self.run_with(argv, what, offline.as_slice());
             // While the policy stands: who finds that left knows that systemd may not have read its units.
             orphans::reload(self.host);
             transcript?.expect_success(what)

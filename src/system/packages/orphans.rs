@@ -76,13 +76,27 @@ pub(crate) fn reload(host: &dyn Host) {
 
 /// What dpkg lists of these packages.
 fn files_of(host: &dyn Host, packages: &[&str]) -> BTreeSet<PathBuf> {
-    // A package that is there in several architectures has its list under its full name.
-    let lists = packages.iter().flat_map(|name| [*name, short(name)]).collect::<BTreeSet<&str>>();
-    let read = |name: &str| host.read(Path::new(&format!("/var/lib/dpkg/info/{name}.list"))).unwrap_or_default();
-    let lines = |list: Vec<u8>| -> Vec<PathBuf> {
-        String::from_utf8_lossy(&list).lines().map(|line| merged(Path::new(line))).collect()
+    let lines = |list: String| -> Vec<PathBuf> { list.lines().map(|line| merged(Path::new(line))).collect() };
+    info(host, packages, "list").flat_map(lines).collect()
+}
+
+/// Whether a script that removes one of these packages tells systemctl more than to read its units: rsyslog's stops
+/// `syslog.socket`, which is a unit of another package.
+pub(crate) fn have_their_say(host: &dyn Host, packages: &[&str]) -> bool {
+    let says = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with('#') && line.contains("systemctl") && !line.contains("daemon-reload")
     };
-    lists.into_iter().flat_map(|name| lines(read(name))).collect()
+    ["prerm", "postrm"].iter().any(|kind| info(host, packages, kind).any(|script| script.lines().any(says)))
+}
+
+/// dpkg's files of this kind for these packages. One that is there in several architectures has them under its full name.
+fn info<'a>(host: &'a dyn Host, packages: &[&'a str], kind: &'a str) -> impl Iterator<Item = String> + 'a {
+    let names: BTreeSet<&str> = packages.iter().flat_map(|name| [*name, short(name)]).collect();
+    names.into_iter().filter_map(move |name| {
+        let bytes = host.read(Path::new(&format!("/var/lib/dpkg/info/{name}.{kind}"))).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    })
 }
 
 /// `/usr/lib/x` for `/lib/x`, which is the same since directories were merged.
@@ -126,6 +140,12 @@ mod tests {
             host.run(&Command::new(["systemctl", "daemon-reload"])).unwrap();
             host.run(&Command::new(["systemctl", "start", &format!("{name}.service")])).unwrap();
         }
+        assert!(!have_their_say(&host, &["gone:amd64", "kept"]));
+        let script = "#!/bin/sh\nsystemctl --system daemon-reload || true\n# systemctl stop x\n";
+        host.put_file("/var/lib/dpkg/info/gone.postrm", script, 0o755);
+        assert!(!have_their_say(&host, &["gone:amd64"]));
+        host.put_file("/var/lib/dpkg/info/gone.prerm", "\tsystemctl stop syslog.socket || true\n", 0o755);
+        assert!(have_their_say(&host, &["gone:amd64"]) && !have_their_say(&host, &["kept"]));
         stop_those_of(&host, &["gone:amd64"]);
         let left = known(&host, "loaded");
         assert!(left.contains("kept.service") && !left.contains("gone.service"), "{left:?}");
