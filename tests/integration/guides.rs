@@ -58,6 +58,7 @@ fn every_example_answers_file_plans_on_every_host() {
                 let head = String::from_utf8_lossy(bytes);
                 let head = head.lines().next().unwrap_or_default();
                 let elsewhere = head.contains("on Debian 11 (bullseye)") && codename != "bullseye"
+                    || head.contains("on Debian 13") && codename != "trixie"
                     || head.contains("on Debian 12 or later") && ["bullseye", "jammy"].contains(&codename)
                     || head.contains("under systemd") && init != "systemd";
                 if elsewhere || !requirements(&guide, &host).is_empty() {
