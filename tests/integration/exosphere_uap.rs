@@ -149,7 +149,7 @@ fn names_and_certificates_that_cannot_work_are_refused() {
         (WEB.replace('}', ", addresses: [uap.example.org]}") + NETWORKS, "is not an IP address"),
         (WEB.replace('}', ", http_port: 443}") + NETWORKS, "different ports"),
         (format!("{WEB}{NETWORKS}{}", ACME.replace("wildcard: true", "wildcard: false")), "would not cover them"),
-        (format!("{WEB}{NETWORKS}tls: {{mode: acme, terms: true}}\n"), "would not cover them"),
+        (format!("{WEB}{NETWORKS}tls: {{mode: acme, terms: true}}\n"), "check such names in the DNS only"),
         (format!("{}{NETWORKS}", WEB.replace("uap.example.org", &format!("{}.org", "a.".repeat(115) + "a"))), "226"),
     ] {
         let said = refused(&bookworm(), &sections);
