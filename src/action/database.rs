@@ -115,9 +115,8 @@ impl Act for Database {
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
         let so = match self.engine {
             Engine::Sqlite => {
-                let exists =
-                    || crate::system::paths::stat(cx.host, Path::new(&self.name)).is_ok_and(|stat| stat.is_some());
-                sqlite::is_writable(cx.host, &self.name, &self.role) && (!self.create_file || exists())
+                sqlite::is_writable(cx.host, &self.name, &self.role)
+                    && (!self.create_file || sqlite::exists(cx.host, &self.name)?)
             }
             Engine::Postgresql => {
                 let wanted = self.wanted(cx)?;

@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::system::packages::apt::Apt;
 use crate::system::packages::simulation::Simulation;
 use crate::system::packages::status::Database;
-use crate::system::packages::{REPAIR, counted, listed, orphans, policy, short};
+use crate::system::packages::{REPAIR, counted, listed, policy, short, units};
 use crate::undo::{Undo, UndoContext, Undone};
 
 /// Installs Debian packages in one transaction.
@@ -150,7 +150,7 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     }
     if !traces(&database) {
         if policy::is_left(cx.host)? {
-            orphans::reload(cx.host);
+            units::reload(cx.host);
         }
         policy::clean(cx.host)?;
         return Ok(Undone::Nothing);
@@ -161,9 +161,9 @@ pub fn undo(cx: &UndoContext<'_>, before: &[String], planned: &[(String, String)
     refuse_others_data(cx.host, &removable)?;
     let names: Vec<&str> = removable.iter().map(String::as_str).collect();
     if !names.is_empty() {
-        let services = orphans::known(cx.host, "loaded");
+        let services = units::known(cx.host, "loaded");
         purge(&apt, &names)?;
-        orphans::stop(cx.host, &services);
+        units::stop(cx.host, &services);
         // An interrupted transaction may have left triggers pending for packages that stay.
         if Database::read(cx.host)?.unfinished() {
             mend(&apt);

@@ -30,6 +30,12 @@ pub(crate) fn table() -> Guide {
     Guide { stages: vec![yaml::from_slice("table.yaml", stage).unwrap()], ..tiny() }
 }
 
+/// A guide whose only question is a map.
+pub(crate) fn map() -> Guide {
+    let stage = include_bytes!("../../tests/fixtures/guides/tiny/map.yaml");
+    Guide { stages: vec![yaml::from_slice("map.yaml", stage).unwrap()], ..tiny() }
+}
+
 /// Debian on 2 processors and 2 GiB.
 pub(crate) fn facts() -> Facts {
     Facts {

@@ -9,6 +9,7 @@ use crate::engine::runs::{self, RunDir};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Meta};
 use crate::state_dir::STATE_DIR;
+use crate::system::boot;
 
 /// Variables that the executing process needs as we have them: proxies, authorities, indexes of packages.
 const PASSED_ON: &[&str] = &[
@@ -55,7 +56,7 @@ pub fn start(host: &dyn Host, dir: &RunDir, arguments: &[String]) -> Outcome<()>
     let rollback = arguments.iter().any(|argument| argument == "--rollback");
     runs::begin_events(host, dir, if rollback { runs::ROLLBACK_EVENTS } else { runs::EVENTS })?;
     let program = program(host, dir);
-    let systemd = host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some();
+    let systemd = boot::is_systemd(host);
     let mut argv: Vec<String> = Vec::new();
     if systemd {
         argv.extend(

@@ -1,4 +1,4 @@
-//! When the server was booted.
+//! When the server was booted, and with what.
 
 use std::path::Path;
 
@@ -6,6 +6,11 @@ use crate::host::Host;
 
 /// Clock ticks a second in `/proc` (`USER_HZ`, which is 100 on every architecture of Debian; `proc_pid_stat(5)`).
 const TICKS: i64 = 100;
+
+/// Whether systemd runs the server (`sd_booted(3)`).
+pub fn is_systemd(host: &dyn Host) -> bool {
+    host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some()
+}
 
 /// Seconds since the boot: in a container since its first process began, as `/proc/uptime` is that of the server around
 /// it.

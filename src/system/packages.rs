@@ -3,11 +3,11 @@
 pub mod apt;
 pub mod forecast;
 pub mod lock;
-pub mod orphans;
 pub mod policy;
 pub mod simulation;
 pub mod status;
 pub mod status_fd;
+pub mod units;
 
 /// The command that repairs a package database left half configured.
 pub const REPAIR: &str = "`dpkg --configure -a`, then `apt-get --fix-broken install`";

@@ -252,10 +252,15 @@ pub fn redirects(server: &Host, cloud: &Cloud) {
     server.sh("! grep -rs gAAAAAB-secret /var/log/nginx && ! journalctl --grep gAAAAAB-secret").expect(0);
 }
 
-fn there_and_back(release: &str) {
-    let Some(upstream) = upstream() else { return };
+/// A server of a release with the pages, and a cloud; nothing, with a word about it, without upstream's repository.
+pub fn begin(release: &str) -> Option<(Host, Cloud)> {
+    let upstream = upstream()?;
     let cloud = Cloud::start();
-    let server = server(release, &upstream, &cloud);
+    Some((server(release, &upstream, &cloud), cloud))
+}
+
+fn there_and_back(release: &str) {
+    let Some((server, cloud)) = begin(release) else { return };
     let before = server.manifest("before");
     let file = answers(&[]);
     server.bringup(&file).expect(0);
@@ -337,9 +342,7 @@ fn exosphere_from_a_finished_build_to_the_cloud_and_back_on_bullseye() {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_from_an_archive_and_what_is_refused_in_one() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("bookworm", &upstream, &cloud);
+    let Some((server, cloud)) = begin("bookworm") else { return };
     server
         .sh("cd /root && tar -czf good.tgz public && \
              cp -r public linked && ln -s /etc/shadow linked/assets/shadow.txt && tar -cf linked.tar linked && \
@@ -395,9 +398,7 @@ fn failing(host: &Host, answers: &str, because: &str) -> String {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_goes_away_when_the_cloud_is_not_trusted_or_does_not_answer() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("bookworm", &upstream, &cloud);
+    let Some((server, cloud)) = begin("bookworm") else { return };
     let before = server.manifest("before");
     // The proxy trusts the system's authorities only.
     let public = answers(&[("proxy:\n  authority: /root/cloud-ca.pem\n", "")]);
@@ -421,9 +422,7 @@ fn exosphere_goes_away_when_the_cloud_is_not_trusted_or_does_not_answer() {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_killed_at_twenty_boundaries() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("bookworm", &upstream, &cloud);
+    let Some((server, _cloud)) = begin("bookworm") else { return };
     killed_and_resumed(&server, &[], &answers(&[]), &["bringup", "rollback", "--all", "--yes", "--plain"]);
 }
 
@@ -431,9 +430,7 @@ fn exosphere_killed_at_twenty_boundaries() {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_is_built_by_a_user_without_rights() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("bookworm", &upstream, &cloud);
+    let Some((server, _cloud)) = begin("bookworm") else { return };
     packages(&server, "git");
     let package = |compile: &str| {
         format!(

@@ -3,7 +3,7 @@
 //! No registry is within reach: the image is made of a Debian with nginx, as `docker save` writes it.
 
 use crate::crashes::killed_and_resumed;
-use crate::exosphere::{Cloud, redirects, server, shipped, upstream, works};
+use crate::exosphere::{Cloud, begin, redirects, shipped, works};
 use crate::host::{Host, Init, moved, nothing_left_to_do, open_from_outside};
 use crate::pair::install as packages;
 
@@ -54,6 +54,13 @@ pub fn images(server: &Host) {
     }
 }
 
+fn begin_with_images() -> Option<(Host, Cloud)> {
+    let (server, cloud) = begin("trixie")?;
+    docker_can_run(&server);
+    images(&server);
+    Some((server, cloud))
+}
+
 fn answers(changes: &[(&str, &str)]) -> String {
     let ours = [("nginx:1.30.6", IMAGE)];
     shipped("containers", &[&ours, changes].concat())
@@ -63,11 +70,7 @@ fn answers(changes: &[(&str, &str)]) -> String {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_in_a_container_and_back() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("trixie", &upstream, &cloud);
-    docker_can_run(&server);
-    images(&server);
+    let Some((server, cloud)) = begin_with_images() else { return };
     let before = server.manifest("before");
     // A boot gives the network card another number.
     let rules = || {
@@ -135,11 +138,7 @@ fn exosphere_in_a_container_and_back() {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_in_a_container_beside_those_of_others() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("trixie", &upstream, &cloud);
-    docker_can_run(&server);
-    images(&server);
+    let Some((server, cloud)) = begin_with_images() else { return };
     packages(&server, "docker.io docker-cli");
     server
         .sh("docker load -q -i /root/next.tar && docker run --detach --name other --publish 8080:80 --restart always \
@@ -183,10 +182,6 @@ fn exosphere_in_a_container_beside_those_of_others() {
 #[test]
 #[ignore = "needs root, test hosts and BRINGUP_TEST_EXOSPHERE: tests/run"]
 fn exosphere_in_a_container_killed_at_twenty_boundaries() {
-    let Some(upstream) = upstream() else { return };
-    let cloud = Cloud::start();
-    let server = server("trixie", &upstream, &cloud);
-    docker_can_run(&server);
-    images(&server);
+    let Some((server, _cloud)) = begin_with_images() else { return };
     killed_and_resumed(&server, &[], &answers(&[]), &["bringup", "rollback", "--all", "--yes", "--plain"]);
 }

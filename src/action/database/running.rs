@@ -7,6 +7,7 @@ use crate::action::database::{Engine, mariadb, postgresql};
 use crate::error::Failure;
 use crate::facts::probe::engines;
 use crate::host::{Command, Host};
+use crate::system::boot;
 
 /// An engine that runs.
 pub struct Running {
@@ -105,7 +106,7 @@ pub fn shut_out(host: &dyn Host, engine: Engine, cluster: &str) -> Option<Failur
 
 /// `start` or `stop` of a service, with the server's service manager.
 pub fn start_or_stop(host: &dyn Host, verb: &str, service: &str) -> Result<(), String> {
-    let systemd = matches!(host.stat(Path::new("/run/systemd/system")), Ok(Some(_)));
+    let systemd = boot::is_systemd(host);
     // `postgresql@15-main` is a systemd unit only; `pg_ctlcluster` works everywhere.
     let cluster = service.strip_prefix("postgresql@").and_then(|rest| rest.split_once('-'));
     let argv = match cluster {

@@ -47,9 +47,17 @@ pub fn is_writable(host: &dyn Host, path: &str, user: &str) -> bool {
     host.run(&command).is_ok_and(|output| output.ok())
 }
 
-/// An empty database, unless there is one. Its user makes it: what stands there may be a link of the user's.
+/// Whether its file exists.
+pub fn exists(host: &dyn Host, path: &str) -> Outcome<bool> {
+    Ok(stat(host, Path::new(path))?.is_some())
+}
+
+/// Makes an empty database, unless there is one. Its user does it, because a link of that user may be there.
 pub fn create(host: &dyn Host, path: &str, user: &str) -> Outcome<()> {
     let what = || format!("create the SQLite database {path}");
+    if exists(host, path)? {
+        return Ok(());
+    }
     let command = Command::new(["touch", "--", path]);
     let mut command = if user.is_empty() { command } else { command.user(user) };
     command.umask = Some(0o027);

@@ -79,6 +79,25 @@ fn carry_out_telling(
     )
 }
 
+#[test]
+fn an_empty_sqlite_file_is_made_where_it_is_wanted_and_one_with_data_is_left_alone() {
+    let host = host();
+    let file = Path::new("/var/lib/shop/shop.db");
+    host.make_dir(Path::new("/var/lib/shop"), Meta::root(0o755)).unwrap();
+    let its = Database { name: file.display().to_string(), role: String::new(), ..database(Engine::Sqlite) };
+    let made = Database { create_file: true, ..its.clone() };
+    with_cx(&host, |cx| {
+        assert_eq!(its.check(cx).unwrap(), Verdict::Unchanged, "the application makes it");
+        assert!(matches!(made.check(cx).unwrap(), Verdict::WouldChange(_)));
+        made.apply(cx).unwrap();
+        assert_eq!((host.text(file).as_deref(), made.check(cx).unwrap()), (Some(""), Verdict::Unchanged));
+        host.put_file(file, "rows", 0o640);
+        let before = host.stat(file).unwrap();
+        made.apply(cx).unwrap();
+        assert_eq!(host.stat(file).unwrap(), before);
+    });
+}
+
 const SERVERS: [Engine; 2] = [Engine::Postgresql, Engine::Mariadb];
 
 #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::simulation::Simulation;
 use super::status_fd::{Follower, Line};
-use super::{lock, orphans, policy};
+use super::{lock, policy, units};
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Stat};
 use crate::progress::Progress;
 use crate::progress::throttled;
+use crate::system::boot;
 
 /// Where apt keeps what `apt-get update` fetched.
 const LISTS: &str = "/var/lib/apt/lists";
@@ -24,7 +25,7 @@ const TAIL: usize = 20;
 pub const MARK: &str = "# bringup: package transaction";
 
 /// For apt and dpkg, and what their hooks look at. Not `UCF_FORCE_CONFFOLD`: ucf(1) would keep what nobody has changed, such
-/// as Perl's list of SAX parsers, which each of them updates; what somebody changed it keeps anyway where nobody can be asked.
+/// as Perl's list of SAX parsers, which each of them updates; changes of the administrator it keeps, because it cannot ask.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("DEBCONF_NONINTERACTIVE_SEEN", "true"),
@@ -169,12 +170,12 @@ impl Apt<'_> {
     /// Stops what `names` run, all together, and purges them with `argv`, whose scripts then have nothing to tell systemd,
     /// but for some.
     fn purging(&self, names: &[&str], argv: &[&str], what: &str) -> Outcome<()> {
-        orphans::stop_those_of(self.host, names);
-        let offline = (!orphans::have_their_say(self.host, names)).then_some(OFFLINE);
+        units::stop_those_of(self.host, names);
+        let offline = (!units::scripts_use_systemctl(self.host, names)).then_some(OFFLINE);
         policy::hold(self.host, policy::Policy::StopOnly, || {
             let transcript = self.run_with(argv, what, offline.as_slice());
             // While the policy stands: who finds that left knows that systemd may not have read its units.
-            orphans::reload(self.host);
+            units::reload(self.host);
             transcript?.expect_success(what)
         })
     }
@@ -200,7 +201,7 @@ impl Apt<'_> {
         let program = || self.host.stat(Path::new(SYSTEMD)).ok().flatten().map(|stat| stat.ino);
         let before = program();
         let changed = policy::hold(self.host, policy::Policy::Nothing, change);
-        if self.host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
+        if boot::is_systemd(self.host) {
             let verb = if program() == before { "daemon-reload" } else { "daemon-reexec" };
             // As in the scripts, no reason to fail: who starts a service has it read where it must be.
             drop(self.run(&["systemctl", verb], "have systemd read its units"));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::GuardedChange;
 use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Kind};
+use crate::system::boot;
 use crate::undo::Blobs;
 
 /// Name of the transient timer and its service.
@@ -20,7 +21,7 @@ pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seco
     let what = || format!("start the timer that would revert {}", guard.what);
     let program = program(host, guard.blobs);
     let mut argv: Vec<String> = Vec::new();
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
+    if boot::is_systemd(host) {
         argv.extend(["systemd-run", "--quiet", "--collect", "--timer-property=AccuracySec=100ms"].map(str::to_owned));
         argv.push(format!("--unit={unit}"));
         argv.push(format!("--on-active={seconds}"));
@@ -41,7 +42,7 @@ pub(super) fn start(host: &dyn Host, guard: &GuardedChange<'_>, unit: &str, seco
 /// Stops the timers, but not the service they started: it may be us. Timer processes notice by themselves that they are
 /// no longer needed.
 pub(super) fn stop(host: &dyn Host) {
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+    if !boot::is_systemd(host) {
         return;
     }
     let timers = [EARLY_UNIT, UNIT].map(|unit| format!("{unit}.timer"));
@@ -52,7 +53,7 @@ pub(super) fn stop(host: &dyn Host) {
 /// Stops the timers and clears their failed state in systemd.
 pub(super) fn forget(host: &dyn Host) {
     stop(host);
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+    if !boot::is_systemd(host) {
         return;
     }
     let units = [EARLY_UNIT, UNIT].map(|unit| [format!("{unit}.timer"), format!("{unit}.service")]);

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::stage::{at, facts, open};
 use super::*;
-use crate::answers::fixture::{table, tiny};
+use crate::answers::SecretSource;
+use crate::answers::fixture::{map, table, tiny};
 use crate::guide::load;
 
 const SIZE: (u16, u16) = (80, 24);
@@ -440,4 +441,23 @@ fn a_table_is_typed_row_by_row() {
     write(&mut app, "-");
     assert_eq!(value(&app, "clouds.list"), "b.example.org");
     assert_eq!(app.model.interview.as_ref().unwrap().gaps(), []);
+}
+
+#[test]
+fn a_secret_of_a_map_is_typed_unseen() {
+    let mut app = at(map(), SIZE, true, &[]);
+    stand(&mut app, "app.env");
+    write(&mut app, "+SMTP_PASSWORD");
+    code(&mut app, KeyCode::Enter);
+    code(&mut app, KeyCode::Enter);
+    write(&mut app, "hunter22-hunter22");
+    let typed = screen(&app);
+    assert!(typed.contains("SMTP_PASSWORD") && !typed.contains("hunter22"), "{typed}");
+    code(&mut app, KeyCode::Enter);
+    assert!(!screen(&app).contains("hunter22"), "{}", screen(&app));
+    let interview = app.model.interview.as_ref().unwrap();
+    assert_eq!(interview.gaps(), []);
+    let literal = SecretSource::Literal("hunter22-hunter22".to_owned());
+    assert_eq!(interview.resolved().secrets.get("app.env.SMTP_PASSWORD"), Some(&literal));
+    insta::assert_snapshot!(screen(&app));
 }

@@ -1,4 +1,4 @@
-//! Services of packages that are purged: stopped together before it, or found afterwards without a unit file.
+//! Units of packages that are purged: stopped together before it, or found afterwards without a unit file.
 //!
 //! Most packages stop theirs on removal, one after the other; some do not, such as Debian's unattended-upgrades, which a
 //! boot in the middle of a run has started. One that failed to start is still listed as failed after its removal, and one
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::short;
 use crate::host::{Command, Host};
+use crate::system::boot;
 
 /// As long as systemd waits for a service to end before it kills it (`DefaultTimeoutStopSec`, 90 s), and more.
 const STOP: Duration = Duration::from_mins(2);
@@ -17,7 +18,7 @@ const STOP: Duration = Duration::from_mins(2);
 /// The services of systemd, and what starts them, that run, are about to or have failed, with a unit file
 /// (`loaded`) or without one any more (`not-found`).
 pub(crate) fn known(host: &dyn Host, load: &str) -> BTreeSet<String> {
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_none() {
+    if !boot::is_systemd(host) {
         return BTreeSet::new();
     }
     let argv = [
@@ -68,7 +69,7 @@ pub(crate) fn stop_those_of(host: &dyn Host, packages: &[&str]) {
 
 /// Has systemd, where it runs, read its units.
 pub(crate) fn reload(host: &dyn Host) {
-    if host.stat(Path::new("/run/systemd/system")).ok().flatten().is_some() {
+    if boot::is_systemd(host) {
         // As in maintainer scripts, no reason to fail.
         drop(host.run(&Command::new(["systemctl", "daemon-reload"]).timeout(STOP)));
     }
@@ -82,7 +83,7 @@ fn files_of(host: &dyn Host, packages: &[&str]) -> BTreeSet<PathBuf> {
 
 /// Whether a script that removes one of these packages tells systemctl more than to read its units: rsyslog's stops
 /// `syslog.socket`, which is a unit of another package.
-pub(crate) fn have_their_say(host: &dyn Host, packages: &[&str]) -> bool {
+pub(crate) fn scripts_use_systemctl(host: &dyn Host, packages: &[&str]) -> bool {
     let says = |line: &str| {
         let line = line.trim_start();
         !line.starts_with('#') && line.contains("systemctl") && !line.contains("daemon-reload")
@@ -140,12 +141,12 @@ mod tests {
             host.run(&Command::new(["systemctl", "daemon-reload"])).unwrap();
             host.run(&Command::new(["systemctl", "start", &format!("{name}.service")])).unwrap();
         }
-        assert!(!have_their_say(&host, &["gone:amd64", "kept"]));
+        assert!(!scripts_use_systemctl(&host, &["gone:amd64", "kept"]));
         let script = "#!/bin/sh\nsystemctl --system daemon-reload || true\n# systemctl stop x\n";
         host.put_file("/var/lib/dpkg/info/gone.postrm", script, 0o755);
-        assert!(!have_their_say(&host, &["gone:amd64"]));
+        assert!(!scripts_use_systemctl(&host, &["gone:amd64"]));
         host.put_file("/var/lib/dpkg/info/gone.prerm", "\tsystemctl stop syslog.socket || true\n", 0o755);
-        assert!(have_their_say(&host, &["gone:amd64"]) && !have_their_say(&host, &["kept"]));
+        assert!(scripts_use_systemctl(&host, &["gone:amd64"]) && !scripts_use_systemctl(&host, &["kept"]));
         stop_those_of(&host, &["gone:amd64"]);
         let left = known(&host, "loaded");
         assert!(left.contains("kept.service") && !left.contains("gone.service"), "{left:?}");
