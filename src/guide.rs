@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub mod column;
 pub mod expression;
 pub mod lint;
 pub mod load;
+pub mod map_cells;
 mod place;
 mod renamed;
 pub mod schema;
@@ -263,7 +263,7 @@ impl Question {
 
     /// The cells of its rows: a table's own, or a map's name, value and secret.
     pub fn row(&self) -> &[Self] {
-        if self.kind == QuestionKind::Map { column::row() } else { &self.columns }
+        if self.kind == QuestionKind::Map { map_cells::row() } else { &self.columns }
     }
 }
 

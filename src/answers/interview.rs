@@ -14,7 +14,7 @@ use crate::answers::{Given, Origin, Resolved, SecretSource};
 use crate::error::Problem;
 use crate::facts::{Application, Facts};
 use crate::guide::expression::Expressions;
-use crate::guide::{Choice, Guide, Question, QuestionKind, Stage, column};
+use crate::guide::{Choice, Guide, Question, QuestionKind, Stage, map_cells};
 use crate::secret;
 
 mod cell;
@@ -412,7 +412,7 @@ impl Interview {
     pub fn text(&self, path: &str) -> String {
         let Some(question) = self.question(path) else { return String::new() };
         if question.kind == QuestionKind::Map {
-            let name = |row: &Value| row.get(column::NAME).map(text_of).unwrap_or_default();
+            let name = |row: &Value| row.get(map_cells::NAME).map(text_of).unwrap_or_default();
             let rows = self.standing_value(path).as_array();
             return rows.map(|rows| rows.iter().map(name).collect::<Vec<_>>().join(", ")).unwrap_or_default();
         }
@@ -437,8 +437,8 @@ impl Interview {
     /// The source of a secret.
     pub fn secret(&self, path: &str) -> Option<&SecretSource> {
         let Some(cell) = Cell::parse(path) else { return self.resolved.secrets.get(path) };
-        let name = self.standing_value(cell.table).get(cell.row)?.get(column::NAME)?.as_str()?;
-        self.resolved.secrets.get(&path_of(cell.table, name)).filter(|_| cell.column == Some(column::SECRET))
+        let name = self.standing_value(cell.table).get(cell.row)?.get(map_cells::NAME)?.as_str()?;
+        self.resolved.secrets.get(&path_of(cell.table, name)).filter(|_| cell.column == Some(map_cells::SECRET))
     }
 
     /// What stands in a cell.

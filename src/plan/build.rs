@@ -11,7 +11,7 @@ use crate::answers::Resolved;
 use crate::error::Problem;
 use crate::facts::Facts;
 use crate::guide::expression::{Context, Expressions, drop_absent};
-use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, QuestionKind, Stage, column};
+use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, QuestionKind, Stage, map_cells};
 use crate::plan::{Answered, OutputLine, Plan, Planned, PlannedProof, PlannedStage, SecretForm};
 use crate::proof::Proof;
 
@@ -65,7 +65,7 @@ fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, Secre
         let path = format!("{}.{}", stage.id, question.id);
         if question.kind == QuestionKind::Map {
             let paths = resolved.secrets.keys().filter(|secret| secret.starts_with(&format!("{path}.")));
-            return paths.filter_map(|path| of(column::secret(), path)).collect::<Vec<_>>();
+            return paths.filter_map(|path| of(map_cells::secret(), path)).collect::<Vec<_>>();
         }
         of(question, &path).into_iter().collect()
     });

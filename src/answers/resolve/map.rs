@@ -8,7 +8,7 @@ use super::reference::{Literals, source};
 use super::refusal::{Refusal, kind_of};
 use super::{UNANSWERED, value};
 use crate::answers::SecretSource;
-use crate::guide::{Question, column};
+use crate::guide::{Question, map_cells};
 use crate::secret;
 use crate::visible;
 use crate::yaml::quoted;
@@ -80,21 +80,21 @@ fn row(
     before: &BTreeMap<String, Entry>,
 ) -> Result<(String, Entry), (&'static str, Refusal)> {
     let given = |cell: &str| cells.get(cell).filter(|value| !value::is_empty(value));
-    let Some(name) = given(column::NAME).and_then(Value::as_str) else {
-        return Err((column::NAME, Refusal::new(UNANSWERED, "a name such as DEBUG")));
+    let Some(name) = given(map_cells::NAME).and_then(Value::as_str) else {
+        return Err((map_cells::NAME, Refusal::new(UNANSWERED, "a name such as DEBUG")));
     };
-    name_of(question, name).map_err(|refusal| (column::NAME, refusal))?;
+    name_of(question, name).map_err(|refusal| (map_cells::NAME, refusal))?;
     if before.contains_key(name) {
-        return Err((column::NAME, Refusal::new(format!("{} is given twice", quoted(name)), "keep one of them")));
+        return Err((map_cells::NAME, Refusal::new(format!("{} is given twice", quoted(name)), "keep one of them")));
     }
-    let entry = match (given(column::VALUE), given(column::SECRET)) {
+    let entry = match (given(map_cells::VALUE), given(map_cells::SECRET)) {
         (Some(_), Some(_)) => {
-            return Err((column::SECRET, Refusal::new("has a value, too", "keep the value or the secret")));
+            return Err((map_cells::SECRET, Refusal::new("has a value, too", "keep the value or the secret")));
         }
         (value, None) => entry(name, value.unwrap_or(&json!("")), Literals::Allowed),
         (None, Some(secret)) => secret_of(secret, Literals::Allowed),
     };
-    let cell = if given(column::SECRET).is_some() { column::SECRET } else { column::VALUE };
+    let cell = if given(map_cells::SECRET).is_some() { map_cells::SECRET } else { map_cells::VALUE };
     Ok((name.to_owned(), entry.map_err(|refusal| (cell, refusal))?))
 }
 
@@ -145,7 +145,7 @@ fn entry(name: &str, value: &Value, literals: Literals) -> Result<Entry, Refusal
 }
 
 fn secret_of(value: &Value, literals: Literals) -> Result<Entry, Refusal> {
-    source(column::secret(), value, literals).map(Entry::Secret)
+    source(map_cells::secret(), value, literals).map(Entry::Secret)
 }
 
 /// The path of an entry's secret.
@@ -156,8 +156,8 @@ pub(crate) fn path_of(question: &str, name: &str) -> String {
 /// A mapping as rows of cells, to be typed.
 pub(crate) fn rows(entries: &Map<String, Value>) -> Value {
     let row = |(name, value): (&String, &Value)| {
-        let cell = if value.is_object() { column::SECRET } else { column::VALUE };
-        json!({column::NAME: name, cell: value})
+        let cell = if value.is_object() { map_cells::SECRET } else { map_cells::VALUE };
+        json!({map_cells::NAME: name, cell: value})
     };
     entries.iter().map(row).collect()
 }
