@@ -15,6 +15,7 @@ fn spoiled() -> Host {
         ("application.source", "directory"),
         ("application.location", "/root/app"),
         ("application.worker", "python3 worker.py"),
+        ("database.engine", "sqlite"),
         ("web.host", "app.example.test"),
     ]);
     host.write("/tmp/answers.yaml", &file);
