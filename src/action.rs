@@ -35,6 +35,7 @@ pub mod symlink;
 #[cfg(test)]
 mod testing;
 mod tools;
+pub mod trial;
 pub mod user;
 
 /// Every kind of action, in the form it has in a plan.
@@ -54,6 +55,7 @@ pub enum Action {
     Source(source::Source),
     PythonEnv(python_env::PythonEnv),
     Build(build::Build),
+    Trial(trial::Trial),
     Service(service::Service),
     Database(database::Database),
     Rabbitmq(rabbitmq::Rabbitmq),
@@ -78,6 +80,7 @@ impl Action {
         "source",
         "python_env",
         "build",
+        "trial",
         "service",
         "database",
         "rabbitmq",
@@ -102,6 +105,8 @@ impl Action {
             (Self::Certificate(new), Self::Certificate(old)) => {
                 new.certificate == old.certificate && new.key == old.key
             }
+            // Nothing of a trial stays.
+            (Self::Trial(_), Self::Trial(_)) => true,
             (Self::Service(new), Self::Service(old)) => new.manager == old.manager && new.name == old.name,
             _ => false,
         }
@@ -121,6 +126,7 @@ impl Action {
             Self::Source(a) => a,
             Self::PythonEnv(a) => a,
             Self::Build(a) => a,
+            Self::Trial(a) => a,
             Self::Service(a) => a,
             Self::Database(a) => a,
             Self::Rabbitmq(a) => a,

@@ -199,7 +199,8 @@ impl FakeHost {
         self.world().missing_programs.insert(name.to_owned());
     }
 
-    /// Answers what is sent to `address`: the closure gets all bytes sent before the first read.
+    /// Answers what is sent to `address`: the closure gets all bytes sent before the first read. Where a unit listens
+    /// there, while it is active.
     pub fn answer<F>(&self, address: Address, with: F)
     where
         F: Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
@@ -502,7 +503,7 @@ impl Host for FakeHost {
             .answers
             .iter()
             .rev()
-            .find(|(at, _)| at == address)
+            .find(|(at, _)| at == address && !world.is_closed(at))
             .map(|(_, answer)| answer.clone())
             .or_else(|| self.supervisord(&world, address));
         match answer {

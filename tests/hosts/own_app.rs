@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::host::{Host, Init, answers, is_long, nothing_left_to_do};
+use crate::pair::until;
 
 /// Copies an application of `tests/hosts/apps` to `/root/app`.
 fn push_app(host: &Host, name: &str) {
@@ -15,6 +16,20 @@ fn push_app(host: &Host, name: &str) {
 fn page(host: &Host, path: &str) -> String {
     let fetch = format!("curl -sk --resolve app.example.test:443:127.0.0.1 https://app.example.test{path}");
     host.sh(&fetch).expect(0).stdout
+}
+
+/// The whole application `flask`.
+const FLASK: &str = include_str!("apps/flask/app.py");
+
+/// What visitors were answered while something is done, of 1,000 requests or more: lines such as `412 200 a page`.
+fn under_load<R>(host: &Host, act: impl FnOnce() -> R) -> Vec<String> {
+    host.write("/root/load.py", include_str!("apps/load.py"));
+    host.sh("setsid sh -c 'python3 /root/load.py app.example.test > /tmp/seen 2>&1; mv /tmp/seen /tmp/told' >/dev/null 2>&1 &")
+        .expect(0);
+    act();
+    host.sh("touch /tmp/stop").expect(0);
+    until("the visitors have gone", || host.sh("test -e /tmp/told").status == 0);
+    host.sh("cat /tmp/told; rm /tmp/told /tmp/stop /root/load.py").expect(0).stdout.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -33,6 +48,25 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
     assert_eq!(page(&host, "/"), "three lines\n");
     host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
     nothing_left_to_do(&host, &answers(&defaults));
+    // The next release, and one that does not start: no visitor notices either.
+    let release = |line: &str| host.write("/root/app/app.py", &FLASK.replace("three lines", line));
+    release("four lines");
+    let seen = under_load(&host, || host.bringup(&answers(&defaults)).expect(0));
+    assert!(seen.iter().all(|told| told.ends_with("200 three lines") || told.ends_with("200 four lines")), "{seen:?}");
+    assert_eq!(page(&host, "/"), "four lines\n");
+    release("five lines\\n\") + nothing(\"");
+    let seen = under_load(&host, || host.bringup(&answers(&defaults)).expect(3));
+    assert!(seen.len() == 1 && seen[0].ends_with("200 four lines"), "{seen:?}");
+    release("four lines");
+    // Another port is taken up, and taken back: systemd must read the former files, whose time is older.
+    let elsewhere: Vec<(&str, &str)> = defaults.iter().copied().chain([("application.port", "8100")]).collect();
+    let listens = || host.sh("ss -Hltn src 127.0.0.1 | grep -o ':8[01]00 '").expect(0).stdout;
+    host.bringup(&answers(&elsewhere)).expect(0);
+    assert_eq!(listens().trim(), ":8100");
+    host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
+    assert_eq!(listens().trim(), ":8000");
+    assert_eq!(page(&host, "/"), "four lines\n");
+    release("three lines");
     host.roll_back_all();
     host.assert_identical(&before);
 }

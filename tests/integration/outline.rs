@@ -34,6 +34,7 @@ pub fn outline(plan: &Plan) -> String {
                 format!("{} from {} by {} as {}", a.path.display(), a.from.display(), a.program.display(), a.user)
             }
             Action::PythonEnv(a) => format!("{} {}", a.path.display(), a.requirements),
+            Action::Trial(a) => format!("{} as {} at {} after[{}]", a.service, a.unit, a.path, a.after.join(" ")),
             Action::Service(a) => format!(
                 "{:?} {}{} restart[{}] reload[{}]",
                 a.manager,

@@ -3,7 +3,9 @@ set -a
 . /etc/{{ application.name }}/env
 set +a
 {% if locals.venv %}
-PATH=/opt/{{ application.name }}/venv/bin:$PATH
+{# What starts later, such as a new worker of gunicorn, is of the release that it started with. #}
+venv=$(readlink -f /opt/{{ application.name }}/venv)
+PATH=$venv/bin:$PATH
 export PATH
 {% endif %}
-cd /opt/{{ application.name }}/app
+cd -P /opt/{{ application.name }}/app

@@ -162,7 +162,7 @@ pub fn take_up(cx: &UndoContext<'_>, prior: PriorState<'_>, restart: bool) -> Ou
 fn refresh(work: &Work<'_>, manager: Manager, name: &str) -> Outcome<()> {
     match manager {
         Manager::Systemd => {
-            systemd::refresh(work, name)?;
+            systemd::refresh_restored(work, name)?;
             systemd::forget_failure(work, name);
         }
         Manager::Supervisor => supervisor::forget_removed(work, name)?,

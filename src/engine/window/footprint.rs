@@ -79,6 +79,7 @@ impl Footprint {
                 Nature::Program
             }
             Action::User(_)
+            | Action::Trial(_)
             | Action::Service(_)
             | Action::Database(_)
             | Action::Rabbitmq(_)

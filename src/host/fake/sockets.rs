@@ -93,6 +93,12 @@ impl World {
         self.listening().keys().any(|at| at == wanted || (at.port() == wanted.port() && at.ip().is_unspecified()))
     }
 
+    /// Whether only units listen there that do not run.
+    pub(super) fn is_closed(&self, address: &Address) -> bool {
+        let declared = |wanted| self.sockets.of_units.values().flatten().any(|at| at == wanted);
+        matches!(address, Address::Tcp(wanted) if declared(wanted)) && !self.listens_at(address)
+    }
+
     /// Writes /proc/net/tcp, tcp6 and the descriptors of the processes.
     pub(super) fn show_sockets(&mut self) {
         let now = self.tick();

@@ -176,13 +176,14 @@ impl<'a> Url<'a> {
 }
 
 fn compose(request: &Request<'_>, url: &Url<'_>) -> Result<Vec<u8>, String> {
-    let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: bringup\r\nAccept: */*\r\n",
-        request.method, url.target, url.authority
-    );
     let tells = |names: &[&str]| {
         request.headers.iter().any(|(name, _)| names.iter().any(|known| name.eq_ignore_ascii_case(known)))
     };
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, url.target);
+    if !tells(&["host"]) {
+        let _ = write!(head, "Host: {}\r\n", url.authority);
+    }
+    head.push_str("User-Agent: bringup\r\nAccept: */*\r\n");
     if !tells(&["connection"]) {
         head.push_str("Connection: close\r\n");
     }

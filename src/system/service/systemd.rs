@@ -1,6 +1,6 @@
 //! Services of systemd.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ServiceState, ServiceStep, Work};
@@ -101,6 +101,14 @@ impl Unit {
         })
     }
 
+    /// The service that already runs without this socket. systemd starts no socket beside it, and both are started
+    /// together by a restart of the service, which requires the socket by now.
+    fn holder(&self, host: &dyn Host, name: &str) -> Option<String> {
+        let socket = Path::new(name).extension().is_some_and(|kind| kind == "socket");
+        let running = |service: &&str| Unit::read(host, service).is_ok_and(|unit| unit.active == "active");
+        self.triggers.split_whitespace().filter(|_| socket).find(running).map(str::to_owned)
+    }
+
     /// Whether one of its processes runs, would run if a CPU were free, or waits for a disk; see proc(5).
     fn computes(&self, host: &dyn Host) -> bool {
         let read =
@@ -168,6 +176,30 @@ pub fn refresh(work: &Work<'_>, name: &str) -> Outcome<()> {
     systemctl(work, &["daemon-reload"], "reload systemd's unit files")
 }
 
+/// Reads the unit files again if those of `name` were put back. `NeedDaemonReload` speaks of newer files alone, and what
+/// is restored has its former time.
+pub fn refresh_restored(work: &Work<'_>, name: &str) -> Outcome<()> {
+    let own = Path::new("/etc/systemd/system").join(name);
+    let drop_ins = work.host.list(&own.with_file_name(format!("{name}.d"))).unwrap_or_default();
+    let written = |path: &Path| work.host.stat(path).ok().flatten().map(|stat| stat.ctime.sec);
+    let newest = drop_ins.iter().map(PathBuf::as_path).chain([own.as_path()]).filter_map(written).max();
+    match (newest, units_loaded(work.host)) {
+        (Some(newest), Some(loaded)) if newest >= loaded => {
+            systemctl(work, &["daemon-reload"], "reload systemd's unit files")
+        }
+        _ => refresh(work, name),
+    }
+}
+
+/// When systemd last read all unit files, in Unix seconds.
+fn units_loaded(host: &dyn Host) -> Option<i64> {
+    let show = Command::new(["systemctl", "show", "--property", "UnitsLoadTimestamp", "--value"]).env("TZ", "UTC");
+    let text = host.run(&show).ok()?.text();
+    let (_, time) = text.trim().split_once(' ')?;
+    let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S UTC", time).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+}
+
 /// Takes a unit that failed out of systemd's list of failures.
 pub fn forget_failure(work: &Work<'_>, name: &str) {
     // It fails where the unit is not loaded, and then there is nothing to forget.
@@ -192,10 +224,13 @@ pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
         ServiceStep::Start | ServiceStep::Restart => {
             let since = work.host.now().sec;
             // After too many failures systemd refuses to start a unit until they are forgotten.
-            if Unit::read(work.host, name)?.active == "failed" {
+            let unit = Unit::read(work.host, name)?;
+            if unit.active == "failed" {
                 forget_failure(work, name);
             }
-            systemctl(work, &[step.verb(), "--", name], &what)
+            let holder = unit.holder(work.host, name).filter(|_| step == ServiceStep::Start);
+            let argv = holder.as_ref().map_or([step.verb(), "--", name], |service| ["restart", "--", service]);
+            systemctl(work, &argv, &what)
                 .and_then(|()| wait_until_stable(work, name, &what))
                 .map_err(|failure| with_journal(work, name, since, failure))
         }
@@ -298,7 +333,7 @@ fn with_journal(work: &Work<'_>, name: &str, since: i64, failure: Failure) -> Fa
 }
 
 /// What a service said before it died last, since a time of day in Unix seconds when one is given.
-fn last_words(host: &dyn Host, name: &str, since: Option<i64>) -> Vec<String> {
+pub fn last_words(host: &dyn Host, name: &str, since: Option<i64>) -> Vec<String> {
     // The journal takes in what services say a moment after they said it.
     let _ = host.run(&Command::new(["journalctl", "--sync"]));
     let argv = ["journalctl", "--no-pager", "--quiet", "-n", "200", "-o", "cat"].map(str::to_owned);
