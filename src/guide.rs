@@ -481,6 +481,9 @@ pub struct ProofSpec {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// An expression that yields a list; the proof is repeated with `item` set to each (and `index` from 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
     /// Why the run may continue without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,

@@ -296,9 +296,10 @@ impl Linter {
         for proof in &stage.proofs {
             let at = format!("{}.proofs.{}", stage.id, proof.id);
             self.id(&at, &proof.id);
-            self.expression(&at, proof.when.as_deref(), &[]);
-            self.skip_reason(&at, proof.skip_reason.as_deref(), &[]);
-            self.body(&at, schema::Of::Proof, &proof.body, &[]);
+            let extras = self.repeated(&at, proof.for_each.as_deref());
+            self.expression(&at, proof.when.as_deref(), extras);
+            self.skip_reason(&at, proof.skip_reason.as_deref(), extras);
+            self.body(&at, schema::Of::Proof, &proof.body, extras);
         }
         for result in &stage.outputs {
             let at = format!("{}.outputs.{}", stage.id, result.label);
@@ -308,11 +309,16 @@ impl Linter {
         }
     }
 
+    /// The names that an entry has besides, where it is repeated.
+    fn repeated(&mut self, at: &str, each: Option<&str>) -> &'static [&'static str] {
+        self.expression(at, each, &[]);
+        if each.is_some() { &["item", "index"] } else { &[] }
+    }
+
     fn action(&mut self, stage: &Stage, action: &ActionSpec, ids: &BTreeSet<String>) {
         let at = format!("{}.actions.{}", stage.id, action.id);
         self.id(&at, &action.id);
-        self.expression(&at, action.for_each.as_deref(), &[]);
-        let extras: &[&str] = if action.for_each.is_some() { &["item", "index"] } else { &[] };
+        let extras = self.repeated(&at, action.for_each.as_deref());
         self.expression(&at, action.when.as_deref(), extras);
         self.require(&at, !action.reason.trim().is_empty(), "`reason` is missing");
         let used = self.template(&format!("{at}.reason"), &action.reason, extras);
@@ -323,7 +329,8 @@ impl Linter {
             match kind.as_str() {
                 "file" => self.file(&at, fields, extras),
                 "command" => self.command(&at, fields, ids),
-                "service" => self.service(&at, fields, ids),
+                "service" => self.after(&at, fields, &["restart_after", "reload_after"], ids),
+                "trial" => self.after(&at, fields, &["after"], ids),
                 _ => {}
             }
         }

@@ -103,8 +103,10 @@ impl Builder<'_> {
             }
             for spec in &stage.proofs {
                 let id = format!("{}.{}", stage.id, spec.id);
-                if self.applies(&id, spec.when.as_deref(), None) {
-                    proofs.extend(self.proof(stage, &id, spec));
+                for (id, inner) in self.repeated(id, spec.for_each.as_deref()) {
+                    if self.applies(&id, spec.when.as_deref(), inner.as_ref()) {
+                        proofs.extend(self.proof(stage, &id, spec, inner.as_ref()));
+                    }
                 }
             }
             for spec in &stage.outputs {
@@ -180,27 +182,26 @@ impl Builder<'_> {
 
     fn action(&mut self, stage: &Stage, spec: &ActionSpec) -> Vec<Planned> {
         let id = format!("{}.{}", stage.id, spec.id);
-        let Some(each) = &spec.for_each else {
-            return self.one_action(stage, spec, id, None).into_iter().collect();
-        };
-        let items = match self.expressions.eval(each, &self.context) {
-            Ok(Value::Array(items)) => items,
-            Ok(other) => {
-                self.wrong(&id, format!("`for_each` must give a list, and gives {other}"));
-                return Vec::new();
-            }
-            Err(why) => {
-                self.wrong(&id, why);
-                return Vec::new();
-            }
-        };
-        let repeated = items.iter().enumerate();
-        repeated
-            .filter_map(|(index, item)| {
-                let inner = self.context.with("item", item).with("index", &json!(index));
-                self.one_action(stage, spec, format!("{id}[{index}]"), Some(&inner))
-            })
+        self.repeated(id, spec.for_each.as_deref())
+            .into_iter()
+            .filter_map(|(id, inner)| self.one_action(stage, spec, id, inner.as_ref()))
             .collect()
+    }
+
+    /// The ids of an entry, each with the context of its repetition.
+    fn repeated(&mut self, id: String, each: Option<&str>) -> Vec<(String, Option<Context>)> {
+        let Some(each) = each else { return vec![(id, None)] };
+        let why = match self.expressions.eval(each, &self.context) {
+            Ok(Value::Array(items)) => {
+                let with = |(index, item)| self.context.with("item", item).with("index", &json!(index));
+                let items = items.iter().enumerate();
+                return items.map(|item| (format!("{id}[{}]", item.0), Some(with(item)))).collect();
+            }
+            Ok(other) => format!("`for_each` must give a list, and gives {other}"),
+            Err(why) => why,
+        };
+        self.wrong(&id, why);
+        Vec::new()
     }
 
     fn one_action(&mut self, stage: &Stage, spec: &ActionSpec, id: String, inner: Option<&Context>) -> Option<Planned> {
@@ -270,12 +271,12 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn proof(&mut self, stage: &Stage, id: &str, spec: &ProofSpec) -> Option<PlannedProof> {
+    fn proof(&mut self, stage: &Stage, id: &str, spec: &ProofSpec, inner: Option<&Context>) -> Option<PlannedProof> {
         let (kind, fields) = spec.body.iter().next()?;
-        let fields = self.fields(id, fields, None)?;
+        let fields = self.fields(id, fields, inner)?;
         let proof: Proof = self.typed(id, kind, fields)?;
         let describe = proof.prover().describe();
-        let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), None);
+        let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), inner);
         Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skip_reason, proof })
     }
 
@@ -353,9 +354,13 @@ fn name_what_is_planned(actions: &mut [Planned]) {
             .collect();
     };
     for planned in actions.iter_mut() {
-        if let Action::Service(Service { restart_after, reload_after, .. }) = &mut planned.action {
-            expand(restart_after);
-            expand(reload_after);
+        match &mut planned.action {
+            Action::Service(Service { restart_after, reload_after, .. }) => {
+                expand(restart_after);
+                expand(reload_after);
+            }
+            Action::Trial(trial) => expand(&mut trial.after),
+            _ => {}
         }
     }
 }

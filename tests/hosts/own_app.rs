@@ -42,10 +42,14 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
         ("application.source", "directory"),
         ("application.location", "/root/app"),
         ("application.packages", "[python3-flask, curl]"),
+        ("application.processes", "[{name: idle, command: sleep infinity}]"),
+        ("application.jobs", "[{name: look, at: '*:0/15', command: cat app.py}]"),
         ("web.host", "app.example.test"),
     ];
     host.bringup(&answers(&defaults)).expect(0);
     assert_eq!(page(&host, "/"), "three lines\n");
+    host.sh("systemctl is-active webapp-idle.service webapp-job-look.timer").expect(0);
+    host.sh("journalctl -u webapp-job-look | grep -q 'import Flask'").expect(0);
     host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
     nothing_left_to_do(&host, &answers(&defaults));
     // The next release, and one that does not start: no visitor notices either.
@@ -189,4 +193,49 @@ fn a_django_project_is_in_production_with_its_settings_migrations_and_static_fil
     // The test itself changed the sources.
     let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app/")).collect();
     assert!(left.is_empty(), "{difference}");
+}
+
+/// Speaks over a websocket through the web server, and says when each event of a stream came.
+const LISTEN: &str = r#"
+import asyncio, http.client, ssl, time, websockets
+context = ssl._create_unverified_context()
+async def echo():
+    where = dict(host="127.0.0.1", port=443, server_hostname="app.example.test")
+    async with websockets.connect("wss://app.example.test/echo", ssl=context, **where) as socket:
+        await socket.send("me")
+        print(await socket.recv())
+asyncio.run(echo())
+connection = http.client.HTTPSConnection("127.0.0.1", context=context)
+connection.request("GET", "/events", headers={"Host": "app.example.test"})
+answer, begun = connection.getresponse(), time.time()
+print(answer.readline().decode().strip(), "early" if time.time() - begun < 1.5 else "late")
+"#;
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_fastapi_application_has_websockets_and_a_stream_of_events() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "fastapi");
+    let before = host.manifest("before");
+    let with = |settings: &str| {
+        answers(&[
+            ("application.source", "directory"),
+            ("application.location", "/root/app"),
+            ("application.kind", "asgi"),
+            ("application.packages", "[curl]"),
+            ("application.env", settings),
+            ("web.host", "app.example.test"),
+        ])
+    };
+    host.bringup_env(&[PIP], &with("{MODE: one}")).expect(0);
+    assert_eq!(page(&host, "/"), "a fast page\n");
+    host.write("/root/listen.py", LISTEN);
+    assert_eq!(host.sh("python3 /root/listen.py; rm /root/listen.py").expect(0).stdout, "heard me\ndata: 0 early\n");
+    let seen = under_load(&host, || host.bringup_env(&[PIP], &with("{MODE: two}")).expect(0));
+    assert!(seen.len() == 1 && seen[0].ends_with("200 a fast page"), "{seen:?}");
+    host.roll_back_all();
+    host.assert_identical(&before);
 }

@@ -67,6 +67,41 @@ tls: {mode: provided, certificate: /root/shop.pem, key: /root/shop.key}
     insta::assert_snapshot!(outline(&plan(&facts("trixie", "systemd"), answers)));
 }
 
+#[test]
+fn the_files_of_an_application_with_processes_and_jobs() {
+    let answers = "\
+application: {name: shop, source: directory, location: /root/shop, kind: asgi,
+  processes: [{name: beat, command: celery -A shop beat}],
+  jobs: [{name: clean, at: \"Mon..Fri 03:30\", command: python manage.py clearsessions}]}
+web: {host: shop.example.org}
+";
+    let plan = plan(&facts("bookworm", "systemd"), answers);
+    let of_it = ["web_launcher", "module", "app_unit", "socket_unit", "trial_unit", "process", "job"];
+    let wanted = |id: &str| of_it.iter().any(|start| id.starts_with(&format!("services.{start}")));
+    insta::assert_snapshot!(files(&plan, None, wanted));
+}
+
+#[test]
+fn processes_and_jobs_need_names_times_and_systemd() {
+    let refused = |more: &str, of: &str| {
+        let answers = format!(
+            "application: {{source: directory, location: /root/shop, {of}}}\nweb: {{host: shop.example.org}}\n{more}"
+        );
+        let problems = webapp(&facts("bookworm", "systemd"), &answers).expect_err("it is refused");
+        problems.iter().map(|one| format!("{}: {} ({})\n", one.path, one.message, one.hint)).collect::<String>()
+    };
+    let twice = refused("", "processes: [{name: a, command: b}, {name: a, command: c}]");
+    assert!(twice.contains("two processes have the same name"), "{twice}");
+    let taken = refused("", "processes: [{name: worker, command: b}]");
+    assert!(taken.contains("are services already"), "{taken}");
+    let odd = refused("", "jobs: [{name: a, at: tomorrow, command: b}]");
+    assert!(odd.contains("every 15 minutes"), "{odd}");
+    let lines = refused("", "jobs: [{name: a, at: \"daily\\nOnBootSec=1\", command: b}]");
+    assert!(lines.contains("jobs"), "{lines}");
+    let supervisor = refused("services: {manager: supervisor}\n", "jobs: [{name: a, at: daily, command: b}]");
+    assert!(supervisor.contains("need systemd"), "{supervisor}");
+}
+
 /// The plan whose files are pictured whole.
 fn quickstart() -> Plan {
     plan(&facts("trixie", "systemd"), "")

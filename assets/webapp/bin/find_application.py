@@ -1,4 +1,4 @@
-"""Finds the WSGI application in the directory of the sources. Written by bringup."""
+"""Finds the {{ locals.kind | upper }} application in the directory of the sources. Written by bringup."""
 import importlib
 import os
 
@@ -7,9 +7,9 @@ def modules():
     # Django: the package of the project, beside manage.py.
     if os.path.isfile("manage.py"):
         for name in sorted(os.listdir(".")):
-            if os.path.isfile(os.path.join(name, "wsgi.py")):
-                yield name + ".wsgi"
-    for name in ("wsgi", "app", "main", "application"):
+            if os.path.isfile(os.path.join(name, "{{ locals.kind }}.py")):
+                yield name + ".{{ locals.kind }}"
+    for name in ("{{ locals.kind }}", "app", "main", "application"):
         if os.path.isfile(name + ".py") or os.path.isfile(os.path.join(name, "__init__.py")):
             yield name
 
@@ -26,8 +26,8 @@ def find():
                 return getattr(module, factory)()
         tried.append(name)
     raise RuntimeError(
-        "no WSGI application in %s (looked in: %s): name it in the answer application.module, such as shop.wsgi:application"
-        % (os.getcwd(), ", ".join(tried) or "no wsgi.py, app.py, main.py or application.py")
+        "no {{ locals.kind | upper }} application in %s (looked in: %s): name it in the answer application.module, such as shop.{{ locals.kind }}:application"
+        % (os.getcwd(), ", ".join(tried) or "no {{ locals.kind }}.py, app.py, main.py or application.py")
     )
 
 

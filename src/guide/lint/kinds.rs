@@ -67,9 +67,10 @@ impl Linter {
         }
     }
 
-    pub(super) fn service(&mut self, at: &str, fields: &Value, ids: &BTreeSet<String>) {
-        for key in ["restart_after", "reload_after"] {
-            for name in fields.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+    /// Lists of actions name such that exist.
+    pub(super) fn after(&mut self, at: &str, fields: &Value, keys: &[&str], ids: &BTreeSet<String>) {
+        for key in keys {
+            for name in fields.get(*key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
                 self.refer(at, key, name, ids);
             }
         }
