@@ -33,7 +33,7 @@ pub mod source;
 pub mod sshd;
 pub mod symlink;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tools;
 pub mod trial;
 pub mod user;

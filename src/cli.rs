@@ -18,6 +18,7 @@ use crate::ui::{stdio, terminal};
 mod answers;
 mod apply;
 mod ask;
+mod care;
 mod decide;
 mod execute;
 mod guard;
@@ -156,6 +157,56 @@ enum Verb {
     },
     /// Show what is in place on this server, and what is running
     Status,
+    /// Bring the next release of an application, with the answers of its last run
+    Deploy {
+        /// A branch, a tag or a commit; without one, the branch or the local sources as they are now
+        #[arg(value_name = "REF")]
+        reference: Option<String>,
+        /// Which application, where several are in place
+        #[arg(long)]
+        name: Option<String>,
+        /// When the run fails; overrides the recorded answers
+        #[arg(long, value_name = "WHAT")]
+        on_failure: Option<WhenItFails>,
+    },
+    /// Show or change the settings of an application
+    Env {
+        #[command(subcommand)]
+        verb: EnvVerb,
+        /// Which application, where several are in place
+        #[arg(long, global = true)]
+        name: Option<String>,
+    },
+    /// Show what the services of an application logged
+    Logs {
+        /// Which application, where several are in place
+        name: Option<String>,
+        /// Also show what they log from now on
+        #[arg(long, short)]
+        follow: bool,
+        /// How many of the last lines
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        lines: u32,
+        /// Only this service, such as worker
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Restart the services of an application
+    Restart {
+        /// Which application, where several are in place
+        name: Option<String>,
+        /// Only this service, such as worker
+        #[arg(long)]
+        service: Option<String>,
+    },
+    /// Open a shell as an application's user, with its environment and in its directory
+    Shell {
+        /// Which application, where several are in place
+        name: Option<String>,
+        /// Run this command instead of a shell
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
     /// Follow the run in progress
     Attach,
     /// Decide how a failed run that waits continues
@@ -283,6 +334,24 @@ impl From<DecisionArg> for Decision {
 }
 
 #[derive(Debug, Subcommand)]
+enum EnvVerb {
+    /// List the settings; secrets are masked
+    List,
+    /// Set some; the run restarts what reads them
+    Set {
+        /// NAME=VALUE, NAME={file: /path} or NAME={generate: 50} for a secret, or NAME alone, which asks for a secret
+        #[arg(required = true, value_name = "NAME[=VALUE]")]
+        settings: Vec<String>,
+    },
+    /// Remove some
+    Unset {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum TlsVerb {
     /// Request the certificate again that the authority did not issue
     Retry,
@@ -403,6 +472,22 @@ fn dispatch(host: &dyn Host, cli: Cli) -> Exit {
             let (ports, facts) = (ports.as_deref(), facts.as_deref());
             probe::probe(host, &probe::Request { host: &other, ports, inputs: &inputs, facts }, output)
         }
+        Some(Verb::Deploy { reference, name, on_failure }) => {
+            care::deploy(host, reference.as_deref(), name.as_deref(), on_failure.map(Into::into), output)
+        }
+        Some(Verb::Env { verb, name }) => match verb {
+            EnvVerb::List => care::list(host, name.as_deref(), output),
+            EnvVerb::Set { settings } => care::set(host, &settings, name.as_deref(), output),
+            EnvVerb::Unset { names } => care::unset(host, &names, name.as_deref(), output),
+        },
+        Some(Verb::Logs { name, follow, lines, service }) => {
+            let of = care::Of { name: name.as_deref(), service: service.as_deref() };
+            care::logs(host, &of, follow, lines as usize, output)
+        }
+        Some(Verb::Restart { name, service }) => {
+            care::restart(host, &care::Of { name: name.as_deref(), service: service.as_deref() }, output)
+        }
+        Some(Verb::Shell { name, command }) => care::shell(host, name.as_deref(), &command, output),
         Some(Verb::Attach) => runs::attach(host, output),
         Some(Verb::Tls { verb: TlsVerb::Retry }) => tls::retry(host, output),
         Some(Verb::Abort) => runs::abort(host),

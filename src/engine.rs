@@ -7,6 +7,7 @@
 //! [`launch`] starts a run, [`ownership`] says whose things a plan would change, [`detach`] is the process that
 //! outlives the terminal.
 
+pub mod care;
 pub mod data;
 pub mod decision;
 pub mod detach;

@@ -30,6 +30,8 @@ pub enum Exit {
     HungUp,
     /// 143: terminated; a run that had begun continues on its own.
     Terminated,
+    /// The status of a command that `bringup shell` ran.
+    Command(u8),
 }
 
 impl Exit {
@@ -47,6 +49,7 @@ impl Exit {
             Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
+            Self::Command(status) => status,
         }
     }
 }

@@ -146,6 +146,21 @@ pub struct Application {
     pub name: String,
     /// URL for visitors; empty when it has none.
     pub address: String,
+    /// The commits of the branches that `bringup deploy` fetched.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deployed: Vec<Deployed>,
+}
+
+/// A branch, as it was fetched last: runs stay at its commit until it is deployed again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Deployed {
+    /// The repository.
+    pub location: String,
+    /// The branch; empty for the repository's default branch.
+    pub reference: String,
+    /// The commit's 40 hexadecimal digits.
+    pub commit: String,
 }
 
 impl Application {

@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use care::Care;
+
+pub mod care;
 pub mod expression;
 pub mod lint;
 pub mod load;
@@ -119,6 +122,9 @@ pub struct Stage {
     /// Lines for the final page: what is where.
     #[serde(default)]
     pub outputs: Vec<OutputSpec>,
+    /// How the application is looked after once it is in place; one stage of a guide says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub care: Option<Care>,
 }
 
 /// A typed field.

@@ -8,15 +8,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use care::Care;
+
 use crate::action::firewall::Firewall;
+use crate::action::source::Source;
 use crate::action::{Action, Brings, Reversible};
 pub use crate::facts::Application;
-use crate::facts::Facts;
+use crate::facts::{Deployed, Facts};
 use crate::hash::sha256_hex;
 use crate::proof::Proof;
 use crate::proof::ports::{Expected, Exposure};
 
 pub mod build;
+pub mod care;
 pub mod preview;
 pub mod tally;
 
@@ -54,6 +58,9 @@ pub struct Plan {
     /// Applications of other runs that stay as they are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Application>,
+    /// How the application is looked after; none where the guide does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub care: Option<Care>,
 }
 
 /// The form of a secret.
@@ -99,6 +106,7 @@ impl Plan {
             secret_patterns: BTreeMap::new(),
             take_over: Vec::new(),
             beside: Vec::new(),
+            care: None,
         }
     }
 }
@@ -205,7 +213,21 @@ impl Plan {
         let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
         let address = self.outputs.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
         let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
-        Application { guide: self.guide.clone(), name, address }
+        Application { guide: self.guide.clone(), name, address, deployed: self.deployed() }
+    }
+
+    /// The branches whose commit it names.
+    fn deployed(&self) -> Vec<Deployed> {
+        let sources = self.actions.iter().filter_map(|planned| match &planned.action {
+            Action::Source(source) if !source.commit.is_empty() => Some(source),
+            _ => None,
+        });
+        let deployed = |source: &Source| Deployed {
+            location: source.location.clone(),
+            reference: source.reference.clone(),
+            commit: source.commit.clone(),
+        };
+        sources.map(deployed).collect()
     }
 
     /// The applications of a host that this plan is not for.
@@ -214,7 +236,9 @@ impl Plan {
         // One without a name may be this one, noted by an earlier version of the program.
         let other =
             |known: &&Application| known.guide != own.guide || !(known.name.is_empty() || known.name == own.name);
-        facts.applications.iter().filter(other).cloned().collect()
+        let others = facts.applications.iter().filter(other).cloned();
+        // Their next releases do not change this plan.
+        others.map(|known| Application { deployed: Vec::new(), ..known }).collect()
     }
 
     /// The firewall that it sets up.

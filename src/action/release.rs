@@ -21,6 +21,9 @@ use crate::undo::{self, Undo};
 /// Written into a tree when it is complete: its key, and what it was resolved to (such as a commit).
 const STAMP: &str = ".bringup-release";
 
+/// More of a stamp is never read, in bytes.
+const LONGEST_STAMP: u64 = 4096;
+
 /// Hexadecimal digits of the key: enough that two trees of one path never share one.
 const DIGITS: usize = 16;
 
@@ -100,6 +103,14 @@ impl<'a> Release<'a> {
         let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
         CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
         Ok(())
+    }
+
+    /// What it was resolved to when it was filled; none where it is not the current one.
+    pub fn resolved(&self, host: &dyn Host) -> Option<String> {
+        let stamp = self.dir().join(STAMP);
+        let current = self.is_current(host).unwrap_or_default();
+        let stamp = current.then(|| host.read_at_most(&stamp, LONGEST_STAMP).ok()).flatten()?;
+        String::from_utf8_lossy(&stamp).lines().nth(1).map(str::to_owned)
     }
 
     fn is_complete(&self, host: &dyn Host) -> Outcome<bool> {

@@ -16,6 +16,8 @@ use crate::secret::OPEN;
 use crate::system::{accounts, paths, tree};
 use crate::undo::Undo;
 
+pub use git::Named;
+
 mod archive;
 mod content;
 mod git;
@@ -24,8 +26,8 @@ mod reach;
 /// Puts the sources of an application in place.
 ///
 /// The path becomes a link to `<path>.releases/<key>`, and is pointed to another tree when the source changes. The
-/// files belong to `owner` and `group`; nobody else may change them, and the group may read them all. A branch is not
-/// followed: it is fetched once; name a tag or a commit to get another state.
+/// files belong to `owner` and `group`; nobody else may change them, and the group may read them all. A branch is
+/// fetched once, and again by `bringup deploy`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -38,6 +40,9 @@ pub struct Source {
     /// Branch, tag or commit of a git source; the default branch when empty.
     #[serde(default)]
     pub reference: String,
+    /// The commit of the branch in `reference` that is meant. Filled in by the planner with what `bringup deploy` found.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub commit: String,
     /// Expected SHA-256 of an archive; unchecked when empty.
     #[serde(default)]
     pub sha256: String,
@@ -87,8 +92,7 @@ impl Act for Source {
             From::Asset => format!("put the bundled {from} into {path}"),
             From::Directory => format!("copy {from} to {path}"),
             From::Archive => format!("unpack {from} into {path}"),
-            From::Git if self.reference.is_empty() => format!("clone {from} into {path}"),
-            From::Git => format!("clone {} of {from} into {path}", self.reference),
+            From::Git => format!("clone {}{from} into {path}", self.version()),
         }
     }
 
@@ -126,6 +130,7 @@ impl Source {
             from: From::Archive,
             location: archive.to_owned(),
             reference: String::new(),
+            commit: String::new(),
             sha256: String::new(),
             must_hold: must_hold.to_vec(),
             no_links: true,
@@ -133,6 +138,26 @@ impl Source {
             group: root(),
             files: BTreeMap::new(),
         }
+    }
+
+    /// "v1.0 of ", or "main (0123456789ab) of ", as the beginning of where it is from; nothing for a default branch.
+    fn version(&self) -> String {
+        match (self.reference.as_str(), self.commit.get(..12)) {
+            ("", None) => String::new(),
+            ("", Some(commit)) => format!("{commit} of "),
+            (reference, None) => format!("{reference} of "),
+            (reference, Some(commit)) => format!("{reference} ({commit}) of "),
+        }
+    }
+
+    /// What a branch, tag or commit is in the repository now; the default branch where `name` is empty.
+    pub fn look_up(&self, host: &dyn Host, name: &str) -> Outcome<Named> {
+        git::look_up(self, host, name)
+    }
+
+    /// What the tree in place was resolved to when it was fetched, such as a commit; none where it is not in place.
+    pub fn resolved(&self, host: &dyn Host) -> Option<String> {
+        self.release(self.identity(host).ok()??).ok()?.resolved(host)
     }
 
     /// Fills an empty directory, and returns what the source was resolved to, such as a commit.
@@ -160,7 +185,7 @@ impl Source {
                 "use a deploy key or root's ~/.netrc or git credential store, and leave the password out of the URL",
             );
         }
-        if self.location.starts_with('-') || self.reference.starts_with('-') {
+        if [&self.location, &self.reference, &self.commit].iter().any(|text| text.starts_with('-')) {
             return refuse("its location or reference begins with `-`", "tools would take it for an option");
         }
         let local = !self.location.contains("://");

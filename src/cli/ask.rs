@@ -155,6 +155,7 @@ fn started(
             },
             plan,
             rotate: std::collections::BTreeSet::new(),
+            keeps_secrets: false,
         };
         match made.launch(host) {
             Ok(launched) => {

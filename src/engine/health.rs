@@ -39,6 +39,8 @@ pub struct Installed {
     pub ended: Option<String>,
     /// The plan of that run, else of its newest; none where it cannot be read.
     pub plan: Option<Plan>,
+    /// The commit of its sources that is in place, where they are a repository's.
+    pub commit: Option<String>,
     /// Stages that were rolled back separately.
     pub gone: BTreeSet<String>,
 }
@@ -51,7 +53,7 @@ impl Installed {
 
     /// What is installed: the origin of the sources, and the version that was requested.
     pub fn version(&self) -> String {
-        self.actions().find_map(|planned| checks::version(&planned.action)).unwrap_or_default()
+        self.actions().find_map(|planned| checks::version(&planned.action, self.commit.as_deref())).unwrap_or_default()
     }
 
     /// The guide's outputs.
@@ -105,6 +107,7 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
             at: run.journal.header.at,
             changes: 0,
             ended: ended.then(|| run.dir.id.clone()),
+            commit: None,
             gone: runs::stages_gone(host, all, &application),
             application,
             plan,
@@ -112,6 +115,8 @@ pub fn installed(host: &dyn Host, all: &[Run]) -> Vec<Installed> {
     }
     for (installed, actions) in found.iter_mut().zip(actions) {
         installed.changes = actions.len();
+        let commit = installed.actions().find_map(|planned| checks::commit(host, &planned.action));
+        installed.commit = commit;
     }
     found
 }

@@ -221,6 +221,21 @@ pub fn gather(
     if problems.is_empty() { Ok(secrets) } else { Err(problems) }
 }
 
+/// Has secrets keep their value whose variable is not set, or whose file is gone.
+pub fn keep_unavailable(host: &dyn Host, of: &Application, sources: &mut BTreeMap<String, SecretSource>) {
+    let kept = load(host, of);
+    for (name, source) in sources {
+        let is_there = match source {
+            SecretSource::Env(variable) => host.env(variable).is_some(),
+            SecretSource::File(path) => !matches!(host.stat(Path::new(path)), Ok(None)),
+            SecretSource::Generate(_) | SecretSource::Literal(_) => true,
+        };
+        if let Some(value) = kept.get(name).filter(|_| !is_there) {
+            *source = SecretSource::Literal(value.expose().to_owned());
+        }
+    }
+}
+
 type Refusal = (String, String);
 
 fn value(

@@ -18,6 +18,7 @@ use crate::suggest::nearest;
 use form::Form;
 use names::Names;
 
+mod care;
 pub mod form;
 mod kinds;
 mod names;
@@ -94,6 +95,7 @@ impl Linter {
         for stage in &guide.stages {
             self.done(stage, &ids);
         }
+        self.care(guide);
     }
 
     fn asked(&mut self, stage: &Stage) {

@@ -9,9 +9,10 @@ use crate::action::service::Service;
 use crate::action::{Action, Reversible};
 use crate::answers::Resolved;
 use crate::error::Problem;
-use crate::facts::Facts;
+use crate::facts::{Application, Deployed, Facts};
 use crate::guide::expression::{Context, Expressions, drop_absent};
-use crate::guide::{ActionSpec, Guide, Phase, ProofSpec, Question, QuestionKind, Stage, map_cells};
+use crate::guide::{self, ActionSpec, Guide, Phase, ProofSpec, Question, QuestionKind, Stage, map_cells};
+use crate::plan::care::Care;
 use crate::plan::{Answered, OutputLine, Plan, Planned, PlannedProof, PlannedStage, SecretForm};
 use crate::proof::Proof;
 
@@ -24,6 +25,7 @@ pub fn build(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Result<Plan, 
         guide,
         expressions: Expressions::new(guide),
         context: context(guide, facts, resolved),
+        deployed: deployed(guide, facts, resolved),
         problems: Vec::new(),
     };
     let mut plan = builder.plan(resolved);
@@ -51,6 +53,15 @@ fn context(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Context {
     context
 }
 
+/// The branches of this application that were deployed.
+fn deployed(guide: &Guide, facts: &Facts, resolved: &Resolved) -> Vec<Deployed> {
+    let (stage, question) = Application::NAME.split_once('.').unwrap_or_default();
+    let name = resolved.values.get(stage).and_then(|answers| answers.get(question)).and_then(Value::as_str);
+    let own =
+        Application { guide: guide.id.clone(), name: name.unwrap_or_default().to_owned(), ..Application::default() };
+    facts.applications.iter().filter(|known| known.is_same(&own)).flat_map(|known| known.deployed.clone()).collect()
+}
+
 /// The forms of the secrets that are asked for.
 fn secret_patterns(guide: &Guide, resolved: &Resolved) -> BTreeMap<String, SecretForm> {
     let questions = guide.stages.iter().flat_map(|stage| stage.questions.iter().map(move |question| (stage, question)));
@@ -76,6 +87,7 @@ struct Builder<'a> {
     guide: &'a Guide,
     expressions: Expressions,
     context: Context,
+    deployed: Vec<Deployed>,
     problems: Vec<Problem>,
 }
 
@@ -120,7 +132,10 @@ impl Builder<'_> {
         actions.append(&mut last);
         name_what_is_planned(&mut actions);
         self.cover(&actions);
+        let care = self.guide.stages.iter().find(|stage| stage.care.is_some() && resolved.stages.contains(&stage.id));
+        let care = care.and_then(|stage| self.care(&format!("{}.care", stage.id), stage.care.as_ref()?));
         Plan {
+            care,
             stages,
             answers: answered(guide, resolved),
             actions,
@@ -246,8 +261,17 @@ impl Builder<'_> {
         Some(())
     }
 
-    /// Puts the files of an asset in, so that the plan holds all that will be written.
+    /// Puts the files of an asset in, so that the plan holds all that will be written, and the commit of a branch that was
+    /// deployed.
     fn source(&mut self, id: &str, fields: &mut Map<String, Value>) -> Option<()> {
+        let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        if field("from") == "git" {
+            let is_it =
+                |known: &&Deployed| known.location == field("location") && known.reference == field("reference");
+            if let Some(commit) = self.deployed.iter().find(is_it).map(|known| known.commit.clone()) {
+                fields.insert("commit".to_owned(), commit.into());
+            }
+        }
         if fields.get("from").and_then(Value::as_str) != Some("asset") {
             return Some(());
         }
@@ -278,6 +302,25 @@ impl Builder<'_> {
         let describe = proof.prover().describe();
         let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), inner);
         Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skip_reason, proof })
+    }
+
+    fn care(&mut self, at: &str, spec: &guide::care::Care) -> Option<Care> {
+        let mut services = Vec::new();
+        for service in &spec.services {
+            if self.applies(at, service.when.as_deref(), None) {
+                let written = serde_json::to_value(service).unwrap_or_default();
+                services.extend(self.fields(at, &written, None).map(Value::Object));
+            }
+        }
+        let shell = spec.shell.as_ref().and_then(|shell| {
+            let written = serde_json::to_value(shell).unwrap_or_default();
+            self.fields(at, &written, None)
+        });
+        let guide::care::Care { code, reference, environment, .. } = spec;
+        let care = json!({
+            "code": code, "reference": reference, "environment": environment, "services": services, "shell": shell,
+        });
+        serde_json::from_value(care).map_err(|why| self.wrong(at, format!("`care` is wrong: {why}"))).ok()
     }
 
     fn fields(&mut self, id: &str, fields: &Value, inner: Option<&Context>) -> Option<Map<String, Value>> {

@@ -19,6 +19,16 @@ pub fn print(text: &str) {
     write(&mut io::stdout().lock(), &visible::styled(text));
 }
 
+/// As [`print`]; whether someone still reads it.
+pub fn is_read(text: &str) -> bool {
+    written(&mut io::stdout().lock(), &visible::styled(text))
+}
+
+/// As [`json`]; whether someone still reads it.
+pub fn is_read_json(text: &str) -> bool {
+    written(&mut io::stdout().lock(), &visible::json(text))
+}
+
 /// Writes to stderr.
 pub fn error(text: &str) {
     write(&mut io::stderr().lock(), &visible::styled(text));
@@ -51,7 +61,11 @@ pub fn mode(mode: Mode) {
 
 /// Nobody is left to be told, and the run does not depend on being watched.
 fn write(to: &mut dyn Write, text: &str) {
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+    let _ = written(to, text);
+}
+
+fn written(to: &mut dyn Write, text: &str) -> bool {
+    to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_ok()
 }
 
 /// Whether stdout is a terminal.

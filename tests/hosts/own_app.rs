@@ -52,6 +52,7 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
     host.sh("journalctl -u webapp-job-look | grep -q 'import Flask'").expect(0);
     host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
     nothing_left_to_do(&host, &answers(&defaults));
+    looked_after(&host);
     // The next release, and one that does not start: no visitor notices either.
     let release = |line: &str| host.write("/root/app/app.py", &FLASK.replace("three lines", line));
     release("four lines");
@@ -73,6 +74,43 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
     release("three lines");
     host.roll_back_all();
     host.assert_identical(&before);
+}
+
+/// The next release, other settings, logs, a restart and commands as the application, all from the record of the last run.
+fn looked_after(host: &Host) {
+    host.sh("sed -i s/three/four/ /root/app/app.py").expect(0);
+    let told = host.sh("bringup deploy --plain").expect(0).both();
+    assert!(crate::host::moved(&told).contains(&"restart webapp.service"), "{told}");
+    assert_eq!(page(host, "/"), "four lines\n");
+    let told = host.sh("bringup deploy --plain").expect(0).both();
+    assert!(told.contains("othing to do"), "{told}");
+    let refused = host.sh("bringup deploy v1").expect(1).both();
+    assert!(refused.contains("no branches or tags"), "{refused}");
+    // A secret comes by standard input; no command line, no journal and no plan holds it, and it outlives other changes.
+    host.sh("echo hunter22 | bringup env set API_TOKEN GREETING='a $b' --plain").expect(0);
+    host.sh("bringup env set GREETING=\"it's\" --plain").expect(0);
+    assert_eq!(host.sh("bringup env list | grep -v KEY").expect(0).stdout, "API_TOKEN=***** (secret)\nGREETING=it's\n");
+    host.sh("! grep -r -l hunter22 /var/lib/bringup/runs/*/{plan.json,answers.yaml,journal.jsonl,events.jsonl,log}")
+        .expect(0);
+    host.sh("bringup env set API_TOKEN=hunter23").expect(1);
+    // As the application: its user, directory and settings, and the command's status.
+    let seen = host.sh("bringup shell -- sh -c 'id -un; pwd; echo \"$GREETING $API_TOKEN\"; exit 7'").expect(7).stdout;
+    assert_eq!(seen, "webapp\n/opt/webapp/app\nit's hunter22\n");
+    // At a terminal it is a shell, with a terminal of its own; a secret that is asked for is not shown.
+    let typed = "(sleep 2; echo 'tty; id -un; exit 3') | script -qec 'tty; bringup shell' /dev/null";
+    let seen = host.sh(typed).expect(3).both();
+    let terminals: std::collections::BTreeSet<&str> =
+        seen.lines().map(str::trim).filter(|line| line.starts_with("/dev/pts/")).collect();
+    assert!(terminals.len() == 2 && seen.contains("webapp\r"), "{seen:?}");
+    let typed = "(sleep 2; echo hunter24; sleep 20) | script -qec 'bringup env set API_TOKEN --plain' /dev/null";
+    let seen = host.sh(typed).expect(0).both();
+    assert!(seen.contains("it is not shown") && !seen.contains("hunter24"), "{seen}");
+    host.sh("grep -q hunter24 /etc/webapp/env").expect(0);
+    let told = host.sh("bringup restart && bringup logs -n 20").expect(0).both();
+    assert!(told.contains("web (webapp.service) is restarted and runs") && told.contains("Booting worker"), "{told}");
+    host.sh("sed -i s/four/three/ /root/app/app.py && bringup deploy --plain && bringup env unset API_TOKEN GREETING --plain")
+        .expect(0);
+    assert_eq!(page(host, "/"), "three lines\n");
 }
 
 #[test]

@@ -833,6 +833,7 @@ fn a_second_application_is_a_neighbour_and_not_other_answers_of_the_first() {
         guide: "webapp".to_owned(),
         name: "shop".to_owned(),
         address: "https://shop.example.org/".to_owned(),
+        ..Default::default()
     });
     facts.listening.push(bringup::facts::Listener {
         port: 8000,

@@ -30,6 +30,9 @@ const FORMAT: &[(&str, &str)] = &[
     ("actions", "guide::ActionSpec"),
     ("proofs", "guide::ProofSpec"),
     ("outputs", "guide::OutputSpec"),
+    ("care", "guide::care::Care"),
+    ("care.services", "guide::care::CareService"),
+    ("care.shell", "guide::care::CareShell"),
 ];
 
 fn root() -> PathBuf {

@@ -128,7 +128,7 @@ fn entry(name: &str, value: &Value, literals: Literals) -> Result<Entry, Refusal
         }
         Value::Array(_) => return Err(Refusal::new("a list is given where text is expected", FORM)),
     };
-    if !text.is_empty() && SECRETS.iter().any(|end| name.to_ascii_uppercase().ends_with(end)) {
+    if !text.is_empty() && is_for_secrets(name) {
         return secret_of(value, literals);
     }
     let odd = |c: &char| !"\n\t".contains(*c) && (c.is_control() || visible::unseen(*c));
@@ -142,6 +142,11 @@ fn entry(name: &str, value: &Value, literals: Literals) -> Result<Entry, Refusal
         return Err(Refusal::new("is too long", format!("at most {LONGEST} bytes")));
     }
     Ok(Entry::Text(text.clone()))
+}
+
+/// Whether what has this name is always a secret.
+pub(crate) fn is_for_secrets(name: &str) -> bool {
+    SECRETS.iter().any(|end| name.to_ascii_uppercase().ends_with(end))
 }
 
 fn secret_of(value: &Value, literals: Literals) -> Result<Entry, Refusal> {

@@ -9,10 +9,11 @@ use crate::action::source::From;
 use crate::engine::drift::{self, Drift, How};
 use crate::engine::runs::Run;
 use crate::host::{Command, Host};
+use crate::human_bytes;
 use crate::proof::Proof;
 use crate::system::packages::apt::{self, Lists};
 use crate::system::packages::simulation::Simulation;
-use crate::system::service::Manager;
+use crate::system::service::{Manager, systemd};
 use crate::system::x509::validity::validity;
 
 /// Seconds of a day.
@@ -24,15 +25,26 @@ const APT: Duration = Duration::from_secs(15);
 /// At most this many items of a list are named.
 const NAMED: usize = 3;
 
-/// The origin of the sources that this action installs.
-pub(super) fn version(action: &Action) -> Option<String> {
+/// The origin of the sources that this action installs. `commit`: what is in place of a repository.
+pub(super) fn version(action: &Action, commit: Option<&str>) -> Option<String> {
     let Action::Source(source) = action else { return None };
     let location = crate::visible::line(&source.location);
-    Some(match (source.from, source.reference.as_str()) {
-        (From::Asset, _) => format!("{location}, as shipped with bringup {}", env!("CARGO_PKG_VERSION")),
-        (_, "") => location,
-        (_, reference) => format!("{reference} of {location}"),
+    let commit = commit.filter(|commit| source.from == From::Git && *commit != source.reference);
+    Some(match (source.from, source.reference.as_str(), commit.and_then(|commit| commit.get(..12))) {
+        (From::Asset, ..) => format!("{location}, as shipped with bringup {}", env!("CARGO_PKG_VERSION")),
+        (_, "", None) => location,
+        (_, "", Some(commit)) => format!("{commit} of {location}"),
+        (_, reference, None) => format!("{reference} of {location}"),
+        (_, reference, Some(commit)) => format!("{reference} ({commit}) of {location}"),
     })
+}
+
+/// The commit of a repository's sources that is in place.
+pub(super) fn commit(host: &dyn Host, action: &Action) -> Option<String> {
+    match action {
+        Action::Source(source) if source.from == From::Git => source.resolved(host),
+        _ => None,
+    }
 }
 
 /// The systemd unit that this action runs; timers have no check of their own.
@@ -67,8 +79,19 @@ pub(super) fn services(host: &dyn Host, it: &Installed) -> Option<Finding> {
     } else if !untold.is_empty() {
         Finding::unknown(title, untold.join(", "), "")
     } else {
-        Finding::good(title, format!("{all} of {all} run"))
+        Finding::good(title, format!("{all} of {all} run{}", memory(host, it)))
     })
+}
+
+/// "; memory: web 120 MB", of those services that the guide calls the application's.
+pub(super) fn memory(host: &dyn Host, it: &Installed) -> String {
+    let services = it.plan.iter().filter_map(|plan| plan.care.as_ref()).flat_map(|care| &care.services);
+    let used = services.filter(|service| service.manager == Manager::Systemd).filter_map(|service| {
+        let bytes = systemd::memory(host, &service.unit)?;
+        Some(format!("{} {}", service.name, human_bytes::human(bytes)))
+    });
+    let used: Vec<String> = used.collect();
+    if used.is_empty() { String::new() } else { format!("; memory: {}", used.join(", ")) }
 }
 
 /// The certificate that its plan puts in place.

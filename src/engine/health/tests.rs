@@ -216,3 +216,21 @@ fn a_certificate_is_told_as_it_is_and_not_as_it_was_planned() {
     assert!(value.starts_with(&format!("{CERTIFICATE}: self-signed")), "{value}");
     assert!(!value.contains("renewed by certbot") && value.contains("the authority issued none"), "{value}");
 }
+
+#[test]
+fn the_memory_of_the_applications_services_is_told_where_systemd_knows_it() {
+    let host = FakeHost::new();
+    let care = json!({"services": [
+        {"name": "web", "manager": "systemd", "unit": "shop.service"},
+        {"name": "worker", "manager": "systemd", "unit": "shop-worker.service"},
+        {"name": "old", "manager": "supervisor", "unit": "old"}]});
+    let plan = Plan { care: Some(serde_json::from_value(care).unwrap()), ..plan("shop") };
+    ran(&host, &plan, &["web.service"], Some(Exit::Done));
+    host.on(&["systemctl", "show", "--property=MemoryCurrent"], |_, command| {
+        let of_web = command.argv.last().is_some_and(|unit| unit == "shop.service");
+        output(0, if of_web { "MemoryCurrent=120000000\n" } else { "MemoryCurrent=18446744073709551615\n" }, "")
+    });
+    let all = runs::all(&host, None).unwrap();
+    let it = &installed(&host, &all)[0];
+    assert_eq!(checks::memory(&host, it), "; memory: web 120 MB");
+}

@@ -27,6 +27,8 @@ pub struct Request {
     pub on_failure: OnFailure,
     /// Generated secrets to be replaced by a new value.
     pub rotate: BTreeSet<String>,
+    /// Whether a secret whose variable or file is gone keeps its value, as for the answers of an earlier run.
+    pub keeps_secrets: bool,
 }
 
 /// The result.
@@ -45,7 +47,7 @@ impl Request {
     /// Makes the plan of these answers.
     pub fn new(guide: Guide, facts: &Facts, resolved: Resolved, on_failure: OnFailure) -> Result<Self, Vec<Problem>> {
         let plan = build(&guide, facts, &resolved)?;
-        Ok(Self { guide, resolved, plan, on_failure, rotate: BTreeSet::new() })
+        Ok(Self { guide, resolved, plan, on_failure, rotate: BTreeSet::new(), keeps_secrets: false })
     }
 
     /// Marks in the plan which secrets keep a value that the answers do not ask for.
@@ -59,7 +61,11 @@ impl Request {
 
     /// Checks everything that can be known before the first change, and starts the executing process.
     pub fn launch(&self, host: &dyn Host) -> Result<Launched, Vec<Problem>> {
-        match check_rotating(host, &self.plan, &self.resolved.secrets, &self.rotate)? {
+        let mut sources = self.resolved.secrets.clone();
+        if self.keeps_secrets {
+            secret_store::keep_unavailable(host, &self.plan.application(), &mut sources);
+        }
+        match check_rotating(host, &self.plan, &sources, &self.rotate)? {
             Checked::NothingToDo { proven } => Ok(Launched::NothingToDo { proven }),
             Checked::Go(ready) => start(host, &self.guide, &self.resolved, &self.plan, self.on_failure, &ready)
                 .map(Launched::Started)

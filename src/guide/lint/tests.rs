@@ -309,3 +309,41 @@ fn a_table_of_releases_has_a_value_for_every_release() {
     assert_eq!(releases("other: {x: 1}\nbullseye: {x: 2}\n"), [""; 0]);
     one(&releases("bullseye: {x: 2}\n"), "releases.other: has no `x`");
 }
+
+#[test]
+fn what_care_refers_to_exists_and_no_secret_is_in_it() {
+    let stage = |care: &str| {
+        problems(&format!(
+            "questions:
+  - {{id: version, ask: V?, type: text, default: x, help: h}}
+  - {{id: env, ask: E?, type: map, default: {{}}, optional: true, help: h}}
+  - {{id: key, ask: K?, type: secret, default: {{generate: 32}}, help: h}}
+actions: [{{id: code, reason: b, source: {{path: /opt/x, from: git, location: /x, reference: '{{{{ a.version }}}}'}}}}]
+care: {care}
+"
+        ))
+    };
+    let service =
+        |rest: &str| stage(&format!("{{services: [{{name: web, manager: systemd, unit: x.service{rest}}}]}}"));
+    let sound = "{code: a.code, reference: a.version, environment: a.env, services: [{name: web, manager: sysv, unit: x, log: /var/log/x}]}";
+    assert_eq!(stage(sound), [""; 0]);
+    one(&stage("{code: a.cod}"), "a.care.code: a.cod is no action of the kind `source`");
+    one(&stage("{reference: a.version}"), "only where there is `code`");
+    one(&stage("{code: a.code, reference: a.env}"), "a.env is no question of the type `text`");
+    one(&stage("{environment: a.version}"), "a.version is no question of the type `map`");
+    one(&service(", when: 'a.nothing'"), "a.care.services.web");
+    one(&service(", log: '/var/log/{{ a.key }}'"), "the secret a.key would be visible");
+    one(&stage("{services: [{name: web, manager: upstart, unit: x}]}"), "a manager is systemd, sysv or supervisor");
+    let twice = "{services: [{name: web, manager: sysv, unit: x}, {name: web, manager: sysv, unit: y}]}";
+    one(&stage(twice), "`web` is defined twice");
+    let guide = Guide {
+        stages: ["a", "b"]
+            .map(|id| {
+                let text = format!("id: {id}\ntitle: T\nwhy: w\ncare: {{services: []}}\n");
+                crate::yaml::from_slice("a.yaml", text.as_bytes()).unwrap()
+            })
+            .to_vec(),
+        ..Guide { id: "t".into(), title: "T".into(), summary: "S".into(), ..Guide::default() }
+    };
+    one(&lint(&guide).iter().map(ToString::to_string).collect::<Vec<_>>(), "b.care: the stage a has it already");
+}

@@ -144,6 +144,15 @@ impl Unit {
     }
 }
 
+/// The memory that a unit uses, in bytes; none where systemd does not account for it.
+pub fn memory(host: &dyn Host, name: &str) -> Option<u64> {
+    let show = ["systemctl", "show", "--property=MemoryCurrent", "--", name];
+    let output = host.run(&Command::new(show)).ok().filter(crate::host::Output::ok)?;
+    // "[not set]", or the largest number in older versions.
+    let bytes = output.text().lines().find_map(|line| line.strip_prefix("MemoryCurrent=")?.parse().ok());
+    bytes.filter(|bytes| *bytes != u64::MAX)
+}
+
 /// What systemd knows of `name`.
 pub fn state(host: &dyn Host, name: &str) -> Outcome<ServiceState> {
     let mut unit = Unit::read(host, name)?;
