@@ -2,7 +2,8 @@
 //!
 //! root changes to that user before anything of the application's is read: the directory is entered and the environment
 //! is evaluated by the user's own shell. It has a terminal of its own (`runuser --pty`), so that nothing it starts can
-//! type into the administrator's (TIOCSTI), and no way to more rights (`no_new_privs`).
+//! type into the administrator's (TIOCSTI), and no way to more rights (`no_new_privs`). What is typed is kept nowhere: a
+//! history would be among the application's data.
 
 use crate::host::{Command, Host};
 use crate::plan::care::Shell;
@@ -15,6 +16,7 @@ if [ -n "$2" ]; then set -a; . "$2"; set +a; fi
 if [ -n "$3" ]; then PATH=$3:$PATH; export PATH; fi
 shift 3
 if [ $# -gt 0 ]; then exec "$@"; fi
+HISTFILE=; export HISTFILE
 if [ -x /bin/bash ]; then exec /bin/bash --norc -i; fi
 exec /bin/sh -i"#;
 
