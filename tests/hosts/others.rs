@@ -78,7 +78,9 @@ fn nothing_of_his_is_lost_and_everything_of_ours_is_gone() {
     std::thread::scope(|scope| {
         let run = scope.spawn(|| host.bringup(&file.replace("guide: webapp\n", "guide: webapp\non_failure: pause\n")));
         // However busy the machine is: what he did before a run is not reported.
-        until("packages are installed", || host.sh("grep -q packages /var/lib/bringup/runs/*/journal.jsonl").status == 0);
+        until("packages are installed", || {
+            host.sh("grep -q packages /var/lib/bringup/runs/*/journal.jsonl").status == 0
+        });
         host.sh(EARLY).expect(0);
         run.join().unwrap();
     });
