@@ -207,6 +207,8 @@ pub enum QuestionKind {
     Port,
     /// A fully qualified host name (RFC 1123), lower case, without scheme or port.
     Hostname,
+    /// A list of host names, each once.
+    Hostnames,
     /// An e-mail address.
     Email,
     /// An absolute path without `..`.
@@ -270,7 +272,7 @@ impl Question {
 impl QuestionKind {
     /// Whether an answer is a list.
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::List | Self::Ports | Self::Networks)
+        matches!(self, Self::List | Self::Hostnames | Self::Ports | Self::Networks)
     }
 
     /// Whether an answer is typed row by row.
@@ -481,6 +483,9 @@ pub struct ProofSpec {
     /// When.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// An expression that yields a list; the proof is repeated with `item` and `index`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_each: Option<String>,
     /// Why the run may continue without it when it fails, a sentence; a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_reason: Option<String>,

@@ -144,7 +144,7 @@ fn form(question: &Question) -> Value {
             }
             return form;
         }
-        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => {
+        QuestionKind::List | QuestionKind::Hostnames | QuestionKind::Ports | QuestionKind::Networks => {
             let mut entry = json!({"type": ["string", "integer"], "minLength": 1, "minimum": 0});
             if let Some(pattern) = &question.pattern {
                 entry["pattern"] = format!("^(?:{pattern})$").into();

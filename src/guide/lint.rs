@@ -296,9 +296,11 @@ impl Linter {
         for proof in &stage.proofs {
             let at = format!("{}.proofs.{}", stage.id, proof.id);
             self.id(&at, &proof.id);
-            self.expression(&at, proof.when.as_deref(), &[]);
-            self.skip_reason(&at, proof.skip_reason.as_deref(), &[]);
-            self.body(&at, schema::Of::Proof, &proof.body, &[]);
+            self.expression(&at, proof.for_each.as_deref(), &[]);
+            let extras: &[&str] = if proof.for_each.is_some() { &["item", "index"] } else { &[] };
+            self.expression(&at, proof.when.as_deref(), extras);
+            self.skip_reason(&at, proof.skip_reason.as_deref(), extras);
+            self.body(&at, schema::Of::Proof, &proof.body, extras);
         }
         for result in &stage.outputs {
             let at = format!("{}.outputs.{}", stage.id, result.label);

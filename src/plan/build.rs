@@ -102,10 +102,10 @@ impl Builder<'_> {
                 }
             }
             for spec in &stage.proofs {
-                let id = format!("{}.{}", stage.id, spec.id);
-                if self.applies(&id, spec.when.as_deref(), None) {
-                    proofs.extend(self.proof(stage, &id, spec));
-                }
+                let made = self.repeated(stage, &spec.id, spec.for_each.as_deref(), |builder, id, inner| {
+                    builder.proof(stage, id, spec, inner)
+                });
+                proofs.extend(made);
             }
             for spec in &stage.outputs {
                 let id = format!("{}.outputs", stage.id);
@@ -179,10 +179,21 @@ impl Builder<'_> {
     }
 
     fn action(&mut self, stage: &Stage, spec: &ActionSpec) -> Vec<Planned> {
-        let id = format!("{}.{}", stage.id, spec.id);
-        let Some(each) = &spec.for_each else {
-            return self.one_action(stage, spec, id, None).into_iter().collect();
-        };
+        self.repeated(stage, &spec.id, spec.for_each.as_deref(), |builder, id, inner| {
+            builder.one_action(stage, spec, id.to_owned(), inner)
+        })
+    }
+
+    /// What `one` makes of the id of an action or a proof: once, or for each item of a list.
+    fn repeated<T>(
+        &mut self,
+        stage: &Stage,
+        id: &str,
+        each: Option<&str>,
+        mut one: impl FnMut(&mut Self, &str, Option<&Context>) -> Option<T>,
+    ) -> Vec<T> {
+        let id = format!("{}.{id}", stage.id);
+        let Some(each) = each else { return one(self, &id, None).into_iter().collect() };
         let items = match self.expressions.eval(each, &self.context) {
             Ok(Value::Array(items)) => items,
             Ok(other) => {
@@ -198,7 +209,7 @@ impl Builder<'_> {
         repeated
             .filter_map(|(index, item)| {
                 let inner = self.context.with("item", item).with("index", &json!(index));
-                self.one_action(stage, spec, format!("{id}[{index}]"), Some(&inner))
+                one(self, &format!("{id}[{index}]"), Some(&inner))
             })
             .collect()
     }
@@ -270,12 +281,15 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn proof(&mut self, stage: &Stage, id: &str, spec: &ProofSpec) -> Option<PlannedProof> {
+    fn proof(&mut self, stage: &Stage, id: &str, spec: &ProofSpec, inner: Option<&Context>) -> Option<PlannedProof> {
+        if !self.applies(id, spec.when.as_deref(), inner) {
+            return None;
+        }
         let (kind, fields) = spec.body.iter().next()?;
-        let fields = self.fields(id, fields, None)?;
+        let fields = self.fields(id, fields, inner)?;
         let proof: Proof = self.typed(id, kind, fields)?;
         let describe = proof.prover().describe();
-        let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), None);
+        let skip_reason = self.skip_reason(id, spec.skip_reason.as_deref(), inner);
         Some(PlannedProof { id: id.to_owned(), stage: stage.id.clone(), describe, skip_reason, proof })
     }
 

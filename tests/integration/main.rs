@@ -32,4 +32,5 @@ mod receipts;
 mod reference;
 mod saltant;
 mod support;
+mod webapp_web;
 mod weblab;
