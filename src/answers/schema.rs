@@ -193,6 +193,9 @@ fn map(question: &Question) -> Value {
         "propertyNames": {"pattern": format!("^(?:{pattern})$")},
         "additionalProperties": {"anyOf": [{"type": "string"}, reference()]},
     });
+    if let Some(pattern) = &question.value_pattern {
+        form["additionalProperties"] = json!({"type": ["string", "integer"], "pattern": format!("^(?:{pattern})$")});
+    }
     if !question.reserved.is_empty() {
         let reserved = question.reserved.iter().map(|name| match name.strip_suffix('*') {
             Some(start) => format!("{start}.*"),

@@ -125,3 +125,61 @@ fn names_that_cannot_be_are_refused() {
     let aliases = ["a.www.shop.example.org", "myshop.example.org"].map(str::to_owned).to_vec();
     assert_eq!(acme, Some((true, aliases)));
 }
+
+#[test]
+fn paths_lead_elsewhere_and_to_other_programs() {
+    let web = "redirects: {/old: /new, /blog/: 'https://blog.example.org/', /blog/own: /own}, backends: {/api/: 9000}";
+    for server in ["nginx", "apache"] {
+        let plan = plan(&format!("web: {{server: {server}, host: shop.example.org, {web}}}\n"));
+        let page = |from: &str, to: &str| (format!("https://shop.example.org{from}"), 301, to.to_owned());
+        let wanted = [
+            page("/blog/bringup/proof?of=redirects", "https://blog.example.org/bringup/proof?of=redirects"),
+            page("/blog/own?of=redirects", "https://shop.example.org/own?of=redirects"),
+            page("/old?of=redirects", "https://shop.example.org/new?of=redirects"),
+        ];
+        assert_eq!(pages(&plan, "web.redirect"), wanted);
+        assert_eq!(pages(&plan, "web.backend")[0].0, "https://shop.example.org/api/");
+        let lines: &[&str] = match server {
+            "nginx" => &[
+                "    location = /old {\n        return 301 https://shop.example.org/new$is_args$args;\n    }\n",
+                "    location ^~ /blog/ {\n        rewrite ^\\/blog\\/(.*)$ https://blog.example.org/$1 permanent;\n    }\n",
+                "    location ^~ /api/ {\n        proxy_pass http://127.0.0.1:9000;\n",
+                "    location / {\n        proxy_pass http://127.0.0.1:8000;\n",
+            ],
+            _ => &[
+                "    RedirectMatch permanent \"^\\/blog\\/own$\" https://shop.example.org/own\n    ProxyPass        /blog/ !\n",
+                "    Redirect permanent /blog/ https://blog.example.org/\n",
+                "/api/ http://127.0.0.1:9000/api/ upgrade=websocket connectiontimeout=5\n    ProxyPassReverse /api/ \
+                 http://127.0.0.1:9000/api/\n    ProxyPass        / http://127.0.0.1:8000/ ",
+            ],
+        };
+        let site = site(&plan, server);
+        for lines in lines {
+            assert_eq!(site.matches(lines).count(), 1, "{lines}\n{site}");
+        }
+        assert_eq!(site.matches("X-Forwarded-Proto https").count(), if server == "nginx" { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn paths_that_would_not_work_or_write_configuration_are_refused() {
+    for (web, why) in [
+        ("redirects: {/a: /a}", "/a leads to itself"),
+        ("redirects: {/: /a}", "is not a name here"),
+        ("redirects: {/a/: /b}", "must end with /, too"),
+        ("redirects: {/a: 'http://example.org/'}", "is not allowed (a path such as /new"),
+        ("redirects: {/a: //example.org/}", "is not allowed (a path such as /new"),
+        ("redirects: {/a: '/b; return 200'}", "is not allowed (a path such as /new"),
+        ("redirects: {/a: '/$host'}", "is not allowed (a path such as /new"),
+        ("redirects: {/a: \"/b\\n}\"}", "is not allowed (a path such as /new"),
+        ("redirects: {'/a b': /c}", "is not a name here"),
+        ("redirects: {'/a\"': /c}", "is not a name here"),
+        ("redirects: {/rabbitmq/: /c/}", "/rabbitmq/ cannot be redirected"),
+        ("backends: {/api: 9000}", "is not a name here"),
+        ("backends: {/api/: 70000}", "is not allowed (a port, 1 to 65535)"),
+        ("backends: {/api/: 443}", "the web server would pass requests on to itself"),
+        ("backends: {/api/: 9000}, redirects: {/api/: /v2/}", "/api/ is redirected, and goes to another program"),
+    ] {
+        refused(&format!("web: {{host: shop.example.org, {web}}}\n"), why);
+    }
+}

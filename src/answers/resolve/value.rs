@@ -105,6 +105,9 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Ports => ("a list of ports", range(question.min, question.max, " entries")),
         QuestionKind::Networks => ("a list of networks", range(question.min, question.max, " entries")),
         QuestionKind::Table => ("a table", range(question.min, question.max, " rows")),
+        QuestionKind::Map if question.value_pattern.is_some() => {
+            ("names with values", range(question.min, question.max, " entries"))
+        }
         QuestionKind::Map => {
             ("names with values, each a text or a secret", range(question.min, question.max, " entries"))
         }
@@ -113,7 +116,8 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Regex => ("a regular expression", String::new()),
     };
     let mut words = vec![kind.to_owned()];
-    words.extend([range, question.pattern_hint.clone().unwrap_or_default()].into_iter().filter(|w| !w.is_empty()));
+    let hints = [&question.pattern_hint, &question.value_hint].map(|hint| hint.clone().unwrap_or_default());
+    words.extend([range].into_iter().chain(hints).filter(|w| !w.is_empty()));
     words.join(", ")
 }
 
