@@ -252,7 +252,7 @@ mod tests {
         for (value, why) in [
             (json!("9000 "), "[/a]: '9000 ' is not allowed (a port)"),
             (json!("90\n00"), "is not allowed (a port)"),
-            (json!({"generate": 32}), "a mapping is given where text is expected (a port)"),
+            (json!({"generate": 32}), "a section is given where text is expected (a port)"),
             (json!(1.5), "a number is given where text is expected (a port)"),
             (json!(null), "expected (a port)"),
         ] {

@@ -110,7 +110,7 @@ fn questions_that_come_are_said_and_do_not_move_the_pointer() {
     assert!(screen(&app).contains("new, default"), "{}", screen(&app));
     code(&mut app, KeyCode::Up);
     code(&mut app, KeyCode::Char(' '));
-    assert!(screen(&app).contains("3 fewer questions"), "{}", screen(&app));
+    assert!(screen(&app).contains("4 fewer questions"), "{}", screen(&app));
     assert_eq!(value(&app, "database.engine"), "sqlite");
 }
 
