@@ -161,6 +161,13 @@ pub struct Question {
     /// What `pattern` allows, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern_hint: Option<String>,
+    /// A regular expression that the whole of each value of a `map` must match, described by `value_hint`. Such values
+    /// are texts that everybody may see, and no secrets; whole numbers count as texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_pattern: Option<String>,
+    /// What `value_pattern` allows, for messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_hint: Option<String>,
     /// The schemes that a `url` may have; `https` and `http` where none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schemes: Vec<String>,
@@ -213,6 +220,8 @@ pub enum QuestionKind {
     Port,
     /// A fully qualified host name (RFC 1123), lower case, without scheme or port.
     Hostname,
+    /// A list of host names, each once.
+    Hostnames,
     /// An e-mail address.
     Email,
     /// An absolute path without `..`.
@@ -235,7 +244,7 @@ pub enum QuestionKind {
     /// A list of rows, each a mapping with the keys that `columns` says.
     Table,
     /// Names with values, such as `{DEBUG: "0", SECRET_KEY: {generate: 50}}`: each a text or a reference to a secret.
-    /// `pattern` is for the names.
+    /// `pattern` is for the names, `value_pattern` for values that are no secrets.
     Map,
 }
 
@@ -253,6 +262,8 @@ impl Question {
             max: None,
             pattern: None,
             pattern_hint: None,
+            value_pattern: None,
+            value_hint: None,
             schemes: Vec::new(),
             or_path: false,
             columns: Vec::new(),
@@ -267,26 +278,33 @@ impl Question {
         }
     }
 
-    /// The cells of its rows: a table's own, or a map's name, value and secret.
+    /// Whether an answer can hold secrets.
+    pub const fn holds_secrets(&self) -> bool {
+        match self.kind {
+            QuestionKind::Secret => true,
+            QuestionKind::Map => self.value_pattern.is_none(),
+            _ => false,
+        }
+    }
+
+    /// The cells of its rows: a table's own, or a map's name, value and (where its values may be secrets) secret.
     pub fn row(&self) -> &[Self] {
-        if self.kind == QuestionKind::Map { map_cells::row() } else { &self.columns }
+        match self.kind {
+            QuestionKind::Map => map_cells::row(self.value_pattern.is_none()),
+            _ => &self.columns,
+        }
     }
 }
 
 impl QuestionKind {
     /// Whether an answer is a list.
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::List | Self::Ports | Self::Networks)
+        matches!(self, Self::List | Self::Hostnames | Self::Ports | Self::Networks)
     }
 
     /// Whether an answer is typed row by row.
     pub const fn has_rows(self) -> bool {
         matches!(self, Self::Table | Self::Map)
-    }
-
-    /// Whether an answer can hold secrets.
-    pub const fn holds_secrets(self) -> bool {
-        matches!(self, Self::Secret | Self::Map)
     }
 
     /// Whether an answer is a number.

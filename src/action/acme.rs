@@ -63,6 +63,9 @@ pub struct Acme {
     /// Whether the certificate also covers `*.<name>`; authorities issue that over DNS-01 only.
     #[serde(default)]
     pub wildcard: bool,
+    /// Further host names that it covers. A certificate in place is requested anew when they change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// The link that becomes the certificate with its chain.
     pub certificate: PathBuf,
     /// The link that becomes its key.
@@ -184,7 +187,7 @@ impl Acme {
         };
         Ok(leads(&self.certificate, lineage::CERTIFICATE)?
             && leads(&self.key, lineage::KEY)?
-            && lineage::read(host, self)? == Lineage::Ours { as_wanted: true }
+            && lineage::read(host, self)? == Lineage::Ours { as_wanted: true, covers: true }
             && self.is_valid(host)
             && self.trust_stands(host))
     }
@@ -206,14 +209,16 @@ impl Acme {
         self.refuse_what_cannot_work(cx.host)?;
         let found = self.lineage(cx.host)?;
         found.refuse(self)?;
-        if !matches!(found, Lineage::Ours { .. }) || !self.is_valid(cx.host) {
+        if !matches!(found, Lineage::Ours { covers: true, .. }) || !self.is_valid(cx.host) {
             match &self.dns {
                 None if self.standalone => http01_precheck::is_free(cx.host, self)?,
                 None => {
-                    (cx.progress)(Progress::Note(format!("trying http://{}/ as the authority will", self.name)));
-                    http01_precheck::leads_here(cx, self)?;
+                    for name in self.hosts() {
+                        (cx.progress)(Progress::Note(format!("trying http://{name}/ as the authority will")));
+                        http01_precheck::leads_here(cx, self, name)?;
+                    }
                 }
-                Some(dns) => dns.answers(cx, &self.name)?,
+                Some(dns) => self.hosts().try_for_each(|name| dns.answers(cx, name))?,
             }
             if self.is_lets_encrypt() {
                 (cx.progress)(Progress::Note("trying Let's Encrypt's staging server first".to_owned()));
@@ -247,7 +252,8 @@ impl Acme {
         argv.extend(["--cert-name", &self.name]);
         let names = self.names();
         argv.extend(names.iter().flat_map(|name| ["--domain", name]));
-        argv.extend(["--deploy-hook", &hook]);
+        // Also where certbot keeps a certificate for fewer or other names.
+        argv.extend(["--renew-with-new-domains", "--deploy-hook", &hook]);
         argv.extend(more);
         let patience = PATIENCE + self.dns.as_ref().map_or(Duration::ZERO, Dns::patience);
         let mut command = Command::new(argv).timeout(patience);
@@ -260,10 +266,15 @@ impl Acme {
             .map(drop)
     }
 
-    /// How long the certificate is valid.
+    /// The names of the certificate.
     fn names(&self) -> Vec<String> {
         let wildcard = self.wildcard.then(|| format!("*.{}", self.name));
-        std::iter::once(self.name.clone()).chain(wildcard).collect()
+        std::iter::once(self.name.clone()).chain(wildcard).chain(self.aliases.iter().cloned()).collect()
+    }
+
+    /// The names that the authority checks.
+    fn hosts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.aliases).map(String::as_str)
     }
 
     fn refuse_what_cannot_work(&self, host: &dyn Host) -> Outcome<()> {

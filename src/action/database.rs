@@ -47,6 +47,9 @@ pub struct Database {
     /// Version and name of the PostgreSQL cluster, `15/main`; the only one when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub cluster: String,
+    /// Extensions of PostgreSQL that are created in the database, and dropped with it. What is there already stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
     /// Whether an empty SQLite file is created, for an application that may never open it. Otherwise the application
     /// creates its file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -202,6 +205,7 @@ impl Database {
             createdb: self.createdb,
             owner: self.owner.clone(),
             cluster: self.cluster.clone(),
+            extensions: self.extensions.clone(),
         })
     }
 }
@@ -216,6 +220,8 @@ pub struct DatabaseSpec {
     owner: String,
     /// See [`Database::cluster`].
     cluster: String,
+    /// See [`Database::extensions`].
+    extensions: Vec<String>,
 }
 
 impl DatabaseSpec {

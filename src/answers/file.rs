@@ -334,7 +334,7 @@ impl<'a> Reader<'a> {
     fn answer(&mut self, stage: &Stage, question: &Question, key: &Key, node: &Node) {
         let path = format!("{}.{}", stage.id, question.id);
         if let Some((first, again)) = node.duplicates().first() {
-            if question.kind.holds_secrets() {
+            if question.holds_secrets() {
                 // The value may be the secret itself.
                 self.find(again.at, &path, "a key is given twice", "keep one of them");
             } else {

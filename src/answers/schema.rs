@@ -144,7 +144,7 @@ fn form(question: &Question) -> Value {
             }
             return form;
         }
-        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => {
+        QuestionKind::List | QuestionKind::Hostnames | QuestionKind::Ports | QuestionKind::Networks => {
             let mut entry = json!({"type": ["string", "integer"], "minLength": 1, "minimum": 0});
             if let Some(pattern) = &question.pattern {
                 entry["pattern"] = format!("^(?:{pattern})$").into();
@@ -193,6 +193,9 @@ fn map(question: &Question) -> Value {
         "propertyNames": {"pattern": format!("^(?:{pattern})$")},
         "additionalProperties": {"anyOf": [{"type": "string"}, reference()]},
     });
+    if let Some(pattern) = &question.value_pattern {
+        form["additionalProperties"] = json!({"type": ["string", "integer"], "pattern": format!("^(?:{pattern})$")});
+    }
     if !question.reserved.is_empty() {
         let reserved = question.reserved.iter().map(|name| match name.strip_suffix('*') {
             Some(start) => format!("{start}.*"),

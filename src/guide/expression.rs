@@ -19,6 +19,7 @@ mod context;
 mod filters;
 mod functions;
 mod networks;
+mod redirects;
 
 /// Steps that one expression or template may take. The longest of the shipped ones takes a few thousand.
 const FUEL: u64 = 1_000_000;
@@ -271,6 +272,7 @@ fn environment(guide: &str, assets: Arc<Tree>) -> Environment<'static> {
     filters::add(&mut environment);
     functions::add(&mut environment, guide.to_owned());
     networks::add(&mut environment);
+    redirects::add(&mut environment);
     environment
 }
 

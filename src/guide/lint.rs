@@ -113,7 +113,7 @@ impl Linter {
             for (index, rule) in question.rules.iter().enumerate() {
                 self.rule(&format!("{at}.{}.rules[{index}]", question.id), rule, &["value"]);
             }
-            self.names.add_answer(&stage.id, &question.id, question.kind.holds_secrets());
+            self.names.add_answer(&stage.id, &question.id, question.holds_secrets());
         }
         self.unique(&format!("{at}.locals"), stage.locals.iter().map(|local| local.name.as_str()));
         for local in &stage.locals {
@@ -191,7 +191,7 @@ impl Linter {
     /// A cell is judged alone, before any expression can see it.
     fn column(&mut self, at: &str, column: &Question) {
         self.typed(at, column);
-        let alone = !(column.kind.has_rows() || column.kind.holds_secrets());
+        let alone = !(column.kind.has_rows() || column.holds_secrets());
         self.require(at, alone, "a column is neither a `table`, a `map` nor a `secret`");
         let literal = column.default.as_ref().is_none_or(|default| default.as_str().is_none_or(|it| !is_template(it)));
         self.require(at, literal, "the default of a column is a literal");
@@ -217,6 +217,8 @@ impl Linter {
         self.require(&at, bounded, "`min` is larger than `max`");
         let told = question.pattern.is_none() || question.pattern_hint.is_some();
         self.require(&at, told, "a `pattern` needs a `pattern_hint` in words");
+        let told = question.value_pattern.is_some() == question.value_hint.is_some();
+        self.require(&at, told, "a `value_pattern` needs a `value_hint` in words");
         if let Some(default) = &question.default {
             let used = self.template_leaves(&format!("{at}.default"), default, &[]);
             self.no_secret(&format!("{at}.default"), &used);
@@ -225,6 +227,7 @@ impl Linter {
             ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
             ("or_path", question.or_path, QuestionKind::Url),
             ("reserved", !question.reserved.is_empty(), QuestionKind::Map),
+            ("value_pattern", question.value_pattern.is_some(), QuestionKind::Map),
             ("beside", question.beside.is_some(), QuestionKind::Ports),
             ("allow_taken", question.allow_taken.is_some(), QuestionKind::FreePort),
             ("taken_hint", question.taken_hint.is_some(), QuestionKind::FreePort),

@@ -24,9 +24,9 @@ static ROW: LazyLock<[Question; 3]> = LazyLock::new(|| {
     [text(NAME, "Name", false), text(VALUE, "Value", true), secret]
 });
 
-/// The cells of a row.
-pub(super) fn row() -> &'static [Question] {
-    &*ROW
+/// The cells of a row, with or without that of a secret.
+pub(super) fn row(secret: bool) -> &'static [Question] {
+    if secret { &*ROW } else { &ROW[..2] }
 }
 
 /// The cell with a secret.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
-use crate::proof::{Context, Prove};
+use crate::proof::{Context, NOT_TRIED, Prove, ports};
 use crate::sizing::grouped;
 use crate::system::net::http::{self, Begun, Request, Response};
 use crate::system::net::wire;
@@ -53,6 +53,11 @@ pub struct Http {
     /// Headers that the answer must have, by name; it must not have one whose value is empty here.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub answer_headers: BTreeMap<String, String>,
+    /// The port of the loopback address to which the web server passes the URL on, for what the guide does not start:
+    /// then any status passes but 502, 503 and 504, with which a web server says that it got no answer. Not tried where
+    /// nothing listens there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<u16>,
     /// Whether the server must close the connection without an answer. For plain http.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
@@ -93,6 +98,9 @@ impl Prove for Http {
         if self.closed {
             return format!("{} is closed without an answer", self.url);
         }
+        if let Some(port) = self.behind {
+            return format!("{} is answered by port {port}", self.url);
+        }
         match (self.location.as_str(), self.url.starts_with("https:")) {
             ("", true) => format!("{} answers {} over TLS", self.url, self.status),
             ("", false) => format!("{} answers {}", self.url, self.status),
@@ -122,6 +130,12 @@ impl Prove for Http {
         };
         if self.closed {
             return self.is_closed(cx, &request);
+        }
+        if let Some(port) = self.behind {
+            // Nothing in between must answer instead.
+            if !ports::is_open(cx.host, port)? {
+                return Ok(format!("{NOT_TRIED}nothing listens on port {port} of the loopback address yet"));
+            }
         }
         let Some(stalled) = &self.stalled else { return self.judge(cx, &http::send(cx.host, &request)?) };
         let held = self.stall(cx, stalled, &headers)?;
@@ -178,7 +192,11 @@ impl Http {
                 .tail(lines)
                 .hint("check the logs of the web server and the application"))
         };
-        if response.status != self.status {
+        if self.behind.is_some() {
+            if matches!(response.status, 502..=504) {
+                return wrong(format!("it answers {}: the web server got no answer", response.status));
+            }
+        } else if response.status != self.status {
             return wrong(format!("it answers {} instead of {}", response.status, self.status));
         }
         let location = response.header("location").unwrap_or_default();

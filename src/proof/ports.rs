@@ -105,6 +105,12 @@ impl Expected {
     }
 }
 
+/// Whether something listens on a port of the loopback address.
+pub fn is_open(host: &dyn Host, port: u16) -> Outcome<bool> {
+    let reached = |ip: IpAddr| ip.is_unspecified() || ip == IpAddr::from([127, 0, 0, 1]);
+    Ok(listening(host)?.iter().any(|socket| socket.port() == port && reached(socket.ip().to_canonical())))
+}
+
 /// Every listening TCP socket. A host without IPv6 has no `tcp6`.
 fn listening(host: &dyn Host) -> Outcome<Vec<SocketAddr>> {
     let read = |path: &str| host.read(Path::new(path)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -14,8 +14,19 @@ fn push_app(host: &Host, name: &str) {
 
 /// What the application answers for a page, over TLS and through the web server.
 fn page(host: &Host, path: &str) -> String {
-    let fetch = format!("curl -sk --resolve app.example.test:443:127.0.0.1 https://app.example.test{path}");
-    host.sh(&fetch).expect(0).stdout
+    host.sh(&format!("curl -sk {} 'https://app.example.test{path}'", to("app.example.test"))).expect(0).stdout
+}
+
+/// Status and `Location` of what a name answers for a path over TLS, by its own certificate.
+fn answer(host: &Host, name: &str, path: &str) -> String {
+    let trust = "--cacert /etc/ssl/app.example.test/fullchain.pem";
+    let shown = "-o /dev/null -w '%{http_code} %{redirect_url}'";
+    host.sh(&format!("curl -s {shown} {trust} {} 'https://{name}{path}'", to(name))).expect(0).stdout.trim().to_owned()
+}
+
+/// An option of curl: this name is this server.
+fn to(name: &str) -> String {
+    format!("--resolve {name}:443:127.0.0.1 --resolve {name}:80:127.0.0.1")
 }
 
 /// The whole application `flask`.
@@ -45,11 +56,22 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
         ("application.processes", "[{name: idle, command: sleep infinity}]"),
         ("application.jobs", "[{name: look, at: '*:0/15', command: cat app.py}]"),
         ("web.host", "app.example.test"),
+        ("web.aliases", "[www.app.example.test, other.test]"),
+        ("web.redirects", "{/old: /new, /blog/: 'https://blog.example.test/'}"),
+        ("web.backends", "{/api/: 9000}"),
     ];
     host.bringup(&answers(&defaults)).expect(0);
     assert_eq!(page(&host, "/"), "three lines\n");
     host.sh("systemctl is-active webapp-idle.service webapp-job-look.timer").expect(0);
     host.sh("journalctl -u webapp-job-look | grep -q 'import Flask'").expect(0);
+    assert_eq!(answer(&host, "other.test", "/a%20b/?c=d"), "301 https://app.example.test/a%20b/?c=d");
+    assert_eq!(answer(&host, "app.example.test", "/old?c=d"), "301 https://app.example.test/new?c=d");
+    assert_eq!(answer(&host, "app.example.test", "/older"), "404");
+    let moved = answer(&host, "app.example.test", "/blog/a%20b?c=d");
+    assert_eq!(moved, "301 https://blog.example.test/a%20b?c=d");
+    // No line break gets into a header.
+    assert_eq!(answer(&host, "app.example.test", "/blog/a%0d%0ab"), "404");
+    streams(&host);
     host.sh("! grep -q -E 'DATABASE_URL|QUEUE_URL' /etc/webapp/env").expect(0);
     nothing_left_to_do(&host, &answers(&defaults));
     looked_after(&host);
@@ -112,6 +134,86 @@ fn looked_after(host: &Host) {
     host.sh("! grep -E 'API_TOKEN|GREETING' /etc/webapp/env").expect(0);
 }
 
+/// What listens on port 9000 below `/api/` gets the whole path, and what it sends arrives before it is done.
+fn streams(host: &Host) {
+    host.write(
+        "/root/events.py",
+        "import http.server, time\n\
+         class Events(http.server.BaseHTTPRequestHandler):\n    \
+             def do_GET(self):\n        \
+                 self.send_response(200)\n        \
+                 self.send_header('Content-Type', 'text/event-stream')\n        \
+                 self.send_header('X-Accel-Buffering', 'no')\n        \
+                 self.end_headers()\n        \
+                 seen = (self.path, self.headers['X-Forwarded-Proto'], self.headers['X-Forwarded-For'])\n        \
+                 self.wfile.write(('data: %s %s %s\\n\\n' % seen).encode())\n        \
+                 self.wfile.flush()\n        \
+                 time.sleep(30)\n\
+         http.server.ThreadingHTTPServer(('127.0.0.1', 9000), Events).serve_forever()\n",
+    );
+    host.sh("systemd-run --unit events python3 /root/events.py && sleep 1").expect(0);
+    let fetch = format!("curl -skN -m 3 -H 'X-Forwarded-For: 192.0.2.66' {}", to("app.example.test"));
+    let seen = host.sh(&format!("{fetch} 'https://app.example.test/api/v1?x=y'")).stdout;
+    assert_eq!(seen, "data: /api/v1?x=y https 127.0.0.1\n\n");
+    host.sh("systemctl stop events; rm /root/events.py").expect(0);
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn apache_serves_static_files_names_and_paths() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    host.sh(
+        "mkdir /root/app/public && echo plain > /root/app/public/a.txt && echo hashed > /root/app/public/a.0123abcd.js",
+    )
+    .expect(0);
+    let before = host.manifest("before");
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask, curl]"),
+        ("application.static", "public"),
+        ("web.server", "apache"),
+        ("web.host", "app.example.test"),
+        ("web.aliases", "[www.app.example.test, other.test]"),
+        ("web.aliases_served", "serve"),
+        ("web.redirects", "{/old: /new, /blog/: 'https://blog.example.test/', /blog/own: /own}"),
+        ("web.backends", "{/api/: 9000}"),
+    ]);
+    host.bringup(&file).expect(0);
+    for name in ["app.example.test", "www.app.example.test", "other.test"] {
+        assert_eq!(answer(&host, name, "/"), "200");
+        let plain = format!("curl -s -o /dev/null -w '%{{redirect_url}}' {} http://{name}/a?b=c", to(name));
+        assert_eq!(host.sh(&plain).expect(0).stdout, format!("https://{name}/a?b=c"));
+    }
+    assert_eq!(answer(&host, "other.test", "/old?c=d"), "301 https://app.example.test/new?c=d");
+    assert_eq!(answer(&host, "app.example.test", "/older"), "404");
+    assert_eq!(answer(&host, "app.example.test", "/blog/own"), "301 https://app.example.test/own");
+    let moved = answer(&host, "app.example.test", "/blog/a%0d%0ab?c=d");
+    assert_eq!(moved, "301 https://blog.example.test/a%0d%0ab?c=d");
+    let fetch = format!("curl -ski {} https://app.example.test/static", to("app.example.test"));
+    let plain = host.sh(&format!("{fetch}/a.txt")).expect(0).stdout;
+    assert!(plain.contains("plain\n") && plain.contains("public, max-age=3600\r"), "{plain}");
+    let hashed = host.sh(&format!("{fetch}/a.0123abcd.js")).expect(0).stdout;
+    assert!(hashed.contains("hashed\n") && hashed.contains("immutable"), "{hashed}");
+    host.sh("ln -s /etc/passwd $(readlink -f /opt/webapp/app)/public/leak").expect(0);
+    assert!(!host.sh(&format!("{fetch}/leak")).expect(0).stdout.contains("root:"), "a link was followed");
+    host.sh("rm $(readlink -f /opt/webapp/app)/public/leak").expect(0);
+    streams(&host);
+    nothing_left_to_do(&host, &file);
+    // One name less, which is redirected now.
+    host.bringup(&file.replace("[www.app.example.test, other.test]", "[other.test]").replace("serve\n", "redirect\n"))
+        .expect(0);
+    assert_eq!(answer(&host, "other.test", "/x"), "301 https://app.example.test/x");
+    host.sh("! openssl x509 -in /etc/ssl/app.example.test/fullchain.pem -noout -ext subjectAltName | grep www.")
+        .expect(0);
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
 #[test]
 #[ignore = "needs root and test hosts: tests/run"]
 fn an_application_that_never_opens_its_sqlite_database_has_one() {
@@ -168,6 +270,7 @@ fn a_django_project_is_in_production_with_its_settings_migrations_and_static_fil
             ("application.static", "staticfiles"),
             ("application.static_build", "python manage.py collectstatic --noinput"),
             ("database.engine", "postgresql"),
+            ("database.extensions", "[pg_trgm, uuid-ossp, postgis]"),
             ("web.host", "app.example.test"),
         ])
     };
@@ -201,6 +304,14 @@ fn a_django_project_is_in_production_with_its_settings_migrations_and_static_fil
     host.sh("rm /root/patterns").expect(0);
     let again = run(&env).expect(0).both();
     assert!(again.contains("othing to do"), "{again}");
+    // An extension that runs as the superuser does not come into a database in use; one that its owner could have does.
+    let more = |name: &str| with(&env).replace("uuid-ossp, postgis", &format!("uuid-ossp, postgis, {name}"));
+    let refused = host.bringup_env(&[PIP], &more("postgis_raster")).expect(3).both();
+    assert!(refused.contains("in a database that is in use"), "{refused}");
+    host.bringup_env(&[PIP], &more("hstore")).expect(0);
+    let named = "select string_agg(extname, ' ' order by extname) from pg_extension";
+    let named = host.sh(&format!("runuser -u webapp -- psql -XAtc \"{named}\" webapp")).expect(0).stdout;
+    assert_eq!(named, "hstore pg_trgm plpgsql postgis uuid-ossp\n");
     // A changed value restarts what reads it; a generated one stays.
     let key = seen["SECRET_KEY"].clone();
     let told = run(&env.replace("GREETING: ", "DEBUG: \"0\", GREETING: ")).expect(0).both();

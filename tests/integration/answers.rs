@@ -72,6 +72,7 @@ fn plausible(question: &Question) -> String {
         QuestionKind::Secret => "{generate: 32}",
         QuestionKind::Map => "{NAME: text, KEY: {generate: 32}}",
         QuestionKind::List => "[example]",
+        QuestionKind::Hostnames => "[www.example.org]",
         QuestionKind::Url => "https://example.org/x",
         QuestionKind::Ports => "[8443]",
         QuestionKind::Networks => "[192.0.2.0/24]",

@@ -32,4 +32,6 @@ mod receipts;
 mod reference;
 mod saltant;
 mod support;
+mod webapp_database;
+mod webapp_web;
 mod weblab;

@@ -31,7 +31,9 @@ fn last_answer(host: &dyn Host) -> Option<String> {
 }
 
 fn cause(text: &str, acme: &Acme) -> Option<(String, String)> {
-    let (name, issuer) = (&acme.name, acme.issuer());
+    let issuer = acme.issuer();
+    // Of several names certbot tells which failed.
+    let name = field(text, "Domain:").unwrap_or(&acme.name);
     let says = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let detail = field(text, "Detail:").map(|detail| format!(" ({detail})")).unwrap_or_default();
     // Messages of certbot 1.12 to 4.0; "Type" is the end of the error's URN (RFC 8555, section 6.7).

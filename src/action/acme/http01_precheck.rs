@@ -17,19 +17,19 @@ use crate::system::paths;
 /// A web server that was just reloaded may need this many seconds.
 const TRIES: u32 = 5;
 
-/// Fetches a file from the directory of challenges at every address of the name.
-pub fn leads_here(cx: &Context<'_>, acme: &Acme) -> Outcome<()> {
-    let addresses = addresses(cx.host, &acme.name)?;
+/// Fetches a file from the directory of challenges at every address of a name.
+pub fn leads_here(cx: &Context<'_>, acme: &Acme, name: &str) -> Outcome<()> {
+    let addresses = addresses(cx.host, name)?;
     let token = Token::lay(cx, acme)?;
-    let result = addresses.iter().try_for_each(|address| token.fetch(cx, acme, *address));
+    let result = addresses.iter().try_for_each(|address| token.fetch(cx, name, *address));
     token.remove(cx.host);
     result
 }
 
-/// Whether certbot can answer on port 80 itself, and whether the name resolves. That it resolves to this server cannot
+/// Whether certbot can answer on port 80 itself, and whether the names resolve. That they resolve to this server cannot
 /// be tested while nothing answers.
 pub fn is_free(host: &dyn Host, acme: &Acme) -> Outcome<()> {
-    addresses(host, &acme.name)?;
+    acme.hosts().try_for_each(|name| addresses(host, name).map(drop))?;
     let held = ssh::listening(host).into_iter().find(|(at, ..)| at.port() == 80);
     let Some((_, _, program)) = held else { return Ok(()) };
     let program = if program.is_empty() { "another program" } else { &program };
@@ -88,8 +88,8 @@ impl Token {
         Ok(Self { name, text, path, made })
     }
 
-    fn fetch(&self, cx: &Context<'_>, acme: &Acme, address: IpAddr) -> Outcome<()> {
-        let url = format!("http://{}/.well-known/acme-challenge/{}", acme.name, self.name);
+    fn fetch(&self, cx: &Context<'_>, host: &str, address: IpAddr) -> Outcome<()> {
+        let url = format!("http://{host}/.well-known/acme-challenge/{}", self.name);
         let connect = address.to_string();
         let request =
             Request { method: "GET", url: &url, connect: &connect, trust: "", stand_in: "", headers: &[], body: &[] };
@@ -104,7 +104,7 @@ impl Token {
             }
             last = Some(answer);
         }
-        let what = format!("reach this server as http://{}/", acme.name);
+        let what = format!("reach this server as http://{host}/");
         match last {
             Some(Err(failure)) if !is_ours(cx.host, address) => {
                 // A router in between may forward from outside but not from inside (no hairpin NAT).
@@ -121,10 +121,7 @@ impl Token {
             }
             Some(Ok(answer)) => Err(Failure::new(
                 what,
-                format!(
-                    "{} resolves to {address}, but another server answers there (status {})",
-                    acme.name, answer.status
-                ),
+                format!("{host} resolves to {address}, but another server answers there (status {})", answer.status),
             )
             .hint("point the name at this server; an outdated IPv6 address (AAAA) counts, too")),
             None => Ok(()),

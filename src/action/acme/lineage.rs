@@ -1,5 +1,6 @@
 //! What certbot keeps of a certificate: its renewal settings, and links to its current files.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub enum Lineage {
     Ours {
         /// Whether renewals have our settings, such as the reload of services.
         as_wanted: bool,
+        /// Whether it is for all names, and no others; true where it cannot be read.
+        covers: bool,
     },
     /// Ours, but different: how, as "from …", "without …".
     Other(String),
@@ -89,11 +92,13 @@ pub fn read(host: &dyn Host, acme: &Acme) -> io::Result<Lineage> {
         return Ok(Lineage::Other(format!("from {}", server.unwrap_or("another authority"))));
     }
     let wildcard = format!("*.{}", acme.name);
-    if is_for(host, acme, &wildcard).is_some_and(|is_for| is_for != acme.wildcard) {
+    let kept = names(host, acme);
+    if kept.as_ref().is_some_and(|kept| kept.contains(&wildcard) != acme.wildcard) {
         let with = if acme.wildcard { "without" } else { "with" };
         return Ok(Lineage::Other(format!("{with} {wildcard}")));
     }
-    Ok(Lineage::Ours { as_wanted: wanted(acme).iter().all(|setting| setting.stands(&text)) })
+    let covers = kept.is_none_or(|kept| kept == acme.names().into_iter().collect());
+    Ok(Lineage::Ours { as_wanted: wanted(acme).iter().all(|setting| setting.stands(&text)), covers })
 }
 
 /// Whether it was requested with our webroot, our credentials or our hook.
@@ -111,13 +116,17 @@ fn is_our_way(text: &str, acme: &Acme) -> bool {
     }
 }
 
-/// Whether the certificate that certbot keeps is for a name; nothing when it cannot be read.
-fn is_for(host: &dyn Host, acme: &Acme, name: &str) -> Option<bool> {
+/// The names of the certificate that certbot keeps; nothing when it cannot be read.
+fn names(host: &dyn Host, acme: &Acme) -> Option<BTreeSet<String>> {
     let pem = host.read(&live(&acme.name).join(CERTIFICATE)).ok()?;
     let der = CertificateDer::from_pem_slice(&pem).ok()?;
     let (_, parsed) = X509Certificate::from_der(&der).ok()?;
     let names = parsed.subject_alternative_name().ok()??;
-    Some(names.value.general_names.iter().any(|general| matches!(general, GeneralName::DNSName(dns) if *dns == name)))
+    let name = |general: &GeneralName<'_>| match general {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    Some(names.value.general_names.iter().filter_map(name).collect())
 }
 
 /// The setting for the command after a renewal.

@@ -121,6 +121,32 @@ fn a_certificate_comes_and_goes() {
 }
 
 #[test]
+fn each_name_is_tried_and_in_the_certificate_which_changes_with_them() {
+    let bench = bench();
+    bench.make(&failing());
+    let aliases = vec!["www.example.org".to_owned(), "example.net".to_owned()];
+    let more = Acme { aliases: aliases.clone(), ..failing() };
+    assert!(matches!(bench.check(&more).unwrap(), Verdict::WouldChange(_)));
+    bench.make(&more);
+    let asked = commands(&bench, "certbot").pop().unwrap();
+    let names = "--domain app.example.org --domain www.example.org --domain example.net --renew-with-new-domains";
+    assert!(asked.contains(names), "{asked}");
+    let resolved = commands(&bench, "getent").join("\n");
+    assert!(aliases.iter().all(|name| resolved.contains(&format!("ahosts {name}"))), "{resolved}");
+    assert_eq!(bench.check(&more).unwrap(), Verdict::Unchanged);
+    // One less is a change, too.
+    assert!(matches!(bench.check(&failing()).unwrap(), Verdict::WouldChange(_)));
+    // Of several names the one that fails is told.
+    bench.host.on(&["getent", "-s", "dns"], |_, command| {
+        let known = !command.argv.contains(&"example.com".to_owned());
+        output(if known { 0 } else { 2 }, if known { "192.0.2.7 STREAM app\n" } else { "" }, "")
+    });
+    let unknown = Acme { aliases: vec!["example.com".to_owned()], ..failing() };
+    let failure = bench.try_to_make(&unknown).err().unwrap();
+    assert!(failure.to_string().contains("no address for example.com"), "{failure}");
+}
+
+#[test]
 fn certbot_answers_by_itself_where_nothing_holds_port_80() {
     let alone = Acme { webroot: PathBuf::new(), standalone: true, ..failing() };
     let bench = bench();

@@ -9,6 +9,8 @@ use crate::host::{Command, Host};
 use crate::system::net::wire::postgresql::Session;
 use crate::system::net::wire::{Channel, Login, TIMEOUT, WireError};
 
+mod extensions;
+
 const SUPERUSER: &str = "postgres";
 /// Socket directory of Debian's servers.
 const SOCKETS: &str = "/var/run/postgresql";
@@ -151,6 +153,7 @@ pub fn is_so(host: &dyn Host, wanted: &DatabaseSpec) -> bool {
         let rights = wanted.createdb.is_none_or(|createdb| createdb == state.createdb);
         state.role && state.obstacle(wanted).is_none() && rights && state.database && !state.public
     }) && (wanted.owner.is_empty() || may_make_tables(host, wanted))
+        && extensions::are_there(host, wanted)
 }
 
 /// The present state.
@@ -191,6 +194,7 @@ pub fn make(host: &dyn Host, wanted: &DatabaseSpec) -> Outcome<()> {
         }
     }
     server.run(host, SUPERUSER, &what, &statements(wanted, &state))?;
+    extensions::create(host, &server, wanted)?;
     if wanted.owner.is_empty() {
         return Ok(());
     }

@@ -36,6 +36,7 @@ fn database(engine: Engine) -> Database {
         owner: String::new(),
         cluster: String::new(),
         create_file: false,
+        extensions: Vec::new(),
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn entries(
     match value {
         Value::Object(given) => {
             for (name, value) in given {
-                let entry = name_of(question, name).and_then(|()| entry(name, value, literals));
+                let entry = name_of(question, name).and_then(|()| entry(question, name, value, literals));
                 let within = format!("[{name}]");
                 match entry {
                     Ok(entry) => drop(kept.insert(name.clone(), entry)),
@@ -91,7 +91,7 @@ fn row(
         (Some(_), Some(_)) => {
             return Err((map_cells::SECRET, Refusal::new("has a value, too", "keep the value or the secret")));
         }
-        (value, None) => entry(name, value.unwrap_or(&json!("")), Literals::Allowed),
+        (value, None) => entry(question, name, value.unwrap_or(&json!("")), Literals::Allowed),
         (None, Some(secret)) => secret_of(secret, Literals::Allowed),
     };
     let cell = if given(map_cells::SECRET).is_some() { map_cells::SECRET } else { map_cells::VALUE };
@@ -115,7 +115,11 @@ fn name_of(question: &Question, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn entry(name: &str, value: &Value, literals: Literals) -> Result<Entry, Refusal> {
+fn entry(question: &Question, name: &str, value: &Value, literals: Literals) -> Result<Entry, Refusal> {
+    if let Some(pattern) = &question.value_pattern {
+        let hint = question.value_hint.as_deref().unwrap_or(pattern);
+        return plain(value, pattern, hint).map(Entry::Text);
+    }
     let text = match value {
         Value::String(text) => text,
         Value::Object(_) => return secret_of(value, literals),
@@ -149,6 +153,20 @@ pub(crate) fn is_for_secrets(name: &str) -> bool {
     SECRETS.iter().any(|end| name.to_ascii_uppercase().ends_with(end))
 }
 
+/// A text that is no secret.
+fn plain(value: &Value, pattern: &str, hint: &str) -> Result<String, Refusal> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_u64() => number.to_string(),
+        other => return Err(Refusal::new(format!("{} is given where text is expected", kind_of(other)), hint)),
+    };
+    let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
+    if text.len() > LONGEST || !whole.is_ok_and(|whole| whole.is_match(&text)) {
+        return Err(Refusal::new(format!("{} is not allowed", quoted(&text)), hint).because_of(&text));
+    }
+    Ok(text)
+}
+
 fn secret_of(value: &Value, literals: Literals) -> Result<Entry, Refusal> {
     source(map_cells::secret(), value, literals).map(Entry::Secret)
 }
@@ -172,6 +190,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::guide::QuestionKind;
 
     fn told(more: &str, value: &Value, literals: Literals) -> Result<BTreeMap<String, Entry>, Vec<String>> {
         let text = format!("{{id: env, ask: 'Which?', type: map, reserved: [PATH, LD_*]{more}}}");
@@ -227,6 +246,26 @@ mod tests {
         assert!(told("", &json!("x"), Literals::Refused).unwrap_err()[0].contains("text is given where names"));
         assert!(told("", &json!({}), Literals::Refused).unwrap_err()[0].contains("too few entries: 0"));
         assert!(told(", max: 1", &json!({"A": "", "B": ""}), Literals::Refused).unwrap_err()[0].contains("too many"));
+    }
+
+    #[test]
+    fn values_with_a_pattern_are_texts_and_no_secrets() {
+        let ports = ", pattern: '/[a-zA-Z_]+', pattern_hint: paths, value_pattern: '[0-9]+', value_hint: 'a port'";
+        // A name may end as those of secrets do.
+        let kept = told(ports, &json!({"/TOKEN": 9000, "/b": "9001"}), Literals::Refused).unwrap();
+        assert_eq!(kept, [("/TOKEN", text("9000")), ("/b", text("9001"))].map(|(n, v)| (n.to_owned(), v)).into());
+        for (value, why) in [
+            (json!("9000 "), "[/a]: '9000 ' is not allowed (a port)"),
+            (json!("90\n00"), "is not allowed (a port)"),
+            (json!({"generate": 32}), "a section is given where text is expected (a port)"),
+            (json!(1.5), "a number is given where text is expected (a port)"),
+            (json!(null), "expected (a port)"),
+        ] {
+            let refused = told(ports, &json!({"/a": value}), Literals::Allowed).unwrap_err();
+            assert!(refused[0].contains(why), "{refused:?}");
+        }
+        let question = Question { value_pattern: Some(".".to_owned()), ..Question::new("x", "X?", QuestionKind::Map) };
+        assert_eq!(question.row().iter().map(|cell| &*cell.id).collect::<Vec<_>>(), ["name", "value"]);
     }
 
     #[test]

@@ -49,7 +49,9 @@ fn judge(question: &Question, value: &Value) -> Result<Value, Refusal> {
             integer(value, Some(min), Some(max))
         }
         QuestionKind::Bool => boolean(value),
-        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks => list(question, value),
+        QuestionKind::List | QuestionKind::Hostnames | QuestionKind::Ports | QuestionKind::Networks => {
+            list(question, value)
+        }
         QuestionKind::Secret | QuestionKind::Table | QuestionKind::Map => Ok(value.clone()),
         QuestionKind::Text
         | QuestionKind::Hostname
@@ -99,9 +101,13 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Path => ("an absolute path", String::new()),
         QuestionKind::Text => ("text", range(question.min, question.max, " characters")),
         QuestionKind::List => ("a list of texts", range(question.min, question.max, " entries")),
+        QuestionKind::Hostnames => ("a list of host names", range(question.min, question.max, " entries")),
         QuestionKind::Ports => ("a list of ports", range(question.min, question.max, " entries")),
         QuestionKind::Networks => ("a list of networks", range(question.min, question.max, " entries")),
         QuestionKind::Table => ("a table", range(question.min, question.max, " rows")),
+        QuestionKind::Map if question.value_pattern.is_some() => {
+            ("names with values", range(question.min, question.max, " entries"))
+        }
         QuestionKind::Map => {
             ("names with values, each a text or a secret", range(question.min, question.max, " entries"))
         }
@@ -110,7 +116,8 @@ pub fn allowed(question: &Question) -> String {
         QuestionKind::Regex => ("a regular expression", String::new()),
     };
     let mut words = vec![kind.to_owned()];
-    words.extend([range, question.pattern_hint.clone().unwrap_or_default()].into_iter().filter(|w| !w.is_empty()));
+    let hints = [&question.pattern_hint, &question.value_hint].map(|hint| hint.clone().unwrap_or_default());
+    words.extend([range].into_iter().chain(hints).filter(|w| !w.is_empty()));
     words.join(", ")
 }
 
@@ -134,9 +141,11 @@ pub(crate) fn nothing(question: &Question) -> Value {
         | QuestionKind::Path
         | QuestionKind::Url
         | QuestionKind::Regex => "".into(),
-        QuestionKind::List | QuestionKind::Ports | QuestionKind::Networks | QuestionKind::Table => {
-            Value::Array(Vec::new())
-        }
+        QuestionKind::List
+        | QuestionKind::Hostnames
+        | QuestionKind::Ports
+        | QuestionKind::Networks
+        | QuestionKind::Table => Value::Array(Vec::new()),
         QuestionKind::Map => Value::Object(serde_json::Map::new()),
         QuestionKind::Choice
         | QuestionKind::Integer
@@ -240,7 +249,11 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
             }
             other => Err(not_text(other)),
         };
-        checked.map_err(|refusal| Refusal { within: format!("[{index}]"), ..refusal })?;
+        let within = format!("[{index}]");
+        checked.map_err(|refusal| Refusal { within: within.clone(), ..refusal })?;
+        if question.kind == QuestionKind::Hostnames && texts[..index].contains(item) {
+            return Err(Refusal { within, ..Refusal::new(format!("{item} is given twice"), "keep one of them") });
+        }
     }
     let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
     let few = question.min.is_some_and(|min| count < min);
@@ -253,6 +266,7 @@ fn list(question: &Question, value: &Value) -> Result<Value, Refusal> {
 
 fn entry(kind: QuestionKind, text: &str) -> Result<(), Refusal> {
     match kind {
+        QuestionKind::Hostnames => hostname::check(text),
         QuestionKind::Ports => text.parse::<Allow>().map(drop).map_err(|why| Refusal::new(why, PORTS)),
         QuestionKind::Networks => text.parse::<Network>().map(drop).map_err(|why| Refusal::new(why, NETWORKS)),
         _ => Ok(()),
@@ -405,6 +419,7 @@ mod tests {
             ("path", json!(format!("/{}", "a".repeat(4094)))),
             ("list, min: 1, max: 2", json!(["a", "b"])),
             ("list, min: 2", json!(["a", "b"])),
+            ("hostnames", json!(["a.b", "www.a.b"])),
         ] {
             assert_eq!(told(kind, &value), Ok(value.clone()), "{kind}");
         }
@@ -429,6 +444,9 @@ mod tests {
             ("regex", json!("("), "is not a regular expression"),
             ("path", json!("/a/../b"), "contains .."),
             ("list, max: 1", json!(["a", "b"]), "too many entries: 2"),
+            ("hostnames", json!(["a.b", "c", "d.e"]), "'c' has no domain"),
+            ("hostnames", json!(["a.b", "*.a.b"]), "is a wildcard"),
+            ("hostnames", json!(["a.b", "c.d", "a.b"]), "\"a.b\" is given twice"),
             ("list, min: 2", json!(["a"]), "too few entries: 1"),
             ("list", json!([]), "must not be empty"),
             ("path", json!(format!("/{}", "a".repeat(4095))), "at most 4095 bytes"),

@@ -38,6 +38,22 @@ fn status_content_and_target_must_all_be_right() {
 }
 
 #[test]
+fn what_others_start_is_reached_or_not_tried() {
+    let behind = r#", "behind": 9000"#;
+    for status in [200, 302, 401, 404, 500] {
+        judged(behind, &response(status, "", "")).unwrap();
+    }
+    for status in [502, 503, 504] {
+        let why = judged(behind, &response(status, "", "")).unwrap_err().why;
+        assert!(why.contains("the web server got no answer"), "{why}");
+    }
+    let host = FakeHost::new();
+    host.put_file("/proc/net/tcp", "  sl  local_address rem_address   st\n", 0o444);
+    let evidence = proof(behind).prove(&Context { host: &host, secrets: &Secrets::default() }).unwrap();
+    assert_eq!(evidence, "not tried: nothing listens on port 9000 of the loopback address yet");
+}
+
+#[test]
 fn a_page_over_tls_that_leads_off_it_is_refused() {
     let protection = || http::Protection { version: "TLS 1.3", issuer: String::new(), until: String::new() };
     let answer = |to: &str| Response { tls: Some(protection()), ..response(302, to, "") };

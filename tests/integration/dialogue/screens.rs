@@ -42,8 +42,8 @@ fn at(width: usize) -> Look {
 fn from_the_first_question_to_the_start_at_80_columns() {
     let host = FakeHost::debian("bookworm");
     let application = "1|shop||80|?|8080|";
-    let database = "PostgreSQL||2|||sp ace|<||a-typed-secret";
-    let rest = "<|||40||auto||shop.example.org|||||||||||||||||||";
+    let database = "PostgreSQL||2|||sp ace|<||a-typed-secret|";
+    let rest = "<|||40||auto||shop.example.org||||||||||||||||||||||";
     let lines = [application, database, rest, "9|2|6|<|3|<|1"].join("|");
     let (ended, screen) = talked(&host, at(80), &lines);
     assert!(matches!(ended, Ok(Decision::Start(_))), "{ended:?}\n{screen}");
@@ -57,7 +57,7 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
     let (ended, screen) = talked(
         &host.as_user(1000),
         at(40),
-        "1|<||2||/srv/shop|||nodejs, git|-|||||3000||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
+        "1|<||2||/srv/shop|||nodejs, git|-|||||3000|||||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
     // The stages between have no question of another kind.

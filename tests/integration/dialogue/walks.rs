@@ -57,6 +57,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             found
         }
         QuestionKind::Hostname => same(&["app.example.org", "Wrong Name", "a", "xn--bcher-kva.example"]),
+        QuestionKind::Hostnames => same(&["www.example.org, example.net", "a.example.org, a.example.org", "a"]),
         QuestionKind::Email => same(&["admin@example.org", "nobody"]),
         QuestionKind::Path => same(&["/etc/ssl/own.pem", "/srv/shop_1.0_all.deb", "relative/path", "/srv/../etc"]),
         QuestionKind::Url => same(&[

@@ -11,6 +11,7 @@ fn wanted(password: Option<&str>) -> DatabaseSpec {
         createdb: None,
         owner: String::new(),
         cluster: String::new(),
+        extensions: Vec::new(),
     }
 }
 

@@ -106,11 +106,11 @@ fn questions_that_come_are_said_and_do_not_move_the_pointer() {
     let row = pointer(&app);
     code(&mut app, KeyCode::Char(' '));
     assert_eq!((value(&app, "database.engine").as_str(), pointer(&app)), ("postgresql", row));
-    assert!(screen(&app).contains("3 more questions"), "{}", screen(&app));
+    assert!(screen(&app).contains("4 more questions"), "{}", screen(&app));
     assert!(screen(&app).contains("new, default"), "{}", screen(&app));
     code(&mut app, KeyCode::Up);
     code(&mut app, KeyCode::Char(' '));
-    assert!(screen(&app).contains("3 fewer questions"), "{}", screen(&app));
+    assert!(screen(&app).contains("4 fewer questions"), "{}", screen(&app));
     assert_eq!(value(&app, "database.engine"), "sqlite");
 }
 

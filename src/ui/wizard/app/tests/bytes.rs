@@ -75,7 +75,7 @@ fn moving_and_typing_write_little() {
         let back: Vec<usize> = (1..stops).map(|_| seat.press(KeyCode::Up)).collect();
         moves.extend(there.into_iter().chain(back));
     }
-    for (stage, tabs, text) in [("application", 0, "shop"), ("web", 1, "shop.example.org"), ("web", 2, "8080")] {
+    for (stage, tabs, text) in [("application", 0, "shop"), ("web", 1, "shop.example.org"), ("web", 3, "8080")] {
         let mut seat = Seat::at(stage);
         for _ in 0..tabs {
             seat.press(KeyCode::Tab);

@@ -164,7 +164,8 @@ fn mend(app: &mut App) {
         let Some((stage, question)) = interview.gaps().into_iter().find_map(|gap| gap.stage.zip(gap.question)) else {
             return;
         };
-        let path = format!("{stage}.{question}");
+        // A cell goes with its table.
+        let path = format!("{stage}.{}", question.split('[').next().unwrap_or(&question));
         if interview.given().values.contains_key(&path) {
             interview.answer(&path, None);
             continue;
