@@ -88,7 +88,9 @@ fn processes_and_jobs_need_names_times_and_systemd() {
             "application: {{source: directory, location: /root/shop, {of}}}\nweb: {{host: shop.example.org}}\n{more}"
         );
         let problems = webapp(&facts("bookworm", "systemd"), &answers).expect_err("it is refused");
-        problems.iter().map(|one| format!("{}: {} ({})\n", one.path, one.message, one.hint)).collect::<String>()
+        let told: Vec<String> =
+            problems.iter().map(|one| format!("{}: {} ({})", one.path, one.message, one.hint)).collect();
+        told.join("\n")
     };
     let twice = refused("", "processes: [{name: a, command: b}, {name: a, command: c}]");
     assert!(twice.contains("two processes have the same name"), "{twice}");

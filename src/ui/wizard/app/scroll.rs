@@ -59,7 +59,9 @@ impl App {
         // Text above the first stop and below the last is shown with them, as far as it fits.
         let top = at == 0 && lines.end <= height;
         let first = if top { 0 } else { lines.start };
-        let last = if at + 1 == self.doc.stops.len() && !top {
+        let last = if top {
+            lines.end
+        } else if at + 1 == self.doc.stops.len() {
             self.doc.lines.len()
         } else {
             (lines.end + 1).min(self.doc.lines.len())
