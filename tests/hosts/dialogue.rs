@@ -37,10 +37,12 @@ fn line_mode_leads_from_the_first_question_to_the_proofs_and_its_answers_replay(
         say '' PostgreSQL local 2 '' ''
         await "role's password"; sleep 1
         say typed-secret.1
+        await 'Which extensions'
+        say ''
         await 'Which queue'
         say '' 12 '' auto ''
         await 'Which host name'
-        say shop.example.test '' '' '' '' '' '' '' '' '' ''
+        say shop.example.test '' '' '' '' '' '' '' '' '' '' '' '' ''
         await 'how SSH is reached'
         say '' '' '' ''
         await 'Install security updates'
