@@ -41,6 +41,9 @@ pub struct CareService {
     /// When there is one.
     #[serde(default, skip_serializing)]
     pub when: Option<String>,
+    /// An expression that yields a list: there is one for each `item` (and `index` from 0).
+    #[serde(default, skip_serializing)]
+    pub for_each: Option<String>,
 }
 
 /// A shell as the application's user; text leaves are templates.

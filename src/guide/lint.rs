@@ -137,7 +137,7 @@ impl Linter {
         for (index, exposed) in stage.exposes.iter().flatten().enumerate() {
             let at = format!("{}.exposes[{index}]", stage.id);
             self.expression(&at, exposed.when.as_deref(), &[]);
-            self.section(&at, exposed);
+            self.section(&at, exposed, &[]);
         }
         if stage.exposes.is_some() {
             self.names.add_local("public", false);
@@ -145,16 +145,16 @@ impl Linter {
         let Some(backup) = &stage.backup else { return };
         let at = format!("{}.backup", stage.id);
         self.require(&at, !backup.directories.is_empty(), "a backup has `directories`");
-        self.section(&at, backup);
+        self.section(&at, backup, &[]);
         if let Some(database) = &backup.database {
             self.expression(&at, database.when.as_deref(), &[]);
-            self.section(&at, database);
+            self.section(&at, database, &[]);
         }
         self.names.add_local("backup", false);
     }
 
-    fn section(&mut self, at: &str, section: &impl serde::Serialize) {
-        let used = self.template_leaves(at, &serde_json::to_value(section).unwrap_or_default(), &[]);
+    fn section(&mut self, at: &str, section: &impl serde::Serialize, extras: &[&str]) {
+        let used = self.template_leaves(at, &serde_json::to_value(section).unwrap_or_default(), extras);
         self.no_secret(at, &used);
     }
 

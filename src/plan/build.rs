@@ -307,9 +307,11 @@ impl Builder<'_> {
     fn care(&mut self, at: &str, spec: &guide::care::Care) -> Option<Care> {
         let mut services = Vec::new();
         for service in &spec.services {
-            if self.applies(at, service.when.as_deref(), None) {
-                let written = serde_json::to_value(service).unwrap_or_default();
-                services.extend(self.fields(at, &written, None).map(Value::Object));
+            let written = serde_json::to_value(service).unwrap_or_default();
+            for (at, inner) in self.repeated(at.to_owned(), service.for_each.as_deref()) {
+                if self.applies(&at, service.when.as_deref(), inner.as_ref()) {
+                    services.extend(self.fields(&at, &written, inner.as_ref()).map(Value::Object));
+                }
             }
         }
         let shell = spec.shell.as_ref().and_then(|shell| {

@@ -34,13 +34,18 @@ const FLASK: &str = include_str!("apps/flask/app.py");
 
 /// What visitors were answered while something is done, of 1,000 requests or more: lines such as `412 200 a page`.
 fn under_load<R>(host: &Host, act: impl FnOnce() -> R) -> Vec<String> {
-    host.write("/root/load.py", include_str!("apps/load.py"));
-    host.sh("setsid sh -c 'python3 /root/load.py app.example.test > /tmp/seen 2>&1; mv /tmp/seen /tmp/told' >/dev/null 2>&1 &")
+    host.write("/root/visitors.py", include_str!("visitors.py"));
+    host.sh("setsid sh -c 'python3 /root/visitors.py app.example.test > /tmp/seen 2>&1; mv /tmp/seen /tmp/told' >/dev/null 2>&1 &")
         .expect(0);
     act();
     host.sh("touch /tmp/stop").expect(0);
     until("the visitors have gone", || host.sh("test -e /tmp/told").status == 0);
-    host.sh("cat /tmp/told; rm /tmp/told /tmp/stop /root/load.py").expect(0).stdout.lines().map(str::to_owned).collect()
+    host.sh("cat /tmp/told; rm /tmp/told /tmp/stop /root/visitors.py")
+        .expect(0)
+        .stdout
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -129,7 +134,12 @@ fn looked_after(host: &Host) {
     assert!(seen.contains("it is not shown") && !seen.contains("hunter24"), "{seen}");
     host.sh("grep -q hunter24 /etc/webapp/env").expect(0);
     let told = host.sh("bringup restart && bringup logs -n 20").expect(0).both();
-    assert!(told.contains("web (webapp.service) is restarted and runs") && told.contains("Booting worker"), "{told}");
+    assert!(
+        told.contains("web (webapp.service) is restarted and runs")
+            && told.contains("idle (webapp-idle.service)")
+            && told.contains("Booting worker"),
+        "{told}"
+    );
     host.sh("bringup env unset API_TOKEN GREETING --plain && sed -i s/four/three/ /root/app/app.py").expect(0);
     host.sh("! grep -E 'API_TOKEN|GREETING' /etc/webapp/env").expect(0);
 }

@@ -79,6 +79,8 @@ web: {host: shop.example.org}
     let of_it = ["web_launcher", "module", "app_unit", "socket_unit", "trial_unit", "process", "job"];
     let wanted = |id: &str| of_it.iter().any(|start| id.starts_with(&format!("services.{start}")));
     insta::assert_snapshot!(files(&plan, None, wanted));
+    let cared: Vec<_> = plan.care.unwrap().services.into_iter().map(|it| (it.name, it.unit)).collect();
+    assert_eq!(cared, [("web", "shop.service"), ("beat", "shop-beat.service")].map(|(a, b)| (a.into(), b.into())));
 }
 
 #[test]

@@ -48,18 +48,21 @@ impl Linter {
         self.unique(&format!("{at}.services"), care.services.iter().map(|service| service.name.as_str()));
         for service in &care.services {
             let at = format!("{at}.services.{}", service.name);
-            self.id(&at, &service.name);
-            self.expression(&at, service.when.as_deref(), &[]);
+            let extras = self.repeated(&at, service.for_each.as_deref());
+            if extras.is_empty() {
+                self.id(&at, &service.name);
+            }
+            self.expression(&at, service.when.as_deref(), extras);
             let managers = ["systemd", "sysv", "supervisor"];
             let known = match &service.manager {
                 Value::String(name) => name.contains("{{") || managers.contains(&name.as_str()),
                 _ => false,
             };
             self.require(&format!("{at}.manager"), known, "a manager is systemd, sysv or supervisor");
-            self.section(&at, service);
+            self.section(&at, service, extras);
         }
         if let Some(shell) = &care.shell {
-            self.section(&format!("{at}.shell"), shell);
+            self.section(&format!("{at}.shell"), shell, &[]);
         }
     }
 }

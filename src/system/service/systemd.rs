@@ -461,6 +461,49 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_file_that_was_restored_is_read_although_systemd_calls_it_up_to_date() {
+        let host = FakeHost::new();
+        host.put_file("/etc/systemd/system/shop.socket", "[Socket]\n", 0o644);
+        let written = host.stat(Path::new("/etc/systemd/system/shop.socket")).unwrap().unwrap().ctime.sec;
+        for (loaded, reads) in [(written + 5, 0), (written - 5, 1)] {
+            host.forget_calls();
+            host.on(&["systemctl", "show"], |_, _| {
+                let told = "LoadState=loaded\nNeedDaemonReload=no\nFragmentPath=/etc/systemd/system/shop.socket\n";
+                crate::host::fake::output(0, told, "")
+            });
+            let at = jiff::Timestamp::from_second(loaded).unwrap().strftime("%a %Y-%m-%d %H:%M:%S UTC\n").to_string();
+            host.on(&["systemctl", "show", "--property", "UnitsLoadTimestamp"], move |_, command| {
+                assert!(command.env.contains(&("TZ".to_owned(), "UTC".to_owned())), "the time is read as UTC");
+                crate::host::fake::output(0, &at, "")
+            });
+            refresh_restored(&Work { host: &host, log: Path::new("/log") }, "shop.socket").unwrap();
+            let reloads =
+                host.commands().iter().filter(|command| command.argv.ends_with(&["daemon-reload".to_owned()])).count();
+            assert_eq!(reloads, reads, "{loaded} {written}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_started_by_a_restart_of_the_service_that_runs_without_it() {
+        for (service, told) in [("active", "restart -- shop.service"), ("inactive", "start -- shop.socket")] {
+            let host = FakeHost::new();
+            host.on(&["systemctl", "show"], move |_, command| {
+                let socket = command.argv.last().is_some_and(|unit| unit == "shop.socket");
+                // The socket is up after the first look at it.
+                let state = if socket { "active\nTriggers=shop.service" } else { service };
+                crate::host::fake::output(0, &format!("LoadState=loaded\nActiveState={state}\n"), "")
+            });
+            for step in ["start", "restart"] {
+                host.on(&["systemctl", step], |_, _| crate::host::fake::output(0, "", ""));
+            }
+            let work = Work { host: &host, log: Path::new("/log") };
+            perform(&work, "shop.socket", ServiceStep::Start).unwrap();
+            let commands: Vec<String> = host.commands().iter().map(|command| command.argv.join(" ")).collect();
+            assert!(commands.contains(&format!("systemctl {told}")), "{commands:?}");
+        }
+    }
+
+    #[test]
     fn a_first_drop_in_is_noticed_although_systemd_calls_the_unit_up_to_date() {
         let host = FakeHost::new();
         let fresh = Unit::parse("LoadState=loaded\nNeedDaemonReload=no\nDropInPaths=\n");

@@ -1,4 +1,4 @@
-"""Requests the page over TLS from several visitors until /tmp/stop exists: load.py NAME. Says what was answered."""
+"""Requests the page over TLS from several visitors until /tmp/stop exists: visitors.py NAME. Says what was answered."""
 import collections
 import http.client
 import os
