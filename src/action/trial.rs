@@ -77,7 +77,7 @@ impl Act for Trial {
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
-        // Should this program be killed meanwhile: the port is the same as long as nobody takes it.
+        // Should this program be killed meanwhile: the port is the same as long as it is free.
         Ok(vec![Undo::Service {
             manager: Manager::Systemd.name().to_owned(),
             name: self.instance(self.port(cx.host)?),
@@ -112,7 +112,7 @@ impl Trial {
         self.unit.replacen('@', &format!("@{port}"), 1)
     }
 
-    /// The first port that nobody listens on, from a place of the unit's own.
+    /// The first port on which nothing listens, from a place of the unit's own.
     fn port(&self, host: &dyn Host) -> Outcome<u16> {
         let start = u16::from_str_radix(&sha256_hex(self.unit.as_bytes())[..4], 16).unwrap_or(0);
         let places = PORTS.end - PORTS.start;
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_has_is_passed_over() {
+    fn a_port_in_use_is_passed_over() {
         let (bench, port) = bench("200 OK");
         bench.host.occupy("other", format!("127.0.0.1:{port}").parse().unwrap());
         assert_eq!(trial().port(&bench.host).unwrap(), port + 1);

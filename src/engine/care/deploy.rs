@@ -35,7 +35,7 @@ pub fn next(host: &dyn Host, it: &Installed, care: &Care, reference: Option<&str
             return refuse(format!("{name} runs what its guide brings along, which has no releases"), hint);
         }
         (From::Directory | From::Archive, Some(_)) => {
-            let hint = "`bringup deploy` without a reference takes it as it is now";
+            let hint = "`bringup deploy` without a reference copies it as it is now";
             return refuse(format!("{name} comes from {location}, which has no branches or tags"), hint);
         }
         (From::Directory | From::Archive, None) => format!("{name} is taken from {location} as it is now."),

@@ -1,5 +1,5 @@
 //! What the services of an application log: systemd's journal, or files. Every byte is the application's: it is read as
-//! text, and made harmless by whoever shows it.
+//! text, and escaped where it is shown.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Logs {
     files: BTreeMap<PathBuf, Position>,
 }
 
-/// How far a file was read; another file may have taken its place since.
+/// How far a file was read; another file may have replaced it since.
 #[derive(Clone, Copy)]
 struct Position {
     ino: u64,
