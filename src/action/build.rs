@@ -1,6 +1,6 @@
 //! `build`: has a user without rights build a tree from sources, and puts the result in place.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
-use crate::action::source::Source;
+use crate::action::source::{Links, Source};
 use crate::action::tools::Tools;
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
@@ -20,7 +20,7 @@ use crate::undo::Undo;
 /// Builds a tree from sources as a user without rights, and puts the result in place.
 ///
 /// A build runs programs of many people. So it works on a copy of the sources, which its user owns, and only the result
-/// is taken over: files and directories, which then belong to root. The path becomes a link to `<path>.releases/<key>`,
+/// is taken over: files, directories and the links that are allowed, which then belong to root. The path becomes a link to `<path>.releases/<key>`,
 /// and is pointed to another tree when the sources or the program change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,8 +34,11 @@ pub struct Build {
     pub program: PathBuf,
     /// User that it runs as, who has no other purpose: all its processes are ended afterwards.
     pub user: String,
-    /// Directory in the copy in which it leaves the result.
+    /// Directory in the copy in which it leaves the result; `.` for the whole copy.
     pub result: PathBuf,
+    /// Which symbolic links the result may hold; `any` is not allowed.
+    #[serde(default = "no_links", skip_serializing_if = "is_no_links")]
+    pub links: Links,
     /// Files that the result must hold, by their paths in it; an empty one does not count.
     #[serde(default)]
     pub must_hold: Vec<String>,
@@ -49,6 +52,15 @@ pub struct Build {
 
 const fn one_hour() -> u64 {
     3600
+}
+
+const fn no_links() -> Links {
+    Links::None
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no_links(links: &Links) -> bool {
+    *links == Links::None
 }
 
 /// Largest archive of a result, in bytes.
@@ -110,10 +122,15 @@ impl Build {
     }
 
     fn validate(&self) -> Outcome<()> {
-        let inside = |part| matches!(part, std::path::Component::Normal(_));
-        if self.result.as_os_str().is_empty() || !self.result.components().all(inside) {
+        let inside = |part| matches!(part, Component::Normal(_));
+        let whole = self.result == Path::new(".");
+        if self.result.as_os_str().is_empty() || !(whole || self.result.components().all(inside)) {
             return Err(Failure::new(self.describe(), format!("{} is not in the copy", self.result.display()))
                 .hint("name a directory relative to the sources, without `..`"));
+        }
+        if self.links == Links::Any {
+            return Err(Failure::new(self.describe(), "its user could put links to anything into the result")
+                .hint("allow those that stay inside, or none"));
         }
         if ["", "root"].contains(&self.user.as_str()) {
             return Err(Failure::new(self.describe(), "root does not build").hint("make a user for it"));
@@ -181,10 +198,10 @@ impl Build {
         let what = self.describe();
         let archive = dir.join(".bringup-download").to_string_lossy().into_owned();
         let result = tree.join(&self.result).to_string_lossy().into_owned();
-        let script = "runuser -u \"$0\" -- tar --create --directory \"$1\" --file - . | head --bytes=\"$2\" > \"$3\"";
+        let script = "runuser -u \"$0\" -- tar --create --hard-dereference --directory \"$1\" --file - . | head --bytes=\"$2\" > \"$3\"";
         let pack = Command::new(["sh", "-ec", script, &self.user, &result, &LARGEST.to_string(), &archive]);
         CommandRunner::new(pack.timeout(PATIENCE)).run(cx, &what)?;
-        let source = Source::of_archive(&self.path, &archive, &self.must_hold);
+        let source = Source::of_build(&self.path, &archive, &self.must_hold, self.links);
         source.fill(cx, dir).map(drop).map_err(|failure| Failure { what, ..failure })
     }
 }
@@ -251,6 +268,15 @@ mod tests {
         assert_eq!(program.user.as_deref(), Some("builder"));
         assert!(program.cwd.ends_with("tree") && program.env.iter().any(|(name, _)| name == "HOME"));
         assert!(kept(bench.take_back(&done)).is_empty());
+    }
+
+    #[test]
+    fn the_whole_copy_can_be_the_result_and_a_single_directory_in_it_stays() {
+        let bench = bench(Some("css/app.css"));
+        bench.make(&Build { result: ".".into(), must_hold: vec!["css/app.css".to_owned()], ..build() });
+        assert_eq!(bench.host.text("/opt/site/public/css/app.css").as_deref(), Some("<p>"));
+        let refused = bench.check(&Build { links: Links::Any, ..build() }).unwrap_err();
+        assert!(refused.why.contains("links to anything"), "{refused:?}");
     }
 
     #[test]

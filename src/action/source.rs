@@ -21,6 +21,7 @@ pub use git::Named;
 mod archive;
 mod content;
 mod git;
+mod links;
 mod reach;
 
 /// Puts the sources of an application in place.
@@ -50,9 +51,12 @@ pub struct Source {
     /// server is checked before anything changes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub must_hold: Vec<String>,
-    /// Whether links are refused, as in files that a web server serves: a link can lead out of them.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_links: bool,
+    /// Which symbolic links it may hold.
+    #[serde(default, skip_serializing_if = "Links::is_any")]
+    pub links: Links,
+    /// Whether a single top directory of an archive is kept, as of one that was packed here.
+    #[serde(skip)]
+    pub keep_top: bool,
     /// Owner's name.
     #[serde(default = "root")]
     pub owner: String,
@@ -76,6 +80,26 @@ pub enum From {
     Archive,
     /// A git repository.
     Git,
+}
+
+/// Which symbolic links a tree may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Links {
+    /// Whatever they lead to.
+    #[default]
+    Any,
+    /// Those that stay in the tree, followed to their end.
+    Inside,
+    /// None, as in files that a web server serves.
+    None,
+}
+
+impl Links {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    const fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
 }
 
 fn root() -> String {
@@ -123,8 +147,8 @@ impl Act for Source {
 }
 
 impl Source {
-    /// An archive in which nothing but these files and others is: no links.
-    pub(super) fn of_archive(path: &Path, archive: &str, must_hold: &[String]) -> Self {
+    /// An archive that a build has left, with these files and others in it.
+    pub(super) fn of_build(path: &Path, archive: &str, must_hold: &[String], links: Links) -> Self {
         Self {
             path: path.to_owned(),
             from: From::Archive,
@@ -133,7 +157,8 @@ impl Source {
             commit: String::new(),
             sha256: String::new(),
             must_hold: must_hold.to_vec(),
-            no_links: true,
+            links,
+            keep_top: true,
             owner: root(),
             group: root(),
             files: BTreeMap::new(),

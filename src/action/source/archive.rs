@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{PATIENCE, Source, content};
+use super::{PATIENCE, Source};
 use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Context};
 use crate::error::{Failure, Outcome};
@@ -36,11 +36,12 @@ pub fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> 
     }
     // A link could lead the entries after it elsewhere, so it is looked for before anything is unpacked.
     if source.is_particular()
-        && let Some(failure) = content::archived(cx.host, &name).and_then(|entries| source.unfit(&entries))
+        && let Some(failure) = source.archived(cx.host, &name).and_then(|entries| source.unfit(&entries))
     {
         return Err(failure);
     }
-    let strip = format!("--strip-components={}", components_to_strip(&names));
+    let strip = if source.keep_top { 0 } else { components_to_strip(&names) };
+    let strip = format!("--strip-components={strip}");
     let directory = dir.to_string_lossy();
     let mut extract = Command::new([
         "tar",

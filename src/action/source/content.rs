@@ -1,9 +1,9 @@
 //! What a source holds, where the guide says what it must and must not hold.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{From, Source, archive};
+use super::{From, Links, Source, archive, links};
 use crate::action::contract::Act;
 use crate::error::Failure;
 use crate::host::{Command, Host, Kind};
@@ -19,12 +19,14 @@ pub(super) struct Entry {
     kind: Kind,
     /// Size in bytes.
     size: u64,
+    /// Where a symbolic link leads.
+    target: Option<PathBuf>,
 }
 
 impl Source {
     /// Whether the guide says anything about the content.
     pub(super) const fn is_particular(&self) -> bool {
-        self.no_links || !self.must_hold.is_empty()
+        !matches!(self.links, Links::Any) || !self.must_hold.is_empty()
     }
 
     /// Why this content is not what the guide needs.
@@ -34,10 +36,20 @@ impl Source {
             let why = format!("it holds {:?}, which would lie outside the directory", stray.path);
             return refuse(why, "do not use this archive");
         }
-        let link = entries.iter().find(|entry| !matches!(entry.kind, Kind::File | Kind::Dir)).filter(|_| self.no_links);
-        if let Some(link) = link {
-            let why = format!("{} in it is a link, a device or a pipe", link.path);
+        let odd = entries.iter().find(|entry| match entry.kind {
+            Kind::File | Kind::Dir => false,
+            Kind::Symlink => self.links == Links::None || self.links == Links::Inside && entry.target.is_none(),
+            Kind::Other => self.links != Links::Any,
+        });
+        if let Some(odd) = odd {
+            let why = format!("{} in it is a link, a device or a pipe", odd.path);
             return refuse(why, "it must hold files and directories only; `cp -rL` makes files of links");
+        }
+        if self.links == Links::Inside
+            && let Some(link) = outside(entries)
+        {
+            let why = format!("the link {} in it leads out of it", link.display());
+            return refuse(why, "only relative links to files and directories in it are allowed");
         }
         let is_there = |name: &String| {
             entries.iter().any(|entry| entry.path == **name && entry.kind == Kind::File && entry.size > 0)
@@ -51,13 +63,21 @@ impl Source {
     }
 }
 
+/// The first link that leads out of what holds it.
+fn outside(entries: &[Entry]) -> Option<PathBuf> {
+    let link = |entry: &'_ Entry| entry.target.as_ref().map(|target| (PathBuf::from(&entry.path), target.clone()));
+    let all: Vec<(PathBuf, PathBuf)> = entries.iter().filter_map(link).collect();
+    links::first_outside(&all.iter().map(|(path, target)| (path.as_path(), target.as_path())).collect())
+}
+
 /// What a directory holds; none when it cannot be read.
 pub(super) fn directory(host: &dyn Host, top: &Path) -> Option<Vec<Entry>> {
     let found = tree::walk(host, top).ok()?;
-    let entry = |(path, stat): (std::path::PathBuf, crate::host::Stat)| Entry {
-        path: path.to_string_lossy().into_owned(),
+    let entry = |(path, stat): (PathBuf, crate::host::Stat)| Entry {
         kind: stat.kind,
         size: stat.size,
+        target: (stat.kind == Kind::Symlink).then(|| host.read_link(&top.join(&path)).ok()).flatten(),
+        path: path.to_string_lossy().into_owned(),
     };
     Some(found.into_iter().map(entry).collect())
 }
@@ -66,25 +86,26 @@ pub(super) fn directory(host: &dyn Host, top: &Path) -> Option<Vec<Entry>> {
 ///
 /// `tar` lists `-rw-r--r-- 0/0 12 2026-01-01 12:00 app-1.0/app.py`, a symbolic link with ` -> target`, and a hard link,
 /// which is no file of its own, with ` link to target`.
-pub(super) fn archived(host: &dyn Host, location: &str) -> Option<Vec<Entry>> {
+fn archived(host: &dyn Host, location: &str, keep_top: bool) -> Option<Vec<Entry>> {
     let argv = ["tar", "--list", "--verbose", "--numeric-owner", "--quoting-style=escape", "--file", location];
     let output = host.run(&Command::new(argv).timeout(LISTING)).ok().filter(crate::host::Output::ok)?;
     let text = output.text();
     let listed = text.lines().filter_map(|line| {
         let size = line.split_whitespace().nth(2).and_then(|size| size.parse().ok()).unwrap_or_default();
         let name = line.split_once(':')?.1.split_once(' ')?.1;
-        let (kind, name) = match line.as_bytes().first()? {
-            b'-' => (Kind::File, name),
-            b'd' => (Kind::Dir, name),
-            b'l' => (Kind::Symlink, name.split(" -> ").next().unwrap_or(name)),
-            b'h' => (Kind::Symlink, name.split(" link to ").next().unwrap_or(name)),
-            _ => (Kind::Other, name),
+        let (kind, (name, target)) = match line.as_bytes().first()? {
+            b'-' => (Kind::File, (name, None)),
+            b'd' => (Kind::Dir, (name, None)),
+            b'l' => (Kind::Symlink, name.split_once(" -> ").map_or((name, None), |(name, target)| (name, Some(target)))),
+            b'h' => (Kind::Symlink, (name.split(" link to ").next().unwrap_or(name), None)),
+            _ => (Kind::Other, (name, None)),
         };
-        Some((kind, size, name))
+        Some((kind, size, name, target))
     });
-    let listed: Vec<(Kind, u64, &str)> = listed.collect();
-    let strip = archive::components_to_strip(&listed.iter().map(|(_, _, name)| *name).collect::<Vec<_>>());
-    let entry = |(kind, size, name): (Kind, u64, &str)| {
+    let listed: Vec<(Kind, u64, &str, Option<&str>)> = listed.collect();
+    let names: Vec<&str> = listed.iter().map(|(_, _, name, _)| *name).collect();
+    let strip = if keep_top { 0 } else { archive::components_to_strip(&names) };
+    let entry = |(kind, size, name, target): (Kind, u64, &str, Option<&str>)| {
         // As `--strip-components` counts, for which a leading `./` is one; without any it means nothing.
         let strip = if archive::strays(name) { 0 } else { strip };
         let name = if strip == 0 { name.strip_prefix("./").unwrap_or(name) } else { name };
@@ -92,12 +113,18 @@ pub(super) fn archived(host: &dyn Host, location: &str) -> Option<Vec<Entry>> {
             path: name.splitn(strip + 1, '/').nth(strip).unwrap_or_default().trim_end_matches('/').to_owned(),
             kind,
             size,
+            target: target.map(PathBuf::from),
         }
     };
     Some(listed.into_iter().map(entry).collect())
 }
 
 impl Source {
+    /// What an archive holds, as it would be unpacked; none when it cannot be read.
+    pub(super) fn archived(&self, host: &dyn Host, location: &str) -> Option<Vec<Entry>> {
+        archived(host, location, self.keep_top)
+    }
+
     /// Why the content of a directory or an archive on this server is not what the guide needs.
     pub(super) fn unfit_here(&self, host: &dyn Host) -> Option<Failure> {
         if !self.is_particular() {
@@ -105,7 +132,7 @@ impl Source {
         }
         let entries = match self.from {
             From::Directory => directory(host, Path::new(&self.location)),
-            From::Archive => archived(host, &self.location),
+            From::Archive => self.archived(host, &self.location),
             From::Asset | From::Git => None,
         };
         self.unfit(&entries?)
@@ -122,7 +149,7 @@ mod tests {
     fn source(from: &str, location: &str) -> Source {
         serde_json::from_value(serde_json::json!({
             "path": "/opt/site", "from": from, "location": location,
-            "must_hold": ["index.html", "js/app.js"], "no_links": true
+            "must_hold": ["index.html", "js/app.js"], "links": "none"
         }))
         .unwrap()
     }
@@ -156,6 +183,27 @@ mod tests {
     }
 
     #[test]
+    fn links_may_be_allowed_that_stay_inside() {
+        let host = FakeHost::new();
+        let act = Source { must_hold: Vec::new(), links: Links::Inside, ..source("directory", "/srv/site") };
+        host.put_file("/srv/site/lib/cli.js", "x", 0o644);
+        host.make_symlink("/srv/site/bin".as_ref(), "lib/cli.js".as_ref()).unwrap();
+        assert_eq!(act.unfit_here(&host), None);
+        host.make_symlink("/srv/site/lib/out".as_ref(), "../../other".as_ref()).unwrap();
+        assert!(act.unfit_here(&host).unwrap().why.starts_with("the link lib/out in it leads out"));
+        let why = |text: String| {
+            let host = listed(Box::leak(text.into_boxed_str()));
+            let act = Source { from: From::Archive, location: "/root/site.tgz".to_owned(), ..act.clone() };
+            act.unfit_here(&host).map(|failure| failure.why)
+        };
+        let link = |target: &str| format!("{GOOD}lrwxrwxrwx 0/0 0 2026-01-01 12:00 public/js/logo -> {target}\n");
+        assert_eq!(why(link("../index.html")), None);
+        assert!(why(link("/etc/shadow")).unwrap().starts_with("the link js/logo"));
+        let pipe = format!("{GOOD}prw-r--r-- 0/0 0 2026-01-01 12:00 public/pipe\n");
+        assert!(why(pipe).unwrap().starts_with("pipe in it is"));
+    }
+
+    #[test]
     fn a_directory_is_judged_and_a_source_that_cannot_be_read_is_not() {
         let host = FakeHost::new();
         let act = source("directory", "/srv/site");
@@ -166,7 +214,7 @@ mod tests {
         assert_eq!(act.unfit_here(&host), None);
         host.make_symlink("/srv/site/all".as_ref(), "/".as_ref()).unwrap();
         assert!(act.unfit_here(&host).unwrap().why.starts_with("all in it is a link"));
-        let easy = Source { must_hold: Vec::new(), no_links: false, ..act };
+        let easy = Source { must_hold: Vec::new(), links: Links::Any, ..act };
         assert_eq!(easy.unfit_here(&host), None);
     }
 }
