@@ -6,14 +6,14 @@ use crate::host::{Host, Init, answers, is_long, nothing_left_to_do};
 use crate::pair::until;
 
 /// Copies an application of `tests/hosts/apps` to `/root/app`.
-fn push_app(host: &Host, name: &str) {
+pub fn push_app(host: &Host, name: &str) {
     host.sh("rm -rf /root/app").expect(0);
     host.push(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/apps").join(name), "/root/app");
     host.sh("chown -R root:root /root/app").expect(0);
 }
 
 /// What the application answers for a page, over TLS and through the web server.
-fn page(host: &Host, path: &str) -> String {
+pub fn page(host: &Host, path: &str) -> String {
     host.sh(&format!("curl -sk {} 'https://app.example.test{path}'", to("app.example.test"))).expect(0).stdout
 }
 
@@ -25,7 +25,7 @@ fn answer(host: &Host, name: &str, path: &str) -> String {
 }
 
 /// An option of curl: this name is this server.
-fn to(name: &str) -> String {
+pub fn to(name: &str) -> String {
     format!("--resolve {name}:443:127.0.0.1 --resolve {name}:80:127.0.0.1")
 }
 
@@ -33,7 +33,7 @@ fn to(name: &str) -> String {
 const FLASK: &str = include_str!("apps/flask/app.py");
 
 /// What visitors were answered while something is done, of 1,000 requests or more: lines such as `412 200 a page`.
-fn under_load<R>(host: &Host, act: impl FnOnce() -> R) -> Vec<String> {
+pub fn under_load<R>(host: &Host, act: impl FnOnce() -> R) -> Vec<String> {
     host.write("/root/visitors.py", include_str!("visitors.py"));
     host.sh("setsid sh -c 'python3 /root/visitors.py app.example.test > /tmp/seen 2>&1; mv /tmp/seen /tmp/told' >/dev/null 2>&1 &")
         .expect(0);

@@ -9,3 +9,7 @@ PATH=$venv/bin:$PATH
 export PATH
 {% endif %}
 cd -P /opt/{{ application.name }}/app
+{% if locals.node %}
+PATH=$PWD/node_modules/.bin:{% if locals.interpreter %}$(dirname {{ locals.interpreter }}):{% endif %}$PATH
+export PATH
+{% endif %}

@@ -96,7 +96,9 @@ fn archived(host: &dyn Host, location: &str, keep_top: bool) -> Option<Vec<Entry
         let (kind, (name, target)) = match line.as_bytes().first()? {
             b'-' => (Kind::File, (name, None)),
             b'd' => (Kind::Dir, (name, None)),
-            b'l' => (Kind::Symlink, name.split_once(" -> ").map_or((name, None), |(name, target)| (name, Some(target)))),
+            b'l' => {
+                (Kind::Symlink, name.split_once(" -> ").map_or((name, None), |(name, target)| (name, Some(target))))
+            }
             b'h' => (Kind::Symlink, (name.split(" link to ").next().unwrap_or(name), None)),
             _ => (Kind::Other, (name, None)),
         };
