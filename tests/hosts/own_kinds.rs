@@ -68,3 +68,121 @@ fn an_express_application_is_built_by_npm_and_loses_no_request() {
     let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app")).collect();
     assert!(left.is_empty(), "{difference}");
 }
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_compiled_program_leaves_its_compiler_behind_and_serves_the_socket() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "compiled");
+    host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null").expect(0);
+    let before = host.manifest("before");
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.kind", "command"),
+        // Its command is the Procfile's.
+        ("application.build", "make"),
+        ("application.build_packages", "[gcc, libc6-dev, make]"),
+        ("application.socket", "true"),
+        ("web.host", "app.example.test"),
+    ]);
+    host.bringup(&file).expect(0);
+    assert_eq!(page(&host, "/"), "release one\n");
+    host.sh("! command -v gcc && ! command -v make").expect(0);
+    assert_eq!(host.sh("stat -c '%U %a' /opt/webapp/app/server").expect(0).stdout, "root 755\n");
+    nothing_left_to_do(&host, &file);
+    host.sh("sed -i 's/release one/release two/' /root/app/server.c").expect(0);
+    let seen = under_load(&host, || host.bringup(&file).expect(0));
+    assert!(seen.iter().all(|told| told.ends_with("200 release one") || told.ends_with("200 release two")), "{seen:?}");
+    assert_eq!(page(&host, "/"), "release two\n");
+    // Without a line `web` nothing starts, and it is said why.
+    host.sh("sed -i 's/^web/www/' /root/app/Procfile").expect(0);
+    let told = host.bringup(&file).expect(3).both();
+    assert!(told.contains("name it in the answer application.command"), "{told}");
+    // A link that leaves the tree is not taken over, and what the build leaves running is ended.
+    host.sh("sed -i 's/^www/web/' /root/app/Procfile").expect(0);
+    host.sh("printf '\\tln -s /etc/shadow stolen\\n\\tsetsid sleep 1000 >/dev/null 2>&1 &\\n' >> /root/app/Makefile")
+        .expect(0);
+    let told = host.bringup(&file).expect(3).both();
+    assert!(told.contains("the link stolen in it leads out of it"), "{told}");
+    host.sh("! pgrep -u webapp-build").expect(0);
+    assert_eq!(page(&host, "/"), "release two\n");
+    host.roll_back_all();
+    let difference = host.difference(&before);
+    let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app")).collect();
+    assert!(left.is_empty(), "{difference}");
+}
+
+/// Status, type and caching of a path.
+fn headers(host: &Host, path: &str) -> String {
+    let shown = "%{http_code} %{content_type} %header{cache-control}";
+    host.sh(&format!("curl -sk -o /dev/null -w '{shown}' {} 'https://app.example.test{path}'", to("app.example.test")))
+        .expect(0)
+        .stdout
+}
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_static_site_is_served_by_either_web_server_and_nothing_hidden_is() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null").expect(0);
+    host.sh(
+        "mkdir -p /root/app/js /root/app/.git /root/app/.well-known && cd /root/app && echo home > index.html && \
+         echo about > about.html && echo missing > 404.html && echo app > js/app.0123abcd.js && echo key > .git/config && \
+         echo SECRET=1 > .env && echo contact > .well-known/security.txt && chmod -R go+rX .",
+    )
+    .expect(0);
+    for server in ["nginx", "apache"] {
+        let before = host.manifest("before");
+        let with = |more: &[(&str, &str)]| {
+            let usual = [
+                ("application.source", "directory"),
+                ("application.location", "/root/app"),
+                ("application.kind", "static"),
+                ("web.server", server),
+                ("web.host", "app.example.test"),
+                ("web.aliases", "[www.app.example.test]"),
+                ("web.redirects", "{/old: /about.html}"),
+            ];
+            answers(&usual.iter().chain(more).copied().collect::<Vec<_>>())
+        };
+        host.bringup(&with(&[])).expect(0);
+        nothing_left_to_do(&host, &with(&[]));
+        assert_eq!((page(&host, "/"), page(&host, "/about.html")), ("home\n".to_owned(), "about\n".to_owned()));
+        assert_eq!(page(&host, "/nothing"), "missing\n");
+        assert_eq!(page(&host, "/.well-known/security.txt"), "contact\n");
+        for hidden in ["/.git/config", "/.env", "/.bringup-release", "/%2egit/config", "/js/../.env"] {
+            assert!(headers(&host, hidden).starts_with("404"), "{server} {hidden}: {}", headers(&host, hidden));
+        }
+        let (home, script) = (headers(&host, "/"), headers(&host, "/js/app.0123abcd.js"));
+        assert!(home.starts_with("200 text/html") && home.ends_with(" no-cache"), "{server} {home}");
+        assert!(script.starts_with("200 ") && script.ends_with("immutable"), "{server} {script}");
+        host.sh("ln -s /etc/passwd $(readlink -f /opt/webapp/app)/leak").expect(0);
+        assert!(!page(&host, "/leak").contains("root:"), "{server} followed a link");
+        host.sh("rm $(readlink -f /opt/webapp/app)/leak").expect(0);
+        // No program, no user for one, and nothing that listens but the web server.
+        host.sh("! id webapp 2>/dev/null && ! ss -Hltn | grep -q :8000 && [ ! -e /etc/webapp ]").expect(0);
+        // The next release is made by a command, and answers for every path.
+        let built = with(&[
+            ("application.static", "dist"),
+            ("application.static_build", "mkdir dist; sed s/home/built/ index.html > dist/index.html"),
+            ("application.fallback", "index.html"),
+        ]);
+        let seen = under_load(&host, || host.bringup(&built).expect(0));
+        assert!(seen.iter().all(|told| told.ends_with("200 home") || told.ends_with("200 built")), "{seen:?}");
+        assert_eq!((page(&host, "/"), page(&host, "/any/path")), ("built\n".to_owned(), "built\n".to_owned()));
+        host.sh("sed -i s/home/again/ /root/app/index.html && bringup deploy --plain").expect(0);
+        assert!(page(&host, "/").contains("again"));
+        host.sh("sed -i s/again/home/ /root/app/index.html").expect(0);
+        host.roll_back_all();
+        let difference = host.difference(&before);
+        let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app")).collect();
+        assert!(left.is_empty(), "{difference}");
+    }
+}
