@@ -101,7 +101,7 @@ fn a_compiled_program_leaves_its_compiler_behind_and_serves_the_socket() {
     // Without a line `web` nothing starts, and it is said why.
     host.sh("sed -i 's/^web/www/' /root/app/Procfile").expect(0);
     let told = host.bringup(&file).expect(3).both();
-    assert!(told.contains("name it in the answer application.command"), "{told}");
+    assert!(told.contains("which command starts `web` is unknown"), "{told}");
     // A link that leaves the tree is not taken over, and what the build leaves running is ended.
     host.sh("sed -i 's/^www/web/' /root/app/Procfile").expect(0);
     host.sh("printf '\\tln -s /etc/shadow stolen\\n\\tsetsid sleep 1000 >/dev/null 2>&1 &\\n' >> /root/app/Makefile")
@@ -184,5 +184,92 @@ fn a_static_site_is_served_by_either_web_server_and_nothing_hidden_is() {
         let difference = host.difference(&before);
         let left: Vec<&str> = difference.lines().filter(|line| !line.contains(" /root/app")).collect();
         assert!(left.is_empty(), "{difference}");
+    }
+}
+
+/// Keeps what is posted, and makes links as a hostile application would.
+const KEEPER: &str = r#"import os
+from flask import Flask, request
+app = Flask(__name__)
+top = os.environ["MEDIA_ROOT"]
+
+@app.get("/")
+def home():
+    return "release one\n"
+
+@app.post("/keep/<path:name>")
+def keep(name):
+    os.makedirs(os.path.dirname(os.path.join(top, name)), exist_ok=True)
+    with open(os.path.join(top, name), "wb") as file:
+        file.write(request.get_data())
+    return os.environ["MEDIA_URL"] + name
+
+@app.post("/link/<name>")
+def link(name):
+    os.symlink(request.get_data(as_text=True), os.path.join(top, name))
+    return "linked\n"
+"#;
+
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn uploads_are_served_and_never_run_and_steps_follow_a_release() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null && mkdir /root/app").expect(0);
+    let post = |path: &str, data: &str| {
+        let command = format!("curl -sk -d '{data}' {} https://app.example.test{path}", to("app.example.test"));
+        host.sh(&command).expect(0).stdout
+    };
+    let fetch = |path: &str| {
+        host.sh(&format!("curl -ski {} 'https://app.example.test{path}'", to("app.example.test"))).expect(0).stdout
+    };
+    for server in ["nginx", "apache"] {
+        host.write("/root/app/app.py", KEEPER);
+        host.write("/root/app/Procfile", "clock: sleep infinity\nweb: false\n");
+        host.sh("chmod 644 /root/app/*").expect(0);
+        let before = host.manifest("before");
+        let file = answers(&[
+            ("application.source", "directory"),
+            ("application.location", "/root/app"),
+            ("application.packages", "[python3-flask]"),
+            ("application.uploads", "/media/"),
+            ("application.after", "date +%N >> /var/lib/webapp/followed; grep -c . /var/lib/webapp/followed"),
+            ("application.processes", "[{name: clock}]"),
+            ("web.server", server),
+            ("web.host", "app.example.test"),
+        ]);
+        host.bringup(&file).expect(0);
+        nothing_left_to_do(&host, &file);
+        assert_eq!(post("/keep/a/page.html", "<script>"), "/media/a/page.html");
+        let page = fetch("/media/a/page.html");
+        assert!(page.contains("sandbox; default-src") && page.contains("nosniff"), "{server} {page}");
+        post("/keep/paper.PDF", "%PDF");
+        assert!(!fetch("/media/paper.PDF").to_lowercase().contains("content-security"), "{server}");
+        // Nobody but the application and the web server reads them, and no link leads out.
+        assert_eq!(host.sh("stat -c '%U:%G %a' /srv/webapp/a/page.html").expect(0).stdout, "webapp:www-data 640\n");
+        post("/link/leak", "/etc/passwd");
+        post("/link/leaks", "/etc");
+        for path in ["/media/leak", "/media/leaks/passwd", "/media/../webapp.env", "/media/"] {
+            let seen = fetch(path);
+            assert!(!seen.contains("root:") && !seen.starts_with("HTTP/2 200"), "{server} {path}: {seen}");
+        }
+        host.sh("rm /srv/webapp/leak /srv/webapp/leaks").expect(0);
+        // Once for each release.
+        assert_eq!(host.sh("grep -c . /var/lib/webapp/followed").expect(0).stdout, "1\n");
+        host.sh("systemctl is-active webapp-clock.service").expect(0);
+        host.write("/root/app/app.py", &KEEPER.replace("release one", "release two"));
+        host.sh("bringup deploy --plain").expect(0);
+        assert_eq!(host.sh("grep -c . /var/lib/webapp/followed").expect(0).stdout, "2\n");
+        // They are in the backup.
+        host.sh("env -i /usr/local/sbin/webapp-backup && tar -tzf $(ls -t /var/backups/webapp/*.tar.gz | head -n 1) | grep -q srv/webapp/a/page.html").expect(0);
+        host.sh("bringup rollback --all --yes --drop-data --plain").expect(0);
+        host.write("/root/app/app.py", KEEPER);
+        let difference = host.difference(&before);
+        let left: Vec<&str> =
+            difference.lines().filter(|line| !line.contains(" /root/app") && !line.contains(" /var/backups")).collect();
+        assert!(left.is_empty(), "{difference}");
+        host.sh("rm -rf /var/backups/webapp").expect(0);
     }
 }
