@@ -19,11 +19,23 @@ fn an_express_application_is_built_by_npm_and_loses_no_request() {
         ("application.kind", "node"),
         ("application.env", "{API_TOKEN: {generate: 20}, NODE_ENV: production}"),
         ("queue.backend", "redis"),
+        ("queue.cache", "true"),
         ("web.host", "app.example.test"),
     ]);
     host.bringup(&file).expect(0);
     assert_eq!(page(&host, "/"), "release one\n");
     assert_eq!(page(&host, "/visits"), "1\n");
+    // The cache is apart from the queue, and only what expires makes room.
+    let redis = |url: &str, command: &str| {
+        host.sh(&format!(
+            ". /etc/webapp/env && redis-cli --no-auth-warning -u \"$(echo ${url} | sed s#//:#//default:#)\" {command}"
+        ))
+        .expect(0)
+        .stdout
+    };
+    assert_eq!(redis("REDIS_URL", "set job 1"), "OK\n");
+    assert_eq!(redis("CACHE_URL", "get job").trim(), "");
+    assert_eq!(redis("CACHE_URL", "config get maxmemory-policy"), "maxmemory-policy\nvolatile-lru\n");
     // Built by a user without rights who saw no secret; what only the build needs is not in production.
     assert_eq!(page(&host, "/built"), r#"{"id":21,"user":"webapp-build","secret":"not-the-secret","mode":null}"#);
     host.sh("cd /opt/webapp/app/ && test -d node_modules/express && test ! -e node_modules/nanoid").expect(0);
