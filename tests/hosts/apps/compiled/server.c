@@ -1,5 +1,6 @@
 /* Answers every request with one line: on the socket that systemd passed on, or on $HOST:$PORT. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,11 @@ int main(void)
         int visitor = accept(listener, NULL, NULL);
         if (visitor < 0)
             continue;
-        if (read(visitor, request, sizeof request) > 0)
+        ssize_t size;
+        do
+            size = read(visitor, request, sizeof request);
+        while (size < 0 && errno == EINTR);
+        if (size > 0)
             (void)!write(visitor, ANSWER, strlen(ANSWER));
         close(visitor);
     }
