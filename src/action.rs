@@ -26,7 +26,7 @@ pub mod firewall;
 pub mod packages;
 pub mod python_env;
 pub mod rabbitmq;
-mod release;
+pub mod release;
 pub mod remove;
 pub mod service;
 pub mod source;

@@ -62,6 +62,14 @@ pub enum SecretSource {
     Env(String),
     /// Made here, this many characters long (16 to 128), once per host.
     Generate(u32),
+    /// An entry of a file of environment variables. Written by nobody: the answer is the file.
+    #[serde(skip)]
+    Entry {
+        /// The file.
+        file: String,
+        /// The variable.
+        name: String,
+    },
     /// Given in the clear; allowed only with `--allow-literal-secrets` or typed.
     Literal(String),
 }
@@ -101,6 +109,8 @@ pub struct Resolved {
     pub values: BTreeMap<String, BTreeMap<String, Value>>,
     /// `stage.question` -> where it came from.
     pub origins: BTreeMap<String, Origin>,
+    /// `stage.question` -> what on this server shows the default that was detected.
+    pub reasons: BTreeMap<String, String>,
     /// `stage.question` -> the source of its value.
     pub secrets: BTreeMap<String, SecretSource>,
     /// Figures computed on the way.

@@ -16,6 +16,7 @@ pub mod event;
 pub mod health;
 pub mod journal;
 pub mod launch;
+pub mod old_releases;
 pub mod ownership;
 pub mod previous;
 pub mod replan;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod files;
 pub mod probe;
+
+pub use files::Files;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,6 +67,9 @@ pub struct Facts {
     pub rabbitmq: Vec<Node>,
     /// Whether virtual machines can run here.
     pub virtualization: Virtualization,
+    /// The files that answers name.
+    #[serde(skip)]
+    pub files: Files,
 }
 
 /// What virtual machines on this server need.

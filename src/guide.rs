@@ -145,6 +145,9 @@ pub struct Question {
     /// answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// What replaces the default where this server shows it: the first of them whose condition is true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detect: Vec<Detect>,
     /// Whether `auto` is a legal answer (it then means the default).
     #[serde(default)]
     pub auto: bool,
@@ -180,6 +183,10 @@ pub struct Question {
     /// Names that a `map` must not have; one that ends with `*` stands for all that begin so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<String>,
+    /// The question of the same stage, before this `map`, whose answer names a file with further entries: a `path`. All
+    /// of its values are secrets. An entry of the answer wins over one of the file, and that over a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries_from: Option<String>,
     /// What is open besides `ports`: an expression that gives a list such as `locals.public.ports`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<String>,
@@ -257,6 +264,7 @@ impl Question {
             kind,
             choices: Vec::new(),
             default: None,
+            detect: Vec::new(),
             auto: false,
             min: None,
             max: None,
@@ -268,6 +276,7 @@ impl Question {
             or_path: false,
             columns: Vec::new(),
             reserved: Vec::new(),
+            entries_from: None,
             beside: None,
             allow_taken: None,
             taken_hint: None,
@@ -311,6 +320,18 @@ impl QuestionKind {
     pub const fn is_number(self) -> bool {
         matches!(self, Self::Integer | Self::Port | Self::FreePort)
     }
+}
+
+/// A default that depends on what is found on this server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// The default then, a literal.
+    pub value: Value,
+    /// When: an expression, such as `files_of(application.location, 'package.json')`.
+    pub when: String,
+    /// What shows it, for people: a template that sees the value of `when` as `found`.
+    pub reason: String,
 }
 
 /// One of the values of a `choice`.

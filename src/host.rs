@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -300,6 +301,8 @@ pub const fn settled(kind: Kind, mode: u32) -> u32 {
 /// As root, no method follows a symbolic link that another user can change: a link counts only when it, its directory
 /// and all directories above belong to root and nobody else can change them. An error says which link it was.
 pub trait Host: Send + Sync {
+    /// The same host, for those who look at it later.
+    fn share(&self) -> Arc<dyn Host>;
     /// `lstat`; `None` when nothing is there (or a parent is missing).
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>>;
     /// The whole content of a regular file (links are followed).

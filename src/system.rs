@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod boot;
+pub mod env_file;
 pub mod firewall;
 pub mod net;
 pub mod packages;

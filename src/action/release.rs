@@ -3,9 +3,9 @@
 //! It is filled in a directory of its own (`<path>.releases/<key>`), and its path is a link to it. Readers of the path
 //! see the old tree or the new one and never half of one; an interrupted filling lacks its stamp; and the rollback is
 //! to restore the link and remove the directory. The key is derived from the inputs: an existing tree is not made
-//! again.
+//! again. The trees of a path pile up, so [`remove`] takes away an old one.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
@@ -13,9 +13,10 @@ use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Context, Verdict};
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
-use crate::host::{Command, Host, Kind, Meta};
+use crate::host::{Command, Host, Kind, Meta, Stat};
 use crate::progress::Progress;
-use crate::system::paths;
+use crate::system::{paths, tree};
+use crate::undo::manifest::Manifest;
 use crate::undo::{self, Undo};
 
 /// Written into a tree when it is complete: its key, and what it was resolved to (such as a commit).
@@ -26,6 +27,63 @@ const LONGEST_STAMP: u64 = 4096;
 
 /// Hexadecimal digits of the key: enough that two trees of one path never share one.
 const DIGITS: usize = 16;
+
+/// Trees of a path that are kept: the one in place, and those before it.
+pub const KEPT: usize = 5;
+
+/// Where Python keeps compiled modules. It adds them while it runs, and makes them again.
+const CACHE: &str = "__pycache__";
+
+/// The directory with the trees of `path`.
+pub fn trees_of(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{}.releases", path.file_name().unwrap_or_default().to_string_lossy()))
+}
+
+/// The path for which `dir` holds the trees: `/opt/shop/app` for `/opt/shop/app.releases`.
+pub fn path_of(dir: &Path) -> Option<PathBuf> {
+    let name = dir.file_name()?.to_str()?.strip_suffix(".releases")?;
+    Some(dir.with_file_name(name))
+}
+
+/// The tree that a link at `path` with this target leads to; none for a link of another kind.
+pub fn tree_of(path: &Path, target: &Path) -> Option<PathBuf> {
+    let trees = trees_of(path);
+    let key = target.strip_prefix(trees.file_name()?).ok()?;
+    let is_key = matches!(key.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    is_key.then(|| trees.join(key))
+}
+
+/// Whether a tree is there, and complete.
+pub fn is_complete(host: &dyn Host, tree: &Path) -> Outcome<bool> {
+    Ok(paths::stat(host, &tree.join(STAMP))?.is_some())
+}
+
+/// Removes a tree with everything in it that was there at the end of the run that made it, as `post` has it. Where
+/// somebody else changed or added a file, the whole tree stays, and the first such file is returned.
+///
+/// The stamp goes first: a tree that a crash left half removed is not complete, and is removed the next time.
+pub fn remove(host: &dyn Host, tree: &Path, post: &Manifest) -> Outcome<Option<PathBuf>> {
+    let failed = |e| Failure::new(format!("remove the old release {}", tree.display()), e);
+    let is_ours = |path: &Path, stat: &Stat| {
+        let known = post.entries.get(path).filter(|known| known.kind == stat.kind);
+        known.is_some_and(|known| {
+            stat.kind == Kind::Dir || (known.size, known.mtime, known.meta) == (stat.size, stat.mtime, stat.meta)
+        }) || path.strip_prefix(tree).is_ok_and(|below| below.components().any(|part| part.as_os_str() == CACHE))
+    };
+    let Some(stat) = paths::stat(host, tree)? else { return Ok(None) };
+    if !is_ours(tree, &stat) || stat.kind != Kind::Dir {
+        return Ok(Some(tree.to_owned()));
+    }
+    for (below, stat) in tree::walk(host, tree).map_err(failed)? {
+        let path = tree.join(below);
+        if !is_ours(&path, &stat) {
+            return Ok(Some(path));
+        }
+    }
+    host.remove(&tree.join(STAMP)).map_err(failed)?;
+    host.remove_tree(tree).map_err(failed)?;
+    Ok(None)
+}
 
 /// One version of a tree at a path.
 pub struct Release<'a> {
@@ -44,7 +102,7 @@ impl<'a> Release<'a> {
 
     /// Whether it is complete, and the link at the path points to it.
     fn is_current(&self, host: &dyn Host) -> Outcome<bool> {
-        Ok(self.standing(host)?.as_ref() == Some(&self.target()) && self.is_complete(host)?)
+        Ok(self.standing(host)?.as_ref() == Some(&self.target()) && is_complete(host, &self.dir())?)
     }
 
     /// Whether the link at the path points to another version.
@@ -66,7 +124,7 @@ impl<'a> Release<'a> {
         self.standing(cx.host)?;
         let dir = self.dir();
         let mut records = undo::parent_records(cx.host, &dir)?;
-        if !self.is_complete(cx.host)? {
+        if !is_complete(cx.host, &dir)? {
             records.push(Undo::RemoveTree { path: dir });
         }
         records.push(cx.blobs.before(cx.host, self.path)?);
@@ -78,7 +136,7 @@ impl<'a> Release<'a> {
     pub fn install(&self, cx: &Context<'_>, fill: impl FnOnce(&Path) -> Outcome<String>) -> Outcome<()> {
         self.standing(cx.host)?;
         let dir = self.dir();
-        if !self.is_complete(cx.host)? {
+        if !is_complete(cx.host, &dir)? {
             self.clear(cx, &dir)?;
             paths::make_parents(cx.host, &dir)?;
             paths::make_dir(cx.host, &dir, Meta::root(0o755))?;
@@ -113,10 +171,6 @@ impl<'a> Release<'a> {
         String::from_utf8_lossy(&stamp).lines().nth(1).map(str::to_owned)
     }
 
-    fn is_complete(&self, host: &dyn Host) -> Outcome<bool> {
-        Ok(paths::stat(host, &self.dir().join(STAMP))?.is_some())
-    }
-
     /// The present target of the link at the path, if there is one. Anything that we did not create is refused.
     fn standing(&self, host: &dyn Host) -> Outcome<Option<PathBuf>> {
         paths::missing_parents(host, self.path)?;
@@ -126,7 +180,7 @@ impl<'a> Release<'a> {
             None => Ok(None),
             Some(Kind::Symlink) => {
                 let target = paths::read_link(host, self.path)?;
-                if target.starts_with(self.releases_name()) {
+                if tree_of(self.path, &target).is_some() {
                     return Ok(Some(target));
                 }
                 Err(Failure::new(
@@ -142,15 +196,11 @@ impl<'a> Release<'a> {
 
     /// The directory of the tree itself.
     pub fn dir(&self) -> PathBuf {
-        self.path.with_file_name(self.releases_name()).join(&self.key)
+        trees_of(self.path).join(&self.key)
     }
 
     /// What the link holds: relative, so that the tree can be moved or mounted elsewhere as a whole.
     fn target(&self) -> PathBuf {
-        Path::new(&self.releases_name()).join(&self.key)
-    }
-
-    fn releases_name(&self) -> String {
-        format!("{}.releases", self.path.file_name().unwrap_or_default().to_string_lossy())
+        Path::new(trees_of(self.path).file_name().unwrap_or_default()).join(&self.key)
     }
 }

@@ -365,6 +365,11 @@ impl Interview {
         self.problems.iter().any(|problem| stage_of(&problem.path) == stage && !self.is_open(problem))
     }
 
+    /// What on this server shows the default that is taken.
+    pub fn reason(&self, path: &str) -> Option<&str> {
+        self.resolved.reasons.get(path).map(String::as_str)
+    }
+
     /// The default of a question, as text, and the names that it is computed from.
     pub fn default_of(&self, path: &str) -> Option<(String, Vec<String>)> {
         let question = self.question(path)?;
@@ -491,9 +496,11 @@ impl Interview {
             let Some((stage, id)) = path.split_once('.') else { continue };
             let value = self.resolved.values.get(stage).and_then(|answers| answers.get(id));
             let Some(Value::Object(entries)) = value else { continue };
-            let sources = entries.iter().map(|(name, text)| {
+            let sources = entries.iter().filter_map(|(name, text)| {
                 let source = self.resolved.secrets.get(&path_of(&path, name));
-                (name.clone(), source.map_or_else(|| text.clone(), |source| json!(source)))
+                // Those of a file are no rows.
+                let is_elsewhere = source.is_none() && text_of(text).contains(secret::OPEN);
+                (!is_elsewhere).then(|| (name.clone(), source.map_or_else(|| text.clone(), |source| json!(source))))
             });
             let rows = map::rows(&sources.collect());
             self.defaults.insert(path, rows);

@@ -17,6 +17,7 @@ use crate::guide::{Guide, Question, QuestionKind, Stage};
 use crate::secret;
 use crate::visible;
 
+mod entries_from;
 mod hostname;
 pub(crate) mod map;
 mod on_host;
@@ -237,10 +238,11 @@ impl<'a> Walk<'a> {
             Some((value, origin)) => self.accept(question, path, value, *origin),
         };
         match answered {
-            Some((value, origin)) => self.set(stage, question, value, Some(origin)),
-            None => {
-                self.unknown.insert(path.to_owned());
-            }
+            Some((value, origin)) => match self.with_file(stage, question, path, value, origin) {
+                Some(value) => self.set(stage, question, value, Some(origin)),
+                None => drop(self.unknown.insert(path.to_owned())),
+            },
+            None => drop(self.unknown.insert(path.to_owned())),
         }
     }
 
@@ -276,6 +278,16 @@ impl<'a> Walk<'a> {
             self.refuse(path, UNANSWERED, asked(question));
             return None;
         };
+        match self.detected(question, path) {
+            Ok(None) => {}
+            Ok(Some((value, reason))) => {
+                let accepted = self.accept(question, path, &value, Origin::Detected);
+                self.resolved.reasons.extend(accepted.is_some().then(|| (path.to_owned(), reason)));
+                return accepted;
+            }
+            // What it depends on is refused, or the guide has a defect: both are reported.
+            Err(()) => return None,
+        }
         let names = self.names_in(default);
         if self.is_unknown(&names) {
             return None;
@@ -304,6 +316,27 @@ impl<'a> Walk<'a> {
             problem.message = format!("{UNANSWERED}, because the default is not valid: {}", problem.message);
         }
         accepted
+    }
+
+    /// The first default that this server shows, and what shows it.
+    fn detected(&mut self, question: &Question, path: &str) -> Result<Option<(Value, String)>, ()> {
+        for detect in &question.detect {
+            let context = self.context.clone();
+            match self.truth(&detect.when, path, &context) {
+                Some(false) => continue,
+                None => return Err(()),
+                Some(true) => {}
+            }
+            let found = self.expressions.eval(&detect.when, &context).unwrap_or_default();
+            return match self.expressions.render_text(&detect.reason, &context.with("found", &found)) {
+                Ok(reason) => Ok(Some((detect.value.clone(), reason))),
+                Err(error) => {
+                    self.defect(path, "the reason of the default cannot be computed", &error);
+                    Err(())
+                }
+            };
+        }
+        Ok(None)
     }
 
     fn accept(&mut self, question: &Question, path: &str, given: &Value, origin: Origin) -> Option<(Value, Origin)> {

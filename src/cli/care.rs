@@ -111,8 +111,9 @@ pub(super) fn list(host: &dyn Host, name: Option<&str>, output: Output) -> Exit 
         if settings.is_empty() {
             stdio::print(&format!("{} has no settings yet; `bringup env set NAME=VALUE` adds one.\n", it.name()));
         }
-        for Setting { name, value, .. } in settings {
-            let value = value.unwrap_or_else(|| "***** (secret)".to_owned());
+        for Setting { name, value, file, .. } in settings {
+            let masked = || file.map_or_else(|| "***** (secret)".to_owned(), |file| format!("***** (in {file})"));
+            let value = value.unwrap_or_else(masked);
             stdio::print(&format!("{name}={value}\n"));
         }
         Ok(Exit::Done)

@@ -55,7 +55,7 @@ pub(super) fn rollback(host: &dyn Host, scope: &RollbackScope, output: Output) -
                 stdio::print(&format!("These {} runs will be rolled back, the latest first:\n", chosen.len()));
             }
             for run in &chosen {
-                stdio::print(&line(run));
+                stdio::print(&line(host, run));
             }
         }
         if !scope.yes && !tty_caps::confirm(host, "Roll this back?") {

@@ -8,6 +8,7 @@ use crate::cli::Output;
 use crate::cli::runs::with_runs;
 use crate::engine::decision::{self, Waiting};
 use crate::engine::health::{self, Installed};
+use crate::engine::old_releases;
 use crate::engine::rollback::shared::words;
 use crate::engine::runs::{self, Run, RunStatus};
 use crate::error::Exit;
@@ -44,7 +45,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
             stdio::print(&format!("{}\n", page(tty_caps::look(host), &installed, &health, true)));
         }
         for run in standing {
-            stdio::print(&line(run));
+            stdio::print(&line(host, run));
             if let Some(waiting) = waiting(host, run) {
                 stdio::print(&format!("  {}\n", visible::line(&ask::standing(&waiting))));
             }
@@ -53,7 +54,7 @@ pub(super) fn status(host: &dyn Host, output: Output) -> Exit {
             }
         }
         for run in waiting_runs {
-            stdio::print(&line(run));
+            stdio::print(&line(host, run));
             let left: Vec<_> = run.journal.deferred().flat_map(|entry| entry.undo.clone()).collect();
             if !left.is_empty() {
                 stdio::print(&format!("  still used by others: {}\n", words(&left)));
@@ -87,14 +88,14 @@ pub(super) fn history(host: &dyn Host, output: Output) -> Exit {
             stdio::print("bringup has not changed anything on this server yet.\n");
         }
         for run in runs {
-            stdio::print(&line(run));
+            stdio::print(&line(host, run));
         }
         Ok(Exit::Done)
     })
 }
 
 /// One line about a run.
-pub(super) fn line(run: &Run) -> String {
+pub(super) fn line(host: &dyn Host, run: &Run) -> String {
     let state = match run.state {
         RunStatus::Running => "running",
         RunStatus::Unfinished => "interrupted: resume or rollback",
@@ -105,7 +106,9 @@ pub(super) fn line(run: &Run) -> String {
         RunStatus::RolledBack => "rolled back",
     };
     let (id, guide) = (visible::line(&run.dir.id), visible::line(&run.journal.header.guide));
-    format!("{id:<32} {guide:<14} {:>11}  {state}\n", number(run.journal.standing(), "change"))
+    let gone = old_releases::missing_before(host, run).is_some();
+    let gone = if gone { "; the release before it is no longer kept" } else { "" };
+    format!("{id:<32} {guide:<14} {:>11}  {state}{gone}\n", number(run.journal.standing(), "change"))
 }
 
 /// What a run waits for, when its process lives and waits.
@@ -125,6 +128,7 @@ fn record(host: &dyn Host, run: &Run) -> serde_json::Value {
         "skipped": run.journal.skipped().collect::<Vec<_>>(),
         "waiting": waiting(host, run),
         "used_by": run.journal.waits,
+        "missing_release": old_releases::missing_before(host, run),
         "directory": run.dir.path,
     })
 }

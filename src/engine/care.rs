@@ -1,7 +1,12 @@
 //! Looking after an application that is in place: which one is meant, what its guide says about it, and runs with the
 //! answers of its last run.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::answers::file::{self, AnswersFile};
+use crate::answers::resolve::map::path_of;
 use crate::answers::resolve::{Literals, requirements, resolve_file};
 use crate::answers::{Given, Origin};
 use crate::engine::health::Installed;
@@ -14,6 +19,7 @@ use crate::guide::{Guide, load};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::plan::care::{Care, Service};
+use crate::secret;
 use crate::suggest::did_you_mean;
 
 pub mod deploy;
@@ -99,11 +105,13 @@ pub fn services(it: &Installed, care: &Care, name: Option<&str>) -> Result<Vec<S
 pub(crate) struct Record {
     guide: Guide,
     answers: AnswersFile,
+    /// By the path of a question: the names that its file had.
+    former: BTreeMap<String, Vec<String>>,
 }
 
 impl Record {
     pub(crate) fn read(host: &dyn Host, it: &Installed) -> Result<Self, Vec<Problem>> {
-        plan(it).map_err(|problem| vec![problem])?;
+        let plan = plan(it).map_err(|problem| vec![problem])?;
         let dir = RunDir::of(it.ended.as_deref().unwrap_or(&it.run));
         let refuse = |failure: &Failure| vec![Problem::in_step("", failure)];
         let settings = dir.settings(host).map_err(|e| refuse(&e))?;
@@ -120,19 +128,39 @@ impl Record {
         for (_, origin) in answers.given.values.values_mut() {
             *origin = Origin::PreviousRun;
         }
-        Ok(Self { guide, answers })
+        let former = former(&guide, plan);
+        Ok(Self { guide, answers, former })
     }
 
     /// A run with these answers, and others in the place of some.
     pub(crate) fn request(self, facts: &Facts, changed: &Given) -> Result<Request, Vec<Problem>> {
-        let unmet = requirements(&self.guide, facts);
+        let mut facts = facts.clone();
+        facts.files.former = self.former;
+        let unmet = requirements(&self.guide, &facts);
         if !unmet.is_empty() {
             return Err(unmet);
         }
-        let resolved = resolve_file(&self.guide, facts, &self.answers, changed)?;
+        let resolved = resolve_file(&self.guide, &facts, &self.answers, changed)?;
         let on_failure = self.answers.given.on_failure;
-        Ok(Request { keeps_secrets: true, ..Request::new(self.guide, facts, resolved, on_failure)? })
+        Ok(Request { keeps_secrets: true, ..Request::new(self.guide, &facts, resolved, on_failure)? })
     }
+}
+
+/// The entries of maps that a plan has from files, by the question that names the file.
+fn former(guide: &Guide, plan: &Plan) -> BTreeMap<String, Vec<String>> {
+    let mut former = BTreeMap::new();
+    for stage in &guide.stages {
+        for question in &stage.questions {
+            let Some(from) = &question.entries_from else { continue };
+            let (map, file) = (format!("{}.{}", stage.id, question.id), format!("{}.{from}", stage.id));
+            let answered = plan.answers.iter().find(|answered| answered.path == map);
+            let entries = answered.and_then(|answered| answered.value.as_object()).into_iter().flatten();
+            let of_file = |name: &str, value: &Value| value == &Value::String(secret::mark(&path_of(&file, name)));
+            let names = entries.filter(|(name, value)| of_file(name, value)).map(|(name, _)| name.clone());
+            former.insert(file.clone(), names.collect());
+        }
+    }
+    former
 }
 
 /// Says in the plan which stages come back that were rolled back separately.

@@ -13,6 +13,7 @@ use crate::action::carry::{CARRY, carry_out};
 use crate::action::service::PriorState;
 use crate::engine::event::EventKind;
 use crate::engine::journal::{Journal, JournalEntry, Record};
+use crate::engine::old_releases;
 use crate::engine::rollback::layers::{Above, height};
 use crate::engine::rollback::shared::{Split, Used};
 use crate::engine::runs::{self, Run, RunDir};
@@ -74,6 +75,7 @@ pub fn together(
 ) -> Outcome<Report> {
     let all = runs::all(host, None)?;
     let ids: Vec<String> = chosen.iter().map(|layer| layer.dir.id.clone()).collect();
+    ahead(host, &all, &ids, options)?;
     // Runs with deferred records. A single stage frees nothing: its run is still in place.
     let mut waiting: Vec<Run> = all.iter().filter(|run| !ids.contains(&run.dir.id)).cloned().collect();
     waiting.retain(|run| options.stage.is_none() && (run.waits() || run.journal.deferred().next().is_some()));
@@ -176,6 +178,7 @@ pub fn ahead<'r>(
         });
         parts.push((&run.journal, entries.collect()));
     }
+    old_releases::refuse_missing(host, &parts)?;
     Ok(parts)
 }
 

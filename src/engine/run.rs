@@ -17,7 +17,7 @@ use crate::engine::rollback::{self, Options};
 use crate::engine::runs::RunDir;
 use crate::engine::secret_store;
 use crate::engine::window::Tracker;
-use crate::engine::{data, decision, replan};
+use crate::engine::{data, decision, old_releases, replan};
 use crate::error::{Exit, Failure, Outcome};
 use crate::host::Host;
 use crate::plan::{Plan, PlannedProof};
@@ -149,6 +149,10 @@ fn begin<'a>(run: &RunContext<'a>, journal: &mut Journal, resumed: bool, announc
     if !*announced {
         announce(run, resumed);
         *announced = true;
+        if !resumed {
+            // What a crash at the end of the former run left is no part of this one.
+            old_releases::remove(run.host, &run.dir.id, run.plan, run.emit);
+        }
     }
     track(run)
 }
@@ -198,6 +202,7 @@ fn run_steps(
         return Ok(paused(run));
     }
     finish(run, journal, tracker, Exit::Done).map_err(StepError::in_step("bringup"))?;
+    old_releases::remove(run.host, &run.dir.id, run.plan, run.emit);
     Ok(Exit::Done)
 }
 

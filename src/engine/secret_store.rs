@@ -17,6 +17,7 @@ use crate::host::{Host, Kind, Meta};
 use crate::plan::SecretForm;
 use crate::secret::{Secret, Secrets, has_form, is_plain};
 use crate::state_dir::STATE_DIR;
+use crate::system::env_file;
 
 /// Characters of generated secrets: safe in URLs, YAML, INI, shells and SQL.
 const ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
@@ -228,7 +229,8 @@ pub fn keep_unavailable(host: &dyn Host, of: &Application, sources: &mut BTreeMa
         let is_there = match source {
             SecretSource::Env(variable) => host.env(variable).is_some(),
             SecretSource::File(path) => !matches!(host.stat(Path::new(path)), Ok(None)),
-            SecretSource::Generate(_) | SecretSource::Literal(_) => true,
+            // One of a file that is gone is asked for only where it keeps its value.
+            SecretSource::Generate(_) | SecretSource::Literal(_) | SecretSource::Entry { .. } => true,
         };
         if let Some(value) = kept.get(name).filter(|_| !is_there) {
             *source = SecretSource::Literal(value.expose().to_owned());
@@ -251,6 +253,8 @@ fn value(
             (format!("the environment has no variable {variable}"), "export it; sudo needs --preserve-env".to_owned())
         })?,
         SecretSource::File(path) => from_file(host, Path::new(path))?,
+        // As it is, empty or of several lines: the guide writes it for a shell.
+        SecretSource::Entry { file, name: of } => return entry(host, kept.get(name), Path::new(file), of),
         SecretSource::Generate(length) => match kept.get(name) {
             Some(secret) => secret.clone(),
             None => generate(host, *length).map_err(|e| (format!("no random numbers: {e}"), String::new()))?,
@@ -294,6 +298,17 @@ fn from_file(host: &dyn Host, path: &Path) -> Result<Secret, Refusal> {
     let content = host.read(path).map_err(unreadable)?;
     let text = String::from_utf8_lossy(&content);
     Ok(Secret::new(text.lines().next().unwrap_or("").trim_end()))
+}
+
+fn entry(host: &dyn Host, kept: Option<&Secret>, file: &Path, name: &str) -> Result<Secret, Refusal> {
+    let missing = || (format!("{} has no {name} any more", file.display()), "try again".to_owned());
+    match env_file::read(host, file).map_err(|refused| (refused.message, refused.hint))? {
+        Some(mut read) => {
+            let (_, value) = read.entries.remove(name).ok_or_else(missing)?;
+            Ok(Secret::new(value))
+        }
+        None => kept.cloned().ok_or_else(missing),
+    }
 }
 
 /// A new value for each of these generated secrets, to see what depends on them.

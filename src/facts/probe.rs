@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use listening::{Holder, holders};
 
-use super::{Application, Disk, Facts, Os, Sshd};
+use super::{Application, Disk, Facts, Files, Os, Sshd};
 use crate::host::{Host, Kind};
 
 /// Mount points that may have a file system of their own.
@@ -86,6 +86,7 @@ pub fn probe(host: &dyn Host) -> Facts {
         applied: noted(host, STANDING),
         installed_by_us: noted(host, BROUGHT),
         applications: applications(host),
+        files: Files::of(host),
     }
 }
 

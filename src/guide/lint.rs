@@ -109,6 +109,14 @@ impl Linter {
         self.unique(&format!("{at}.questions"), stage.questions.iter().map(|question| question.id.as_str()));
         for question in &stage.questions {
             self.question(stage, question);
+            if let Some(from) = &question.entries_from {
+                let before = stage.questions.iter().take_while(|other| other.id != question.id);
+                let is_file =
+                    |other: &Question| other.id == *from && other.kind == QuestionKind::Path && other.optional;
+                let known = before.into_iter().any(is_file) && question.value_pattern.is_none();
+                let why = "`entries_from` names an optional `path` before it in the same stage, and the values may be secrets";
+                self.require(&format!("{at}.{}", question.id), known, why);
+            }
             // Its own rules judge `value`: the answer is one only when they have passed.
             for (index, rule) in question.rules.iter().enumerate() {
                 self.rule(&format!("{at}.{}.rules[{index}]", question.id), rule, &["value"]);
@@ -198,6 +206,7 @@ impl Linter {
         for (field, written) in [
             ("when", column.when.is_some() || column.choices.iter().any(|choice| choice.when.is_some())),
             ("auto", column.auto),
+            ("detect", !column.detect.is_empty()),
             ("rules", !column.rules.is_empty()),
             ("columns", !column.columns.is_empty()),
             ("beside", column.beside.is_some()),
@@ -219,6 +228,17 @@ impl Linter {
         self.require(&at, told, "a `pattern` needs a `pattern_hint` in words");
         let told = question.value_pattern.is_some() == question.value_hint.is_some();
         self.require(&at, told, "a `value_pattern` needs a `value_hint` in words");
+        self.require(&at, question.detect.is_empty() || question.default.is_some(), "`detect` needs a `default`");
+        for (index, detect) in question.detect.iter().enumerate() {
+            let at = format!("{at}.detect[{index}]");
+            self.expression(&at, Some(&detect.when), &[]);
+            self.require(&at, !detect.reason.trim().is_empty(), "`reason` is missing");
+            let used = self.template(&at, &detect.reason, &["found"]);
+            self.no_secret(&at, &used);
+            let offered = question.kind != QuestionKind::Choice
+                || question.choices.iter().any(|choice| detect.value == choice.value.as_str());
+            self.require(&at, offered, "its value is none of the choices");
+        }
         if let Some(default) = &question.default {
             let used = self.template_leaves(&format!("{at}.default"), default, &[]);
             self.no_secret(&format!("{at}.default"), &used);
@@ -226,6 +246,7 @@ impl Linter {
         for (field, written, kind) in [
             ("schemes", !question.schemes.is_empty(), QuestionKind::Url),
             ("or_path", question.or_path, QuestionKind::Url),
+            ("entries_from", question.entries_from.is_some(), QuestionKind::Map),
             ("reserved", !question.reserved.is_empty(), QuestionKind::Map),
             ("value_pattern", question.value_pattern.is_some(), QuestionKind::Map),
             ("beside", question.beside.is_some(), QuestionKind::Ports),

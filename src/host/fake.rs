@@ -313,6 +313,10 @@ impl World {
 }
 
 impl Host for FakeHost {
+    fn share(&self) -> Arc<dyn Host> {
+        Arc::new(self.clone())
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
         self.look("stat", path, |world| world.files.lstat(path))
     }

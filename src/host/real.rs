@@ -17,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
@@ -80,6 +80,10 @@ impl Default for RealHost {
 }
 
 impl Host for RealHost {
+    fn share(&self) -> Arc<dyn Host> {
+        Arc::new(Self { unsynced: Mutex::default() })
+    }
+
     fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
         match path::handle(path).and_then(|found| found.metadata()) {
             Ok(found) => Ok(Some(stat(&found))),

@@ -98,7 +98,113 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
     host.exec(&["bringup", "rollback", "--yes", "--plain"]).expect(0);
     assert_eq!(listens().trim(), ":8000");
     assert_eq!(page(&host, "/"), "four lines\n");
+    let kept = host.sh("ls /opt/webapp/app.releases | wc -l").expect(0).stdout;
+    assert!(kept.trim().parse::<u32>().unwrap() <= 5, "{kept}");
     release("three lines");
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
+/// Seven releases with an environment each: five stay, a rollback to a removed one is refused before it begins, and
+/// everything can be rolled back.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn the_last_five_releases_are_kept_and_everything_goes_all_the_same() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    let before = host.manifest("before");
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask, curl]"),
+        ("web.host", "app.example.test"),
+    ]);
+    host.bringup(&file).expect(0);
+    let trees = || host.sh("ls /opt/webapp/app.releases").expect(0).stdout;
+    let release = |line: &str| host.write("/root/app/app.py", &FLASK.replace("three lines", line));
+    let first = trees();
+    for number in 2..=5 {
+        release(&format!("release {number}"));
+        host.sh("bringup deploy --plain").expect(0);
+    }
+    assert_eq!(trees().lines().count(), 5);
+    // Somebody ran Python in an old release, which leaves compiled modules.
+    host.sh("for d in /opt/webapp/app.releases/*; do python3 -m compileall -q $d; done").expect(0);
+    for number in 6..=7 {
+        release(&format!("release {number}"));
+        let told = host.sh("bringup deploy --plain").expect(0).both();
+        assert!(told.contains("removed old releases in /opt/webapp/app.releases: "), "{told}");
+    }
+    assert_eq!(trees().lines().count(), 5);
+    assert!(!trees().contains(first.trim()), "{}", trees());
+    assert_eq!(page(&host, "/"), "release 7\n");
+    let history = host.sh("bringup history").expect(0).stdout;
+    assert_eq!(history.matches("the release before it is no longer kept").count(), 2, "{history}");
+    let second = host.sh("ls /var/lib/bringup/runs | sed -n 2p").expect(0).stdout;
+    let refused = host.sh(&format!("bringup rollback --run {} --yes --plain", second.trim())).expect(1).both();
+    assert!(refused.contains("only the last 5 are kept") && refused.contains("--run"), "{refused}");
+    assert_eq!(page(&host, "/"), "release 7\n");
+    let third = refused.split("rollback --run ").nth(1).unwrap().split('`').next().unwrap();
+    host.sh(&format!("bringup rollback --run {third} --yes --plain")).expect(0);
+    assert_eq!(page(&host, "/"), "release 3\n");
+    host.sh("bringup rollback --yes --plain").expect(1);
+    // What Python compiled since is not ours to remove, and has kept the directories of two releases.
+    host.sh("cd /opt/webapp/app.releases && find . -name __pycache__ -prune -exec rm -r {} + && find . -empty -delete")
+        .expect(0);
+    release("three lines");
+    host.roll_back_all();
+    host.assert_identical(&before);
+}
+
+/// A file of settings joins the answers: refused where it is wrong, read anew, and kept where it is gone.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn settings_come_from_a_file_and_stay_when_it_is_gone() {
+    if !is_long() {
+        return;
+    }
+    let host = Host::start("bookworm", Init::Systemd);
+    push_app(&host, "flask");
+    let before = host.manifest("before");
+    // Neither the kind nor the way it is started is answered: its files tell.
+    let file = answers(&[
+        ("application.source", "directory"),
+        ("application.location", "/root/app"),
+        ("application.packages", "[python3-flask, curl]"),
+        ("application.env_file", "/root/shop.env"),
+        ("application.env", "{DEBUG: '1'}"),
+        ("web.host", "app.example.test"),
+    ]);
+    let wrong = |content: &str, mode: &str, why: &str| {
+        host.write("/root/shop.env", content);
+        host.sh(&format!("chmod {mode} /root/shop.env")).expect(0);
+        let refused = host.bringup(&file).expect(1).both();
+        assert!(refused.contains(why) && !refused.contains("hunter"), "{refused}");
+    };
+    wrong("A=1\nhunter22\n", "600", "/root/shop.env, line 2: it has no `=`");
+    wrong("A=1\nPATH=/hunter\n", "600", "/root/shop.env, line 2: 'PATH' is set already");
+    wrong("A=1\n", "666", "users other than root can change /root/shop.env");
+    assert!(host.difference(&before).lines().all(|line| line.contains("/root/")), "something was changed");
+    host.write("/root/shop.env", "API='hunter22 $x \"#1\"'\nDEBUG=0\nKEY=\"one\ntwo\"\nSHORT=\n");
+    host.sh("chmod 600 /root/shop.env").expect(0);
+    host.bringup(&file).expect(0);
+    let seen = || host.sh("bringup shell -- sh -c 'echo \"$API|$DEBUG|$KEY|$SHORT\"'").expect(0).stdout;
+    assert_eq!(seen(), "hunter22 $x \"#1\"|1|one\ntwo|\n");
+    let listed = host.sh("bringup env list").expect(0).stdout;
+    assert!(listed.contains("API=***** (in /root/shop.env)\nDEBUG=1\n") && !listed.contains("hunter"), "{listed}");
+    host.sh("! grep -r -l hunter22 /var/lib/bringup/runs /var/log").expect(0);
+    nothing_left_to_do(&host, &file);
+    let refused = host.sh("bringup env unset API --plain").expect(1).both();
+    assert!(refused.contains("API is in the file /root/shop.env"), "{refused}");
+    host.sh("sed -i s/hunter22/hunter23/ /root/shop.env").expect(0);
+    let told = host.sh("bringup deploy --plain").expect(0).both();
+    assert!(crate::host::moved(&told).contains(&"restart webapp.service"), "{told}");
+    assert!(seen().starts_with("hunter23 "), "{}", seen());
+    host.sh("rm /root/shop.env && bringup env set MORE=2 --plain").expect(0);
+    assert!(seen().starts_with("hunter23 "), "{}", seen());
     host.roll_back_all();
     host.assert_identical(&before);
 }

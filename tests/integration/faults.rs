@@ -7,6 +7,7 @@ mod firewall;
 mod guarded;
 mod names;
 mod others;
+mod releases;
 mod running;
 mod shared;
 mod sites;
@@ -228,8 +229,7 @@ fn a_rollback_killed_at_any_change_goes_on_and_leads_back() {
         for cut in [Cut::Before, Cut::Halfway, Cut::After] {
             let host = fresh();
             run(&host, OnFailure::Rollback);
-            let start = host.changes();
-            host.kill_after(start + n, cut);
+            host.kill_after(n, cut);
             let _ = back(&host);
             host.revive();
             back(&host).unwrap_or_else(|e| panic!("kill at change {n}, {cut:?}: {e}"));

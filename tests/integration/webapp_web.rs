@@ -1,7 +1,13 @@
-//! The web server of one's own application: its names.
+//! The web server of one's own application, and how the application is started.
 
 use bringup::action::Action;
+use bringup::answers::Given;
+use bringup::answers::file as answers_file;
+use bringup::answers::resolve::{Literals, survey};
 use bringup::error::Problem;
+use bringup::facts::{Facts, Files};
+use bringup::guide::{Guide, load};
+use bringup::host::fake::FakeHost;
 use bringup::plan::Plan;
 use bringup::proof::Proof;
 
@@ -182,4 +188,52 @@ fn paths_that_would_not_work_or_write_configuration_are_refused() {
     ] {
         refused(&format!("web: {{host: shop.example.org, {web}}}\n"), why);
     }
+}
+
+/// How it is started by default with these files in its directory, each with its content, and what is good to know.
+fn kind(source: &str, files: &[(&str, &str)]) -> (String, Vec<String>) {
+    let host = FakeHost::new();
+    host.put_file("/srv/shop/README", "", 0o644);
+    for (name, content) in files {
+        host.put_file(format!("/srv/shop/{name}"), *content, 0o644);
+    }
+    let facts = Facts { files: Files::of(&host), ..facts("bookworm", "systemd") };
+    let answers = format!(
+        "version: 1\nguide: webapp\napplication: {{source: {source}, location: /srv/shop}}\nweb: {{host: shop.example.org}}\n"
+    );
+    let guide = load::load("webapp").unwrap();
+    let file = read(&answers, &guide);
+    let (resolved, _) = survey(&guide, &facts, &file, &|_| String::new());
+    let kind = resolved.values["application"]["kind"].as_str().unwrap().to_owned();
+    let reason = resolved.reasons.get("application.kind").cloned().unwrap_or_default();
+    let warnings = resolved.warnings.into_iter().filter(|warning| warning.contains("/srv/shop"));
+    (format!("{kind}: {reason}"), warnings.collect())
+}
+
+fn read(answers: &str, guide: &Guide) -> Given {
+    answers_file::read("answers.yaml", answers.as_bytes(), guide, Literals::Refused).unwrap().given
+}
+
+#[test]
+fn how_it_is_started_follows_from_the_files_in_its_directory() {
+    for (files, expected) in [
+        (&[][..], "wsgi: "),
+        (&[("manage.py", ""), ("asgi.py", ""), ("package.json", "")], "wsgi: manage.py is there"),
+        (&[("wsgi.py", "")], "wsgi: wsgi.py is there"),
+        (&[("asgi.py", ""), ("requirements.txt", "flask")], "asgi: asgi.py is there"),
+        (&[("requirements.txt", "FastAPI[all]==0.1\n")], "asgi: requirements.txt has fastapi"),
+        (&[("pyproject.toml", "dependencies = ['starlette>1']")], "asgi: pyproject.toml has starlette"),
+        (&[("requirements.txt", "flask"), ("package.json", "{}")], "wsgi: requirements.txt is there"),
+        (&[("Pipfile", "")], "wsgi: Pipfile is there"),
+        (&[("uv.lock", "")], "wsgi: uv.lock is there"),
+        (&[("package.json", "{}")], "command: package.json is there"),
+        (&[("Procfile", "web: ./shop")], "command: Procfile is there"),
+        (&[("package.json/x", "")], "wsgi: "),
+    ] {
+        assert_eq!(kind("directory", files), (expected.to_owned(), Vec::new()), "{files:?}");
+    }
+    // A repository stays with the default, wherever it is, and an image is built elsewhere.
+    assert_eq!(kind("git", &[("package.json", "{}")]).0, "wsgi: ");
+    let (kind, told) = kind("directory", &[("Dockerfile", "FROM x")]);
+    assert!(kind == "wsgi: " && told[0].contains("/srv/shop has a Dockerfile, and no image is built here"), "{told:?}");
 }

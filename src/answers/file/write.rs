@@ -9,6 +9,7 @@ use crate::answers::resolve::map::path_of;
 use crate::answers::{OnFailure, Resolved, SecretSource};
 use crate::error::Outcome;
 use crate::guide::{Guide, QuestionKind};
+use crate::secret::OPEN;
 use crate::yaml;
 
 /// The file for these answers, with where each came from. Secrets stay references; one that was typed is
@@ -50,7 +51,9 @@ pub fn write(guide: &Guide, resolved: &Resolved, on_failure: OnFailure) -> Outco
                     let entry = |(name, text): (&String, &Value)| {
                         (name.clone(), secret(&path_of(&path, name)).unwrap_or_else(|| text.clone()))
                     };
-                    Value::Object(entries.iter().map(entry).collect())
+                    // Those of a file stay there.
+                    let is_own = |(_, value): &(String, Value)| !value.as_str().unwrap_or_default().contains(OPEN);
+                    Value::Object(entries.iter().map(entry).filter(is_own).collect())
                 }
                 value => secret(&path).unwrap_or_else(|| value.clone()),
             };

@@ -98,7 +98,7 @@ fn row(
     Ok((name.to_owned(), entry.map_err(|refusal| (cell, refusal))?))
 }
 
-fn name_of(question: &Question, name: &str) -> Result<(), Refusal> {
+pub(super) fn name_of(question: &Question, name: &str) -> Result<(), Refusal> {
     let pattern = question.pattern.as_deref().unwrap_or("[A-Za-z_][A-Za-z0-9_]*");
     let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
     if name.len() > 255 || !whole.is_ok_and(|whole| whole.is_match(name)) {

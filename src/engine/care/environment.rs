@@ -24,6 +24,9 @@ pub struct Setting {
     pub value: Option<String>,
     /// Whether it is a secret.
     pub secret: bool,
+    /// The file that it is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 /// A change of a setting.
@@ -63,14 +66,20 @@ pub fn parse(text: &str) -> Assignment {
 /// The settings of the last run, by name.
 pub fn settings(it: &Installed, care: &Care) -> Result<Vec<Setting>, Problem> {
     let path = path(it, care)?;
-    let answered = plan(it)?.answers.iter().find(|answered| answered.path == path);
+    let plan = plan(it)?;
+    let answered = plan.answers.iter().find(|answered| answered.path == path);
     let Some(Value::Object(entries)) = answered.map(|answered| &answered.value) else {
         return Err(without(it));
     };
     let setting = |(name, value): (&String, &Value)| {
         let text = value.as_str().unwrap_or_default();
         let secret = text.contains(secret::OPEN);
-        Setting { name: name.clone(), value: (!secret).then(|| text.to_owned()), secret }
+        // The placeholder names the answer with the file, where it is from one.
+        let of = text.strip_prefix(secret::OPEN).and_then(|text| text.strip_suffix(secret::CLOSE));
+        let of = of.and_then(|text| text.strip_suffix(name.as_str())?.strip_suffix('.')).filter(|of| *of != path);
+        let file = of.and_then(|of| plan.answers.iter().find(|answered| answered.path == of));
+        let file = file.and_then(|answered| answered.value.as_str()).map(str::to_owned);
+        Setting { name: name.clone(), value: (!secret).then(|| text.to_owned()), secret, file }
     };
     Ok(entries.iter().map(setting).collect())
 }
@@ -89,7 +98,8 @@ pub fn changed(host: &dyn Host, it: &Installed, care: &Care, changes: &[Change])
     for change in changes {
         match change {
             Change::Text(name, value) => {
-                let is_secret = known.iter().any(|setting| setting.secret && setting.name == *name);
+                // One of a file counts as a secret only there.
+                let is_secret = known.iter().any(|known| known.secret && known.file.is_none() && known.name == *name);
                 if is_secret || is_for_secrets(name) {
                     problems.push(on_the_command_line(path, name));
                 }
@@ -103,7 +113,8 @@ pub fn changed(host: &dyn Host, it: &Installed, care: &Care, changes: &[Change])
             }
             Change::Unset(name) => {
                 if entries.remove(name).is_none() {
-                    problems.push(unknown(it, name, &known));
+                    let file = known.iter().find(|known| known.name == *name).and_then(|known| known.file.as_ref());
+                    problems.push(file.map_or_else(|| unknown(it, name, &known), |file| in_file(name, file)));
                 }
             }
         }
@@ -131,6 +142,11 @@ fn unknown(it: &Installed, name: &str, known: &[Setting]) -> Problem {
     let names: Vec<&str> = known.iter().map(|setting| setting.name.as_str()).collect();
     let hint = if names.is_empty() { "there is none".to_owned() } else { format!("settings: {}", names.join(", ")) };
     Problem::new(format!("{} has no setting {name}", it.name()), hint)
+}
+
+fn in_file(name: &str, file: &str) -> Problem {
+    let hint = format!("remove it there, then `bringup deploy`; `bringup env set {name}=` gives it another value");
+    Problem::new(format!("{name} is in the file {file}"), hint)
 }
 
 /// Every user of the server can read the command lines of processes, and shells keep theirs.

@@ -34,7 +34,8 @@ questions:
   - {id: source, ask: Kind?, type: text, default: git, help: h}
   - {id: location, ask: Where?, type: text, default: 'https://git.example.org/shop.git', help: h}
   - {id: reference, ask: Which?, type: text, default: '', optional: true, help: h}
-  - {id: env, ask: Settings?, type: map, default: {}, optional: true, help: h}
+  - {id: env_file, ask: Which file?, type: path, default: '', optional: true, help: h}
+  - {id: env, ask: Settings?, type: map, default: {}, optional: true, entries_from: env_file, reserved: [PORT], help: h}
 actions:
   - id: code
     reason: the code
@@ -235,8 +236,8 @@ fn settings_are_set_and_removed_and_secrets_never_shown() {
     ran(&host, "{env: {DEBUG: '0', KEY: {generate: 50}, SMTP_PASSWORD: {file: /root/smtp}}}");
     let (it, care) = only(&host);
     let shown = settings(&it, &care).unwrap();
-    let secret = |name: &str| Setting { name: name.to_owned(), value: None, secret: true };
-    let debug = Setting { name: "DEBUG".to_owned(), value: Some("0".to_owned()), secret: false };
+    let secret = |name: &str| Setting { name: name.to_owned(), value: None, secret: true, file: None };
+    let debug = Setting { name: "DEBUG".to_owned(), value: Some("0".to_owned()), secret: false, file: None };
     assert_eq!(shown, [debug, secret("KEY"), secret("SMTP_PASSWORD")]);
     let changes = [text("DEBUG", "1"), text("URL", "a b"), Change::Unset("SMTP_PASSWORD".to_owned())];
     let request = changed(&host, &it, &care, &changes).unwrap();
@@ -295,6 +296,91 @@ fn a_secret_whose_source_is_gone_keeps_its_value() {
     assert_eq!((is("A"), is("B")), (former.clone(), former));
     assert_eq!(is("C"), SecretSource::File("/root/new".to_owned()));
     assert_eq!(is("D"), SecretSource::File("/root/never".to_owned()));
+}
+
+fn values(host: &FakeHost, request: &Request) -> BTreeMap<String, String> {
+    let mut sources = request.resolved.secrets.clone();
+    let of = request.plan.application();
+    secret_store::keep_unavailable(host, &of, &mut sources);
+    let kept = secret_store::load(host, &of);
+    let secrets = secret_store::gather(host, &kept, &sources, &request.plan.secret_patterns).unwrap();
+    secret_store::save(host, &of, &secrets).unwrap();
+    secrets.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())).collect()
+}
+
+/// Its names join the answers, its values are secrets, and where it is gone the former ones stay.
+#[test]
+fn a_file_of_settings_is_read_anew_and_keeps_its_values_when_it_is_gone() {
+    let host = host();
+    host.put_file("/root/shop.env", "A=hunter22\nDEBUG=0\nEMPTY=\nKEY='one\ntwo'\n", 0o600);
+    let request = ran(&host, "{env_file: /root/shop.env, env: {DEBUG: '1', OWN: x}}");
+    let env = &request.resolved.values["application"]["env"];
+    let mark = |name: &str| json!(crate::secret::mark(&format!("application.env_file.{name}")));
+    let of_file = json!({"A": mark("A"), "DEBUG": "1", "EMPTY": mark("EMPTY"), "KEY": mark("KEY"), "OWN": "x"});
+    assert_eq!(*env, of_file);
+    let wanted = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| (format!("application.env_file.{name}"), (*value).to_owned())).collect()
+    };
+    assert_eq!(values(&host, &request), wanted(&[("A", "hunter22"), ("EMPTY", ""), ("KEY", "one\ntwo")]));
+    let answers = file::write(&request.guide, &request.resolved, OnFailure::Rollback).unwrap();
+    assert!(
+        answers.contains("env: {DEBUG: \"1\", OWN: x}") && answers.contains("env_file: /root/shop.env"),
+        "{answers}"
+    );
+    for text in [answers, serde_json::to_string(&request.plan).unwrap()] {
+        assert!(!text.contains("hunter22") && !text.contains("two"), "{text}");
+    }
+    // In the wizard, its names are no rows.
+    let read = file::read(
+        "a.yaml",
+        b"version: 1\nguide: shops\napplication: {env_file: /root/shop.env}\n",
+        &request.guide,
+        Literals::Refused,
+    );
+    let interview = crate::answers::interview::Interview::new(request.guide.clone(), probe(&host), read.unwrap().given);
+    assert_eq!((interview.text("application.env"), interview.is_given("application.env")), (String::new(), false));
+    // `env` shows where they are, and does not remove them from there; what is set wins.
+    let (it, care) = only(&host);
+    let shown = settings(&it, &care).unwrap();
+    assert_eq!(shown[0].file.as_deref(), Some("/root/shop.env"));
+    assert_eq!((shown[1].value.as_deref(), shown[1].file.as_deref()), (Some("1"), None));
+    let refused = told(&changed(&host, &it, &care, &[Change::Unset("A".to_owned())]).unwrap_err());
+    assert!(refused.contains("A is in the file /root/shop.env"), "{refused}");
+    let other = changed(&host, &it, &care, &[text("EMPTY", "x"), Change::Unset("DEBUG".to_owned())]).unwrap();
+    let env = &other.resolved.values["application"]["env"];
+    assert_eq!((&env["EMPTY"], &env["DEBUG"]), (&json!("x"), &mark("DEBUG")));
+    // Read anew.
+    host.put_file("/root/shop.env", "A='hunter23 $'\nNEW=\n", 0o640);
+    let again = changed(&host, &it, &care, &[]).unwrap();
+    assert_eq!(values(&host, &again), wanted(&[("A", "hunter23 $"), ("NEW", "")]));
+    record(&host, &again);
+    let (it, care) = only(&host);
+    host.remove(Path::new("/root/shop.env")).unwrap();
+    let gone = changed(&host, &it, &care, &[]).unwrap();
+    assert_eq!(values(&host, &gone), wanted(&[("A", "hunter23 $"), ("NEW", "")]));
+    assert!(gone.plan.warnings.iter().any(|text| text.contains("/root/shop.env is gone")), "{:?}", gone.plan.warnings);
+    host.put_file("/root/shop.env", "A=1\nPORT=3\n", 0o604);
+    let refused = told(&changed(&host, &it, &care, &[]).unwrap_err());
+    assert!(refused.contains("/root/shop.env, line 2: 'PORT' is set already"), "{refused}");
+    host.put_file("/root/shop.env", "A=1\n", 0o604);
+    let exposed = changed(&host, &it, &care, &[]).unwrap();
+    assert!(exposed.plan.warnings.iter().any(|text| text.contains("other users of this server can read")));
+}
+
+/// A generated default gives way to a file that has the name.
+#[test]
+fn a_file_wins_over_a_default() {
+    let host = host();
+    let stage = STAGE.replace("type: map, default: {}", "type: map, default: {KEY: {generate: 50}}");
+    host.put_file("/root/shops/01.yaml", &stage, 0o644);
+    host.put_file("/root/shop.env", "KEY=mine\n", 0o600);
+    let request = ran(&host, "{env_file: /root/shop.env}");
+    let names: Vec<&String> = request.resolved.secrets.keys().collect();
+    assert_eq!(names, ["application.env_file.KEY"]);
+    let (it, care) = only(&host);
+    let again = changed(&host, &it, &care, &[text("B", "1")]).unwrap();
+    let names: Vec<&String> = again.resolved.secrets.keys().collect();
+    assert_eq!(names, ["application.env_file.KEY"]);
 }
 
 fn service(log: Option<&str>) -> Service {

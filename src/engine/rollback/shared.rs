@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::action::Action;
+use crate::action::{Action, release};
 use crate::engine::journal::Journal;
 use crate::plan::Plan;
 use crate::system::packages::listed;
@@ -130,8 +130,11 @@ impl Used {
     }
 
     fn has_path(&self, path: &Path) -> bool {
-        let is = |path: &Path| self.paths.contains(path) || release_of(path).is_some_and(|of| self.paths.contains(&of));
-        is(path) || path.parent().is_some_and(|parent| release_of(parent).is_some_and(|of| self.paths.contains(&of)))
+        let is = |path: &Path| {
+            self.paths.contains(path) || release::path_of(path).is_some_and(|of| self.paths.contains(&of))
+        };
+        is(path)
+            || path.parent().is_some_and(|parent| release::path_of(parent).is_some_and(|of| self.paths.contains(&of)))
     }
 
     /// Whether it has an action for this service, `manager:name`.
@@ -306,12 +309,6 @@ fn path_of(undo: &Undo) -> Option<&Path> {
         Undo::RemoveDir { path } | Undo::RemoveTree { path } | Undo::RemoveData { path } => Some(path),
         _ => undo.path(),
     }
-}
-
-/// `/opt/shop/app` for `/opt/shop/app.releases`, the trees that the link points to.
-fn release_of(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?.strip_suffix(".releases")?;
-    Some(path.with_file_name(name))
 }
 
 /// The absolute paths in a text.

@@ -6,6 +6,7 @@ use minijinja::value::Serde;
 use serde_json::Value;
 
 use crate::facts::Facts;
+use crate::guide::expression::functions;
 use crate::guide::{Guide, OTHER};
 
 /// `facts`, `release`, `locals`, one name per stage, and extras such as `item`. Cheap to clone.
@@ -21,6 +22,8 @@ impl Context {
     pub fn new(facts: &Facts) -> Self {
         let mut context = Self::default();
         context.names.insert("facts".to_owned(), Serde(facts).into());
+        let files = functions::Looker(facts.files.clone());
+        context.names.insert(functions::FILES.to_owned(), minijinja::Value::from_object(files));
         context.names.insert("locals".to_owned(), context.locals.clone().into());
         context
     }

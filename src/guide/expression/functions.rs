@@ -7,7 +7,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use serde::de::DeserializeOwned;
 
 use crate::facts::probe::installed;
-use crate::facts::{Application, Cluster, Instance, Listener};
+use crate::facts::{Application, Cluster, Files, Instance, Listener};
 use crate::sizing;
 
 /// Ports that [`first_free_port`] tries.
@@ -16,6 +16,8 @@ const TRIED: u16 = 100;
 /// The functions, and the facts that each depends on.
 const FUNCTIONS: &[(&str, &[&str])] = &[
     ("applied", &["facts.applied", "facts.applications"]),
+    // Whether a file is seen depends on who looks.
+    ("files_of", &["facts.root"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
     ("installed", &["facts.installed"]),
     ("installed_by_us", &["facts.installed_by_us"]),
@@ -24,12 +26,17 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
     ("size_workers", &[]),
     ("taken_port", &["facts.listening"]),
     ("unit", &["facts.init"]),
+    ("words_of", &["facts.root"]),
 ];
+
+/// The name under which expressions find the files of this server: no guide can write it.
+pub const FILES: &str = "the files";
 
 /// Makes the functions known; `guide` is whose expressions these are.
 pub fn add(environment: &mut Environment<'static>, guide: String) {
     environment
         .add_function("applied", move |state: &State<'_, '_>, name: Option<String>| applied(state, &guide, name));
+    environment.add_function("files_of", files_of);
     environment.add_function("first_free_port", first_free_port);
     environment.add_function("installed", installed);
     environment.add_function("installed_by_us", |state: &State<'_, '_>, package: String| {
@@ -40,6 +47,7 @@ pub fn add(environment: &mut Environment<'static>, guide: String) {
     environment.add_function("size_workers", size_workers);
     environment.add_function("taken_port", taken_port);
     environment.add_function("unit", unit);
+    environment.add_function("words_of", words_of);
 }
 
 /// The facts that a call of `function` looks at; none for a name that is no function.
@@ -123,6 +131,31 @@ fn first_free_port(state: &State<'_, '_>, from: u16, others: Rest<Option<u16>>) 
         Error::new(ErrorKind::InvalidOperation, why)
     })
 }
+
+/// `files_of('/srv/shop', 'package.json', 'manage.py')`: those of these names that are regular files at the top of a
+/// directory of this server; none of what is no such directory.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
+fn files_of(state: &State<'_, '_>, dir: Option<String>, names: Rest<String>) -> Vec<String> {
+    with_files(state, |files| files.which(&dir.unwrap_or_default(), &names))
+}
+
+/// `words_of('/srv/shop', 'requirements.txt', 'fastapi')`: those of these words that are in a file at the top of a
+/// directory of this server.
+#[expect(clippy::needless_pass_by_value, reason = "what minijinja calls")]
+fn words_of(state: &State<'_, '_>, dir: Option<String>, file: &str, words: Rest<String>) -> Vec<String> {
+    with_files(state, |files| files.words(&dir.unwrap_or_default(), file, &words))
+}
+
+fn with_files(state: &State<'_, '_>, look: impl FnOnce(&Files) -> Vec<String>) -> Vec<String> {
+    let files = state.lookup(FILES).unwrap_or_default();
+    files.downcast_object_ref::<Looker>().map_or_else(Vec::new, |looker| look(&looker.0))
+}
+
+/// The files of this server, for expressions.
+#[derive(Debug)]
+pub struct Looker(pub Files);
+
+impl minijinja::value::Object for Looker {}
 
 /// `unit('nginx')`: what Debian's service is called here, `nginx.service` where systemd runs and `nginx` elsewhere.
 fn unit(state: &State<'_, '_>, service: &str) -> Result<String, Error> {

@@ -347,3 +347,49 @@ care: {care}
     };
     one(&lint(&guide).iter().map(ToString::to_string).collect::<Vec<_>>(), "b.care: the stage a has it already");
 }
+
+#[test]
+fn a_map_takes_entries_from_a_file_that_an_optional_path_before_it_names() {
+    let map = |first: &str, more: &str| {
+        problems(&format!(
+            "questions:
+  - {{id: file, ask: F?, {first}, help: h}}
+  - {{id: env, ask: E?, type: map, optional: true, entries_from: file, help: h{more}}}
+"
+        ))
+    };
+    assert_eq!(map("type: path, optional: true", ""), [""; 0]);
+    for (first, more) in [
+        ("type: path, default: /x", ""),
+        ("type: text, optional: true", ""),
+        ("type: path, optional: true", ", value_pattern: '[0-9]+', value_hint: a number"),
+    ] {
+        one(&map(first, more), "`entries_from` names an optional `path` before it");
+    }
+    one(&problems("questions: [{id: n, ask: N?, type: text, default: x, entries_from: n, help: h}]\n")[..1], "a.n: ");
+}
+
+#[test]
+fn what_is_detected_is_an_answer_and_has_a_reason() {
+    let question = |detect: &str| {
+        problems(&format!(
+            "questions:
+  - id: kind
+    ask: Kind?
+    type: choice
+    help: h
+    choices: [{{value: a, label: A}}, {{value: b, label: B}}]
+    default: a
+    detect: [{detect}]
+"
+        ))
+    };
+    assert_eq!(
+        question("{value: b, when: \"files_of('/srv', 'x')\", reason: '{{ found | first }} is there'}"),
+        [""; 0]
+    );
+    one(&question("{value: c, when: 'true', reason: r}"), "its value is none of the choices");
+    one(&question("{value: b, when: 'true', reason: ' '}"), "`reason` is missing");
+    one(&question("{value: b, when: a.none, reason: r}"), "a.none");
+    one(&question("{value: b, when: 'true', reason: '{{ fuond }}'}"), "fuond");
+}

@@ -121,7 +121,9 @@ fn told(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path:
         Some(source) => kept(source),
         None => shown(question, field.value),
     };
-    voice.enter(&format!("{value} ({})", field.origin.unwrap_or(Origin::Default).words()));
+    let origin = field.origin.unwrap_or(Origin::Default).words();
+    let origin = interview.reason(path).map_or_else(|| origin.to_owned(), |reason| format!("{origin}: {reason}"));
+    voice.enter(&format!("{value} ({origin})"));
 }
 
 fn help(voice: &mut Voice<'_>, interview: &Interview, question: &Question, path: &str) {
@@ -208,6 +210,7 @@ fn kept(source: &SecretSource) -> String {
         SecretSource::Generate(length) => format!("generated, {length} characters long"),
         SecretSource::File(path) => format!("the first line of {path}"),
         SecretSource::Env(name) => format!("the variable {name}"),
+        SecretSource::Entry { file, name } => format!("{name} in {file}"),
         SecretSource::Literal(_) => "what you typed".to_owned(),
     }
 }

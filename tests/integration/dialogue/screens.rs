@@ -57,13 +57,22 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
     let (ended, screen) = talked(
         &host.as_user(1000),
         at(40),
-        "1|<||2||/srv/shop|||nodejs, git|-|||||||||3000|||||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
+        "1|<||2||/srv/shop|||nodejs, git|-||||||||||3000|||||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
     // The stages between have no question of another kind.
     let (first, rest) = screen.split_once("Web server (5 of 11)").unwrap();
     let (_, last) = rest.split_once("\nReview\n").unwrap();
     assert_snapshot!(format!("{first}...\n\nReview\n{last}"));
+}
+
+#[test]
+fn a_default_that_files_show_is_told_with_its_reason() {
+    let host = FakeHost::debian("bookworm");
+    host.put_file("/srv/shop/package.json", "{}", 0o644);
+    let screen = talked(&host, at(80), "1||2|/srv/shop|quit|3").1;
+    assert!(screen.contains("How is it started?"), "{screen}");
+    assert!(screen.contains("[Enter] A command (detected: package.json is there)"), "{screen}");
 }
 
 #[test]

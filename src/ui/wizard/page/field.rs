@@ -126,6 +126,9 @@ pub fn in_words(problem: &Problem) -> String {
 fn origin(asked: Asked<'_>, field: &Field<'_>) -> String {
     let from = match field.origin {
         Some(Origin::Default) => "default",
+        Some(Origin::Detected) if asked.interview.reason(&field.path).is_some() => {
+            asked.interview.reason(&field.path).unwrap_or_default()
+        }
         Some(Origin::Detected) if is_computed(field.question) => "computed",
         Some(Origin::Detected) => "detected",
         Some(Origin::PreviousRun) => "last run",
@@ -383,6 +386,7 @@ fn placeholder(interview: &Interview, field: &Field<'_>) -> String {
             }
             Some(SecretSource::File(path)) => format!("from the file {path}"),
             Some(SecretSource::Env(name)) => format!("from the variable {name}"),
+            Some(SecretSource::Entry { file, name }) => format!("{name} in the file {file}"),
             _ => "none".to_owned(),
         },
         (_, Some(value)) if !text_of(value).is_empty() => text_of(value),

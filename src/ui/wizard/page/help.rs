@@ -15,7 +15,9 @@ pub fn overlay(interview: &Interview, stage: &Stage, path: Option<&str>, theme: 
         parts.extend(about(interview, question));
         if let Some((value, names)) = interview.default_of(path) {
             let value = if value.is_empty() { String::new() } else { format!(": {value}") };
+            let reason = interview.reason(path).map(|reason| format!(" ({reason})"));
             let from = if names.is_empty() { String::new() } else { format!(" (from {})", names.join(", ")) };
+            let from = reason.unwrap_or(from);
             if !(value.is_empty() && from.is_empty()) {
                 parts.push((Role::Dim, format!("Default{value}{from}")));
             }

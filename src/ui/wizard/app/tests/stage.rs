@@ -7,7 +7,7 @@ use super::*;
 use crate::answers::Given;
 use crate::answers::fixture::tiny;
 use crate::answers::interview::Interview;
-use crate::facts::{Cpus, Facts, Memory, Netfilter, Os, Sshd};
+use crate::facts::{Cpus, Facts, Files, Memory, Netfilter, Os, Sshd};
 use crate::guide::{Guide, load};
 use crate::yaml;
 
@@ -105,6 +105,22 @@ fn every_stage_of_every_guide() {
             }
         }
     }
+}
+
+#[test]
+fn a_default_that_files_show_stands_with_its_reason() {
+    let host = FakeHost::new();
+    host.put_file("/srv/shop/package.json", "{}", 0o644);
+    let mut app = at(load::load("webapp").unwrap(), (80, 120), true, &[]);
+    let facts = Facts { files: Files::of(&host), ..facts() };
+    let mut interview = Interview::new(load::load("webapp").unwrap(), facts, Given::default());
+    interview.type_in("application.source", "directory");
+    interview.type_in("application.location", "/srv/shop");
+    app.tell(Msg::Opened(Box::new(interview)));
+    open(&mut app, "application");
+    let screen = screen(&app);
+    let line = screen.lines().find(|line| line.contains("How is it started?")).unwrap();
+    assert!(line.contains("package.json is there"), "{line}");
 }
 
 /// The cell of the cursor; it is on a screen of every page with something to point at.
