@@ -258,10 +258,12 @@ impl Source {
                     serde_json::to_string(&tree.iter().map(seen).collect::<Vec<_>>()).unwrap_or_default()
                 })
             }
-            From::Archive | From::Image if location.is_absolute() && self.sha256.is_empty() => host.stat(location).and_then(|stat| {
-                let stat = stat.ok_or(ErrorKind::NotFound)?;
-                Ok(format!("{}:{}:{}", stat.size, stat.mtime.sec, stat.mtime.nsec))
-            }),
+            From::Archive | From::Image if location.is_absolute() && self.sha256.is_empty() => {
+                host.stat(location).and_then(|stat| {
+                    let stat = stat.ok_or(ErrorKind::NotFound)?;
+                    Ok(format!("{}:{}:{}", stat.size, stat.mtime.sec, stat.mtime.nsec))
+                })
+            }
             From::Archive | From::Asset | From::Git | From::Image => Ok(String::new()),
         };
         match found {

@@ -23,7 +23,7 @@ run_image() {
         --cap-drop=all --security-opt=no-new-privileges --read-only --image-volume ignore \
         --volume /var/lib/{{ application.name }}:{{ locals.data_path }} \
 {% for path in locals.scratch %}
-        --tmpfs {{ path }}:rw,nosuid,nodev,mode=1777 \
+        --tmpfs {{ path }}:rw,nosuid,nodev,mode=1777,notmpcopyup \
 {% endfor %}
 {% if database.auth == 'socket' and database.engine == 'postgresql' %}
         --volume {{ locals.cluster_socket }}:{{ locals.cluster_socket }}:ro \

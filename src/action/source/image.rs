@@ -75,9 +75,8 @@ impl Source {
                 "write it as in registry.example.org/shop, or docker.io/library/nginx",
             ));
         }
-        let is_tag = |text: &str| {
-            text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
+        let is_tag =
+            |text: &str| text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         let wrong = !is_digest(&self.reference) && !is_tag(&self.reference);
         wrong.then_some(("its reference is neither a tag nor a digest", "such as v1.2, or sha256: and 64 digits"))
     }
@@ -189,7 +188,8 @@ fn tool<'a>(argv: impl IntoIterator<Item = &'a str>) -> Command {
 }
 
 fn write(host: &dyn Host, path: &Path, text: &str, mode: u32) -> Outcome<()> {
-    host.write(path, text.as_bytes(), Meta::root(mode)).map_err(|e| Failure::new(format!("write {}", path.display()), e))
+    host.write(path, text.as_bytes(), Meta::root(mode))
+        .map_err(|e| Failure::new(format!("write {}", path.display()), e))
 }
 
 /// A program beside the image: podman, with this image and with containers that are apart from those of others.
@@ -221,7 +221,8 @@ mod tests {
     const ID: &str = "sha256:2568217089d5d3b659b89bc8a52c7afff14767256309e20dac976352d6ade4b6";
 
     fn source(location: &str, reference: &str) -> Source {
-        let fields = serde_json::json!({"path": "/opt/shop/app", "from": "image", "location": location, "reference": reference});
+        let fields =
+            serde_json::json!({"path": "/opt/shop/app", "from": "image", "location": location, "reference": reference});
         serde_json::from_value(fields).unwrap()
     }
 
@@ -285,7 +286,13 @@ mod tests {
     fn a_name_without_its_registry_is_refused() {
         let bench = bench();
         let why = |location: &str, reference: &str| bench.check(&source(location, reference)).err().map(|f| f.why);
-        for wrong in ["nginx", "library/nginx", "https://registry.example.org/shop", "registry.example.org/shop:v1", "registry.example.org/Shop"] {
+        for wrong in [
+            "nginx",
+            "library/nginx",
+            "https://registry.example.org/shop",
+            "registry.example.org/shop:v1",
+            "registry.example.org/Shop",
+        ] {
             assert!(why(wrong, "v1").unwrap().contains("image with its registry"), "{wrong}");
         }
         assert!(why("registry.example.org/shop", "v1 --tls-verify=false").unwrap().contains("tag nor a digest"));
