@@ -157,7 +157,7 @@ pub struct Application {
     pub deployed: Vec<Deployed>,
 }
 
-/// A branch, as it was fetched last: runs stay at its commit until it is deployed again.
+/// A branch, or an image's tag, as it was fetched last: runs stay at its commit until it is deployed again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Deployed {
@@ -165,7 +165,7 @@ pub struct Deployed {
     pub location: String,
     /// The branch; empty for the repository's default branch.
     pub reference: String,
-    /// The commit's 40 hexadecimal digits.
+    /// The commit's 40 hexadecimal digits, or the digest of an image.
     pub commit: String,
 }
 

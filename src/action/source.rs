@@ -21,6 +21,7 @@ pub use git::Named;
 mod archive;
 mod content;
 mod git;
+mod image;
 mod links;
 mod reach;
 
@@ -28,20 +29,25 @@ mod reach;
 ///
 /// The path becomes a link to `<path>.releases/<key>`, and is pointed to another tree when the source changes. The
 /// files belong to `owner` and `group`; nobody else may change them, and the group may read them all. A branch is
-/// fetched once, and again by `bringup deploy`.
+/// fetched once, and again by `bringup deploy`; so is the tag of an image.
+///
+/// An image is kept by podman in a store of its own. The file `image` in the tree has the image's ID, and the program
+/// `podman` there is podman with that image, and with containers apart from those of others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Path of the result; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
-    /// Kind of source: `asset`, `directory`, `archive` or `git`.
+    /// Kind of source: `asset`, `directory`, `archive`, `git` or `image`.
     pub from: From,
-    /// The asset's name, the directory, the archive (path or URL) or the git URL.
+    /// The asset's name, the directory, the archive (path or URL), the git URL, or the image with its registry and without
+    /// its tag; the path of an archive that `podman save` or `docker save` wrote is an image, too.
     pub location: String,
-    /// Branch, tag or commit of a git source; the default branch when empty.
+    /// Branch, tag or commit of a git source; the default branch when empty. Tag or digest of an image; `latest` when empty.
     #[serde(default)]
     pub reference: String,
-    /// The commit of the branch in `reference` that is meant. Filled in by the planner with what `bringup deploy` found.
+    /// The commit of the branch, or the digest of the tag, in `reference` that is meant. Filled in by the planner with what
+    /// `bringup deploy` found.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub commit: String,
     /// Expected SHA-256 of an archive; unchecked when empty.
@@ -80,6 +86,8 @@ pub enum From {
     Archive,
     /// A git repository.
     Git,
+    /// A container image, in a registry or in an archive on this server.
+    Image,
 }
 
 /// Which symbolic links a tree may hold.
@@ -117,6 +125,8 @@ impl Act for Source {
             From::Directory => format!("copy {from} to {path}"),
             From::Archive => format!("unpack {from} into {path}"),
             From::Git => format!("clone {}{from} into {path}", self.version()),
+            From::Image if self.is_archived_image() => format!("load the image in {from} into {path}"),
+            From::Image => format!("fetch the image {}{from} into {path}", self.version()),
         }
     }
 
@@ -167,7 +177,8 @@ impl Source {
 
     /// "v1.0 of ", or "main (0123456789ab) of ", as the beginning of where it is from; nothing for a default branch.
     fn version(&self) -> String {
-        match (self.reference.as_str(), self.commit.get(..12)) {
+        let commit = (!self.commit.is_empty()).then(|| short(&self.commit));
+        match (self.reference.as_str(), commit) {
             ("", None) => String::new(),
             ("", Some(commit)) => format!("{commit} of "),
             (reference, None) => format!("{reference} of "),
@@ -175,9 +186,19 @@ impl Source {
         }
     }
 
-    /// What a branch, tag or commit is in the repository now; the default branch where `name` is empty.
+    /// What a branch, tag or commit is in the repository now; the default branch where `name` is empty. The tag of an image
+    /// can move, as a branch does.
     pub fn look_up(&self, host: &dyn Host, name: &str) -> Outcome<Named> {
-        git::look_up(self, host, name)
+        if self.from == From::Image { image::look_up(self, host, name) } else { git::look_up(self, host, name) }
+    }
+
+    /// Whether it is on this server, and copied as it is.
+    pub fn is_local(&self) -> bool {
+        match self.from {
+            From::Directory | From::Archive => true,
+            From::Image => self.is_archived_image(),
+            From::Asset | From::Git => false,
+        }
     }
 
     /// What the tree in place was resolved to when it was fetched, such as a commit; none where it is not in place.
@@ -193,6 +214,8 @@ impl Source {
             From::Directory => self.copy(cx, dir)?,
             From::Archive => archive::unpack(self, cx, dir)?,
             From::Git => git::clone(self, cx, dir)?,
+            // Owners and modes in it are the image's.
+            From::Image => return image::fill(self, cx, dir),
         };
         if let Some(failure) = content::directory(cx.host, dir).and_then(|entries| self.unfit(&entries)) {
             return Err(failure);
@@ -212,6 +235,11 @@ impl Source {
         }
         if [&self.location, &self.reference, &self.commit].iter().any(|text| text.starts_with('-')) {
             return refuse("its location or reference begins with `-`", "tools would take it for an option");
+        }
+        if self.from == From::Image
+            && let Some((why, hint)) = self.wrong_image()
+        {
+            return refuse(why, hint);
         }
         let local = !self.location.contains("://");
         let web = ["http://", "https://"].iter().any(|scheme| self.location.starts_with(scheme));
@@ -255,11 +283,13 @@ impl Source {
                     serde_json::to_string(&tree.iter().map(seen).collect::<Vec<_>>()).unwrap_or_default()
                 })
             }
-            From::Archive if location.is_absolute() && self.sha256.is_empty() => host.stat(location).and_then(|stat| {
-                let stat = stat.ok_or(ErrorKind::NotFound)?;
-                Ok(format!("{}:{}:{}", stat.size, stat.mtime.sec, stat.mtime.nsec))
-            }),
-            From::Archive | From::Asset | From::Git => Ok(String::new()),
+            From::Archive | From::Image if location.is_absolute() && self.sha256.is_empty() => {
+                host.stat(location).and_then(|stat| {
+                    let stat = stat.ok_or(ErrorKind::NotFound)?;
+                    Ok(format!("{}:{}:{}", stat.size, stat.mtime.sec, stat.mtime.nsec))
+                })
+            }
+            From::Archive | From::Asset | From::Git | From::Image => Ok(String::new()),
         };
         match found {
             Ok(identity) => Ok(Some(identity)),
@@ -312,6 +342,12 @@ impl Source {
         let what = || format!("set the owner and modes of {}", dir.display());
         cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e))
     }
+}
+
+/// The beginning of a commit's or a digest's digits, to tell it from others.
+pub fn short(commit: &str) -> &str {
+    let digits = commit.strip_prefix("sha256:").unwrap_or(commit);
+    digits.get(..12).unwrap_or(digits)
 }
 
 /// A location as it may be shown: without credentials.

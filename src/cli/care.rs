@@ -18,6 +18,7 @@ use crate::error::{Exit, Failure, Outcome, Problem};
 use crate::host::Host;
 use crate::plan::care::{Care, Service};
 use crate::system::accounts::Names;
+use crate::system::paths;
 use crate::system::service::{ServiceStep, Work};
 use crate::ui::prompts;
 use crate::ui::prompts::Gone;
@@ -257,7 +258,13 @@ fn open(host: &dyn Host, shell: &crate::plan::care::Shell, command: &[String], t
     if account.uid == 0 {
         return Err(Failure::new(what(), "it is the administrator").hint("a guide names a user without rights"));
     }
-    let command = shell::command(host, shell, account, command, typed);
+    let command = match &shell.opened_by {
+        Some(program) => {
+            paths::only_root_changes(host, program)?;
+            shell::in_container(host, program, command)
+        }
+        None => shell::command(host, shell, account, command, typed),
+    };
     let status = host.hand_over(&command).map_err(|e| Failure::new(what(), e))?;
     Ok(Exit::Command(u8::try_from(status).unwrap_or(1)))
 }

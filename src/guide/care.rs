@@ -60,4 +60,8 @@ pub struct CareShell {
     /// A directory of programs that come before those of the system, such as a virtual environment's `bin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<String>,
+    /// A program that root runs instead, with the command as its arguments: one that opens the shell in a container. It must
+    /// be below directories that only root can change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<String>,
 }

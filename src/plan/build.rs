@@ -261,11 +261,11 @@ impl Builder<'_> {
         Some(())
     }
 
-    /// Puts the files of an asset in, so that the plan holds all that will be written, and the commit of a branch that was
-    /// deployed.
+    /// Puts the files of an asset in, so that the plan holds all that will be written, and the commit of a branch, or
+    /// the digest of an image's tag, that was deployed.
     fn source(&mut self, id: &str, fields: &mut Map<String, Value>) -> Option<()> {
         let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        if field("from") == "git" {
+        if ["git", "image"].contains(&field("from")) {
             let is_it =
                 |known: &&Deployed| known.location == field("location") && known.reference == field("reference");
             if let Some(commit) = self.deployed.iter().find(is_it).map(|known| known.commit.clone()) {

@@ -54,4 +54,7 @@ pub struct Shell {
     /// A directory of programs that come first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<PathBuf>,
+    /// A program that root runs instead, with the command as its arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_by: Option<PathBuf>,
 }

@@ -38,6 +38,7 @@ mod logs;
 mod names;
 mod others;
 mod own_app;
+mod own_container;
 mod own_kinds;
 mod pair;
 mod preflight;

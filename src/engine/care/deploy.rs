@@ -2,7 +2,7 @@
 
 use super::{Record, plan, warn_of_gone};
 use crate::action::Action;
-use crate::action::source::{From, Named, Source};
+use crate::action::source::{From, Named, Source, short};
 use crate::answers::{Given, Origin};
 use crate::engine::health::Installed;
 use crate::engine::launch::request::Request;
@@ -34,15 +34,19 @@ pub fn next(host: &dyn Host, it: &Installed, care: &Care, reference: Option<&str
             let hint = "answer with a source of your own: `bringup` asks with the present answers";
             return refuse(format!("{name} runs what its guide brings along, which has no releases"), hint);
         }
-        (From::Directory | From::Archive, Some(_)) => {
+        (_, Some(_)) if source.is_local() => {
             let hint = "`bringup deploy` without a reference copies it as it is now";
             return refuse(format!("{name} comes from {location}, which has no branches or tags"), hint);
         }
-        (From::Directory | From::Archive, None) => format!("{name} is taken from {location} as it is now."),
-        (From::Git, reference) => {
+        (_, None) if source.is_local() => format!("{name} is taken from {location} as it is now."),
+        (_, reference) => {
             let wanted = reference.unwrap_or(&source.reference);
             let named = source.look_up(host, wanted).map_err(|failure| vec![Problem::in_step("", &failure)])?;
-            let shown = if wanted.is_empty() { "the default branch" } else { wanted };
+            let shown = match (wanted, source.from) {
+                ("", From::Image) => "latest",
+                ("", _) => "the default branch",
+                _ => wanted,
+            };
             if let (Some(reference), Some(path)) = (reference, &care.reference) {
                 changed.values.insert(path.clone(), (reference.into(), Origin::Flag));
             } else if reference.is_some() {
@@ -68,8 +72,11 @@ pub fn next(host: &dyn Host, it: &Installed, care: &Care, reference: Option<&str
                 }
                 (Named::Tag | Named::Commit, Some(_)) => format!("{shown} is deployed."),
                 (Named::Tag | Named::Commit, None) => {
-                    let kind = if named_commit(wanted) { "commit" } else { "tag" };
-                    let hint = "name the next one: `bringup deploy REF`, a branch, a tag or a commit";
+                    let (kind, hint) = match source.from {
+                        From::Image => ("digest", "name the next one: `bringup deploy REF`, a tag or a digest"),
+                        _ if named_commit(wanted) => ("commit", NEXT),
+                        _ => ("tag", NEXT),
+                    };
                     return refuse(format!("{name} is at the {kind} {wanted}, which stays what it is"), hint);
                 }
             }
@@ -80,12 +87,14 @@ pub fn next(host: &dyn Host, it: &Installed, care: &Care, reference: Option<&str
     Ok(Next { request, told })
 }
 
+const NEXT: &str = "name the next one: `bringup deploy REF`, a branch, a tag or a commit";
+
 fn named_commit(name: &str) -> bool {
     name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn told(branch: &str, commit: &str, same: bool) -> String {
-    let short = commit.get(..12).unwrap_or(commit);
+    let short = short(commit);
     if same { format!("{branch} is still at {short}.") } else { format!("{branch} is at {short} now.") }
 }
 

@@ -5,6 +5,8 @@
 //! type into the administrator's (TIOCSTI), and no way to more rights (`no_new_privs`). What is typed is kept nowhere: a
 //! history would be among the application's data.
 
+use std::path::Path;
+
 use crate::host::{Command, Host};
 use crate::plan::care::Shell;
 use crate::system::accounts::Account;
@@ -23,11 +25,25 @@ exec /bin/sh -i"#;
 /// What of the administrator's environment goes along: how the terminal is, and no more.
 const KEPT: [&str; 4] = ["TERM", "COLORTERM", "LANG", "LC_ALL"];
 
-/// The command that opens it, or runs `command` in it. `terminal`: someone sits at one.
-pub fn command(host: &dyn Host, shell: &Shell, account: &Account, command: &[String], terminal: bool) -> Command {
+/// The beginning of a command with an environment of its own.
+fn clean(host: &dyn Host) -> Vec<String> {
     let mut argv: Vec<String> = ["env", "-i"].map(str::to_owned).to_vec();
     argv.push("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned());
     argv.extend(KEPT.iter().filter_map(|name| Some(format!("{name}={}", host.env(name)?))));
+    argv
+}
+
+/// The command that opens it in a container, or runs `command` there: by the guide's program, which drops root's rights.
+pub fn in_container(host: &dyn Host, program: &Path, command: &[String]) -> Command {
+    let mut argv = clean(host);
+    argv.extend(["HOME=/root".to_owned(), program.display().to_string()]);
+    argv.extend(command.iter().cloned());
+    Command::new(argv)
+}
+
+/// The command that opens it, or runs `command` in it. `terminal`: someone sits at one.
+pub fn command(host: &dyn Host, shell: &Shell, account: &Account, command: &[String], terminal: bool) -> Command {
+    let mut argv = clean(host);
     argv.push(format!("HOME={}", account.home));
     argv.extend(["USER", "LOGNAME"].map(|name| format!("{name}={}", shell.user)));
     argv.push(format!("PS1={}:\\w\\$ ", shell.user));

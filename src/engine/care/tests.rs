@@ -439,6 +439,7 @@ fn root_reads_nothing_of_the_applications_for_its_shell() {
         directory: "/opt/shop/app".into(),
         environment: Some("/etc/shop/env".into()),
         programs: None,
+        opened_by: None,
     };
     let account = crate::system::accounts::Account {
         name: "shop".into(),
@@ -464,4 +465,15 @@ fn root_reads_nothing_of_the_applications_for_its_shell() {
     let ran = command(&["ls", "-l"], false);
     assert_eq!(&ran[ran.len() - 2..], ["ls", "-l"]);
     assert!(ran.iter().any(|word| word == "setsid") && !ran.iter().any(|word| word == "--pty"));
+}
+
+#[test]
+fn a_shell_in_a_container_is_opened_by_its_program_without_the_administrators_environment() {
+    let host = FakeHost::new();
+    host.set_env("TERM", "xterm");
+    host.set_env("CONTAINER_HOST", "tcp://192.0.2.1:1");
+    let opened = shell::in_container(&host, "/opt/shop/bin/shell".as_ref(), &["ls".to_owned(), "-l".to_owned()]).argv;
+    assert_eq!(&opened[..2], ["env", "-i"]);
+    assert_eq!(&opened[opened.len() - 3..], ["/opt/shop/bin/shell", "ls", "-l"]);
+    assert!(opened.contains(&"TERM=xterm".to_owned()) && !opened.join(" ").contains("CONTAINER_HOST"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Finding, Installed, Level};
 use crate::action::Action;
-use crate::action::source::From;
+use crate::action::source::{From, short};
 use crate::engine::drift::{self, Drift, How};
 use crate::engine::runs::Run;
 use crate::host::{Command, Host};
@@ -29,8 +29,8 @@ const NAMED: usize = 3;
 pub(super) fn version(action: &Action, commit: Option<&str>) -> Option<String> {
     let Action::Source(source) = action else { return None };
     let location = crate::visible::line(&source.location);
-    let commit = commit.filter(|commit| source.from == From::Git && *commit != source.reference);
-    Some(match (source.from, source.reference.as_str(), commit.and_then(|commit| commit.get(..12))) {
+    let commit = commit.filter(|commit| *commit != source.reference);
+    Some(match (source.from, source.reference.as_str(), commit.map(short)) {
         (From::Asset, ..) => format!("{location}, as shipped with bringup {}", env!("CARGO_PKG_VERSION")),
         (_, "", None) => location,
         (_, "", Some(commit)) => format!("{commit} of {location}"),
@@ -39,10 +39,10 @@ pub(super) fn version(action: &Action, commit: Option<&str>) -> Option<String> {
     })
 }
 
-/// The commit of a repository's sources that is in place.
+/// The commit of a repository's sources that is in place, or the digest of an image.
 pub(super) fn commit(host: &dyn Host, action: &Action) -> Option<String> {
     match action {
-        Action::Source(source) if source.from == From::Git => source.resolved(host),
+        Action::Source(source) if matches!(source.from, From::Git | From::Image) => source.resolved(host),
         _ => None,
     }
 }
