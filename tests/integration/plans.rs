@@ -83,6 +83,39 @@ web: {host: shop.example.org}
     assert_eq!(cared, [("web", "shop.service"), ("beat", "shop-beat.service")].map(|(a, b)| (a.into(), b.into())));
 }
 
+/// What a Node.js application is built, started and restarted by, with uploads, a cache and steps.
+#[test]
+fn the_files_of_a_node_application() {
+    let answers = "\
+application: {name: shop, source: directory, location: /root/shop, kind: node, release: npm run migrate, after: npm run warm,
+  uploads: /media/, interpreter: /usr/local/node/bin/node, processes: [{name: clock}]}
+queue: {cache: true}
+web: {host: shop.example.org}
+";
+    let plan = plan(&facts("bookworm", "systemd"), answers);
+    let of_it = ["application.build_program", "services.", "web.nginx_site"];
+    insta::assert_snapshot!(files(&plan, None, |id| of_it.iter().any(|start| id.starts_with(start))));
+}
+
+/// What serves a site without a program: nothing but the web server.
+#[test]
+fn the_files_of_a_static_site() {
+    let answers = |server: &str| {
+        format!(
+            "application: {{name: site, source: directory, location: /root/site, kind: static, static: dist, \
+             static_build: make, build_packages: [make], fallback: index.html}}\n\
+             web: {{host: www.example.org, server: {server}}}\n"
+        )
+    };
+    let wanted = |id: &str| ["application.", "services.", "web."].iter().any(|start| id.starts_with(start));
+    let nginx = plan(&facts("bookworm", "systemd"), &answers("nginx"));
+    let apache = plan(&facts("bookworm", "systemd"), &answers("apache"));
+    insta::assert_snapshot!(format!("{}\n{}", files(&nginx, None, wanted), files(&apache, Some(&nginx), wanted)));
+    let started: Vec<_> = nginx.actions.iter().filter(|planned| planned.id.starts_with("services.")).collect();
+    assert_eq!(started.len(), 1, "{started:?}");
+    assert!(nginx.care.unwrap().services.is_empty());
+}
+
 #[test]
 fn processes_and_jobs_need_names_times_and_systemd() {
     let refused = |more: &str, of: &str| {

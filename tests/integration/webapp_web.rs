@@ -226,8 +226,10 @@ fn how_it_is_started_follows_from_the_files_in_its_directory() {
         (&[("requirements.txt", "flask"), ("package.json", "{}")], "wsgi: requirements.txt is there"),
         (&[("Pipfile", "")], "wsgi: Pipfile is there"),
         (&[("uv.lock", "")], "wsgi: uv.lock is there"),
-        (&[("package.json", "{}")], "command: package.json is there"),
+        (&[("package.json", "{}")], "node: package.json is there"),
         (&[("Procfile", "web: ./shop")], "command: Procfile is there"),
+        (&[("index.html", "")], "static: index.html is there, and no program"),
+        (&[("index.html", ""), ("package.json", "{}")], "node: package.json is there"),
         (&[("package.json/x", "")], "wsgi: "),
     ] {
         assert_eq!(kind("directory", files), (expected.to_owned(), Vec::new()), "{files:?}");

@@ -5,7 +5,7 @@ if [ "$process" = web ]; then
 fi
 {% endif %}
 if [ -z "$line" ]; then
-    echo "which command starts \`$process\` is unknown: name it in the answers{{ ', as the script `start` in package.json,' if locals.node else '' }} or in a Procfile" >&2
+    echo "which command starts \`$process\` is unknown: name it in the answers{{ ', as the script start in package.json,' if locals.node else '' }} or in a Procfile" >&2
     exit 78
 fi
 exec sh -c "$line"

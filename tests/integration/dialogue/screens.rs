@@ -72,7 +72,7 @@ fn a_default_that_files_show_is_told_with_its_reason() {
     host.put_file("/srv/shop/package.json", "{}", 0o644);
     let screen = talked(&host, at(80), "1||2|/srv/shop|quit|3").1;
     assert!(screen.contains("How is it started?"), "{screen}");
-    assert!(screen.contains("[Enter] A command (detected: package.json is there)"), "{screen}");
+    assert!(screen.contains("[Enter] Node.js (detected: package.json is there)"), "{screen}");
 }
 
 #[test]
