@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-/// Links that are followed for one path, as in path_resolution(7).
+/// Links that are followed for one path, as in `path_resolution(7)`.
 const MOST: usize = 40;
 
 /// The first link that does not stay in the tree, as a path in it: one that is absolute, or that leaves the tree on its
