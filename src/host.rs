@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+pub mod mounts;
 pub mod outside;
 pub mod real;
 

@@ -144,6 +144,16 @@ impl FakeHost {
         self.world().disk = (free, total);
     }
 
+    /// Gives a directory a file system of its own, as an administrator who has partitions.
+    pub fn mount(&self, point: &str) {
+        // The directory is there before.
+        self.put_file(format!("{point}/lost+found/x"), "", 0o600);
+        self.world().files.mount(Path::new(point));
+        let known = self.text(crate::host::mounts::MOUNTINFO).unwrap_or_default();
+        let line = format!("40 1 8:2 / {point} rw,relatime shared:2 - ext4 /dev/sda2 rw\n");
+        self.put_file(crate::host::mounts::MOUNTINFO, known + &line, 0o444);
+    }
+
     /// Sets free and total inodes of every disk.
     pub fn set_inodes(&self, free: u64, total: u64) {
         self.world().inodes = (free, total);

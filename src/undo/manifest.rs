@@ -4,14 +4,14 @@
 //! An exact rollback needs three (measured on Debian 11, 12 and 13): `base` before the first change, `post` at the end
 //! of the run, `cur` when the rollback starts. [`crate::engine::rollback`] compares them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
-use crate::host::{Host, Kind, Meta, Stamp, Stat};
+use crate::host::{Host, Kind, Meta, Stamp, Stat, mounts};
 use crate::state_dir;
 
 /// Top-level directories without system state: virtual, temporary, removable, or home directories.
@@ -113,8 +113,11 @@ pub struct FileEntry {
     pub mtime: Stamp,
     /// Last change of anything.
     pub ctime: Stamp,
-    /// Inode.
+    /// Inode, made distinct from those of other file systems ([`mounts::salt`]).
     pub ino: u64,
+    /// Whether the directory is the mount point of a file system that holds a part of the system.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mounted: bool,
     /// SHA-256 of a file whose content is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
@@ -177,6 +180,19 @@ pub fn is_kept(path: &Path) -> bool {
     KEPT.iter().any(|prefix| path.starts_with(prefix)) && !NOT_KEPT.iter().any(|prefix| path.starts_with(prefix))
 }
 
+/// Where a scan is.
+#[derive(Clone, Copy)]
+struct Within<'a> {
+    /// The number of the device.
+    device: u64,
+    /// What makes its inodes distinct.
+    salt: u64,
+    /// Depth below the path.
+    levels: usize,
+    /// Mount points of file systems that hold a part of the system.
+    points: &'a BTreeSet<PathBuf>,
+}
+
 /// Paths that a user has nested too deep, made too long, or replaced by a link between two looks are not part of the
 /// system, and no reason to refuse a rollback.
 fn is_out_of_reach(error: &std::io::Error) -> bool {
@@ -205,36 +221,38 @@ impl Manifest {
         let root = Path::new("/");
         let failed = |e| Failure::new("look at the disk", e);
         let device = host.stat(root).map_err(failed)?.map_or(0, |stat| stat.dev);
+        let mounted = host.read(Path::new(mounts::MOUNTINFO)).unwrap_or_default();
+        let points = mounts::points(&String::from_utf8_lossy(&mounted));
+        let within = |levels| Within { device, salt: 0, levels, points: &points };
         match scope {
             ManifestScope::Disk => {
                 for name in host.list(root).map_err(failed)? {
                     if !NOT_OURS.iter().any(|skip| name == Path::new(skip)) {
-                        manifest.walk(host, &root.join(name), (device, usize::MAX), known, contents)?;
+                        manifest.walk(host, &root.join(name), within(usize::MAX), known, contents)?;
                     }
                 }
             }
             ManifestScope::Settings => {
                 for path in SETTINGS {
-                    manifest.walk(host, Path::new(path), (device, usize::MAX), known, contents)?;
+                    manifest.walk(host, Path::new(path), within(usize::MAX), known, contents)?;
                 }
                 for path in TOPS {
-                    manifest.walk(host, Path::new(path), (device, 1), known, contents)?;
+                    manifest.walk(host, Path::new(path), within(1), known, contents)?;
                 }
             }
         }
         Ok(manifest)
     }
 
-    /// `within`: the device, and the depth below `path`.
     fn walk(
         &mut self,
         host: &dyn Host,
         path: &Path,
-        within: (u64, usize),
+        within: Within<'_>,
         known: Option<&Self>,
         contents: &mut Contents,
     ) -> Outcome<()> {
-        let (device, levels) = within;
+        let mut within = within;
         if is_volatile(path) {
             return Ok(());
         }
@@ -246,33 +264,48 @@ impl Manifest {
             Err(e) if is_out_of_reach(&e) => return Ok(()),
             Err(e) => return Err(failed(e)),
         };
-        // Another file system is not part of what packages change.
-        if stat.dev != device {
-            return Ok(());
+        let mounted = stat.dev != within.device;
+        if mounted {
+            // Other file systems are not part of what packages change; nor is one that was mounted since the first scan:
+            // what it holds is not new.
+            let was_there = known.is_none_or(|known| known.entries.get(path).is_some_and(|entry| entry.mounted));
+            if !within.points.contains(path) || !was_there {
+                return Ok(());
+            }
+            (within.device, within.salt) = (stat.dev, mounts::salt(path));
         }
-        let entry = Self::entry(host, path, &stat, known, contents);
+        let entry = Self::entry(host, path, &stat, (mounted, within.salt), known, contents);
         self.entries.insert(path.to_owned(), entry);
-        if stat.kind == Kind::Dir && levels > 0 {
+        if stat.kind == Kind::Dir && within.levels > 0 {
             // It may vanish meanwhile, too.
             let names = match host.list(path) {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound || is_out_of_reach(&e) => Vec::new(),
                 names => names.map_err(failed)?,
             };
             for name in names {
-                self.walk(host, &path.join(name), (device, levels - 1), known, contents)?;
+                let below = Within { levels: within.levels - 1, ..within };
+                self.walk(host, &path.join(name), below, known, contents)?;
             }
         }
         Ok(())
     }
 
-    fn entry(host: &dyn Host, path: &Path, stat: &Stat, known: Option<&Self>, contents: &mut Contents) -> FileEntry {
+    fn entry(
+        host: &dyn Host,
+        path: &Path,
+        stat: &Stat,
+        (mounted, salt): (bool, u64),
+        known: Option<&Self>,
+        contents: &mut Contents,
+    ) -> FileEntry {
         let mut entry = FileEntry {
             kind: stat.kind,
             meta: stat.meta,
             size: stat.size,
             mtime: stat.mtime,
             ctime: stat.ctime,
-            ino: stat.ino,
+            ino: stat.ino ^ salt,
+            mounted,
             hash: None,
             target: None,
             xattrs: Vec::new(),

@@ -156,3 +156,23 @@ while os.path.isdir('/var/lib/webapp'):
     // What led back is of no use any more, and holds passwords.
     host.sh("! ls /var/lib/bringup/runs/*/*.pack && ! test -e /var/lib/bringup/runs/*/blobs").expect(0);
 }
+
+/// /opt and /var/lib on file systems of their own, as on many servers.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn file_systems_of_their_own_are_rolled_back_too() {
+    let host = Host::start("bookworm", Init::Systemd);
+    host.sh(
+        "cp -a /var/lib /run/kept && mount -t tmpfs new /var/lib && cp -a /run/kept/. /var/lib && rm -r /run/kept && \
+         mount -t tmpfs new /opt && chmod 755 /opt /var/lib && \
+         until systemctl -q is-active opt.mount var-lib.mount; do sleep 0.1; done",
+    )
+    .expect(0);
+    let before = host.manifest("before");
+    host.bringup(&base(&[("database.engine", "postgresql")])).expect(0);
+    host.sh("test -d /opt/webapp/app && test -d /var/lib/postgresql").expect(0);
+    host.sh("echo theirs > /opt/theirs && mkdir /var/lib/theirs && echo theirs > /var/lib/theirs/note").expect(0);
+    host.roll_back_all();
+    host.sh("grep theirs /opt/theirs /var/lib/theirs/note && rm -r /opt/theirs /var/lib/theirs").expect(0);
+    host.assert_identical(&before);
+}

@@ -7,6 +7,7 @@ mod firewall;
 mod guarded;
 mod names;
 mod others;
+mod partitions;
 mod releases;
 mod running;
 mod shared;

@@ -80,6 +80,7 @@ fn entry(size: u64) -> manifest::FileEntry {
         mtime: at,
         ctime: at,
         ino: 1,
+        mounted: false,
         hash: None,
         target: None,
         xattrs: Vec::new(),

@@ -237,6 +237,7 @@ mod tests {
             mtime: at,
             ctime: at,
             ino: size,
+            mounted: false,
             hash: None,
             target: None,
             xattrs: Vec::new(),

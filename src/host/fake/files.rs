@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::host::real::is_absent;
-use crate::host::{Kind, Meta, Stamp, Stat, Writer, settled};
+use crate::host::{Kind, Meta, Stamp, Stat, Writer, mounts, settled};
 
 /// How many links are followed before it is called a loop, as in Linux.
 const MAX_LINKS: usize = 40;
@@ -18,6 +18,8 @@ pub(super) struct Files {
     last_inode: u64,
     /// Whether what is written now is another's.
     pub(super) by_somebody: bool,
+    /// Directories with file systems of their own.
+    mounts: BTreeSet<PathBuf>,
     /// Inodes of what someone else wrote.
     others: BTreeSet<u64>,
     /// Links that another user can change are refused, as the real host's methods do; programs follow every link.
@@ -89,7 +91,7 @@ impl Files {
             mtime: node.mtime,
             ctime: node.ctime,
             ino: node.inode,
-            dev: device(&path),
+            dev: self.device(&path),
         })
     }
 
@@ -328,13 +330,30 @@ impl Files {
 
     /// Inodes of what someone else wrote.
     pub(super) fn others(&self) -> impl Iterator<Item = u64> {
-        self.others.iter().copied()
+        let told = self.iter().map(|(path, node)| self.writer(path, node));
+        told.filter(|(_, writer)| *writer == Writer::Other).map(|(file, _)| file)
     }
 
-    /// The inode of a file, and who wrote it.
-    pub(super) fn writer(&self, node: &Node) -> (u64, Writer) {
+    /// The inode of a file, as scans of the disk name it, and who wrote it.
+    pub(super) fn writer(&self, path: &Path, node: &Node) -> (u64, Writer) {
         let writer = if self.others.contains(&node.inode) { Writer::Other } else { Writer::Ours };
-        (node.inode, writer)
+        let point = self.mounts.iter().rfind(|point| path.starts_with(point));
+        (node.inode ^ point.map_or(0, |point| mounts::salt(point)), writer)
+    }
+
+    /// Gives a directory a file system of its own.
+    pub(super) fn mount(&mut self, point: &Path) {
+        self.mounts.insert(point.to_owned());
+    }
+
+    /// Kernel and memory file systems are devices of their own.
+    fn device(&self, path: &Path) -> u64 {
+        let other = ["/proc", "/sys", "/dev", "/run", "/tmp"];
+        match self.mounts.iter().rposition(|point| path.starts_with(point)) {
+            Some(at) => 3 + at as u64,
+            None if other.iter().any(|root| path.starts_with(root)) => 2,
+            None => 1,
+        }
     }
 
     fn touch_parent(&mut self, path: &Path, now: Stamp) {
@@ -427,10 +446,4 @@ impl Files {
 fn parts(path: &Path) -> Vec<PathBuf> {
     let parts = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     parts.rev().map(|part| PathBuf::from(part.as_os_str())).collect()
-}
-
-/// Kernel and memory file systems are devices of their own.
-fn device(path: &Path) -> u64 {
-    let other = ["/proc", "/sys", "/dev", "/run", "/tmp"];
-    if other.iter().any(|root| path.starts_with(root)) { 2 } else { 1 }
 }

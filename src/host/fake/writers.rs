@@ -105,7 +105,7 @@ impl Watch for Told {
             return None;
         }
         let files = world.files.iter().filter(|(_, node)| node.kind == Kind::File);
-        Some(files.map(|(_, node)| world.files.writer(node)).collect())
+        Some(files.map(|(path, node)| world.files.writer(path, node)).collect())
     }
 }
 

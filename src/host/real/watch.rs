@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::host::{Watch, Writer};
+use crate::host::{Watch, Writer, mounts};
 
 /// How often the file of the last sign of life is touched.
 const BEAT: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ struct Shared {
 struct Seen {
     group: Fanotify,
     writers: BTreeMap<u64, Writer>,
+    /// What makes the inodes of file systems distinct, by the numbers of their devices.
+    salts: HashMap<u64, u64>,
     processes: HashMap<i32, Writer>,
     own: Own,
     lost: bool,
@@ -122,8 +124,21 @@ impl Seen {
         let mask = MaskFlags::FAN_CLOSE_WRITE | MaskFlags::FAN_OPEN_EXEC;
         let mark = MarkFlags::FAN_MARK_ADD | MarkFlags::FAN_MARK_FILESYSTEM;
         group.mark(mark, mask, rustix::fs::CWD, Some("/"))?;
+        let mut salts = HashMap::new();
+        for point in mounts::points(&fs::read_to_string(mounts::MOUNTINFO).unwrap_or_default()) {
+            // Of one that cannot be watched nothing is known.
+            if group.mark(mark, mask, rustix::fs::CWD, Some(&point)).is_ok()
+                && let Ok(found) = fs::metadata(&point)
+            {
+                salts.insert(found.dev(), mounts::salt(&point));
+            }
+        }
+        // Also where it is mounted a second time.
+        if let Ok(root) = fs::metadata("/") {
+            salts.insert(root.dev(), mounts::salt(Path::new("/")));
+        }
         let own = Own::read();
-        Ok(Self { group, writers: BTreeMap::new(), processes: HashMap::new(), own, lost: false })
+        Ok(Self { group, writers: BTreeMap::new(), salts, processes: HashMap::new(), own, lost: false })
     }
 
     /// Takes up all events that wait.
@@ -140,9 +155,12 @@ impl Seen {
                     self.processes.insert(pid, self.own.writer(pid));
                 }
                 let Some(fd) = event.fd().filter(|_| mask.contains(MaskFlags::FAN_CLOSE_WRITE)) else { continue };
-                if let Ok(stat) = rustix::fs::fstat(fd) {
+                if let Ok(stat) = rustix::fs::fstat(fd)
+                    && let Some(salt) = self.salts.get(&stat.st_dev)
+                {
+                    let file = stat.st_ino ^ salt;
                     let writer = self.writer(pid);
-                    self.writers.insert(stat.st_ino, writer);
+                    self.writers.insert(file, writer);
                 }
             }
             if events.is_empty() {
@@ -288,8 +306,6 @@ fn beat(alive: &Path, others: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 

@@ -11,6 +11,7 @@ fn entry(kind: Kind) -> FileEntry {
         mtime: Stamp { sec: 100, nsec: 1 },
         ctime: Stamp { sec: 100, nsec: 1 },
         ino: 7,
+        mounted: false,
         hash: None,
         target: None,
         xattrs: Vec::new(),

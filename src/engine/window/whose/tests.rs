@@ -100,7 +100,18 @@ impl Window {
 fn entry(kind: Kind) -> FileEntry {
     let at = Stamp { sec: 100, nsec: 0 };
     let meta = Meta::root(0o644);
-    FileEntry { kind, meta, size: 1, mtime: at, ctime: at, ino: INO, hash: None, target: None, xattrs: Vec::new() }
+    FileEntry {
+        kind,
+        meta,
+        size: 1,
+        mtime: at,
+        ctime: at,
+        ino: INO,
+        mounted: false,
+        hash: None,
+        target: None,
+        xattrs: Vec::new(),
+    }
 }
 
 fn new(path: &str, kind: Kind) -> StepChange {
