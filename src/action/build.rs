@@ -20,8 +20,8 @@ use crate::undo::Undo;
 /// Builds a tree from sources as a user without rights, and puts the result in place.
 ///
 /// A build runs programs of many people. So it works on a copy of the sources, which its user owns, and only the result
-/// is taken over: files, directories and the links that are allowed, which then belong to root. The path becomes a link to `<path>.releases/<key>`,
-/// and is pointed to another tree when the sources or the program change.
+/// is taken over: files, directories and the links that are allowed, which then belong to root. The path becomes a link
+/// to `<path>.releases/<key>`, and is pointed to another tree when the sources or the program change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
@@ -198,7 +198,8 @@ impl Build {
         let what = self.describe();
         let archive = dir.join(".bringup-download").to_string_lossy().into_owned();
         let result = tree.join(&self.result).to_string_lossy().into_owned();
-        let script = "runuser -u \"$0\" -- tar --create --hard-dereference --directory \"$1\" --file - . | head --bytes=\"$2\" > \"$3\"";
+        let script = "runuser -u \"$0\" -- tar --create --hard-dereference --directory \"$1\" --file - . | \
+                      head --bytes=\"$2\" > \"$3\"";
         let pack = Command::new(["sh", "-ec", script, &self.user, &result, &LARGEST.to_string(), &archive]);
         CommandRunner::new(pack.timeout(PATIENCE)).run(cx, &what)?;
         let source = Source::of_build(&self.path, &archive, &self.must_hold, self.links);

@@ -76,7 +76,7 @@ impl Act for PythonEnv {
     }
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
-        self.validate()?;
+        self.validate(cx.host)?;
         match self.release(cx.host)? {
             Some(release) => release.verdict(cx.host, self.describe(), "one"),
             None => Ok(Verdict::change(self.describe())),
@@ -84,12 +84,12 @@ impl Act for PythonEnv {
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
-        self.validate()?;
+        self.validate(cx.host)?;
         self.required_release(cx.host)?.prepare(cx)
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
-        self.validate()?;
+        self.validate(cx.host)?;
         let found = !self.if_present || paths::stat(cx.host, Path::new(&self.requirements))?.is_some();
         let act = if found { self.clone() } else { Self { requirements: String::new(), ..self.clone() } };
         self.required_release(cx.host)?.install(cx, |dir| {
@@ -111,7 +111,9 @@ impl PythonEnv {
         !self.requirements.is_empty() || !self.packages.is_empty()
     }
 
-    fn validate(&self) -> Outcome<()> {
+    fn validate(&self, host: &dyn Host) -> Outcome<()> {
+        // Root runs it, and what it installs.
+        paths::only_root_changes_program(host, &self.interpreter)?;
         if let Some(odd) = self.packages.iter().find(|package| package.starts_with('-') || package.trim().is_empty()) {
             return Err(Failure::new(self.describe(), format!("{odd:?} is not a requirement"))
                 .hint("options of pip belong in a requirements file"));
@@ -300,6 +302,7 @@ mod tests {
 
     use super::*;
     use crate::action::testing::{Bench, kept};
+    use crate::host::Meta;
 
     fn env() -> PythonEnv {
         serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
@@ -368,6 +371,27 @@ mod tests {
         bench.make(&env());
         bench.host.make_symlink("/usr/bin/python3".as_ref(), "python3.13".as_ref()).unwrap();
         assert_ne!(bench.check(&env()), Ok(Verdict::Unchanged));
+    }
+
+    #[test]
+    fn an_interpreter_that_somebody_else_can_exchange_is_not_run_by_root() {
+        let bench = bench();
+        let theirs = |path: &str| PythonEnv { interpreter: path.into(), ..env() };
+        bench.host.put_file("/home/me/python", "elf", 0o755);
+        bench.host.make_dir("/home/me".as_ref(), Meta::root(0o755)).unwrap();
+        bench.host.set_meta("/home/me".as_ref(), Meta { mode: 0o755, uid: 1000, gid: 1000 }).unwrap();
+        bench.host.make_symlink("/usr/local/python".as_ref(), "../../home/me/python".as_ref()).unwrap();
+        bench.host.put_file("/opt/python", "elf", 0o777);
+        bench.host.make_symlink("/opt/round".as_ref(), "round".as_ref()).unwrap();
+        for (path, why) in [
+            ("/home/me/python", "can change /home/me"),
+            ("/usr/local/python", "can change /home/me"),
+            ("/opt/python", "can change /opt/python"),
+            ("/opt/round", "in a circle"),
+        ] {
+            let failure = bench.check(&theirs(path)).unwrap_err();
+            assert!(failure.why.contains(why), "{path}: {failure:?}");
+        }
     }
 
     #[test]

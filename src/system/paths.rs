@@ -53,9 +53,9 @@ pub fn missing_parents(host: &dyn Host, path: &Path) -> Outcome<Vec<PathBuf>> {
 /// or he may write to it. Programs that fill a tree (tar, git, pip) are given its path and follow it again and again.
 pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
     for dir in path.ancestors().skip(1) {
-        let Some(Stat { kind: Kind::Dir, meta, .. }) = stat(host, dir)? else { continue };
-        let by_others = meta.mode & 0o002 != 0 || (meta.mode & 0o020 != 0 && meta.gid != 0);
-        if meta.uid != 0 && meta.uid != host.euid() || (by_others && meta.mode & 0o1000 == 0) {
+        let Some(found) = stat(host, dir)?.filter(|found| found.kind == Kind::Dir) else { continue };
+        if changed_by_others(host, &found) {
+            let meta = found.meta;
             let why = format!(
                 "users other than root can change {} (user id {}, group id {}, mode {:04o}) and could redirect the \
                  path while root fills it",
@@ -70,6 +70,52 @@ pub fn only_root_changes(host: &dyn Host, path: &Path) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// Links that are followed for one program, as in `path_resolution(7)`.
+const MOST_LINKS: usize = 40;
+
+/// Refuses a program that another user could exchange before root runs it: one that he may change, or a directory on the
+/// way to it, links followed.
+pub fn only_root_changes_program(host: &dyn Host, program: &Path) -> Outcome<()> {
+    let refused = |why: String| {
+        Err(Failure::new(format!("run {}", program.display()), why)
+            .hint("choose a program that belongs to root, below directories that belong to root"))
+    };
+    // What is still to be walked, the last part first.
+    let mut ahead: Vec<PathBuf> = program.components().rev().map(|part| PathBuf::from(part.as_os_str())).collect();
+    let mut here = PathBuf::from("/");
+    let mut followed = 0;
+    while let Some(part) = ahead.pop() {
+        if part == Path::new("..") {
+            here.pop();
+            continue;
+        }
+        let next = here.join(part);
+        let Some(found) = stat(host, &next)? else { return Ok(()) };
+        if found.kind == Kind::Symlink {
+            followed += 1;
+            if followed > MOST_LINKS {
+                return refused("its links lead in a circle".to_owned());
+            }
+            let target = read_link(host, &next)?;
+            ahead.extend(target.components().rev().map(|part| PathBuf::from(part.as_os_str())));
+            continue;
+        }
+        if changed_by_others(host, &found) {
+            return refused(format!("users other than root can change {}", next.display()));
+        }
+        here = next;
+    }
+    Ok(())
+}
+
+/// Whether others than root can change what is there, or exchange what is in a directory.
+fn changed_by_others(host: &dyn Host, found: &Stat) -> bool {
+    let Meta { mode, uid, gid } = found.meta;
+    let by_others = mode & 0o002 != 0 || (mode & 0o020 != 0 && gid != 0);
+    let is_sticky = found.kind == Kind::Dir && mode & 0o1000 != 0;
+    uid != 0 && uid != host.euid() || by_others && !is_sticky
 }
 
 /// Makes the missing directories above `path`, root's and open to read.

@@ -263,6 +263,15 @@ impl Host {
         assert!(difference.is_empty(), "the host is not as it was:\n{difference}");
     }
 
+    /// The same, but for what the test itself changed below these directories.
+    #[track_caller]
+    pub fn assert_identical_but(&self, before: &Path, own: &[&str]) {
+        let difference = self.difference(before);
+        let is_own = |line: &&str| own.iter().any(|dir| line.contains(&format!(" {dir}")));
+        let left: Vec<&str> = difference.lines().filter(|line| !is_own(line)).collect();
+        assert!(left.is_empty(), "the host is not as it was:\n{difference}");
+    }
+
     /// What differs from an earlier manifest; empty when nothing does.
     pub fn difference(&self, before: &Path) -> String {
         // A unit that a timer of Debian's has just started is no leftover: it ends within seconds.

@@ -97,6 +97,35 @@ web: {host: shop.example.org}
     insta::assert_snapshot!(files(&plan, None, |id| of_it.iter().any(|start| id.starts_with(start))));
 }
 
+/// Whoever starts podman is root: what a command means to a shell is read in the container only.
+#[test]
+fn a_line_for_a_container_is_never_read_by_the_shell_of_root() {
+    let asset = include_str!("../../assets/webapp/bin/container.sh");
+    let (_, function) = asset.split_once("run_line() {").unwrap();
+    let (function, _) = function.split_once("\n}\n").unwrap();
+    let ran = |line: &str| {
+        let script = format!("run_image() {{ printf '<%s>' \"$@\"; }}\nrun_line() {{{function}\n}}\nrun_line n \"$0\"");
+        let output = std::process::Command::new("sh").args(["-c", &script, line]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(ran("celery -A shop worker --queues=a,b"), "<n><celery><-A><shop><worker><--queues=a,b>");
+    for line in ["a && id", "a; id", "a $HOME", "a `id`", "a 'b c'", "a * > b", "a | b\nid"] {
+        assert_eq!(ran(line), format!("<n><sh><-c><{line}>"));
+    }
+    let answers = "application: {name: shop, source: image, image: registry.example.org/shop, worker: \"work && id\",
+  release: migrate; id, jobs: [{name: a, at: daily, command: 'x | y'}], processes: [{name: b, command: \"it's\"}]}
+web: {host: shop.example.org}
+";
+    let plan = plan(&facts("bookworm", "systemd"), answers);
+    let told = files(&plan, None, |id| id.starts_with("services."));
+    for line in ["worker 'work && id'", "release 'migrate; id'", "job-a 'x | y'", "b 'it'\\''s'"] {
+        assert!(told.contains(&format!("run_line shop-{line}\n")), "{line}: {told}");
+    }
+    let empty = answers.replace("processes: [{name: b, command: \"it's\"}]", "processes: [{name: b}]");
+    let problems = webapp(&facts("bookworm", "systemd"), &empty).expect_err("it is refused");
+    assert!(problems.iter().any(|one| one.message.contains("needs a command")), "{problems:?}");
+}
+
 /// What serves a site without a program: nothing but the web server.
 #[test]
 fn the_files_of_a_static_site() {

@@ -10,6 +10,14 @@ for container_name in $container_settings; do
     container_options="$container_options --env $container_name"
 done
 container_start=exec
+# Runs a line of the answers in a container: $1 is the container's name. What a shell would have to read is read by the
+# image's, never by this one, which is root's.
+run_line() {
+    case $2 in
+    *[!A-Za-z0-9\ _./:=@%+,-]*) run_image "$1" sh -c "$2" ;;
+    *) run_image "$1" $2 ;;
+    esac
+}
 # Runs the image in the foreground: $1 is the container's name, and the rest a command in the place of the image's own. The
 # network is in a process (slirp4netns), with no bridge, no forwarding and no rule in the firewall. The launcher is the same
 # for every podman since 3.0, so there is no quadlet.
