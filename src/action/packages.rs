@@ -34,6 +34,7 @@ impl Act for Packages {
     }
 
     fn check(&self, cx: &Context<'_>) -> Outcome<Verdict> {
+        self.validate()?;
         let database = Database::read(cx.host)?;
         let missing = database.missing(&self.names);
         if policy::is_left(cx.host)? {
@@ -47,6 +48,7 @@ impl Act for Packages {
     }
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
+        self.validate()?;
         let database = Database::read(cx.host)?;
         refuse_broken(cx, &database)?;
         let missing = database.missing(&self.names);
@@ -59,6 +61,7 @@ impl Act for Packages {
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
+        self.validate()?;
         let apt = apt(cx);
         // An apt that outlived its killed parent still needs the policy: wait for it first.
         apt.wait()?;
@@ -88,6 +91,29 @@ impl Act for Packages {
     fn brings(&self) -> Brings {
         Brings { packages: self.names.clone(), ..Brings::default() }
     }
+}
+
+impl Packages {
+    /// apt would take other words for a file, an option, a version or, with a `-` at the end, a package to remove.
+    fn validate(&self) -> Outcome<()> {
+        let Some(odd) = self.names.iter().find(|name| !is_name(name)) else { return Ok(()) };
+        Err(Failure::new(self.describe(), format!("{odd:?} is not the name of a package"))
+            .hint("such as python3-django: lower case letters, digits and + - . ; `apt-cache search` finds it"))
+    }
+}
+
+/// Whether it is a package's name (Debian Policy 5.6.1), or one with its architecture.
+fn is_name(text: &str) -> bool {
+    let (name, architecture) = text.split_once(':').unwrap_or((text, "any"));
+    let plain = |text: &str, also: &[u8]| {
+        text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || also.contains(&b))
+    };
+    name.len() > 1
+        && !name.starts_with(['+', '-', '.'])
+        && plain(name, b"+-.")
+        && !name.ends_with('-')
+        && !architecture.is_empty()
+        && plain(architecture, b"-")
 }
 
 /// The record of a transaction that installs `what`, names or files, which must not remove anything.

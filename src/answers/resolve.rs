@@ -285,8 +285,8 @@ impl<'a> Walk<'a> {
                 self.resolved.reasons.extend(accepted.is_some().then(|| (path.to_owned(), reason)));
                 return accepted;
             }
-            // What it depends on is refused, or the guide has a defect: both are reported.
-            Err(()) => return None,
+            // What it depends on is not answered yet, or refused, and the usual default is as good as any.
+            Err(()) => {}
         }
         let names = self.names_in(default);
         if self.is_unknown(&names) {

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::action::carry::CARRY;
+use crate::action::testing::Bench;
 use crate::host::fake::{Cut, FakeHost, Package};
 use crate::host::{Command, Meta};
 use crate::secret::Secrets;
@@ -362,4 +363,18 @@ fn a_package_is_not_purged_together_with_data_of_others() {
     host.remove_tree(volume).unwrap();
     host.put_file("/var/lib/docker/volumes/metadata.db", "", 0o600);
     assert!(matches!(take_back(&host, &records), Ok(Undone::Done(_))));
+}
+
+#[test]
+fn what_apt_would_take_for_something_else_is_no_package() {
+    let bench = Bench::new();
+    for odd in
+        ["/root/x.deb", "./x", "nginx-", "nginx=1", "nginx/sid", "-oAPT::Get::Force=1", "", "n", "Nginx", "é1", "a:"]
+    {
+        let failure = bench.check(&Packages { names: vec![odd.to_owned()], recommends: false }).unwrap_err();
+        assert!(failure.why.contains("is not the name of a package"), "{odd}: {failure:?}");
+    }
+    for name in ["g++", "libc6:amd64", "python3.11-venv", "0ad"] {
+        assert!(super::is_name(name), "{name}");
+    }
 }
