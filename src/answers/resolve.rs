@@ -278,15 +278,10 @@ impl<'a> Walk<'a> {
             self.refuse(path, UNANSWERED, asked(question));
             return None;
         };
-        match self.detected(question, path) {
-            Ok(None) => {}
-            Ok(Some((value, reason))) => {
-                let accepted = self.accept(question, path, &value, Origin::Detected);
-                self.resolved.reasons.extend(accepted.is_some().then(|| (path.to_owned(), reason)));
-                return accepted;
-            }
-            // What it depends on is not answered yet, or refused, and the usual default is as good as any.
-            Err(()) => {}
+        if let Some((value, reason)) = self.detected(question, path) {
+            let accepted = self.accept(question, path, &value, Origin::Detected);
+            self.resolved.reasons.extend(accepted.is_some().then(|| (path.to_owned(), reason)));
+            return accepted;
         }
         let names = self.names_in(default);
         if self.is_unknown(&names) {
@@ -318,25 +313,24 @@ impl<'a> Walk<'a> {
         accepted
     }
 
-    /// The first default that this server shows, and what shows it.
-    fn detected(&mut self, question: &Question, path: &str) -> Result<Option<(Value, String)>, ()> {
+    /// The first default that this server shows, and what shows it. Where what it depends on is not answered yet, or
+    /// refused, the usual default is as good as any.
+    fn detected(&mut self, question: &Question, path: &str) -> Option<(Value, String)> {
         for detect in &question.detect {
             let context = self.context.clone();
-            match self.truth(&detect.when, path, &context) {
-                Some(false) => continue,
-                None => return Err(()),
-                Some(true) => {}
+            if !self.truth(&detect.when, path, &context)? {
+                continue;
             }
             let found = self.expressions.eval(&detect.when, &context).unwrap_or_default();
             return match self.expressions.render_text(&detect.reason, &context.with("found", &found)) {
-                Ok(reason) => Ok(Some((detect.value.clone(), reason))),
+                Ok(reason) => Some((detect.value.clone(), reason)),
                 Err(error) => {
                     self.defect(path, "the reason of the default cannot be computed", &error);
-                    Err(())
+                    None
                 }
             };
         }
-        Ok(None)
+        None
     }
 
     fn accept(&mut self, question: &Question, path: &str, given: &Value, origin: Origin) -> Option<(Value, Origin)> {
