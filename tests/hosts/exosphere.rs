@@ -57,7 +57,7 @@ impl Cloud {
     pub fn start() -> Self {
         let host = Host::start("bookworm", Init::Systemd);
         packages(&host, "python3 openssl dnsmasq curl");
-        let address = host.ip();
+        let address = host.address();
         host.sh("mkdir /root/ca && cd /root/ca && for ca in ca other; do openssl req -x509 -newkey rsa:2048 -nodes \
              -subj /CN=$ca -days 30 -keyout $ca-key.pem -out $ca.pem 2>/dev/null; done && \
              openssl req -newkey rsa:2048 -nodes -subj /CN=keystone -keyout key.pem -out request.pem 2>/dev/null && \
@@ -159,7 +159,7 @@ impl Browser<'_> {
 /// What a browser sees: files, the proxy, and what it refuses.
 #[track_caller]
 pub fn works(server: &Host, cloud: &Cloud) {
-    let browser = Browser { cloud, server: server.ip() };
+    let browser = Browser { cloud, server: server.address() };
     assert_eq!(browser.get("/elm-web.js", &[]).stdout, STUB);
     let head = browser.get("/elm-web.js", &["-I"]).stdout.to_lowercase();
     assert!(head.contains("content-type: application/javascript"), "{head}");
@@ -229,7 +229,7 @@ pub fn works(server: &Host, cloud: &Cloud) {
 /// The redirector: a token that Keystone's form posts, and nothing of it in the log.
 #[track_caller]
 pub fn redirects(server: &Host, cloud: &Cloud) {
-    let browser = Browser { cloud, server: server.ip() };
+    let browser = Browser { cloud, server: server.address() };
     let post = |body: &str| {
         browser
             .get("/oidc-redirector", &["-o", "/dev/null", "-w", "%{http_code} %{redirect_url}", "--data-binary", body])
@@ -285,7 +285,7 @@ fn there_and_back(release: &str) {
     let titled = file.replace("title: Research cloud", "title: Cloud of the school");
     let told = server.bringup(&titled).expect(0).both();
     assert!(moved(&told).is_empty(), "{told}");
-    let browser = Browser { cloud: &cloud, server: server.ip() };
+    let browser = Browser { cloud: &cloud, server: server.address() };
     assert!(browser.get("/config.js", &[]).stdout.contains("Cloud of the school"));
     let login = release != "bullseye";
     let told = if login {

@@ -58,12 +58,12 @@ fn instance() -> Host {
 
 /// The instance's name below the proxy's, as it is written there.
 fn label(host: &Host) -> String {
-    host.ip().replace('.', "-")
+    host.address().replace('.', "-")
 }
 
 /// Answers for a server in the same network as the instance.
 fn answers(instance: &Host, more: &str) -> String {
-    let (address, network) = (instance.ip(), network(instance));
+    let (address, network) = (instance.address(), network(instance));
     format!(
         "version: 1\nguide: exosphere-uap\n\
          web:\n  host: {UAP}\n  main: explore.example.test\n  resolves: false\n\
@@ -74,7 +74,7 @@ fn answers(instance: &Host, more: &str) -> String {
 
 /// The network of the test hosts.
 fn network(host: &Host) -> String {
-    let address = host.ip();
+    let address = host.address();
     format!("{}.0/24", address.rsplit_once('.').unwrap().0)
 }
 
@@ -97,12 +97,13 @@ fn answers_with(status: &str, visitor: &Host, server: &str, name: &str, more: &s
 /// Everything that the proxy promises, seen from another host.
 #[track_caller]
 fn proxies(server: &Host, instance: &Host) {
-    let (to, label) = (server.ip(), label(instance));
+    let (to, label) = (server.address(), label(instance));
     let get = |status: &str, name: &str, more: &str| answers_with(status, instance, &to, name, more);
     // What is passed on, over both protocols.
     let told = get("200", &format!("http-{label}-8888.{UAP}"), "-H 'X-Forwarded-For: 192.0.2.1' -H 'Cookie: a=b'");
     let host = format!("Host: http-{label}-8888.{UAP}\n");
-    for line in [&host, "X-Forwarded-Proto: https\n", &format!("X-Forwarded-For: {}\n", instance.ip()), "Cookie: a=b\n"]
+    for line in
+        [&host, "X-Forwarded-Proto: https\n", &format!("X-Forwarded-For: {}\n", instance.address()), "Cookie: a=b\n"]
     {
         assert!(told.contains(line), "{line} is missing:\n{told}");
     }
@@ -118,7 +119,7 @@ fn proxies(server: &Host, instance: &Host) {
     // Nothing listens there: the proxy's own answer, and no error of its own.
     get("502", &format!("http-{label}-8889.{UAP}"), "");
     // What leads nowhere.
-    let own = server.ip().replace('.', "-");
+    let own = server.address().replace('.', "-");
     let first = label.rsplit_once('-').unwrap().0.to_owned();
     for name in [
         format!("http-192-0-2-1-80.{UAP}"),
@@ -208,7 +209,7 @@ fn proxies(server: &Host, instance: &Host) {
 
 /// The ports of the server that another host reaches.
 fn open_from(other: &Host, server: &Host) -> Vec<u16> {
-    let to = server.ip();
+    let to = server.address();
     // All at once: a packet that is dropped is waited for.
     let script = format!(
         "for port in 21 22 25 53 80 111 443 3306 5432 8080 8443 8888; do \
@@ -235,14 +236,14 @@ fn there_and_back(release: &str) {
     server.boot();
     server.exec(&["bringup", "verify", "--plain"]).expect(0);
     assert_eq!(open_from(&instance, &server), [80, 443]);
-    answers_with("200", &instance, &server.ip(), &format!("http-{}-8888.{UAP}", label(&instance)), "");
+    answers_with("200", &instance, &server.address(), &format!("http-{}-8888.{UAP}", label(&instance)), "");
 
     // One answer is changed, and moves nothing else.
     let main = file.replace("explore.", "cloud.");
     let told = server.bringup(&main).expect(0).both();
     assert_eq!(moved(&told), ["reload nginx.service"], "{told}");
     let origin = "-X OPTIONS -H 'Origin: https://explore.example.test'";
-    let told = answers_with("204", &instance, &server.ip(), UAP, origin).to_lowercase();
+    let told = answers_with("204", &instance, &server.address(), UAP, origin).to_lowercase();
     assert!(!told.contains("access-control"), "{told}");
     server.roll_back_all();
     server.assert_identical(&before);
@@ -399,13 +400,13 @@ fn exosphere_uap_beside_sites_of_others() {
     assert!(told.contains("serves other sites here"), "{told}");
     nothing_left_to_do(&server, &file);
     let name = format!("http-{}-8888.{long}", label(&instance));
-    answers_with("200", &instance, &server.ip(), &name, "");
-    answers_with("404", &instance, &server.ip(), &format!("http-127-0-0-1-22.{long}"), "");
+    answers_with("200", &instance, &server.address(), &name, "");
+    answers_with("404", &instance, &server.address(), &format!("http-127-0-0-1-22.{long}"), "");
     // Theirs answers as before, and names of nobody on https lead nowhere.
-    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.ip())).stdout, "shop");
-    answers_with("404", &instance, &server.ip(), "explore.example.test", "");
+    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.address())).stdout, "shop");
+    answers_with("404", &instance, &server.address(), "explore.example.test", "");
     server.roll_back_all();
-    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.ip())).stdout, "shop");
+    assert_eq!(instance.sh(&format!("curl -s --max-time 5 http://{}/", server.address())).stdout, "shop");
     server.assert_identical(&before);
 }
 

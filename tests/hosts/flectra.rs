@@ -114,7 +114,7 @@ fn flectra_with_its_database_on_another_server() {
     let engine = Host::start("bookworm", Init::Systemd);
     let (host, source) = machine_with(&source);
     install(&engine, "postgresql");
-    let (there, here) = (engine.ip(), host.ip());
+    let (there, here) = (engine.address(), host.address());
     engine
         .sh(&format!(
             "cd / && umask 022 && printf \"listen_addresses = '{there}'\\npassword_encryption = 'scram-sha-256'\\n\" \

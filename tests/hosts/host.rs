@@ -38,7 +38,7 @@ pub fn nothing_left_to_do(host: &Host, answers: &str) {
 
 /// Which of these ports this machine, which is another one, reaches.
 pub fn open_from_outside(host: &Host, ports: &[u16]) -> Vec<u16> {
-    let address = host.ip();
+    let address = host.address();
     let reached = |port: &u16| {
         let to: SocketAddr = format!("{address}:{port}").parse().unwrap();
         TcpStream::connect_timeout(&to, Duration::from_secs(2)).is_ok()
@@ -179,7 +179,7 @@ impl Host {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
-    /// Its address, reached from this machine.
+    /// Its address.
     pub fn address(&self) -> String {
         let out = machine(&["ip", &self.name], None);
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
@@ -232,13 +232,6 @@ impl Host {
     pub fn reboot(&self) {
         let out = machine(&["reboot", &self.name], None);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    }
-
-    /// Its address.
-    pub fn ip(&self) -> String {
-        let out = machine(&["ip", &self.name], None);
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8_lossy(&out.stdout).trim().to_owned()
     }
 
     /// Writes down everything that a rollback must bring back.
@@ -390,4 +383,20 @@ fn dir() -> PathBuf {
 /// The release binary; `tests/run` builds it and says where it is.
 fn binary() -> PathBuf {
     PathBuf::from(std::env::var_os("BRINGUP_BIN").expect("BRINGUP_BIN names the binary to test"))
+}
+
+/// Once the bridge took the address of a port, and other hosts were cut off for 45 s when that port went.
+#[test]
+#[ignore = "needs root and test hosts: tests/run"]
+fn a_host_that_goes_leaves_the_network_of_the_others_alone() {
+    let host = Host::start("bookworm", Init::None);
+    let site = std::env::var("BRINGUP_TEST_SITE").unwrap_or_else(|_| "bringup".to_owned());
+    let ip = |line: String| assert!(Command::new("ip").args(line.split(' ')).status().unwrap().success(), "{line}");
+    // Bridges take the lowest address.
+    ip(format!("link add {site}-low address 02:00:00:00:00:01 type veth peer name {site}-end"));
+    ip(format!("link set {site}-low master {site}0 up"));
+    let reach = "ping -c 1 -W 2 $(ip route show default | cut -d ' ' -f 3)";
+    host.sh(&format!("ip neigh flush dev eth0; {reach}")).expect(0);
+    ip(format!("link delete {site}-low"));
+    host.sh(reach).expect(0);
 }

@@ -53,7 +53,7 @@ impl Pair {
         server.write("/root/.ssh/authorized_keys", &key);
         server.write("/root/guide/guide.yaml", GUIDE);
         server.write("/root/guide/01-public.yaml", PUBLIC);
-        let address = server.ip();
+        let address = server.address();
         let pair = Self { server, admin, address };
         pair.ssh("true").expect(0);
         pair

@@ -51,7 +51,7 @@ fn answers(way: &str, changes: &[(&str, &str)]) -> String {
 
 /// Whether one host gets through to a port of another.
 fn reaches(from: &Host, to: &Host, port: u16) -> bool {
-    let there = to.ip();
+    let there = to.address();
     from.sh(&format!("timeout 3 bash -c '</dev/tcp/{there}/{port}' 2>/dev/null")).status == 0
 }
 
@@ -71,7 +71,7 @@ fn listen(host: &Host) {
 fn displays(server: &Host, admin: &Host, viewer: &Host) {
     listen(server);
     server.write("/root/open.pl", OPEN_DISPLAY);
-    let (seen_from, here) = (viewer.ip(), server.ip());
+    let (seen_from, here) = (viewer.address(), server.address());
     server.exec(&["perl", "/root/open.pl", &seen_from, &here]).expect(0);
     server.sh("rm /root/open.pl").expect(0);
     let seen = |host: &Host| [5900, 5901].map(|port| reaches(host, server, port));
@@ -88,7 +88,7 @@ fn there_and_back(release: &str) {
     let server = server(release, &source);
     let (admin, viewer) = (Host::start("bookworm", Init::Systemd), Host::start("bookworm", Init::Systemd));
     let before = server.manifest("before");
-    let file = answers("ravada.yaml", &[("administrators: []", &format!("administrators: [{}]", admin.ip()))]);
+    let file = answers("ravada.yaml", &[("administrators: []", &format!("administrators: [{}]", admin.address()))]);
     let told = server.bringup(&file).expect(0).both();
     assert!(told.contains("no KVM") || server.sh("test -e /dev/kvm").status == 0, "{told}");
     nothing_left_to_do(&server, &file);
@@ -162,7 +162,7 @@ fn beside(manager: &str, setup: &str, reload: &str) {
     server.cut();
     server.boot();
     let before = server.manifest("before");
-    let file = answers("ravada.yaml", &[("administrators: []", &format!("administrators: [{}]", admin.ip()))]);
+    let file = answers("ravada.yaml", &[("administrators: []", &format!("administrators: [{}]", admin.address()))]);
     server.bringup(&file).expect(0);
     nothing_left_to_do(&server, &file);
     server.sh("grep -q XML::LibXML::SAX /etc/perl/XML/SAX/ParserDetails.ini").expect(0);
@@ -225,7 +225,7 @@ fn ravada_with_its_database_on_another_server() {
     let engine = Host::start("bookworm", Init::Systemd);
     let server = server("bookworm", &source);
     packages(&engine, "mariadb-server");
-    let (there, here) = (engine.ip(), server.ip());
+    let (there, here) = (engine.address(), server.address());
     engine
         .sh(&format!(
             "printf '[mysqld]\\nbind-address = 0.0.0.0\\n' > /etc/mysql/mariadb.conf.d/90-open.cnf && \

@@ -149,7 +149,7 @@ fn saltant_with_its_database_on_another_server() {
     let engine = Host::start("bookworm", Init::Systemd);
     let (host, source) = host_with(&source);
     install(&engine, "postgresql");
-    let (there, here) = (engine.ip(), host.ip());
+    let (there, here) = (engine.address(), host.address());
     engine
         .sh(&format!(
             "cd / && umask 022 && printf \"listen_addresses = '{there}'\\npassword_encryption = 'scram-sha-256'\\n\" \
@@ -207,7 +207,7 @@ fn saltant_with_a_worker_on_another_server() {
     let worker = Host::start("bookworm", Init::Systemd);
     worker.push(&source, "/srv/saltant");
     let (before_main, before_worker) = (main.manifest("before"), worker.manifest("before"));
-    let network = format!("broker: {{reach: network, plain: false, networks: [{}/32]}}\n", worker.ip());
+    let network = format!("broker: {{reach: network, plain: false, networks: [{}/32]}}\n", worker.address());
     let answers = answers(&from, &network);
     bringup(&main, &answers).expect(0);
     assert_again_unchanged(&main, &answers);
@@ -217,7 +217,7 @@ fn saltant_with_a_worker_on_another_server() {
         worker.write(&format!("{TAKEN}/{name}"), &content);
         content
     };
-    worker.sh(&format!("mkdir -m 0700 {TAKEN}; echo {} jobs.example.test >> /etc/hosts", main.ip())).expect(0);
+    worker.sh(&format!("mkdir -m 0700 {TAKEN}; echo {} jobs.example.test >> /etc/hosts", main.address())).expect(0);
     put("token");
     put("authority.pem");
     let here = format!("{}{FIREWALL}", put("answers.yaml"));
@@ -241,7 +241,7 @@ fn saltant_with_a_worker_on_another_server() {
     assert!(refused.status != 0 && refused.both().contains("certificate verify failed"), "{}", refused.both());
 
     // From the worker's address 5671 is open, from this machine's it is not; nothing else of the broker's is anywhere.
-    let address = main.ip();
+    let address = main.address();
     for (port, open) in [(5671, true), (5672, false), (15672, false), (25672, false), (4369, false), (5555, false)] {
         let tried = worker.sh(&format!("timeout 3 bash -c ': < /dev/tcp/{address}/{port}' 2>/dev/null && echo open"));
         assert_eq!(tried.stdout.contains("open"), open, "port {port}");

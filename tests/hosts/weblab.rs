@@ -226,7 +226,7 @@ fn mariadb_and_redis_may_be_on_another_server() {
     let Some(host) = host(Init::Systemd) else { return };
     let engines = Host::start("bookworm", Init::Systemd);
     packages(&engines, "mariadb-server redis-server");
-    let (there, here) = (engines.ip(), host.ip());
+    let (there, here) = (engines.address(), host.address());
     engines
         .sh(&format!(
             "set -e; umask 022; printf '[mariadbd]\\nbind-address = {there}\\n' > /etc/mysql/mariadb.conf.d/90-test.cnf
