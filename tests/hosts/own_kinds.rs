@@ -86,18 +86,22 @@ fn a_compiled_program_leaves_its_compiler_behind_and_serves_the_socket() {
     }
     let host = Host::start("bookworm", Init::Systemd);
     push_app(&host, "compiled");
-    host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null").expect(0);
+    host.sh("apt-get install -y -q --no-install-recommends curl nftables >/dev/null").expect(0);
     let before = host.manifest("before");
-    let file = answers(&[
-        ("application.source", "directory"),
-        ("application.location", "/root/app"),
-        ("application.kind", "command"),
-        // Its command is the Procfile's.
-        ("application.build", "make"),
-        ("application.build_packages", "[gcc, libc6-dev, make]"),
-        ("application.socket", "true"),
-        ("web.host", "app.example.test"),
-    ]);
+    let with = |socket: &str| {
+        answers(&[
+            ("application.source", "directory"),
+            ("application.location", "/root/app"),
+            ("application.kind", "command"),
+            // Its command is the Procfile's.
+            ("application.build", "make"),
+            ("application.build_packages", "[gcc, libc6-dev, make]"),
+            ("application.socket", socket),
+            ("firewall.manage", "false"),
+            ("web.host", "app.example.test"),
+        ])
+    };
+    let file = with("true");
     host.bringup(&file).expect(0);
     assert_eq!(page(&host, "/"), "release one\n");
     host.sh("! command -v gcc && ! command -v make").expect(0);
@@ -107,6 +111,20 @@ fn a_compiled_program_leaves_its_compiler_behind_and_serves_the_socket() {
     let seen = under_load(&host, || host.bringup(&file).expect(0));
     assert!(seen.iter().all(|told| told.ends_with("200 release one") || told.ends_with("200 release two")), "{seen:?}");
     assert_eq!(page(&host, "/"), "release two\n");
+    // It listens by itself: visitors wait for it, and nothing of that stays.
+    host.roll_back_all();
+    let file = with("false");
+    host.bringup(&file).expect(0);
+    for release in ["one", "two"] {
+        host.sh(&format!("sed -i -E 's/release (one|two)/release {release}/' /root/app/server.c")).expect(0);
+        let seen = under_load(&host, || host.bringup(&file).expect(0));
+        assert!(seen.len() == 2 && seen.iter().all(|told| told.contains(" 200 release ")), "{seen:?}");
+        host.sh("! nft list ruleset | grep .").expect(0);
+    }
+    // Who stops it has them refused at once.
+    host.sh("systemctl stop webapp; ! nft list ruleset | grep .").expect(0);
+    assert!(page(&host, "/").contains("502"), "{}", page(&host, "/"));
+    host.sh("systemctl start webapp").expect(0);
     // Without a line `web` nothing starts, and it is said why.
     host.sh("sed -i 's/^web/www/' /root/app/Procfile").expect(0);
     let told = host.bringup(&file).expect(3).both();

@@ -19,6 +19,8 @@ const STAND_TIMEOUT: Duration = Duration::from_mins(1);
 const CALM_SIMPLE: Duration = Duration::from_millis(500);
 /// Services that report readiness have got further when their start job is done.
 const CALM_READY: Duration = Duration::from_millis(200);
+/// Units without a process that could die: they are up when systemd says so (systemd.unit(5)).
+const NO_PROCESS: &[&str] = &[".socket", ".timer", ".path", ".target"];
 /// A service that still uses the CPU is not stable: gunicorn reports that it is ready before its workers have loaded
 /// the application, and on a slow server they may die of it seconds later. After this long it counts as stable all the
 /// same.
@@ -282,7 +284,7 @@ fn wait_until_stable(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
                 if *up.get_or_insert(unit.main_pid) != unit.main_pid {
                     return Err(died(&unit, what));
                 }
-                if calm >= needed || unit.kind == "oneshot" {
+                if calm >= needed || unit.kind == "oneshot" || NO_PROCESS.iter().any(|kind| name.ends_with(kind)) {
                     return Ok(());
                 }
                 if busy < BUSY && unit.computes(work.host) {
