@@ -10,6 +10,9 @@ export PATH
 {% endif %}
 cd -P /opt/{{ application.name }}/app
 {% if locals.node %}
-PATH=$PWD/node_modules/.bin:{% if locals.interpreter %}$(dirname {{ locals.interpreter }}):{% endif %}$PATH
+PATH=$PWD/node_modules/.bin:{% if locals.interpreter %}{{ locals.interpreter_directory }}:{% endif %}$PATH
 export PATH
+{% endif %}
+{% if locals.python %}
+{% include "bin/source_layout.sh" %}
 {% endif %}
