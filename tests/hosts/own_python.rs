@@ -131,7 +131,6 @@ fn a_python_of_ones_own_runs_the_application() {
         ("application.source", "directory"),
         ("application.location", "/root/app"),
         ("application.interpreter", "/opt/python/bin/python3"),
-        ("application.release", "python -c 'import sys; print(sys.base_prefix)'"),
         ("web.host", "app.example.test"),
     ]);
     host.bringup(&file).expect(0);

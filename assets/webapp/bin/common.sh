@@ -10,8 +10,7 @@ export PATH
 {% endif %}
 cd -P /opt/{{ application.name }}/app
 {% if locals.node %}
-PATH=$PWD/node_modules/.bin:{% if locals.interpreter %}{{ locals.interpreter_directory }}:{% endif %}$PATH
-export PATH
+{% include "bin/node.sh" %}
 {% endif %}
 {% if locals.python %}
 {% include "bin/source_layout.sh" %}
