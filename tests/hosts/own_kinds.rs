@@ -28,7 +28,10 @@ fn the_node_of_debian_11_runs_what_is_old_enough() {
     }
     let host = Host::start("bullseye", Init::Systemd);
     host.sh("apt-get install -y -q --no-install-recommends curl >/dev/null && mkdir /root/app").expect(0);
-    host.write("/root/app/package.json", r#"{"name": "old", "version": "1.0.0", "scripts": {"start": "node server.js"}}"#);
+    host.write(
+        "/root/app/package.json",
+        r#"{"name": "old", "version": "1.0.0", "scripts": {"start": "node server.js"}}"#,
+    );
     host.write("/root/app/package-lock.json", r#"{"name": "old", "version": "1.0.0", "lockfileVersion": 2, "requires": true, "packages": {"": {"name": "old", "version": "1.0.0"}}}"#);
     let server = "require('http').createServer((_, answer) => answer.end('release one\\n')).listen(process.env.PORT)\n";
     host.write("/root/app/server.js", server);

