@@ -8,6 +8,7 @@ pub mod firewall;
 pub mod net;
 pub mod packages;
 pub mod paths;
+pub mod python_project;
 pub mod service;
 pub mod sshd;
 pub mod tree;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
-use crate::host::{Command, Host, Kind};
+use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
 use crate::system::paths;
+use crate::system::python_project::{self, Format, Python, Requirements};
 use crate::undo::Undo;
 
 /// Makes a Python virtual environment and installs requirements into it.
@@ -30,9 +32,13 @@ pub struct PythonEnv {
     /// The interpreter.
     #[serde(default = "python3")]
     pub interpreter: PathBuf,
-    /// A requirements file to install; none when empty.
+    /// A requirements file to install; none when empty. A `uv.lock`, `poetry.lock` or `Pipfile.lock` gives exactly the
+    /// versions in it, each checked by its hashes; of a `pyproject.toml` or `Pipfile` the dependencies are installed.
     #[serde(default)]
     pub requirements: String,
+    /// Files beside it that take its place where it is missing: the first that is there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<String>,
     /// Whether the requirements file may be missing: the environment is then made without it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub if_present: bool,
@@ -65,6 +71,15 @@ const SETTINGS: [&str; 4] =
     ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "/root/.config/pip/pip.conf", "/root/.pip/pip.conf"];
 /// Longer requirements files are not read, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// Longer lock files are refused, in bytes.
+const LONGEST_PROJECT: u64 = 16 << 20;
+/// The file of a project, which may be beside its lock file.
+const PROJECT: &str = "pyproject.toml";
+
+/// In an environment from another file than pip's own: what pip got.
+const RESOLVED: &str = "bringup-requirements.txt";
+/// And the versions, which hold for the further packages, too.
+const PINS: &str = "bringup-constraints.txt";
 
 /// Timeout of pip: a package without a wheel is compiled.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -90,8 +105,12 @@ impl Act for PythonEnv {
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate(cx.host)?;
-        let found = !self.if_present || paths::stat(cx.host, Path::new(&self.requirements))?.is_some();
-        let act = if found { self.clone() } else { Self { requirements: String::new(), ..self.clone() } };
+        let requirements = match self.file(cx.host) {
+            Ok(Some(file)) => file.to_string_lossy().into_owned(),
+            Ok(None) if self.if_present => String::new(),
+            _ => self.requirements.clone(),
+        };
+        let act = Self { requirements, ..self.clone() };
         self.required_release(cx.host)?.install(cx, |dir| {
             act.make(cx, dir)?;
             if act.installs() {
@@ -126,19 +145,41 @@ impl PythonEnv {
         Ok(())
     }
 
+    /// The file with its requirements, if there is one.
+    fn file(&self, host: &dyn Host) -> io::Result<Option<PathBuf>> {
+        let named = Path::new(&self.requirements);
+        if self.requirements.is_empty() {
+            return Ok(None);
+        }
+        for file in iter::once(named.to_owned()).chain(self.alternatives.iter().map(|name| named.with_file_name(name)))
+        {
+            if host.stat(&file)?.is_some() {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
     /// The environment for its inputs; `None` when its requirements file does not exist yet or is not readable.
     fn release(&self, host: &dyn Host) -> Outcome<Option<Release<'_>>> {
-        let requirements = if self.requirements.is_empty() {
-            String::new()
-        } else {
-            match host.read(Path::new(&self.requirements)) {
-                Ok(content) => sha256_hex(&content),
-                Err(e) if self.if_present && e.kind() == ErrorKind::NotFound => String::new(),
-                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
-                    return Ok(None);
+        let read = |file: PathBuf| {
+            let content = host.read(&file)?;
+            // Poetry's lock file may need its project; and a file of the same content may be of another kind.
+            Ok(match Format::of(&file) {
+                None => sha256_hex(&content),
+                Some(format) => {
+                    let project = host.read(&file.with_file_name(PROJECT));
+                    let project = project.map(|project| sha256_hex(&project)).unwrap_or_default();
+                    format!("{format:?} {} {project}", sha256_hex(&content))
                 }
-                Err(e) => return Err(Failure::new(format!("read {}", self.requirements), e)),
-            }
+            })
+        };
+        let requirements = match self.file(host).and_then(|file| file.map(read).transpose()) {
+            Ok(Some(hash)) => hash,
+            Ok(None) if self.if_present || self.requirements.is_empty() => String::new(),
+            Ok(None) => return Ok(None),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => return Ok(None),
+            Err(e) => return Err(Failure::new(format!("read {}", self.requirements), e)),
         };
         // An environment belongs to one version of Python: /usr/bin/python3 is a link that names it.
         let interpreter = match paths::stat(host, &self.interpreter)?.map(|stat| stat.kind) {
@@ -180,9 +221,9 @@ impl PythonEnv {
 
     /// pip follows redirects from https to http and has no option against it: plain http is sent to a proxy where
     /// nothing listens, unless pip's configuration names plain http.
-    fn over_tls(&self, host: &dyn Host, command: Command) -> Command {
+    fn over_tls(&self, host: &dyn Host, requirements: &str, command: Command) -> Command {
         let told = INDEXES.iter().filter_map(|name| host.env(name));
-        let files = SETTINGS.iter().map(Path::new).chain(Some(Path::new(&self.requirements)));
+        let files = SETTINGS.iter().map(Path::new).chain(Some(Path::new(requirements)));
         let files = files.filter_map(|path| host.read_at_most(path, LONGEST).ok());
         let written = files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         if told.chain(written).chain(self.packages.iter().cloned()).any(|text| text.contains("http://")) {
@@ -234,7 +275,7 @@ impl PythonEnv {
         }
         argv.push(path(dir));
         // It writes a cache to its user's home, which is not ours to write to.
-        CommandRunner::new(self.over_tls(cx.host, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
+        CommandRunner::new(self.over_tls(cx.host, &self.requirements, python(argv)).env("HOME", path(&scratch)).env("XDG_DATA_HOME", path(&scratch)))
             .hint("virtualenv must be installed and support the interpreter; versions it does not bundle come from a package index")
             .run(cx, &self.describe())?;
         let clear = Command::new(["rm", "--recursive", "--force", "--", &path(&scratch)]);
@@ -243,27 +284,100 @@ impl PythonEnv {
     }
 
     fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
+        let Some(format) = Format::of(Path::new(&self.requirements)) else {
+            return self.pip(cx, dir, &self.requirements, &[], &self.packages);
+        };
+        let requirements = self.resolve(cx, dir, format)?;
+        let write = |name: &str, lines: &[String]| {
+            let path = dir.join(name);
+            // The address of an index may have a password.
+            let written = cx.host.write(&path, (lines.join("\n") + "\n").as_bytes(), Meta::root(0o600));
+            written.map_err(|e| Failure::new(format!("write {}", path.display()), e))?;
+            Ok(path.to_string_lossy().into_owned())
+        };
+        let file = if requirements.lines.is_empty() { String::new() } else { write(RESOLVED, &requirements.lines)? };
+        if !requirements.locked {
+            return self.pip(cx, dir, &file, &[], &self.packages);
+        }
+        if !file.is_empty() {
+            self.pip(cx, dir, &file, &["--no-deps", "--require-hashes"].map(str::to_owned), &[])?;
+        }
+        let pins = write(PINS, &requirements.pins)?;
+        self.pip(cx, dir, "", &["--constraint".to_owned(), pins], &self.packages)
+    }
+
+    /// What the project's file says that this Python needs.
+    fn resolve(&self, cx: &Context<'_>, dir: &Path, format: Format) -> Outcome<Requirements> {
+        let file = Path::new(&self.requirements);
+        let read = |path: &Path| {
+            let bytes = cx.host.read_at_most(path, LONGEST_PROJECT);
+            let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            text.map_err(|e| Failure::new(format!("read {}", path.display()), e))
+        };
+        let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
+        let asked = python(["-E", "-s", "-c", Python::PROBE].into_iter().fold(vec![interpreter], |mut argv, word| {
+            argv.push(word.to_owned());
+            argv
+        }));
+        let what = format!("ask {} for its version", self.interpreter.display());
+        let told = CommandRunner::new(asked)
+            .telling(&|_| Progress::Note("reading the requirements".to_owned()))
+            .run(cx, &what)?;
+        let about: Python = serde_json::from_slice(&told.stdout).map_err(|e| Failure::new(what, e))?;
+        let project = file.with_file_name(PROJECT);
+        let project = paths::is_file(cx.host, &project).then(|| read(&project)).transpose()?;
+        python_project::read(format, &read(file)?, project.as_deref(), &about).map_err(|refused| {
+            Failure::new(format!("install what {} says", file.display()), refused.why).hint(refused.hint)
+        })
+    }
+
+    fn pip(
+        &self,
+        cx: &Context<'_>,
+        dir: &Path,
+        requirements: &str,
+        options: &[String],
+        packages: &[String],
+    ) -> Outcome<()> {
+        if requirements.is_empty() && packages.is_empty() {
+            return Ok(());
+        }
         let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
         let mut argv: Vec<String> = [&interpreter, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
             .map(str::to_owned)
             .to_vec();
         argv.extend(["--progress-bar", "off", "--no-cache-dir"].map(str::to_owned));
+        argv.extend(options.iter().cloned());
         let mut cwd = PathBuf::from("/");
-        if !self.requirements.is_empty() {
-            argv.extend(["--requirement".to_owned(), self.requirements.clone()]);
+        if !requirements.is_empty() {
+            argv.extend(["--requirement".to_owned(), requirements.to_owned()]);
             // Relative paths in the file are meant relative to it.
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
-        argv.extend(self.packages.iter().cloned());
-        CommandRunner::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+        argv.extend(packages.iter().cloned());
+        CommandRunner::new(self.over_tls(cx.host, requirements, python(argv)).cwd(cwd))
             .telling(&progress)
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
                  a compiler",
             )
-            .run(cx, &format!("install the packages of {}", self.path.display()))?;
-        Ok(())
+            .run(cx, &format!("install the packages of {}", self.path.display()))
+            .map(|_| ())
+            .map_err(|failure| if failure.tail.iter().any(|line| is_another_file(line)) {
+                Failure {
+                    why: format!("the package index has another file than {} names, and nothing was installed", self.requirements),
+                    hint: Some("the lock file was edited or the file was exchanged: find out which before you lock anew".to_owned()),
+                    ..failure
+                }
+            } else {
+                failure
+            })
     }
+}
+
+/// Whether pip says in this line that what it fetched has another hash; the headline may be far above.
+fn is_another_file(line: &str) -> bool {
+    line.contains("DO NOT MATCH THE HASHES") || line.trim_start().starts_with("Got   ")
 }
 
 /// What pip is doing: which package it fetches or compiles, as far as it says so.
@@ -302,7 +416,6 @@ mod tests {
 
     use super::*;
     use crate::action::testing::{Bench, kept};
-    use crate::host::Meta;
 
     fn env() -> PythonEnv {
         serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
@@ -498,6 +611,67 @@ mod tests {
         let commands = bench.host.commands();
         let made = commands.iter().find(|command| command.argv[0] == "/usr/bin/virtualenv").unwrap();
         assert!(has(&made.env, "http_proxy", NOWHERE));
+    }
+
+    const LOCKED: &str = r#"{"_meta": {}, "default": {"flask": {"version": "==3.0.3", "hashes": ["sha256:00"]}}}"#;
+
+    /// What pip is asked, in the order in which it is.
+    fn asked_of_pip(bench: &Bench) -> Vec<String> {
+        let commands = bench.host.commands();
+        let pip = commands.iter().filter(|command| command.argv.iter().any(|word| word == "pip"));
+        pip.map(|command| command.argv.join(" ").split(" --no-cache-dir ").nth(1).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_lock_file_is_installed_with_its_hashes_and_nothing_else() {
+        let bench = bench();
+        bench.host.put_file("/srv/code/Pipfile.lock", LOCKED, 0o644);
+        let act = PythonEnv {
+            requirements: "/srv/code/requirements.txt".to_owned(),
+            alternatives: vec!["uv.lock".to_owned(), "Pipfile.lock".to_owned()],
+            packages: vec!["gunicorn".to_owned()],
+            ..env()
+        };
+        let dir = bench.with(|cx| act.required_release(cx.host)).unwrap().dir();
+        let version = r#"{"python_full_version": "3.11.2"}"#;
+        bench.host.on(&[&dir.join("bin/python").to_string_lossy(), "-E"], move |_, _| {
+            crate::host::fake::output(0, version, "")
+        });
+        bench.make(&act);
+        let shown = dir.display();
+        let expected = [
+            format!("--no-deps --require-hashes --requirement {shown}/bringup-requirements.txt"),
+            format!("--constraint {shown}/bringup-constraints.txt gunicorn"),
+        ];
+        assert_eq!(asked_of_pip(&bench), expected);
+        let written = bench.host.read(&dir.join(RESOLVED)).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), "flask==3.0.3 --hash=sha256:00\n");
+        assert_eq!(bench.check(&act), Ok(Verdict::Unchanged));
+        // A requirements file goes before, and is another environment.
+        bench.host.put_file("/srv/code/requirements.txt", "flask\n", 0o644);
+        assert_ne!(bench.check(&act), Ok(Verdict::Unchanged));
+        bench.make(&act);
+        assert_eq!(asked_of_pip(&bench).last().unwrap(), "--requirement /srv/code/requirements.txt gunicorn");
+    }
+
+    #[test]
+    fn a_package_with_another_hash_is_told_from_a_missing_index() {
+        let bench = bench();
+        bench.host.put_file("/srv/code/Pipfile.lock", LOCKED, 0o644);
+        let act = PythonEnv { requirements: "/srv/code/Pipfile.lock".to_owned(), ..env() };
+        let dir = bench.with(|cx| act.required_release(cx.host)).unwrap().dir();
+        let program = dir.join("bin/python").to_string_lossy().into_owned();
+        bench.host.on(&[&program, "-E"], |_, _| crate::host::fake::output(0, "{}", ""));
+        bench.host.on(&[&program, "-m"], |_, _| {
+            crate::host::fake::output(
+                1,
+                "",
+                "    flask==3.0.3 from https://x:\n        Expected sha256 00\n             Got        11\n",
+            )
+        });
+        let failure = bench.try_to_make(&act).err().unwrap();
+        assert!(failure.why.contains("another file than /srv/code/Pipfile.lock names"), "{failure:?}");
+        assert!(bench.host.stat("/srv/app/venv".as_ref()).unwrap().is_none());
     }
 
     #[test]

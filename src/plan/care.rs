@@ -51,7 +51,7 @@ pub struct Shell {
     /// A file with its environment, for a shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<PathBuf>,
-    /// A directory of programs that come first.
+    /// A directory of programs that come first, or several with `:` between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub programs: Option<PathBuf>,
     /// A program that root runs instead, with the command as its arguments.

@@ -10,6 +10,8 @@ export PATH
 {% endif %}
 cd -P /opt/{{ application.name }}/app
 {% if locals.node %}
-PATH=$PWD/node_modules/.bin:{% if locals.interpreter %}$(dirname {{ locals.interpreter }}):{% endif %}$PATH
-export PATH
+{% include "bin/node.sh" %}
+{% endif %}
+{% if locals.python %}
+{% include "bin/source_layout.sh" %}
 {% endif %}
