@@ -13,9 +13,9 @@ use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
-use crate::host::{Command, Host, Kind};
+use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
-use crate::system::paths;
+use crate::system::{accounts, paths};
 use crate::undo::Undo;
 
 /// Makes a Python virtual environment and installs requirements into it.
@@ -51,6 +51,11 @@ pub struct PythonEnv {
     /// Whether the distribution's Python packages are visible in it.
     #[serde(default)]
     pub system_packages: bool,
+    /// User without rights who installs the packages, for requirements of which others decide: a package may run what it
+    /// brings (`setup.py`). It has no other purpose, all its processes are ended afterwards, and the result is root's. Root
+    /// when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
 }
 
 fn python3() -> PathBuf {
@@ -95,7 +100,7 @@ impl Act for PythonEnv {
         self.required_release(cx.host)?.install(cx, |dir| {
             act.make(cx, dir)?;
             if act.installs() {
-                act.install(cx, dir)?;
+                act.install_as_user(cx, dir)?;
             }
             Ok(format!("{} packages asked for", act.packages.len()))
         })
@@ -242,6 +247,22 @@ impl PythonEnv {
         Ok(())
     }
 
+    /// Lends the directory to the user meanwhile.
+    fn install_as_user(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
+        if self.user.is_empty() {
+            return self.install(cx, dir);
+        }
+        let what = || format!("install the packages of {}", self.path.display());
+        let settle = |meta| cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e));
+        settle(accounts::require_meta(cx.host, "0755", &self.user, &self.user)?)?;
+        let installed = self.install(cx, dir);
+        // What it has left running could change the result, which is root's from here on.
+        let rest = Command::new(["sh", "-c", "kill -KILL -1 2>/dev/null; :"]).user(&self.user);
+        CommandRunner::new(rest).run(cx, &what())?;
+        settle(Meta::root(0o755))?;
+        installed
+    }
+
     fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
         let interpreter = dir.join("bin/python").to_string_lossy().into_owned();
         let mut argv: Vec<String> = [&interpreter, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
@@ -255,7 +276,11 @@ impl PythonEnv {
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
         argv.extend(self.packages.iter().cloned());
-        CommandRunner::new(self.over_tls(cx.host, python(argv)).cwd(cwd))
+        let mut pip = self.over_tls(cx.host, python(argv)).cwd(cwd);
+        if !self.user.is_empty() {
+            pip = pip.user(&self.user).env("HOME", dir.to_string_lossy());
+        }
+        CommandRunner::new(pip)
             .telling(&progress)
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
@@ -302,7 +327,6 @@ mod tests {
 
     use super::*;
     use crate::action::testing::{Bench, kept};
-    use crate::host::Meta;
 
     fn env() -> PythonEnv {
         serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
