@@ -390,6 +390,25 @@ mod tests {
     }
 
     #[test]
+    fn a_user_without_rights_installs_them_and_the_result_is_roots() {
+        let bench = bench();
+        let text = bench.host.text("/etc/passwd").unwrap();
+        bench.host.put_file("/etc/passwd", format!("{text}builder:x:997:997::/nonexistent:/usr/sbin/nologin\n"), 0o644);
+        let text = bench.host.text("/etc/group").unwrap();
+        bench.host.put_file("/etc/group", format!("{text}builder:x:997:\n"), 0o644);
+        let act = PythonEnv { packages: vec!["flask".to_owned()], user: "builder".to_owned(), ..env() };
+        bench.make(&act);
+        let dir = bench.with(|cx| act.required_release(cx.host)).unwrap().dir();
+        assert_eq!(bench.host.stat(&dir).unwrap().unwrap().meta, Meta::root(0o755));
+        let by: Vec<(String, Option<String>)> =
+            bench.host.commands().into_iter().map(|command| (command.argv.join(" "), command.user)).collect();
+        let user_of = |what: &str| by.iter().rfind(|(argv, _)| argv.contains(what)).unwrap().1.clone();
+        assert_eq!(user_of("pip install"), Some("builder".to_owned()));
+        assert_eq!(user_of("kill -KILL -1"), Some("builder".to_owned()));
+        assert_eq!(user_of("-m venv"), None);
+    }
+
+    #[test]
     fn another_version_of_python_makes_a_new_environment() {
         let bench = bench();
         bench.make(&env());

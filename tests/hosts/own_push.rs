@@ -43,8 +43,9 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
         ("push.limit_mib", "20"),
         ("web.host", "app.example.test"),
     ]);
-    let told = server.bringup(&file).expect(0).both();
-    assert!(told.contains("ssh://webapp-push@app.example.test/webapp.git"), "{told}");
+    server.bringup(&file).expect(0);
+    let told = server.sh("bringup status --plain").expect(0).words();
+    assert!(told.contains("ssh://webapp-push@app.example.test/webapp.git && git push server main"), "{told}");
     assert!(page(server, "/").contains("Nothing here yet"));
     nothing_left_to_do(server, &file);
     let refused = server.sh("bringup deploy --plain").expect(1).both();
@@ -164,7 +165,7 @@ fn pushers_in_each_others_way(pair: &Pair) {
     let (server, developer) = (&pair.server, &pair.admin);
     let begin = || {
         developer.sh("cd /root/shop && (setsid git push server main > /tmp/first 2>&1; echo $? > /tmp/ended) >/dev/null 2>&1 &").expect(0);
-        until("a run begins", || server.sh("test -e /run/bringup.lock || pgrep -f 'bringup execute'").status == 0);
+        until("a run begins", || server.sh("pgrep -f '[b]ringup execute'").status == 0);
     };
     developer.sh("cd /root/shop && git rm -q --cached leak; rm leak; sed -i 's/^app = /import time; time.sleep(5)\\napp = /' app.py && git commit -qam slow").expect(0);
     begin();
@@ -177,16 +178,16 @@ fn pushers_in_each_others_way(pair: &Pair) {
     begin();
     developer.sh("pkill -KILL -x ssh; pkill -KILL -x git; rm -f /tmp/ended").expect(0);
     until("it is deployed", || page(server, "/") == "six\n");
-    until("the run has ended", || server.sh("pgrep -f 'bringup execute'").status != 0);
+    until("the run has ended", || server.sh("pgrep -f '[b]ringup execute'").status != 0);
     until("the next push is taken", || push(pair, "main").status == 0);
     assert_eq!(page(server, "/"), "six\n");
     // An administrator's run comes first.
     server.sh("setsid sh -c 'bringup env set DEBUG=2 --plain' >/dev/null 2>&1 &").expect(0);
-    until("a run begins", || server.sh("pgrep -f 'bringup execute'").status == 0);
+    until("a run begins", || server.sh("pgrep -f '[b]ringup execute'").status == 0);
     developer.sh("cd /root/shop && sed -i s/six/seven/ app.py && git commit -qam seven").expect(0);
     let refused = push(pair, "main").expect(1).both();
     assert!(refused.contains("is in progress"), "{refused}");
-    until("the run has ended", || server.sh("pgrep -f 'bringup execute'").status != 0);
+    until("the run has ended", || server.sh("pgrep -f '[b]ringup execute'").status != 0);
     push(pair, "main").expect(0);
     assert_eq!(page(server, "/"), "seven\n");
     server.sh(&format!("curl -sk {} https://app.example.test/ | grep seven", to("app.example.test"))).expect(0);

@@ -58,3 +58,63 @@ pub(super) fn obstacle(source: &Source, host: &dyn Host) -> Option<Failure> {
         Failure::new(source.describe(), "what was pushed is no longer kept on this server").hint(HINT)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::action::testing::Bench;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    const RECEIVED: &str = "/var/lib/shop-push/received";
+
+    fn pushed(commit: &str) -> Source {
+        let files = if commit.is_empty() { serde_json::json!({"index.html": "soon"}) } else { serde_json::json!({}) };
+        serde_json::from_value(serde_json::json!({
+            "path": "/opt/shop/app", "from": "push", "location": RECEIVED, "reference": "main", "commit": commit,
+            "placeholder": "waiting", "files": files,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_placeholder_is_in_place_until_an_archive_is_unpacked_whole() {
+        let bench = Bench::new();
+        bench.round_trip(&pushed(""));
+        let waiting = bench.make(&pushed(""));
+        assert_eq!(bench.host.text("/opt/shop/app/index.html").unwrap(), "soon");
+        // A single top directory is the developer's, not a packer's.
+        bench.host.put_archive(format!("{RECEIVED}/{COMMIT}.tar"), &[("shop/app.py", "1\n")]);
+        let deployed = bench.make(&pushed(COMMIT));
+        assert_eq!(bench.host.text("/opt/shop/app/shop/app.py").unwrap(), "1\n");
+        assert_eq!(pushed(COMMIT).resolved(&bench.host).unwrap(), COMMIT);
+        bench.take_back(&deployed);
+        assert_eq!(bench.host.text("/opt/shop/app/index.html").unwrap(), "soon");
+        bench.take_back(&waiting);
+    }
+
+    #[test]
+    fn the_newest_commit_is_what_a_file_of_roots_names() {
+        let bench = Bench::new();
+        let told = |bench: &Bench| pushed("").look_up(&bench.host, "main");
+        assert!(told(&bench).unwrap_err().why.contains("nothing has been pushed yet"));
+        bench.host.put_file(format!("{RECEIVED}/head"), "../../x\n", 0o600);
+        assert!(told(&bench).unwrap_err().why.contains("has no commit"));
+        bench.host.put_file(format!("{RECEIVED}/head"), format!("{COMMIT}\n"), 0o600);
+        assert_eq!(told(&bench), Ok(Named::Branch(COMMIT.to_owned())));
+        assert!(bench.check(&pushed("../x")).unwrap_err().why.contains("40 hexadecimal digits"));
+    }
+
+    #[test]
+    fn one_that_is_no_longer_kept_is_refused_unless_it_was_unpacked() {
+        let bench = Bench::new();
+        assert_eq!(pushed("").obstacle(&bench.host), None);
+        assert!(pushed(COMMIT).obstacle(&bench.host).unwrap().why.contains("no longer kept"));
+        bench.host.put_archive(format!("{RECEIVED}/{COMMIT}.tar"), &[("app.py", "1\n")]);
+        assert_eq!(pushed(COMMIT).obstacle(&bench.host), None);
+        bench.make(&pushed(COMMIT));
+        bench.host.take_away(&format!("{RECEIVED}/{COMMIT}.tar"));
+        assert_eq!(pushed(COMMIT).obstacle(&bench.host), None);
+    }
+}
