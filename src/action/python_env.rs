@@ -16,8 +16,8 @@ use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
 use crate::host::{Command, Host, Kind, Meta};
 use crate::progress::Progress;
-use crate::system::paths;
 use crate::system::python_project::{self, Format, Python, Requirements};
+use crate::system::{accounts, paths};
 use crate::undo::Undo;
 
 /// Makes a Python virtual environment and installs requirements into it.
@@ -57,6 +57,11 @@ pub struct PythonEnv {
     /// Whether the distribution's Python packages are visible in it.
     #[serde(default)]
     pub system_packages: bool,
+    /// User without rights who installs the packages, for requirements of which others decide: a package may run what it
+    /// brings (`setup.py`). It has no other purpose, all its processes are ended afterwards, and the result is root's. Root
+    /// when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
 }
 
 fn python3() -> PathBuf {
@@ -80,6 +85,14 @@ const PROJECT: &str = "pyproject.toml";
 const RESOLVED: &str = "bringup-requirements.txt";
 /// And the versions, which hold for the further packages, too.
 const PINS: &str = "bringup-constraints.txt";
+
+/// What pip is asked for once.
+struct Request {
+    /// A requirements file; none when empty.
+    file: String,
+    options: Vec<String>,
+    packages: Vec<String>,
+}
 
 /// Timeout of pip: a package without a wheel is compiled.
 const PATIENCE: Duration = Duration::from_hours(1);
@@ -284,8 +297,32 @@ impl PythonEnv {
     }
 
     fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
+        // All of root's work in the directory comes before it is the user's.
+        let requests = self.requests(cx, dir)?;
+        let install = || requests.iter().try_for_each(|request| self.pip(cx, dir, request));
+        if self.user.is_empty() {
+            return install();
+        }
+        let what = || format!("install the packages of {}", self.path.display());
+        let settle = |meta| cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e));
+        settle(accounts::require_meta(cx.host, "0755", &self.user, &self.user)?)?;
+        let installed = install();
+        // What it has left running could change the result, which is root's from here on.
+        let rest = Command::new(["sh", "-c", "kill -KILL -1 2>/dev/null; :"]).user(&self.user);
+        CommandRunner::new(rest).run(cx, &what())?;
+        settle(Meta::root(0o755))?;
+        installed
+    }
+
+    /// What pip is asked for, one after the other.
+    fn requests(&self, cx: &Context<'_>, dir: &Path) -> Outcome<Vec<Request>> {
+        let further = |file: &str, options: &[&str]| Request {
+            file: file.to_owned(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            packages: self.packages.clone(),
+        };
         let Some(format) = Format::of(Path::new(&self.requirements)) else {
-            return self.pip(cx, dir, &self.requirements, &[], &self.packages);
+            return Ok(vec![further(&self.requirements, &[])]);
         };
         let requirements = self.resolve(cx, dir, format)?;
         let write = |name: &str, lines: &[String]| {
@@ -297,13 +334,11 @@ impl PythonEnv {
         };
         let file = if requirements.lines.is_empty() { String::new() } else { write(RESOLVED, &requirements.lines)? };
         if !requirements.locked {
-            return self.pip(cx, dir, &file, &[], &self.packages);
+            return Ok(vec![further(&file, &[])]);
         }
-        if !file.is_empty() {
-            self.pip(cx, dir, &file, &["--no-deps", "--require-hashes"].map(str::to_owned), &[])?;
-        }
+        let locked = Request { packages: Vec::new(), ..further(&file, &["--no-deps", "--require-hashes"]) };
         let pins = write(PINS, &requirements.pins)?;
-        self.pip(cx, dir, "", &["--constraint".to_owned(), pins], &self.packages)
+        Ok(vec![locked, further("", &["--constraint", &pins])])
     }
 
     /// What the project's file says that this Python needs.
@@ -331,14 +366,8 @@ impl PythonEnv {
         })
     }
 
-    fn pip(
-        &self,
-        cx: &Context<'_>,
-        dir: &Path,
-        requirements: &str,
-        options: &[String],
-        packages: &[String],
-    ) -> Outcome<()> {
+    fn pip(&self, cx: &Context<'_>, dir: &Path, request: &Request) -> Outcome<()> {
+        let Request { file: requirements, options, packages } = request;
         if requirements.is_empty() && packages.is_empty() {
             return Ok(());
         }
@@ -350,12 +379,17 @@ impl PythonEnv {
         argv.extend(options.iter().cloned());
         let mut cwd = PathBuf::from("/");
         if !requirements.is_empty() {
-            argv.extend(["--requirement".to_owned(), requirements.to_owned()]);
+            argv.extend(["--requirement".to_owned(), requirements.clone()]);
             // Relative paths in the file are meant relative to it.
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
         }
         argv.extend(packages.iter().cloned());
-        CommandRunner::new(self.over_tls(cx.host, requirements, python(argv)).cwd(cwd))
+        let mut pip = self.over_tls(cx.host, requirements, python(argv)).cwd(cwd);
+        if !self.user.is_empty() {
+            let home = dir.to_string_lossy().into_owned();
+            pip = pip.user(&self.user).env("HOME", home);
+        }
+        CommandRunner::new(pip)
             .telling(&progress)
             .hint(
                 "pip needs a package index that it can reach over TLS (PIP_INDEX_URL, https_proxy) and, without wheels, \
@@ -476,6 +510,25 @@ mod tests {
         assert_eq!(bench.host.read_link("/srv/app/venv".as_ref()).unwrap(), was);
         assert!(kept(bench.take_back(&first)).is_empty());
         assert!(bench.host.stat("/srv/app".as_ref()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_user_without_rights_installs_them_and_the_result_is_roots() {
+        let bench = bench();
+        let text = bench.host.text("/etc/passwd").unwrap();
+        bench.host.put_file("/etc/passwd", format!("{text}builder:x:997:997::/nonexistent:/usr/sbin/nologin\n"), 0o644);
+        let text = bench.host.text("/etc/group").unwrap();
+        bench.host.put_file("/etc/group", format!("{text}builder:x:997:\n"), 0o644);
+        let act = PythonEnv { packages: vec!["flask".to_owned()], user: "builder".to_owned(), ..env() };
+        bench.make(&act);
+        let dir = bench.with(|cx| act.required_release(cx.host)).unwrap().dir();
+        assert_eq!(bench.host.stat(&dir).unwrap().unwrap().meta, Meta::root(0o755));
+        let by: Vec<(String, Option<String>)> =
+            bench.host.commands().into_iter().map(|command| (command.argv.join(" "), command.user)).collect();
+        let user_of = |what: &str| by.iter().rfind(|(argv, _)| argv.contains(what)).unwrap().1.clone();
+        assert_eq!(user_of("pip install"), Some("builder".to_owned()));
+        assert_eq!(user_of("kill -KILL -1"), Some("builder".to_owned()));
+        assert_eq!(user_of("-m venv"), None);
     }
 
     #[test]

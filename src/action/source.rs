@@ -23,6 +23,7 @@ mod content;
 mod git;
 mod image;
 mod links;
+mod push;
 mod reach;
 
 /// Puts the sources of an application in place.
@@ -33,23 +34,31 @@ mod reach;
 ///
 /// An image is kept by podman in a store of its own. The file `image` in the tree has the image's ID, and the program
 /// `podman` there is podman with that image, and with containers apart from those of others.
+///
+/// What is pushed to this server lies in a directory of root's: `COMMIT.tar`, and the commit of the newest in `head`. It is
+/// unpacked by `bringup deploy`; until then the asset `placeholder` is in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Path of the result; must not exist before, and must be below directories that only root can change.
     pub path: PathBuf,
-    /// Kind of source: `asset`, `directory`, `archive`, `git` or `image`.
+    /// Kind of source: `asset`, `directory`, `archive`, `git`, `image` or `push`.
     pub from: From,
     /// The asset's name, the directory, the archive (path or URL), the git URL, or the image with its registry and without
-    /// its tag; the path of an archive that `podman save` or `docker save` wrote is an image, too.
+    /// its tag; the path of an archive that `podman save` or `docker save` wrote is an image, too. Of `push` it is the
+    /// directory with what was pushed.
     pub location: String,
     /// Branch, tag or commit of a git source; the default branch when empty. Tag or digest of an image; `latest` when empty.
+    /// Of `push` it is the branch's name, for messages.
     #[serde(default)]
     pub reference: String,
     /// The commit of the branch, or the digest of the tag, in `reference` that is meant. Filled in by the planner with what
     /// `bringup deploy` found.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub commit: String,
+    /// Of `push`: the asset that is in place until something is deployed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub placeholder: String,
     /// Expected SHA-256 of an archive; unchecked when empty.
     #[serde(default)]
     pub sha256: String,
@@ -69,7 +78,7 @@ pub struct Source {
     /// Group's name.
     #[serde(default = "root")]
     pub group: String,
-    /// Files of an `asset` source: relative path -> content. Filled in by the planner.
+    /// Files of an `asset` source, or of the placeholder: relative path -> content. Filled in by the planner.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
 }
@@ -88,6 +97,8 @@ pub enum From {
     Git,
     /// A container image, in a registry or in an archive on this server.
     Image,
+    /// What was pushed to this server with git.
+    Push,
 }
 
 /// Which symbolic links a tree may hold.
@@ -127,6 +138,10 @@ impl Act for Source {
             From::Git => format!("clone {}{from} into {path}", self.version()),
             From::Image if self.is_archived_image() => format!("load the image in {from} into {path}"),
             From::Image => format!("fetch the image {}{from} into {path}", self.version()),
+            From::Push if self.commit.is_empty() => {
+                format!("put the bundled {} into {path}, until a push", self.placeholder)
+            }
+            From::Push => format!("unpack {}what was pushed into {path}", self.version()),
         }
     }
 
@@ -165,6 +180,7 @@ impl Source {
             location: archive.to_owned(),
             reference: String::new(),
             commit: String::new(),
+            placeholder: String::new(),
             sha256: String::new(),
             must_hold: must_hold.to_vec(),
             links,
@@ -189,7 +205,11 @@ impl Source {
     /// What a branch, tag or commit is in the repository now; the default branch where `name` is empty. The tag of an image
     /// can move, as a branch does.
     pub fn look_up(&self, host: &dyn Host, name: &str) -> Outcome<Named> {
-        if self.from == From::Image { image::look_up(self, host, name) } else { git::look_up(self, host, name) }
+        match self.from {
+            From::Image => image::look_up(self, host, name),
+            From::Push => push::look_up(self, host),
+            From::Asset | From::Directory | From::Archive | From::Git => git::look_up(self, host, name),
+        }
     }
 
     /// Whether it is on this server, and copied as it is.
@@ -197,13 +217,18 @@ impl Source {
         match self.from {
             From::Directory | From::Archive => true,
             From::Image => self.is_archived_image(),
-            From::Asset | From::Git => false,
+            From::Asset | From::Git | From::Push => false,
         }
     }
 
     /// What the tree in place was resolved to when it was fetched, such as a commit; none where it is not in place.
     pub fn resolved(&self, host: &dyn Host) -> Option<String> {
         self.release(self.identity(host).ok()??).ok()?.resolved(host)
+    }
+
+    /// Whether the tree is complete, in place or not.
+    fn is_filled(&self, host: &dyn Host) -> Outcome<bool> {
+        super::release::is_complete(host, &self.release(String::new())?.dir())
     }
 
     /// Fills an empty directory, and returns what the source was resolved to, such as a commit.
@@ -214,6 +239,8 @@ impl Source {
             From::Directory => self.copy(cx, dir)?,
             From::Archive => archive::unpack(self, cx, dir)?,
             From::Git => git::clone(self, cx, dir)?,
+            From::Push if self.commit.is_empty() => self.write_assets(cx, dir)?,
+            From::Push => push::unpack(self, cx, dir)?,
             // Owners and modes in it are the image's.
             From::Image => return image::fill(self, cx, dir),
         };
@@ -240,6 +267,9 @@ impl Source {
             && let Some((why, hint)) = self.wrong_image()
         {
             return refuse(why, hint);
+        }
+        if self.from == From::Push && !self.commit.is_empty() && !git::is_commit(&self.commit) {
+            return refuse("its commit is not 40 hexadecimal digits", "push again");
         }
         let local = !self.location.contains("://");
         let web = ["http://", "https://"].iter().any(|scheme| self.location.starts_with(scheme));
@@ -289,7 +319,7 @@ impl Source {
                     Ok(format!("{}:{}:{}", stat.size, stat.mtime.sec, stat.mtime.nsec))
                 })
             }
-            From::Archive | From::Asset | From::Git | From::Image => Ok(String::new()),
+            From::Archive | From::Asset | From::Git | From::Image | From::Push => Ok(String::new()),
         };
         match found {
             Ok(identity) => Ok(Some(identity)),

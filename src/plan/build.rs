@@ -265,17 +265,20 @@ impl Builder<'_> {
     /// the digest of an image's tag, that was deployed.
     fn source(&mut self, id: &str, fields: &mut Map<String, Value>) -> Option<()> {
         let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        if ["git", "image"].contains(&field("from")) {
+        if ["git", "image", "push"].contains(&field("from")) {
             let is_it =
                 |known: &&Deployed| known.location == field("location") && known.reference == field("reference");
             if let Some(commit) = self.deployed.iter().find(is_it).map(|known| known.commit.clone()) {
                 fields.insert("commit".to_owned(), commit.into());
             }
         }
-        if fields.get("from").and_then(Value::as_str) != Some("asset") {
-            return Some(());
-        }
-        let location = fields.get("location").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let location = match text("from") {
+            "asset" => text("location"),
+            "push" if text("commit").is_empty() => text("placeholder"),
+            _ => return Some(()),
+        };
+        let location = location.to_owned();
         let mut files = Map::new();
         for (name, bytes) in &self.guide.assets {
             let Some(name) = name.strip_prefix(&format!("{location}/")) else {

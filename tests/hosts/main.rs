@@ -40,6 +40,7 @@ mod others;
 mod own_app;
 mod own_container;
 mod own_kinds;
+mod own_push;
 mod own_python;
 mod pair;
 mod preflight;

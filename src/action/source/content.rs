@@ -135,7 +135,7 @@ impl Source {
         let entries = match self.from {
             From::Directory => directory(host, Path::new(&self.location)),
             From::Archive => self.archived(host, &self.location),
-            From::Asset | From::Git | From::Image => None,
+            From::Asset | From::Git | From::Image | From::Push => None,
         };
         self.unfit(&entries?)
     }

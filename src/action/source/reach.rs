@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{From, Source, git, image, shown};
+use super::{From, Source, git, image, push, shown};
 use crate::action::contract::Act;
 use crate::error::Failure;
 use crate::host::{Command, Host, Kind};
@@ -33,6 +33,7 @@ impl Source {
             From::Archive => self.page(host, &self.location, &[401, 403, 404, 410]),
             From::Git => self.repository(host),
             From::Image => image::obstacle(self, host),
+            From::Push => push::obstacle(self, host),
         }
     }
 

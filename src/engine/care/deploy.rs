@@ -34,6 +34,10 @@ pub fn next(host: &dyn Host, it: &Installed, care: &Care, reference: Option<&str
             let hint = "answer with a source of your own: `bringup` asks with the present answers";
             return refuse(format!("{name} runs what its guide brings along, which has no releases"), hint);
         }
+        (From::Push, Some(_)) => {
+            let hint = "push that version; `bringup rollback` leads back to the former one";
+            return refuse(format!("{name} runs what is pushed to {}", source.reference), hint);
+        }
         (_, Some(_)) if source.is_local() => {
             let hint = "`bringup deploy` without a reference copies it as it is now";
             return refuse(format!("{name} comes from {location}, which has no branches or tags"), hint);

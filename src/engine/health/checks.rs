@@ -31,6 +31,8 @@ pub(super) fn version(action: &Action, commit: Option<&str>) -> Option<String> {
     let location = crate::visible::line(&source.location);
     let commit = commit.filter(|commit| *commit != source.reference);
     Some(match (source.from, source.reference.as_str(), commit.map(short)) {
+        (From::Push, reference, None) => format!("{reference} (nothing has been pushed yet)"),
+        (From::Push, reference, Some(commit)) => format!("{reference} ({commit})"),
         (From::Asset, ..) => format!("{location}, as shipped with bringup {}", env!("CARGO_PKG_VERSION")),
         (_, "", None) => location,
         (_, "", Some(commit)) => format!("{commit} of {location}"),
@@ -43,6 +45,7 @@ pub(super) fn version(action: &Action, commit: Option<&str>) -> Option<String> {
 pub(super) fn commit(host: &dyn Host, action: &Action) -> Option<String> {
     match action {
         Action::Source(source) if matches!(source.from, From::Git | From::Image) => source.resolved(host),
+        Action::Source(source) if !source.commit.is_empty() => source.resolved(host),
         _ => None,
     }
 }

@@ -16,6 +16,7 @@ const TRIED: u16 = 100;
 /// The functions, and the facts that each depends on.
 const FUNCTIONS: &[(&str, &[&str])] = &[
     ("applied", &["facts.applied", "facts.applications"]),
+    ("deployed", &["facts.applications"]),
     // Whether a file is seen depends on who looks.
     ("files_of", &["facts.root"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
@@ -34,8 +35,15 @@ pub const FILES: &str = "the files";
 
 /// Makes the functions known; `guide` is whose expressions these are.
 pub fn add(environment: &mut Environment<'static>, guide: String) {
+    let of = guide.clone();
     environment
         .add_function("applied", move |state: &State<'_, '_>, name: Option<String>| applied(state, &guide, name));
+    environment.add_function(
+        "deployed",
+        move |state: &State<'_, '_>, name: String, location: String, reference: String| {
+            deployed(state, &of, &name, &location, &reference)
+        },
+    );
     environment.add_function("files_of", files_of);
     environment.add_function("first_free_port", first_free_port);
     environment.add_function("installed", installed);
@@ -69,6 +77,21 @@ fn applied(state: &State<'_, '_>, guide: &str, name: Option<String>) -> Result<b
     let known: Vec<Application> = fact(state, "applications")?;
     let is_it = |known: &Application| known.guide == guide && (known.name.is_empty() || known.name == name);
     Ok(known.is_empty() || known.iter().any(is_it))
+}
+
+/// `deployed(name, location, reference)`: the commit of the branch at this location that `bringup deploy` brought to the
+/// application of this name; none where it did not.
+fn deployed(
+    state: &State<'_, '_>,
+    guide: &str,
+    name: &str,
+    location: &str,
+    reference: &str,
+) -> Result<Option<String>, Error> {
+    let known: Vec<Application> = fact(state, "applications")?;
+    let own = known.into_iter().filter(|known| known.guide == guide && known.name == name);
+    let mut all = own.flat_map(|known| known.deployed);
+    Ok(all.find(|known| known.location == location && known.reference == reference).map(|known| known.commit))
 }
 
 /// `installed('chrony', 'ntpsec')`: those of these packages that are installed.
