@@ -113,7 +113,7 @@ mod tests {
         bench.host.put_archive(format!("{RECEIVED}/{COMMIT}.tar"), &[("app.py", "1\n")]);
         assert_eq!(pushed(COMMIT).obstacle(&bench.host), None);
         bench.make(&pushed(COMMIT));
-        bench.host.take_away(&format!("{RECEIVED}/{COMMIT}.tar"));
+        bench.host.take_away(format!("{RECEIVED}/{COMMIT}.tar"));
         assert_eq!(pushed(COMMIT).obstacle(&bench.host), None);
     }
 }
