@@ -134,7 +134,7 @@ pub fn read(format: Format, text: &str, project: Option<&str>, python: &Python) 
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str, what: &str) -> Result<T, Refused> {
     toml::from_str(text).or_else(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let line = e.span().map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
         refused(
             format!("{what} cannot be read, line {line}: {}", e.message()),
             format!("correct {what}, or make it anew"),

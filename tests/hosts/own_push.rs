@@ -123,7 +123,6 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
     assert_eq!(page(server, "/"), "five\n");
     server.sh("! runuser -u webapp -- cat /opt/webapp/app/leak").expect(0);
     pushers_in_each_others_way(&pair);
-    // A run of bringup in progress.
     server.exec(&["bringup", "rollback", "--all", "--yes", "--plain", "--drop-data"]).expect(0);
     server.assert_identical(&before);
 }

@@ -144,7 +144,8 @@ fn of_poetry_one(constraint: &str) -> Option<String> {
 /// The first version that does not begin with these numbers.
 fn above(numbers: &[u64]) -> String {
     let (last, first) = numbers.split_last().unwrap_or((&0, &[]));
-    let numbers: Vec<String> = first.iter().copied().chain([last + 1]).map(|number| number.to_string()).collect();
+    let numbers: Vec<String> =
+        first.iter().copied().chain([last.saturating_add(1)]).map(|number| number.to_string()).collect();
     numbers.join(".")
 }
 
@@ -152,7 +153,7 @@ fn above(numbers: &[u64]) -> String {
 /// variables; `Err` has what cannot be read.
 pub fn is_met(marker: &str, variables: &BTreeMap<String, String>) -> Result<bool, String> {
     let words = words(marker)?;
-    let mut reader = Reader { words: &words, variables };
+    let mut reader = Reader { words: &words, variables, depth: 0 };
     let met = reader.any()?;
     if reader.words.is_empty() { Ok(met) } else { Err(marker.to_owned()) }
 }
@@ -186,9 +187,13 @@ fn words(marker: &str) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
+/// Parentheses within each other; tools write two. A file of somebody else's could have a million.
+const DEEPEST: usize = 50;
+
 struct Reader<'a> {
     words: &'a [Word],
     variables: &'a BTreeMap<String, String>,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -218,7 +223,12 @@ impl Reader<'_> {
 
     fn one(&mut self) -> Result<bool, String> {
         if self.takes("(") {
+            self.depth += 1;
+            if self.depth > DEEPEST {
+                return Err("too many parentheses".to_owned());
+            }
             let met = self.any()?;
+            self.depth -= 1;
             return if self.takes(")") { Ok(met) } else { Err("a parenthesis is not closed".to_owned()) };
         }
         let (left, left_is_version) = self.operand()?;
@@ -311,6 +321,7 @@ mod tests {
             ("^3", ">=3,<4"),
             ("~1.2.3", ">=1.2.3,<1.3"),
             ("~1", ">=1,<2"),
+            ("^18446744073709551615", ">=18446744073709551615,<18446744073709551615"),
             ("*", ""),
             ("1.2.*", "==1.2.*"),
             ("1.2", "==1.2"),
@@ -358,5 +369,6 @@ mod tests {
         ] {
             assert!(is_met(odd, &variables).is_err(), "{odd}");
         }
+        assert!(is_met(&"(".repeat(1_000_000), &variables).is_err(), "it does not fill the stack");
     }
 }
