@@ -10,7 +10,7 @@ use bringup::answers::{Given, Origin};
 use bringup::assets;
 use bringup::error::Exit;
 use bringup::facts::probe::probe;
-use bringup::guide::{Guide, Question, QuestionKind};
+use bringup::guide::{Guide, Question, QuestionKind, map_cells};
 use bringup::host::fake::FakeHost;
 use bringup::plan::build::build;
 use bringup::ui::Look;
@@ -95,6 +95,7 @@ fn candidates(question: &Question) -> Vec<(String, String)> {
             "Straße 日本",
             "requirements.txt",
             "/health",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZT2ojJ8tEAgZ2nTj8Xc0mMNmVb2mXkY5o1nYqzU7e anna@laptop",
         ]),
         // Its cells are questions of their own.
         QuestionKind::Table | QuestionKind::Map => Vec::new(),
@@ -115,15 +116,23 @@ struct Walk {
 }
 
 impl Walk {
-    /// Fills in what must be filled in of a table's first row, which is asked for at once.
+    /// Fills in what must be filled in of the first row of a table or a map, which is asked for at once.
     fn first_row(&mut self, interview: &mut Interview, table: &Question, path: &str) {
-        for column in &table.columns {
+        for column in table.row() {
             let cell = format!("{path}[0].{}", column.id);
-            if column.default.is_some() || column.optional {
+            // A map's row has a value or a secret.
+            let wanted = table.kind == QuestionKind::Map && column.id == map_cells::VALUE;
+            if !wanted && (column.default.is_some() || column.optional) {
                 self.lines.push_back(String::new());
                 continue;
             }
-            let right = candidates(column).into_iter().find(|(_, text)| interview.refusal(&cell, text).is_none());
+            // What is wrong with a map's value is told of the map.
+            let fits = |text: &str| {
+                let mut other = interview.clone();
+                other.type_in(&cell, text);
+                problem(&other, if wanted { path } else { &cell }).is_none()
+            };
+            let right = candidates(column).into_iter().find(|(_, text)| fits(text));
             let (line, text) = right.unwrap_or_else(|| panic!("nothing answers {cell}"));
             self.lines.push_back(line);
             interview.type_in(&cell, &text);
@@ -140,9 +149,10 @@ fn walk(interview: &mut Interview, dice: &mut Dice<'_>) -> Walk {
     let mut at = order(interview).first().cloned();
     let mut steps_back = 6;
     'questions: while let Some(path) = at.take() {
+        assert!(walk.put.len() < 600, "{path} is asked for ever");
         walk.put.push(path.clone());
         let question = interview.question(&path).unwrap().clone();
-        if question.kind == QuestionKind::Table && problem(interview, &path).is_some() {
+        if question.kind.has_rows() && problem(interview, &path).is_some() {
             walk.first_row(interview, &question, &path);
         }
         let candidates = candidates(&question);
@@ -255,6 +265,19 @@ fn host() -> FakeHost {
     host.put_file("/root/saltant-workers/token", "0123456789012345678901234567890123456789\n", 0o600);
     host.set_env("SECRET", "fromtheenvironment12fromtheenvironment12");
     host
+}
+
+/// Few random walks come to it.
+#[test]
+fn a_map_that_needs_an_entry_is_asked_as_the_interview_tells() {
+    let guide = &guides()["webapp"];
+    let answers = b"version: 1\nguide: webapp\napplication: {source: push}\n";
+    let given = read("push.yaml", answers, guide, Literals::Refused).unwrap().given;
+    for first in 0..4 {
+        let host = host();
+        host.put_file("/etc/ssh/sshd_config", "Port 22\n", 0o644);
+        compare(&host, guide, &given, &[first, 2, 3, 7, 11, 4, 5, 8]);
+    }
 }
 
 proptest! {
