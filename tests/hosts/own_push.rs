@@ -56,8 +56,8 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
         "/root/.gitconfig",
         "[user]\nname = Anna\nemail = anna@example.test\n[core]\nsshCommand = ssh -o StrictHostKeyChecking=no -o LogLevel=ERROR\n",
     );
-    // pip runs as the user who builds, and the result is root's.
-    developer.write("/root/shop/requirements.txt", "itsdangerous\n");
+    // It has a setup.py only, which pip runs as the user who builds; the result is root's.
+    developer.write("/root/shop/requirements.txt", "docopt\n");
     let address = &pair.address;
     developer
         .sh(&format!(
@@ -68,7 +68,7 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
     let told = push(&pair, "main").expect(0).both();
     assert!(told.contains("remote: ") && told.contains("[new branch]"), "{told}");
     assert_eq!(page(server, "/"), "one\n");
-    server.sh("ls -d /opt/webapp/venv/lib/python3*/site-packages/itsdangerous").expect(0);
+    server.sh("ls -d /opt/webapp/venv/lib/python3*/site-packages/docopt.py").expect(0);
     server.sh("[ -z \"$(find /opt/webapp ! -user root)\" ] && ! pgrep -u webapp-build").expect(0);
     let told = push(&pair, "main").expect(0).both();
     assert!(told.contains("up-to-date"), "{told}");
