@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::action::command_runner::CommandRunner;
+use crate::action::command_runner::{CommandRunner, end_processes_of};
 use crate::action::contract::{Act, Brings, Context, Verdict};
 use crate::action::release::Release;
 use crate::action::source::{Links, Source};
@@ -184,9 +184,7 @@ impl Build {
             .env("HOME", home.to_string_lossy())
             .timeout(Duration::from_secs(self.timeout));
         let built = CommandRunner::new(program).hint("the lines above name the step that failed").run(cx, &what);
-        // What it has left running could change the result while it is read.
-        let rest = Command::new(["sh", "-c", "kill -KILL -1 2>/dev/null; :"]).user(&self.user);
-        CommandRunner::new(rest).run(cx, &what)?;
+        end_processes_of(cx, &self.user, &what)?;
         built?;
         self.take_over(cx, &tree, dir)?;
         clear(cx, ground)

@@ -8,6 +8,7 @@ use crate::error::{Failure, Outcome};
 use crate::host::{Command, Host, Output};
 use crate::progress::Progress;
 use crate::secret::Secrets;
+use crate::system::accounts;
 use crate::undo::UndoContext;
 
 /// Lines of output that a failure shows.
@@ -47,6 +48,17 @@ impl<'a> CommandRunner<'a> {
     pub fn run(self, cx: &Context<'_>, what: &str) -> Outcome<Output> {
         run(cx.host, cx.log, cx.secrets, cx.progress, &self, what)
     }
+}
+
+/// Ends all processes of a user that has no other purpose: what it left running could change its result. Refused for
+/// a user with root's ID, whose processes are the whole server's.
+pub fn end_processes_of(cx: &Context<'_>, user: &str, what: &str) -> Outcome<()> {
+    if accounts::require_meta(cx.host, "0700", user, user)?.uid == 0 {
+        return Err(Failure::new(what, format!("{user} is root, and all processes of this server would be ended"))
+            .hint("name a user without rights"));
+    }
+    let end = Command::new(["sh", "-c", "kill -KILL -1 2>/dev/null; :"]).user(user);
+    CommandRunner::new(end).run(cx, what).map(drop)
 }
 
 /// Runs a command of an undo record.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use bringup::action::Action;
 use bringup::error::Problem;
-use bringup::facts::Facts;
+use bringup::facts::{Application, Deployed, Facts};
 use bringup::host::real::RealHost;
 use bringup::host::{Command, Host as _};
 use bringup::plan::Plan;
@@ -95,6 +95,39 @@ web: {host: shop.example.org}
     let plan = plan(&facts("bookworm", "systemd"), answers);
     let of_it = ["application.build_program", "services.", "web.nginx_site"];
     insta::assert_snapshot!(files(&plan, None, |id| of_it.iter().any(|start| id.starts_with(start))));
+}
+
+/// What those who push get, before the first push and after one; and what their scripts are is understood by their
+/// interpreters.
+#[test]
+fn the_files_of_an_application_that_is_pushed() {
+    let answers = "\
+application: {name: shop, source: push, kind: command, command: ./server}
+push: {keys: {anna: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZT2ojJ8tEAgZ2nTj8Xc0mMNmVb2mXkY5o1nYqzU7e anna@laptop}}
+web: {host: shop.example.org}
+";
+    let mut server = facts("bookworm", "systemd");
+    let waiting = plan(&server, answers);
+    assert!(!waiting.actions.iter().any(|planned| planned.id == "services.app"), "there is nothing to run");
+    let (location, reference) = ("/var/lib/shop-push/received".to_owned(), "main".to_owned());
+    let deployed = vec![Deployed { location, reference, commit: "1f".repeat(20) }];
+    let (guide, name) = ("webapp".to_owned(), "shop".to_owned());
+    server.applications = vec![Application { guide, name, deployed, ..Application::default() }];
+    let pushed = plan(&server, answers);
+    let of_it = ["push.", "services.hold", "services.app_unit", "web.nginx_site"];
+    let wanted = |id: &str| of_it.iter().any(|start| id.starts_with(start));
+    insta::assert_snapshot!(format!("{}\n{}", files(&waiting, None, wanted), files(&pushed, Some(&waiting), wanted)));
+    for (checks, script) in [
+        (&["sh", "-n"][..], "push/receive"),
+        (&["sh", "-n"], "push/check"),
+        (&["perl", "-c"], "push/hooks/pre-receive"),
+        (&["perl", "-c"], "push/deploy"),
+        (&["bash", "-n"], "bin/hold"),
+    ] {
+        let check = Command::new(checks.iter().copied()).stdin(file(&pushed, &format!("/opt/shop/{script}")));
+        let checked = RealHost::default().run(&check).unwrap();
+        assert!(checked.ok(), "{script}: {}", checked.text());
+    }
 }
 
 /// Whoever starts podman is root: what a command means to a shell is read in the container only.

@@ -174,6 +174,21 @@ fn a_service_that_still_computes_is_waited_for_but_not_for_ever() {
 }
 
 #[test]
+fn a_timer_is_up_at_once_and_a_service_must_stay_up() {
+    let waited = |name: &str| {
+        let host = FakeHost::new();
+        host.put_file(format!("/etc/systemd/system/{name}"), UNIT, 0o644);
+        let action = service(Manager::Systemd, name);
+        let millis = || host.now().sec * 1000 + i64::from(host.now().nsec) / 1_000_000;
+        let before = millis();
+        with(&host, &[], |cx| action.apply(cx)).unwrap();
+        millis() - before
+    };
+    let (service, timer) = (waited("app.service"), waited("app.timer"));
+    assert!(service >= 200 && timer < service - 100, "{service} ms and {timer} ms");
+}
+
+#[test]
 fn a_masked_unit_is_refused_before_anything_is_done() {
     let host = FakeHost::new();
     host.make_symlink(Path::new("/etc/systemd/system/app.service"), Path::new("/dev/null")).unwrap();

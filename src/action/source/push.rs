@@ -40,7 +40,7 @@ pub(super) fn look_up(source: &Source, host: &dyn Host) -> Outcome<Named> {
 /// Unpacks the archive of the commit into `dir`, and returns the commit.
 pub(super) fn unpack(source: &Source, cx: &Context<'_>, dir: &Path) -> Outcome<String> {
     let location = archive_of(source).to_string_lossy().into_owned();
-    // Whoever exchanged it would choose what runs.
+    // Another file there would choose what runs.
     paths::only_root_changes(cx.host, Path::new(&location))?;
     let packed = Source { from: From::Archive, location, keep_top: true, ..source.clone() };
     archive::unpack(&packed, cx, dir).map_err(|failure| Failure { what: source.describe(), ..failure })?;

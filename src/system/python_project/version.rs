@@ -187,7 +187,7 @@ fn words(marker: &str) -> Result<Vec<Word>, String> {
     Ok(words)
 }
 
-/// Parentheses within each other; tools write two. A file of somebody else's could have a million.
+/// Parentheses within each other; tools write two. A hostile file could have a million.
 const DEEPEST: usize = 50;
 
 struct Reader<'a> {
