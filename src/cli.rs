@@ -191,11 +191,11 @@ enum Verb {
         #[arg(long)]
         service: Option<String>,
     },
-    /// Restart the services of an application
+    /// Restart the services of an application, or run one of its jobs now
     Restart {
         /// Which application, where several are in place
         name: Option<String>,
-        /// Only this service, such as worker
+        /// Only this service, such as worker or job-clear
         #[arg(long)]
         service: Option<String>,
     },

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod archive;
 mod files;
 pub mod probe;
 
@@ -152,6 +153,9 @@ pub struct Application {
     pub name: String,
     /// URL for visitors; empty when it has none.
     pub address: String,
+    /// The packages that its runs installed; none where an earlier version of the program noted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installed: Option<Vec<String>>,
     /// The commits of the branches that `bringup deploy` fetched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deployed: Vec<Deployed>,

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub mod control_group;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod mounts;

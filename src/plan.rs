@@ -213,7 +213,7 @@ impl Plan {
         let name = named.and_then(|answered| answered.value.as_str()).unwrap_or_default().to_owned();
         let address = self.outputs.iter().map(|line| line.value.as_str()).find(|value| value.starts_with("https://"));
         let address = address.and_then(|value| value.split_whitespace().next()).unwrap_or_default().to_owned();
-        Application { guide: self.guide.clone(), name, address, deployed: self.deployed() }
+        Application { guide: self.guide.clone(), name, address, installed: None, deployed: self.deployed() }
     }
 
     /// The branches whose commit it names.

@@ -14,6 +14,7 @@ mod firewall;
 pub mod http;
 pub mod lanes;
 pub mod ports;
+pub mod private;
 pub mod queue_roundtrip;
 pub mod renewal;
 pub mod resolves;
@@ -72,6 +73,7 @@ pub enum Proof {
     QueueRoundtrip(queue_roundtrip::QueueRoundtrip),
     #[serde(rename = "listens", alias = "ports")]
     Ports(ports::Ports),
+    Private(private::Private),
     Renewal(renewal::Renewal),
     Resolves(resolves::Resolves),
     #[serde(rename = "row", alias = "database_roundtrip")]
@@ -91,6 +93,7 @@ impl Proof {
         "firewall",
         "http",
         "ports",
+        "private",
         "queue_roundtrip",
         "renewal",
         "resolves",
@@ -109,6 +112,7 @@ impl Proof {
             Self::Http(p) => p,
             Self::QueueRoundtrip(p) => p,
             Self::Ports(p) => p,
+            Self::Private(p) => p,
             Self::Renewal(p) => p,
             Self::Resolves(p) => p,
             Self::DatabaseRoundtrip(p) => p,

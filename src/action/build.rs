@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::command_runner::{CommandRunner, end_processes_of};
 use crate::action::contract::{Act, Brings, Context, Verdict};
-use crate::action::release::Release;
+use crate::action::release::{Release, clear};
 use crate::action::source::{Links, Source};
 use crate::action::tools::Tools;
 use crate::error::{Failure, Outcome};
@@ -87,14 +87,14 @@ impl Act for Build {
         let mut records =
             if self.tools.is_empty() { Vec::new() } else { self.toolbox(&self.describe()).records(cx)? };
         records.extend(release.prepare(cx)?);
-        records.push(Undo::RemoveTree { path: ground(&release) });
+        records.push(Undo::RemoveTree { path: release.ground() });
         Ok(records)
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
         self.validate()?;
         let release = self.required_release(cx.host)?;
-        let ground = ground(&release);
+        let ground = release.ground();
         release.install(cx, |dir| {
             let build = || self.build(cx, &ground, dir);
             if self.tools.is_empty() {
@@ -109,11 +109,6 @@ impl Act for Build {
     fn brings(&self) -> Brings {
         Brings { paths: vec![self.path.clone()], ..Brings::default() }
     }
-}
-
-/// Where it is built, beside the finished trees.
-fn ground(release: &Release<'_>) -> PathBuf {
-    release.dir().with_extension("build")
 }
 
 impl Build {
@@ -206,12 +201,6 @@ impl Build {
 }
 
 /// Removes what a build has left; `rm` follows no link.
-fn clear(cx: &Context<'_>, ground: &Path) -> Outcome<()> {
-    let argv = ["rm", "--recursive", "--force", "--one-file-system", "--", &ground.to_string_lossy()];
-    CommandRunner::new(Command::new(argv).timeout(PATIENCE)).run(cx, &format!("remove {}", ground.display()))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -21,6 +21,7 @@ use crate::system::python_project::Format;
 use crate::undo::Undo;
 
 mod pip;
+mod runner;
 
 /// Makes a Python virtual environment and installs requirements into it.
 ///
@@ -59,9 +60,10 @@ pub struct PythonEnv {
     /// Whether the distribution's Python packages are visible in it.
     #[serde(default)]
     pub system_packages: bool,
-    /// User without rights who installs the packages, for requirements of which others decide: a package may run what it
-    /// brings (`setup.py`). It has no other purpose, all its processes are ended afterwards, and the result is root's. Root
-    /// when empty.
+    /// User without rights who installs the packages: one may run what it brings (`setup.py`). It has no other purpose,
+    /// all its processes are ended afterwards, and the result is root's. It gets root's settings of pip with the
+    /// passwords in them. What the requirements name relative to themselves is installed from a copy, without a link to
+    /// it (`--editable`). Root when empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user: String,
 }
@@ -100,7 +102,12 @@ impl Act for PythonEnv {
 
     fn prepare(&self, cx: &Context<'_>) -> Outcome<Vec<Undo>> {
         self.validate(cx.host)?;
-        self.required_release(cx.host)?.prepare(cx)
+        let release = self.required_release(cx.host)?;
+        let mut records = release.prepare(cx)?;
+        if !self.user.is_empty() {
+            records.push(Undo::RemoveTree { path: release.ground() });
+        }
+        Ok(records)
     }
 
     fn apply(&self, cx: &Context<'_>) -> Outcome<()> {
@@ -111,10 +118,11 @@ impl Act for PythonEnv {
             _ => self.requirements.clone(),
         };
         let act = Self { requirements, ..self.clone() };
-        self.required_release(cx.host)?.install(cx, |dir| {
+        let release = self.required_release(cx.host)?;
+        release.install(cx, |dir| {
             act.make(cx, dir)?;
             if act.installs() {
-                act.install(cx, dir)?;
+                act.install(cx, dir, &release.ground())?;
             }
             Ok(format!("{} packages asked for", act.packages.len()))
         })

@@ -6,6 +6,7 @@
 //! again. The trees of a path pile up, so [`remove`] takes away an old one.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -85,6 +86,16 @@ pub fn remove(host: &dyn Host, tree: &Path, post: &Manifest) -> Outcome<Option<P
     Ok(None)
 }
 
+/// Timeout of removing a tree.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+/// Removes an unfinished tree, or where one was worked on.
+pub fn clear(cx: &Context<'_>, dir: &Path) -> Outcome<()> {
+    let argv = ["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()];
+    let command = Command::new(argv).timeout(PATIENCE);
+    CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", dir.display())).map(drop)
+}
+
 /// One version of a tree at a path.
 pub struct Release<'a> {
     path: &'a Path,
@@ -137,7 +148,10 @@ impl<'a> Release<'a> {
         self.standing(cx.host)?;
         let dir = self.dir();
         if !is_complete(cx.host, &dir)? {
-            self.clear(cx, &dir)?;
+            if paths::stat(cx.host, &dir)?.is_some() {
+                (cx.progress)(Progress::Note("removing the rest of an interrupted attempt".to_owned()));
+                clear(cx, &dir)?;
+            }
             paths::make_parents(cx.host, &dir)?;
             paths::make_dir(cx.host, &dir, Meta::root(0o755))?;
             let resolved = fill(&dir)?;
@@ -150,17 +164,6 @@ impl<'a> Release<'a> {
         }
         let failed = |e| Failure::new(format!("switch {} to {}", self.path.display(), dir.display()), e);
         cx.host.make_symlink(self.path, &self.target()).map_err(failed)
-    }
-
-    /// Removes what an interrupted filling has left.
-    fn clear(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
-        if paths::stat(cx.host, dir)?.is_none() {
-            return Ok(());
-        }
-        (cx.progress)(Progress::Note("removing the rest of an interrupted attempt".to_owned()));
-        let command = Command::new(["rm", "--recursive", "--force", "--one-file-system", "--", &dir.to_string_lossy()]);
-        CommandRunner::new(command).run(cx, &format!("remove the unfinished {}", self.dir().display()))?;
-        Ok(())
     }
 
     /// What it was resolved to when it was filled; none where it is not the current one.
@@ -197,6 +200,11 @@ impl<'a> Release<'a> {
     /// The directory of the tree itself.
     pub fn dir(&self) -> PathBuf {
         trees_of(self.path).join(&self.key)
+    }
+
+    /// Where a user without rights works on it, beside the finished trees.
+    pub fn ground(&self) -> PathBuf {
+        self.dir().with_extension("build")
     }
 
     /// What the link holds: relative, so that the tree can be moved or mounted elsewhere as a whole.

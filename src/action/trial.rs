@@ -10,7 +10,7 @@ use crate::error::{Failure, Outcome};
 use crate::hash::sha256_hex;
 use crate::host::Host;
 use crate::progress::Progress;
-use crate::system::net::http::{self, Request};
+use crate::system::net::http::{self, Request, Response};
 use crate::system::net::wire;
 use crate::system::service::{Manager, ServiceStep, Work, systemd};
 use crate::undo::Undo;
@@ -39,6 +39,9 @@ pub struct Trial {
     /// Expected status.
     #[serde(default = "ok")]
     pub status: u16,
+    /// Text that the page must contain.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub contains: String,
     /// Seconds that it may take until the page is as expected.
     #[serde(default = "one_minute")]
     pub timeout: u64,
@@ -139,11 +142,13 @@ impl Trial {
         let mut patience = Duration::from_secs(self.timeout);
         loop {
             let why = match http::send(cx.host, &request) {
-                Ok(response) if response.status == self.status => return Ok(()),
-                Ok(response) => {
-                    patience = patience.min(cx.host.now().since(begun) + SETTLED);
-                    format!("{} answered {} instead of {}", self.path, response.status, self.status)
-                }
+                Ok(response) => match self.wrong(&response) {
+                    None => return Ok(()),
+                    Some(why) => {
+                        patience = patience.min(cx.host.now().since(begun) + SETTLED);
+                        why
+                    }
+                },
                 Err(failure) => failure.why,
             };
             // One that died is not waited for.
@@ -152,6 +157,15 @@ impl Trial {
             }
             cx.host.sleep(PAUSE);
         }
+    }
+
+    /// What is wrong with the page, if anything is.
+    fn wrong(&self, page: &Response) -> Option<String> {
+        if page.status != self.status {
+            return Some(format!("{} answered {} instead of {}", self.path, page.status, self.status));
+        }
+        let missing = !String::from_utf8_lossy(&page.body).contains(&self.contains);
+        missing.then(|| format!("{} answered without {:?}", self.path, self.contains))
     }
 
     fn explained(&self, host: &dyn Host, instance: &str, since: i64, failure: Failure) -> Failure {
@@ -235,6 +249,14 @@ mod tests {
         assert!(failure.hint.unwrap().contains("shop.service was not touched"));
         assert!(bench.host.now().since(begun) < Duration::from_secs(20));
         assert!(!Manager::Systemd.state(&bench.host, &trial().instance(port)).unwrap().active);
+    }
+
+    #[test]
+    fn a_page_without_its_text_is_an_error_too() {
+        let (bench, _) = bench("200 OK");
+        let asked = Trial { contains: "Our shop".to_owned(), ..trial() };
+        let failure = bench.try_to_make(&asked).err().unwrap();
+        assert_eq!(failure.why, "/health answered without \"Our shop\"");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::host::Host;
 use crate::plan::care::{Care, Service};
 use crate::system::accounts::Names;
 use crate::system::paths;
-use crate::system::service::{ServiceStep, Work};
+use crate::system::service::{ServiceStep, Work, systemd};
 use crate::ui::prompts;
 use crate::ui::prompts::Gone;
 use crate::ui::{stdio, tty_caps};
@@ -189,17 +189,18 @@ fn services(it: &Installed, care: &Care, of: &Of<'_>) -> Result<Vec<Service>, Ve
     care::services(it, care, of.service).map_err(|problem| vec![problem])
 }
 
-/// Restarts its services, one after another.
+/// Restarts its services, one after another; a job only where it is named.
 pub(super) fn restart(host: &dyn Host, of_what: &Of<'_>, output: Output) -> Exit {
     of_idle(host, of_what.name, output, |it, care| {
-        let services = services(it, care, of_what)?;
+        let services = care::to_restart(it, care, of_what.service).map_err(|problem| vec![problem])?;
         restart_all(host, it, &services, output).map_err(|failure| vec![Problem::in_step("", &failure)])
     })
 }
 
 fn restart_all(host: &dyn Host, it: &Installed, services: &[Service], output: Output) -> Outcome<Exit> {
-    // A run that would start meanwhile waits.
-    let _starting = detach::lock_start(host)?;
+    // A run that would start meanwhile waits; a job may take hours, and does not mind one.
+    let restarts = services.iter().any(|service| !service.job);
+    let _starting = restarts.then(|| detach::lock_start(host)).transpose()?;
     if let Some(id) = detach::running(host) {
         return Err(Failure::new("restart", format!("run {id} is in progress")).hint("`bringup attach` shows it"));
     }
@@ -208,11 +209,18 @@ fn restart_all(host: &dyn Host, it: &Installed, services: &[Service], output: Ou
     let mut failed = None;
     let mut done = Vec::new();
     for service in services {
-        let restarted = service.manager.perform(&work, &service.unit, ServiceStep::Restart);
+        let (restarted, done_with_it) = if service.job {
+            if !output.json {
+                stdio::print(&format!("{} ({}) is run; Ctrl-C leaves it at work.\n", service.name, service.unit));
+            }
+            (systemd::run_job(&work, &service.unit), "was run, and ended with success")
+        } else {
+            (service.manager.perform(&work, &service.unit, ServiceStep::Restart), "is restarted and runs")
+        };
         let failure = restarted.err();
         if !output.json {
             match &failure {
-                None => stdio::print(&format!("{} ({}) is restarted and runs.\n", service.name, service.unit)),
+                None => stdio::print(&format!("{} ({}) {done_with_it}.\n", service.name, service.unit)),
                 Some(failure) => told(failure),
             }
         }

@@ -101,6 +101,12 @@ pub fn services(it: &Installed, care: &Care, name: Option<&str>) -> Result<Vec<S
     }
 }
 
+/// Those that are restarted: all but its jobs, or the one of this name, which may be a job.
+pub fn to_restart(it: &Installed, care: &Care, name: Option<&str>) -> Result<Vec<Service>, Problem> {
+    let wanted = services(it, care, name)?;
+    Ok(wanted.into_iter().filter(|service| name.is_some() || !service.job).collect())
+}
+
 /// The guide and the answers of the last run that ended.
 pub(crate) struct Record {
     guide: Guide,

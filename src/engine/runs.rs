@@ -323,7 +323,13 @@ fn applications(host: &dyn Host, runs: &[Run]) -> Vec<Application> {
     let mut found: Vec<Application> = Vec::new();
     for run in standing(runs) {
         let nameless = Application { guide: run.journal.header.guide.clone(), ..Application::default() };
-        let application = run.dir.plan(host).map_or(nameless, |plan| plan.application());
+        let mut application = run.dir.plan(host).map_or(nameless, |plan| plan.application());
+        let undo = run.journal.entries().iter().filter(|entry| !entry.undone).flat_map(|entry| &entry.undo);
+        let mut by_it: BTreeSet<String> = undo.flat_map(installed).map(str::to_owned).collect();
+        for before in found.iter().filter(|known| known.is_same(&application)) {
+            by_it.extend(before.installed.iter().flatten().cloned());
+        }
+        application.installed = Some(by_it.into_iter().collect());
         found.retain(|known| !known.is_same(&application));
         found.push(application);
     }
@@ -521,6 +527,10 @@ mod tests {
             note_standing(&host, None).unwrap();
             let read = |path: &str| -> Vec<String> { serde_json::from_str(&host.text(path).unwrap()).unwrap() };
             let applications: Vec<Application> = serde_json::from_str(&host.text(APPLICATIONS).unwrap()).unwrap();
+            for application in &applications {
+                let by_it = application.installed.as_deref().unwrap();
+                assert!(by_it.iter().all(|package| *package == application.guide), "{by_it:?}");
+            }
             let guides: Vec<String> = applications.into_iter().map(|application| application.guide).collect();
             let standing = read(STANDING);
             assert_eq!(standing.iter().collect::<BTreeSet<_>>(), guides.iter().collect::<BTreeSet<_>>());
@@ -534,6 +544,7 @@ mod tests {
         shop.1.write(&host, back(&["blog"])).unwrap();
         assert_eq!(noted(), (of(&["blog"]), of(&["blog", "shop"])), "the other one uses them");
         blog.1.write(&host, Record::Undone { action: "base.packages".to_owned() }).unwrap();
+        assert_eq!(applications(&host, &all(&host, None).unwrap())[0].installed.as_deref(), Some(&[][..]));
         assert_eq!(noted(), (of(&["blog"]), of(&["shop"])), "it is purged");
         for run in [&mut blog, &mut shop] {
             run.1.write(&host, back(&[])).unwrap();
@@ -547,6 +558,7 @@ mod tests {
         let (dir, _) = RunDir::create(&host, &Plan::new("shop", "")).unwrap();
         dir.write(&host, "plan.json", b"{").unwrap();
         let found = applications(&host, &all(&host, None).unwrap());
-        assert_eq!(found, [Application { guide: "shop".to_owned(), ..Application::default() }]);
+        let nameless = Application { guide: "shop".to_owned(), installed: Some(Vec::new()), ..Application::default() };
+        assert_eq!(found, [nameless]);
     }
 }

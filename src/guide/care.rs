@@ -35,6 +35,9 @@ pub struct CareService {
     pub manager: Value,
     /// Its name there, such as `shop.service`.
     pub unit: String,
+    /// Whether it is a job, which ends by itself: `bringup restart` runs it only where it is named. Of systemd.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub job: bool,
     /// The file it logs to, where that is not systemd's journal; below directories that only root can change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

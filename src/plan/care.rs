@@ -36,6 +36,9 @@ pub struct Service {
     pub manager: Manager,
     /// Its name there.
     pub unit: String,
+    /// Whether it is a job, which ends by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub job: bool,
     /// The file it logs to; none where it logs to systemd's journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<PathBuf>,

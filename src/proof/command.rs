@@ -67,10 +67,15 @@ impl Prove for Checked {
         }
         let output =
             cx.host.run(&command).map_err(|e| advised(Failure::new(what(), format!("`{program}` cannot run: {e}"))))?;
-        let tail = || output.tail(TAIL).iter().map(|line| cx.secrets.conceal(line)).collect();
+        let tail = || -> Vec<String> { output.tail(TAIL).iter().map(|line| cx.secrets.conceal(line)).collect() };
         if !output.ok() {
             let why = format!("`{program}` ended with status {}", output.status);
-            return Err(advised(Failure::new(what(), why).tail(tail())));
+            // All that it said is the reason.
+            let failure = match tail().as_slice() {
+                [only] => Failure::new(what(), format!("{why}: {only}")),
+                several => Failure::new(what(), why).tail(several.to_vec()),
+            };
+            return Err(advised(failure));
         }
         let said = output.text();
         if !said.contains(&self.contains) {
@@ -147,8 +152,10 @@ mod tests {
     #[test]
     fn another_status_or_other_words_are_no_proof() {
         let failure = prove(1, "", "").unwrap_err();
+        assert_eq!(failure.why, "`app-backup` ended with status 1: cannot open it");
+        let failure = prove(1, "reading\n", "").unwrap_err();
         assert_eq!(failure.why, "`app-backup` ended with status 1");
-        assert_eq!(failure.tail, ["cannot open it"]);
+        assert_eq!(failure.tail, ["reading", "cannot open it"]);
         assert_eq!(failure.hint.as_deref(), Some("look at its log"));
         assert_eq!(prove(0, "enabled \"0\"\n", "\"1\"").unwrap_err().why, "`app-backup` does not print \"\"1\"\"");
     }

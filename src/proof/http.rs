@@ -44,6 +44,9 @@ pub struct Http {
     /// Expected status.
     #[serde(default = "ok")]
     pub status: u16,
+    /// Whether any status from 200 to 299 passes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub success: bool,
     /// Text that the body must contain.
     #[serde(default)]
     pub contains: String,
@@ -195,6 +198,10 @@ impl Http {
         if self.behind.is_some() {
             if matches!(response.status, 502..=504) {
                 return wrong(format!("it answers {}: the web server got no answer", response.status));
+            }
+        } else if self.success {
+            if !(200..300).contains(&response.status) {
+                return wrong(format!("it answers {} instead of 200 to 299", response.status));
             }
         } else if response.status != self.status {
             return wrong(format!("it answers {} instead of {}", response.status, self.status));

@@ -57,6 +57,7 @@ fn three_lines_of_flask_need_a_source_and_a_host_name() {
         ("application.packages", "[python3-flask, curl]"),
         ("application.processes", "[{name: idle, command: sleep infinity}]"),
         ("application.jobs", "[{name: look, at: '*:0/15', command: cat app.py}]"),
+        ("application.check_text", "lines"),
         ("web.host", "app.example.test"),
         ("web.aliases", "[www.app.example.test, other.test]"),
         ("web.redirects", "{/old: /new, /blog/: 'https://blog.example.test/'}"),
@@ -243,6 +244,18 @@ fn looked_after(host: &Host) {
             && told.contains("Booting worker"),
         "{told}"
     );
+    let told = host.sh("bringup restart --service job-look && bringup logs --service job-look").expect(0).both();
+    assert!(told.contains("was run, and ended with success") && told.contains("import Flask"), "{told}");
+    // What a careless hand opened is found.
+    let found = host.sh("chmod o+rx /etc/webapp; chmod o+r /etc/webapp/env; bringup verify --plain").expect(6).words();
+    assert!(found.contains("everybody can read application.env.API_TOKEN in /etc/webapp/env"), "{found}");
+    assert!(!found.contains("hunter24"), "{found}");
+    let found = host
+        .sh("chmod o= /etc/webapp/env /etc/webapp; chown webapp /opt/webapp/bin; bringup verify --plain")
+        .expect(6)
+        .words();
+    assert!(found.contains("/opt/webapp/bin can be changed by the application"), "{found}");
+    host.sh("chown root /opt/webapp/bin && bringup verify").expect(0);
     host.sh("bringup env unset API_TOKEN GREETING --plain && sed -i s/four/three/ /root/app/app.py").expect(0);
     host.sh("! grep -E 'API_TOKEN|GREETING' /etc/webapp/env").expect(0);
 }
@@ -379,6 +392,7 @@ fn a_django_project_is_in_production_with_its_settings_migrations_and_static_fil
             ("application.source", "directory"),
             ("application.location", "/root/app"),
             ("application.env", env),
+            ("application.write_path", "/health/write"),
             ("application.release", "python manage.py migrate --noinput"),
             ("application.static", "staticfiles"),
             ("application.static_build", "python manage.py collectstatic --noinput"),

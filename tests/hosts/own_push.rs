@@ -57,7 +57,12 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
         "[user]\nname = Anna\nemail = anna@example.test\n[core]\nsshCommand = ssh -o StrictHostKeyChecking=no -o LogLevel=ERROR\n",
     );
     // It has a setup.py only, which pip runs as the user who builds; the result is root's.
-    developer.write("/root/shop/requirements.txt", "docopt\n");
+    developer.write("/root/shop/requirements.txt", "docopt\n./lib\n-e ./more\n");
+    for (directory, name) in [("lib", "shop_lib"), ("more", "shop_more")] {
+        let setup = format!("from setuptools import setup\nsetup(name='{name}', version='1', py_modules=['{name}'])\n");
+        developer.sh(&format!("mkdir /root/shop/{directory} && touch /root/shop/{directory}/{name}.py")).expect(0);
+        developer.write(&format!("/root/shop/{directory}/setup.py"), &setup);
+    }
     let address = &pair.address;
     developer
         .sh(&format!(
@@ -68,7 +73,7 @@ fn what_is_pushed_is_deployed_or_the_push_fails() {
     let told = push(&pair, "main").expect(0).both();
     assert!(told.contains("remote: ") && told.contains("[new branch]"), "{told}");
     assert_eq!(page(server, "/"), "one\n");
-    server.sh("ls -d /opt/webapp/venv/lib/python3*/site-packages/docopt.py").expect(0);
+    server.sh("cd /opt/webapp/venv/lib/python3*/site-packages && ls docopt.py shop_lib.py shop_more.py").expect(0);
     server.sh("[ -z \"$(find /opt/webapp ! -user root)\" ] && ! pgrep -u webapp-build").expect(0);
     let told = push(&pair, "main").expect(0).both();
     assert!(told.contains("up-to-date"), "{told}");

@@ -53,7 +53,7 @@ fn a_project_of_uv_gets_what_its_lock_file_has_for_this_python() {
         assert_eq!(page(&host, "/"), format!("release one flask==3.0.3 click=={click} werkzeug==3.1.9\n"));
         let installed = installed(&host);
         assert!(!installed.contains("iniconfig") && !installed.contains("colorama"), "{installed}");
-        host.sh("systemctl is-active webapp-worker.service && [ \"$(stat -c %a /opt/webapp/venv/bringup-requirements.txt)\" = 600 ]")
+        host.sh("systemctl is-active webapp-worker.service && [ \"$(stat -c %a%G /opt/webapp/venv/bringup-requirements.txt)\" = 640root ]")
             .expect(0);
         nothing_left_to_do(&host, &file);
         // Of the Debian package's file, and of its source.

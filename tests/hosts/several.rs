@@ -5,6 +5,7 @@ use crate::host::{Host, Init, answers};
 fn first(host: &Host) -> String {
     host.bringup(&answers(&[
         ("application.name", "shop"),
+        ("queue.backend", "redis"),
         ("web.server", "apache"),
         ("web.host", "shop.example.test"),
     ]))
@@ -16,6 +17,7 @@ fn second(host: &Host) -> String {
     host.bringup(&answers(&[
         ("application.name", "wiki"),
         ("application.port", "8100"),
+        ("queue.backend", "redis"),
         ("web.server", "nginx"),
         ("web.host", "wiki.example.test"),
         ("web.http_port", "8080"),
@@ -36,6 +38,13 @@ fn two_applications_are_rolled_back_each_alone_the_first_one_first() {
     let before = host.manifest("before");
     let shop = first(&host);
     let wiki = second(&host);
+    // Each has a Redis of its own, which the other one's password does not open.
+    host.sh(
+        "systemctl is-active redis-server redis-server@wiki && ss -Hltn 'src 127.0.0.1' | grep -c ':6379 \\|:6380 ' | grep -x 2 && \
+         . /etc/wiki/env && export REDISCLI_AUTH=${REDIS_URL#redis://:} && REDISCLI_AUTH=${REDISCLI_AUTH%@*} && \
+         redis-cli -p 6380 ping | grep -x PONG && ! redis-cli -p 6379 ping 2>&1 | grep -x PONG",
+    )
+    .expect(0);
     // Each run keeps what it told.
     let told = "cat /var/lib/bringup/runs/*-webapp/events.jsonl | sha256sum; ls -d /var/lib/bringup/runs/*/";
     let said = host.sh(told).expect(0).stdout;

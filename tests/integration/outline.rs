@@ -62,11 +62,17 @@ pub fn outline(plan: &Plan) -> String {
         let about = match &planned.proof {
             Proof::Command(p) => p.run.join(" "),
             Proof::Firewall(p) => format!("{:?} {}", p.manager, p.name),
-            Proof::Http(p) => format!("{} {} {} {} {}", p.url, p.status, p.location, p.contains, p.body),
+            Proof::Http(p) => {
+                let status = if p.success { "2xx".to_owned() } else { p.status.to_string() };
+                format!("{} {status} {} {} {}", p.url, p.location, p.contains, p.body)
+            }
             Proof::QueueRoundtrip(p) => format!("{} {}", p.url, p.submit),
             Proof::Ports(p) => {
                 let ports: Vec<String> = p.ports.iter().map(|p| format!("{} {:?}", p.port, p.on)).collect();
                 ports.join(", ")
+            }
+            Proof::Private(p) => {
+                p.below.iter().map(|path| path.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
             }
             Proof::Renewal(p) => format!("{} {} rehearse={}", p.name, p.port, p.dry_run),
             Proof::Resolves(p) => format!("{} [{}] before={}", p.names.join(" "), p.addresses.join(" "), p.preflight),

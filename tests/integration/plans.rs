@@ -80,7 +80,8 @@ web: {host: shop.example.org}
     let wanted = |id: &str| of_it.iter().any(|start| id.starts_with(&format!("services.{start}")));
     insta::assert_snapshot!(files(&plan, None, wanted));
     let cared: Vec<_> = plan.care.unwrap().services.into_iter().map(|it| (it.name, it.unit)).collect();
-    assert_eq!(cared, [("web", "shop.service"), ("beat", "shop-beat.service")].map(|(a, b)| (a.into(), b.into())));
+    let expected = [("web", "shop.service"), ("beat", "shop-beat.service"), ("job-clean", "shop-job-clean.service")];
+    assert_eq!(cared, expected.map(|(name, unit)| (name.into(), unit.into())));
 }
 
 /// What a Node.js application is built, started and restarted by, with uploads, a cache and steps.
@@ -378,6 +379,39 @@ fn what_this_run_itself_brings_to_the_host_does_not_change_its_plan() {
     later.redis.push(bringup::facts::Instance { port: 6379, running: true, ..Default::default() });
     later.installed_by_us.extend(["apache2", "nginx-common", "postgresql-15", "redis-server"].map(str::to_owned));
     assert_eq!(plan(&fresh, answers).hash(), plan(&later, answers).hash());
+}
+
+/// Its password would lock out those who use the one that is there.
+#[test]
+fn where_others_have_redis_the_application_gets_one_of_its_own_and_keeps_it() {
+    let mut others = facts("bookworm", "systemd");
+    others.installed.insert("redis-server".to_owned(), "1".to_owned());
+    others.redis.push(bringup::facts::Instance { port: 6379, running: true, ..Default::default() });
+    let listener =
+        |port| bringup::facts::Listener { port, address: "127.0.0.1".into(), process: "redis-server".into() };
+    others.listening.push(listener(6379));
+    let answers = "application: {name: shop, source: directory, location: /root/shop}\nqueue: {cache: true}\n";
+    let own = plan(&others, answers);
+    let redis = |id: &str| id.starts_with("queue.redis");
+    insta::assert_snapshot!(files(&own, None, redis));
+    let ids: Vec<&str> = own.actions.iter().map(|planned| &*planned.id).filter(|id| redis(id)).collect();
+    assert_eq!(ids, ["queue.redis_data", "queue.redis_instance", "queue.redis"]);
+    // Its next run finds it, and so does one that follows when that of others went.
+    let mut later = others.clone();
+    later.applied.push("webapp".to_owned());
+    later.applications.push(bringup::facts::Application {
+        guide: "webapp".into(),
+        name: "shop".into(),
+        installed: Some(vec!["nginx".into()]),
+        ..Default::default()
+    });
+    later.redis.push(bringup::facts::Instance { name: "shop".into(), port: 6380, running: true, ..Default::default() });
+    later.listening.push(listener(6380));
+    assert_eq!(plan(&later, answers).hash(), own.hash());
+    later.installed_by_us.push("redis-server".to_owned());
+    later.redis.remove(0);
+    later.listening.retain(|it| it.port != 6379);
+    assert_eq!(plan(&later, answers).hash(), own.hash());
 }
 
 /// A cluster of PostgreSQL as it runs on Debian.
@@ -754,14 +788,20 @@ fn what_stands_in_the_way_is_told_before_anything_is_changed() {
     };
     for (facts, answers, expected) in vec![
         (since("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is already installed"),
-        (since("redis-server"), "queue: {backend: redis}\n", "Redis is already installed"),
         (held(80, "apache2"), "", "port 80 is already taken by apache2"),
         (held(443, "haproxy"), "", "port 443 is already taken by haproxy"),
         (held(8000, "java"), "", "port 8000 is already taken by java"),
         (held(5672, "beam.smp"), "queue: {backend: rabbitmq}\n", "port 5672 of RabbitMQ is already taken by beam.smp"),
         (held(4369, "epmd"), "queue: {backend: rabbitmq}\n", "port 4369 of RabbitMQ is already taken by epmd"),
         (with("rabbitmq-server"), "queue: {backend: rabbitmq}\n", "RabbitMQ is already installed"),
-        (with("redis-server"), "queue: {backend: redis}\n", "Redis is already installed"),
+        (
+            without(|facts| {
+                "none".clone_into(&mut facts.init);
+                facts.installed.insert("redis-server".to_owned(), "1".to_owned());
+            }),
+            "queue: {backend: redis}\n",
+            "Redis is already installed",
+        ),
         (with("mysql-server"), "database: {engine: mariadb}\n", "MySQL is installed here"),
         (facts("bookworm", "systemd"), "web: {http_port: 443}\n", "different ports"),
         (facts("bookworm", "systemd"), "application: {name: postgres}\n", "is the name of something else"),

@@ -234,8 +234,8 @@ fn how_it_is_started_follows_from_the_files_in_its_directory() {
     ] {
         assert_eq!(kind("directory", files), (expected.to_owned(), Vec::new()), "{files:?}");
     }
-    // A repository stays with the default, wherever it is, and an image is built elsewhere.
-    assert_eq!(kind("git", &[("package.json", "{}")]).0, "wsgi: ");
+    // So does it from those that are checked out in a repository's directory. An image is built elsewhere.
+    assert_eq!(kind("git", &[("package.json", "{}")]).0, "node: package.json is there");
     let (kind, told) = kind("directory", &[("Dockerfile", "FROM x")]);
     assert!(kind == "wsgi: " && told[0].contains("/srv/shop has a Dockerfile, and no image is built here"), "{told:?}");
 }

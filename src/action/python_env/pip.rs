@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::runner::Runner;
 use super::{PROJECT, PythonEnv, python};
 use crate::action::command_runner::{CommandRunner, end_processes_of};
 use crate::action::contract::Context;
+use crate::action::release::clear;
 use crate::error::{Failure, Outcome};
 use crate::host::Meta;
 use crate::progress::Progress;
@@ -28,20 +30,24 @@ struct Request {
 }
 
 impl PythonEnv {
-    /// Installs what is asked for into the environment in `dir`, which is root's afterwards.
-    pub(super) fn install(&self, cx: &Context<'_>, dir: &Path) -> Outcome<()> {
+    /// Installs what is asked for into the environment in `dir`, which is root's afterwards. A user works in `ground`,
+    /// which is empty before and afterwards.
+    pub(super) fn install(&self, cx: &Context<'_>, dir: &Path, ground: &Path) -> Outcome<()> {
         // All of root's work in the directory comes before it is the user's.
         let requests = self.requests(cx, dir)?;
-        let install = || requests.iter().try_for_each(|request| self.pip(cx, dir, request));
+        let mut runner = Runner::new(&self.user, ground);
         if self.user.is_empty() {
-            return install();
+            return requests.iter().try_for_each(|request| self.pip(cx, dir, request, &runner));
         }
         let what = || format!("install the packages of {}", self.path.display());
         let settle = |meta| cx.host.settle_tree(dir, meta).map_err(|e| Failure::new(what(), e));
-        settle(accounts::require_meta(cx.host, "0755", &self.user, &self.user)?)?;
-        let installed = install();
+        let owner = accounts::require_meta(cx.host, "0755", &self.user, &self.user)?;
+        runner.set_up(cx, Meta { mode: 0o700, ..owner })?;
+        settle(owner)?;
+        let installed = requests.iter().try_for_each(|request| self.pip(cx, dir, request, &runner));
         end_processes_of(cx, &self.user, &what())?;
         settle(Meta::root(0o755))?;
+        clear(cx, ground)?;
         installed
     }
 
@@ -94,7 +100,7 @@ impl PythonEnv {
         })
     }
 
-    fn pip(&self, cx: &Context<'_>, dir: &Path, request: &Request) -> Outcome<()> {
+    fn pip(&self, cx: &Context<'_>, dir: &Path, request: &Request, runner: &Runner<'_>) -> Outcome<()> {
         let Request { file: requirements, options, packages } = request;
         if requirements.is_empty() && packages.is_empty() {
             return Ok(());
@@ -107,16 +113,17 @@ impl PythonEnv {
         argv.extend(options.iter().cloned());
         let mut cwd = PathBuf::from("/");
         if !requirements.is_empty() {
-            argv.extend(["--requirement".to_owned(), requirements.clone()]);
-            // Relative paths in the file are meant relative to it.
+            let mut file = PathBuf::from(requirements);
+            // Relative paths in the file are meant relative to it. Python looks for modules there, too.
             cwd = Path::new(&self.requirements).parent().map_or(cwd, Path::to_owned);
+            if !runner.user.is_empty() && *requirements == self.requirements {
+                file = runner.copied(cx, &file)?;
+                cwd = file.parent().map_or(cwd, Path::to_owned);
+            }
+            argv.extend(["--requirement".to_owned(), file.to_string_lossy().into_owned()]);
         }
         argv.extend(packages.iter().cloned());
-        let mut pip = self.over_tls(cx.host, requirements, python(argv)).cwd(cwd);
-        if !self.user.is_empty() {
-            let home = dir.to_string_lossy().into_owned();
-            pip = pip.user(&self.user).env("HOME", home);
-        }
+        let pip = self.over_tls(cx.host, requirements, runner.command(cx, python(argv))).cwd(cwd);
         CommandRunner::new(pip)
             .telling(&progress)
             .hint(

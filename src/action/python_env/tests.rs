@@ -4,6 +4,7 @@ use super::pip::{RESOLVED, progress};
 use super::*;
 use crate::action::testing::{Bench, kept};
 use crate::host::Meta;
+use crate::host::fake::output;
 
 fn env() -> PythonEnv {
     serde_json::from_value(serde_json::json!({"path": "/srv/app/venv", "system_packages": true})).unwrap()
@@ -66,13 +67,17 @@ fn packages_are_installed_and_a_changed_file_of_them_makes_a_new_environment() {
     assert!(bench.host.stat("/srv/app".as_ref()).unwrap().is_none());
 }
 
-#[test]
-fn a_user_without_rights_installs_them_and_the_result_is_roots() {
-    let bench = bench();
+fn with_builder(bench: &Bench) {
     let text = bench.host.text("/etc/passwd").unwrap();
     bench.host.put_file("/etc/passwd", format!("{text}builder:x:997:997::/nonexistent:/usr/sbin/nologin\n"), 0o644);
     let text = bench.host.text("/etc/group").unwrap();
     bench.host.put_file("/etc/group", format!("{text}builder:x:997:\n"), 0o644);
+}
+
+#[test]
+fn a_user_without_rights_installs_them_and_the_result_is_roots() {
+    let bench = bench();
+    with_builder(&bench);
     let act = PythonEnv { packages: vec!["flask".to_owned()], user: "builder".to_owned(), ..env() };
     bench.make(&act);
     let dir = bench.with(|cx| act.required_release(cx.host)).unwrap().dir();
@@ -96,6 +101,56 @@ fn a_user_without_rights_installs_them_and_the_result_is_roots() {
             !bench.host.commands().iter().any(|c| c.user.as_ref() == Some(&user) && c.argv.join(" ").contains("-KILL"))
         );
     }
+}
+
+#[test]
+fn the_user_has_roots_settings_of_pip_while_it_works_and_no_longer() {
+    let bench = bench();
+    with_builder(&bench);
+    bench.host.put_file("/root/.config/pip/pip.conf", "[global]\nindex-url = https://me:hush7@index/simple\n", 0o600);
+    bench.host.put_file("/etc/pip.conf", "[global]\ntimeout = 7\n", 0o600);
+    bench.host.set_env("PIP_INDEX_URL", "https://me:hush8@index/simple");
+    let act = PythonEnv { packages: vec!["flask".to_owned()], user: "builder".to_owned(), ..env() };
+    let ground = bench.with(|cx| act.required_release(cx.host)).unwrap().ground();
+    let python = ground.with_extension("").join("bin/python").to_string_lossy().into_owned();
+    let home = ground.join("home");
+    bench.host.on(&[&python, "-m", "pip"], move |host, command| {
+        let has = |name: &str, value: &str| command.env.contains(&(name.to_owned(), value.to_owned()));
+        assert!(has("PIP_INDEX_URL", "https://me:hush8@index/simple"), "{:?}", command.env);
+        assert!(
+            has("HOME", &home.to_string_lossy()) && has("PIP_CONFIG_FILE", &home.join("pip.conf").to_string_lossy())
+        );
+        assert!(host.text(home.join(".config/pip/pip.conf")).unwrap().contains("hush7"));
+        assert!(host.text(home.join("pip.conf")).unwrap().contains("timeout = 7"));
+        for path in [home.clone(), home.join(".config/pip/pip.conf"), home.join("pip.conf")] {
+            let meta = host.stat(&path).unwrap().unwrap().meta;
+            assert_eq!((meta.uid, meta.mode & 0o077), (997, 0), "{}", path.display());
+        }
+        output(0, "", "")
+    });
+    bench.make(&act);
+    assert!(bench.host.stat(&ground).unwrap().is_none());
+}
+
+#[test]
+fn what_requirements_name_beside_them_is_installed_from_a_copy_that_the_user_can_build_in() {
+    let bench = bench();
+    with_builder(&bench);
+    let act = PythonEnv { requirements: "/srv/code/requirements.txt".to_owned(), user: "builder".to_owned(), ..env() };
+    let asked = |content: &str| {
+        bench.host.put_file("/srv/code/requirements.txt", content, 0o644);
+        let ground = bench.with(|cx| act.required_release(cx.host)).unwrap().ground();
+        bench.make(&act);
+        let commands = bench.host.commands();
+        let pip = commands.iter().rfind(|command| command.argv.iter().any(|word| word == "pip")).unwrap().clone();
+        (pip.argv.last().unwrap().clone(), pip.cwd, ground.join("copy"))
+    };
+    for beside in ["flask\n./lib\n", "-e .\n", "  --editable=.\n"] {
+        let (file, cwd, copy) = asked(beside);
+        assert_eq!((file, cwd), (copy.join("requirements.txt").to_string_lossy().into_owned(), copy), "{beside}");
+    }
+    let (file, cwd, _) = asked("flask==3.0 # a comment\n-r ../base.txt\n");
+    assert_eq!((file.as_str(), cwd), ("/srv/code/requirements.txt", "/srv/code".into()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use super::{PATIENCE, Source};
 use crate::action::command_runner::CommandRunner;
 use crate::action::contract::{Act, Context};
 use crate::error::{Failure, Outcome};
+use crate::facts::archive::components_to_strip;
 use crate::host::{Command, Kind};
 use crate::progress::Progress;
 use crate::system::{paths, tree};
@@ -156,19 +157,6 @@ pub(super) fn strays(name: &str) -> bool {
     name.starts_with('/') || name.split('/').any(|part| part == "..")
 }
 
-/// How many leading components of every name to drop: published archives have everything in one top directory. To tar,
-/// a leading `./` is a component too.
-pub(super) fn components_to_strip(names: &[&str]) -> usize {
-    let dotted = names.iter().all(|name| name.starts_with("./"));
-    let bare: Vec<&str> =
-        names.iter().map(|name| if dotted { &name[2..] } else { name }).filter(|name| !name.is_empty()).collect();
-    let Some((top, _)) = bare.first().and_then(|name| name.split_once('/')) else {
-        return 0;
-    };
-    let single = bare.iter().all(|name| name.split_once('/').is_some_and(|(first, _)| first == top));
-    if single && top != "." { 1 + usize::from(dotted) } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -193,15 +181,5 @@ mod tests {
         }
         assert_eq!(redirect("http://example.org/a", "http://example.org/b").unwrap(), "http://example.org/b");
         assert!(redirect("http://example.org/a", "file:///etc/shadow").is_err());
-    }
-
-    #[test]
-    fn a_single_top_directory_is_left_out() {
-        assert_eq!(components_to_strip(&["app-1.0/", "app-1.0/a", "app-1.0/b/c"]), 1);
-        assert_eq!(components_to_strip(&["./", "./app/", "./app/a"]), 2);
-        assert_eq!(components_to_strip(&["./", "./a", "./app/b"]), 0);
-        assert_eq!(components_to_strip(&["app/", "app/a", "b"]), 0);
-        assert_eq!(components_to_strip(&["a"]), 0);
-        assert_eq!(components_to_strip(&[]), 0);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{From, Links, Source, archive, links};
 use crate::action::contract::Act;
 use crate::error::Failure;
+use crate::facts::archive::components_to_strip;
 use crate::host::{Command, Host, Kind};
 use crate::system::tree;
 
@@ -106,7 +107,7 @@ fn archived(host: &dyn Host, location: &str, keep_top: bool) -> Option<Vec<Entry
     });
     let listed: Vec<(Kind, u64, &str, Option<&str>)> = listed.collect();
     let names: Vec<&str> = listed.iter().map(|(_, _, name, _)| *name).collect();
-    let strip = if keep_top { 0 } else { archive::components_to_strip(&names) };
+    let strip = if keep_top { 0 } else { components_to_strip(&names) };
     let entry = |(kind, size, name, target): (Kind, u64, &str, Option<&str>)| {
         // As `--strip-components` counts, for which a leading `./` is one; without any it means nothing.
         let strip = if archive::strays(name) { 0 } else { strip };

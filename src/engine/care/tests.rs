@@ -51,6 +51,7 @@ care:
     - {name: web, manager: systemd, unit: '{{ application.name }}.service'}
     - {name: worker, manager: supervisor, unit: '{{ application.name }}-worker', log: /var/log/supervisor/worker.log}
     - {name: none, when: 'false', manager: systemd, unit: none.service}
+    - {name: clear, job: true, manager: systemd, unit: '{{ application.name }}-job-clear.service'}
   shell: {user: '{{ application.name }}', directory: '/opt/{{ application.name }}'}
 ";
 
@@ -147,9 +148,13 @@ fn what_a_guide_says_is_kept_with_the_run() {
     host.remove_tree(Path::new("/root/shops")).unwrap();
     let (it, care) = only(&host);
     let names: Vec<&str> = care.services.iter().map(|service| service.unit.as_str()).collect();
-    assert_eq!(names, ["shop.service", "shop-worker"]);
+    assert_eq!(names, ["shop.service", "shop-worker", "shop-job-clear.service"]);
     assert_eq!(care.shell.as_ref().unwrap().user, "shop");
     assert_eq!(services(&it, &care, Some("worker")).unwrap()[0].manager, Manager::Supervisor);
+    // A job has its time: only who names it runs it now.
+    let restarted = |name| to_restart(&it, &care, name).unwrap().into_iter().map(|it| it.name).collect::<Vec<_>>();
+    assert_eq!(restarted(None), ["web", "worker"]);
+    assert_eq!(restarted(Some("clear")), ["clear"]);
     let missing = services(&it, &care, Some("wrker")).unwrap_err().to_string();
     assert!(missing.contains("shop has no service wrker") && missing.contains("did you mean worker?"), "{missing}");
 }
@@ -160,7 +165,7 @@ fn an_earlier_versions_run_is_looked_after_as_the_guide_says_now() {
     let mut request = ran(&host, "{}");
     request.plan.care = None;
     record(&host, &request);
-    assert_eq!(only(&host).1.services.len(), 2);
+    assert_eq!(only(&host).1.services.len(), 3);
 }
 
 #[test]
@@ -384,7 +389,8 @@ fn a_file_wins_over_a_default() {
 }
 
 fn service(log: Option<&str>) -> Service {
-    Service { name: "web".into(), manager: Manager::Systemd, unit: "shop.service".into(), log: log.map(Into::into) }
+    let unit = "shop.service".into();
+    Service { name: "web".into(), manager: Manager::Systemd, unit, job: false, log: log.map(Into::into) }
 }
 
 #[test]

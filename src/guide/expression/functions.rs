@@ -21,7 +21,7 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
     ("files_of", &["facts.root"]),
     ("first_free_port", &["facts.listening", "facts.postgresql", "facts.mariadb", "facts.redis"]),
     ("installed", &["facts.installed"]),
-    ("installed_by_us", &["facts.installed_by_us"]),
+    ("installed_by_us", &["facts.installed_by_us", "facts.applications"]),
     ("port_owner", &["facts.listening"]),
     ("ports_of", &["facts.listening"]),
     ("size_workers", &[]),
@@ -35,7 +35,7 @@ pub const FILES: &str = "the files";
 
 /// Makes the functions known; `guide` is whose expressions these are.
 pub fn add(environment: &mut Environment<'static>, guide: String) {
-    let of = guide.clone();
+    let (of, whose) = (guide.clone(), guide.clone());
     environment
         .add_function("applied", move |state: &State<'_, '_>, name: Option<String>| applied(state, &guide, name));
     environment.add_function(
@@ -47,8 +47,8 @@ pub fn add(environment: &mut Environment<'static>, guide: String) {
     environment.add_function("files_of", files_of);
     environment.add_function("first_free_port", first_free_port);
     environment.add_function("installed", installed);
-    environment.add_function("installed_by_us", |state: &State<'_, '_>, package: String| {
-        Ok::<_, Error>(fact::<Vec<String>>(state, "installed_by_us")?.contains(&package))
+    environment.add_function("installed_by_us", move |state: &State<'_, '_>, package: String, name: Option<String>| {
+        installed_by_us(state, &whose, &package, name.as_deref())
     });
     environment.add_function("port_owner", port_owner);
     environment.add_function("ports_of", ports_of);
@@ -102,6 +102,19 @@ fn installed(state: &State<'_, '_>, packages: Rest<String>) -> Result<Vec<String
     }
     let found: std::collections::BTreeMap<String, String> = fact(state, "installed")?;
     Ok(packages.iter().filter(|package| found.contains_key(*package)).cloned().collect())
+}
+
+/// `installed_by_us('redis-server')`: whether a run that is in place installed this package. `installed_by_us(package,
+/// name)`: whether one of the application of this name did.
+fn installed_by_us(state: &State<'_, '_>, guide: &str, package: &str, name: Option<&str>) -> Result<bool, Error> {
+    let by_any = fact::<Vec<String>>(state, "installed_by_us")?.iter().any(|known| known == package);
+    let Some(name) = name.filter(|_| by_any) else { return Ok(by_any) };
+    let known: Vec<Application> = fact(state, "applications")?;
+    let mut its = known.iter().filter(|known| known.guide == guide && (known.name.is_empty() || known.name == name));
+    // An earlier version of the program did not note names.
+    Ok(known.is_empty()
+        || its
+            .any(|known| known.installed.as_ref().is_none_or(|packages| packages.iter().any(|known| known == package))))
 }
 
 /// `port_owner(8000)`: the program that listens on this TCP port, `another program` where its name is unknown; none
@@ -258,7 +271,15 @@ mod tests {
         assert_eq!(eval("installed('postgresql-15')"), json!([]));
         assert_eq!(eval("installed_by_us('postgresql-15')"), json!(true));
         assert_eq!(eval("installed_by_us('nginx')"), json!(false));
-        assert!(with(&facts(), "installed('left-pad')").unwrap_err().contains("facts do not cover left-pad"));
+        // An earlier version did not note by which application.
+        assert_eq!(eval("installed_by_us('postgresql-15', 'shop')"), json!(true));
+        let mut facts = facts();
+        facts.applications[0].installed = Some(vec!["postgresql-15".into()]);
+        assert_eq!(with(&facts, "installed_by_us('postgresql-15', 'shop')"), Ok(json!(true)));
+        assert_eq!(with(&facts, "installed_by_us('postgresql-15', 'blog')"), Ok(json!(false)));
+        facts.applications[0].installed = Some(Vec::new());
+        assert_eq!(with(&facts, "installed_by_us('postgresql-15', 'shop')"), Ok(json!(false)));
+        assert!(with(&self::facts(), "installed('left-pad')").unwrap_err().contains("facts do not cover left-pad"));
     }
 
     #[test]

@@ -59,6 +59,8 @@ impl Linter {
                 _ => false,
             };
             self.require(&format!("{at}.manager"), known, "a manager is systemd, sysv or supervisor");
+            let of_systemd = !service.job || service.manager == "systemd";
+            self.require(&format!("{at}.job"), of_systemd, "only systemd runs jobs");
             self.section(&at, service, extras);
         }
         if let Some(shell) = &care.shell {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::fanotify::{EventFFlags, Fanotify, InitFlags, MarkFlags, MaskFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::host::{Watch, Writer, mounts};
+use crate::host::{Watch, Writer, control_group, mounts};
 
 /// How often the file of the last sign of life is touched.
 const BEAT: Duration = Duration::from_secs(1);
@@ -206,7 +206,7 @@ impl Own {
         if pid == 1 {
             return Writer::Unknown;
         }
-        match unit(&group) {
+        match control_group::service(&group) {
             Some(unit) => Writer::Unit(unit),
             // Without control groups, a daemon may be ours or another's.
             None if self.cgroup.is_none() && parent(pid) == Some(1) => Writer::Unknown,
@@ -228,15 +228,7 @@ impl Own {
 
 /// The control group of a process: systemd's, or that of the unified hierarchy.
 fn cgroup(pid: i32) -> Option<String> {
-    cgroup_in(&proc_file(pid, "cgroup")?)
-}
-
-/// The same from the text of `/proc/PID/cgroup`. The group of a process that has just ended may already be removed,
-/// which the kernel appends to its name ("Control Group v2", the kernel's documentation).
-fn cgroup_in(text: &str) -> Option<String> {
-    let of = |prefix: &str| text.lines().find_map(|line| Some(line.split_once(prefix)?.1));
-    let group = of(":name=systemd:").or_else(|| text.lines().find_map(|line| line.strip_prefix("0::")))?;
-    Some(group.strip_suffix(" (deleted)").unwrap_or(group).to_owned())
+    control_group::find(&proc_file(pid, "cgroup")?)
 }
 
 /// The control group that a process works for; none when nothing tells any more. The traditional hierarchies show each
@@ -245,7 +237,7 @@ fn cgroup_in(text: &str) -> Option<String> {
 fn group_of(pid: i32, read: &dyn Fn(i32, &str) -> Option<String>) -> Option<String> {
     let mut pid = pid;
     for _ in 0..GENERATIONS {
-        let group = cgroup_in(&read(pid, "cgroup")?)?;
+        let group = control_group::find(&read(pid, "cgroup")?)?;
         let stat = read(pid, "stat")?;
         if group != "/" || !is_ending(&stat) {
             return Some(group);
@@ -281,14 +273,6 @@ fn after_name(stat: &str) -> Option<std::str::SplitWhitespace<'_>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace())
 }
 
-/// The system service that a control group belongs to. SSH's and the user managers' are those of people.
-fn unit(group: &str) -> Option<String> {
-    let below = group.split_once("/system.slice/")?.1;
-    let unit = below.split('/').rfind(|part| part.ends_with(".service"))?;
-    let of_people = ["ssh.service", "sshd.service", "cron.service", "atd.service"].contains(&unit);
-    (!of_people && !unit.starts_with("ssh@")).then(|| unit.to_owned())
-}
-
 /// Waits for events, as long as a beat.
 fn wait(events: &OwnedFd) -> bool {
     let timeout = Timespec { tv_sec: 0, tv_nsec: BEAT.as_nanos().min(999_999_999).try_into().unwrap_or(0) };
@@ -308,27 +292,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn services_are_told_from_people() {
-        let unit = |group: &str| super::unit(group);
-        assert_eq!(unit("/system.slice/nginx.service"), Some("nginx.service".to_owned()));
-        let cluster = "/system.slice/system-postgresql.slice/postgresql@15-main.service";
-        assert_eq!(unit(cluster), Some("postgresql@15-main.service".to_owned()));
-        assert_eq!(unit("/system.slice/ssh.service"), None);
-        assert_eq!(unit("/user.slice/user-0.slice/session-3.scope"), None);
-        assert_eq!(unit("/../.."), None);
-    }
-
-    #[test]
-    fn a_service_that_has_just_ended_is_that_service() {
-        let of = |text: &str| cgroup_in(text).and_then(|group| unit(&group));
-        let ended = "0::/system.slice/unattended-upgrades.service (deleted)\n";
-        assert_eq!(of(ended), Some("unattended-upgrades.service".to_owned()));
-        let hybrid = "2:cpu:/\n1:name=systemd:/system.slice/nginx.service (deleted)\n0::/system.slice/nginx.service\n";
-        assert_eq!(of(hybrid), Some("nginx.service".to_owned()));
-        assert_eq!(of("0::/user.slice/user-0.slice/session-3.scope (deleted)\n"), None);
-    }
 
     #[test]
     fn a_process_that_is_ending_works_for_its_parents_group() {

@@ -38,6 +38,18 @@ fn status_content_and_target_must_all_be_right() {
 }
 
 #[test]
+fn any_status_of_success_may_do() {
+    let any = r#", "success": true"#;
+    for status in [200, 201, 204] {
+        judged(any, &response(status, "", "")).unwrap();
+    }
+    for status in [302, 403, 500] {
+        let why = judged(any, &response(status, "", "")).unwrap_err().why;
+        assert_eq!(why, format!("it answers {status} instead of 200 to 299"));
+    }
+}
+
+#[test]
 fn what_others_start_is_reached_or_not_tried() {
     let behind = r#", "behind": 9000"#;
     for status in [200, 302, 401, 404, 500] {

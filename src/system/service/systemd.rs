@@ -12,6 +12,8 @@ const PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemo
     Result,FragmentPath,DropInPaths,TasksCurrent,ControlGroup,CanReload,Triggers";
 /// Above systemd's own limit for a start (90 s) and `MariaDB`'s (15 min is only for recovery).
 const JOB_TIMEOUT: Duration = Duration::from_mins(5);
+/// Above what a guide gives a job of the application.
+const LONGEST_JOB: Duration = Duration::from_hours(24);
 /// How long a service may take to become stable after its start job is done.
 const STAND_TIMEOUT: Duration = Duration::from_mins(1);
 /// systemd calls a `simple` service started when it has forked; one that dies of its configuration does so
@@ -262,6 +264,14 @@ pub fn perform(work: &Work<'_>, name: &str, step: ServiceStep) -> Outcome<()> {
     }
 }
 
+/// Runs a service that ends by itself (`Type=oneshot`), or waits for the end of its run in progress.
+pub fn run_job(work: &Work<'_>, name: &str) -> Outcome<()> {
+    let what = format!("run {name}");
+    let since = work.host.now().sec;
+    let done = systemctl_within(work, &["start", "--", name], &what, LONGEST_JOB);
+    done.map_err(|failure| with_journal(work, name, since, failure))
+}
+
 /// Waits until `name` is up and stays so for a moment.
 fn wait_until_stable(work: &Work<'_>, name: &str, what: &str) -> Outcome<()> {
     let pause = Duration::from_millis(50);
@@ -377,8 +387,12 @@ fn indented(line: &str) -> bool {
 }
 
 fn systemctl(work: &Work<'_>, arguments: &[&str], what: &str) -> Outcome<()> {
+    systemctl_within(work, arguments, what, JOB_TIMEOUT)
+}
+
+fn systemctl_within(work: &Work<'_>, arguments: &[&str], what: &str, timeout: Duration) -> Outcome<()> {
     let argv = std::iter::once("systemctl").chain(arguments.iter().copied());
-    let command = Command::new(argv).timeout(JOB_TIMEOUT).log(work.log);
+    let command = Command::new(argv).timeout(timeout).log(work.log);
     let output = work.host.run(&command).map_err(|e| Failure::new(what, e))?;
     if output.ok() { Ok(()) } else { Err(Failure::new(what, reason(&output)).tail(output.tail(20))) }
 }

@@ -57,7 +57,7 @@ fn without_root_and_systemd_the_answers_are_saved_at_40_columns() {
     let (ended, screen) = talked(
         &host.as_user(1000),
         at(40),
-        "1|<||2||/srv/shop|||nodejs, git|-||||||||||3000|||||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
+        "1|<||2||/srv/shop|||nodejs, git|-||||||||||3000||||||||||||||||||||||||1||||||||||1||/root/no.yaml|<|4",
     );
     assert_eq!(ended, Err(Exit::Rejected), "{screen}");
     // The stages between have no question of another kind.

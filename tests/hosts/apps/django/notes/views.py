@@ -23,3 +23,12 @@ def settings_seen(request):
     names = ("GREETING", "SMTP_PASSWORD", "SECRET_KEY")
     seen = {name: hashlib.sha256(os.environ.get(name, "").encode()).hexdigest() for name in names}
     return JsonResponse(seen)
+
+
+@csrf_exempt
+def write(request):
+    """Writes a note and takes it back, for who has the token."""
+    if request.method != "POST" or request.headers.get("X-Proof-Token") != os.environ["PROOF_TOKEN"]:
+        return HttpResponse(status=403)
+    Note.objects.create(text="a proof").delete()
+    return HttpResponse(status=204)
