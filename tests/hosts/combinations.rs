@@ -1,5 +1,5 @@
 //! Combinations of database, scheduling backend, web server and service manager: installed, verified, run again, rolled
-//! back to the very same disk. Nine of them have every pair of answers; the other 27 are run by `tests/run --long`.
+//! back to the very same disk. Nine of them, two on other releases, have every pair of answers; the others are run by `tests/run --long`.
 
 use crate::host::{Host, Init, answers, is_long};
 
@@ -63,7 +63,7 @@ combinations! {
     long postgresql_embedded_nginx_supervisor: "bookworm" Systemd "postgresql" "embedded" "nginx" "supervisor";
     long postgresql_embedded_apache_systemd: "bookworm" Systemd "postgresql" "embedded" "apache" "systemd";
     always postgresql_embedded_apache_supervisor: "bookworm" Systemd "postgresql" "embedded" "apache" "supervisor";
-    always postgresql_redis_nginx_systemd: "bookworm" Systemd "postgresql" "redis" "nginx" "systemd";
+    long postgresql_redis_nginx_systemd: "bookworm" Systemd "postgresql" "redis" "nginx" "systemd";
     long postgresql_redis_nginx_supervisor: "bookworm" Systemd "postgresql" "redis" "nginx" "supervisor";
     long postgresql_redis_apache_systemd: "bookworm" Systemd "postgresql" "redis" "apache" "systemd";
     long postgresql_redis_apache_supervisor: "bookworm" Systemd "postgresql" "redis" "apache" "supervisor";
@@ -81,7 +81,7 @@ combinations! {
     long mariadb_redis_apache_supervisor: "bookworm" Systemd "mariadb" "redis" "apache" "supervisor";
     long mariadb_rabbitmq_nginx_systemd: "bookworm" Systemd "mariadb" "rabbitmq" "nginx" "systemd";
     long mariadb_rabbitmq_nginx_supervisor: "bookworm" Systemd "mariadb" "rabbitmq" "nginx" "supervisor";
-    always mariadb_rabbitmq_apache_systemd: "bookworm" Systemd "mariadb" "rabbitmq" "apache" "systemd";
+    long mariadb_rabbitmq_apache_systemd: "bookworm" Systemd "mariadb" "rabbitmq" "apache" "systemd";
     long mariadb_rabbitmq_apache_supervisor: "bookworm" Systemd "mariadb" "rabbitmq" "apache" "supervisor";
     always on_bullseye: "bullseye" Systemd "postgresql" "redis" "nginx" "systemd";
     always on_trixie: "trixie" Systemd "mariadb" "rabbitmq" "apache" "systemd";
